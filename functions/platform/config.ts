@@ -1,0 +1,35 @@
+import * as z from 'zod/mini';
+import { ConfigurationError } from './errors.ts';
+
+/**
+ * Reads what a function is configured with from environment variables, once, at its start.
+ *
+ * @param schema an object schema whose keys are the variables' names
+ * @throws {ConfigurationError} naming every variable that is missing or malformed, and never a value
+ */
+export function readConfig<Schema extends z.ZodMiniObject>(
+  schema: Schema,
+  environment: Record<string, string | undefined>,
+): z.infer<Schema> {
+  const parsed = schema.safeParse(environment);
+  if (parsed.success) return parsed.data;
+  throw new ConfigurationError(
+    parsed.error.issues.map((issue) => {
+      const name = issue.path.join('.');
+      return environment[name] === undefined ? `${name} is missing` : `${name}: ${issue.message}`;
+    }),
+  );
+}
+
+/** A whole number in an environment variable, within bounds, with what it is when the variable is not set. */
+export const wholeNumber = (fallback: number, least: number, most: number) =>
+  z._default(
+    z.pipe(
+      z.string().check(z.regex(/^\d+$/, `expected a whole number from ${least} to ${most}`)),
+      z.pipe(
+        z.transform((digits: string) => Number(digits)),
+        z.number().check(z.refine((n) => n >= least && n <= most, `expected a whole number from ${least} to ${most}`)),
+      ),
+    ),
+    String(fallback) as never,
+  );

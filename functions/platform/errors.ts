@@ -1,0 +1,53 @@
+/**
+ * What went wrong, one class for each thing that a caller handles differently:
+ *
+ * - {@link ConfigurationError}: the function cannot start; every fault is named at once.
+ * - {@link MalformedInputError}: this record or payload can never be handled; it fails alone.
+ * - {@link ClusterSkippedError}: nothing can be done in this cluster now and a retry would not help; reported with its
+ *   remedy, the record is consumed.
+ * - {@link RetryableError}: the same again later may well succeed; the record goes back to the queue.
+ *
+ * Anything else that is thrown is a fault of this program and is retried like a {@link RetryableError}.
+ */
+export class ConfigurationError extends Error {
+  override name = 'ConfigurationError';
+  readonly faults: readonly string[];
+  constructor(faults: readonly string[]) {
+    super(`the environment does not fit: ${faults.join('; ')}`);
+    this.faults = faults;
+  }
+}
+
+export class MalformedInputError extends Error {
+  override name = 'MalformedInputError';
+}
+
+export type SkipReason =
+  | 'ClusterNotFound'
+  | 'ClusterNotActive'
+  | 'ClusterOptedOut'
+  | 'ClusterUnauthorized'
+  | 'ClusterForbidden'
+  | 'CustomResourcesNotInstalled';
+
+export class ClusterSkippedError extends Error {
+  override name = 'ClusterSkippedError';
+  readonly reason: SkipReason;
+  /** What a person can do about it, one sentence. */
+  readonly remedy: string;
+  constructor(reason: SkipReason, message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+    this.remedy = remedy;
+  }
+}
+
+export class RetryableError extends Error {
+  override name = 'RetryableError';
+}
+
+/** The message of anything that was thrown, with those of its causes, for a log line. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${describeError(error.cause)}`;
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Builds kube-apiserver and etcd from the Go module proxy, once. Prints the folder that holds them, which is what
+# KUBEBUILDER_ASSETS means to every tool of this field. Where KUBEBUILDER_ASSETS is set already, that folder is used.
+set -euo pipefail
+
+kubernetes=v1.34.2
+
+if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+  for binary in kube-apiserver etcd; do
+    [ -x "$KUBEBUILDER_ASSETS/$binary" ] || {
+      echo "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS has no executable $binary; unset it to build one" >&2
+      exit 1
+    }
+  done
+  echo "$KUBEBUILDER_ASSETS"
+  exit 0
+fi
+
+assets="${XDG_CACHE_HOME:-$HOME/.cache}/envoy-hpa-reaper/control-plane-$kubernetes"
+if [ -x "$assets/kube-apiserver" ] && [ -x "$assets/etcd" ]; then
+  echo "$assets"
+  exit 0
+fi
+command -v go >/dev/null || {
+  echo "test:real needs Go to build kube-apiserver $kubernetes and etcd, or KUBEBUILDER_ASSETS with both" >&2
+  exit 1
+}
+
+echo "building kube-apiserver $kubernetes and etcd into $assets (some minutes, only the first time)" >&2
+module=$(mktemp -d)
+trap 'rm -rf "$module"' EXIT
+cd "$module"
+export GOFLAGS=-mod=mod CGO_ENABLED=0
+
+source=$(go mod download -json "k8s.io/kubernetes@$kubernetes" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
+go_version=$(sed -n 's/^go \(.*\)$/\1/p' "$source")
+{
+  echo "module control-plane"
+  echo "go $go_version"
+  echo "require k8s.io/kubernetes $kubernetes"
+  # k8s.io/kubernetes asks for its staging modules at v0.0.0; they are published as v0.MINOR.PATCH.
+  sed -n "s#^\t\(k8s.io/[^ ]*\) v0.0.0\( .*\)\{0,1\}\$#replace \1 => \1 v0.${kubernetes#v1.}#p" "$source"
+} >go.mod
+mkdir etcd
+cat >etcd/main.go <<'GO'
+package main
+
+import (
+	"os"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+)
+
+func main() { etcdmain.Main(os.Args) }
+GO
+cat >kube-apiserver.go <<'GO'
+//go:build control_plane
+
+package control_plane
+
+import _ "k8s.io/kubernetes/cmd/kube-apiserver"
+GO
+# What kube-apiserver says of itself comes from the linker, as in Kubernetes' own build.
+version="-X k8s.io/component-base/version.gitVersion=$kubernetes -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(echo "$kubernetes" | cut -d. -f2)"
+go mod tidy -e >&2
+mkdir -p "$assets.partial"
+go build -trimpath -ldflags "-s -w $version" -o "$assets.partial/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver >&2
+go build -trimpath -ldflags '-s -w' -o "$assets.partial/etcd" ./etcd >&2
+rm -rf "$assets"
+mv "$assets.partial" "$assets"
+echo "$assets"
