@@ -8,6 +8,9 @@ import * as z from 'zod/mini';
 export const EVENT_SOURCE = 'envoy-hpa-reaper';
 export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 
+/** An EKS cluster's name, as CreateCluster allows it. */
+export const clusterNameSchema = z.string().check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/));
+
 const userSchema = z.object({
   username: z.string(),
   /** Set when the request impersonated somebody: who really sent it is `username`. */
@@ -26,7 +29,7 @@ const objectRefSchema = z.object({
 export const changeDetailSchema = z.object({
   version: z.literal('1'),
   /** The EKS cluster's name, from the log group `/aws/eks/<cluster>/cluster`. */
-  cluster: z.string().check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/)),
+  cluster: clusterNameSchema,
   auditID: z.string(),
   verb: z.string(),
   objectRef: objectRefSchema,

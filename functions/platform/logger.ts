@@ -4,3 +4,8 @@ export interface Log {
   warn(message: string, attributes?: Record<string, unknown>): void;
   error(message: string, attributes?: Record<string, unknown>): void;
 }
+
+/** What is used of Powertools' Metrics. */
+export interface Counts {
+  addMetric(name: string, unit: 'Count', value: number): unknown;
+}

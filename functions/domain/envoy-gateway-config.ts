@@ -1,0 +1,70 @@
+import { parse } from 'yaml';
+import * as z from 'zod/mini';
+import { type ConfigMap, type EnvoyProxySpec, envoyProxySpecSchema } from './kubernetes-objects.ts';
+
+/** Where Envoy Gateway's Helm chart puts its configuration: this ConfigMap in the controller's namespace, this key. */
+export const CONFIG_MAP_NAME = 'envoy-gateway-config';
+const CONFIG_MAP_KEY = 'envoy-gateway.yaml';
+const DEFAULT_CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
+
+const envoyGatewaySchema = z.looseObject({
+  kind: z.literal('EnvoyGateway'),
+  gateway: z.nullish(z.looseObject({ controllerName: z.nullish(z.string()) })),
+  provider: z.nullish(
+    z.looseObject({
+      type: z.nullish(z.string()),
+      kubernetes: z.nullish(
+        z.looseObject({
+          deploy: z.nullish(z.looseObject({ type: z.nullish(z.enum(['ControllerNamespace', 'GatewayNamespace'])) })),
+        }),
+      ),
+    }),
+  ),
+  envoyProxy: z.nullish(envoyProxySpecSchema),
+});
+
+/** One installation of Envoy Gateway, as its ConfigMap describes it. */
+export interface EnvoyGatewayConfig {
+  readonly configMap: ConfigMap;
+  readonly settings: EnvoyGatewaySettings | Unreadable;
+}
+export interface EnvoyGatewaySettings {
+  readonly controllerName: string;
+  readonly gatewayNamespaceMode: boolean;
+  /** The least specific EnvoyProxy spec (v1.7+), for what neither a Gateway nor its class says. */
+  readonly defaultProxy: EnvoyProxySpec | undefined;
+}
+export interface Unreadable {
+  /** What cannot be made out; such a ConfigMap may be meant for any controller. */
+  readonly unreadable: string;
+}
+
+export const isReadable = (settings: EnvoyGatewaySettings | Unreadable): settings is EnvoyGatewaySettings =>
+  !('unreadable' in settings);
+
+/** Never throws: what cannot be read is said in the result, and the judgement keeps whatever rests on it. */
+export function readEnvoyGatewayConfig(configMap: ConfigMap): EnvoyGatewayConfig {
+  return { configMap, settings: readSettings(configMap.data?.[CONFIG_MAP_KEY]) };
+}
+
+function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadable {
+  if (text === undefined) return { unreadable: `it has no key ${CONFIG_MAP_KEY}` };
+  let document: unknown;
+  try {
+    // Envoy Gateway reads it as YAML 1.1 does, where `yes` is a boolean.
+    document = parse(text, { version: '1.1', logLevel: 'silent' });
+  } catch (error) {
+    return { unreadable: `${CONFIG_MAP_KEY} is no YAML: ${(error as Error).message.split('\n')[0]}` };
+  }
+  const parsed = envoyGatewaySchema.safeParse(document);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return { unreadable: `${CONFIG_MAP_KEY} is no EnvoyGateway: ${issue?.path.join('.')}: ${issue?.message}` };
+  }
+  const { gateway, provider, envoyProxy } = parsed.data;
+  return {
+    controllerName: gateway?.controllerName || DEFAULT_CONTROLLER_NAME,
+    gatewayNamespaceMode: provider?.kubernetes?.deploy?.type === 'GatewayNamespace',
+    defaultProxy: envoyProxy ?? undefined,
+  };
+}

@@ -1,0 +1,462 @@
+import { type EffectiveProxy, effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
+import { type EnvoyGatewayConfig, type EnvoyGatewaySettings, isReadable } from './envoy-gateway-config.ts';
+import {
+  type EnvoyProxy,
+  type Gateway,
+  type GatewayClass,
+  type HorizontalPodAutoscaler,
+  type Metadata,
+  objectKey,
+} from './kubernetes-objects.ts';
+import { adoptedBy, appliedByEnvoyGateway, labelledOwner, type Owner, sameOwner } from './ownership.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
+export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
+
+export type DeleteReason =
+  | 'AutoscalingRemoved'
+  | 'Renamed'
+  | 'GatewayDeleted'
+  | 'GatewayClassDeleted'
+  | 'GatewayNotManaged'
+  | 'ScaleTargetGone'
+  | 'MergedIntoGatewayClass'
+  | 'NoLongerMerged'
+  | 'NoGateways';
+
+export type KeepReason =
+  | 'NotManagedByEnvoyGateway'
+  | 'AmbiguousOwner'
+  | 'Protected'
+  | 'Terminating'
+  | 'Adopted'
+  | 'AutoscalingConfigured'
+  | 'ScaleTargetStillRuns'
+  | 'DefaultsUnreadable'
+  | 'ParametersUnresolved';
+
+/** An object that a verdict rests on, as it was read; without uid and resourceVersion it was read as absent. */
+export interface ObjectRead {
+  readonly kind: string;
+  readonly namespace?: string | undefined;
+  readonly name: string;
+  readonly uid?: string | undefined;
+  readonly resourceVersion?: string | undefined;
+}
+
+export type Verdict = Grounds & ({ action: 'delete'; reason: DeleteReason } | { action: 'keep'; reason: KeepReason });
+
+interface Grounds {
+  readonly hpa: HorizontalPodAutoscaler;
+  readonly owner: Owner | undefined;
+  /** One sentence for a person. */
+  readonly explanation: string;
+  /** What was read of everything that decided, in a fixed order: equal grounds mean nothing has changed. */
+  readonly restsOn: readonly ObjectRead[];
+  /** How many replicas the Deployment is left with when no HPA scales it; absent where no configuration says. */
+  readonly fallbackReplicas?: number;
+  /** True when the default in the EnvoyGateway ConfigMap decided alone, with no EnvoyProxy beside it. */
+  readonly restsOnDefaultAlone: boolean;
+  /** `namespace/name` of a Deployment whose absence would turn this verdict into a deletion, and that was not read. */
+  readonly needsDeployment?: string;
+}
+
+/**
+ * Says of every HPA of the snapshot whether it is stale, by the rows of the judgement table from top to bottom; the first
+ * that fits wins. Pure: no clock, no I/O.
+ *
+ * An HPA whose Deployment still runs is stale for two reasons only: the configuration that rules it, fully known, asks for
+ * no autoscaling (`AutoscalingRemoved`), or for another HPA that is there (`Renamed`). For every other reason Envoy Gateway
+ * itself has removed the Deployment, so that must be gone.
+ */
+export function judge(snapshot: Snapshot): Verdict[] {
+  const cluster = new Cluster(snapshot);
+  return snapshot.hpas.map((hpa) => judgeHpa(hpa, cluster));
+}
+
+function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: Cluster): Verdict {
+  const labelled = labelledOwner(hpa);
+  const owner = labelled === 'ambiguous' ? undefined : labelled;
+  const grounds = { hpa, owner, restsOn: [], restsOnDefaultAlone: false };
+  const keep = (reason: KeepReason, explanation: string): Verdict => ({
+    ...grounds,
+    action: 'keep',
+    reason,
+    explanation,
+  });
+
+  if (labelled === 'ambiguous') {
+    return keep('AmbiguousOwner', 'It is labelled as owned by a Gateway and by a GatewayClass at once.');
+  }
+  if (owner === undefined)
+    return keep('NotManagedByEnvoyGateway', 'It carries no whole owning label of Envoy Gateway.');
+  if (!appliedByEnvoyGateway(hpa)) {
+    return keep(
+      'NotManagedByEnvoyGateway',
+      'It carries the label, but Envoy Gateway never applied it: somebody else made it.',
+    );
+  }
+
+  const relatives = cluster.relativesOf(owner);
+  const everyRelative = [hpa, ...relatives.gateways, relatives.gatewayClass, ...relatives.proxies].filter(
+    (object) => object !== undefined,
+  );
+  const protectedBy = everyRelative.find((object) => object.metadata.annotations?.[KEEP_ANNOTATION] === 'true');
+  if (protectedBy)
+    return keep(
+      'Protected',
+      `${protectedBy === hpa ? 'It' : objectKey(protectedBy.metadata)} is annotated ${KEEP_ANNOTATION}: "true".`,
+    );
+  if (hpa.metadata.deletionTimestamp) return keep('Terminating', 'It is being deleted already.');
+  if (hpa.metadata.finalizers?.length) {
+    return keep('Terminating', `Finalizers hold it: ${hpa.metadata.finalizers.join(', ')}.`);
+  }
+  if (relatives.gatewayClass?.metadata.deletionTimestamp) {
+    return keep('Terminating', `GatewayClass ${relatives.gatewayClass.metadata.name} is being deleted.`);
+  }
+  if (relatives.gateways.length > 0 && relatives.gateways.every((gateway) => gateway.metadata.deletionTimestamp)) {
+    return keep('Terminating', 'Its Gateway is being deleted.');
+  }
+  const adoption = adoptedBy(hpa);
+  if (adoption) return keep('Adopted', `It is no longer Envoy Gateway's alone: ${adoption}.`);
+  const wantedBy = cluster.wantedBy(hpa.metadata).find((other) => !sameOwner(other, owner));
+  if (wantedBy) {
+    return keep('AutoscalingConfigured', `${describeOwner(wantedBy)} asks for an HPA of this name.`);
+  }
+  return judgeOwned(hpa, owner, relatives, cluster);
+}
+
+/** The rows from "Gateway or class does not exist" on: the HPA is Envoy Gateway's, and the configuration decides. */
+function judgeOwned(hpa: HorizontalPodAutoscaler, owner: Owner, relatives: Relatives, cluster: Cluster): Verdict {
+  const { gatewayClass } = relatives;
+  const target = hpa.spec.scaleTargetRef;
+  const deployment = objectKey({ namespace: hpa.metadata.namespace, name: target.name });
+  const scalesDeployment = target.kind === 'Deployment' && target.apiVersion === 'apps/v1';
+  const exists = cluster.snapshot.deployments.get(deployment);
+
+  const grounds = (configs: readonly EnvoyGatewayConfig[]) => ({
+    hpa,
+    owner,
+    restsOn: [...relatives.restsOn, ...configs.map(({ configMap }) => read('ConfigMap', configMap.metadata))],
+    restsOnDefaultAlone: false,
+  });
+  /** A row that also wants the Deployment to be gone. */
+  const onlyIfGone = (
+    configs: readonly EnvoyGatewayConfig[],
+    ifGone: DeleteReason,
+    otherwise: KeepReason,
+    explanation: string,
+  ): Verdict => {
+    if (!scalesDeployment) {
+      const scaled = `${target.apiVersion ?? ''} ${target.kind} ${target.name}`.trim();
+      return {
+        ...grounds(configs),
+        action: 'keep',
+        reason: otherwise,
+        explanation: `${explanation}, but it scales ${scaled}.`,
+      };
+    }
+    if (exists === false) {
+      const restsOn = [...grounds(configs).restsOn, absent('Deployment', hpa.metadata.namespace, target.name)];
+      const gone = `${explanation}, and Deployment ${deployment} is gone.`;
+      return { ...grounds(configs), restsOn, action: 'delete', reason: ifGone, explanation: gone };
+    }
+    return {
+      ...grounds(configs),
+      action: 'keep',
+      reason: otherwise,
+      explanation: `${explanation}, but Deployment ${deployment} still runs.`,
+      ...(exists === undefined && { needsDeployment: deployment }),
+    };
+  };
+
+  if (owner.kind === 'Gateway' && relatives.gateways.length === 0) {
+    return onlyIfGone([], 'GatewayDeleted', 'ScaleTargetStillRuns', `${describeOwner(owner)} does not exist`);
+  }
+  if (gatewayClass === undefined) {
+    const name = relatives.gatewayClassName;
+    return onlyIfGone([], 'GatewayClassDeleted', 'ScaleTargetStillRuns', `GatewayClass ${name} does not exist`);
+  }
+
+  const configs = cluster.configsFor(gatewayClass);
+  if (configs.length === 0) {
+    const explanation = `No ConfigMap of an Envoy Gateway names controller ${gatewayClass.spec.controllerName}`;
+    return onlyIfGone([], 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
+  }
+  const verdicts = configs.map((config): Verdict => {
+    const { settings } = config;
+    if (!isReadable(settings)) {
+      const explanation = `ConfigMap ${objectKey(config.configMap.metadata)} cannot be read (${settings.unreadable})`;
+      return onlyIfGone(configs, 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
+    }
+    const rejection = rejected(owner, relatives, settings);
+    if (rejection) return onlyIfGone(configs, 'ScaleTargetGone', 'ParametersUnresolved', rejection);
+
+    const merges = mergesGateways(specOf(relatives.classProxy), settings.defaultProxy);
+    if (owner.kind === 'Gateway' && merges) {
+      const explanation = `GatewayClass ${gatewayClass.metadata.name} merges its Gateways`;
+      return onlyIfGone(configs, 'MergedIntoGatewayClass', 'ScaleTargetStillRuns', explanation);
+    }
+    if (owner.kind === 'GatewayClass' && !merges) {
+      const explanation = `GatewayClass ${owner.name} no longer merges its Gateways`;
+      return onlyIfGone(configs, 'NoLongerMerged', 'ScaleTargetStillRuns', explanation);
+    }
+    if (owner.kind === 'GatewayClass' && relatives.gateways.length === 0) {
+      return onlyIfGone(configs, 'NoGateways', 'ScaleTargetStillRuns', `GatewayClass ${owner.name} has no Gateway`);
+    }
+
+    const effective = relatives.effective(settings);
+    const { provider } = effective.spec;
+    if ((provider?.type ?? 'Kubernetes') !== 'Kubernetes') {
+      const explanation = `The EnvoyProxy in force has provider ${provider?.type}`;
+      return onlyIfGone(configs, 'ScaleTargetGone', 'ParametersUnresolved', explanation);
+    }
+    const kubernetes = provider?.kubernetes;
+    const source = relatives.describe(effective.levels, config);
+    const decided = {
+      ...grounds(configs),
+      restsOnDefaultAlone: effective.levels.every((level) => level === 'default'),
+      fallbackReplicas: kubernetes?.envoyDeployment?.replicas ?? 1,
+    };
+    if (!kubernetes?.envoyHpa) {
+      const explanation = `${describeOwner(owner)} asks for no autoscaling: no envoyHpa in ${source}.`;
+      return { ...decided, action: 'delete', reason: 'AutoscalingRemoved', explanation };
+    }
+    const expected = expectedHpas(relatives.identity, effective.spec, config, settings);
+    const [successor] = expected
+      .filter((place) => !samePlace(place, hpa.metadata))
+      .flatMap((place) => cluster.hpaOf(owner, place));
+    if (successor) {
+      const restsOn = [
+        ...decided.restsOn,
+        { ...read('HorizontalPodAutoscaler', successor.metadata), resourceVersion: undefined },
+      ];
+      const explanation = `${describeOwner(owner)} asks for HPA ${objectKey(successor.metadata)} instead, which is there`;
+      if (!expected.some((place) => samePlace(place, hpa.metadata))) {
+        return { ...decided, restsOn, action: 'delete', reason: 'Renamed', explanation: `${explanation}.` };
+      }
+      // Envoy Gateway v1.4 and v1.5 disagree about the name, and both are there: the one whose Deployment is gone is stale.
+      const verdict = onlyIfGone(configs, 'Renamed', 'AutoscalingConfigured', explanation);
+      return verdict.action === 'delete'
+        ? { ...verdict, restsOn: [...verdict.restsOn, ...restsOn.slice(-1)] }
+        : verdict;
+    }
+    return {
+      ...decided,
+      action: 'keep',
+      reason: 'AutoscalingConfigured',
+      explanation: `${describeOwner(owner)} asks for autoscaling in ${source}.`,
+    };
+  });
+  // Several installations may serve one controller name (shards, left-overs): stale only if every one says so.
+  return verdicts.find((verdict) => verdict.action === 'keep') ?? (verdicts[0] as Verdict);
+}
+
+/** Why Envoy Gateway rejects what the owner asks for, or what it refers to cannot be found: one clause. */
+function rejected(owner: Owner, relatives: Relatives, settings: EnvoyGatewaySettings): string | undefined {
+  const { gatewayClass, gateways, classProxy } = relatives;
+  if (gatewayClass === undefined) return undefined;
+  const className = gatewayClass.metadata.name;
+  if (isRejected(gatewayClass)) return `GatewayClass ${className} is not accepted`;
+  const classReference = gatewayClass.spec.parametersRef;
+  if (classReference && classProxy === undefined) {
+    return `The parametersRef of GatewayClass ${className} leads to no EnvoyProxy`;
+  }
+  const merges = mergesGateways(specOf(classProxy), settings.defaultProxy);
+  if (merges && settings.gatewayNamespaceMode) {
+    return `GatewayClass ${className} merges its Gateways, which GatewayNamespace mode rejects`;
+  }
+  const refused = (gateway: Gateway): string | undefined => {
+    const name = objectKey(gateway.metadata);
+    const reference = gateway.spec.infrastructure?.parametersRef;
+    if (isRejected(gateway)) return `Gateway ${name} is not accepted`;
+    if (reference && classProxy?.spec?.mergeGateways) {
+      return `Gateway ${name} has a parametersRef although its class merges Gateways`;
+    }
+    if (reference && !merges && relatives.proxyOf(gateway) === undefined) {
+      return `The parametersRef of Gateway ${name} leads to no EnvoyProxy`;
+    }
+    return undefined;
+  };
+  const refusals = gateways.map(refused);
+  if (owner.kind === 'Gateway') return refusals[0];
+  return refusals.length > 0 && refusals.every((refusal) => refusal !== undefined)
+    ? `Every Gateway of GatewayClass ${owner.name} is rejected (${refusals[0]})`
+    : undefined;
+}
+
+const isRejected = ({ status }: Gateway | GatewayClass): boolean =>
+  status?.conditions?.some(({ type, status: value }) => type === 'Accepted' && value === 'False') ?? false;
+
+/** Everything that an owner's configuration is made of, as the snapshot has it. */
+interface Relatives {
+  /** The Gateway itself, or all Gateways of the class. */
+  readonly gateways: readonly Gateway[];
+  readonly gatewayClassName: string | undefined;
+  readonly gatewayClass: GatewayClass | undefined;
+  readonly classProxy: EnvoyProxy | undefined;
+  /** The EnvoyProxies that the owner and its class refer to. */
+  readonly proxies: readonly EnvoyProxy[];
+  readonly restsOn: readonly ObjectRead[];
+  readonly identity: { gateway: Gateway } | { className: string };
+  proxyOf(gateway: Gateway): EnvoyProxy | undefined;
+  effective(settings: EnvoyGatewaySettings): EffectiveProxy;
+  describe(levels: EffectiveProxy['levels'], config: EnvoyGatewayConfig): string;
+}
+
+/** The snapshot with its indexes, built once for all HPAs. */
+class Cluster {
+  readonly snapshot: Snapshot;
+  readonly #classes: ReadonlyMap<string, GatewayClass>;
+  readonly #gateways: ReadonlyMap<string, Gateway>;
+  readonly #gatewaysOfClass: ReadonlyMap<string, Gateway[]>;
+  readonly #proxies: ReadonlyMap<string, EnvoyProxy>;
+  readonly #hpas: ReadonlyMap<string, HorizontalPodAutoscaler>;
+  readonly #wanted: ReadonlyMap<string, Owner[]>;
+
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot;
+    this.#classes = byKey(snapshot.gatewayClasses);
+    this.#gateways = byKey(snapshot.gateways);
+    this.#gatewaysOfClass = Map.groupBy(snapshot.gateways, (gateway) => gateway.spec.gatewayClassName);
+    this.#proxies = byKey(snapshot.envoyProxies);
+    this.#hpas = byKey(snapshot.hpas);
+    this.#wanted = this.#everythingWanted();
+  }
+
+  /** The installations that serve the class. One that cannot be read may serve any. */
+  configsFor(gatewayClass: GatewayClass): EnvoyGatewayConfig[] {
+    return this.snapshot.envoyGatewayConfigs.filter(
+      ({ settings }) => !isReadable(settings) || settings.controllerName === gatewayClass.spec.controllerName,
+    );
+  }
+
+  /** The HPA at this place, if it is there to stay and Envoy Gateway made it for this owner. */
+  hpaOf(owner: Owner, place: { namespace: string; name: string }): HorizontalPodAutoscaler[] {
+    const hpa = this.#hpas.get(objectKey(place));
+    if (hpa === undefined || hpa.metadata.deletionTimestamp || !appliedByEnvoyGateway(hpa)) return [];
+    const labelled = labelledOwner(hpa);
+    return labelled !== undefined && labelled !== 'ambiguous' && sameOwner(labelled, owner) ? [hpa] : [];
+  }
+
+  /** The live owners whose configuration asks for an HPA of this namespace and name. */
+  wantedBy(place: { namespace: string; name: string }): readonly Owner[] {
+    return this.#wanted.get(objectKey(place)) ?? [];
+  }
+
+  relativesOf(owner: Owner): Relatives {
+    const gateway = owner.kind === 'Gateway' ? this.#gateways.get(objectKey(owner)) : undefined;
+    const gateways =
+      owner.kind === 'GatewayClass' ? (this.#gatewaysOfClass.get(owner.name) ?? []) : gateway ? [gateway] : [];
+    const className = owner.kind === 'GatewayClass' ? owner.name : gateway?.spec.gatewayClassName;
+    const gatewayClass = className === undefined ? undefined : this.#classes.get(className);
+    const classReference = proxyReference(
+      gatewayClass?.spec.parametersRef,
+      (reference) => reference.namespace ?? 'default',
+    );
+    const ownReference = gateway && gatewayProxyReference(gateway);
+    const references = [ownReference, classReference].filter((reference) => reference !== undefined);
+    const find = (reference: ReturnType<typeof proxyReference>) => reference && this.#proxies.get(objectKey(reference));
+    const classProxy = find(classReference);
+    const ownProxy = find(ownReference);
+    const sources = { gateway: ownProxy, class: classProxy };
+
+    return {
+      gateways,
+      gatewayClassName: className,
+      gatewayClass,
+      classProxy,
+      proxies: [ownProxy, classProxy].filter((proxy) => proxy !== undefined),
+      restsOn: [
+        ...(owner.kind === 'Gateway' && !gateway ? [absent('Gateway', owner.namespace, owner.name)] : []),
+        ...gateways.map(({ metadata }) => read('Gateway', metadata)),
+        ...(className === undefined ? [] : [readOrAbsent('GatewayClass', gatewayClass, { name: className })]),
+        ...references.map((reference) => readOrAbsent('EnvoyProxy', find(reference), reference)),
+      ],
+      identity: gateway ? { gateway } : { className: className ?? '' },
+      proxyOf: (other) => find(gatewayProxyReference(other)),
+      effective: (settings) => effectiveProxy(specOf(ownProxy), specOf(classProxy), settings.defaultProxy),
+      describe: (levels, config) =>
+        levels
+          .map((level) => {
+            const proxy = level === 'default' ? undefined : sources[level];
+            return proxy
+              ? `EnvoyProxy ${objectKey(proxy.metadata)}`
+              : `the default in ConfigMap ${objectKey(config.configMap.metadata)}`;
+          })
+          .join(' over '),
+    };
+  }
+
+  #everythingWanted(): Map<string, Owner[]> {
+    const owners: Owner[] = [
+      ...this.snapshot.gateways.map(({ metadata }) => ({
+        kind: 'Gateway' as const,
+        namespace: metadata.namespace,
+        name: metadata.name,
+      })),
+      ...this.snapshot.gatewayClasses.map(({ metadata }) => ({ kind: 'GatewayClass' as const, name: metadata.name })),
+    ];
+    const wanted = new Map<string, Owner[]>();
+    for (const owner of owners) {
+      for (const place of this.#wantedPlaces(owner)) {
+        const key = objectKey(place);
+        const others = wanted.get(key);
+        if (others) others.push(owner);
+        else wanted.set(key, [owner]);
+      }
+    }
+    return wanted;
+  }
+
+  #wantedPlaces(owner: Owner): { namespace: string; name: string }[] {
+    const relatives = this.relativesOf(owner);
+    if (relatives.gatewayClass === undefined || relatives.gateways.length === 0) return [];
+    return this.configsFor(relatives.gatewayClass).flatMap((config) => {
+      const { settings } = config;
+      if (!isReadable(settings)) return [];
+      const merges =
+        !settings.gatewayNamespaceMode && mergesGateways(specOf(relatives.classProxy), settings.defaultProxy);
+      if (merges !== (owner.kind === 'GatewayClass')) return [];
+      const { spec } = relatives.effective(settings);
+      return spec.provider?.kubernetes?.envoyHpa ? expectedHpas(relatives.identity, spec, config, settings) : [];
+    });
+  }
+}
+
+const specOf = (proxy: EnvoyProxy | undefined) => proxy && (proxy.spec ?? {});
+
+const gatewayProxyReference = (gateway: Gateway) =>
+  proxyReference(gateway.spec.infrastructure?.parametersRef, () => gateway.metadata.namespace);
+
+/** Where a parametersRef leads, if it names an EnvoyProxy at all. A class's without a namespace means `default`. */
+function proxyReference<Reference extends { group: string; kind: string; name: string }>(
+  reference: Reference | null | undefined,
+  namespaceOf: (reference: Reference) => string,
+): { namespace: string; name: string } | undefined {
+  if (reference?.group !== 'gateway.envoyproxy.io' || reference.kind !== 'EnvoyProxy') return undefined;
+  return { namespace: namespaceOf(reference), name: reference.name };
+}
+
+const byKey = <T extends { metadata: Metadata }>(objects: readonly T[]): Map<string, T> =>
+  new Map(objects.map((object) => [objectKey(object.metadata), object]));
+
+const samePlace = (a: { namespace: string; name: string }, b: { namespace: string; name: string }) =>
+  a.namespace === b.namespace && a.name === b.name;
+
+const read = (kind: string, { namespace, name, uid, resourceVersion }: Metadata): ObjectRead => ({
+  kind,
+  namespace,
+  name,
+  uid,
+  resourceVersion,
+});
+const absent = (kind: string, namespace: string | undefined, name: string): ObjectRead => ({ kind, namespace, name });
+const readOrAbsent = (
+  kind: string,
+  object: { metadata: Metadata } | undefined,
+  place: { namespace?: string; name: string },
+): ObjectRead => (object ? read(kind, object.metadata) : absent(kind, place.namespace, place.name));
+
+const describeOwner = (owner: Owner) => `${owner.kind} ${objectKey(owner)}`;

@@ -1,0 +1,125 @@
+import * as z from 'zod/mini';
+
+/**
+ * What this project reads of each kind, and nothing else: unknown fields are let through, a known field of another
+ * shape is refused. The schemas only check; the objects that travel on are the API server's own JSON.
+ */
+const stringMap = z.record(z.string(), z.string());
+const anyMap = z.record(z.string(), z.unknown());
+
+const managedFieldsEntrySchema = z.looseObject({
+  manager: z.optional(z.string()),
+  operation: z.optional(z.string()),
+  subresource: z.optional(z.string()),
+  time: z.optional(z.string()),
+  fieldsV1: z.optional(anyMap),
+});
+export type ManagedFieldsEntry = z.infer<typeof managedFieldsEntrySchema>;
+
+const metadataSchema = z.looseObject({
+  name: z.string(),
+  namespace: z.optional(z.string()),
+  uid: z.optional(z.string()),
+  resourceVersion: z.optional(z.string()),
+  creationTimestamp: z.nullish(z.string()),
+  deletionTimestamp: z.nullish(z.string()),
+  labels: z.nullish(stringMap),
+  annotations: z.nullish(stringMap),
+  finalizers: z.nullish(z.array(z.string())),
+  ownerReferences: z.nullish(
+    z.array(
+      z.looseObject({ apiVersion: z.string(), kind: z.string(), name: z.string(), controller: z.nullish(z.boolean()) }),
+    ),
+  ),
+  managedFields: z.nullish(z.array(managedFieldsEntrySchema)),
+});
+export type Metadata = z.infer<typeof metadataSchema>;
+
+/** What the API server always fills, and what every precondition and every "the same as before" is made of. */
+const storedMetadataSchema = z.extend(metadataSchema, { uid: z.string(), resourceVersion: z.string() });
+const namespacedMetadataSchema = z.extend(storedMetadataSchema, { namespace: z.string() });
+
+export const horizontalPodAutoscalerSchema = z.looseObject({
+  metadata: namespacedMetadataSchema,
+  spec: z.looseObject({
+    scaleTargetRef: z.looseObject({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
+    minReplicas: z.nullish(z.number()),
+    maxReplicas: z.number(),
+  }),
+  status: z.nullish(z.looseObject({ currentReplicas: z.nullish(z.number()), desiredReplicas: z.nullish(z.number()) })),
+});
+export type HorizontalPodAutoscaler = z.infer<typeof horizontalPodAutoscalerSchema>;
+
+const conditionedStatusSchema = z.nullish(
+  z.looseObject({
+    conditions: z.nullish(
+      z.array(z.looseObject({ type: z.string(), status: z.string(), reason: z.optional(z.string()) })),
+    ),
+  }),
+);
+
+export const gatewayClassSchema = z.looseObject({
+  metadata: storedMetadataSchema,
+  spec: z.looseObject({
+    controllerName: z.string(),
+    parametersRef: z.nullish(
+      z.looseObject({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
+    ),
+  }),
+  status: conditionedStatusSchema,
+});
+export type GatewayClass = z.infer<typeof gatewayClassSchema>;
+
+export const gatewaySchema = z.looseObject({
+  metadata: namespacedMetadataSchema,
+  spec: z.looseObject({
+    gatewayClassName: z.string(),
+    infrastructure: z.nullish(
+      z.looseObject({
+        parametersRef: z.nullish(z.looseObject({ group: z.string(), kind: z.string(), name: z.string() })),
+      }),
+    ),
+  }),
+  status: conditionedStatusSchema,
+});
+export type Gateway = z.infer<typeof gatewaySchema>;
+
+/** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
+export const envoyProxySpecSchema = z.looseObject({
+  mergeType: z.nullish(z.enum(['Replace', 'StrategicMerge', 'JSONMerge'])),
+  mergeGateways: z.nullish(z.boolean()),
+  provider: z.nullish(
+    z.looseObject({
+      type: z.nullish(z.string()),
+      kubernetes: z.nullish(
+        z.looseObject({
+          envoyHpa: z.nullish(
+            z.looseObject({
+              name: z.nullish(z.string()),
+              patch: z.nullish(z.looseObject({ value: z.nullish(anyMap) })),
+            }),
+          ),
+          envoyDeployment: z.nullish(z.looseObject({ replicas: z.nullish(z.number()) })),
+        }),
+      ),
+    }),
+  ),
+});
+export type EnvoyProxySpec = z.infer<typeof envoyProxySpecSchema>;
+
+export const envoyProxySchema = z.looseObject({
+  metadata: namespacedMetadataSchema,
+  spec: z.nullish(envoyProxySpecSchema),
+});
+export type EnvoyProxy = z.infer<typeof envoyProxySchema>;
+
+export const configMapSchema = z.looseObject({
+  metadata: z.extend(metadataSchema, { namespace: z.string() }),
+  data: z.nullish(stringMap),
+});
+export type ConfigMap = z.infer<typeof configMapSchema>;
+
+/** Kubernetes' own way of writing where an object is: `namespace/name`, or `name` for what has no namespace. */
+export function objectKey(object: { namespace?: string | undefined; name: string }): string {
+  return object.namespace === undefined ? object.name : `${object.namespace}/${object.name}`;
+}

@@ -1,0 +1,84 @@
+import type { HorizontalPodAutoscaler, ManagedFieldsEntry } from './kubernetes-objects.ts';
+
+/** The field manager under which Envoy Gateway applies (server-side) everything that it makes. */
+export const ENVOY_GATEWAY_MANAGER = 'envoy-gateway';
+
+export const OWNING_GATEWAY_NAME_LABEL = 'gateway.envoyproxy.io/owning-gateway-name';
+export const OWNING_GATEWAY_NAMESPACE_LABEL = 'gateway.envoyproxy.io/owning-gateway-namespace';
+export const OWNING_GATEWAY_CLASS_LABEL = 'gateway.envoyproxy.io/owning-gatewayclass';
+
+/** One of these is on every HPA that Envoy Gateway made: listing by each of them finds all. */
+export const OWNING_LABELS = [OWNING_GATEWAY_NAME_LABEL, OWNING_GATEWAY_CLASS_LABEL] as const;
+
+/** Whom an HPA was made for. A GatewayClass owns it where the class merges its Gateways into one proxy. */
+export type Owner = { kind: 'Gateway'; namespace: string; name: string } | { kind: 'GatewayClass'; name: string };
+
+/** What the owning labels say; `undefined` without a whole one. */
+export function labelledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' | undefined {
+  const labels = hpa.metadata.labels ?? {};
+  const name = labels[OWNING_GATEWAY_NAME_LABEL];
+  const namespace = labels[OWNING_GATEWAY_NAMESPACE_LABEL];
+  const gatewayClass = labels[OWNING_GATEWAY_CLASS_LABEL];
+  if (gatewayClass) return name || namespace ? 'ambiguous' : { kind: 'GatewayClass', name: gatewayClass };
+  return name && namespace ? { kind: 'Gateway', namespace, name } : undefined;
+}
+
+export function sameOwner(a: Owner, b: Owner): boolean {
+  return (
+    a.kind === b.kind &&
+    a.name === b.name &&
+    ('namespace' in a ? a.namespace : '') === ('namespace' in b ? b.namespace : '')
+  );
+}
+
+const isApplyOfEnvoyGateway = (entry: ManagedFieldsEntry) =>
+  entry.manager === ENVOY_GATEWAY_MANAGER && entry.operation === 'Apply' && !entry.subresource;
+
+/** The second mark of ownership beside the label: people copy labels, only Envoy Gateway leaves this entry. */
+export function appliedByEnvoyGateway(hpa: HorizontalPodAutoscaler): boolean {
+  return (hpa.metadata.managedFields ?? []).some(isApplyOfEnvoyGateway);
+}
+
+/** Why the HPA is no longer Envoy Gateway's alone, one clause for a person; `undefined` while it is. */
+export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
+  const controller = hpa.metadata.ownerReferences?.find(
+    (reference) =>
+      reference.controller === true &&
+      !(
+        reference.apiVersion.startsWith('gateway.networking.k8s.io/') &&
+        (reference.kind === 'Gateway' || reference.kind === 'GatewayClass')
+      ),
+  );
+  if (controller) return `${controller.kind} ${controller.name} controls it`;
+  const manager = hpa.metadata.managedFields?.find(
+    (entry) => entry.manager !== ENVOY_GATEWAY_MANAGER && ownedField(entry, 'f:scaleTargetRef') !== undefined,
+  );
+  return manager && `field manager ${manager.manager ?? '(unnamed)'} owns its scaleTargetRef`;
+}
+
+const ownedField = (entry: ManagedFieldsEntry, field: string): unknown =>
+  (entry.fieldsV1?.['f:spec'] as Record<string, unknown> | undefined)?.[field];
+
+/**
+ * The mark (a tombstone that has no effect of its own): Envoy Gateway's Apply entry without `f:maxReplicas`. Whatever
+ * Envoy Gateway applies over it must write, because it comes to own that field again; so a deletion that carries the
+ * mark's resourceVersion cannot slip past an HPA that became wanted meanwhile. Measured on v1.3.0: without the mark such
+ * an apply changes nothing, not even the resourceVersion.
+ */
+export const MARKED_FIELD = 'f:maxReplicas';
+
+/** Whether the mark is intact: true as long as Envoy Gateway has not applied since it was made. */
+export function isMarked(hpa: HorizontalPodAutoscaler): boolean {
+  const entries = (hpa.metadata.managedFields ?? []).filter(isApplyOfEnvoyGateway);
+  return entries.length > 0 && entries.every((entry) => ownedField(entry, MARKED_FIELD) === undefined);
+}
+
+/** The managedFields that the mark leaves: everything as it was but the one field. */
+export function markedManagedFields(hpa: HorizontalPodAutoscaler): ManagedFieldsEntry[] {
+  return (hpa.metadata.managedFields ?? []).map((entry) => {
+    if (!isApplyOfEnvoyGateway(entry) || ownedField(entry, MARKED_FIELD) === undefined) return entry;
+    const spec = { ...(entry.fieldsV1?.['f:spec'] as Record<string, unknown>) };
+    delete spec[MARKED_FIELD];
+    return { ...entry, fieldsV1: { ...entry.fieldsV1, 'f:spec': spec } };
+  });
+}

@@ -1,0 +1,104 @@
+import { gunzipSync } from 'node:zlib';
+import { CloudWatchLogsDecodeSchema, CloudWatchLogsSchema } from '@aws-lambda-powertools/parser/schemas/cloudwatch';
+import middy from '@middy/core';
+import * as z from 'zod/mini';
+import type { EventBus } from '../aws/event-bus.ts';
+import { describeError, MalformedInputError } from '../platform/errors.ts';
+import type { Log } from '../platform/logger.ts';
+import { forwardAuditEvents, type LogPayload } from '../usecases/forward-audit-events.ts';
+
+/** The environment variables of `forward`; AWS_REGION is set by Lambda itself. */
+export const forwardConfigSchema = z.object({
+  ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
+  AWS_REGION: z.string().check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region')),
+  /** The bus's name or, as PutEvents allows, its ARN. */
+  EVENT_BUS_NAME: z
+    .string()
+    .check(
+      z.regex(
+        /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/,
+        "expected an event bus's name or ARN",
+      ),
+    ),
+});
+export type ForwardConfig = z.infer<typeof forwardConfigSchema>;
+
+/** What is used of Powertools' Metrics. */
+export interface Counts {
+  addMetric(name: string, unit: 'Count', value: number): unknown;
+}
+
+export interface ForwardDependencies {
+  config: ForwardConfig;
+  eventBus: EventBus;
+  log: Log;
+  metrics: Counts;
+}
+
+/**
+ * The Lambda handler on a CloudWatch Logs subscription: decodes, forwards, counts. Whatever it throws, Lambda tries the
+ * payload twice more and then sends it to the on-failure destination.
+ */
+export function createHandler({ config, eventBus, log, metrics }: ForwardDependencies) {
+  return middy<unknown, void>()
+    .onError(({ error }) => {
+      // Returning nothing leaves the failure a failure.
+      log.error('payload not forwarded', { error: error?.name, reason: describeError(error) });
+    })
+    .handler(async (event: unknown, context): Promise<void> => {
+      metrics.addMetric('Payloads', 'Count', 1);
+      // The Region tells the partition only with a table that grows; the function's own ARN always names it.
+      const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
+      const place = { partition, region: config.AWS_REGION, account: config.ACCOUNT_ID };
+      const forwarded = await forwardAuditEvents(decodePayload(event), { place, eventBus, log });
+      if (forwarded.messageType === 'CONTROL_MESSAGE') {
+        metrics.addMetric('ControlMessages', 'Count', 1);
+        log.info('control message', { messageType: forwarded.messageType });
+        return;
+      }
+      const { cluster, lines, kept, unreadable, entries } = forwarded;
+      metrics.addMetric('LinesReceived', 'Count', lines);
+      metrics.addMetric('LinesKept', 'Count', kept);
+      metrics.addMetric('LinesUnreadable', 'Count', unreadable);
+      metrics.addMetric('EntriesPut', 'Count', entries);
+      log.info('forwarded', { cluster, lines, kept, unreadable, entries });
+    });
+}
+
+/**
+ * Takes the payload out of the event that CloudWatch Logs invokes a function with: base64 of gzip of JSON.
+ *
+ * @throws {MalformedInputError} naming the step that fails, and never a part of the payload
+ */
+export function decodePayload(event: unknown): LogPayload {
+  const parsed = CloudWatchLogsSchema.safeParse(event);
+  if (parsed.success) return parsed.data.awslogs.data;
+  throw new MalformedInputError(
+    `${decodingFault(event)}; only a subscription filter of CloudWatch Logs may invoke this function: ` +
+      'find who else does, or what changes the event on its way',
+  );
+}
+
+const invocationSchema = z.object({ awslogs: z.object({ data: z.string() }) });
+
+/** The library's schema has one message for all of this. */
+function decodingFault(event: unknown): string {
+  const invocation = invocationSchema.safeParse(event);
+  if (!invocation.success) return 'the event has no text awslogs.data';
+  const { data } = invocation.data.awslogs;
+  if (!z.base64().safeParse(data).success) return 'awslogs.data is not base64';
+  let text: string;
+  try {
+    text = gunzipSync(Buffer.from(data, 'base64')).toString('utf8');
+  } catch {
+    return 'awslogs.data is base64 but not of gzip';
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return 'awslogs.data is base64 of gzip but not of JSON';
+  }
+  const fields = CloudWatchLogsDecodeSchema.safeParse(json).error?.issues.map(({ path }) => path.join('.'));
+  return `awslogs.data is JSON but not what CloudWatch Logs sends: ${fields?.join(', ')}`;
+}

@@ -1,0 +1,30 @@
+import process from 'node:process';
+import { Logger } from '@aws-lambda-powertools/logger';
+import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
+import { Metrics } from '@aws-lambda-powertools/metrics';
+import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { EventBridgeBus } from '../aws/event-bus.ts';
+import { readConfig } from '../platform/config.ts';
+import type { Log } from '../platform/logger.ts';
+import { createHandler, forwardConfigSchema } from './forward.ts';
+
+const config = readConfig(forwardConfigSchema, process.env);
+// Their names, namespace and level come from the POWERTOOLS_ variables.
+const logger = new Logger();
+const metrics = new Metrics();
+const client = new EventBridgeClient({
+  region: config.AWS_REGION,
+  // Without these a connection that is swallowed holds the function until its timeout.
+  requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
+});
+
+export const handler = createHandler({
+  config,
+  eventBus: new EventBridgeBus(client, config.EVENT_BUS_NAME),
+  log: logger as Log,
+  metrics,
+})
+  // Its environment variable would otherwise have the event itself logged.
+  .use(injectLambdaContext(logger, { logEvent: false }))
+  .use(logMetrics(metrics));

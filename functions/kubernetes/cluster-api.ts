@@ -1,0 +1,297 @@
+import type { Agent } from 'node:http';
+import { CustomObjectsApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/CustomObjectsApi.js';
+import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
+import { ServerConfiguration } from '@kubernetes/client-node/dist/gen/servers.js';
+import type * as z from 'zod/mini';
+import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../domain/envoy-gateway-config.ts';
+import {
+  configMapSchema,
+  type EnvoyProxy,
+  envoyProxySchema,
+  type Gateway,
+  type GatewayClass,
+  gatewayClassSchema,
+  gatewaySchema,
+  type HorizontalPodAutoscaler,
+  horizontalPodAutoscalerSchema,
+} from '../domain/kubernetes-objects.ts';
+import { markedManagedFields, OWNING_LABELS } from '../domain/ownership.ts';
+import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
+import { parseObjects } from './parse-objects.ts';
+import { ApiStatusError, httpTransport } from './transport.ts';
+
+/** How to reach and to be let into one API server. */
+export interface ClusterConnection {
+  /** `https://host:port`, with a path where the server has one. */
+  readonly server: string;
+  /** Keeps the connections, and verifies the server's certificate. */
+  readonly agent: Agent;
+  /** Asked before each request. */
+  headers(): Promise<Record<string, string>>;
+}
+
+/** What a write came to. `conflict`: the object is no longer what was read. `refused`: an admission policy said no. */
+export type WriteResult =
+  | { result: 'done'; hpa?: HorizontalPodAutoscaler }
+  | { result: 'gone' }
+  | { result: 'conflict' }
+  | { result: 'refused'; message: string };
+
+export interface HpaStore {
+  /** Every HPA with an owning label of Envoy Gateway. */
+  list(): Promise<HorizontalPodAutoscaler[]>;
+  get(hpa: HorizontalPodAutoscaler): Promise<HorizontalPodAutoscaler | undefined>;
+  /** Takes the mark's field out of managedFields, if the HPA is still what was read. */
+  mark(hpa: HorizontalPodAutoscaler): Promise<WriteResult>;
+  /** Deletes exactly this HPA in exactly this version. */
+  delete(hpa: HorizontalPodAutoscaler): Promise<WriteResult>;
+}
+
+export interface GatewayConfigReader {
+  read(): Promise<{
+    gatewayClasses: GatewayClass[];
+    gateways: Gateway[];
+    envoyProxies: EnvoyProxy[];
+    envoyGatewayConfigs: EnvoyGatewayConfig[];
+  }>;
+  deploymentExists(place: { namespace: string; name: string }): Promise<boolean>;
+}
+
+export interface ClusterApi {
+  readonly hpas: HpaStore;
+  readonly config: GatewayConfigReader;
+  /** Ends the kept-alive connections. */
+  close(): void;
+}
+
+/** What stands as the author of the mark in the API server's audit log. */
+const FIELD_MANAGER = 'envoy-hpa-reaper';
+const PAGE_SIZE = 500;
+/** A list that expires between two pages is read again from its start, so often. */
+const LIST_ATTEMPTS = 3;
+
+const HPAS = ['autoscaling', 'v2', 'horizontalpodautoscalers'] as const;
+
+/**
+ * The calls that this project makes to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
+ * these). Requests are built by the generated client; answers stay the server's own JSON, checked and not converted.
+ *
+ * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
+ * {@link ClusterSkippedError} when the server will not let us in or lacks the custom resources.
+ *
+ * @param timeout milliseconds that one request may take
+ */
+export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
+  const server = new ServerConfiguration(connection.server, {});
+  const transport = httpTransport(connection.agent, timeout);
+  const requests = new CustomObjectsApiRequestFactory({
+    baseServer: server,
+    httpApi: undefined as never, // The requests are only built with it; the transport sends them.
+    middleware: [],
+    authMethods: {},
+  });
+
+  async function send(context: RequestContext): Promise<unknown> {
+    for (const [name, value] of Object.entries(await connection.headers())) context.setHeaderParam(name, value);
+    try {
+      return (await transport(context)).body;
+    } catch (error) {
+      throw error instanceof ApiStatusError ? translate(error) : error;
+    }
+  }
+
+  async function list<Schema extends z.ZodMiniType>(
+    kind: string,
+    schema: Schema,
+    page: (continueToken: string | undefined) => Promise<RequestContext>,
+  ): Promise<z.infer<Schema>[]> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return parseObjects(kind, schema, await allPages(page));
+      } catch (error) {
+        if (!(error instanceof ApiStatusError)) throw error;
+        if (error.code === 404) {
+          throw new ClusterSkippedError(
+            'CustomResourcesNotInstalled',
+            `${kind} is not known to this API server (${error.message})`,
+            'Nothing to do if Envoy Gateway was never here; else install the CRDs of Gateway API v1 and Envoy Gateway again.',
+            { cause: error },
+          );
+        }
+        if (error.code !== 410) throw error;
+        // The server no longer remembers what the first page was read from. The token it offers instead would mix two moments.
+        if (attempt === LIST_ATTEMPTS) {
+          throw new RetryableError(`listing every ${kind} takes longer than the server keeps its pages`, {
+            cause: error,
+          });
+        }
+      }
+    }
+  }
+
+  async function allPages(page: (continueToken: string | undefined) => Promise<RequestContext>): Promise<unknown[]> {
+    const items: unknown[] = [];
+    let continueToken: string | undefined;
+    do {
+      const body = (await send(await page(continueToken))) as { metadata?: { continue?: string }; items?: unknown };
+      if (!Array.isArray(body.items)) throw new RetryableError('a list was answered without items');
+      items.push(...body.items);
+      continueToken = body.metadata?.continue || undefined;
+    } while (continueToken !== undefined);
+    return items;
+  }
+
+  const listCustom = <Schema extends z.ZodMiniType>(
+    kind: string,
+    schema: Schema,
+    [group, version, plural]: readonly [string, string, string],
+    labelSelector?: string,
+  ) =>
+    list(kind, schema, (continueToken) =>
+      requests.listCustomObjectForAllNamespaces(
+        group,
+        version,
+        plural,
+        undefined,
+        undefined,
+        continueToken,
+        undefined,
+        labelSelector,
+        PAGE_SIZE,
+      ),
+    );
+
+  /** ConfigMaps lie in the core group, which the generic part of the client does not reach; CoreV1Api weighs 1.5 MB. */
+  const listConfigMaps = (continueToken: string | undefined): Promise<RequestContext> => {
+    const context = server.makeRequestContext('/api/v1/configmaps', 'GET');
+    context.setQueryParam('fieldSelector', `metadata.name=${CONFIG_MAP_NAME}`);
+    context.setQueryParam('limit', String(PAGE_SIZE));
+    if (continueToken !== undefined) context.setQueryParam('continue', continueToken);
+    return Promise.resolve(context);
+  };
+
+  const orUndefinedIfGone = async (context: RequestContext): Promise<unknown> => {
+    try {
+      return await send(context);
+    } catch (error) {
+      if (error instanceof ApiStatusError && error.code === 404) return undefined;
+      throw error;
+    }
+  };
+
+  const write = async (context: RequestContext): Promise<WriteResult & { body?: unknown }> => {
+    try {
+      return { result: 'done', body: await send(context) };
+    } catch (error) {
+      if (!(error instanceof ApiStatusError)) throw error;
+      if (error.code === 404) return { result: 'gone' };
+      if (error.code === 409) return { result: 'conflict' };
+      return { result: 'refused', message: error.message };
+    }
+  };
+
+  const parseHpa = (body: unknown) =>
+    parseObjects('HorizontalPodAutoscaler', horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
+
+  return {
+    hpas: {
+      async list() {
+        const lists = await Promise.all(
+          OWNING_LABELS.map((label) =>
+            listCustom('HorizontalPodAutoscaler', horizontalPodAutoscalerSchema, HPAS, label),
+          ),
+        );
+        return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
+      },
+      async get({ metadata }) {
+        const body = await orUndefinedIfGone(
+          await requests.getNamespacedCustomObject(HPAS[0], HPAS[1], metadata.namespace, HPAS[2], metadata.name),
+        );
+        return body === undefined ? undefined : parseHpa(body);
+      },
+      async mark(hpa) {
+        const { namespace, name, resourceVersion } = hpa.metadata;
+        const patch = [
+          { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
+          { op: 'replace', path: '/metadata/managedFields', value: markedManagedFields(hpa) },
+        ];
+        const answer = await write(
+          await requests.patchNamespacedCustomObject(
+            HPAS[0],
+            HPAS[1],
+            namespace,
+            HPAS[2],
+            name,
+            patch,
+            undefined,
+            FIELD_MANAGER,
+          ),
+        );
+        return answer.result === 'done' ? { result: 'done', hpa: parseHpa(answer.body) } : answer;
+      },
+      async delete({ metadata: { namespace, name, uid, resourceVersion } }) {
+        const answer = await write(
+          await requests.deleteNamespacedCustomObject(
+            HPAS[0],
+            HPAS[1],
+            namespace,
+            HPAS[2],
+            name,
+            undefined,
+            undefined,
+            undefined,
+            undefined,
+            {
+              apiVersion: 'v1',
+              kind: 'DeleteOptions',
+              propagationPolicy: 'Background',
+              preconditions: { uid, resourceVersion },
+            } as never,
+          ),
+        );
+        return answer.result === 'done' ? { result: 'done' } : answer;
+      },
+    },
+    config: {
+      async read() {
+        const gatewayApi = 'gateway.networking.k8s.io';
+        const [gatewayClasses, gateways, envoyProxies, configMaps] = await Promise.all([
+          listCustom('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']),
+          listCustom('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
+          listCustom('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
+          list('ConfigMap', configMapSchema, listConfigMaps),
+        ]);
+        return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readEnvoyGatewayConfig) };
+      },
+      async deploymentExists({ namespace, name }) {
+        const request = await requests.getNamespacedCustomObject('apps', 'v1', namespace, 'deployments', name);
+        return (await orUndefinedIfGone(request)) !== undefined;
+      },
+    },
+    close: () => connection.agent.destroy(),
+  };
+}
+
+/** What an answer means for the whole cluster; one that concerns a single object stays as it is. */
+function translate(error: ApiStatusError): Error {
+  const { code, message } = error;
+  if (code === 401) {
+    return new ClusterSkippedError(
+      'ClusterUnauthorized',
+      message,
+      'Give the role an EKS access entry in this cluster (README, "Let it into a cluster"); an entry for a role that was deleted and made again must be made anew.',
+      { cause: error },
+    );
+  }
+  // The authorizer's own words; an admission policy answers 403 too, but for its own reasons.
+  if (code === 403 && / cannot \w+ resource /.test(message)) {
+    return new ClusterSkippedError(
+      'ClusterForbidden',
+      message,
+      'Apply infra/kubernetes/rbac.yaml to this cluster and give the access entry the group envoy-hpa-reaper.',
+      { cause: error },
+    );
+  }
+  if (code === 429 || code >= 500) return new RetryableError(message, { cause: error });
+  return error;
+}

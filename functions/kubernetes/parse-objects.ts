@@ -1,0 +1,36 @@
+import type * as z from 'zod/mini';
+import { objectKey } from '../domain/kubernetes-objects.ts';
+import { RetryableError } from '../platform/errors.ts';
+
+/**
+ * Checks objects where they come in, and gives back the very same ones: what is deleted must be kept whole, so nothing is
+ * copied field by field.
+ *
+ * @throws {RetryableError} for the first object of an unknown shape, with its name and the field. The whole cluster is left
+ * alone then: a shape that is not understood may mean anything.
+ */
+export function parseObjects<Schema extends z.ZodMiniType>(
+  kind: string,
+  schema: Schema,
+  objects: readonly unknown[],
+): z.infer<Schema>[] {
+  for (const object of objects) {
+    const parsed = schema.safeParse(object);
+    if (parsed.success) continue;
+    const [issue] = parsed.error.issues;
+    throw new RetryableError(
+      `${kind} ${nameOf(object)} has a shape that is not understood: ${issue?.path.join('.') || '(the object)'}: ${issue?.message}. ` +
+        'Nothing is deleted in this cluster until it is gone or this program knows it',
+    );
+  }
+  return objects as z.infer<Schema>[];
+}
+
+function nameOf(object: unknown): string {
+  const metadata = (object as { metadata?: { namespace?: unknown; name?: unknown } } | null)?.metadata;
+  if (typeof metadata?.name !== 'string') return '(without a name)';
+  return objectKey({
+    name: metadata.name,
+    ...(typeof metadata.namespace === 'string' && { namespace: metadata.namespace }),
+  });
+}

@@ -1,0 +1,205 @@
+import middy from '@middy/core';
+import type { Context, SQSBatchResponse } from 'aws-lambda';
+import * as z from 'zod/mini';
+import type { ClusterDirectory } from '../aws/cluster-directory.ts';
+import { CHANGE_DETAIL_TYPE, type ChangeDetail, changeDetailSchema, EVENT_SOURCE } from '../domain/change-event.ts';
+import type { Change, Outcome, PassReport } from '../domain/report.ts';
+import { wholeNumber } from '../platform/config.ts';
+import { ClusterSkippedError, describeError, MalformedInputError } from '../platform/errors.ts';
+import type { Counts, Log } from '../platform/logger.ts';
+import { sweepCluster } from '../usecases/sweep-cluster.ts';
+import { sweepNamedCluster } from '../usecases/sweep-named-cluster.ts';
+
+/** The environment variables of `reap`; AWS_REGION is set by Lambda itself. */
+export const reapConfigSchema = z.object({
+  ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
+  AWS_REGION: z.string().check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region')),
+  MODE: z.enum(['report', 'delete'], 'expected report or delete'),
+  MAX_DELETIONS: wholeNumber(25, 0, 10_000),
+  SETTLE_HPA_SECONDS: wholeNumber(120, 0, 3_600),
+  SETTLE_CONFIG_SECONDS: wholeNumber(180, 0, 3_600),
+});
+export type ReapConfig = z.infer<typeof reapConfigSchema>;
+
+export interface ReapDependencies {
+  config: ReapConfig;
+  directory: ClusterDirectory;
+  log: Log;
+  metrics: Counts;
+  now: () => Date;
+}
+
+/** With less time than this left, in milliseconds, no further cluster is begun. */
+const LEAST_TIME_FOR_A_PASS = 10_000;
+/** Something that settles comes back from the queue so often; then the scheduled sweep finds it. */
+const LOOKS = 4;
+
+const changeEventSchema = z.object({
+  source: z.literal(EVENT_SOURCE),
+  'detail-type': z.literal(CHANGE_DETAIL_TYPE),
+  account: z.string(),
+  region: z.string(),
+  detail: changeDetailSchema,
+});
+
+const sqsEventSchema = z.object({
+  Records: z.array(
+    z.object({
+      eventSource: z.literal('aws:sqs'),
+      messageId: z.string(),
+      body: z.string(),
+      attributes: z.object({ ApproximateReceiveCount: z.string() }),
+    }),
+  ),
+});
+type SqsRecord = z.infer<typeof sqsEventSchema>['Records'][number];
+
+/** What a pass over one cluster came to, for who invokes the function by hand. */
+export type ClusterResult = PassReport | { cluster: string; skipped: string; message: string; remedy: string };
+
+/**
+ * The Lambda handler of `reap`: a batch of SQS messages with one EventBridge event each, answered with the messages that
+ * failed; or one EventBridge event, answered with the report of the pass.
+ *
+ * @throws {MalformedInputError} for a direct invocation with anything else; and for a direct invocation whatever the pass
+ * throws, so that Lambda tries it again
+ */
+export function createHandler(dependencies: ReapDependencies) {
+  const { log } = dependencies;
+  return middy<unknown, SQSBatchResponse | ClusterResult>()
+    .onError(({ error }) => {
+      // Returning nothing leaves the failure a failure.
+      log.error('event not handled', { error: error?.name, message: describeError(error) });
+    })
+    .handler(async (event: unknown, context: Context) => {
+      const batch = sqsEventSchema.safeParse(event);
+      if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, context, dependencies) };
+      const detail = parseChangeEvent(event, dependencies.config);
+      return await reapCluster(detail.cluster, [detail], context, dependencies);
+    });
+}
+
+/** One pass for each cluster that the messages name. */
+async function reapBatch(
+  records: readonly SqsRecord[],
+  context: Context,
+  dependencies: ReapDependencies,
+): Promise<SQSBatchResponse['batchItemFailures']> {
+  const { log, metrics } = dependencies;
+  const failures = new Set<string>();
+  const byCluster = new Map<string, { record: SqsRecord; detail: ChangeDetail }[]>();
+  for (const record of records) {
+    try {
+      const detail = parseChangeEvent(parseJson(record.body), dependencies.config);
+      byCluster.set(detail.cluster, [...(byCluster.get(detail.cluster) ?? []), { record, detail }]);
+    } catch (error) {
+      log.error('message not understood', { messageId: record.messageId, message: describeError(error) });
+      metrics.addMetric('MessagesMalformed', 'Count', 1);
+      failures.add(record.messageId);
+    }
+  }
+  for (const [cluster, messages] of byCluster) {
+    const fail = () => {
+      for (const { record } of messages) failures.add(record.messageId);
+    };
+    if (context.getRemainingTimeInMillis() < LEAST_TIME_FOR_A_PASS) {
+      log.warn('no time left for this cluster, its messages go back to the queue', { cluster });
+      fail();
+      continue;
+    }
+    try {
+      const details = messages.map(({ detail }) => detail);
+      const result = await reapCluster(cluster, details, context, dependencies);
+      if ('skipped' in result) continue;
+      if (result.hpas.some(({ outcome }) => outcome === 'Failed')) fail();
+      else if (result.lookAgain) {
+        for (const { record } of messages) {
+          if (Number(record.attributes.ApproximateReceiveCount) < LOOKS) failures.add(record.messageId);
+        }
+      }
+    } catch (error) {
+      log.error('pass failed, its messages go back to the queue', { cluster, message: describeError(error) });
+      metrics.addMetric('PassesFailed', 'Count', 1);
+      fail();
+    }
+  }
+  return [...failures].map((itemIdentifier) => ({ itemIdentifier }));
+}
+
+async function reapCluster(
+  cluster: string,
+  details: readonly ChangeDetail[],
+  context: Context,
+  { config, directory, log, metrics, now }: ReapDependencies,
+): Promise<ClusterResult> {
+  const changes = details.map(changeOf);
+  try {
+    const report = await sweepNamedCluster(cluster, directory, (api) =>
+      sweepCluster({
+        cluster,
+        api,
+        mode: config.MODE,
+        guards: {
+          maxDeletions: config.MAX_DELETIONS,
+          settleHpaSeconds: config.SETTLE_HPA_SECONDS,
+          settleConfigSeconds: config.SETTLE_CONFIG_SECONDS,
+        },
+        now,
+        passId: `${context.awsRequestId}/${cluster}`,
+        log,
+        changes,
+      }),
+    );
+    for (const [outcome, count] of countOutcomes(report)) metrics.addMetric(`Hpas${outcome}`, 'Count', count);
+    return report;
+  } catch (error) {
+    if (!(error instanceof ClusterSkippedError)) throw error;
+    const { reason, message, remedy } = error;
+    log.warn('cluster skipped', { cluster, reason, message, remedy, auditIDs: changes.map(({ auditID }) => auditID) });
+    metrics.addMetric('ClustersSkipped', 'Count', 1);
+    return { cluster, skipped: reason, message, remedy };
+  }
+}
+
+function countOutcomes({ hpas }: PassReport): Map<Outcome, number> {
+  const counts = new Map<Outcome, number>();
+  for (const { outcome } of hpas) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  return counts;
+}
+
+const changeOf = ({ user, auditID, verb, objectRef, stageTimestamp }: ChangeDetail): Change => ({
+  username: user.username,
+  ...(user.impersonatedUsername !== undefined && { impersonatedUsername: user.impersonatedUsername }),
+  auditID,
+  verb,
+  resource: objectRef.resource,
+  ...(objectRef.namespace !== undefined && { namespace: objectRef.namespace }),
+  ...(objectRef.name !== undefined && { name: objectRef.name }),
+  time: stageTimestamp,
+});
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new MalformedInputError('the message body is no JSON', { cause: error });
+  }
+}
+
+/** @throws {MalformedInputError} for anything but an event that `forward` of this account and Region put */
+function parseChangeEvent(event: unknown, config: ReapConfig): ChangeDetail {
+  const parsed = changeEventSchema.safeParse(event);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(the event)'}: ${message}`);
+    throw new MalformedInputError(
+      `not an event of this project: ${faults.join('; ')}; expected source ${EVENT_SOURCE}, detail-type ${CHANGE_DETAIL_TYPE}`,
+    );
+  }
+  const { account, region, detail } = parsed.data;
+  if (account !== config.ACCOUNT_ID || region !== config.AWS_REGION) {
+    throw new MalformedInputError(
+      `the event is of account ${account} in ${region}, and this function serves ${config.ACCOUNT_ID} in ${config.AWS_REGION}`,
+    );
+  }
+  return detail;
+}

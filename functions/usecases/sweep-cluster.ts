@@ -1,0 +1,270 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type GuardedVerdict, type GuardSettings, guard } from '../domain/guards.ts';
+import { judge, type ObjectRead, type Verdict } from '../domain/judge.ts';
+import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
+import { isMarked } from '../domain/ownership.ts';
+import { type Change, type Outcome, type PassReport, reportHpa, type SweptHpa } from '../domain/report.ts';
+import type { Snapshot } from '../domain/snapshot.ts';
+import type { ClusterApi, WriteResult } from '../kubernetes/cluster-api.ts';
+import { describeError, RetryableError } from '../platform/errors.ts';
+import type { Log } from '../platform/logger.ts';
+
+export interface SweepOptions {
+  readonly cluster: string;
+  readonly api: ClusterApi;
+  /** `report` writes nothing to the cluster, not even the mark. */
+  readonly mode: 'report' | 'delete';
+  readonly guards: GuardSettings;
+  readonly now: () => Date;
+  readonly passId: string;
+  readonly log: Log;
+  /** What led to this pass, for the report only: nothing is decided by it. */
+  readonly changes?: readonly Change[];
+}
+
+/** A stale HPA that goes on changing while the pass works on it starts again so often; then it is left to the next pass. */
+const ATTEMPTS = 3;
+/** The HPA controller may write the status of an HPA between our reading and our deletion; so often we follow it. */
+const DELETE_ATTEMPTS = 5;
+
+/**
+ * One pass over one cluster: read, judge, mark, read again, delete, report.
+ *
+ * Deletes an HPA only if two equal readings of everything its verdict rests on stand around the mark, and the deletion
+ * carries the resourceVersion of the mark. Envoy Gateway's next apply undoes the mark and so moves the resourceVersion; so
+ * whichever process stops at whatever moment, an HPA that is wanted at the end is there or is made again.
+ *
+ * @throws whatever a read throws ({@link ClusterApi}); nothing has been deleted on the strength of an incomplete reading
+ */
+export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
+  const { api, mode, guards, now, log, cluster, passId } = options;
+  const changes = options.changes ?? [];
+  const startedAt = now().toISOString();
+  const ended = new Map<string, SweptHpa>();
+  const end = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) =>
+    ended.set(verdict.hpa.metadata.uid, {
+      ...reportHpa(verdict),
+      outcome,
+      changes: changes.filter((change) => verdict.restsOn.some((object) => isAbout(change, object))),
+      ...extra,
+    });
+  const deletions = () => [...ended.values()].filter(({ outcome }) => outcome === 'Deleted').length;
+  let unsettled: GuardedVerdict[] = [];
+
+  const sweepOnce = async (): Promise<void> => {
+    const snapshot = await read(api);
+    const verdicts = guard(judge(snapshot), snapshot, guards, now(), deletions()).filter(
+      ({ hpa }) => !ended.has(hpa.metadata.uid),
+    );
+    const seen = new Set(verdicts.map(({ hpa }) => hpa.metadata.uid));
+    for (const verdict of unsettled) if (!seen.has(verdict.hpa.metadata.uid)) end(verdict, 'AlreadyGone');
+    const stale: GuardedVerdict[] = [];
+    for (const verdict of verdicts) {
+      if (verdict.action === 'keep') end(verdict, 'Kept');
+      else if (verdict.guard) end(verdict, 'HeldBack');
+      else if (mode === 'report') end(verdict, 'Reported');
+      else stale.push(verdict);
+    }
+    unsettled = stale;
+    unsettled = await remove(stale, api, end, log, { cluster, passId });
+  };
+
+  try {
+    for (let attempt = 1; attempt === 1 || (attempt <= ATTEMPTS && unsettled.length > 0); attempt += 1)
+      await sweepOnce();
+    for (const verdict of unsettled) end(verdict, 'Conflict');
+  } catch (error) {
+    // What was deleted before the API server stopped answering must reach the report.
+    if (deletions() === 0) throw error;
+    for (const verdict of unsettled) {
+      if (!ended.has(verdict.hpa.metadata.uid)) end(verdict, 'Failed', { message: describeError(error) });
+    }
+  }
+
+  const hpas = [...ended.values()];
+  const report: PassReport = {
+    schemaVersion: 1,
+    cluster,
+    passId,
+    mode,
+    startedAt,
+    finishedAt: now().toISOString(),
+    hpas,
+    changes: [...changes],
+    lookAgain: hpas.some(
+      ({ outcome, reason, guard: heldBy }) =>
+        outcome === 'Conflict' ||
+        outcome === 'Failed' ||
+        heldBy?.name === 'Settling' ||
+        (reason === 'ScaleTargetStillRuns' && outcome === 'Kept'),
+    ),
+  };
+  logReport(report, log);
+  return report;
+}
+
+/**
+ * The whole state that the judgement needs. The HPAs are listed before the configuration, so that an HPA that is seen was
+ * there before the configuration was read; and without any, the configuration is not read at all.
+ */
+export async function read(api: ClusterApi): Promise<Snapshot> {
+  const hpas = await api.hpas.list();
+  if (hpas.length === 0) return emptySnapshot;
+  const snapshot = { hpas, ...(await api.config.read()), deployments: new Map<string, boolean>() };
+  const needed = judge(snapshot).flatMap(({ needsDeployment }) => needsDeployment ?? []);
+  return { ...snapshot, deployments: await readDeployments(needed, api) };
+}
+
+/** Everything in one wave: which Deployments are needed is known from the first reading. */
+async function readAgain(api: ClusterApi, deployments: readonly string[]): Promise<Snapshot> {
+  const [hpas, config, existing] = await Promise.all([
+    api.hpas.list(),
+    api.config.read(),
+    readDeployments(deployments, api),
+  ]);
+  return { hpas, ...config, deployments: existing };
+}
+
+const emptySnapshot: Snapshot = {
+  hpas: [],
+  gatewayClasses: [],
+  gateways: [],
+  envoyProxies: [],
+  envoyGatewayConfigs: [],
+  deployments: new Map(),
+};
+
+async function readDeployments(keys: readonly string[], api: ClusterApi): Promise<Map<string, boolean>> {
+  const entries = [...new Set(keys)].map(async (key) => {
+    const [namespace, name] = key.split('/') as [string, string];
+    return [key, await api.config.deploymentExists({ namespace, name })] as const;
+  });
+  return new Map(await Promise.all(entries));
+}
+
+type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) => void;
+
+/** Mark, read again, delete: one wave each. Gives back what has to start again, since it is no longer what was judged. */
+async function remove(
+  stale: readonly GuardedVerdict[],
+  api: ClusterApi,
+  end: End,
+  log: Log,
+  pass: { cluster: string; passId: string },
+): Promise<GuardedVerdict[]> {
+  if (stale.length === 0) return [];
+  const startAgain: GuardedVerdict[] = [];
+
+  const marked: GuardedVerdict[] = [];
+  await allOf(
+    stale.map(async (verdict) => {
+      const result = await attempted(() => mark(verdict.hpa, api));
+      if (result.result === 'done') marked.push(verdict);
+      else if (result.result === 'gone') end(verdict, 'AlreadyGone');
+      else if (result.result === 'conflict') startAgain.push(verdict);
+      else end(verdict, result.result === 'refused' ? 'MarkRefused' : 'Failed', { message: result.message });
+    }),
+  );
+  if (marked.length === 0) return startAgain;
+
+  const again = await readAgain(api, marked.flatMap(deploymentsOf));
+  const verdictsNow = new Map(judge(again).map((verdict) => [verdict.hpa.metadata.uid, verdict]));
+  await allOf(
+    marked.map(async (verdict) => {
+      const now = verdictsNow.get(verdict.hpa.metadata.uid);
+      if (now === undefined || !isSameVerdict(verdict, now) || !isMarked(now.hpa)) {
+        startAgain.push(verdict);
+        return;
+      }
+      // Before the deletion, so that nothing is lost if this process dies right after it.
+      log.info('deleting HPA', { ...pass, reason: verdict.reason, manifest: verdict.hpa });
+      const result = await attempted(() => deleteMarked(now.hpa, api));
+      if (result.result === 'done') end(verdict, 'Deleted', { manifest: verdict.hpa });
+      else if (result.result === 'gone') end(verdict, 'AlreadyGone');
+      else if (result.result === 'conflict') startAgain.push(verdict);
+      else end(verdict, result.result === 'refused' ? 'DeleteRefused' : 'Failed', { message: result.message });
+    }),
+  );
+  return startAgain;
+}
+
+/** Like Promise.all, but no write is still under way when it throws. */
+async function allOf(writes: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(writes)).find((write) => write.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+/** A write without an answer fails that HPA alone. */
+async function attempted(
+  write: () => Promise<WriteResult>,
+): Promise<WriteResult | { result: 'failed'; message: string }> {
+  try {
+    return await write();
+  } catch (error) {
+    if (error instanceof RetryableError) return { result: 'failed', message: describeError(error) };
+    throw error;
+  }
+}
+
+/** The mark of a pass that died before its deletion serves as well: it is intact, so nothing was applied since. */
+async function mark(hpa: HorizontalPodAutoscaler, api: ClusterApi): Promise<WriteResult> {
+  if (isMarked(hpa)) return { result: 'done' };
+  const answer = await api.hpas.mark(hpa);
+  if (answer.result !== 'done' || (answer.hpa && isMarked(answer.hpa))) return answer;
+  return { result: 'refused', message: 'the API server accepted the mark and did not keep it' };
+}
+
+/** Deletes the HPA in the version that was judged, or in a later one that differs from it in its status only. */
+async function deleteMarked(judged: HorizontalPodAutoscaler, api: ClusterApi): Promise<WriteResult> {
+  let current = judged;
+  for (let attempt = 1; attempt <= DELETE_ATTEMPTS; attempt += 1) {
+    const answer = await api.hpas.delete(current);
+    if (answer.result !== 'conflict') return answer;
+    const found = await api.hpas.get(current);
+    if (found === undefined) return { result: 'gone' };
+    if (!isMarked(found) || !isDeepStrictEqual(withoutStatus(found), withoutStatus(judged))) return answer;
+    current = found;
+  }
+  return { result: 'conflict' };
+}
+
+function withoutStatus({ metadata, status: _status, ...rest }: HorizontalPodAutoscaler): unknown {
+  const { resourceVersion: _version, managedFields: _managers, ...identity } = metadata;
+  return { ...rest, metadata: identity };
+}
+
+/** Two readings that decided the same on the same versions of the same objects: nothing has changed in between. */
+function isSameVerdict(before: Verdict, now: Verdict): boolean {
+  return now.action === 'delete' && now.reason === before.reason && isDeepStrictEqual(now.restsOn, before.restsOn);
+}
+
+const deploymentsOf = ({ restsOn }: Verdict): string[] =>
+  restsOn.filter(({ kind }) => kind === 'Deployment').map(({ namespace, name }) => `${namespace}/${name}`);
+
+const KIND_OF_RESOURCE: Record<string, string> = {
+  envoyproxies: 'EnvoyProxy',
+  gateways: 'Gateway',
+  gatewayclasses: 'GatewayClass',
+  configmaps: 'ConfigMap',
+  horizontalpodautoscalers: 'HorizontalPodAutoscaler',
+};
+
+/** A change without a name is a deletion of a whole collection (or a generated name): it may be about any of them. */
+const isAbout = (change: Change, object: ObjectRead): boolean =>
+  KIND_OF_RESOURCE[change.resource] === object.kind &&
+  (change.namespace === undefined || change.namespace === object.namespace) &&
+  (change.name === undefined || change.name === object.name);
+
+/** One line for each HPA that is not plainly wanted, and one for the pass. */
+function logReport({ hpas, cluster, passId, mode, lookAgain }: PassReport, log: Log): void {
+  const outcomes: Record<string, number> = {};
+  for (const { manifest: _manifest, restsOn: _restsOn, ...hpa } of hpas) {
+    outcomes[hpa.outcome] = (outcomes[hpa.outcome] ?? 0) + 1;
+    if (hpa.reason === 'AutoscalingConfigured') continue;
+    const level = ['Failed', 'MarkRefused', 'DeleteRefused', 'HeldBack', 'Conflict'].includes(hpa.outcome)
+      ? 'warn'
+      : 'info';
+    log[level](`HPA ${hpa.namespace}/${hpa.name}: ${hpa.outcome}, ${hpa.reason}`, { cluster, passId, ...hpa });
+  }
+  log.info('pass finished', { cluster, passId, mode, outcomes, lookAgain });
+}
