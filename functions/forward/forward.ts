@@ -4,7 +4,7 @@ import middy from '@middy/core';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
-import type { Log } from '../platform/logger.ts';
+import type { Counts, Log } from '../platform/logger.ts';
 import { forwardAuditEvents, type LogPayload } from '../usecases/forward-audit-events.ts';
 
 /** The environment variables of `forward`; AWS_REGION is set by Lambda itself. */
@@ -22,11 +22,6 @@ export const forwardConfigSchema = z.object({
     ),
 });
 export type ForwardConfig = z.infer<typeof forwardConfigSchema>;
-
-/** What is used of Powertools' Metrics. */
-export interface Counts {
-  addMetric(name: string, unit: 'Count', value: number): unknown;
-}
 
 export interface ForwardDependencies {
   config: ForwardConfig;

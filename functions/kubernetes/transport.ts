@@ -67,9 +67,16 @@ function exchange(
     const fail = (error: Error) =>
       reject(new RetryableError(`no whole answer from ${new URL(url).host}: ${error.message}`, { cause: error }));
     const request = url.startsWith('http:') ? requestHttp : requestHttps;
+    const body = context.getBody() as string | undefined;
+    // Node sends the body of a DELETE without a length unless it is told one, and the server would take the request for one
+    // without preconditions.
+    const headers = {
+      ...context.getHeaders(),
+      ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
+    };
     const sent = request(
       url,
-      { agent, method: context.getHttpMethod(), headers: context.getHeaders(), signal: AbortSignal.timeout(timeout) },
+      { agent, method: context.getHttpMethod(), headers, signal: AbortSignal.timeout(timeout) },
       (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -84,6 +91,6 @@ function exchange(
       },
     );
     sent.on('error', fail);
-    sent.end(context.getBody() as string | undefined);
+    sent.end(body);
   });
 }

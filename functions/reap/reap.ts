@@ -27,6 +27,8 @@ export interface ReapDependencies {
   log: Log;
   metrics: Counts;
   now: () => Date;
+  /** Is given the report of every pass, for who wants more of it than the log. */
+  onReport?: (report: PassReport) => void;
 }
 
 /** With less time than this left, in milliseconds, no further cluster is begun. */
@@ -130,7 +132,7 @@ async function reapCluster(
   cluster: string,
   details: readonly ChangeDetail[],
   context: Context,
-  { config, directory, log, metrics, now }: ReapDependencies,
+  { config, directory, log, metrics, now, onReport }: ReapDependencies,
 ): Promise<ClusterResult> {
   const changes = details.map(changeOf);
   try {
@@ -151,6 +153,7 @@ async function reapCluster(
       }),
     );
     for (const [outcome, count] of countOutcomes(report)) metrics.addMetric(`Hpas${outcome}`, 'Count', count);
+    onReport?.(report);
     return report;
   } catch (error) {
     if (!(error instanceof ClusterSkippedError)) throw error;

@@ -1,0 +1,145 @@
+import { isJsonObject, type JsonObject } from './objects.ts';
+
+/** Where a type's lists and maps are not what an object without a schema has: maps granular, lists atomic. */
+export interface FieldTypes {
+  /** Path of a list to the field that identifies its items. */
+  keyedLists: Record<string, string>;
+  sets: string[];
+  atomic: string[];
+}
+
+export interface ResourceType {
+  group: string;
+  version: string;
+  plural: string;
+  kind: string;
+  namespaced: boolean;
+  custom: boolean;
+  hasStatus: boolean;
+  hasGeneration: boolean;
+  fields: FieldTypes;
+  /** What Go's zero value of the type serializes to. Field ownership is reckoned against it when an object is new. */
+  zero: JsonObject;
+  setDefaults: (object: JsonObject) => void;
+}
+
+type Declared = Pick<ResourceType, 'group' | 'version' | 'plural' | 'kind'> &
+  Partial<Omit<ResourceType, 'fields'>> & { fields?: Partial<FieldTypes> };
+
+function declare(type: Declared): ResourceType {
+  return {
+    namespaced: true,
+    custom: false,
+    hasStatus: true,
+    hasGeneration: true,
+    setDefaults: () => {},
+    ...type,
+    zero: { metadata: {}, ...type.zero },
+    fields: {
+      keyedLists: { 'metadata.ownerReferences': 'uid', 'status.conditions': 'type', ...type.fields?.keyedLists },
+      sets: ['metadata.finalizers', ...(type.fields?.sets ?? [])],
+      atomic: ['metadata.ownerReferences[]', ...(type.fields?.atomic ?? [])],
+    },
+  };
+}
+
+/** The resources that the embedded cluster serves. */
+export const resourceTypes: readonly ResourceType[] = [
+  declare({
+    group: 'autoscaling',
+    version: 'v2',
+    plural: 'horizontalpodautoscalers',
+    kind: 'HorizontalPodAutoscaler',
+    hasGeneration: false,
+    zero: {
+      spec: { scaleTargetRef: { kind: '', name: '' }, maxReplicas: 0 },
+      status: { desiredReplicas: 0, currentMetrics: null },
+    },
+    setDefaults: setAutoscalerDefaults,
+  }),
+  declare({
+    group: 'apps',
+    version: 'v1',
+    plural: 'deployments',
+    kind: 'Deployment',
+    fields: {
+      keyedLists: { 'spec.template.spec.containers': 'name', 'spec.template.spec.volumes': 'name' },
+      atomic: ['spec.selector'],
+    },
+    zero: { spec: { template: { metadata: {}, spec: { containers: null } }, strategy: {} }, status: {} },
+  }),
+  declare({
+    group: '',
+    version: 'v1',
+    plural: 'configmaps',
+    kind: 'ConfigMap',
+    hasStatus: false,
+    hasGeneration: false,
+  }),
+  declare({
+    group: '',
+    version: 'v1',
+    plural: 'namespaces',
+    kind: 'Namespace',
+    namespaced: false,
+    hasGeneration: false,
+    zero: { spec: {}, status: { phase: 'Active' } },
+    setDefaults: setNamespaceDefaults,
+  }),
+  declare({
+    group: 'gateway.networking.k8s.io',
+    version: 'v1',
+    plural: 'gatewayclasses',
+    kind: 'GatewayClass',
+    namespaced: false,
+    custom: true,
+  }),
+  declare({
+    group: 'gateway.networking.k8s.io',
+    version: 'v1',
+    plural: 'gateways',
+    kind: 'Gateway',
+    custom: true,
+    fields: {
+      keyedLists: {
+        'spec.listeners': 'name',
+        'status.listeners': 'name',
+        'status.listeners[].conditions': 'type',
+      },
+    },
+  }),
+  declare({
+    group: 'gateway.envoyproxy.io',
+    version: 'v1alpha1',
+    plural: 'envoyproxies',
+    kind: 'EnvoyProxy',
+    custom: true,
+  }),
+];
+
+export function apiVersionOf(type: Pick<ResourceType, 'group' | 'version'>): string {
+  return type.group === '' ? type.version : `${type.group}/${type.version}`;
+}
+
+/** `horizontalpodautoscalers.autoscaling`, or `configmaps` where the group is the core group. */
+export function qualified(name: string, group: string): string {
+  return group === '' ? name : `${name}.${group}`;
+}
+
+function setAutoscalerDefaults(autoscaler: JsonObject): void {
+  const spec = autoscaler.spec;
+  if (isJsonObject(spec)) {
+    spec.minReplicas ??= 1;
+    const target = { type: 'Utilization', averageUtilization: 80 };
+    spec.metrics ??= [{ type: 'Resource', resource: { name: 'cpu', target } }];
+  }
+  const status = isJsonObject(autoscaler.status) ? autoscaler.status : {};
+  autoscaler.status = { desiredReplicas: 0, currentMetrics: null, ...status };
+}
+
+function setNamespaceDefaults(namespace: JsonObject): void {
+  const { metadata } = namespace;
+  if (!isJsonObject(metadata)) return;
+  const labels = isJsonObject(metadata.labels) ? metadata.labels : {};
+  metadata.labels = { 'kubernetes.io/metadata.name': metadata.name ?? '', ...labels };
+}

@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto';
+import type { KubernetesObject } from './objects.ts';
+import type { ResourceType } from './resource-types.ts';
+
+const keyOf = (namespace: string | undefined, name: string): string => `${namespace ?? ''}/${name}`;
+
+/** What etcd is to the API server: objects by resource, namespace and name, one revision for all, and snapshots. */
+export class ObjectStore {
+  #revision = 1;
+  readonly #objects = new Map<string, Map<string, KubernetesObject>>();
+  readonly #snapshots = new Map<string, readonly KubernetesObject[]>();
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get(type: ResourceType, namespace: string | undefined, name: string): KubernetesObject | undefined {
+    return this.#of(type).get(keyOf(namespace, name));
+  }
+
+  /** All objects of a resource, in the order of their keys. */
+  all(type: ResourceType): KubernetesObject[] {
+    return [...this.#of(type)].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, object]) => object);
+  }
+
+  /** Writes an object under the next revision and gives it as it was stored. */
+  put(type: ResourceType, object: KubernetesObject): KubernetesObject {
+    this.#revision += 1;
+    const metadata = { ...object.metadata, resourceVersion: String(this.#revision) };
+    return this.#set(type, { ...object, metadata });
+  }
+
+  /** Takes an object over from another cluster, with its resourceVersion if it has one. */
+  restore(type: ResourceType, object: KubernetesObject): KubernetesObject {
+    const metadata = { ...object.metadata, uid: object.metadata.uid || randomUUID() };
+    const revision = Number(metadata.resourceVersion);
+    if (!(revision > 0)) return this.put(type, { ...object, metadata });
+    this.#revision = Math.max(this.#revision, revision);
+    return this.#set(type, { ...object, metadata });
+  }
+
+  delete(type: ResourceType, { metadata }: KubernetesObject): void {
+    this.#revision += 1;
+    this.#of(type).delete(keyOf(metadata.namespace, metadata.name));
+  }
+
+  /** Keeps the present state of a resource for the later pages of a list; gives its revision. */
+  keepSnapshot(type: ResourceType): number {
+    this.#snapshots.set(`${type.plural}@${this.#revision}`, this.all(type));
+    return this.#revision;
+  }
+
+  snapshot(type: ResourceType, revision: number): readonly KubernetesObject[] | undefined {
+    return this.#snapshots.get(`${type.plural}@${revision}`);
+  }
+
+  /** Forgets every snapshot, as etcd's compaction does: continue tokens that rest on one expire. */
+  compact(): void {
+    this.#snapshots.clear();
+  }
+
+  #of(type: ResourceType): Map<string, KubernetesObject> {
+    let objects = this.#objects.get(type.plural);
+    if (!objects) {
+      objects = new Map();
+      this.#objects.set(type.plural, objects);
+    }
+    return objects;
+  }
+
+  #set(type: ResourceType, object: KubernetesObject): KubernetesObject {
+    this.#of(type).set(keyOf(object.metadata.namespace, object.metadata.name), object);
+    return object;
+  }
+}
