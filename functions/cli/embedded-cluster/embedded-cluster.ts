@@ -2,13 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Admission, type Answer, handleResourceRequest } from './api-server.ts';
+import type { Admission } from './admission.ts';
+import { handleResourceRequest } from './api-server.ts';
 import { type AuditEvent, type AuditTrace, auditEvent } from './audit.ts';
 import { type RbacManifest, rbacAuthorizer, type User } from './authorization.ts';
 import { selfSignedCertificate } from './certificate.ts';
 import { type JsonObject, type KubernetesObject, timestamp } from './objects.ts';
 import { type RequestInfo, requestInfo } from './request-info.ts';
 import type { ReceivedRequest } from './request-log.ts';
+import type { Answer } from './resource-request.ts';
 import { apiVersionOf, type ResourceType, resourceTypes } from './resource-types.ts';
 import { ApiError, noSuchResource, PageNotFound, unauthorized } from './status.ts';
 import { ObjectStore } from './store.ts';
@@ -28,8 +30,8 @@ export type RequestHook = (request: ReceivedRequest) => Intervention | undefined
 export interface EmbeddedClusterOptions {
   /** The server's clock. */
   now?: () => Date;
-  /** Who a bearer token is. */
-  users?: Readonly<Record<string, User>>;
+  /** Who a bearer token is; a function where tokens are not known beforehand, as EKS's are not. */
+  users?: Readonly<Record<string, User>> | ((token: string) => User | undefined);
   /** ClusterRoles, Roles and their bindings. */
   rbac?: readonly RbacManifest[];
   /** False: the Gateway API and Envoy Gateway are not installed. */
@@ -37,6 +39,8 @@ export interface EmbeddedClusterOptions {
   onAudit?: (event: AuditEvent) => void;
   onRequest?: RequestHook;
   admission?: Admission;
+  /** False: `requests` and `audit` stay empty, so that a hundred thousand requests do not fill the memory. */
+  record?: boolean;
   /** Milliseconds between a request and its handling. */
   latency?: number;
 }
@@ -81,7 +85,8 @@ export const admin: User = { username: 'admin', uid: 'admin', groups: ['system:m
  * `admin-token` is an administrator.
  */
 export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
-  const { now = () => new Date(), users = { 'admin-token': admin }, customResources = true } = options;
+  const { now = () => new Date(), users = { 'admin-token': admin }, customResources = true, record = true } = options;
+  const userOf = typeof users === 'function' ? users : (token: string) => new Map(Object.entries(users)).get(token);
   const store = new ObjectStore();
   const authorize = rbacAuthorizer(options.rbac ?? []);
   const { key, certificate } = selfSignedCertificate(new Date());
@@ -91,6 +96,9 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   const server = createServer({ key, cert: certificate }, (request, response) => {
     exchange(request, response).catch((error) => response.destroy(error));
   });
+
+  // kube-apiserver keeps idle connections for minutes; Node's default would close them under a client's next request.
+  server.keepAliveTimeout = 3 * 60 * 1000;
 
   async function exchange(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const received = now();
@@ -103,11 +111,12 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
       body: await bodyOf(message),
       started: sequence++,
     };
-    cluster.requests.push(request);
+    if (record) cluster.requests.push(request);
     if (cluster.latency > 0) await delay(cluster.latency);
     const intervention = await cluster.onRequest?.(request);
     if (intervention?.kind === 'hang') return;
     if (intervention?.kind === 'reset') {
+      request.finished = sequence++;
       message.socket.destroy();
       return;
     }
@@ -144,7 +153,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
       responseBody: isText ? undefined : (answer.body as JsonObject),
     });
     if (event) {
-      cluster.audit.push(event);
+      if (record) cluster.audit.push(event);
       options.onAudit?.(event);
     }
     return {
@@ -160,7 +169,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
 
   function authenticate(authorization: string | undefined): User {
     const token = /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
-    const user = token !== undefined && Object.hasOwn(users, token) ? users[token] : undefined;
+    const user = token === undefined ? undefined : userOf(token);
     if (!user) throw unauthorized();
     return user;
   }

@@ -118,3 +118,9 @@ export function deniedByWebhook(denial: { webhook: string; code: number; reason?
   const message = `admission webhook "${denial.webhook}" denied the request: ${denial.message}`;
   return new ApiError(denial.code, denial.reason ?? '', message);
 }
+
+export const invalidOptions = (kind: string, cause: Cause): ApiError =>
+  invalid({ group: 'meta.k8s.io', kind }, [cause]);
+
+export const invalidObject = ({ group, kind }: ResourceType, name: string, causes: Cause[]): ApiError =>
+  invalid({ name, group, kind }, causes);

@@ -1,0 +1,116 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { chmod, readFile } from 'node:fs/promises';
+import { builtinModules } from 'node:module';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+
+/*
+ * A cold start is most of what a rare event costs, and nearly all of it is reading and running code that the event does
+ * not need. Each plugin below leaves out one such part and changes nothing that the functions do; test/bench measures
+ * them together, and test/unit/infra/bundle.test.ts notices when a new version of a package slips past one.
+ */
+
+/**
+ * An ESM `import` of a built-in module reads every export of it, and that runs what is meant to be lazy: `node:http` alone
+ * loads the whole of undici for its WebSocket export (40 ms). `process.getBuiltinModule` gives the same module untouched.
+ */
+const builtinsUntouched: Plugin = {
+  name: 'builtins-untouched',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?[a-z_/]+$/ }, ({ path }) => {
+      const name = path.replace(/^node:/, '');
+      return builtinModules.includes(name) ? { path: name, namespace: 'builtin' } : undefined;
+    });
+    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    }));
+  },
+};
+
+/**
+ * The generated client's serializer brings in every model of the Kubernetes API, and its default transport undici. We send
+ * over `node:https`, and of CustomObjectsApi's types the serializer converts only V1DeleteOptions, which is plain JSON.
+ */
+const requestsWithoutModels: Plugin = {
+  name: 'requests-without-models',
+  setup({ onResolve, onLoad }) {
+    onLoad({ filter: /client-node\/dist\/gen\/models\/ObjectSerializer\.js$/ }, () => ({
+      contents: `export class ObjectSerializer {
+        static serialize(data) { return data; }
+        static getPreferredMediaType([first]) { return first ?? 'application/json'; }
+        static normalizeMediaType(type) { return type; }
+        static stringify(data) { return JSON.stringify(data); }
+      }`,
+    }));
+    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'absent' }));
+    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {}' }));
+  },
+};
+
+/** Lambda gives a function its credentials in environment variables: no SSO, no profile, no instance metadata to ask. */
+const credentialsFromEnvironment: Plugin = {
+  name: 'credentials-from-environment',
+  setup({ onLoad }) {
+    onLoad({ filter: /@aws-sdk\/credential-provider-node\/dist-es\/index\.js$/ }, () => ({
+      contents: `export { fromEnv as defaultProvider } from '@aws-sdk/credential-provider-env';`,
+    }));
+  },
+};
+
+/** `import { z }` is one object with all of zod in it, error messages in fifty languages included; a namespace is not. */
+const onlyTheZodInUse: Plugin = {
+  name: 'only-the-zod-in-use',
+  setup({ onLoad }) {
+    onLoad({ filter: /@aws-lambda-powertools\/parser\/lib\/esm\/.*\.js$/ }, async ({ path }) => ({
+      contents: (await readFile(path, 'utf8')).replace("import { z } from 'zod'", "import * as z from 'zod'"),
+    }));
+  },
+};
+
+/** The folders of functions/ that are Lambda functions. */
+export const functionNames = (): string[] =>
+  readdirSync('functions').filter((room) => readdirSync(`functions/${room}`).includes('handler.ts'));
+
+/** A function becomes `<outdir>/<name>/handler.mjs`, and beside it the parts that are loaded only when they are needed. */
+export const functionOptions = (name: string, outdir: string): BuildOptions => ({
+  entryPoints: { handler: `functions/${name}/handler.ts` },
+  outdir: `${outdir}/${name}`,
+  outExtension: { '.js': '.mjs' },
+  splitting: true,
+  mainFields: ['module', 'main'], // The SDK's ES modules: of CommonJS nothing could be left out.
+  target: 'node24',
+  plugins: [builtinsUntouched, requestsWithoutModels, credentialsFromEnvironment, onlyTheZodInUse],
+});
+
+/** The command line tool in one file, for the Node that a person has: 20.19 and later, which the client's undici is not. */
+const cliOptions = (outdir: string): BuildOptions => ({
+  entryPoints: ['functions/cli/reaper.ts'],
+  outfile: `${outdir}/reaper.mjs`,
+  target: 'node20.19',
+  plugins: [requestsWithoutModels],
+  banner: {
+    js: [
+      "import { createRequire as createBundleRequire } from 'node:module';",
+      'const require = createBundleRequire(import.meta.url);',
+    ].join('\n'),
+  },
+});
+
+/**
+ * Bundles every function and the command line tool.
+ *
+ * @param outdir from the working directory, which is the repository's root
+ * @returns what esbuild put into each function, by name
+ */
+export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
+  const common = { bundle: true, minify: true, format: 'esm', platform: 'node', metafile: true } as const;
+  const bundled = await Promise.all(
+    functionNames().map(async (name) => {
+      rmSync(`${outdir}/${name}`, { recursive: true, force: true }); // A chunk's name changes with its content.
+      const { metafile } = await build({ ...functionOptions(name, outdir), ...common });
+      return [name, metafile] as const;
+    }),
+  );
+  await build({ ...cliOptions(outdir), ...common });
+  await chmod(`${outdir}/reaper.mjs`, 0o755);
+  return new Map(bundled);
+}

@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import * as z from 'zod';
+
+const wholeNumber = (least: number, most: number) =>
+  z.int(`expected a whole number from ${least} to ${most}`).min(least).max(most);
+
+/** The retentions that CloudWatch Logs knows, in days. */
+const RETENTION_DAYS = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+
+/** What `infra/configuration.yml` may say; what each value means stands there. */
+export const configurationSchema = z.strictObject({
+  clusters: z
+    .array(z.string().regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'not the name of an EKS cluster'))
+    .refine((names) => new Set(names).size === names.length, 'names a cluster twice'),
+  mode: z.enum(['report', 'delete']),
+  maxDeletions: wholeNumber(0, 10_000),
+  settleHpaSeconds: wholeNumber(0, 3_600),
+  settleConfigSeconds: wholeNumber(0, 3_600),
+  logRetentionDays: z.literal(RETENTION_DAYS),
+  logLevel: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
+});
+export type Configuration = z.infer<typeof configurationSchema>;
+
+/** @throws {Error} whose message names every fault, one a line */
+export function checkConfiguration(values: unknown, file: string): Configuration {
+  const checked = configurationSchema.safeParse(values);
+  if (checked.success) return checked.data;
+  const faults = checked.error.issues.map(({ path, message }) => `  ${path.join('.') || '(the file)'}: ${message}`);
+  throw new Error(`${file} does not fit:\n${faults.join('\n')}`);
+}
+
+/** @param file from the working directory; what ENVOY_HPA_REAPER_CONFIGURATION names, or else infra/configuration.yml */
+export function readConfiguration(
+  file = process.env.ENVOY_HPA_REAPER_CONFIGURATION || 'infra/configuration.yml',
+): Configuration {
+  return checkConfiguration(parse(readFileSync(file, 'utf8')), file);
+}

@@ -1,0 +1,26 @@
+import { SUBSCRIPTION_PATTERN } from '../functions/domain/subscription-pattern.ts';
+
+/**
+ * One `AWS::Logs::SubscriptionFilter` for each cluster, by logical id. CloudFormation has no loop, hence code.
+ * They come after the permission: CloudWatch Logs sends a test event before it takes a filter.
+ */
+export const subscriptionFilters = (clusters: readonly string[]) =>
+  Object.fromEntries(
+    clusters.map((cluster) => [
+      `SubscriptionFilter${logicalId(cluster)}`,
+      {
+        Type: 'AWS::Logs::SubscriptionFilter',
+        DependsOn: 'LogsMayInvokeForward',
+        Properties: {
+          FilterName: 'envoy-hpa-reaper',
+          LogGroupName: `/aws/eks/${cluster}/cluster`,
+          FilterPattern: SUBSCRIPTION_PATTERN,
+          DestinationArn: { 'Fn::GetAtt': ['ForwardLambdaFunction', 'Arn'] },
+        },
+      },
+    ]),
+  );
+
+/** Logical ids are letters and digits, cluster names have `-` and `_` too; with `Z` as the escape no two become one. */
+const logicalId = (cluster: string) =>
+  cluster.replace(/[Z_-]/g, (sign) => ({ Z: 'ZZ', _: 'ZU', '-': 'ZD' })[sign] ?? '');

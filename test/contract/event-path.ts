@@ -1,0 +1,172 @@
+import { Agent } from 'node:https';
+import type { SQSBatchResponse } from 'aws-lambda';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { BusEvent } from '../../functions/aws/event-bus.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../../functions/cli/event-path.ts';
+import type { PassReport } from '../../functions/domain/report.ts';
+import { createHandler as createForward } from '../../functions/forward/forward.ts';
+import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { createHandler as createReap } from '../../functions/reap/reap.ts';
+import { type Connection, connect } from './connection.ts';
+import { Installation, SYSTEM } from './envoy-gateway.ts';
+import { type Server, waitFor } from './server.ts';
+
+const quiet = { log: { info: () => {}, warn: () => {}, error: () => {} }, metrics: { addMetric: () => {} } };
+
+/** The whole path, with the audit lines that this API server wrote, as the user that infra/kubernetes/rbac.yaml lets in. */
+export function describeEventPath(name: string, start: () => Promise<Server>): void {
+  describe(`from the audit line to the deletion, on ${name}`, () => {
+    let server: Server;
+    let admin: Connection;
+    let reaper: Connection;
+    let api: ClusterApi;
+    let leaking: Installation;
+    let healthy: Installation;
+
+    beforeAll(async () => {
+      server = await start();
+      admin = connect({ ...server, token: server.adminToken });
+      reaper = connect({ ...server, token: server.reaperToken });
+      api = clusterApi({
+        server: server.url,
+        agent: new Agent({ ca: server.caCertificate, keepAlive: true }),
+        headers: async () => ({ authorization: `Bearer ${server.reaperToken}` }),
+      });
+      leaking = new Installation(admin, 'leaking');
+      healthy = new Installation(admin, 'healthy');
+      for (const installation of [leaking, healthy]) {
+        await installation.setUp();
+        await installation.setAutoscaling('on');
+        await installation.applyHpa();
+      }
+    });
+    afterAll(async () => {
+      for (const connection of [api, admin, reaper]) connection?.close();
+      await server?.close();
+    });
+
+    async function forwardAll(since: number): Promise<BusEvent[]> {
+      const events: BusEvent[] = [];
+      const forward = createForward({
+        config: { ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, EVENT_BUS_NAME: 'bus' },
+        eventBus: { put: async (put) => void events.push(...put) },
+        ...quiet,
+      });
+      const lines = (await server.audit()).slice(since);
+      await forward(subscriptionEvent('real', lines), lambdaContext('forward'));
+      return events;
+    }
+
+    async function reap(events: readonly BusEvent[], mode: 'report' | 'delete'): Promise<PassReport[]> {
+      const reports: PassReport[] = [];
+      const handler = createReap({
+        config: {
+          ACCOUNT_ID: PLACE.account,
+          AWS_REGION: PLACE.region,
+          MODE: mode,
+          MAX_DELETIONS: 25,
+          SETTLE_HPA_SECONDS: 120,
+          SETTLE_CONFIG_SECONDS: 180,
+        },
+        directory: { connect: async () => api, forget: () => {} },
+        // All that was just written has settled by then.
+        now: () => new Date(Date.now() + 3_600_000),
+        onReport: (report) => reports.push(report),
+        ...quiet,
+      });
+      const batch = queueBatch(events.map((event) => JSON.stringify(busEvent(event))));
+      const { batchItemFailures } = (await handler(batch, lambdaContext('reap'))) as SQSBatchResponse;
+      expect(batchItemFailures).toEqual([]);
+      return reports;
+    }
+
+    const ours = (report: PassReport | undefined) =>
+      report?.hpas
+        .filter(({ name: hpa }) => [leaking.hpaName, healthy.hpaName].includes(hpa))
+        .map(({ name: hpa, outcome, reason }) => [hpa, outcome, reason])
+        .sort();
+
+    test('deletes exactly the HPA whose autoscaling configuration was removed', async () => {
+      const since = (await server.audit()).length;
+      await leaking.setAutoscaling('off');
+      // The audit log is written behind the answer.
+      await waitFor(async () => (await server.audit()).slice(since).some(({ verb }) => verb === 'patch'));
+      const events = (await forwardAll(since)).filter(({ detail }) => JSON.stringify(detail).includes('leaking'));
+      expect(events.map(({ detail }) => detail)).toMatchObject([
+        {
+          cluster: 'real',
+          verb: 'patch',
+          user: { username: 'admin' },
+          objectRef: { resource: 'envoyproxies', namespace: 'leaking', name: 'web' },
+        },
+      ]);
+
+      const [reported] = await reap(events, 'report');
+      expect(ours(reported)).toEqual([
+        [healthy.hpaName, 'Kept', 'AutoscalingConfigured'],
+        [leaking.hpaName, 'Reported', 'AutoscalingRemoved'],
+      ]);
+      expect(await leaking.hpaExists()).toBe(true);
+
+      const { body: manifest } = await admin.get(leaking.hpa);
+      const [report] = await reap(events, 'delete');
+      expect(ours(report)).toEqual([
+        [healthy.hpaName, 'Kept', 'AutoscalingConfigured'],
+        [leaking.hpaName, 'Deleted', 'AutoscalingRemoved'],
+      ]);
+      expect(report?.hpas.find(({ outcome }) => outcome === 'Deleted')).toMatchObject({
+        manifest,
+        changes: [{ username: 'admin', verb: 'patch', resource: 'envoyproxies', namespace: 'leaking', name: 'web' }],
+      });
+      expect(await leaking.hpaExists()).toBe(false);
+      expect(await healthy.hpaExists()).toBe(true);
+
+      const [again] = await reap(events, 'delete');
+      expect(ours(again)).toEqual([[healthy.hpaName, 'Kept', 'AutoscalingConfigured']]);
+    });
+
+    test('is let in for every call that the product makes', async () => {
+      await healthy.applyHpa();
+      const found = (await api.hpas.list()).find(({ metadata }) => metadata.name === healthy.hpaName);
+      if (found === undefined) throw new Error('the HPA is not in the list');
+      await expect(api.config.read()).resolves.toBeDefined();
+      await expect(api.config.deploymentExists({ namespace: SYSTEM, name: healthy.hpaName })).resolves.toBe(true);
+      await expect(api.config.deploymentExists({ namespace: SYSTEM, name: 'absent' })).resolves.toBe(false);
+      const marked = await api.hpas.mark(found);
+      if (marked.result !== 'done' || !marked.hpa) throw new Error(JSON.stringify(marked));
+      await expect(api.hpas.get(found)).resolves.toMatchObject({ metadata: { uid: found.metadata.uid } });
+      await expect(api.hpas.delete(found)).resolves.toEqual({ result: 'conflict' });
+      await expect(api.hpas.delete(marked.hpa)).resolves.toEqual({ result: 'done' });
+      await expect(api.hpas.delete(marked.hpa)).resolves.toEqual({ result: 'gone' });
+      await expect(api.hpas.get(found)).resolves.toBeUndefined();
+    });
+
+    test.each<[string, (connection: Connection) => Promise<{ status: number }>]>([
+      ['deleting a Deployment', (connection) => connection.delete(leaking.deployment)],
+      ['changing a Deployment', (connection) => connection.merge(leaking.deployment, { spec: { replicas: 0 } })],
+      ['listing Deployments', (connection) => connection.get('/apis/apps/v1/deployments')],
+      ['reading a Secret', (connection) => connection.get(`/api/v1/namespaces/${SYSTEM}/secrets/envoy-gateway`)],
+      ['listing Secrets', (connection) => connection.get('/api/v1/secrets')],
+      ['writing an EnvoyProxy', (connection) => connection.merge(leaking.proxy, { metadata: { labels: { a: 'b' } } })],
+      ['listing all ConfigMaps', (connection) => connection.get('/api/v1/configmaps')],
+      [
+        'writing the ConfigMap',
+        (connection) => connection.delete(`/api/v1/namespaces/${SYSTEM}/configmaps/envoy-gateway-config`),
+      ],
+      [
+        'creating an HPA',
+        (connection) => connection.post(`/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`, {}),
+      ],
+      [
+        'deleting a collection of HPAs',
+        (connection) => connection.delete(`/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`),
+      ],
+      [
+        'reading a Gateway by name',
+        (connection) => connection.get('/apis/gateway.networking.k8s.io/v1/namespaces/healthy/gateways/web'),
+      ],
+    ])('is refused %s', async (_name, call) => {
+      expect((await call(reaper)).status).toBe(403);
+    });
+  });
+}

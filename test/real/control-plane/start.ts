@@ -1,0 +1,304 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { RbacManifest, User } from '../../../functions/cli/embedded-cluster/authorization.ts';
+import { selfSignedCertificate } from '../../../functions/cli/embedded-cluster/certificate.ts';
+import { type Connection, connect } from '../../contract/connection.ts';
+
+/** A running kube-apiserver with etcd; all plain data, so that vitest's global setup can hand it to the test files. */
+export interface ControlPlane {
+  url: string;
+  /** PEM. */
+  caCertificate: string;
+  etcdUrl: string;
+  /** One audit event as JSON a line. */
+  auditLog: string;
+}
+
+export interface ControlPlaneOptions {
+  /** Who a bearer token is. One of them has to be in `system:masters`. */
+  users: Readonly<Record<string, User>>;
+  /** Applied before this returns, and in force by then. */
+  rbac?: readonly RbacManifest[];
+}
+
+const here = import.meta.dirname;
+const patience = 90_000;
+
+/**
+ * Starts etcd and kube-apiserver on free ports of the loopback interface, with the CRDs of the Gateway API and of
+ * EnvoyProxy, EKS's audit levels, and data in a temporary folder that `stop` removes. Builds them first if need be.
+ * Throws with the end of the log of whichever did not start.
+ */
+export async function startControlPlane(
+  options: ControlPlaneOptions,
+): Promise<{ controlPlane: ControlPlane; stop: () => Promise<void> }> {
+  const assets = await script('build.sh');
+  const crds = await script('crds.sh');
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await start(assets, crds, options);
+    } catch (error) {
+      // Between finding a port free and binding it, somebody else may have taken it.
+      if (attempt === 3 || !/address already in use/.test(String(error))) throw error;
+    }
+  }
+}
+
+async function start(assets: string, crds: string, { users, rbac = [] }: ControlPlaneOptions) {
+  const folder = await mkdtemp(join(tmpdir(), 'control-plane-'));
+  const processes: Service[] = [];
+  const stop = async (): Promise<void> => {
+    // The API server first: without etcd it would wait and complain.
+    for (const service of processes.toReversed()) await service.stop();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const [clientPort, peerPort, securePort] = await freePorts(3);
+    const etcdUrl = `http://127.0.0.1:${clientPort}`;
+    const etcd = new Service(join(assets, 'etcd'), etcdFlags(folder, etcdUrl, `http://127.0.0.1:${peerPort}`), folder);
+    processes.push(etcd);
+    const caCertificate = await writeCredentials(folder, users);
+    const apiServer = new Service(join(assets, 'kube-apiserver'), apiServerFlags(folder, etcdUrl, securePort), folder);
+    processes.push(apiServer);
+
+    const url = `https://127.0.0.1:${securePort}`;
+    const token = Object.entries(users).find(([, { groups }]) => groups.includes('system:masters'))?.[0] ?? '';
+    const admin = connect({ url, caCertificate, token });
+    const works = () => {
+      etcd.assertRuns();
+      apiServer.assertRuns();
+    };
+    try {
+      await until(
+        `kube-apiserver is ready (${url}/readyz)`,
+        works,
+        async () => (await admin.get('/readyz')).status === 200,
+      );
+      await installCrds(admin, crds, works);
+      await installRbac(admin, rbac, works);
+      const controlPlane = { url, caCertificate, etcdUrl, auditLog: join(folder, 'audit.log') };
+      return { controlPlane, stop };
+    } finally {
+      admin.close();
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function etcdFlags(folder: string, clientUrl: string, peerUrl: string): string[] {
+  return [
+    `--data-dir=${join(folder, 'etcd')}`,
+    `--listen-client-urls=${clientUrl}`,
+    `--advertise-client-urls=${clientUrl}`,
+    `--listen-peer-urls=${peerUrl}`,
+    `--initial-advertise-peer-urls=${peerUrl}`,
+    `--initial-cluster=default=${peerUrl}`,
+    '--unsafe-no-fsync',
+  ];
+}
+
+function apiServerFlags(folder: string, etcdUrl: string, port: number | undefined): string[] {
+  return [
+    `--etcd-servers=${etcdUrl}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    `--cert-dir=${join(folder, 'certificates')}`,
+    `--tls-cert-file=${join(folder, 'tls.crt')}`,
+    `--tls-private-key-file=${join(folder, 'tls.key')}`,
+    `--token-auth-file=${join(folder, 'tokens.csv')}`,
+    // As on EKS since 1.32: who has no token is nobody.
+    '--anonymous-auth=false',
+    '--authorization-mode=RBAC',
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-key-file=${join(folder, 'service-account.pub')}`,
+    `--service-account-signing-key-file=${join(folder, 'service-account.key')}`,
+    '--service-cluster-ip-range=10.0.0.0/16',
+    `--audit-policy-file=${join(here, 'audit-policy.yaml')}`,
+    `--audit-log-path=${join(folder, 'audit.log')}`,
+    '--disable-admission-plugins=ServiceAccount',
+    '--endpoint-reconciler-type=none',
+    // Pages would come from the watch cache's snapshots, which outlive the compaction that the tests expire them with.
+    '--feature-gates=ListFromCacheSnapshot=false',
+  ];
+}
+
+/** Writes what the API server authenticates with and to; gives the certificate that its clients are to trust. */
+async function writeCredentials(folder: string, users: Readonly<Record<string, User>>): Promise<string> {
+  const { key, certificate } = selfSignedCertificate(new Date());
+  const serviceAccounts = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const tokens = Object.entries(users).map(
+    ([token, { username, uid, groups }]) => `${token},${username},${uid ?? username},"${groups.join(',')}"`,
+  );
+  await mkdir(join(folder, 'certificates'));
+  await Promise.all([
+    writeFile(join(folder, 'tls.crt'), certificate),
+    writeFile(join(folder, 'tls.key'), key),
+    writeFile(join(folder, 'tokens.csv'), tokens.join('\n')),
+    writeFile(join(folder, 'service-account.key'), serviceAccounts.privateKey.export({ type: 'sec1', format: 'pem' })),
+    writeFile(join(folder, 'service-account.pub'), serviceAccounts.publicKey.export({ type: 'spki', format: 'pem' })),
+  ]);
+  return certificate;
+}
+
+const served = {
+  'gatewayclasses.gateway.networking.k8s.io': '/apis/gateway.networking.k8s.io/v1/gatewayclasses',
+  'gateways.gateway.networking.k8s.io': '/apis/gateway.networking.k8s.io/v1/gateways',
+  'envoyproxies.gateway.envoyproxy.io': '/apis/gateway.envoyproxy.io/v1alpha1/envoyproxies',
+};
+
+async function installCrds(admin: Connection, folder: string, works: () => void): Promise<void> {
+  const files = ['gatewayapi-crds.yaml', 'gateway.envoyproxy.io_envoyproxies.yaml'];
+  const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
+  const documents = texts.flatMap((text) => text.split('\n---\n'));
+  for (const name of Object.keys(served)) {
+    const isDefinition = (text: string) =>
+      text.includes('\nkind: CustomResourceDefinition\n') && text.includes(`\n  name: ${name}\n`);
+    const definition = documents.find(isDefinition);
+    if (!definition) throw new Error(`${folder} holds no CRD ${name}; remove the folder to have it fetched again`);
+    await apply(admin, `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`, definition);
+  }
+  for (const [name, path] of Object.entries(served)) {
+    await until(`${name} is served`, works, async () => (await admin.get(path)).status === 200);
+  }
+}
+
+async function installRbac(admin: Connection, manifests: readonly RbacManifest[], works: () => void): Promise<void> {
+  for (const { metadata, kind, ...rest } of manifests) {
+    const scope = metadata.namespace ? `namespaces/${metadata.namespace}/` : '';
+    const plural = `${kind.toLowerCase()}s`;
+    const manifest = { apiVersion: 'rbac.authorization.k8s.io/v1', kind, metadata, ...rest };
+    await apply(
+      admin,
+      `/apis/rbac.authorization.k8s.io/v1/${scope}${plural}/${metadata.name}`,
+      JSON.stringify(manifest),
+    );
+  }
+  // The authorizer learns of roles and bindings by watching them.
+  for (const { roleRef, subjects = [], metadata } of manifests) {
+    const role = manifests.find(({ kind, metadata: { name } }) => kind === roleRef?.kind && name === roleRef.name);
+    const rule = role?.rules?.at(-1);
+    for (const { name } of rule ? subjects.filter(({ kind }) => kind === 'Group') : []) {
+      const review = {
+        groups: [name],
+        resourceAttributes: {
+          group: rule?.apiGroups?.[0],
+          resource: rule?.resources?.[0]?.split('/')[0],
+          subresource: rule?.resources?.[0]?.split('/')[1],
+          name: rule?.resourceNames?.[0],
+          verb: rule?.verbs[0],
+          namespace: metadata.namespace,
+        },
+      };
+      await until(`group ${name} has its permissions`, works, async () => {
+        const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
+        const { body } = await admin.post(path, { spec: review });
+        return body.status?.allowed === true;
+      });
+    }
+  }
+}
+
+async function apply(admin: Connection, path: string, manifest: string): Promise<void> {
+  const { status, text } = await admin.send('PATCH', `${path}?fieldManager=test-real&force=true`, {
+    body: manifest,
+    contentType: 'application/apply-patch+yaml',
+  });
+  if (status >= 300) throw new Error(`kube-apiserver refused ${path}: ${text}`);
+}
+
+/** Compacts etcd up to now, which lets all continue tokens expire. Over etcd's gateway, which speaks JSON. */
+export async function compact({ etcdUrl }: ControlPlane): Promise<void> {
+  const status = await etcd<{ header: { revision: string } }>(etcdUrl, '/v3/maintenance/status', {});
+  await etcd(etcdUrl, '/v3/kv/compaction', { revision: status.header.revision, physical: true });
+}
+
+async function etcd<Answer>(etcdUrl: string, path: string, body: object): Promise<Answer> {
+  const response = await fetch(etcdUrl + path, { method: 'POST', body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`etcd answered ${response.status} to ${path}: ${await response.text()}`);
+  return (await response.json()) as Answer;
+}
+
+async function until(what: string, works: () => void, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + patience;
+  let last: unknown;
+  while (Date.now() < deadline) {
+    works();
+    try {
+      if (await condition()) return;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    await delay(50);
+  }
+  throw new Error(`gave up after ${patience / 1000} s waiting until ${what}`, { cause: last });
+}
+
+class Service {
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<void>;
+  readonly #name: string;
+  #output = '';
+
+  constructor(binary: string, flags: string[], folder: string) {
+    this.#name = binary.split('/').at(-1) ?? binary;
+    this.#child = spawn(binary, flags, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const log = createWriteStream(join(folder, `${this.#name}.log`));
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        log.write(chunk);
+        this.#output = (this.#output + chunk.toString()).slice(-4000);
+      });
+    }
+    this.#exited = new Promise((resolve) => {
+      this.#child.once('close', () => log.end(resolve));
+      this.#child.once('error', (error) => {
+        this.#output += String(error);
+        log.end(resolve);
+      });
+    });
+  }
+
+  assertRuns(): void {
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode === null && signalCode === null && this.#child.pid !== undefined) return;
+    throw new Error(`${this.#name} ended (${exitCode ?? signalCode}); the end of its log:\n${this.#output}`);
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    const giveUp = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    await this.#exited;
+    clearTimeout(giveUp);
+  }
+}
+
+async function script(name: string): Promise<string> {
+  const running = promisify(execFile)('bash', [join(here, name)]);
+  // What it says while it takes long.
+  running.child.stderr?.pipe(process.stderr);
+  return (await running).stdout.trim();
+}
+
+/** Ports that are free now. All are held until the last is found, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

@@ -1,0 +1,21 @@
+import { readFile } from 'node:fs/promises';
+import { inject } from 'vitest';
+import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
+import { adminToken, reaperToken, type Server } from '../contract/server.ts';
+
+/** The kube-apiserver that global-setup.ts has started for all files. */
+export async function realServer(): Promise<Server> {
+  const controlPlane = inject('controlPlane');
+  return {
+    url: controlPlane.url,
+    caCertificate: controlPlane.caCertificate,
+    adminToken,
+    reaperToken,
+    audit: async () => {
+      const lines = (await readFile(controlPlane.auditLog, 'utf8')).split('\n');
+      // The last line is empty or still being written.
+      return lines.slice(0, -1).map((line) => JSON.parse(line) as AuditEvent);
+    },
+    close: async () => {},
+  };
+}

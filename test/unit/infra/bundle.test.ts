@@ -1,0 +1,107 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent, createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { HorizontalPodAutoscaler } from '../../../functions/domain/kubernetes-objects.ts';
+import * as source from '../../../functions/kubernetes/cluster-api.ts';
+import { bundle, functionOptions } from '../../../infra/bundle.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'bundle-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let bundles: Awaited<ReturnType<typeof bundle>>;
+beforeAll(async () => {
+  bundles = await bundle(folder);
+}, 60_000);
+
+it('leaves out what no function needs', () => {
+  expect([...bundles.keys()]).toEqual(expect.arrayContaining(['forward', 'reap']));
+  for (const [name, { outputs }] of bundles) {
+    const loaded = [...loadedAtStart(outputs)].flatMap((file) => Object.entries(outputs[file]?.inputs ?? {}));
+    const there = loaded.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([input]) => input);
+    for (const unneeded of [
+      /client-node\/dist\/gen\/models\/V/,
+      /\/undici\//,
+      /\/zod\/v4\/locales\/(?!en\.js)/,
+      /credential-provider-(sso|ini|process|web-identity|login)/,
+      /bowser/,
+      /dist-cjs/,
+    ]) {
+      expect(
+        there.filter((input) => unneeded.test(input)),
+        `${unneeded} in ${name}`,
+      ).toEqual([]);
+    }
+  }
+});
+
+it('makes a command of the tool that judges a saved cluster', () => {
+  const args = ['scan', '--exit-code', '--file', 'test/cases/autoscaling-removed-v1.3.0/cluster.json'];
+  const { status, stdout, stderr } = spawnSync(join(folder, 'reaper.mjs'), args, { encoding: 'utf8' });
+  expect(status, stderr).toBe(3);
+  expect(stdout).toContain('AutoscalingRemoved');
+});
+
+/** The files that importing a function's handler reads. */
+function loadedAtStart(outputs: Record<string, { imports: { path: string; kind: string }[] }>): Set<string> {
+  const loaded = new Set(Object.keys(outputs).filter((file) => file.endsWith('/handler.mjs')));
+  for (const file of loaded) {
+    for (const { path, kind } of outputs[file]?.imports ?? []) if (kind === 'import-statement') loaded.add(path);
+  }
+  return loaded;
+}
+
+it('sends the requests that the source sends', async () => {
+  await build({
+    ...functionOptions('reap', folder),
+    entryPoints: { handler: 'functions/kubernetes/cluster-api.ts' },
+    outdir: join(folder, 'cluster-api'),
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+  });
+  const bundled = (await import(pathToFileURL(join(folder, 'cluster-api', 'handler.mjs')).href)) as typeof source;
+  const requests = await requestsOf(source.clusterApi);
+  expect(requests.map(({ method }) => method).sort()).toEqual(['DELETE', ...Array(8).fill('GET'), 'PATCH']);
+  expect(await requestsOf(bundled.clusterApi)).toEqual(requests);
+});
+
+/** Every call that reaches a cluster, as its API server sees it. */
+async function requestsOf(clusterApi: typeof source.clusterApi) {
+  const requests: { method?: string; url?: string; headers: IncomingMessage['headers']; body: unknown }[] = [];
+  const hpa: HorizontalPodAutoscaler = {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: { namespace: 'a', name: 'b', uid: 'c', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'b' } },
+  } as HorizontalPodAutoscaler;
+  const server = createServer(async (request, response) => {
+    const { method, url, headers } = request;
+    const body = (await request.setEncoding('utf8').toArray()).join('');
+    requests.push({
+      ...(method && { method }),
+      ...(url && { url }),
+      headers: { ...headers, host: '' },
+      body: body && JSON.parse(body),
+    });
+    const answer = JSON.stringify(/\/b(\?|$)/.test(url ?? '') ? hpa : { items: [] });
+    response.setHeader('content-type', 'application/json').end(answer);
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  const api = clusterApi({ server: `http://127.0.0.1:${port}`, agent: new Agent(), headers: async () => ({ x: 'y' }) });
+  await api.hpas.list();
+  await api.hpas.get(hpa);
+  await api.hpas.mark(hpa);
+  await api.hpas.delete(hpa);
+  await api.config.read();
+  await api.config.deploymentExists({ namespace: 'a', name: 'b' });
+  api.close();
+  server.close();
+  return requests.sort((a, b) => `${a.method}${a.url}`.localeCompare(`${b.method}${b.url}`));
+}

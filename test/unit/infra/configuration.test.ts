@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { afterAll, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { checkConfiguration, readConfiguration } from '../../../infra/configuration.ts';
+import { subscriptionFilters } from '../../../infra/subscription-filters.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'configuration-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const delivered = parse(readFileSync('infra/configuration.yml', 'utf8'));
+
+it('is delivered without faults, set to delete, and with no cluster', () => {
+  expect(readConfiguration()).toEqual({ ...delivered, mode: 'delete', clusters: [], maxDeletions: 25 });
+});
+
+it('names every fault at once', () => {
+  const { logLevel: _, ...rest } = delivered;
+  const wrong = {
+    ...rest,
+    clusters: ['shop', 'shop/prod'],
+    mode: 'dry-run',
+    maxDeletions: 2.5,
+    settleHpaSeconds: '120',
+    settleConfigSeconds: -1,
+    logRetentionDays: 100,
+    maxDeletion: 3,
+  };
+  expect(() => checkConfiguration(wrong, 'mine.yml')).toThrow(/^mine\.yml does not fit:\n/);
+  const faults = faultsOf(wrong);
+  for (const name of ['clusters.1', 'mode', 'maxDeletions', 'settleHpaSeconds', 'settleConfigSeconds', 'logLevel']) {
+    expect(faults).toContainEqual(expect.stringContaining(`  ${name}: `));
+  }
+  expect(faults).toContainEqual(expect.stringMatching(/^ {2}logRetentionDays: .*90/));
+  expect(faults).toContainEqual(expect.stringMatching(/^ {2}\(the file\): .*"maxDeletion"/));
+});
+
+it('refuses a cluster that is named twice, and a file that holds nothing', () => {
+  expect(faultsOf({ ...delivered, clusters: ['a', 'b', 'a'] })).toEqual(['  clusters: names a cluster twice']);
+  expect(faultsOf(null)).toHaveLength(1);
+});
+
+it('stops npm run package, with that message and nothing else', () => {
+  const file = join(folder, 'wrong.yml');
+  writeFileSync(file, 'clusters: shop\nmode: off\n');
+  const env = { ...process.env, ENVOY_HPA_REAPER_CONFIGURATION: file };
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['infra/package.ts'], { env, encoding: 'utf8' });
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr.split('\n')[0]).toBe(`${file} does not fit:`);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(8);
+});
+
+it('gives clusters whose names differ only in their signs a filter each', () => {
+  const names = ['prod-1', 'prod_1', 'prod1', 'prodZD1', 'PROD1'];
+  const ids = Object.keys(subscriptionFilters(names));
+  expect(new Set(ids).size).toBe(names.length);
+  for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9]+$/);
+});
+
+function faultsOf(values: unknown): string[] {
+  try {
+    checkConfiguration(values, 'mine.yml');
+    return [];
+  } catch (error) {
+    return (error as Error).message.split('\n').slice(1);
+  }
+}
