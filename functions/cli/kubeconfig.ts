@@ -70,7 +70,9 @@ function load({ kubeconfig }: KubeconfigOptions): KubeConfig {
     else config.loadFromFile(kubeconfig);
   } catch (error) {
     const which = kubeconfig ?? process.env.KUBECONFIG ?? '~/.kube/config';
-    throw new MalformedInputError(`kubeconfig ${which} cannot be read: ${(error as Error).message}`, { cause: error });
+    // The further lines of a parser's message, and so its error as cause, quote the file: the token stands there.
+    const [fault] = (error as Error).message.split('\n');
+    throw new MalformedInputError(`kubeconfig ${which} cannot be read: ${fault}`);
   }
   return config;
 }

@@ -51,10 +51,9 @@ Examples:
     if (options.exitCode && stale) process.exitCode = EXIT.stale;
   });
 
-// `reaper scan | head`: the reader has what it wants.
+// `reaper scan | head`: the reader has what it wants; the exit code still tells the result.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
-  process.exit(EXIT.done);
 });
 
 try {
@@ -64,14 +63,8 @@ try {
     // Commander has said already what was wrong; help and version are no failure.
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
-    process.stderr.write(`reaper: ${describeOnce(error)}\n`);
+    process.stderr.write(`reaper: ${describeError(error)}\n`);
     if (error instanceof ClusterSkippedError) process.stderr.write(`${error.remedy}\n`);
     process.exitCode = EXIT.failed;
   }
-}
-
-/** The messages of an error and its causes, without what one says of the other already. */
-function describeOnce(error: unknown): string {
-  if (!(error instanceof Error) || !(error.cause instanceof Error)) return describeError(error);
-  return error.message.includes(error.cause.message) ? error.message : describeError(error);
 }

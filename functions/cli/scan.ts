@@ -8,7 +8,7 @@ import type { Snapshot } from '../domain/snapshot.ts';
 import { snapshotOfList } from '../kubernetes/cluster-list.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import { read } from '../usecases/sweep-cluster.ts';
-import { connectByKubeconfig, type KubeconfigOptions } from './kubeconfig.ts';
+import type { KubeconfigOptions } from './kubeconfig.ts';
 
 /** What `scan` prints, in every format. The version rises when a reader would have to change. */
 export interface Scan {
@@ -34,6 +34,8 @@ export async function scan(options: ScanOptions, now: Date): Promise<Scan> {
 }
 
 async function fromCluster(options: KubeconfigOptions): Promise<{ cluster: string; snapshot: Snapshot }> {
+  // The library that reads kubeconfigs takes half a second to load; a saved List needs none of it.
+  const { connectByKubeconfig } = await import('./kubeconfig.ts');
   const { cluster, api } = await connectByKubeconfig(options);
   try {
     return { cluster, snapshot: await read(api) };

@@ -11,35 +11,43 @@ export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 /** An EKS cluster's name, as CreateCluster allows it. */
 export const clusterNameSchema = z.string().check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/));
 
-const userSchema = z.object({
-  username: z.string(),
-  /** Set when the request impersonated somebody: who really sent it is `username`. */
-  impersonatedUsername: z.optional(z.string()),
-});
+const described = (description: string) => z.string().check(z.describe(description));
 
-/** The objectRef of the audit event; `name` is absent for a deletecollection and a create with generateName. */
-const objectRefSchema = z.object({
-  apiGroup: z.string(),
-  apiVersion: z.string(),
-  resource: z.string(),
-  namespace: z.optional(z.string()),
-  name: z.optional(z.string()),
-});
-
-export const changeDetailSchema = z.object({
-  version: z.literal('1'),
-  /** The EKS cluster's name, from the log group `/aws/eks/<cluster>/cluster`. */
-  cluster: clusterNameSchema,
-  auditID: z.string(),
-  verb: z.string(),
-  objectRef: objectRefSchema,
-  user: userSchema,
-  sourceIPs: z.array(z.string()),
-  userAgent: z.optional(z.string()),
-  /** RFC 3339, when the API server received the request and when it had answered. */
-  requestReceivedTimestamp: z.string(),
-  stageTimestamp: z.string(),
-  /** How many audit lines of one payload, all about this object, this event stands for (the latest one is told here). */
-  lines: z.number().check(z.int(), z.positive()),
-});
+/** Every description ends up in docs/schemas. */
+export const changeDetailSchema = z
+  .object({
+    version: z.literal('1'),
+    cluster: clusterNameSchema.check(
+      z.describe("The EKS cluster's name, from the log group /aws/eks/<cluster>/cluster"),
+    ),
+    auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
+    verb: described('create, update, patch, delete or deletecollection'),
+    objectRef: z
+      .object({
+        apiGroup: described('Empty for the core group'),
+        apiVersion: z.string(),
+        resource: described('The plural name, such as envoyproxies'),
+        namespace: z.optional(z.string()),
+        name: z.optional(described('Absent for a deletecollection and a create with generateName')),
+      })
+      .check(z.describe('What was written')),
+    user: z.object({
+      username: described('Who sent the request'),
+      impersonatedUsername: z.optional(described('Whom the sender impersonated')),
+    }),
+    sourceIPs: z.array(z.string()),
+    userAgent: z.optional(z.string()),
+    requestReceivedTimestamp: described('RFC 3339, when the API server received the request'),
+    stageTimestamp: described('RFC 3339, when the API server had answered it'),
+    lines: z
+      .number()
+      .check(
+        z.int(),
+        z.positive(),
+        z.describe(
+          'How many audit lines of one payload, all about this object, this event stands for; it tells the latest',
+        ),
+      ),
+  })
+  .check(z.describe(`The detail of an EventBridge event ${CHANGE_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
 export type ChangeDetail = z.infer<typeof changeDetailSchema>;

@@ -47,20 +47,28 @@ function lay(
 
 /**
  * Both StrategicMerge and JSONMerge lay objects over each other field by field; they differ in lists only, and nothing
- * that is read here lies in a list. Envoy Gateway leaves out empty pointers before it merges, so `null` overrides nothing.
+ * that is read here lies in a list. Envoy Gateway leaves out empty pointers before it merges, so `null` overrides nothing;
+ * only the `value` of a patch is raw JSON, in which `null` takes away what lies below.
  */
-function mergeObjects(base: Record<string, unknown>, override: Record<string, unknown>): Record<string, unknown> {
+function mergeObjects(
+  base: Record<string, unknown>,
+  override: Record<string, unknown>,
+  isRaw = false,
+): Record<string, unknown> {
   const merged = { ...base };
   for (const [key, value] of Object.entries(override)) {
-    if (value === null) continue;
     const below = merged[key];
-    merged[key] = isObject(below) && isObject(value) ? mergeObjects(below, value) : value;
+    if (isObject(value)) merged[key] = mergeObjects(isObject(below) ? below : {}, value, isRaw || key === 'value');
+    else if (value !== null) merged[key] = value;
+    else if (isRaw) delete merged[key];
   }
   return merged;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const isTextIfAny = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string';
 
 /** The class proxy's `mergeGateways` if it says anything, else the default's, whatever the mergeType. */
 export function mergesGateways(
@@ -86,6 +94,8 @@ export function expectedHpas(
   const envoyHpa = spec.provider?.kubernetes?.envoyHpa;
   const patched = envoyHpa?.patch?.value?.metadata;
   if (patched !== undefined && !isObject(patched)) return [];
+  const { name: patchedName, namespace: patchedNamespace } = patched ?? {};
+  if (!isTextIfAny(patchedName) || !isTextIfAny(patchedNamespace)) return [];
   const inGatewayNamespace = settings.gatewayNamespaceMode && 'gateway' in owner;
   const namespace = inGatewayNamespace ? owner.gateway.metadata.namespace : config.configMap.metadata.namespace;
   const hashed = hashedName(
@@ -96,10 +106,8 @@ export function expectedHpas(
     : inGatewayNamespace
       ? [owner.gateway.metadata.name, hashed]
       : [hashed];
-  const patchedName = patched?.name;
-  const patchedNamespace = patched?.namespace;
-  return (typeof patchedName === 'string' ? [patchedName] : names).map((name) => ({
-    namespace: typeof patchedNamespace === 'string' ? patchedNamespace : namespace,
+  return (patchedName === undefined ? names : [patchedName]).map((name) => ({
+    namespace: patchedNamespace ?? namespace,
     name,
   }));
 }

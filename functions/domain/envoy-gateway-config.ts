@@ -51,8 +51,9 @@ function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadab
   if (text === undefined) return { unreadable: `it has no key ${CONFIG_MAP_KEY}` };
   let document: unknown;
   try {
-    // Envoy Gateway reads it as YAML 1.1 does, where `yes` is a boolean.
-    document = parse(text, { version: '1.1', logLevel: 'silent' });
+    // Envoy Gateway reads it as YAML 1.1 does, where `yes` is a boolean. (With logLevel `silent` a syntax error would be
+    // swallowed, and half a configuration taken for the whole.)
+    document = parse(text, { version: '1.1', logLevel: 'error' });
   } catch (error) {
     return { unreadable: `${CONFIG_MAP_KEY} is no YAML: ${(error as Error).message.split('\n')[0]}` };
   }

@@ -14,29 +14,36 @@ import type { Snapshot } from './snapshot.ts';
 /** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
 export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
 
-export type DeleteReason =
-  | 'AutoscalingRemoved'
-  | 'Renamed'
-  | 'GatewayDeleted'
-  | 'GatewayClassDeleted'
-  | 'GatewayNotManaged'
-  | 'ScaleTargetGone'
-  | 'MergedIntoGatewayClass'
-  | 'NoLongerMerged'
-  | 'NoGateways';
+export const DELETE_REASONS = [
+  'AutoscalingRemoved',
+  'Renamed',
+  'GatewayDeleted',
+  'GatewayClassDeleted',
+  'GatewayNotManaged',
+  'ScaleTargetGone',
+  'MergedIntoGatewayClass',
+  'NoLongerMerged',
+  'NoGateways',
+] as const;
+export type DeleteReason = (typeof DELETE_REASONS)[number];
 
-export type KeepReason =
-  | 'NotManagedByEnvoyGateway'
-  | 'AmbiguousOwner'
-  | 'Protected'
-  | 'Terminating'
-  | 'Adopted'
-  | 'AutoscalingConfigured'
-  | 'ScaleTargetStillRuns'
-  | 'DefaultsUnreadable'
-  | 'ParametersUnresolved';
+export const KEEP_REASONS = [
+  'NotManagedByEnvoyGateway',
+  'AmbiguousOwner',
+  'Protected',
+  'Terminating',
+  'Adopted',
+  'AutoscalingConfigured',
+  'ScaleTargetStillRuns',
+  'DefaultsUnreadable',
+  'ParametersUnresolved',
+] as const;
+export type KeepReason = (typeof KEEP_REASONS)[number];
 
-/** An object that a verdict rests on, as it was read; without uid and resourceVersion it was read as absent. */
+/**
+ * An object that a verdict rests on, as it was read; without uid and resourceVersion it was read as absent. Of a Deployment
+ * only that much is read: whether it exists.
+ */
 export interface ObjectRead {
   readonly kind: string;
   readonly namespace?: string | undefined;
@@ -236,11 +243,17 @@ function judgeOwned(hpa: HorizontalPodAutoscaler, owner: Owner, relatives: Relat
       if (!expected.some((place) => samePlace(place, hpa.metadata))) {
         return { ...decided, restsOn, action: 'delete', reason: 'Renamed', explanation: `${explanation}.` };
       }
-      // Envoy Gateway v1.4 and v1.5 disagree about the name, and both are there: the one whose Deployment is gone is stale.
+      // Envoy Gateway v1.4 and v1.5 disagree about the name, and both are there: the one whose Deployment is gone is stale,
+      // if the other's runs. With both gone (deleted by hand, not restored yet) nothing says which of them is wanted.
       const verdict = onlyIfGone(configs, 'Renamed', 'AutoscalingConfigured', explanation);
-      return verdict.action === 'delete'
-        ? { ...verdict, restsOn: [...verdict.restsOn, ...restsOn.slice(-1)] }
-        : verdict;
+      if (verdict.action === 'keep') return verdict;
+      // Asked for with the verdict on the other HPA.
+      const other = absent('Deployment', successor.metadata.namespace, successor.spec.scaleTargetRef.name);
+      if (cluster.snapshot.deployments.get(objectKey(other))) {
+        return { ...verdict, restsOn: [...verdict.restsOn, other, ...restsOn.slice(-1)] };
+      }
+      const bothGone = `${explanation}, but neither's Deployment is.`;
+      return { ...decided, action: 'keep', reason: 'AutoscalingConfigured', explanation: bothGone };
     }
     return {
       ...decided,
@@ -249,8 +262,15 @@ function judgeOwned(hpa: HorizontalPodAutoscaler, owner: Owner, relatives: Relat
       explanation: `${describeOwner(owner)} asks for autoscaling in ${source}.`,
     };
   });
-  // Several installations may serve one controller name (shards, left-overs): stale only if every one says so.
-  return verdicts.find((verdict) => verdict.action === 'keep') ?? (verdicts[0] as Verdict);
+  // Several installations may serve one controller name (shards, left-overs): stale only if every one says so, and then it
+  // rests on what each of them rests on.
+  const restsOn = verdicts.flatMap((verdict) => verdict.restsOn);
+  return (
+    verdicts.find((verdict) => verdict.action === 'keep') ?? {
+      ...(verdicts[0] as Verdict),
+      restsOn: [...new Map(restsOn.map((object) => [`${object.kind} ${objectKey(object)}`, object])).values()],
+    }
+  );
 }
 
 /** Why Envoy Gateway rejects what the owner asks for, or what it refers to cannot be found: one clause. */

@@ -1,13 +1,16 @@
 import * as z from 'zod/mini';
 
-/**
- * What this project reads of each kind, and nothing else: unknown fields are let through, a known field of another
- * shape is refused. The schemas only check; the objects that travel on are the API server's own JSON.
+/*
+ * What this project reads of each kind, and nothing else: unknown fields are let through, a known field of another shape is
+ * refused. The schemas only check; the objects that travel on are the API server's own JSON (see parseObjects). So they are
+ * typed as looseObject, but spare its copying of every unknown field, which would be a good part of a pass.
  */
+const checked = z.object as unknown as typeof z.looseObject;
+
 const stringMap = z.record(z.string(), z.string());
 const anyMap = z.record(z.string(), z.unknown());
 
-const managedFieldsEntrySchema = z.looseObject({
+const managedFieldsEntrySchema = checked({
   manager: z.optional(z.string()),
   operation: z.optional(z.string()),
   subresource: z.optional(z.string()),
@@ -16,7 +19,7 @@ const managedFieldsEntrySchema = z.looseObject({
 });
 export type ManagedFieldsEntry = z.infer<typeof managedFieldsEntrySchema>;
 
-const metadataSchema = z.looseObject({
+const metadataSchema = checked({
   name: z.string(),
   namespace: z.optional(z.string()),
   uid: z.optional(z.string()),
@@ -28,7 +31,7 @@ const metadataSchema = z.looseObject({
   finalizers: z.nullish(z.array(z.string())),
   ownerReferences: z.nullish(
     z.array(
-      z.looseObject({ apiVersion: z.string(), kind: z.string(), name: z.string(), controller: z.nullish(z.boolean()) }),
+      checked({ apiVersion: z.string(), kind: z.string(), name: z.string(), controller: z.nullish(z.boolean()) }),
     ),
   ),
   managedFields: z.nullish(z.array(managedFieldsEntrySchema)),
@@ -39,44 +42,42 @@ export type Metadata = z.infer<typeof metadataSchema>;
 const storedMetadataSchema = z.extend(metadataSchema, { uid: z.string(), resourceVersion: z.string() });
 const namespacedMetadataSchema = z.extend(storedMetadataSchema, { namespace: z.string() });
 
-export const horizontalPodAutoscalerSchema = z.looseObject({
+export const horizontalPodAutoscalerSchema = checked({
   metadata: namespacedMetadataSchema,
-  spec: z.looseObject({
-    scaleTargetRef: z.looseObject({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
+  spec: checked({
+    scaleTargetRef: checked({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
     minReplicas: z.nullish(z.number()),
     maxReplicas: z.number(),
   }),
-  status: z.nullish(z.looseObject({ currentReplicas: z.nullish(z.number()), desiredReplicas: z.nullish(z.number()) })),
+  status: z.nullish(checked({ currentReplicas: z.nullish(z.number()), desiredReplicas: z.nullish(z.number()) })),
 });
 export type HorizontalPodAutoscaler = z.infer<typeof horizontalPodAutoscalerSchema>;
 
 const conditionedStatusSchema = z.nullish(
-  z.looseObject({
-    conditions: z.nullish(
-      z.array(z.looseObject({ type: z.string(), status: z.string(), reason: z.optional(z.string()) })),
-    ),
+  checked({
+    conditions: z.nullish(z.array(checked({ type: z.string(), status: z.string(), reason: z.optional(z.string()) }))),
   }),
 );
 
-export const gatewayClassSchema = z.looseObject({
+export const gatewayClassSchema = checked({
   metadata: storedMetadataSchema,
-  spec: z.looseObject({
+  spec: checked({
     controllerName: z.string(),
     parametersRef: z.nullish(
-      z.looseObject({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
+      checked({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
     ),
   }),
   status: conditionedStatusSchema,
 });
 export type GatewayClass = z.infer<typeof gatewayClassSchema>;
 
-export const gatewaySchema = z.looseObject({
+export const gatewaySchema = checked({
   metadata: namespacedMetadataSchema,
-  spec: z.looseObject({
+  spec: checked({
     gatewayClassName: z.string(),
     infrastructure: z.nullish(
-      z.looseObject({
-        parametersRef: z.nullish(z.looseObject({ group: z.string(), kind: z.string(), name: z.string() })),
+      checked({
+        parametersRef: z.nullish(checked({ group: z.string(), kind: z.string(), name: z.string() })),
       }),
     ),
   }),
@@ -85,21 +86,21 @@ export const gatewaySchema = z.looseObject({
 export type Gateway = z.infer<typeof gatewaySchema>;
 
 /** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
-export const envoyProxySpecSchema = z.looseObject({
+export const envoyProxySpecSchema = checked({
   mergeType: z.nullish(z.enum(['Replace', 'StrategicMerge', 'JSONMerge'])),
   mergeGateways: z.nullish(z.boolean()),
   provider: z.nullish(
-    z.looseObject({
+    checked({
       type: z.nullish(z.string()),
       kubernetes: z.nullish(
-        z.looseObject({
+        checked({
           envoyHpa: z.nullish(
-            z.looseObject({
+            checked({
               name: z.nullish(z.string()),
-              patch: z.nullish(z.looseObject({ value: z.nullish(anyMap) })),
+              patch: z.nullish(checked({ value: z.nullish(anyMap) })),
             }),
           ),
-          envoyDeployment: z.nullish(z.looseObject({ replicas: z.nullish(z.number()) })),
+          envoyDeployment: z.nullish(checked({ replicas: z.nullish(z.number()) })),
         }),
       ),
     }),
@@ -107,13 +108,13 @@ export const envoyProxySpecSchema = z.looseObject({
 });
 export type EnvoyProxySpec = z.infer<typeof envoyProxySpecSchema>;
 
-export const envoyProxySchema = z.looseObject({
+export const envoyProxySchema = checked({
   metadata: namespacedMetadataSchema,
   spec: z.nullish(envoyProxySpecSchema),
 });
 export type EnvoyProxy = z.infer<typeof envoyProxySchema>;
 
-export const configMapSchema = z.looseObject({
+export const configMapSchema = checked({
   metadata: z.extend(metadataSchema, { namespace: z.string() }),
   data: z.nullish(stringMap),
 });

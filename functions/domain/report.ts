@@ -15,24 +15,17 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-const objectSchema = z.object({
-  kind: z.string(),
-  namespace: z.optional(z.string()),
-  name: z.string(),
-  uid: z.optional(z.string()),
-  resourceVersion: z.optional(z.string()),
-});
+const described = (description: string) => z.string().check(z.describe(description));
 
 const changeSchema = z.object({
-  username: z.string(),
-  impersonatedUsername: z.optional(z.string()),
-  auditID: z.string(),
+  username: described('Who sent the request'),
+  impersonatedUsername: z.optional(described('Whom the sender impersonated')),
+  auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
   verb: z.string(),
-  resource: z.string(),
+  resource: described('The plural name, such as envoyproxies'),
   namespace: z.optional(z.string()),
-  name: z.optional(z.string()),
-  /** RFC 3339. */
-  time: z.string(),
+  name: z.optional(described('Absent for a deletecollection and a create with generateName')),
+  time: described('RFC 3339'),
 });
 /** Who wrote what, from the audit events that led to the pass. */
 export type Change = z.infer<typeof changeSchema>;
@@ -41,52 +34,68 @@ const hpaReportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string(),
-  action: z.enum(['delete', 'keep']),
-  /** A row of the judgement table. */
-  reason: z.string(),
-  /** One sentence for a person. */
-  explanation: z.string(),
+  action: z.enum(['delete', 'keep']).check(z.describe('The judgement, whatever was done about it')),
+  reason: described('A row of the judgement table; the README lists them'),
+  explanation: described('One sentence for a person'),
   owner: z.optional(z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() })),
-  restsOn: z.array(objectSchema),
-  guard: z.optional(z.object({ name: z.string(), explanation: z.string() })),
+  restsOn: z
+    .array(
+      z.object({
+        kind: z.string(),
+        namespace: z.optional(z.string()),
+        name: z.string(),
+        uid: z.optional(z.string()),
+        resourceVersion: z.optional(z.string()),
+      }),
+    )
+    .check(z.describe('The objects that decided, as they were read; one without a uid was read as absent')),
+  guard: z.optional(
+    z.object({ name: z.string(), explanation: z.string() }).check(z.describe('What holds the deletion back')),
+  ),
   replicas: z.object({
     current: z.optional(z.number()),
     min: z.number(),
     max: z.number(),
-    /** What the Deployment is left with without the HPA; absent where no configuration says (its Deployment is gone). */
-    fallback: z.optional(z.number()),
+    fallback: z.optional(
+      z
+        .number()
+        .check(z.describe('What the Deployment is left with without the HPA; absent where no configuration says')),
+    ),
   }),
-  /** True when more replicas run now than the Deployment is left with. */
-  dropsCapacity: z.boolean(),
+  dropsCapacity: z.boolean().check(z.describe('More replicas run now than the Deployment is left with')),
 });
 export type HpaReport = z.infer<typeof hpaReportSchema>;
 
 const sweptHpaSchema = z.extend(hpaReportSchema, {
-  outcome: z.enum(OUTCOMES),
-  /** What the API server said, for MarkRefused, DeleteRefused and Failed. */
-  message: z.optional(z.string()),
-  /** The changes that touched an object this verdict rests on. */
-  changes: z.array(changeSchema),
-  /** The API server's own JSON of what was deleted, as it was before the mark. */
-  manifest: z.optional(z.record(z.string(), z.unknown())),
+  outcome: z.enum(OUTCOMES).check(z.describe('What became of it in this pass; the README lists the outcomes')),
+  message: z.optional(described('What the API server said, for MarkRefused, DeleteRefused and Failed')),
+  changes: z.array(changeSchema).check(z.describe('The changes that touched an object this verdict rests on')),
+  manifest: z.optional(
+    z
+      .record(z.string(), z.unknown())
+      .check(z.describe("The API server's own JSON of what was deleted, as it was before the mark")),
+  ),
 });
 export type SweptHpa = z.infer<typeof sweptHpaSchema>;
 
-/** What one pass over one cluster did and why. The version rises when a reader would have to change. */
-export const passReportSchema = z.object({
-  schemaVersion: z.literal(1),
-  cluster: z.string(),
-  passId: z.string(),
-  mode: z.enum(['report', 'delete']),
-  /** RFC 3339. */
-  startedAt: z.string(),
-  finishedAt: z.string(),
-  hpas: z.array(sweptHpaSchema),
-  /** All changes that led to the pass. */
-  changes: z.array(changeSchema),
-  /** True when something is to be looked at again soon: it settles, its Deployment is going, or it conflicted. */
-  lookAgain: z.boolean(),
-});
+/** The version rises when a reader would have to change. Every description ends up in docs/schemas. */
+export const passReportSchema = z
+  .object({
+    schemaVersion: z.literal(1),
+    cluster: z.string(),
+    passId: z.string(),
+    mode: z.enum(['report', 'delete']),
+    startedAt: described('RFC 3339'),
+    finishedAt: described('RFC 3339'),
+    hpas: z.array(sweptHpaSchema),
+    changes: z.array(changeSchema).check(z.describe('All changes that led to the pass')),
+    lookAgain: z
+      .boolean()
+      .check(
+        z.describe('Something is to be looked at again soon: it settles, its Deployment is going, or it conflicted'),
+      ),
+  })
+  .check(z.describe('What one pass over one cluster did and why'));
 export type PassReport = z.infer<typeof passReportSchema>;
 
 /** What every view shows of a verdict: the CLI's JSON, the report of a pass, a log line. */

@@ -6,7 +6,6 @@ import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { EventBridgeBus } from '../aws/event-bus.ts';
 import { readConfig } from '../platform/config.ts';
-import type { Log } from '../platform/logger.ts';
 import { createHandler, forwardConfigSchema } from './forward.ts';
 
 const config = readConfig(forwardConfigSchema, process.env);
@@ -22,7 +21,7 @@ const client = new EventBridgeClient({
 export const handler = createHandler({
   config,
   eventBus: new EventBridgeBus(client, config.EVENT_BUS_NAME),
-  log: logger as Log,
+  log: logger,
   metrics,
 })
   // Its environment variable would otherwise have the event itself logged.

@@ -5,6 +5,7 @@ import { ServerConfiguration } from '@kubernetes/client-node/dist/gen/servers.js
 import type * as z from 'zod/mini';
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../domain/envoy-gateway-config.ts';
 import {
+  type ConfigMap,
   configMapSchema,
   type EnvoyProxy,
   envoyProxySchema,
@@ -71,6 +72,7 @@ const PAGE_SIZE = 500;
 const LIST_ATTEMPTS = 3;
 
 const HPAS = ['autoscaling', 'v2', 'horizontalpodautoscalers'] as const;
+const HPA = 'HorizontalPodAutoscaler';
 
 /**
  * The calls that this project makes to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
@@ -94,7 +96,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
   async function send(context: RequestContext): Promise<unknown> {
     for (const [name, value] of Object.entries(await connection.headers())) context.setHeaderParam(name, value);
     try {
-      return (await transport(context)).body;
+      return await transport(context);
     } catch (error) {
       throw error instanceof ApiStatusError ? translate(error) : error;
     }
@@ -191,17 +193,29 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
   };
 
   const parseHpa = (body: unknown) =>
-    parseObjects('HorizontalPodAutoscaler', horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
+    parseObjects(HPA, horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
+
+  // A ConfigMap hardly ever changes, and parsing its YAML is a good part of a pass.
+  const alreadyRead = new Map<string, EnvoyGatewayConfig>();
+  const readOnce = (configMap: ConfigMap): EnvoyGatewayConfig => {
+    const { namespace, uid, resourceVersion } = configMap.metadata;
+    const known = alreadyRead.get(namespace);
+    const before = known?.configMap.metadata;
+    if (known && before?.uid === uid && before?.resourceVersion === resourceVersion) return known;
+    const config = readEnvoyGatewayConfig(configMap);
+    alreadyRead.set(namespace, config);
+    return config;
+  };
 
   return {
     hpas: {
       async list() {
         const lists = await Promise.all(
-          OWNING_LABELS.map((label) =>
-            listCustom('HorizontalPodAutoscaler', horizontalPodAutoscalerSchema, HPAS, label),
-          ),
+          OWNING_LABELS.map((label) => listCustom(HPA, horizontalPodAutoscalerSchema, HPAS, label)),
         );
-        return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
+        // The items of a list do not say what they are. A manifest that is to be restored must, and an HPA read alone does.
+        const typed = lists.flat().map((hpa) => ({ apiVersion: 'autoscaling/v2', kind: HPA, ...hpa }));
+        return [...new Map(typed.map((hpa) => [hpa.metadata.uid, hpa])).values()];
       },
       async get({ metadata }) {
         const body = await orUndefinedIfGone(
@@ -261,7 +275,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
           listCustom('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
           list('ConfigMap', configMapSchema, listConfigMaps),
         ]);
-        return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readEnvoyGatewayConfig) };
+        return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readOnce) };
       },
       async deploymentExists({ namespace, name }) {
         const request = await requests.getNamespacedCustomObject('apps', 'v1', namespace, 'deployments', name);
@@ -284,7 +298,7 @@ function translate(error: ApiStatusError): Error {
     );
   }
   // The authorizer's own words; an admission policy answers 403 too, but for its own reasons.
-  if (code === 403 && / cannot \w+ resource /.test(message)) {
+  if (code === 403 && / is forbidden: User ".*" cannot \w+ resource /.test(message)) {
     return new ClusterSkippedError(
       'ClusterForbidden',
       message,

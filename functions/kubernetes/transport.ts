@@ -3,24 +3,18 @@ import { request as requestHttps } from 'node:https';
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import { RetryableError } from '../platform/errors.ts';
 
-/** An answer of the API server that is no success: its code, and its Status object as far as it sent one. */
+/** An answer of the API server that is no success: its code, and the message of its Status object if it sent one. */
 export class ApiStatusError extends Error {
   override name = 'ApiStatusError';
   readonly code: number;
-  readonly reason: string | undefined;
-  constructor(code: number, reason: string | undefined, message: string) {
+  constructor(code: number, message: string) {
     super(message);
     this.code = code;
-    this.reason = reason;
   }
 }
 
-export interface Answer {
-  /** The server's own JSON. */
-  readonly body: unknown;
-}
-
-export type Transport = (context: RequestContext) => Promise<Answer>;
+/** Sends a request and gives back the server's own JSON. */
+export type Transport = (context: RequestContext) => Promise<unknown>;
 
 /**
  * Sends the generated client's requests over `node:https`; the agent keeps connections and verifies the server.
@@ -30,66 +24,72 @@ export type Transport = (context: RequestContext) => Promise<Answer>;
  * whole answer came: no connection, a reset, a timeout, a cut body, a body that is no JSON (a proxy's HTML)
  */
 export function httpTransport(agent: Agent, timeout: number): Transport {
-  const send: Transport = async (context) => {
+  return async (context) => {
     const { code, contentType, text } = await exchange(context, agent, timeout);
-    const what = `${context.getHttpMethod()} ${new URL(context.getUrl()).pathname}`;
-    const isJson = contentType?.startsWith('application/json');
+    const isJson = contentType?.startsWith('application/json') ?? false;
     let body: unknown;
     try {
       body = isJson ? JSON.parse(text) : undefined;
     } catch (error) {
-      throw new RetryableError(`${what} was answered ${code} with a body that is cut or no JSON`, { cause: error });
+      throw new RetryableError(`${nameOf(context)} was answered ${code} with a body that is cut or no JSON`, {
+        cause: error,
+      });
     }
     if (code > 299) {
-      const status = body as { reason?: string; message?: string } | undefined;
-      throw new ApiStatusError(
-        code,
-        status?.reason,
-        `${what} was answered ${code}: ${status?.message ?? firstLine(text)}`,
-      );
+      const message = (body as { message?: string } | undefined)?.message ?? text.slice(0, 200).split('\n', 1)[0];
+      throw new ApiStatusError(code, `${nameOf(context)} was answered ${code}: ${message}`);
     }
-    if (!isJson)
-      throw new RetryableError(`${what} was answered ${code} with ${contentType ?? 'no content type'}, not JSON`);
-    return { body };
+    if (!isJson) {
+      throw new RetryableError(`${nameOf(context)} was answered ${code} with ${contentType ?? 'no type'}, not JSON`);
+    }
+    return body;
   };
-  return send;
 }
 
-const firstLine = (text: string) => text.slice(0, 200).split('\n', 1)[0] as string;
+const nameOf = (context: RequestContext) => `${context.getHttpMethod()} ${new URL(context.getUrl()).pathname}`;
 
-function exchange(
-  context: RequestContext,
-  agent: Agent,
-  timeout: number,
-): Promise<{ code: number; contentType: string | undefined; text: string }> {
+interface Received {
+  readonly code: number;
+  readonly contentType: string | undefined;
+  readonly text: string;
+}
+
+function exchange(context: RequestContext, agent: Agent, timeout: number): Promise<Received> {
   const url = context.getUrl();
+  const body = context.getBody() as string | undefined;
+  // Node sends the body of a DELETE without a length unless it is told one, and the server would take the request for one
+  // without preconditions.
+  const length = body === undefined ? undefined : { 'content-length': Buffer.byteLength(body) };
+  const request = url.startsWith('http:') ? requestHttp : requestHttps;
   return new Promise((resolve, reject) => {
-    const fail = (error: Error) =>
+    const options = { agent, method: context.getHttpMethod(), headers: { ...context.getHeaders(), ...length } };
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      // The server closed a kept connection while this process was frozen; to ask the same again is safe for a reading.
+      if (
+        sent.reusedSocket &&
+        !answered &&
+        options.method === 'GET' &&
+        (error as NodeJS.ErrnoException).code === 'ECONNRESET'
+      ) {
+        resolve(exchange(context, agent, timeout));
+        return;
+      }
       reject(new RetryableError(`no whole answer from ${new URL(url).host}: ${error.message}`, { cause: error }));
-    const request = url.startsWith('http:') ? requestHttp : requestHttps;
-    const body = context.getBody() as string | undefined;
-    // Node sends the body of a DELETE without a length unless it is told one, and the server would take the request for one
-    // without preconditions.
-    const headers = {
-      ...context.getHeaders(),
-      ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
     };
-    const sent = request(
-      url,
-      { agent, method: context.getHttpMethod(), headers, signal: AbortSignal.timeout(timeout) },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', fail);
-        response.on('end', () =>
-          resolve({
-            code: response.statusCode ?? 0,
-            contentType: response.headers['content-type'],
-            text: Buffer.concat(chunks).toString('utf8'),
-          }),
-        );
-      },
-    );
+    let answered = false;
+    const sent = request(url, options, (response) => {
+      answered = true;
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', fail);
+      response.on('end', () => {
+        clearTimeout(timer);
+        const text = Buffer.concat(chunks).toString('utf8');
+        resolve({ code: response.statusCode ?? 0, contentType: response.headers['content-type'], text });
+      });
+    });
+    const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeout / 1000} s`)), timeout);
     sent.on('error', fail);
     sent.end(body);
   });

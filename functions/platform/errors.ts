@@ -46,8 +46,10 @@ export class RetryableError extends Error {
   override name = 'RetryableError';
 }
 
-/** The message of anything that was thrown, with those of its causes, for a log line. */
+/** The message of anything that was thrown, with those of its causes where it does not tell them itself. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message}: ${describeError(error.cause)}`;
+  if (error.cause === undefined) return error.message;
+  const cause = describeError(error.cause);
+  return error.message.includes(cause) ? error.message : `${error.message}: ${cause}`;
 }

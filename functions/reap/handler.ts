@@ -5,7 +5,6 @@ import { Metrics } from '@aws-lambda-powertools/metrics';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
 import { readConfig } from '../platform/config.ts';
-import type { Log } from '../platform/logger.ts';
 import { createHandler, reapConfigSchema } from './reap.ts';
 
 const config = readConfig(reapConfigSchema, process.env);
@@ -15,7 +14,7 @@ const metrics = new Metrics({ namespace: 'EnvoyHpaReaper', serviceName: 'reap' }
 export const handler = createHandler({
   config,
   directory: new EksClusterDirectory(config.AWS_REGION),
-  log: logger as Log,
+  log: logger,
   metrics,
   now: () => new Date(),
 })

@@ -71,7 +71,7 @@ export function createHandler(dependencies: ReapDependencies) {
   return middy<unknown, SQSBatchResponse | ClusterResult>()
     .onError(({ error }) => {
       // Returning nothing leaves the failure a failure.
-      log.error('event not handled', { error: error?.name, message: describeError(error) });
+      log.error('event not handled', { error: error?.name, reason: describeError(error) });
     })
     .handler(async (event: unknown, context: Context) => {
       const batch = sqsEventSchema.safeParse(event);
@@ -95,7 +95,7 @@ async function reapBatch(
       const detail = parseChangeEvent(parseJson(record.body), dependencies.config);
       byCluster.set(detail.cluster, [...(byCluster.get(detail.cluster) ?? []), { record, detail }]);
     } catch (error) {
-      log.error('message not understood', { messageId: record.messageId, message: describeError(error) });
+      log.error('message not understood', { messageId: record.messageId, reason: describeError(error) });
       metrics.addMetric('MessagesMalformed', 'Count', 1);
       failures.add(record.messageId);
     }
@@ -120,7 +120,7 @@ async function reapBatch(
         }
       }
     } catch (error) {
-      log.error('pass failed, its messages go back to the queue', { cluster, message: describeError(error) });
+      log.error('pass failed, its messages go back to the queue', { cluster, reason: describeError(error) });
       metrics.addMetric('PassesFailed', 'Count', 1);
       fail();
     }
@@ -158,7 +158,8 @@ async function reapCluster(
   } catch (error) {
     if (!(error instanceof ClusterSkippedError)) throw error;
     const { reason, message, remedy } = error;
-    log.warn('cluster skipped', { cluster, reason, message, remedy, auditIDs: changes.map(({ auditID }) => auditID) });
+    const auditIDs = changes.map(({ auditID }) => auditID);
+    log.warn('cluster skipped', { cluster, reason, explanation: message, remedy, auditIDs });
     metrics.addMetric('ClustersSkipped', 'Count', 1);
     return { cluster, skipped: reason, message, remedy };
   }

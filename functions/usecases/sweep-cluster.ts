@@ -258,13 +258,19 @@ const isAbout = (change: Change, object: ObjectRead): boolean =>
 /** One line for each HPA that is not plainly wanted, and one for the pass. */
 function logReport({ hpas, cluster, passId, mode, lookAgain }: PassReport, log: Log): void {
   const outcomes: Record<string, number> = {};
-  for (const { manifest: _manifest, restsOn: _restsOn, ...hpa } of hpas) {
+  // A log line has its own message: what the API server said goes under another name.
+  for (const { manifest: _manifest, restsOn: _restsOn, message: answer, ...hpa } of hpas) {
     outcomes[hpa.outcome] = (outcomes[hpa.outcome] ?? 0) + 1;
     if (hpa.reason === 'AutoscalingConfigured') continue;
     const level = ['Failed', 'MarkRefused', 'DeleteRefused', 'HeldBack', 'Conflict'].includes(hpa.outcome)
       ? 'warn'
       : 'info';
-    log[level](`HPA ${hpa.namespace}/${hpa.name}: ${hpa.outcome}, ${hpa.reason}`, { cluster, passId, ...hpa });
+    log[level](`HPA ${hpa.namespace}/${hpa.name}: ${hpa.outcome}, ${hpa.reason}`, {
+      cluster,
+      passId,
+      ...hpa,
+      ...(answer !== undefined && { answer }),
+    });
   }
   log.info('pass finished', { cluster, passId, mode, outcomes, lookAgain });
 }

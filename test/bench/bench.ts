@@ -8,18 +8,17 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { build, type Plugin } from 'esbuild';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { selfSignedCertificate } from '../../functions/cli/embedded-cluster/certificate.ts';
 import { startEmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { waves } from '../../functions/cli/embedded-cluster/request-log.ts';
 import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../../functions/cli/event-path.ts';
 import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
 import { bundle } from '../../infra/bundle.ts';
+import { EksDouble } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 
 const COLD_STARTS = Number(process.env.BENCH_COLD_STARTS ?? 21);
@@ -28,7 +27,11 @@ const FUNCTIONS = ['forward', 'reap'] as const;
 const CLUSTER = 'bench';
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-const eventBridge = new EventBridgeDouble();
+// Over TLS as the real services: for a plain http endpoint the SDK loads more than it ever does in Lambda.
+const { key, certificate: cert } = selfSignedCertificate(new Date());
+writeFileSync(join(folder, 'ca.pem'), cert);
+const eventBridge = new EventBridgeDouble({ key, cert });
+const eks = new EksDouble({ key, cert });
 let authorization: string | string[] | undefined;
 const cluster = await startEmbeddedCluster({
   // A real cluster checks the token with STS.
@@ -39,7 +42,7 @@ const cluster = await startEmbeddedCluster({
   },
 });
 cluster.load(JSON.parse(readFileSync('test/cases/autoscaling-kept-v1.9.1/cluster.json', 'utf8')));
-const eks = await startEks(cluster);
+eks.clusters.set(CLUSTER, { status: 'ACTIVE', endpoint: cluster.url, ca: cluster.caCertificate });
 const environment = {
   PATH: process.env.PATH,
   AWS_REGION: PLACE.region,
@@ -47,7 +50,8 @@ const environment = {
   AWS_SECRET_ACCESS_KEY: 'secret',
   AWS_SESSION_TOKEN: 'token',
   AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs24.x',
-  AWS_ENDPOINT_URL_EKS: eks.url,
+  NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
+  AWS_ENDPOINT_URL_EKS: await eks.start(),
   AWS_ENDPOINT_URL_EVENTBRIDGE: await eventBridge.start(),
   ACCOUNT_ID: PLACE.account,
   EVENT_BUS_NAME: 'envoy-hpa-reaper',
@@ -119,18 +123,6 @@ function writeEvents(): void {
   for (const name of FUNCTIONS) {
     writeFileSync(eventFileOf(name), JSON.stringify({ event: events[name], context: lambdaContext(name) }));
   }
-}
-
-/** DescribeCluster, and nothing else of EKS. */
-async function startEks({ url, caCertificate }: EmbeddedCluster) {
-  const certificateAuthority = { data: Buffer.from(caCertificate).toString('base64') };
-  const answer = JSON.stringify({ cluster: { name: CLUSTER, status: 'ACTIVE', endpoint: url, certificateAuthority } });
-  const server = createServer((_, response) => response.setHeader('content-type', 'application/json').end(answer));
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    stop: () => new Promise((closed) => server.close(closed)),
-  };
 }
 
 interface ColdStart {

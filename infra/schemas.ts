@@ -1,0 +1,24 @@
+/** `npm run schemas`: writes docs/schemas from the schemas of the code. A test notices when they are not up to date. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import * as z from 'zod/mini';
+import { changeDetailSchema } from '../functions/domain/change-event.ts';
+import { passReportSchema } from '../functions/domain/report.ts';
+
+export const SCHEMAS_FOLDER = 'docs/schemas';
+
+/** The documents by file name. */
+export function schemaDocuments(): Map<string, string> {
+  const schemas = { 'change-event-detail': changeDetailSchema, 'pass-report': passReportSchema };
+  return new Map(
+    // As input: a reader lets fields through that it does not know.
+    Object.entries(schemas).map(([name, schema]) => [
+      `${name}.schema.json`,
+      `${JSON.stringify(z.toJSONSchema(schema, { io: 'input' }), null, 2)}\n`,
+    ]),
+  );
+}
+
+if (import.meta.main) {
+  mkdirSync(SCHEMAS_FOLDER, { recursive: true });
+  for (const [file, text] of schemaDocuments()) writeFileSync(`${SCHEMAS_FOLDER}/${file}`, text);
+}

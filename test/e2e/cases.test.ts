@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
+import {
+  caseNames,
+  contents,
+  expectedOf,
+  hpasOf,
+  keyOf,
+  listOf,
+  requestsOf,
+  serve,
+  sweep,
+  writesTo,
+} from './harness.ts';
+
+describe.each(caseNames)('%s', (name) => {
+  const expected = expectedOf(name);
+
+  test('what is stale is gone, by exactly the requests that are safe, and all else is untouched', async () => {
+    const cluster = await serve(listOf(name));
+    const before = contents(cluster);
+    const stale = cluster.objects('horizontalpodautoscalers').filter((hpa) => expected.delete.includes(keyOf(hpa)));
+
+    const report = await sweep(cluster);
+
+    const gone = new Set(expected.delete.map((key) => `HorizontalPodAutoscaler ${key}`));
+    expect(contents(cluster)).toEqual(Object.fromEntries(Object.entries(before).filter(([key]) => !gone.has(key))));
+    expect(report.hpas.flatMap(({ manifest }) => manifest ?? [])).toEqual(stale);
+
+    expect(requestsOf(cluster, 'PATCH')).toHaveLength(stale.length);
+    expect(requestsOf(cluster, 'DELETE')).toHaveLength(stale.length);
+    for (const hpa of stale) {
+      const [mark] = requestsOf(cluster, 'PATCH').filter(({ path }) => path.endsWith(`/${hpa.metadata.name}`));
+      expect(mark?.query.get('fieldManager')).toBe('envoy-hpa-reaper');
+      expect(JSON.parse(mark?.body ?? '')).toEqual([
+        { op: 'replace', path: '/metadata/resourceVersion', value: hpa.metadata.resourceVersion },
+        { op: 'replace', path: '/metadata/managedFields', value: withoutMaxReplicas(hpa) },
+      ]);
+      const marked = cluster.audit.find((event) => event.verb === 'patch' && isAbout(hpa, event.objectRef))
+        ?.responseObject as unknown as KubernetesObject;
+      expect(marked).toEqual({
+        ...hpa,
+        metadata: { ...hpa.metadata, resourceVersion: expect.any(String), managedFields: expect.any(Array) },
+      });
+      expect(marked.metadata.resourceVersion).not.toBe(hpa.metadata.resourceVersion);
+      expect(marked.metadata.managedFields).toEqual(withoutMaxReplicas(hpa));
+
+      const [deletion] = requestsOf(cluster, 'DELETE').filter(({ path }) => path.endsWith(`/${hpa.metadata.name}`));
+      expect(JSON.parse(deletion?.body ?? '')).toEqual({
+        apiVersion: 'v1',
+        kind: 'DeleteOptions',
+        propagationPolicy: 'Background',
+        preconditions: { uid: hpa.metadata.uid, resourceVersion: marked.metadata.resourceVersion },
+      });
+    }
+  });
+
+  test('report says the same and writes nothing', async () => {
+    const cluster = await serve(listOf(name));
+    const before = contents(cluster);
+
+    const report = await sweep(cluster, { mode: 'report' });
+
+    expect(writesTo(cluster)).toEqual([]);
+    expect(contents(cluster)).toEqual(before);
+    const reported = report.hpas.filter(({ outcome }) => outcome === 'Reported');
+    expect(reported.map(({ namespace, name: hpa }) => `${namespace}/${hpa}`)).toEqual(expected.delete);
+    expect(reported.every(({ action }) => action === 'delete')).toBe(true);
+    expect(report.hpas.flatMap(({ manifest }) => manifest ?? [])).toEqual([]);
+    expect(hpasOf(cluster).toSorted()).toEqual([...expected.delete, ...expected.keep].toSorted());
+  });
+});
+
+const isAbout = ({ metadata }: KubernetesObject, objectRef: { namespace?: unknown; name?: unknown } | undefined) =>
+  objectRef?.name === metadata.name && objectRef.namespace === metadata.namespace;
+
+/** managedFields as the mark leaves them: Envoy Gateway's Apply entry lacks the one field. */
+function withoutMaxReplicas({ metadata }: KubernetesObject) {
+  const entries = structuredClone(metadata.managedFields ?? []);
+  for (const { manager, operation, fieldsV1 } of entries) {
+    if (manager === 'envoy-gateway' && operation === 'Apply') {
+      delete (fieldsV1['f:spec'] as Record<string, unknown>)['f:maxReplicas'];
+    }
+  }
+  return entries;
+}

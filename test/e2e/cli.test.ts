@@ -1,0 +1,328 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import {
+  type EmbeddedCluster,
+  type EmbeddedClusterOptions,
+  startEmbeddedCluster,
+} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { caseNames, expectedOf, type List, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
+
+const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
+const fileOf = (name: string) => fileURLToPath(new URL(`../cases/${name}/cluster.json`, import.meta.url));
+const stale = fileOf('autoscaling-removed-v1.3.0');
+
+const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+/** The home directory of every process: there is nothing in it. */
+const home = join(folder, 'home');
+/** What Node has compiled once, the next process need not. */
+const compiled = join(folder, 'compiled');
+
+/** A process is quick, but not on a machine that does ten other things. */
+const patience = { timeout: 30_000 };
+
+interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** The command as a process, with no terminal and no kubeconfig but what the test gives it. */
+async function run(args: readonly string[], { stdin = '', env = {}, reader = text } = {}): Promise<Result> {
+  const child = spawn(process.execPath, [reaper, ...args], {
+    env: { PATH: process.env.PATH, HOME: home, NODE_COMPILE_CACHE: compiled, ...env },
+  });
+  child.stdin.end(stdin);
+  const code = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const [stdout, stderr] = await Promise.all([reader(child.stdout), text(child.stderr)]);
+  return { code: await code, stdout, stderr };
+}
+
+let files = 0;
+function save(content: unknown): string {
+  const file = join(folder, `file-${files++}`);
+  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+  return file;
+}
+
+describe.concurrent('scan of a saved List', patience, () => {
+  test.each(caseNames)('%s: on stdout is the documented JSON, and nothing else anywhere', async (name) => {
+    const expected = expectedOf(name);
+    const { code, stdout, stderr } = await run(['scan', '--file', fileOf(name), '-o', 'json', '--exit-code']);
+    expect(stderr).toBe('');
+    expect(code).toBe(expected.delete.length > 0 ? 3 : 0);
+
+    const scan = JSON.parse(stdout);
+    expect(scan).toEqual({ schemaVersion: 1, clusters: [{ cluster: fileOf(name), hpas: expect.any(Array) }] });
+    const { hpas } = scan.clusters[0];
+    for (const hpa of hpas) {
+      expect(hpa).toMatchObject({
+        ...{ namespace: expect.any(String), name: expect.any(String), uid: expect.any(String) },
+        ...{ action: expect.stringMatching(/^(delete|keep)$/), reason: expect.stringMatching(/^[A-Z][A-Za-z]+$/) },
+      });
+    }
+    const keys = (action: string) =>
+      hpas
+        .filter((hpa: { action: string }) => hpa.action === action)
+        .map((hpa: { namespace: string; name: string }) => `${hpa.namespace}/${hpa.name}`);
+    expect({ delete: keys('delete'), keep: keys('keep') }).toEqual({ delete: expected.delete, keep: expected.keep });
+  });
+
+  test('a table, without colour where there is no terminal, whatever its width', async () => {
+    const { code, stdout, stderr } = await run(['scan', '--file', stale], { env: { COLUMNS: '80' } });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [summary, headings, row, ...rest] = stdout.split('\n');
+    expect(summary).toBe(`${stale}: 1 stale of 1 HPA with a label of Envoy Gateway`);
+    expect(headings).toMatch(/^ACTION {2}NAMESPACE +NAME +REASON +REPLICAS +WHY$/);
+    expect(row).toMatch(
+      /^delete {2}envoy-gateway-system {2}envoy-autoscaling-removed-web-f9b1d10d {2}AutoscalingRemoved {2}\? \(2-5\) → 1 {2}Gateway .* asks for no autoscaling: no envoyHpa in EnvoyProxy autoscaling-removed\/proxy\.$/,
+    );
+    expect(rest).toEqual(['']);
+    expect(stdout).not.toContain('\u001b');
+  });
+
+  test('YAML says what JSON says', async () => {
+    const { code, stdout, stderr } = await run(['scan', '-f', stale, '-o', 'yaml']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(parse(stdout)).toMatchObject({
+      schemaVersion: 1,
+      clusters: [{ cluster: stale, hpas: [{ action: 'delete', reason: 'AutoscalingRemoved', replicas: { max: 5 } }] }],
+    });
+  });
+
+  test('markdown is a table for a ticket', async () => {
+    const { code, stdout, stderr } = await run(['scan', '-f', stale, '--output', 'markdown']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.split('\n')).toEqual([
+      `### ${stale}`,
+      '',
+      '1 stale of 1 HPA with a label of Envoy Gateway.',
+      '',
+      '| ACTION | NAMESPACE | NAME | REASON | REPLICAS | WHY |',
+      '| --- | --- | --- | --- | --- | --- |',
+      expect.stringMatching(
+        /^\| delete \| envoy-gateway-system \| .* \| AutoscalingRemoved \| \? \(2-5\) → 1 \| .* \|$/,
+      ),
+      '',
+    ]);
+  });
+
+  test('- is standard input', async () => {
+    const { code, stdout } = await run(['scan', '--file', '-', '-o', 'json', '--exit-code'], {
+      stdin: JSON.stringify(staleList()),
+    });
+    expect(code).toBe(3);
+    expect(JSON.parse(stdout).clusters).toMatchObject([{ cluster: 'standard input', hpas: [{ action: 'delete' }] }]);
+  });
+
+  test('what a guard would hold back is stale all the same, and the guard is named', async () => {
+    const list = staleList();
+    the('HorizontalPodAutoscaler', list).metadata.creationTimestamp = new Date(Date.now() + 60_000).toISOString();
+    const { code, stdout } = await run(['scan', '--file', save(list), '-o', 'json', '--exit-code']);
+    expect(code).toBe(3);
+    expect(JSON.parse(stdout).clusters[0].hpas).toMatchObject([{ action: 'delete', guard: { name: 'Settling' } }]);
+  });
+
+  test('without an HPA of Envoy Gateway says so', async () => {
+    const { code, stdout } = await run(['scan', '--file', save({ kind: 'List', items: [] }), '--exit-code']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/: no HPA that carries a label of Envoy Gateway\n$/);
+  });
+
+  test('a reader that has enough ends it without a word', async () => {
+    const list = staleList();
+    const hpa = the('HorizontalPodAutoscaler', list);
+    // More than a pipe holds.
+    list.items.push(
+      ...Array.from({ length: 2_000 }, (_, n) => ({ ...hpa, metadata: { ...hpa.metadata, uid: `${n}` } })),
+    );
+    const file = save(list);
+    const { code, stderr } = await run(['scan', '--file', file], {
+      reader: async (stdout) => {
+        for await (const chunk of stdout) return String(chunk); // Leaving the loop closes the pipe, as `head -1` does.
+        return '';
+      },
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+});
+
+describe.concurrent('scan of a live cluster', patience, () => {
+  const clusters: EmbeddedCluster[] = [];
+  afterAll(async () => void (await Promise.all(clusters.map((cluster) => cluster.close()))));
+
+  /** A server, and a file that tells kubectl (and us) how to reach it. */
+  async function serveLive(
+    list: List,
+    { token = 'admin-token', ...options }: EmbeddedClusterOptions & { token?: string } = {},
+  ): Promise<{ cluster: EmbeddedCluster; kubeconfig: string }> {
+    const cluster = await startEmbeddedCluster(options);
+    clusters.push(cluster);
+    cluster.load(list);
+    return { cluster, kubeconfig: save(kubeconfigFor(cluster, token)) };
+  }
+
+  function kubeconfigFor({ url, caCertificate }: EmbeddedCluster, token: string, certificate = caCertificate) {
+    return {
+      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'production' },
+      clusters: [
+        {
+          name: 'shop',
+          cluster: { server: url, 'certificate-authority-data': Buffer.from(certificate).toString('base64') },
+        },
+        { name: 'nowhere', cluster: { server: 'https://127.0.0.1:1' } },
+      ],
+      users: [{ name: 'jane', user: { token } }],
+      contexts: [
+        { name: 'production', context: { cluster: 'shop', user: 'jane' } },
+        { name: 'lost', context: { cluster: 'nowhere', user: 'jane' } },
+      ],
+    };
+  }
+
+  test('goes by $KUBECONFIG and its current context, and writes nothing', async () => {
+    const { cluster, kubeconfig } = await serveLive(staleList());
+    const { code, stdout, stderr } = await run(['scan', '-o', 'json', '--exit-code'], {
+      env: { KUBECONFIG: kubeconfig },
+    });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
+    expect(JSON.parse(stdout).clusters).toMatchObject([
+      { cluster: 'production', hpas: [{ action: 'delete', reason: 'AutoscalingRemoved', name: STALE.split('/')[1] }] },
+    ]);
+    expect(cluster.requests).toHaveLength(6);
+    expect(writesTo(cluster)).toEqual([]);
+    expect(cluster.requests.every(({ username }) => username === 'admin')).toBe(true);
+  });
+
+  test('goes by --kubeconfig and --context', async () => {
+    const { kubeconfig } = await serveLive(wantedList());
+    const found = await run(['scan', '--kubeconfig', kubeconfig, '--context', 'production', '--exit-code']);
+    expect(found).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^production: 0 stale of 1 HPA /),
+    });
+  });
+
+  const live: [string, EmbeddedClusterOptions & { token?: string }, string[], RegExp][] = [
+    [
+      'an unreachable server',
+      {},
+      ['--context', 'lost'],
+      /^reaper: no whole answer from 127\.0\.0\.1:1: connect ECONNREFUSED 127\.0\.0\.1:1\n$/,
+    ],
+    [
+      'an unknown context',
+      {},
+      ['--context', 'staging'],
+      /^reaper: the kubeconfig has no context staging; it has production, lost\n$/,
+    ],
+    [
+      'a token that is not known',
+      { token: 'stolen' },
+      [],
+      /^reaper: GET .* was answered 401: Unauthorized\nGive the role /,
+    ],
+    [
+      'a user without rights',
+      { users: { 'admin-token': { username: 'jane', groups: [] } } },
+      [],
+      /^reaper: .* 403: .* cannot list resource .*\nApply infra\/kubernetes\/rbac\.yaml /,
+    ],
+  ];
+  test.each(live)('%s fails it with one sentence', async (_, options, args, message) => {
+    const { kubeconfig } = await serveLive(staleList(), options);
+    const { code, stdout, stderr } = await run(['scan', '--kubeconfig', kubeconfig, '-o', 'json', ...args]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+
+  test('the certificate of another CA fails it, and nothing is sent', async () => {
+    const { cluster } = await serveLive(staleList());
+    const { cluster: other } = await serveLive(staleList());
+    const kubeconfig = save(kubeconfigFor(cluster, 'admin-token', other.caCertificate));
+    const { code, stderr } = await run(['scan', '--kubeconfig', kubeconfig]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^reaper: no whole answer from 127\.0\.0\.1:\d+: .*certificate.*\n$/);
+    expect(cluster.requests).toEqual([]);
+  });
+});
+
+describe.concurrent('what cannot be done fails with one sentence on stderr and 1', patience, () => {
+  // A parser that quotes the line with the fault quotes the token.
+  const secretive = 'users:\n- {name: jane, user: {token: secret}]\n';
+  const files: [string, () => string[], RegExp][] = [
+    [
+      'no kubeconfig',
+      () => [],
+      /^reaper: no kubeconfig with a context was found; set KUBECONFIG, give --kubeconfig FILE, /,
+    ],
+    [
+      'a kubeconfig that is not there',
+      () => ['--kubeconfig', '/nowhere'],
+      /^reaper: kubeconfig \/nowhere cannot be read: ENOENT/,
+    ],
+    ['a kubeconfig that is none', () => ['--kubeconfig', save(secretive)], /^reaper: kubeconfig .* cannot be read: /],
+    ['a file that is not there', () => ['--file', '/nowhere'], /^reaper: \/nowhere cannot be read: ENOENT/],
+    ['a folder', () => ['--file', '/'], /^reaper: \/ cannot be read: EISDIR/],
+    [
+      'no JSON',
+      () => ['--file', save('NAME AGE')],
+      /^reaper: .* is no JSON \(.*\); save it with `kubectl get … -o json`\n$/,
+    ],
+    ['nothing', () => ['--file', save('')], /^reaper: .* is no JSON /],
+    ['one object', () => ['--file', save({ kind: 'Pod' })], /^reaper: .*: expected a List, .* found a Pod\n$/],
+    [
+      'an unknown shape',
+      () => ['--file', save(broken())],
+      /^reaper: .*: EnvoyProxy autoscaling-removed\/proxy has a shape that is not understood: spec\.provider: /,
+    ],
+  ];
+  test.each(files)('%s', async (_, args, message) => {
+    const { code, stdout, stderr } = await run(['scan', ...args()]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(stderr).not.toContain('secret');
+  });
+});
+
+function broken(): List {
+  const list = staleList();
+  the('EnvoyProxy', list).spec.provider = 'Kubernetes';
+  return list;
+}
+
+describe.concurrent('wrong usage is told on stderr and 2', patience, () => {
+  test.each<[string[], RegExp]>([
+    [['scan', '--fiel', stale], /^error: unknown option '--fiel'/],
+    [
+      ['scan', '-o', 'xml'],
+      /^error: option '-o, --output <format>' argument 'xml' is invalid\. Allowed choices are table, json, yaml, markdown\./,
+    ],
+    [
+      ['scan', '--file', stale, '--context', 'production'],
+      /^error: option '-f, --file <file>' cannot be used with option '--context <name>'/,
+    ],
+    [['scan', stale], /^error: too many arguments for 'scan'/],
+    [['sweep'], /^error: unknown command 'sweep'/],
+    [[], /^Usage: reaper /],
+  ])('%j', async (args, message) => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+  });
+
+  test('help and version are asked for, so they go to stdout with 0', async () => {
+    const [help, version] = await Promise.all([run(['scan', '--help']), run(['--version'])]);
+    expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Exit codes: 0 done') });
+    expect(version).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  });
+});

@@ -1,0 +1,195 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { request as requestHttps } from 'node:https';
+import process from 'node:process';
+import { onTestFinished, vi } from 'vitest';
+import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
+import {
+  type EmbeddedCluster,
+  type EmbeddedClusterOptions,
+  type Intervention,
+  startEmbeddedCluster,
+} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
+import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
+import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
+import type { PassReport } from '../../functions/domain/report.ts';
+import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { type SweepOptions, sweepCluster } from '../../functions/usecases/sweep-cluster.ts';
+
+// The clusters: those of test/cases, fresh, to be changed at will.
+
+const folder = new URL('../cases/', import.meta.url);
+
+export const caseNames = readdirSync(folder);
+
+export interface List {
+  kind: 'List';
+  items: KubernetesObject[];
+}
+
+export const listOf = (name: string): List => readJson(`${name}/cluster.json`);
+export const expectedOf = (name: string): { delete: string[]; keep: string[] } => readJson(`${name}/expected.json`);
+
+const readJson = (path: string) => JSON.parse(readFileSync(new URL(path, folder), 'utf8'));
+
+/** One Gateway with one HPA that Envoy Gateway v1.3 left behind; its Deployment runs. */
+export const staleList = () => listOf('autoscaling-removed-v1.3.0');
+export const STALE = 'envoy-gateway-system/envoy-autoscaling-removed-web-f9b1d10d';
+/** One Gateway with one HPA that is wanted. */
+export const wantedList = () => listOf('autoscaling-kept-v1.3.0');
+
+/** The one object of a kind, to be changed. */
+export function the(kind: string, { items }: List): KubernetesObject {
+  const [object, ...others] = items.filter((item) => item.kind === kind);
+  if (object === undefined || others.length > 0) throw new Error(`${others.length + 1} objects of kind ${kind}`);
+  return object;
+}
+
+/** The same cluster with so many of its one Gateway and its one HPA (or of the HPA alone, where the Gateway is gone). */
+export function times(count: number, list: List, kinds = ['Gateway', 'HorizontalPodAutoscaler']): List {
+  const copies = (kind: string) =>
+    Array.from({ length: count }, (_, number) => {
+      const copy = structuredClone(the(kind, list));
+      copy.metadata.uid += `-${number}`;
+      copy.metadata.name += `-${number}`;
+      if (kind === 'HorizontalPodAutoscaler') {
+        const labels = copy.metadata.labels as Record<string, string>;
+        labels['gateway.envoyproxy.io/owning-gateway-name'] += `-${number}`;
+      }
+      return copy;
+    });
+  const others = list.items.filter(({ kind }) => !kinds.includes(kind));
+  return { ...list, items: [...others, ...kinds.flatMap(copies)] };
+}
+
+// The server.
+
+/** All that a case does not date was made long before the test runs, so that nothing settles. */
+const LONG_AGO = new Date('2026-01-01T00:00:00Z');
+
+/** An API server on the loopback interface that ends with the test. */
+export async function serve(list: List, options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
+  const cluster = await startEmbeddedCluster({ now: () => LONG_AGO, ...options });
+  onTestFinished(() => cluster.close());
+  cluster.load(list);
+  return cluster;
+}
+
+const PLURALS = ['gatewayclasses', 'gateways', 'envoyproxies', 'deployments', 'configmaps', 'horizontalpodautoscalers'];
+
+/** Everything that the server has, by kind and key, byte for byte. */
+export function contents(cluster: EmbeddedCluster): Record<string, string> {
+  const objects = PLURALS.flatMap((plural) => cluster.objects(plural));
+  return Object.fromEntries(objects.map((object) => [`${object.kind} ${keyOf(object)}`, JSON.stringify(object)]));
+}
+
+export const keyOf = ({ metadata: { namespace, name } }: KubernetesObject) =>
+  namespace === undefined ? name : `${namespace}/${name}`;
+
+export const hpasOf = (cluster: EmbeddedCluster) => cluster.objects('horizontalpodautoscalers').map(keyOf);
+
+export const requestsOf = (cluster: EmbeddedCluster, method: string) =>
+  cluster.requests.filter((request) => request.method === method);
+
+export const writesTo = (cluster: EmbeddedCluster) => cluster.requests.filter(({ method }) => method !== 'GET');
+
+/** Somebody else writes: the object changes, and with it its resourceVersion. */
+export function rewrite(cluster: EmbeddedCluster, plural: string, change: (object: KubernetesObject) => void): void {
+  for (const object of cluster.objects(plural)) {
+    const { resourceVersion: _, ...metadata } = structuredClone(object.metadata);
+    const next = { ...structuredClone(object), metadata } as KubernetesObject;
+    change(next);
+    cluster.load({ items: [next] });
+  }
+}
+
+/** Somebody else deletes. */
+export async function deleteAsAdmin(cluster: EmbeddedCluster, path: string): Promise<void> {
+  const headers = { authorization: 'Bearer admin-token' };
+  await new Promise<void>((resolve, reject) => {
+    requestHttps(
+      `${cluster.url}${path}`,
+      { method: 'DELETE', headers, ca: cluster.caCertificate, agent: false },
+      (response) => void response.resume().on('end', resolve),
+    )
+      .on('error', reject)
+      .end();
+  });
+}
+
+/** Something happens when the first request of this method has arrived, before it is handled or answered otherwise. */
+export function beforeFirst(
+  method: string,
+  cluster: EmbeddedCluster,
+  // biome-ignore lint/suspicious/noConfusingVoidType: most have nothing to answer
+  act: (request: ReceivedRequest) => Intervention | void | Promise<Intervention | void>,
+): void {
+  let happened = false;
+  cluster.onRequest = async (request) => {
+    if (happened || request.method !== method) return undefined;
+    happened = true;
+    return (await act(request)) ?? undefined;
+  };
+}
+
+// The pass.
+
+/** One pass over the cluster, at a time when nothing settles. */
+export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOptions> = {}): Promise<PassReport> {
+  const api = clusterApi(connectionTo(cluster));
+  try {
+    return await sweepCluster({
+      cluster: 'shop',
+      api,
+      mode: 'delete',
+      guards: DEFAULT_GUARDS,
+      now: () => new Date('2027-01-01T00:00:00Z'),
+      passId: 'pass-1',
+      log: { info: () => {}, warn: () => {}, error: () => {} },
+      ...options,
+    });
+  } finally {
+    api.close();
+  }
+}
+
+/** `namespace/name: outcome, reason` of each HPA. */
+export const outcomesOf = ({ hpas }: PassReport) =>
+  hpas.map(({ namespace, name, outcome, reason }) => `${namespace}/${name}: ${outcome}, ${reason}`);
+
+// What a function prints.
+
+export interface Output {
+  text: string;
+  /** Every line that is a JSON object. */
+  written(): Record<string, unknown>[];
+  logged(): Record<string, unknown>[];
+  /** What the metrics, of all invocations together, say of a count. */
+  counted(name: string): number;
+}
+
+/** What this process prints until the mocks are restored. */
+export function captureOutput(): Output {
+  const written = () =>
+    output.text
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line));
+  const output: Output = {
+    text: '',
+    written,
+    logged: () => written().filter(({ level }) => level !== undefined),
+    counted: (name) =>
+      written()
+        .filter(({ _aws }) => _aws !== undefined)
+        .flatMap((metrics) => metrics[name] ?? [])
+        .reduce((sum, count) => sum + count, 0),
+  };
+  const capture = (text: string | Uint8Array) => {
+    output.text += text;
+    return true;
+  };
+  vi.spyOn(process.stdout, 'write').mockImplementation(capture);
+  vi.spyOn(process.stderr, 'write').mockImplementation(capture);
+  return output;
+}

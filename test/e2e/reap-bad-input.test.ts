@@ -1,0 +1,443 @@
+import { setTimeout } from 'node:timers/promises';
+import { describe, expect, test, vi } from 'vitest';
+import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
+import { type Intervention, tooManyRequests } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { PLACE, queueBatch } from '../../functions/cli/event-path.ts';
+import { createHandler } from '../../functions/reap/reap.ts';
+import {
+  beforeFirst,
+  hpasOf,
+  type List,
+  outcomesOf,
+  requestsOf,
+  rewrite,
+  STALE,
+  staleList,
+  the,
+  times,
+  writesTo,
+} from './harness.ts';
+import { changed, loadReap, reapBatch, reapEvent, surroundings, sweepByEvent } from './reap-harness.ts';
+
+const around = surroundings();
+
+describe('what is no event of this project fails alone, and no cluster is asked', () => {
+  const broken = (change: Record<string, unknown>): object => ({ ...changed(), ...change });
+  const withDetail = (detail: Record<string, unknown>): object => changed('shop', detail);
+  const expected = /; expected source envoy-hpa-reaper, detail-type Envoy Gateway Configuration Changed$/.source;
+  const events: [string, unknown, RegExp][] = [
+    ['nothing', null, /^not an event of this project: \(the event\): /],
+    ['a number', 1, /^not an event of this project: \(the event\): /],
+    ['an audit line', { kind: 'Event', apiVersion: 'audit.k8s.io/v1' }, new RegExp(`: source: .*${expected}`)],
+    ['a notice of S3', { Records: [{ eventSource: 'aws:s3' }] }, new RegExp(`: source: .*${expected}`)],
+    ['another source', broken({ source: 'aws.eks' }), new RegExp(`: source: [^;]*${expected}`)],
+    ['our own outcome', broken({ 'detail-type': 'Pass Finished' }), new RegExp(`: detail-type: [^;]*${expected}`)],
+    ['no account', broken({ account: undefined }), new RegExp(`: account: [^;]*${expected}`)],
+    ['no detail', broken({ detail: undefined }), new RegExp(`: detail: [^;]*${expected}`)],
+    ['another version', withDetail({ version: '2' }), new RegExp(`: detail.version: [^;]*${expected}`)],
+    ['no cluster', withDetail({ cluster: '' }), new RegExp(`: detail.cluster: [^;]*${expected}`)],
+    ['a path as cluster', withDetail({ cluster: '../shop' }), new RegExp(`: detail.cluster: [^;]*${expected}`)],
+    ['two faults', withDetail({ auditID: 1, lines: 0 }), /: detail.auditID: .*; detail.lines: /],
+    [
+      'another account',
+      broken({ account: '999999999999' }),
+      /^the event is of account 999999999999 in eu-central-1, and this function serves 123456789012 in eu-central-1$/,
+    ],
+    [
+      'another Region',
+      broken({ region: 'eu-west-1' }),
+      /^the event is of account 123456789012 in eu-west-1, and this function serves 123456789012 in eu-central-1$/,
+    ],
+  ];
+
+  test.each(events)('%s, in a message: logged, counted, and on its way to the DLQ', async (_, event, reason) => {
+    expect(await reapBatch([JSON.stringify(event)])).toEqual(['message-1']);
+    expect(around.eks.described).toEqual([]);
+    expect(around.output.logged()).toMatchObject([
+      {
+        ...{ level: 'ERROR', message: 'message not understood', messageId: 'message-1' },
+        reason: expect.stringMatching(reason),
+      },
+    ]);
+    expect(around.output.counted('MessagesMalformed')).toBe(1);
+  });
+
+  test.each(events)('%s, invoked directly: logged and thrown', async (_, event, reason) => {
+    await expect(reapEvent(event)).rejects.toMatchObject({
+      name: 'MalformedInputError',
+      message: expect.stringMatching(reason),
+    });
+    expect(around.eks.described).toEqual([]);
+    expect(around.output.logged()).toMatchObject([
+      { level: 'ERROR', message: 'event not handled', error: 'MalformedInputError' },
+    ]);
+  });
+
+  test.each(['', 'no JSON', '{"source":'])('a message with the body %j', async (body) => {
+    expect(await reapBatch([body])).toEqual(['message-1']);
+    expect(around.eks.described).toEqual([]);
+    expect(around.output.logged()).toMatchObject([
+      { message: 'message not understood', reason: expect.stringMatching(/^the message body is no JSON: /) },
+    ]);
+  });
+
+  test('a batch of another shape fails as a whole', async () => {
+    const { Records } = queueBatch([JSON.stringify(changed())]);
+    const nameless = Records.map(({ messageId: _, ...record }) => record);
+    await expect(reapEvent({ Records: nameless })).rejects.toMatchObject({ name: 'MalformedInputError' });
+  });
+});
+
+/** By its message (consumed, whatever the outcome) and directly. */
+async function isSkipped(skipped: string, message: RegExp, remedy: RegExp): Promise<void> {
+  const handler = await loadReap();
+  expect(await reapBatch([changed()], 1, handler)).toEqual([]);
+  expect(await reapEvent(changed(), handler)).toEqual({
+    ...{ cluster: 'shop', skipped },
+    message: expect.stringMatching(message),
+    remedy: expect.stringMatching(remedy),
+  });
+  expect(around.output.logged()[0]).toMatchObject({
+    ...{ level: 'WARN', message: 'cluster skipped', cluster: 'shop', reason: skipped, auditIDs: ['audit-1'] },
+    explanation: expect.stringMatching(message),
+    remedy: expect.stringMatching(remedy),
+  });
+  expect(around.output.counted('ClustersSkipped')).toBe(2);
+}
+
+/** By its message (which comes back) and directly (where Lambda tries it again). */
+async function isRetried(reason: RegExp, handler?: Awaited<ReturnType<typeof loadReap>>): Promise<void> {
+  const reap = handler ?? (await loadReap());
+  expect(await reapBatch([changed()], 4, reap)).toEqual(['message-1']);
+  await expect(reapEvent(changed(), reap)).rejects.toMatchObject({ name: 'RetryableError' });
+  if (handler === undefined) {
+    expect(around.output.logged()).toMatchObject([
+      { level: 'ERROR', cluster: 'shop', reason: expect.stringMatching(reason) },
+      { level: 'ERROR', error: 'RetryableError', reason: expect.stringMatching(reason) },
+    ]);
+    expect(around.output.counted('PassesFailed')).toBe(1);
+  }
+}
+
+describe('a cluster that EKS', () => {
+  test('does not know is skipped', async () => {
+    await isSkipped('ClusterNotFound', /^there is no cluster shop in this account and Region$/, /if it was deleted/);
+  });
+
+  test.each(['CREATING', 'DELETING', 'FAILED', 'PENDING'])('says is %s is skipped', async (status) => {
+    const cluster = await around.enrol('shop', staleList(), { described: { status } });
+    await isSkipped('ClusterNotActive', new RegExp(`^cluster shop is ${status}$`), /once it is ACTIVE/);
+    expect(cluster.requests).toEqual([]);
+  });
+
+  test('describes without endpoint and CA, as one that is being created, is skipped', async () => {
+    around.eks.clusters.set('shop', { status: 'ACTIVE' });
+    await isSkipped('ClusterNotActive', /^cluster shop is ACTIVE/, /once it is ACTIVE/);
+  });
+
+  test('says is UPDATING is swept', async () => {
+    const cluster = await around.enrol('shop', staleList(), { described: { status: 'UPDATING' } });
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('has tagged to be left alone is skipped, and swept once the tag is gone', async () => {
+    const cluster = await around.enrol('shop', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+    await isSkipped('ClusterOptedOut', /tagged envoy-hpa-reaper=off/, /Take the tag/);
+    expect(cluster.requests).toEqual([]);
+    Object.assign(around.eks.clusters.get('shop') ?? {}, { tags: { 'envoy-hpa-reaper': 'on' } });
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test.each([
+    [403, 'AccessDeniedException'],
+    [429, 'ThrottlingException'],
+    [500, 'ServerException'],
+  ])('will not describe (%i %s) is tried again', async (status, type) => {
+    const cluster = await around.enrol('shop', staleList());
+    around.eks.failRequests(2, status, type);
+    await isRetried(/^EKS could not describe cluster shop: refused by the test$/);
+    expect(cluster.requests).toEqual([]);
+  });
+
+  test('describes at the second attempt is swept', async () => {
+    vi.stubEnv('AWS_MAX_ATTEMPTS', '2');
+    const cluster = await around.enrol('shop', staleList());
+    around.eks.failRequests(1, 500, 'ServerException');
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+});
+
+describe('an API server that', () => {
+  const html: Intervention = {
+    ...{ kind: 'respond', status: 200, headers: { 'Content-Type': 'text/html' } },
+    body: '<html><body>Please log in.</body></html>',
+  };
+  const status = (code: number, message: string): Intervention => ({
+    ...{ kind: 'respond', status: code },
+    body: { kind: 'Status', apiVersion: 'v1', status: 'Failure', message, code },
+  });
+  const list = 'GET /apis/autoscaling/v2/horizontalpodautoscalers was answered';
+
+  test('refuses connections is tried again', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    await cluster.close();
+    await isRetried(/^no whole answer from 127\.0\.0\.1:\d+: connect ECONNREFUSED/);
+    expect(around.eks.described).toEqual(['shop', 'shop']);
+  });
+
+  test.each<[string, Intervention, RegExp]>([
+    [
+      'resets connections',
+      { kind: 'reset' },
+      /^no whole answer from 127\.0\.0\.1:\d+: (socket hang up|read ECONNRESET)/,
+    ],
+    ['cuts the body', { kind: 'cut', after: 100 }, /^no whole answer from 127\.0\.0\.1:\d+: aborted/],
+    ['answers HTML', html, new RegExp(`^${list} 200 with text/html, not JSON$`)],
+    [
+      'answers half a JSON',
+      { ...html, headers: { 'Content-Type': 'application/json' }, body: '{"items":[' },
+      /cut or no JSON/,
+    ],
+    ['answers JSON that is no list', { ...html, headers: {}, body: {} }, /^a list was answered without items$/],
+    ['is overloaded', tooManyRequests(1), new RegExp(`^${list} 429: Too many requests, please try again later\\.`)],
+    ['fails', status(500, 'etcdserver: leader changed'), new RegExp(`^${list} 500: etcdserver: leader changed`)],
+    ['is starting', status(503, 'not ready'), new RegExp(`^${list} 503: not ready`)],
+  ])('%s is tried again, with its endpoint looked up anew', async (_, intervention, reason) => {
+    const cluster = await around.enrol('shop', staleList());
+    cluster.onRequest = () => intervention;
+    await isRetried(reason);
+    expect(around.eks.described).toEqual(['shop', 'shop']);
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
+  test('hangs is given up after the timeout, and tried again', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    cluster.onRequest = () => ({ kind: 'hang' });
+    const errors: unknown[][] = [];
+    const log = { info: () => {}, warn: () => {}, error: (...line: unknown[]) => void errors.push(line) };
+    const handler = createHandler({
+      config: {
+        ...{ ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, MODE: 'delete' },
+        ...{ MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180 },
+      },
+      directory: new EksClusterDirectory(PLACE.region, { timeout: 100 }),
+      log,
+      metrics: { addMetric: () => {} },
+      now: () => new Date(),
+    });
+    await isRetried(/./, handler as never);
+    expect(JSON.stringify(errors)).toMatch(/no whole answer from 127\.0\.0\.1:\d+: no answer within 0\.1 s/);
+  });
+
+  test('does not know the token is asked twice, and skipped', async () => {
+    const cluster = await around.enrol('shop', staleList(), { users: {} });
+    await isSkipped(
+      'ClusterUnauthorized',
+      new RegExp(`^${list} 401: Unauthorized$`),
+      /Give the role an EKS access entry/,
+    );
+    expect(around.eks.described).toEqual(['shop', 'shop', 'shop', 'shop']);
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
+  test('allows nothing is skipped', async () => {
+    await around.enrol('shop', staleList(), { rbac: [] });
+    await isSkipped('ClusterForbidden', /403: .*cannot list resource "horizontalpodautoscalers"/, /rbac\.yaml/);
+    expect(around.eks.described).toEqual(['shop', 'shop']);
+  });
+
+  test('allows reading only is skipped, and keeps everything', async () => {
+    const reader = [
+      {
+        ...{ kind: 'ClusterRole', metadata: { name: 'reader' } },
+        rules: [{ apiGroups: ['*'], resources: ['*'], verbs: ['get', 'list'] }],
+      },
+      {
+        ...{ kind: 'ClusterRoleBinding', metadata: { name: 'reader' } },
+        ...{ roleRef: { kind: 'ClusterRole', name: 'reader' }, subjects: [{ kind: 'User', name: 'reap' }] },
+      },
+    ];
+    const cluster = await around.enrol('shop', staleList(), { rbac: reader });
+    await isSkipped('ClusterForbidden', /403: .*cannot patch resource "horizontalpodautoscalers"/, /rbac\.yaml/);
+    expect(hpasOf(cluster)).toEqual([STALE]);
+  });
+
+  test('lacks the custom resources is skipped, and keeps everything', async () => {
+    const cluster = await around.enrol('shop', staleList(), { customResources: false });
+    await isSkipped('CustomResourcesNotInstalled', /is not known to this API server/, /CRDs/);
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
+  test.each(['gatewayclasses', 'gateways', 'envoyproxies', 'configmaps'])(
+    'fails for %s only: nothing is written',
+    async (plural) => {
+      const cluster = await around.enrol('shop', staleList());
+      cluster.onRequest = ({ path }) => (path.endsWith(`/${plural}`) ? status(500, 'storage is gone') : undefined);
+      await isRetried(/500: storage is gone/);
+      expect(writesTo(cluster)).toEqual([]);
+    },
+  );
+
+  test('fails at the second reading: nothing is deleted', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    let marked = false;
+    cluster.onRequest = ({ method, path }) => {
+      marked ||= method === 'PATCH';
+      return marked && path.endsWith('/envoyproxies') ? status(500, 'storage is gone') : undefined;
+    };
+    await isRetried(/500: storage is gone/);
+    expect(requestsOf(cluster, 'DELETE')).toEqual([]);
+  });
+
+  test.each(['PATCH', 'DELETE'])(
+    'fails one %s of three fails that HPA alone, and its message comes back',
+    async (method) => {
+      const cluster = await around.enrol('shop', times(3, staleList()));
+      beforeFirst(method, cluster, () => tooManyRequests(1));
+      expect(await reapBatch([changed()], 4)).toEqual(['message-1']);
+      expect(hpasOf(cluster)).toHaveLength(1);
+      expect(around.output.counted('HpasDeleted')).toBe(2);
+      expect(around.output.counted('HpasFailed')).toBe(1);
+      expect(around.output.logged()).toContainEqual(
+        expect.objectContaining({ outcome: 'Failed', answer: expect.stringContaining('Too many requests') }),
+      );
+    },
+  );
+
+  test('refuses one mark for good ends the pass only when no other write is under way', async () => {
+    const cluster = await around.enrol('shop', times(2, staleList()));
+    const forbidden = status(403, 'hpa "a" is forbidden: User "reap" cannot patch resource "horizontalpodautoscalers"');
+    cluster.onRequest = async ({ method }) => {
+      if (method !== 'PATCH') return undefined;
+      if (requestsOf(cluster, 'PATCH').length === 1) return forbidden;
+      await setTimeout(50);
+      return undefined;
+    };
+    expect(await reapEvent(changed())).toMatchObject({ skipped: 'ClusterForbidden' });
+    expect(requestsOf(cluster, 'PATCH').map(({ status: code }) => code)).toEqual([403, 200]);
+  });
+
+  test('fails after deletions: the report still tells of them', async () => {
+    const cluster = await around.enrol('shop', times(2, staleList()));
+    let deletions = 0;
+    cluster.onRequest = ({ method, path }) => {
+      if (method === 'DELETE') deletions += 1;
+      // The second one is changed before it is deleted, and then the list that it is to be judged by cannot be read.
+      if (method === 'DELETE' && deletions === 2)
+        rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => spec.maxReplicas++);
+      return deletions === 2 && path.endsWith('/v2/horizontalpodautoscalers')
+        ? status(500, 'storage is gone')
+        : undefined;
+    };
+    const report = await sweepByEvent(changed());
+    expect(report.hpas.map(({ outcome }) => outcome).toSorted()).toEqual(['Deleted', 'Failed']);
+    expect(report.hpas.filter(({ manifest }) => manifest)).toHaveLength(1);
+    expect(report.hpas.find(({ outcome }) => outcome === 'Failed')?.message).toContain('storage is gone');
+    expect(report.lookAgain).toBe(true);
+  });
+});
+
+describe('a configuration that cannot be read', () => {
+  const without = (kind: string, list: List): List => ({
+    ...list,
+    items: list.items.filter((item) => item.kind !== kind),
+  });
+  const withConfig = (yaml: string | undefined): List => {
+    const list = staleList();
+    the('ConfigMap', list).data = yaml === undefined ? {} : { 'envoy-gateway.yaml': yaml };
+    return list;
+  };
+
+  test.each<[string, List]>([
+    ['no ConfigMap', without('ConfigMap', staleList())],
+    ['a ConfigMap without the key', withConfig(undefined)],
+    ['a ConfigMap of no YAML', withConfig('kind: EnvoyGateway\n\tgateway: {')],
+    ['a ConfigMap of another kind', withConfig('kind: Deployment')],
+    ['a ConfigMap with a field of another shape', withConfig('kind: EnvoyGateway\ngateway: [controllerName]')],
+  ])('%s keeps everything, says so, and is not tried again', async (_, list) => {
+    const cluster = await around.enrol('shop', list);
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(writesTo(cluster)).toEqual([]);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({ outcome: 'Kept', reason: 'DefaultsUnreadable', explanation: expect.any(String) }),
+    );
+  });
+
+  test('a ConfigMap that becomes readable is judged by, in a process that has seen it before', async () => {
+    const cluster = await around.enrol('shop', withConfig('{'));
+    const handler = await loadReap();
+    expect(outcomesOf(await sweepByEvent(changed(), handler))).toEqual([`${STALE}: Kept, DefaultsUnreadable`]);
+    rewrite(cluster, 'configmaps', (configMap) =>
+      Object.assign(configMap, { data: the('ConfigMap', staleList()).data }),
+    );
+    expect(outcomesOf(await sweepByEvent(changed(), handler))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
+  });
+
+  const envoyProxy = (spec: unknown): List => {
+    const list = staleList();
+    the('EnvoyProxy', list).spec = spec;
+    return list;
+  };
+  const name = 'EnvoyProxy autoscaling-removed/proxy has a shape that is not understood';
+  test.each<[string, unknown, RegExp]>([
+    ['a provider that is a text', { provider: 'Kubernetes' }, new RegExp(`^${name}: spec\\.provider: `)],
+    ['an unknown mergeType', { mergeType: 'Deep' }, new RegExp(`^${name}: spec\\.mergeType: `)],
+    [
+      'an envoyHpa that is a list',
+      { provider: { kubernetes: { envoyHpa: [] } } },
+      new RegExp(`^${name}: spec\\.provider\\.kubernetes\\.envoyHpa: `),
+    ],
+  ])('an EnvoyProxy with %s fails the pass, and nothing is written', async (_, spec, reason) => {
+    const cluster = await around.enrol('shop', envoyProxy(spec));
+    await isRetried(reason);
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
+  test('an EnvoyProxy with fields that are not read yet is swept', async () => {
+    const cluster = await around.enrol('shop', envoyProxy({ provider: { kubernetes: { envoyVpa: {} } }, zone: 1 }));
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('an HPA of a shape that is not understood fails the pass', async () => {
+    const list = staleList();
+    Object.assign(the('HorizontalPodAutoscaler', list).spec, { maxReplicas: 'many' });
+    const cluster = await around.enrol('shop', list);
+    await isRetried(new RegExp(`^HorizontalPodAutoscaler ${STALE} has a shape .*: spec\\.maxReplicas: `));
+    expect(writesTo(cluster)).toEqual([]);
+  });
+});
+
+describe('the environment', () => {
+  test('all that is missing or malformed is named at once, and no value', async () => {
+    vi.stubEnv('ACCOUNT_ID', '1234');
+    vi.stubEnv('AWS_REGION', undefined);
+    vi.stubEnv('MODE', 'destroy');
+    vi.stubEnv('MAX_DELETIONS', '-7');
+    vi.stubEnv('SETTLE_HPA_SECONDS', '3601');
+    vi.stubEnv('SETTLE_CONFIG_SECONDS', 'soon');
+    const failure = await loadReap().catch((error: unknown) => error);
+    expect(failure).toMatchObject({
+      name: 'ConfigurationError',
+      faults: [
+        'ACCOUNT_ID: expected the 12 digits of an AWS account',
+        'AWS_REGION is missing',
+        'MODE: expected report or delete',
+        'MAX_DELETIONS: expected a whole number from 0 to 10000',
+        'SETTLE_HPA_SECONDS: expected a whole number from 0 to 3600',
+        'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 3600',
+      ],
+    });
+    expect(String(failure)).not.toMatch(/1234|destroy|-7|3601|soon/);
+  });
+
+  test('all that may be missing has a default', async () => {
+    await expect(loadReap()).resolves.toBeTypeOf('function');
+    vi.stubEnv('ACCOUNT_ID', undefined);
+    vi.stubEnv('MODE', undefined);
+    await expect(loadReap()).rejects.toMatchObject({ faults: ['ACCOUNT_ID is missing', 'MODE is missing'] });
+  });
+});

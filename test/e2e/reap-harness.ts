@@ -1,0 +1,175 @@
+import { readFileSync } from 'node:fs';
+import type { Context, EventBridgeEvent, SQSBatchResponse } from 'aws-lambda';
+import { afterEach, beforeEach, expect, vi } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import type { RbacManifest, User } from '../../functions/cli/embedded-cluster/authorization.ts';
+import {
+  admin,
+  type EmbeddedCluster,
+  type EmbeddedClusterOptions,
+} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import type { PassReport } from '../../functions/domain/report.ts';
+import type { ClusterResult } from '../../functions/reap/reap.ts';
+import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
+import { captureOutput, type List, type Output, serve, the } from './harness.ts';
+
+const SECRET_ACCESS_KEY = 'secret-access-key';
+const environment = {
+  ACCOUNT_ID: PLACE.account,
+  AWS_REGION: PLACE.region,
+  MODE: 'delete',
+  AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+  AWS_SECRET_ACCESS_KEY: SECRET_ACCESS_KEY,
+  AWS_SESSION_TOKEN: 'secret-session-token',
+  AWS_CONFIG_FILE: '/dev/null',
+  AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  AWS_MAX_ATTEMPTS: '1',
+  // As somebody might set it to look into a problem: the event must stay out of the log all the same.
+  POWERTOOLS_LOGGER_LOG_EVENT: 'true',
+};
+
+const rbac = parseAllDocuments(readFileSync(new URL('../../infra/kubernetes/rbac.yaml', import.meta.url), 'utf8')).map(
+  (document) => document.toJS() as RbacManifest,
+);
+
+/** What a test has around the function: EKS, and what the function prints. */
+export interface Surroundings {
+  eks: EksDouble;
+  output: Output;
+  /**
+   * A cluster that EKS knows. Its access entry lets the function's role in, with what `infra/kubernetes/rbac.yaml` allows;
+   * `user` is what it lets in instead.
+   */
+  enrol(
+    name: string,
+    list: List,
+    options?: EmbeddedClusterOptions & { user?: User; described?: Partial<DescribedCluster> },
+  ): Promise<EmbeddedCluster>;
+}
+
+/** Each test has EKS and the environment of the function of its own; none leaves a secret in what was printed. */
+export function surroundings(): Surroundings {
+  const self = { enrol } as Surroundings;
+  const authorities: string[] = [];
+  beforeEach(async () => {
+    self.eks = new EksDouble();
+    self.output = captureOutput();
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    vi.stubEnv('AWS_ENDPOINT_URL_EKS', await self.eks.start());
+    vi.resetModules();
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+    vi.unstubAllEnvs();
+    await self.eks.stop();
+    expect(self.output.text).not.toMatch(/k8s-aws-v1|Bearer|AKIDEXAMPLE|secret-access-key|secret-session-token/);
+    // Powertools drops what a line's attributes name like its own fields.
+    expect(self.output.text).not.toContain('reserved key');
+    for (const pem of authorities.splice(0)) expect(self.output.text).not.toContain(pem.split('\n')[1]);
+  });
+
+  async function enrol(
+    name: string,
+    list: List,
+    {
+      user = { username: 'reap', groups: ['envoy-hpa-reaper'] },
+      described,
+      ...options
+    }: Parameters<Surroundings['enrol']>[2] = {},
+  ) {
+    const isGood = (token: string) => readEksToken(token)?.isGoodFor(name, SECRET_ACCESS_KEY);
+    const cluster = await serve(aged(list), {
+      rbac,
+      users: (token) => (token === 'admin-token' ? admin : isGood(token) ? user : undefined),
+      ...options,
+    });
+    authorities.push(cluster.caCertificate);
+    self.eks.clusters.set(name, {
+      status: 'ACTIVE',
+      endpoint: cluster.url,
+      ca: cluster.caCertificate,
+      tags: {},
+      ...described,
+    });
+    return cluster;
+  }
+  return self;
+}
+
+/** The function goes by the real clock: what the list does not date the server dates long ago. */
+function aged(list: List): List {
+  const items = structuredClone(list.items);
+  for (const { kind, metadata } of items) {
+    const isDatedByTheTest = Date.parse(metadata.creationTimestamp) > Date.now() - 60_000;
+    if (kind === 'HorizontalPodAutoscaler' && !isDatedByTheTest) Reflect.deleteProperty(metadata, 'creationTimestamp');
+  }
+  return { ...list, items };
+}
+
+/** Created a moment ago. */
+export function young(list: List): List {
+  the('HorizontalPodAutoscaler', list).metadata.creationTimestamp = new Date().toISOString();
+  return list;
+}
+
+type Handler = (event: unknown, context: Context) => Promise<unknown>;
+
+/** The function exactly as Lambda loads it into a new process. */
+export async function loadReap(): Promise<Handler> {
+  vi.resetModules();
+  return (await import('../../functions/reap/handler.ts')).handler as unknown as Handler;
+}
+
+export const context = (remaining?: number) => lambdaContext('reap', remaining);
+
+/** One invocation of a new process with a batch of messages: the ids of those that failed. */
+export async function reapBatch(bodies: readonly (object | string)[], receiveCount = 1, handler?: Handler) {
+  const invoke = handler ?? (await loadReap());
+  const texts = bodies.map((body) => (typeof body === 'string' ? body : JSON.stringify(body)));
+  const { batchItemFailures } = (await invoke(queueBatch(texts, receiveCount), context())) as SQSBatchResponse;
+  return batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
+}
+
+/** One invocation of a new process with an event itself. */
+export async function reapEvent(event: unknown, handler?: Handler): Promise<ClusterResult> {
+  return (await (handler ?? (await loadReap()))(event, context())) as ClusterResult;
+}
+
+/** The same where the cluster is expected to be swept. */
+export async function sweepByEvent(event: unknown, handler?: Handler): Promise<PassReport> {
+  const result = await reapEvent(event, handler);
+  if ('skipped' in result) throw new Error(`skipped: ${result.message}`);
+  return result;
+}
+
+/** The event that `forward` puts for the EnvoyProxy of the stale cluster; a test breaks one thing. */
+export function changed(cluster = 'shop', detail: Record<string, unknown> = {}): EventBridgeEvent<string, object> {
+  return busEvent({
+    source: EVENT_SOURCE,
+    detailType: CHANGE_DETAIL_TYPE,
+    resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`],
+    time: new Date('2026-11-23T14:17:47Z'),
+    detail: {
+      version: '1',
+      cluster,
+      auditID: 'audit-1',
+      verb: 'patch',
+      objectRef: {
+        apiGroup: 'gateway.envoyproxy.io',
+        apiVersion: 'v1alpha1',
+        resource: 'envoyproxies',
+        namespace: 'autoscaling-removed',
+        name: 'proxy',
+      },
+      user: { username: 'jane@example.com' },
+      sourceIPs: ['192.0.2.1'],
+      requestReceivedTimestamp: '2026-11-23T14:17:47.000000Z',
+      stageTimestamp: '2026-11-23T14:17:47.196000Z',
+      lines: 1,
+      ...detail,
+    },
+  });
+}

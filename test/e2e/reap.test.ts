@@ -1,0 +1,552 @@
+import { describe, expect, test, vi } from 'vitest';
+import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
+import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
+import { queueBatch } from '../../functions/cli/event-path.ts';
+import { type PassReport, passReportSchema } from '../../functions/domain/report.ts';
+import { readEksToken } from '../doubles/eks.ts';
+import {
+  beforeFirst,
+  deleteAsAdmin,
+  hpasOf,
+  listOf,
+  outcomesOf,
+  requestsOf,
+  rewrite,
+  STALE,
+  serve,
+  staleList,
+  the,
+  times,
+  wantedList,
+  writesTo,
+} from './harness.ts';
+import { changed, context, loadReap, reapBatch, surroundings, sweepByEvent, young } from './reap-harness.ts';
+
+const around = surroundings();
+
+describe('reap', () => {
+  test('deletes on a message, logs and counts', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const before = cluster.objects('horizontalpodautoscalers');
+
+    expect(await reapBatch([changed()])).toEqual([]);
+
+    expect(hpasOf(cluster)).toEqual([]);
+    const name = STALE.split('/')[1];
+    expect(around.output.logged()).toMatchObject([
+      { level: 'INFO', message: 'deleting HPA', cluster: 'shop', reason: 'AutoscalingRemoved', manifest: before[0] },
+      {
+        level: 'INFO',
+        message: `HPA ${STALE}: Deleted, AutoscalingRemoved`,
+        ...{ cluster: 'shop', name, action: 'delete', replicas: { min: 2, max: 5, fallback: 1 } },
+        changes: [{ username: 'jane@example.com', auditID: 'audit-1', verb: 'patch' }],
+      },
+      { level: 'INFO', message: 'pass finished', mode: 'delete', outcomes: { Deleted: 1 }, lookAgain: false },
+    ]);
+    expect(around.output.counted('HpasDeleted')).toBe(1);
+  });
+
+  test('deletes on an event that it is invoked with, and answers with the report', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const [stale] = cluster.objects('horizontalpodautoscalers');
+    const event = changed('shop', { user: { username: 'deployer', impersonatedUsername: 'jane' } });
+
+    const report = await sweepByEvent(event);
+
+    expect(hpasOf(cluster)).toEqual([]);
+    expect(passReportSchema.parse(structuredClone(report))).toEqual(report);
+    expect(report).toMatchObject({ schemaVersion: 1, cluster: 'shop', mode: 'delete', lookAgain: false });
+    expect(report.hpas).toMatchObject([{ outcome: 'Deleted', manifest: stale, dropsCapacity: false }]);
+    expect(report.changes).toEqual([
+      {
+        ...{ username: 'deployer', impersonatedUsername: 'jane', auditID: 'audit-1', verb: 'patch' },
+        ...{ resource: 'envoyproxies', namespace: 'autoscaling-removed', name: 'proxy' },
+        time: '2026-11-23T14:17:47.196000Z',
+      },
+    ]);
+  });
+
+  test('names the changes that an HPA rests on, and not those of others', async () => {
+    await around.enrol('shop', staleList());
+    const objectRef = { apiGroup: 'gateway.envoyproxy.io', apiVersion: 'v1alpha1', resource: 'envoyproxies' };
+    const of = (auditID: string, namespace: string, name?: string) =>
+      JSON.stringify(changed('shop', { auditID, objectRef: { ...objectRef, namespace, ...(name && { name }) } }));
+    await reapBatch([
+      of('its own', 'autoscaling-removed', 'proxy'),
+      of('the whole namespace', 'autoscaling-removed'),
+      of('another name', 'autoscaling-removed', 'other'),
+      of('another namespace', 'shop', 'proxy'),
+    ]);
+    const changes = around.output.logged().flatMap((line) => (line.changes as { auditID: string }[]) ?? []);
+    expect(changes.map(({ auditID }) => auditID)).toEqual(['its own', 'the whole namespace']);
+  });
+
+  test('says where a deletion drops capacity', async () => {
+    const list = staleList();
+    the('HorizontalPodAutoscaler', list).status = { currentReplicas: 4, desiredReplicas: 4 };
+    await around.enrol('shop', list);
+    const report = await sweepByEvent(changed());
+    expect(report.hpas).toMatchObject([
+      { outcome: 'Deleted', dropsCapacity: true, replicas: { current: 4, min: 2, max: 5, fallback: 1 } },
+    ]);
+    expect(around.output.logged()).toContainEqual(expect.objectContaining({ dropsCapacity: true }));
+  });
+
+  test('has logged the whole manifest when the DELETE arrives', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const [stale] = cluster.objects('horizontalpodautoscalers');
+    let logged: unknown;
+    beforeFirst('DELETE', cluster, () => {
+      logged = around.output.logged().find(({ message }) => message === 'deleting HPA')?.manifest;
+    });
+    await reapBatch([changed()]);
+    expect(logged).toEqual(stale);
+  });
+
+  test('writes nothing in mode report', async () => {
+    vi.stubEnv('MODE', 'report');
+    const cluster = await around.enrol('shop', staleList());
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(writesTo(cluster)).toEqual([]);
+    expect(around.output.counted('HpasReported')).toBe(1);
+  });
+
+  test('does nothing for an empty batch', async () => {
+    expect(await reapBatch([])).toEqual([]);
+    expect(around.eks.described).toEqual([]);
+  });
+});
+
+describe('what is stale and stays', () => {
+  test.each(['HorizontalPodAutoscaler', 'Gateway', 'GatewayClass', 'EnvoyProxy'])(
+    'where its %s is protected',
+    async (kind) => {
+      const list = staleList();
+      the(kind, list).metadata.annotations = { 'envoy-hpa-reaper/keep': 'true' };
+      const cluster = await around.enrol('shop', list);
+      expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Kept, Protected`]);
+      expect(writesTo(cluster)).toEqual([]);
+    },
+  );
+
+  test('where more would go than may go at once, as a whole, and the messages are consumed', async () => {
+    vi.stubEnv('MAX_DELETIONS', '2');
+    const cluster = await around.enrol('shop', times(3, staleList()));
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(writesTo(cluster)).toEqual([]);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'WARN', outcome: 'HeldBack' },
+        guard: { name: 'BlastRadiusExceeded', explanation: '3 deletions at once, and the limit is 2' },
+      }),
+    );
+    expect(around.output.counted('HpasHeldBack')).toBe(3);
+  });
+
+  test.each([403, 422, 400])('where an admission policy refuses the mark with %i', async (code) => {
+    const admission = () => ({ webhook: 'policy.example.com', code, message: 'managedFields are not yours' });
+    const cluster = await around.enrol('shop', staleList(), { admission });
+    const before = cluster.objects('horizontalpodautoscalers');
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'WARN', outcome: 'MarkRefused' },
+        message: `HPA ${STALE}: MarkRefused, AutoscalingRemoved`,
+      }),
+    );
+    expect(around.output.text).toContain('managedFields are not yours');
+    expect(cluster.objects('horizontalpodautoscalers')).toEqual(before);
+  });
+
+  test('where something silently drops the mark', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const [stale] = cluster.objects('horizontalpodautoscalers') as [KubernetesObject];
+    beforeFirst('PATCH', cluster, () => ({ kind: 'respond', status: 200, body: stale as never }));
+    const report = await sweepByEvent(changed());
+    expect(report.hpas).toMatchObject([
+      { outcome: 'MarkRefused', message: 'the API server accepted the mark and did not keep it' },
+    ]);
+    expect(requestsOf(cluster, 'DELETE')).toEqual([]);
+  });
+
+  test.each([403, 422])('where an admission policy refuses the deletion with %i', async (code) => {
+    const cluster = await around.enrol('shop', staleList(), {
+      admission: ({ operation }) =>
+        operation === 'DELETE' ? { webhook: 'policy.example.com', code, message: 'never on a Friday' } : undefined,
+    });
+    const report = await sweepByEvent(changed());
+    expect(report.hpas).toMatchObject([
+      { outcome: 'DeleteRefused', message: expect.stringContaining('never on a Friday') },
+    ]);
+    expect(hpasOf(cluster)).toEqual([STALE]);
+  });
+});
+
+describe('what settles is looked at again', () => {
+  const stillRuns = () => {
+    const list = listOf('gateway-deleted-v1.3.0');
+    const { namespace, name } = the('HorizontalPodAutoscaler', list).metadata;
+    const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { namespace, name }, spec: {} };
+    return { ...list, items: [...list.items, deployment as unknown as KubernetesObject] };
+  };
+  const freshConfig = () => {
+    const list = staleList();
+    the('ConfigMap', list).metadata.creationTimestamp = new Date().toISOString();
+    return list;
+  };
+
+  test.each([
+    ['a young HPA', () => young(staleList()), 'HeldBack', 'Settling'],
+    ['a ConfigMap just written', freshConfig, 'HeldBack', 'Settling'],
+    ['a Deployment that still runs', stillRuns, 'Kept', 'ScaleTargetStillRuns'],
+  ])('%s: its message comes back until the fourth time', async (_, list, outcome, why) => {
+    const cluster = await around.enrol('shop', list());
+    const handler = await loadReap();
+    for (const receiveCount of [1, 2, 3]) {
+      expect(await reapBatch([changed()], receiveCount, handler)).toEqual(['message-1']);
+    }
+    expect(await reapBatch([changed()], 4, handler)).toEqual([]);
+    expect(writesTo(cluster)).toEqual([]);
+    expect(around.output.text).toContain(`"${why}"`);
+    expect(around.output.counted(`Hpas${outcome}`)).toBe(4);
+  });
+
+  test('only those messages of a batch come back that were not received four times', async () => {
+    await around.enrol('shop', young(staleList()));
+    const { Records } = queueBatch([changed(), changed()].map((event) => JSON.stringify(event)));
+    for (const record of Records.slice(1)) record.attributes.ApproximateReceiveCount = '4';
+    const handler = await loadReap();
+    expect(await handler({ Records }, context())).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-1' }] });
+  });
+
+  test('and is gone when it has settled', async () => {
+    const cluster = await around.enrol('shop', young(staleList()));
+    const handler = await loadReap();
+    expect(await reapBatch([changed()], 1, handler)).toEqual(['message-1']);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 121_000 });
+    expect(await reapBatch([changed()], 2, handler)).toEqual([]);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+});
+
+describe('somebody else is at work too', () => {
+  const writeStatus = (hpa: KubernetesObject) => {
+    hpa.status = { ...hpa.status, desiredReplicas: 3 };
+    hpa.metadata.managedFields?.push({
+      ...{ manager: 'kube-controller-manager', operation: 'Update', apiVersion: 'autoscaling/v2' },
+      ...{ subresource: 'status', fieldsType: 'FieldsV1', fieldsV1: { 'f:status': { 'f:desiredReplicas': {} } } },
+    });
+  };
+  const preconditions = (request: ReceivedRequest) => JSON.parse(request.body).preconditions;
+
+  test('the HPA controller writes the status: deleted in the version that followed', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('DELETE', cluster, () => rewrite(cluster, 'horizontalpodautoscalers', writeStatus));
+    const report = await sweepByEvent(changed());
+
+    expect(report.hpas).toMatchObject([{ outcome: 'Deleted' }]);
+    expect(report.hpas[0]?.manifest?.status).toEqual(the('HorizontalPodAutoscaler', staleList()).status);
+    expect(requestsOf(cluster, 'PATCH')).toHaveLength(1);
+    const [first, second] = requestsOf(cluster, 'DELETE').map(preconditions);
+    expect(second).toEqual({ uid: first.uid, resourceVersion: String(Number(first.resourceVersion) + 1) });
+    // Nothing but the HPA was read for it.
+    const between = cluster.requests.slice(cluster.requests.findIndex(({ method }) => method === 'DELETE'));
+    expect(between.map(({ method, status }) => `${method} ${status}`)).toEqual(['DELETE 409', 'GET 200', 'DELETE 200']);
+  });
+
+  test.each<[string, (hpa: KubernetesObject) => void]>([
+    ['a label', ({ metadata }) => Object.assign(metadata.labels ?? {}, { team: 'shop' })],
+    ['the bounds', ({ spec }) => Object.assign(spec, { maxReplicas: 50 })],
+  ])('a person changes %s: judged anew, and deleted if it is stale all the same', async (_, change) => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('DELETE', cluster, () => rewrite(cluster, 'horizontalpodautoscalers', change));
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
+    expect(cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies'))).toHaveLength(4);
+    expect(requestsOf(cluster, 'DELETE').map(({ status }) => status)).toEqual([409, 200]);
+  });
+
+  test('a person protects it: judged anew, and kept', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('DELETE', cluster, () =>
+      rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
+        metadata.annotations = { 'envoy-hpa-reaper/keep': 'true' };
+      }),
+    );
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Kept, Protected`]);
+    expect(hpasOf(cluster)).toEqual([STALE]);
+  });
+
+  const autoscale = ({ spec }: KubernetesObject) => Object.assign(spec.provider.kubernetes, { envoyHpa: {} });
+  test('autoscaling comes back before the second reading: kept', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('PATCH', cluster, () => rewrite(cluster, 'envoyproxies', autoscale));
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Kept, AutoscalingConfigured`]);
+    expect(requestsOf(cluster, 'DELETE')).toEqual([]);
+  });
+
+  test('autoscaling was taken out of an EnvoyProxy that was written again meanwhile: judged anew', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('PATCH', cluster, () => rewrite(cluster, 'envoyproxies', () => {}));
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
+    expect(requestsOf(cluster, 'DELETE')).toHaveLength(1);
+    expect(cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies'))).toHaveLength(4);
+  });
+
+  const apply = ({ metadata }: KubernetesObject) => {
+    metadata.managedFields = the('HorizontalPodAutoscaler', staleList()).metadata.managedFields ?? [];
+  };
+  test('a pass that died had marked it: that mark serves', async () => {
+    const list = staleList();
+    const [entry] = the('HorizontalPodAutoscaler', list).metadata.managedFields ?? [];
+    Reflect.deleteProperty(entry?.fieldsV1['f:spec'] as object, 'f:maxReplicas');
+    const cluster = await around.enrol('shop', list);
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
+    expect(writesTo(cluster).map(({ method }) => method)).toEqual(['DELETE']);
+  });
+
+  test('Envoy Gateway applies once more between mark and second reading: never deleted without a mark', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    let applied = false;
+    cluster.onRequest = ({ method }) => {
+      if (applied || method !== 'GET' || requestsOf(cluster, 'PATCH').length === 0) return undefined;
+      applied = true;
+      rewrite(cluster, 'horizontalpodautoscalers', apply);
+      return undefined;
+    };
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
+    expect(writesTo(cluster).map(({ method, status }) => `${method} ${status}`)).toEqual([
+      ...['PATCH 200', 'PATCH 200', 'DELETE 200'],
+    ]);
+  });
+
+  test('Envoy Gateway applies between mark and deletion: the deletion conflicts, and the HPA is kept', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('DELETE', cluster, () => {
+      rewrite(cluster, 'envoyproxies', autoscale);
+      rewrite(cluster, 'horizontalpodautoscalers', apply);
+    });
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Kept, AutoscalingConfigured`]);
+    expect(requestsOf(cluster, 'DELETE').map(({ status }) => status)).toEqual([409]);
+  });
+
+  test('one that never rests is left after three attempts, and its message comes back', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    cluster.onRequest = ({ method }) =>
+      void (method === 'PATCH' && rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => void spec.maxReplicas++));
+    expect(await reapBatch([changed()])).toEqual(['message-1']);
+    expect(requestsOf(cluster, 'PATCH')).toHaveLength(3);
+    expect(around.output.counted('HpasConflict')).toBe(1);
+  });
+
+  test('more becomes stale during the pass: what it has deleted counts towards what may go at once', async () => {
+    vi.stubEnv('MAX_DELETIONS', '2');
+    const list = times(3, staleList());
+    const last = list.items.at(-1) as KubernetesObject;
+    last.metadata.annotations = { 'envoy-hpa-reaper/keep': 'true' };
+    const cluster = await around.enrol('shop', list);
+    cluster.onRequest = ({ method }) => {
+      if (method === 'DELETE' && requestsOf(cluster, 'DELETE').length === 2) {
+        rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
+          metadata.annotations = { 'envoy-hpa-reaper/keep': 'false' };
+        });
+      }
+      return undefined;
+    };
+    const { hpas } = await sweepByEvent(changed());
+    expect(hpas.map(({ outcome }) => outcome).toSorted()).toEqual(['Deleted', 'HeldBack', 'Kept']);
+    expect(hpasOf(cluster)).toHaveLength(2);
+  });
+
+  test.each(['PATCH', 'DELETE'])('a person deletes it before the %s: already gone, a success', async (method) => {
+    const cluster = await around.enrol('shop', staleList());
+    const path = `/apis/autoscaling/v2/namespaces/${STALE.replace('/', '/horizontalpodautoscalers/')}`;
+    beforeFirst(method, cluster, () => deleteAsAdmin(cluster, path));
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(around.output.counted('HpasAlreadyGone')).toBe(1);
+    expect(around.output.counted('HpasDeleted')).toBe(0);
+  });
+
+  test('a person changes it and then deletes it: already gone, without another look at the cluster', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('DELETE', cluster, async ({ path }) => {
+      await deleteAsAdmin(cluster, path);
+      return { kind: 'respond', status: 409, body: { kind: 'Status', reason: 'Conflict', code: 409 } };
+    });
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: AlreadyGone, AutoscalingRemoved`]);
+    expect(cluster.requests.at(-1)).toMatchObject({ method: 'GET', status: 404 });
+    expect(requestsOf(cluster, 'GET').filter(({ path }) => path.endsWith('/envoyproxies'))).toHaveLength(2);
+  });
+
+  test('a person deletes it and the name is taken by another: that one is judged, not deleted', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('DELETE', cluster, () =>
+      rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
+        metadata.uid = 'another';
+        metadata.managedFields = [];
+      }),
+    );
+    const report = await sweepByEvent(changed());
+    expect(outcomesOf(report).toSorted()).toEqual([
+      `${STALE}: AlreadyGone, AutoscalingRemoved`,
+      `${STALE}: Kept, NotManagedByEnvoyGateway`,
+    ]);
+  });
+
+  test.each(['GET', 'PATCH', 'DELETE'])(
+    'a second pass, begun at the first %s: each is deleted once',
+    async (method) => {
+      const keys = times(5, staleList()).items.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
+      const cluster = await around.enrol('shop', times(5, staleList()), { latency: 2 });
+      const [first, second] = [await loadReap(), await loadReap()];
+      let other: Promise<PassReport> | undefined;
+      beforeFirst(method, cluster, () => {
+        other = sweepByEvent(changed(), second);
+      });
+      const reports = [await sweepByEvent(changed(), first), await (other as unknown as Promise<PassReport>)];
+
+      expect(hpasOf(cluster)).toEqual([]);
+      expect(requestsOf(cluster, 'DELETE').filter(({ status }) => status === 200)).toHaveLength(5);
+      const outcomes = reports.flatMap(({ hpas }) => hpas);
+      const deleted = outcomes.filter(({ outcome }) => outcome === 'Deleted').map(({ uid }) => uid);
+      expect(deleted.toSorted()).toEqual(keys.map(({ metadata }) => metadata.uid).toSorted());
+      expect(new Set(outcomes.map(({ outcome }) => outcome)).difference(new Set(['Deleted', 'AlreadyGone']))).toEqual(
+        new Set(),
+      );
+      expect(reports.map(({ lookAgain }) => lookAgain)).toEqual([false, false]);
+    },
+  );
+});
+
+describe('a batch', () => {
+  test('makes one pass for all messages of a cluster', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    expect(await reapBatch([changed(), changed(), changed()])).toEqual([]);
+    expect(around.eks.described).toEqual(['shop']);
+    expect(cluster.requests).toHaveLength(2 + 4 + 1 + 6 + 1);
+    expect(around.output.logged().filter(({ message }) => message === 'pass finished')).toHaveLength(1);
+  });
+
+  test('fails all messages of a cluster that cannot be reached, and no others', async () => {
+    const shop = await around.enrol('shop', staleList());
+    const bank = await around.enrol('bank', staleList());
+    await shop.close();
+    const messages = [changed('shop'), changed('bank'), changed('shop'), 'no event', changed('shop')];
+    expect((await reapBatch(messages)).toSorted()).toEqual(['message-1', 'message-3', 'message-4', 'message-5']);
+    expect(hpasOf(bank)).toEqual([]);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'ERROR', reason: expect.stringContaining('ECONNREFUSED'), cluster: 'shop' },
+      }),
+    );
+    expect(around.output.counted('PassesFailed')).toBe(1);
+  });
+
+  test('begins no cluster in the last ten seconds, and gives its messages back', async () => {
+    const shop = await around.enrol('shop', staleList());
+    const bank = await around.enrol('bank', staleList());
+    const handler = await loadReap();
+    const batch = queueBatch(['shop', 'bank', 'bank'].map((name) => JSON.stringify(changed(name))));
+    const getRemainingTimeInMillis = () => (hpasOf(shop).length > 0 ? 10_000 : 9_999);
+    const answer = await handler(batch, { ...context(), getRemainingTimeInMillis });
+    expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-2' }, { itemIdentifier: 'message-3' }] });
+    expect(hpasOf(shop)).toEqual([]);
+    expect(bank.requests).toEqual([]);
+  });
+});
+
+describe('the way into a cluster', () => {
+  const tokensOf = (requests: readonly ReceivedRequest[]) => [
+    ...new Set(requests.map(({ headers }) => String(headers.authorization))),
+  ];
+
+  test.each([
+    ['eu-central-1', 'sts.eu-central-1.amazonaws.com'],
+    ['cn-north-1', 'sts.cn-north-1.amazonaws.com.cn'],
+    ['us-gov-west-1', 'sts.us-gov-west-1.amazonaws.com'],
+  ])('in %s is a token signed for %s', async (region, host) => {
+    vi.stubEnv('AWS_REGION', region);
+    const cluster = await around.enrol('shop', wantedList());
+    await sweepByEvent({ ...changed(), region });
+
+    const [authorization, ...others] = tokensOf(cluster.requests);
+    expect(others).toEqual([]);
+    expect(authorization).toMatch(/^Bearer k8s-aws-v1\.[\w-]+$/);
+    const token = readEksToken(authorization?.slice('Bearer '.length) ?? '');
+    expect(token?.isGoodFor('shop', 'secret-access-key')).toBe(true);
+    expect(token?.isGoodFor('bank', 'secret-access-key')).toBe(false);
+    expect(token?.url.host).toBe(host);
+    expect(token?.url.protocol).toBe('https:');
+    expect(Object.fromEntries(token?.url.searchParams ?? [])).toEqual({
+      Action: 'GetCallerIdentity',
+      Version: '2011-06-15',
+      'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
+      'X-Amz-Credential': expect.stringMatching(new RegExp(`^AKIDEXAMPLE/\\d{8}/${region}/sts/aws4_request$`)),
+      'X-Amz-Date': expect.stringMatching(/^\d{8}T\d{6}Z$/),
+      'X-Amz-Expires': '60',
+      'X-Amz-Security-Token': 'secret-session-token',
+      'X-Amz-Signature': expect.stringMatching(/^[0-9a-f]{64}$/),
+      'X-Amz-SignedHeaders': 'host;x-k8s-aws-id',
+    });
+  });
+
+  test('is looked up once, and its token is used for 14 minutes', async () => {
+    const cluster = await around.enrol('shop', wantedList());
+    const handler = await loadReap();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+    const start = Date.now();
+    const tokenAfter = async (milliseconds: number) => {
+      vi.setSystemTime(start + milliseconds);
+      cluster.requests.length = 0;
+      await sweepByEvent(changed(), handler);
+      return tokensOf(cluster.requests).join();
+    };
+    const token = await tokenAfter(0);
+    expect(await tokenAfter(14 * 60_000 - 1)).toBe(token);
+    expect(await tokenAfter(14 * 60_000)).not.toBe(token);
+    expect(around.eks.described).toEqual(['shop']);
+  });
+
+  test('is looked up again at once after a 401, with a new token', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('GET', cluster, () => ({
+      kind: 'respond',
+      status: 401,
+      body: { kind: 'Status', reason: 'Unauthorized' },
+    }));
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(around.eks.described).toEqual(['shop', 'shop']);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('is looked up again the next time after a 403', async () => {
+    const nobody = { username: 'reap', groups: [] as string[] };
+    const cluster = await around.enrol('shop', staleList(), { user: nobody });
+    const handler = await loadReap();
+    expect(await reapBatch([changed()], 1, handler)).toEqual([]);
+    expect(around.eks.described).toEqual(['shop']);
+    nobody.groups.push('envoy-hpa-reaper');
+    expect(await reapBatch([changed()], 1, handler)).toEqual([]);
+    expect(around.eks.described).toEqual(['shop', 'shop']);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('is looked up again the next time after a failed connection', async () => {
+    const gone = await around.enrol('shop', wantedList());
+    const handler = await loadReap();
+    expect(await reapBatch([changed()], 1, handler)).toEqual([]);
+    await gone.close();
+    const moved = await around.enrol('shop', staleList());
+    expect(await reapBatch([changed()], 1, handler)).toEqual(['message-1']);
+    expect(await reapBatch([changed()], 2, handler)).toEqual([]);
+    expect(around.eks.described).toEqual(['shop', 'shop']);
+    expect(hpasOf(moved)).toEqual([]);
+  });
+
+  test('is closed where the certificate is of another CA: nothing is sent, not even the token', async () => {
+    const { caCertificate } = await serve(wantedList());
+    const cluster = await around.enrol('shop', staleList(), { described: { ca: caCertificate } });
+    expect(await reapBatch([changed()])).toEqual(['message-1']);
+    expect(cluster.requests).toEqual([]);
+    expect(around.output.text).toMatch(/self-signed certificate|unable to verify/);
+  });
+});

@@ -1,0 +1,185 @@
+import { describe, expect, test } from 'vitest';
+import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { type ReceivedRequest, waves } from '../../functions/cli/embedded-cluster/request-log.ts';
+import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
+import { RetryableError } from '../../functions/platform/errors.ts';
+import {
+  hpasOf,
+  type List,
+  listOf,
+  rewrite,
+  STALE,
+  serve,
+  staleList,
+  sweep,
+  the,
+  times,
+  wantedList,
+  writesTo,
+} from './harness.ts';
+
+const guards = { ...DEFAULT_GUARDS, raisedLimit: 20 };
+
+/** What a wave is made of: `LIST horizontalpodautoscalers` and how many. */
+type Wave = Record<string, number>;
+
+/**
+ * A pass makes these waves of requests. The server answers none before the last of its wave has arrived, so that a busy
+ * machine draws no wave apart; and only a moment later, so that a request that comes too early is seen in the wave before.
+ */
+async function makesWaves(
+  expected: Wave[],
+  list: List,
+  options?: Parameters<typeof sweep>[1],
+): Promise<EmbeddedCluster> {
+  const sizes = expected.map((wave) => Object.values(wave).reduce((sum, count) => sum + count));
+  let held: (() => void)[] = [];
+  const onRequest = () =>
+    new Promise<undefined>((resolve) => {
+      held.push(() => resolve(undefined));
+      if (held.length < (sizes[0] ?? 0)) return;
+      sizes.shift();
+      for (const release of held) release();
+      held = [];
+    });
+  const cluster = await serve(list, { latency: 30, onRequest });
+  await sweep(cluster, options);
+  expect(waves(cluster.requests).map(contentsOf)).toEqual(expected);
+  return cluster;
+}
+
+function contentsOf(wave: readonly ReceivedRequest[]): Wave {
+  const counts: Wave = {};
+  for (const kind of wave.map(kindOf)) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}
+
+function kindOf({ method, path }: ReceivedRequest): string {
+  const [, resource, name] = /\/(?:v1|v2|v1alpha1)\/(?:namespaces\/[^/]+\/)?([^/]+)(\/.+)?$/.exec(path) ?? [];
+  return `${method === 'GET' && name === undefined ? 'LIST' : method} ${resource}`;
+}
+
+const hpas = { 'LIST horizontalpodautoscalers': 2 };
+const configuration = {
+  'LIST gatewayclasses': 1,
+  'LIST gateways': 1,
+  'LIST envoyproxies': 1,
+  'LIST configmaps': 1,
+};
+
+describe('a pass makes as many waves of requests as it must', () => {
+  test('one where no HPA carries a label of Envoy Gateway', async () => {
+    const list = wantedList();
+    the('HorizontalPodAutoscaler', list).metadata.labels = { app: 'shop' };
+    await makesWaves([hpas], list);
+  });
+
+  test('two where nothing is stale', async () => {
+    await makesWaves([hpas, configuration], wantedList());
+  });
+
+  test('none more for an HPA that carries both labels', async () => {
+    const list = wantedList();
+    const { labels } = the('HorizontalPodAutoscaler', list).metadata;
+    Object.assign(labels ?? {}, { 'gateway.envoyproxy.io/owning-gatewayclass': 'eg' });
+    await makesWaves([hpas, configuration], list);
+  });
+
+  test.each([1, 20])('and one of marks, one of readings, one of deletions for %i deletions', async (count) => {
+    const waves = [
+      hpas,
+      configuration,
+      { 'PATCH horizontalpodautoscalers': count },
+      { ...hpas, ...configuration },
+      { 'DELETE horizontalpodautoscalers': count },
+    ];
+    const cluster = await makesWaves(waves, times(count, staleList()), { guards });
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('Deployments that a row needs are one wave, and then join the second reading', async () => {
+    const list = times(3, listOf('gateway-deleted-v1.3.0'), ['HorizontalPodAutoscaler']);
+    for (const hpa of list.items.filter(({ kind }) => kind === 'HorizontalPodAutoscaler')) {
+      hpa.spec.scaleTargetRef.name = hpa.metadata.name;
+    }
+    const waves = [
+      hpas,
+      configuration,
+      { 'GET deployments': 3 },
+      { 'PATCH horizontalpodautoscalers': 3 },
+      { ...hpas, ...configuration, 'GET deployments': 3 },
+      { 'DELETE horizontalpodautoscalers': 3 },
+    ];
+    const cluster = await makesWaves(waves, list);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('a Deployment that two HPAs scale is read once', async () => {
+    const waves = [
+      hpas,
+      configuration,
+      { 'GET deployments': 1 },
+      { 'PATCH horizontalpodautoscalers': 2 },
+      { ...hpas, ...configuration, 'GET deployments': 1 },
+      { 'DELETE horizontalpodautoscalers': 2 },
+    ];
+    await makesWaves(waves, times(2, listOf('gateway-deleted-v1.3.0'), ['HorizontalPodAutoscaler']));
+  });
+});
+
+describe('more HPAs than fit on a page', () => {
+  /** The stale one, and so many that people labelled likewise, half of them before it. */
+  function crowded(count: number): List {
+    const list = staleList();
+    const stale = the('HorizontalPodAutoscaler', list);
+    const { managedFields: _, resourceVersion: __, ...metadata } = stale.metadata;
+    const others = Array.from({ length: count }, (_, number) => ({
+      ...stale,
+      metadata: { ...metadata, uid: `other-${number}`, name: `${number % 2 ? 'a' : 'z'}-${number}` },
+    })) as unknown as List['items'];
+    return { ...list, items: [...list.items, ...others] };
+  }
+  const pagesOf = (cluster: EmbeddedCluster) =>
+    cluster.requests
+      .filter(({ path }) => path === '/apis/autoscaling/v2/horizontalpodautoscalers')
+      .filter(({ query }) => query.get('labelSelector') === 'gateway.envoyproxy.io/owning-gateway-name');
+  const numbersOf = (cluster: EmbeddedCluster) =>
+    pagesOf(cluster).map(({ query, status }) => (query.has('continue') ? `next: ${status}` : `first: ${status}`));
+
+  test('are all seen, 500 at a time', async () => {
+    const cluster = await serve(crowded(1_100));
+    const { hpas: seen } = await sweep(cluster, { mode: 'report' });
+    expect(seen).toHaveLength(1_101);
+    expect(seen.filter(({ outcome }) => outcome === 'Reported')).toMatchObject([{ name: STALE.split('/')[1] }]);
+    expect(pagesOf(cluster).map(({ query }) => query.get('limit'))).toEqual(['500', '500', '500']);
+    expect(numbersOf(cluster)).toEqual(['first: 200', 'next: 200', 'next: 200']);
+  });
+
+  test('a page that expired starts the list again, without the token that mixes two moments', async () => {
+    const cluster = await serve(crowded(600));
+    let expired = false;
+    cluster.onRequest = ({ query }) => {
+      if (query.has('continue') && !expired) {
+        expired = true;
+        cluster.compact();
+        // What was on the first page is not any more.
+        rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
+          if (metadata.name === 'a-1') metadata.labels = {};
+        });
+      }
+      return undefined;
+    };
+    const { hpas: seen } = await sweep(cluster, { mode: 'report' });
+    expect(seen).toHaveLength(600);
+    expect(numbersOf(cluster)).toEqual(['first: 200', 'next: 410', 'first: 200', 'next: 200']);
+    expect(pagesOf(cluster).map(({ query }) => query.get('resourceVersion'))).toEqual([null, null, null, null]);
+  });
+
+  test('a list that always expires fails the pass, and nothing is written', async () => {
+    const cluster = await serve(crowded(600));
+    cluster.onRequest = ({ query }) => void (query.has('continue') && cluster.compact());
+    await expect(sweep(cluster)).rejects.toThrow(RetryableError);
+    expect(numbersOf(cluster)).toEqual(Array(3).fill(['first: 200', 'next: 410']).flat());
+    expect(writesTo(cluster)).toEqual([]);
+  });
+});
