@@ -1,0 +1,292 @@
+import { createHash } from 'node:crypto';
+import { readEnvoyGatewayConfig } from '../../functions/domain/envoy-gateway-config.ts';
+import type {
+  ConfigMap,
+  EnvoyProxy,
+  EnvoyProxySpec,
+  Gateway,
+  GatewayClass,
+  HorizontalPodAutoscaler,
+  ManagedFieldsEntry,
+  Metadata,
+} from '../../functions/domain/kubernetes-objects.ts';
+import type { Snapshot } from '../../functions/domain/snapshot.ts';
+
+/**
+ * Clusters for tests, made of whole objects as Envoy Gateway and kubectl leave them. What a test does not say is as in a
+ * fresh installation: controller in `envoy-gateway-system`, everything accepted, everything a day old.
+ *
+ * A place is written as Kubernetes does, `namespace/name`.
+ */
+export const CONTROLLER = 'gateway.envoyproxy.io/gatewayclass-controller';
+export const CONTROLLER_NAMESPACE = 'envoy-gateway-system';
+export const CREATED = '2026-01-01T00:00:00Z';
+
+type Of<Kind extends string, T> = T & { apiVersion: string; kind: Kind };
+export type ClusterObject =
+  | Of<'GatewayClass', GatewayClass>
+  | Of<'Gateway', Gateway>
+  | Of<'EnvoyProxy', EnvoyProxy>
+  | Of<'HorizontalPodAutoscaler', HorizontalPodAutoscaler>
+  | Of<'ConfigMap', ConfigMap>
+  | Of<'Deployment', { metadata: Metadata & { namespace: string }; spec: { replicas: number } }>;
+
+/** What any object may carry; `metadata` is laid over what the builder writes. */
+interface Common {
+  readonly metadata?: Partial<Metadata>;
+}
+
+/** A parametersRef as a test writes it: the place of an EnvoyProxy, or the reference itself where it is an odd one. */
+type ParametersRef = string | { group?: string; kind?: string; name: string; namespace?: string };
+
+const placeOf = (place: string): { namespace?: string; name: string } => {
+  const [first, second] = place.split('/') as [string, string | undefined];
+  return second === undefined ? { name: first } : { namespace: first, name: second };
+};
+
+function metadataOf(kind: string, place: string, over: Partial<Metadata> = {}) {
+  return {
+    ...placeOf(place),
+    uid: `${kind}:${place}`,
+    resourceVersion: '1',
+    creationTimestamp: CREATED,
+    ...over,
+  };
+}
+type Stored = { uid: string; resourceVersion: string; namespace: string; name: string };
+
+const parametersRefOf = (reference: ParametersRef) => ({
+  group: 'gateway.envoyproxy.io',
+  kind: 'EnvoyProxy',
+  ...(typeof reference === 'string' ? placeOf(reference) : reference),
+});
+
+const statusOf = (accepted: boolean | undefined) =>
+  accepted === undefined
+    ? {}
+    : {
+        status: {
+          conditions: [
+            accepted
+              ? { type: 'Accepted', status: 'True', reason: 'Accepted' }
+              : { type: 'Accepted', status: 'False', reason: 'InvalidParameters' },
+            { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned' },
+          ],
+        },
+      };
+
+export function gatewayClass(
+  name = 'eg',
+  {
+    controllerName = CONTROLLER,
+    proxy,
+    accepted = true,
+    metadata,
+  }: Common & { controllerName?: string; proxy?: ParametersRef | undefined; accepted?: boolean | undefined } = {},
+): Of<'GatewayClass', GatewayClass> {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'GatewayClass',
+    metadata: metadataOf('GatewayClass', name, metadata) as Metadata & Stored,
+    spec: { controllerName, ...(proxy !== undefined && { parametersRef: parametersRefOf(proxy) }) },
+    ...statusOf(accepted),
+  };
+}
+
+/** @param place `shop/web`; a `proxy` is the name of an EnvoyProxy in the same namespace */
+export function gateway(
+  place = 'shop/web',
+  {
+    className = 'eg',
+    proxy,
+    accepted = true,
+    metadata,
+  }: Common & { className?: string; proxy?: ParametersRef | undefined; accepted?: boolean | undefined } = {},
+): Of<'Gateway', Gateway> {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: metadataOf('Gateway', place, metadata) as Metadata & Stored,
+    spec: {
+      gatewayClassName: className,
+      listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
+      ...(proxy !== undefined && { infrastructure: { parametersRef: parametersRefOf(proxy) } }),
+    },
+    ...statusOf(accepted),
+  };
+}
+
+export function envoyProxy(
+  place: string,
+  spec: EnvoyProxySpec | undefined,
+  { metadata }: Common = {},
+): Of<'EnvoyProxy', EnvoyProxy> {
+  return {
+    apiVersion: 'gateway.envoyproxy.io/v1alpha1',
+    kind: 'EnvoyProxy',
+    metadata: metadataOf('EnvoyProxy', place, metadata) as Metadata & Stored,
+    ...(spec !== undefined && { spec }),
+  };
+}
+
+type EnvoyHpa = NonNullable<
+  NonNullable<NonNullable<NonNullable<EnvoyProxySpec['provider']>['kubernetes']>>['envoyHpa']
+>;
+/** The part of an EnvoyProxy's spec that asks for autoscaling. */
+export const autoscaling = (envoyHpa: EnvoyHpa = { minReplicas: 2, maxReplicas: 5 }): EnvoyProxySpec => ({
+  provider: { type: 'Kubernetes', kubernetes: { envoyHpa } },
+});
+
+/** The ConfigMap of one Envoy Gateway. `text` replaces what is written from the other options. */
+export function envoyGatewayConfig({
+  namespace = CONTROLLER_NAMESPACE,
+  controllerName = CONTROLLER,
+  gatewayNamespaceMode = false,
+  envoyProxy: defaultProxy,
+  text,
+  metadata,
+}: Common & {
+  namespace?: string;
+  controllerName?: string;
+  gatewayNamespaceMode?: boolean;
+  envoyProxy?: EnvoyProxySpec | undefined;
+  text?: string | undefined;
+} = {}): Of<'ConfigMap', ConfigMap> {
+  const provider = {
+    type: 'Kubernetes',
+    ...(gatewayNamespaceMode && { kubernetes: { deploy: { type: 'GatewayNamespace' } } }),
+  };
+  // JSON is YAML.
+  const written = JSON.stringify({
+    apiVersion: 'gateway.envoyproxy.io/v1alpha1',
+    kind: 'EnvoyGateway',
+    provider,
+    gateway: { controllerName },
+    ...(defaultProxy && { envoyProxy: defaultProxy }),
+  });
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: metadataOf('ConfigMap', `${namespace}/envoy-gateway-config`, metadata) as Metadata & Stored,
+    data: { 'envoy-gateway.yaml': text ?? written },
+  };
+}
+
+/** The name that Envoy Gateway hashes for a Gateway (`shop/web`) or a merging class (`eg`); test/cases has real ones. */
+export function hashedNameOf(owner: string): string {
+  const readable = owner.replace('/', '-').slice(0, 48);
+  const cut = owner.length > 48 && readable.endsWith('-') ? readable.slice(0, -1) : readable;
+  return `envoy-${cut}-${createHash('sha256').update(owner).digest('hex').slice(0, 8)}`;
+}
+
+/** Labels as every version writes them; v1.5 and later add three more that nothing may rest on. */
+export const labelsOf = (owner: string): Record<string, string> => {
+  const { namespace, name } = placeOf(owner);
+  return namespace === undefined
+    ? { 'gateway.envoyproxy.io/owning-gatewayclass': name }
+    : {
+        'gateway.envoyproxy.io/owning-gateway-name': name,
+        'gateway.envoyproxy.io/owning-gateway-namespace': namespace,
+      };
+};
+
+/** What server-side apply leaves of Envoy Gateway's writing. */
+export const appliedFields = (labels: Record<string, string>, manager = 'envoy-gateway'): ManagedFieldsEntry => ({
+  apiVersion: 'autoscaling/v2',
+  fieldsType: 'FieldsV1',
+  fieldsV1: {
+    'f:metadata': { 'f:labels': Object.fromEntries(Object.keys(labels).map((label) => [`f:${label}`, {}])) },
+    'f:spec': {
+      'f:maxReplicas': {},
+      'f:metrics': {},
+      'f:minReplicas': {},
+      'f:scaleTargetRef': { 'f:apiVersion': {}, 'f:kind': {}, 'f:name': {} },
+    },
+  },
+  manager,
+  operation: 'Apply',
+  time: CREATED,
+});
+
+const STATUS_FIELDS: ManagedFieldsEntry = {
+  apiVersion: 'autoscaling/v2',
+  fieldsType: 'FieldsV1',
+  fieldsV1: { 'f:status': { 'f:currentReplicas': {}, 'f:desiredReplicas': {} } },
+  manager: 'kube-controller-manager',
+  operation: 'Update',
+  subresource: 'status',
+  time: CREATED,
+};
+
+/**
+ * An HPA as Envoy Gateway v1.3 makes it, and its controller keeps its status.
+ *
+ * @param owner `shop/web` for a Gateway, `eg` for a merging class
+ */
+export function envoyHpa(
+  owner = 'shop/web',
+  {
+    at = `${CONTROLLER_NAMESPACE}/${hashedNameOf(owner)}`,
+    target,
+    currentReplicas = 2,
+    metadata,
+  }: Common & {
+    at?: string;
+    target?: { apiVersion?: string; kind: string; name: string };
+    currentReplicas?: number;
+  } = {},
+): Of<'HorizontalPodAutoscaler', HorizontalPodAutoscaler> {
+  const labels = labelsOf(owner);
+  return {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: metadataOf('HorizontalPodAutoscaler', at, {
+      labels,
+      managedFields: [appliedFields(labels), STATUS_FIELDS],
+      ...metadata,
+    }) as Metadata & Stored,
+    spec: {
+      minReplicas: 2,
+      maxReplicas: 5,
+      metrics: [
+        { type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 80 } } },
+      ],
+      scaleTargetRef: target ?? { apiVersion: 'apps/v1', kind: 'Deployment', name: placeOf(at).name },
+    },
+    status: { currentReplicas, desiredReplicas: currentReplicas, currentMetrics: null },
+  };
+}
+
+export function deployment(place: string): Extract<ClusterObject, { kind: 'Deployment' }> {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadataOf('Deployment', place) as Metadata & Stored,
+    spec: { replicas: 2 },
+  };
+}
+
+/** What `kubectl get … -A -o json --show-managed-fields` prints of it. */
+export const listOf = (objects: readonly ClusterObject[]) => ({ apiVersion: 'v1', kind: 'List', items: [...objects] });
+
+const isKind =
+  <Kind extends ClusterObject['kind']>(kind: Kind) =>
+  (object: ClusterObject): object is Extract<ClusterObject, { kind: Kind }> =>
+    object.kind === kind;
+
+/** The same cluster as the judgement sees it, with every scale target asked for; nothing is checked or copied. */
+export function snapshotOf(objects: readonly ClusterObject[]): Snapshot {
+  const hpas = objects.filter(isKind('HorizontalPodAutoscaler'));
+  const existing = new Set(
+    objects.filter(isKind('Deployment')).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+  );
+  const targets = hpas.map(({ metadata, spec }) => `${metadata.namespace}/${spec.scaleTargetRef.name}`);
+  return {
+    hpas,
+    gatewayClasses: objects.filter(isKind('GatewayClass')),
+    gateways: objects.filter(isKind('Gateway')),
+    envoyProxies: objects.filter(isKind('EnvoyProxy')),
+    envoyGatewayConfigs: objects.filter(isKind('ConfigMap')).map(readEnvoyGatewayConfig),
+    deployments: new Map(targets.map((target) => [target, existing.has(target)])),
+  };
+}

@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'vitest';
+import type { GuardedVerdict } from '../../../functions/domain/guards.ts';
+import { judge } from '../../../functions/domain/judge.ts';
+import { OUTCOMES, passReportSchema, reportHpa } from '../../../functions/domain/report.ts';
+import {
+  type ClusterObject,
+  deployment,
+  envoyGatewayConfig,
+  envoyHpa,
+  envoyProxy,
+  gateway,
+  gatewayClass,
+  hashedNameOf,
+  snapshotOf,
+} from '../../builders/cluster.ts';
+
+const judged = (...objects: ClusterObject[]) => judge(snapshotOf(objects))[0] as GuardedVerdict;
+const removed = (hpa: Parameters<typeof envoyHpa>[1], replicas: number) =>
+  judged(
+    envoyHpa('shop/web', hpa),
+    gatewayClass('eg', { proxy: 'shop/class' }),
+    gateway(),
+    envoyProxy('shop/class', { provider: { kubernetes: { envoyDeployment: { replicas } } } }),
+    envoyGatewayConfig(),
+  );
+
+test('a stale HPA, with all that a person wants to know', () => {
+  const report = reportHpa(removed({ currentReplicas: 4 }, 3));
+  expect(report).toEqual({
+    namespace: 'envoy-gateway-system',
+    name: hashedNameOf('shop/web'),
+    uid: `HorizontalPodAutoscaler:envoy-gateway-system/${hashedNameOf('shop/web')}`,
+    action: 'delete',
+    reason: 'AutoscalingRemoved',
+    explanation: 'Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/class.',
+    owner: { kind: 'Gateway', namespace: 'shop', name: 'web' },
+    restsOn: [
+      { kind: 'Gateway', namespace: 'shop', name: 'web', uid: 'Gateway:shop/web', resourceVersion: '1' },
+      { kind: 'GatewayClass', name: 'eg', uid: 'GatewayClass:eg', resourceVersion: '1' },
+      { kind: 'EnvoyProxy', namespace: 'shop', name: 'class', uid: 'EnvoyProxy:shop/class', resourceVersion: '1' },
+      {
+        kind: 'ConfigMap',
+        namespace: 'envoy-gateway-system',
+        name: 'envoy-gateway-config',
+        uid: 'ConfigMap:envoy-gateway-system/envoy-gateway-config',
+        resourceVersion: '1',
+      },
+    ],
+    replicas: { current: 4, min: 2, max: 5, fallback: 3 },
+    dropsCapacity: true,
+  });
+  const pass = {
+    schemaVersion: 1,
+    cluster: 'c',
+    passId: 'p',
+    mode: 'delete',
+    startedAt: '2026-01-01T00:00:00Z',
+    finishedAt: '2026-01-01T00:00:01Z',
+    changes: [],
+    lookAgain: false,
+  };
+  for (const outcome of OUTCOMES) {
+    const whole = { ...pass, hpas: [{ ...report, outcome, changes: [] }] };
+    expect(passReportSchema.parse(JSON.parse(JSON.stringify(whole)))).toEqual(JSON.parse(JSON.stringify(whole)));
+  }
+});
+
+describe('capacity', () => {
+  test.each<[string, number, number, boolean]>([
+    ['more run than the Deployment is left with', 4, 3, true],
+    ['as many', 3, 3, false],
+    ['fewer', 2, 3, false],
+    ['it falls back to none', 1, 0, true],
+  ])('%s', (_, currentReplicas, replicas, dropsCapacity) => {
+    expect(reportHpa(removed({ currentReplicas }, replicas)).dropsCapacity).toBe(dropsCapacity);
+  });
+
+  test('is not lost with an HPA that stays', () => {
+    expect(
+      reportHpa({ ...removed({ currentReplicas: 9 }, 1), action: 'keep', reason: 'AutoscalingConfigured' }),
+    ).toMatchObject({
+      action: 'keep',
+      dropsCapacity: false,
+    });
+  });
+
+  test('where the Deployment is gone there is none to lose', () => {
+    const report = reportHpa(judged(envoyHpa('shop/web', { currentReplicas: 9 })));
+    expect(report).toMatchObject({ reason: 'GatewayDeleted', dropsCapacity: false });
+    expect(report.replicas).toEqual({ current: 9, min: 2, max: 5 });
+  });
+
+  test('an HPA that says little: one replica at least, none known to run', () => {
+    const { status: _status, ...hpa } = envoyHpa();
+    const quiet = { ...hpa, spec: { ...hpa.spec, minReplicas: null } };
+    expect(reportHpa(judged(quiet))).toMatchObject({ replicas: { min: 1, max: 5 }, dropsCapacity: false });
+    expect(reportHpa(judged({ ...quiet, status: { currentReplicas: null } })).replicas).not.toHaveProperty('current');
+  });
+});
+
+test('names the guard, and the owner only where there is one', () => {
+  const verdict: GuardedVerdict = { ...removed({}, 1), guard: { name: 'Settling', explanation: 'x' } };
+  expect(reportHpa(verdict).guard).toEqual({ name: 'Settling', explanation: 'x' });
+  const foreign = reportHpa(judged(envoyHpa('shop/web', { metadata: { labels: {} } }), deployment('shop/x')));
+  expect(foreign).not.toHaveProperty('owner');
+  expect(foreign).not.toHaveProperty('guard');
+  expect(foreign.restsOn).toEqual([]);
+});
