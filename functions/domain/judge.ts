@@ -93,16 +93,17 @@ function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: Cluster): Verdict {
     explanation,
   });
 
-  if (labelled === 'ambiguous') {
-    return keep('AmbiguousOwner', 'It is labelled as owned by a Gateway and by a GatewayClass at once.');
-  }
-  if (owner === undefined)
+  if (labelled === undefined) {
     return keep('NotManagedByEnvoyGateway', 'It carries no whole owning label of Envoy Gateway.');
+  }
   if (!appliedByEnvoyGateway(hpa)) {
     return keep(
       'NotManagedByEnvoyGateway',
       'It carries the label, but Envoy Gateway never applied it: somebody else made it.',
     );
+  }
+  if (owner === undefined) {
+    return keep('AmbiguousOwner', 'It is labelled as owned by a Gateway and by a GatewayClass at once.');
   }
 
   const relatives = cluster.relativesOf(owner);

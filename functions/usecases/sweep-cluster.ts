@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type GuardedVerdict, type GuardSettings, guard } from '../domain/guards.ts';
 import { judge, type ObjectRead, type Verdict } from '../domain/judge.ts';
 import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
-import { isMarked } from '../domain/ownership.ts';
+import { isMarked, markedManagedFields } from '../domain/ownership.ts';
 import { type Change, type Outcome, type PassReport, reportHpa, type SweptHpa } from '../domain/report.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import type { ClusterApi, WriteResult } from '../kubernetes/cluster-api.ts';
@@ -172,7 +172,7 @@ async function remove(
   await allOf(
     marked.map(async (verdict) => {
       const now = verdictsNow.get(verdict.hpa.metadata.uid);
-      if (now === undefined || !isSameVerdict(verdict, now) || !isMarked(now.hpa)) {
+      if (now === undefined || !isSameVerdict(verdict, now) || !isStillMarked(now.hpa, verdict.hpa)) {
         startAgain.push(verdict);
         return;
       }
@@ -222,15 +222,22 @@ async function deleteMarked(judged: HorizontalPodAutoscaler, api: ClusterApi): P
     if (answer.result !== 'conflict') return answer;
     const found = await api.hpas.get(current);
     if (found === undefined) return { result: 'gone' };
-    if (!isMarked(found) || !isDeepStrictEqual(withoutStatus(found), withoutStatus(judged))) return answer;
+    if (!isStillMarked(found, judged)) return answer;
     current = found;
   }
   return { result: 'conflict' };
 }
 
-function withoutStatus({ metadata, status: _status, ...rest }: HorizontalPodAutoscaler): unknown {
-  const { resourceVersion: _version, managedFields: _managers, ...identity } = metadata;
-  return { ...rest, metadata: identity };
+/** The mark is intact, and nobody has changed anything else but the status: what was judged is what is there. */
+const isStillMarked = (now: HorizontalPodAutoscaler, judged: HorizontalPodAutoscaler): boolean =>
+  isMarked(now) && isDeepStrictEqual(asMarked(now), asMarked(judged));
+
+/** What the mark and the HPA controller leave alone. */
+function asMarked(hpa: HorizontalPodAutoscaler): unknown {
+  const { status: _status, ...whole } = hpa;
+  const { resourceVersion: _version, ...metadata } = hpa.metadata;
+  const managers = markedManagedFields(hpa).filter(({ subresource }) => subresource !== 'status');
+  return { ...whole, metadata: { ...metadata, managedFields: managers.map(({ time: _time, ...entry }) => entry) } };
 }
 
 /** Two readings that decided the same on the same versions of the same objects: nothing has changed in between. */

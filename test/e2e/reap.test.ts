@@ -276,6 +276,35 @@ describe('somebody else is at work too', () => {
     expect(hpasOf(cluster)).toEqual([STALE]);
   });
 
+  test('another field manager takes its scale target over, with equal values: judged anew, and kept', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    beforeFirst('DELETE', cluster, () =>
+      rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
+        metadata.managedFields?.push({
+          ...{ manager: 'argocd', operation: 'Apply', apiVersion: 'autoscaling/v2', fieldsType: 'FieldsV1' },
+          fieldsV1: { 'f:spec': { 'f:scaleTargetRef': { 'f:name': {} } } },
+        });
+      }),
+    );
+    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Kept, Adopted`]);
+  });
+
+  test('a person changes the bounds before the second reading: what is deleted is what the manifest says', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const readAgain = () => requestsOf(cluster, 'PATCH').length > 0;
+    let changedOnce = false;
+    cluster.onRequest = ({ path }) => {
+      if (!changedOnce && readAgain() && path.endsWith('/horizontalpodautoscalers')) {
+        changedOnce = true;
+        rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => Object.assign(spec, { maxReplicas: 50 }));
+      }
+      return undefined;
+    };
+    const report = await sweepByEvent(changed());
+    expect(report.hpas).toMatchObject([{ outcome: 'Deleted', manifest: { spec: { maxReplicas: 50 } } }]);
+    expect(requestsOf(cluster, 'DELETE')).toHaveLength(1);
+  });
+
   const autoscale = ({ spec }: KubernetesObject) => Object.assign(spec.provider.kubernetes, { envoyHpa: {} });
   test('autoscaling comes back before the second reading: kept', async () => {
     const cluster = await around.enrol('shop', staleList());

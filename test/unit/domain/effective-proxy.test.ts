@@ -154,6 +154,16 @@ describe('expectedHpas', () => {
   });
 });
 
+test.each([null, 'x', { name: 1 }, { name: null }, { namespace: 1 }, { namespace: null }])(
+  'a patch with metadata %j names no place at all',
+  (metadata) => {
+    const config = readEnvoyGatewayConfig(envoyGatewayConfig());
+    const spec = autoscaling({ patch: { value: { metadata } } });
+    const settings = config.settings as EnvoyGatewaySettings;
+    expect(expectedHpas({ gateway: gateway() }, spec, config, settings)).toEqual([]);
+  },
+);
+
 describe('hashedName', () => {
   test.each([
     ['shop/web', 'envoy-shop-web-97375646'],

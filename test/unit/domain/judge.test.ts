@@ -134,7 +134,7 @@ describe('marks of ownership', () => {
     [
       'labelled twice and not applied',
       { labels: { ...labels, ...labelsOf('eg') }, managedFields: [] },
-      'keep AmbiguousOwner',
+      'keep NotManagedByEnvoyGateway',
     ],
   ])('%s', (_, metadata, expected) => {
     expect(inShort(judged(envoyHpa('shop/web', { metadata }), ...bare))).toBe(expected);
@@ -1143,9 +1143,9 @@ describe('the first row that fits wins', () => {
   ];
 
   const steps: [change: Partial<typeof everything>, expected: string][] = [
-    [{}, 'keep AmbiguousOwner'],
-    [{ labels }, 'keep NotManagedByEnvoyGateway'],
-    [{ applied: true }, 'keep Protected'],
+    [{}, 'keep NotManagedByEnvoyGateway'],
+    [{ applied: true }, 'keep AmbiguousOwner'],
+    [{ labels }, 'keep Protected'],
     [{ annotated: false }, 'keep Terminating'],
     [{ deletionTimestamp: undefined }, 'keep Adopted'],
     [{ adopted: false }, WANTED],
