@@ -340,7 +340,7 @@ class Cluster {
     this.snapshot = snapshot;
     this.#classes = byKey(snapshot.gatewayClasses);
     this.#gateways = byKey(snapshot.gateways);
-    this.#gatewaysOfClass = Map.groupBy(snapshot.gateways, (gateway) => gateway.spec.gatewayClassName);
+    this.#gatewaysOfClass = grouped(snapshot.gateways.map((gateway) => [gateway.spec.gatewayClassName, gateway]));
     this.#proxies = byKey(snapshot.envoyProxies);
     this.#hpas = byKey(snapshot.hpas);
     this.#wanted = this.#everythingWanted();
@@ -419,16 +419,7 @@ class Cluster {
       })),
       ...this.snapshot.gatewayClasses.map(({ metadata }) => ({ kind: 'GatewayClass' as const, name: metadata.name })),
     ];
-    const wanted = new Map<string, Owner[]>();
-    for (const owner of owners) {
-      for (const place of this.#wantedPlaces(owner)) {
-        const key = objectKey(place);
-        const others = wanted.get(key);
-        if (others) others.push(owner);
-        else wanted.set(key, [owner]);
-      }
-    }
-    return wanted;
+    return grouped(owners.flatMap((owner) => this.#wantedPlaces(owner).map((place) => [objectKey(place), owner])));
   }
 
   #wantedPlaces(owner: Owner): { namespace: string; name: string }[] {
@@ -458,6 +449,16 @@ function proxyReference<Reference extends { group: string; kind: string; name: s
 ): { namespace: string; name: string } | undefined {
   if (reference?.group !== 'gateway.envoyproxy.io' || reference.kind !== 'EnvoyProxy') return undefined;
   return { namespace: namespaceOf(reference), name: reference.name };
+}
+
+function grouped<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const [key, value] of entries) {
+    const group = groups.get(key);
+    if (group) group.push(value);
+    else groups.set(key, [value]);
+  }
+  return groups;
 }
 
 const byKey = <T extends { metadata: Metadata }>(objects: readonly T[]): Map<string, T> =>
