@@ -1,4 +1,3 @@
-import process from 'node:process';
 import { styleText } from 'node:util';
 import type { SQSBatchResponse } from 'aws-lambda';
 import type { ClusterDirectory } from '../aws/cluster-directory.ts';
@@ -10,6 +9,7 @@ import { createHandler as createForward } from '../forward/forward.ts';
 import { clusterApi } from '../kubernetes/cluster-api.ts';
 import type { Log } from '../platform/logger.ts';
 import { createHandler as createReap } from '../reap/reap.ts';
+import { tolerateClosedPipe } from './closed-pipe.ts';
 import { connectionTo } from './embedded-cluster/connection.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster/embedded-cluster.ts';
 import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from './event-path.ts';
@@ -254,7 +254,7 @@ function printHpas(cluster: EmbeddedCluster): void {
       String(manager),
     ];
   });
-  print(table([['NAMESPACE', 'NAME', 'SCALES', 'REPLICAS', 'MADE BY'], ...rows], {}).trimEnd());
+  print(table([['NAMESPACE', 'NAME', 'SCALES', 'REPLICAS', 'MADE BY'], ...rows]).trimEnd());
 }
 
 function printReport({ hpas }: PassReport, requests: number): void {
@@ -279,5 +279,5 @@ const metrics = { addMetric: () => {} };
 const print = (line: string) => console.log(line);
 const heading = (text: string) => print(`\n${styleText('bold', text)}`);
 
+tolerateClosedPipe();
 await main();
-process.exitCode = 0;

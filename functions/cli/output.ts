@@ -1,4 +1,4 @@
-import { stripVTControlCharacters, styleText } from 'node:util';
+import { styleText } from 'node:util';
 import { stringify } from 'yaml';
 import type { HpaReport } from '../domain/report.ts';
 import type { Scan } from './scan.ts';
@@ -6,12 +6,13 @@ import type { Scan } from './scan.ts';
 export const FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** @param width columns of the terminal; the last column of a table is cut to fit, `undefined` cuts nothing */
-export function formatScan(
-  scan: Scan,
-  format: Format,
-  { width, color }: { width?: number | undefined; color: boolean },
-): string {
+interface Screen {
+  /** Columns of the terminal; absent where the output goes somewhere else. */
+  readonly width?: number | undefined;
+  readonly color: boolean;
+}
+
+export function formatScan(scan: Scan, format: Format, screen: Screen): string {
   switch (format) {
     case 'json':
       return `${JSON.stringify(scan, null, 2)}\n`;
@@ -21,7 +22,7 @@ export function formatScan(
       return scan.clusters.map(({ cluster, hpas }) => `${markdown(cluster, hpas)}\n`).join('\n');
     case 'table':
       return scan.clusters
-        .map(({ cluster, hpas }) => `${cluster}: ${summary(hpas)}\n${hpaTable(hpas, { width, color })}`)
+        .map(({ cluster, hpas }) => `${cluster}: ${summary(hpas)}\n${hpaTable(hpas, screen)}`)
         .join('\n');
   }
 }
@@ -48,41 +49,46 @@ function cells({ action, namespace, name, reason, replicas, explanation, guard, 
   ];
 }
 
-export function hpaTable(
-  hpas: readonly HpaReport[],
-  { width, color }: { width?: number | undefined; color: boolean },
-): string {
+/** A table where it fits the terminal, else a block for each HPA. */
+function hpaTable(hpas: readonly HpaReport[], { width = Number.POSITIVE_INFINITY, color }: Screen): string {
   if (hpas.length === 0) return '';
-  return table([HEADINGS, ...hpas.map(cells)], { width, paint: (line, row) => paintRow(line, row, color) });
+  const lines = table([HEADINGS, ...hpas.map(cells)])
+    .trimEnd()
+    .split('\n');
+  const fits = lines.every((line) => line.length <= width);
+  const text = fits ? lines : ['', ...hpas.map((hpa) => `${block(cells(hpa), width)}\n`)];
+  // The first line is the headings'.
+  return `${text.map((line, index) => paint(line, hpas[index - 1], color)).join('\n')}\n`;
 }
 
-const paintRow = (line: string, row: readonly string[], color: boolean): string =>
-  color && row[0] === 'delete' ? styleText('red', line, { validateStream: false }) : line;
+const paint = (text: string, hpa: HpaReport | undefined, color: boolean): string =>
+  color && hpa?.action === 'delete' ? styleText('red', text, { validateStream: false }) : text;
+
+function block([action = '', namespace, name, reason, replicas, why = '']: readonly string[], width: number): string {
+  const indent = '  ';
+  return [
+    `${action}  ${namespace}/${name}`,
+    `${indent}${reason}, replicas ${replicas}`,
+    ...wrapped(why, width - indent.length).map((line) => indent + line),
+  ].join('\n');
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
 
 /** Columns as wide as their widest cell, two spaces apart, without trailing space. */
-export function table(
-  rows: readonly (readonly string[])[],
-  {
-    width,
-    paint = (line) => line,
-  }: { width?: number | undefined; paint?: (line: string, row: readonly string[]) => string },
-): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => length(row[column] ?? ''))));
-  return rows
-    .map((row) => {
-      const line = row
-        .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - length(cell)))
-        .join('  ')
-        .trimEnd();
-      return `${paint(cut(line, width), row)}\n`;
-    })
-    .join('');
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
 }
-
-const length = (cell: string) => stripVTControlCharacters(cell).length;
-
-const cut = (line: string, width: number | undefined) =>
-  width !== undefined && line.length > width ? `${line.slice(0, width - 1)}…` : line;
 
 function markdown(cluster: string, hpas: readonly HpaReport[]): string {
   const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;

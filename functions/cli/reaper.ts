@@ -3,6 +3,7 @@ import process from 'node:process';
 import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { ClusterSkippedError, describeError } from '../platform/errors.ts';
+import { tolerateClosedPipe } from './closed-pipe.ts';
 import { FORMATS, type Format, formatScan } from './output.ts';
 import { type ScanOptions, scan } from './scan.ts';
 
@@ -51,10 +52,7 @@ Examples:
     if (options.exitCode && stale) process.exitCode = EXIT.stale;
   });
 
-// `reaper scan | head`: the reader has what it wants; the exit code still tells the result.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+tolerateClosedPipe();
 
 try {
   await program.parseAsync();
