@@ -17,10 +17,12 @@ export const configurationSchema = z.strictObject({
     .refine((names) => new Set(names).size === names.length, 'names a cluster twice'),
   mode: z.enum(['report', 'delete']),
   maxDeletions: wholeNumber(0, 10_000),
-  settleHpaSeconds: wholeNumber(0, 3_600),
-  settleConfigSeconds: wholeNumber(0, 3_600),
+  // What settles is looked at again for 37 minutes (infra/queue.yml).
+  settleHpaSeconds: wholeNumber(0, 1_800),
+  settleConfigSeconds: wholeNumber(0, 1_800),
   logRetentionDays: z.literal(RETENTION_DAYS),
-  logLevel: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
+  // The manifest of what is deleted is logged at INFO: without it nothing can be undone.
+  logLevel: z.enum(['DEBUG', 'INFO']),
 });
 export type Configuration = z.infer<typeof configurationSchema>;
 

@@ -16,7 +16,7 @@ if (!upToDate) {
   const started = Date.now();
   const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', process.stderr.fd, 'inherit'], // The output of the command that comes after it stays clean.
     shell: process.platform === 'win32',
   });
   if (npm.status !== 0) {

@@ -7,12 +7,14 @@ import { eksToken } from './eks-token.ts';
 /** An EKS cluster with this tag set to `off` is left alone. */
 export const OPT_OUT_TAG = 'envoy-hpa-reaper';
 
+/** So long, in milliseconds, what EKS said of a cluster is believed: an opt-out is heard, and EKS is not asked every time. */
+const BELIEVED_FOR = 60_000;
 /** To one API server, at a time. */
 const MAX_CONNECTIONS = 50;
 
 export interface ClusterDirectory {
   /**
-   * The API of a cluster, by the cluster's name; remembered for later calls.
+   * The API of a cluster, by the cluster's name; remembered for later calls, and asked for anew after a minute.
    *
    * @throws {ClusterSkippedError} when there is no such cluster, it is not running, or it opted out
    * @throws {RetryableError} when EKS cannot be asked
@@ -32,7 +34,7 @@ export class EksClusterDirectory implements ClusterDirectory {
   readonly #region: string;
   readonly #now: () => Date;
   readonly #timeout: number;
-  readonly #connected = new Map<string, ClusterApi>();
+  readonly #connected = new Map<string, { api: ClusterApi; endpoint: string; ca: string; describedAt: number }>();
 
   constructor(region: string, { now = () => new Date(), timeout = 10_000 } = {}) {
     this.#region = region;
@@ -47,8 +49,14 @@ export class EksClusterDirectory implements ClusterDirectory {
 
   async connect(cluster: string): Promise<ClusterApi> {
     const connected = this.#connected.get(cluster);
-    if (connected) return connected;
+    const describedAt = this.#now().getTime();
+    if (connected && describedAt - connected.describedAt < BELIEVED_FOR) return connected.api;
     const { endpoint, ca } = await this.#describe(cluster);
+    if (connected?.endpoint === endpoint && connected.ca === ca) {
+      connected.describedAt = describedAt;
+      return connected.api;
+    }
+    connected?.api.close();
     const token = eksToken(this.#eks, cluster, this.#region, this.#now);
     const api = clusterApi(
       {
@@ -58,12 +66,12 @@ export class EksClusterDirectory implements ClusterDirectory {
       },
       this.#timeout,
     );
-    this.#connected.set(cluster, api);
+    this.#connected.set(cluster, { api, endpoint, ca, describedAt });
     return api;
   }
 
   forget(cluster: string): void {
-    this.#connected.get(cluster)?.close();
+    this.#connected.get(cluster)?.api.close();
     this.#connected.delete(cluster);
   }
 
@@ -82,7 +90,7 @@ export class EksClusterDirectory implements ClusterDirectory {
       throw new ClusterSkippedError(
         'ClusterNotActive',
         `cluster ${name} is ${status ?? 'without a status'}`,
-        'Nothing to do: the scheduled sweep looks at it once it is ACTIVE.',
+        'Once it is ACTIVE, any write to an EnvoyProxy or Gateway has it looked at.',
       );
     }
     return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };

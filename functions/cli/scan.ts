@@ -59,7 +59,16 @@ async function fromFile(file: string): Promise<{ cluster: string; snapshot: Snap
     );
   }
   try {
-    return { cluster: name, snapshot: snapshotOfList(list) };
+    const snapshot = snapshotOfList(list);
+    const absent = ['GatewayClass', 'Gateway', 'EnvoyProxy', 'Deployment', 'ConfigMap'].filter(
+      (wanted) => !(list as { items: { kind?: unknown }[] }).items.some(({ kind }) => kind === wanted),
+    );
+    if (snapshot.hpas.length > 0 && absent.length > 0) {
+      process.stderr.write(
+        `reaper: ${name} has no ${absent.join(', no ')}. If the cluster has, list them too: what is not in it counts as gone.\n`,
+      );
+    }
+    return { cluster: name, snapshot };
   } catch (error) {
     throw new MalformedInputError(`${name}: ${(error as Error).message}`, { cause: error });
   }

@@ -293,7 +293,7 @@ function translate(error: ApiStatusError): Error {
     return new ClusterSkippedError(
       'ClusterUnauthorized',
       message,
-      'Give the role an EKS access entry in this cluster (README, "Let it into a cluster"); an entry for a role that was deleted and made again must be made anew.',
+      'Give the role an EKS access entry in this cluster (README, "Deploy"); an entry for a role that was deleted and made again must be made anew.',
       { cause: error },
     );
   }

@@ -16,8 +16,8 @@ export const reapConfigSchema = z.object({
   AWS_REGION: z.string().check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region')),
   MODE: z.enum(['report', 'delete'], 'expected report or delete'),
   MAX_DELETIONS: wholeNumber(25, 0, 10_000),
-  SETTLE_HPA_SECONDS: wholeNumber(120, 0, 3_600),
-  SETTLE_CONFIG_SECONDS: wholeNumber(180, 0, 3_600),
+  SETTLE_HPA_SECONDS: wholeNumber(120, 0, 1_800),
+  SETTLE_CONFIG_SECONDS: wholeNumber(180, 0, 1_800),
 });
 export type ReapConfig = z.infer<typeof reapConfigSchema>;
 
@@ -33,8 +33,10 @@ export interface ReapDependencies {
 
 /** With less time than this left, in milliseconds, no further cluster is begun. */
 const LEAST_TIME_FOR_A_PASS = 10_000;
-/** Something that settles comes back from the queue so often; then the scheduled sweep finds it. */
-const LOOKS = 4;
+/** With less time than this left, in milliseconds, what conflicts is not tried again within the pass. */
+const LEAST_TIME_FOR_ANOTHER_ATTEMPT = 20_000;
+/** At this receive of a message what settles is let go, one before the queue would call it a dead letter. */
+const LAST_LOOK = 7;
 
 const changeEventSchema = z.object({
   source: z.literal(EVENT_SOURCE),
@@ -42,6 +44,11 @@ const changeEventSchema = z.object({
   account: z.string(),
   region: z.string(),
   detail: changeDetailSchema,
+});
+
+/** Who may invoke the function directly may also raise the limit, for this run. An event of the queue never does. */
+const directEventSchema = z.object({
+  maxDeletions: z.optional(z.number().check(z.int(), z.minimum(0))),
 });
 
 const sqsEventSchema = z.object({
@@ -77,7 +84,9 @@ export function createHandler(dependencies: ReapDependencies) {
       const batch = sqsEventSchema.safeParse(event);
       if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, context, dependencies) };
       const detail = parseChangeEvent(event, dependencies.config);
-      return await reapCluster(detail.cluster, [detail], context, dependencies);
+      const direct = directEventSchema.safeParse(event);
+      if (!direct.success) throw new MalformedInputError('maxDeletions: expected a whole number, 0 or more');
+      return await reapCluster(detail.cluster, [detail], context, dependencies, direct.data.maxDeletions);
     });
 }
 
@@ -116,7 +125,9 @@ async function reapBatch(
       if (result.hpas.some(({ outcome }) => outcome === 'Failed')) fail();
       else if (result.lookAgain) {
         for (const { record } of messages) {
-          if (Number(record.attributes.ApproximateReceiveCount) < LOOKS) failures.add(record.messageId);
+          if (Number(record.attributes.ApproximateReceiveCount) < LAST_LOOK) failures.add(record.messageId);
+          else
+            log.warn('looked at for the last time, left to the next event', { cluster, messageId: record.messageId });
         }
       }
     } catch (error) {
@@ -133,6 +144,7 @@ async function reapCluster(
   details: readonly ChangeDetail[],
   context: Context,
   { config, directory, log, metrics, now, onReport }: ReapDependencies,
+  raisedLimit?: number,
 ): Promise<ClusterResult> {
   const changes = details.map(changeOf);
   try {
@@ -145,7 +157,9 @@ async function reapCluster(
           maxDeletions: config.MAX_DELETIONS,
           settleHpaSeconds: config.SETTLE_HPA_SECONDS,
           settleConfigSeconds: config.SETTLE_CONFIG_SECONDS,
+          raisedLimit,
         },
+        mayTryAgain: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
         now,
         passId: `${context.awsRequestId}/${cluster}`,
         log,

@@ -18,6 +18,8 @@ export interface SweepOptions {
   readonly now: () => Date;
   readonly passId: string;
   readonly log: Log;
+  /** Asked before what conflicted starts again; without it there is always time. */
+  readonly mayTryAgain?: () => boolean;
   /** What led to this pass, for the report only: nothing is decided by it. */
   readonly changes?: readonly Change[];
 }
@@ -37,7 +39,7 @@ const DELETE_ATTEMPTS = 5;
  * @throws whatever a read throws ({@link ClusterApi}); nothing has been deleted on the strength of an incomplete reading
  */
 export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
-  const { api, mode, guards, now, log, cluster, passId } = options;
+  const { api, mode, guards, now, log, cluster, passId, mayTryAgain = () => true } = options;
   const changes = options.changes ?? [];
   const startedAt = now().toISOString();
   const ended = new Map<string, SweptHpa>();
@@ -70,7 +72,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
   };
 
   try {
-    for (let attempt = 1; attempt === 1 || (attempt <= ATTEMPTS && unsettled.length > 0); attempt += 1)
+    for (let attempt = 1; attempt === 1 || (attempt <= ATTEMPTS && unsettled.length > 0 && mayTryAgain()); attempt += 1)
       await sweepOnce();
     for (const verdict of unsettled) end(verdict, 'Conflict');
   } catch (error) {

@@ -126,13 +126,13 @@ describe('a cluster that EKS', () => {
 
   test.each(['CREATING', 'DELETING', 'FAILED', 'PENDING'])('says is %s is skipped', async (status) => {
     const cluster = await around.enrol('shop', staleList(), { described: { status } });
-    await isSkipped('ClusterNotActive', new RegExp(`^cluster shop is ${status}$`), /once it is ACTIVE/);
+    await isSkipped('ClusterNotActive', new RegExp(`^cluster shop is ${status}$`), /^Once it is ACTIVE/);
     expect(cluster.requests).toEqual([]);
   });
 
   test('describes without endpoint and CA, as one that is being created, is skipped', async () => {
     around.eks.clusters.set('shop', { status: 'ACTIVE' });
-    await isSkipped('ClusterNotActive', /^cluster shop is ACTIVE/, /once it is ACTIVE/);
+    await isSkipped('ClusterNotActive', /^cluster shop is ACTIVE/, /^Once it is ACTIVE/);
   });
 
   test('says is UPDATING is swept', async () => {
@@ -427,8 +427,8 @@ describe('the environment', () => {
         'AWS_REGION is missing',
         'MODE: expected report or delete',
         'MAX_DELETIONS: expected a whole number from 0 to 10000',
-        'SETTLE_HPA_SECONDS: expected a whole number from 0 to 3600',
-        'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 3600',
+        'SETTLE_HPA_SECONDS: expected a whole number from 0 to 1800',
+        'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 1800',
       ],
     });
     expect(String(failure)).not.toMatch(/1234|destroy|-7|3601|soon/);

@@ -20,7 +20,7 @@ import {
   wantedList,
   writesTo,
 } from './harness.ts';
-import { changed, context, loadReap, reapBatch, surroundings, sweepByEvent, young } from './reap-harness.ts';
+import { changed, context, loadReap, reapBatch, reapEvent, surroundings, sweepByEvent, young } from './reap-harness.ts';
 
 const around = surroundings();
 
@@ -143,6 +143,21 @@ describe('what is stale and stays', () => {
     expect(around.output.counted('HpasHeldBack')).toBe(3);
   });
 
+  test('a person raises the limit for one run; the queue never does', async () => {
+    const cluster = await around.enrol('shop', times(3, staleList()));
+    vi.stubEnv('MAX_DELETIONS', '2');
+    const handler = await loadReap();
+    const raised = { ...changed(), maxDeletions: 3 };
+    expect(await reapBatch([raised], 1, handler)).toEqual([]);
+    expect(hpasOf(cluster)).toHaveLength(3);
+    expect(outcomesOf(await sweepByEvent({ ...raised, maxDeletions: 2 }, handler))).toEqual(
+      hpasOf(cluster).map((key) => `${key}: HeldBack, AutoscalingRemoved`),
+    );
+    await expect(reapEvent({ ...raised, maxDeletions: 'all' }, handler)).rejects.toThrow('maxDeletions: expected');
+    await sweepByEvent(raised, handler);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
   test.each([403, 422, 400])('where an admission policy refuses the mark with %i', async (code) => {
     const admission = () => ({ webhook: 'policy.example.com', code, message: 'managedFields are not yours' });
     const cluster = await around.enrol('shop', staleList(), { admission });
@@ -199,22 +214,25 @@ describe('what settles is looked at again', () => {
     ['a young HPA', () => young(staleList()), 'HeldBack', 'Settling'],
     ['a ConfigMap just written', freshConfig, 'HeldBack', 'Settling'],
     ['a Deployment that still runs', stillRuns, 'Kept', 'ScaleTargetStillRuns'],
-  ])('%s: its message comes back until the fourth time', async (_, list, outcome, why) => {
+  ])('%s: its message comes back until the seventh time', async (_, list, outcome, why) => {
     const cluster = await around.enrol('shop', list());
     const handler = await loadReap();
-    for (const receiveCount of [1, 2, 3]) {
+    for (const receiveCount of [1, 2, 3, 4, 5, 6]) {
       expect(await reapBatch([changed()], receiveCount, handler)).toEqual(['message-1']);
     }
-    expect(await reapBatch([changed()], 4, handler)).toEqual([]);
+    expect(await reapBatch([changed()], 7, handler)).toEqual([]);
     expect(writesTo(cluster)).toEqual([]);
     expect(around.output.text).toContain(`"${why}"`);
-    expect(around.output.counted(`Hpas${outcome}`)).toBe(4);
+    expect(around.output.counted(`Hpas${outcome}`)).toBe(7);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({ level: 'WARN', message: 'looked at for the last time, left to the next event' }),
+    );
   });
 
-  test('only those messages of a batch come back that were not received four times', async () => {
+  test('only those messages of a batch come back that were not received seven times', async () => {
     await around.enrol('shop', young(staleList()));
     const { Records } = queueBatch([changed(), changed()].map((event) => JSON.stringify(event)));
-    for (const record of Records.slice(1)) record.attributes.ApproximateReceiveCount = '4';
+    for (const record of Records.slice(1)) record.attributes.ApproximateReceiveCount = '7';
     const handler = await loadReap();
     expect(await handler({ Records }, context())).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-1' }] });
   });
@@ -518,7 +536,7 @@ describe('the way into a cluster', () => {
     });
   });
 
-  test('is looked up once, and its token is used for 14 minutes', async () => {
+  test('is looked up again after a minute, and its token is used for 14', async () => {
     const cluster = await around.enrol('shop', wantedList());
     const handler = await loadReap();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
@@ -532,7 +550,30 @@ describe('the way into a cluster', () => {
     const token = await tokenAfter(0);
     expect(await tokenAfter(14 * 60_000 - 1)).toBe(token);
     expect(await tokenAfter(14 * 60_000)).not.toBe(token);
-    expect(around.eks.described).toEqual(['shop']);
+    expect(around.eks.described).toEqual(['shop', 'shop']);
+  });
+
+  test('is looked up once a minute: an opt-out is heard, and a new endpoint is gone to', async () => {
+    const cluster = await around.enrol('shop', wantedList());
+    const handler = await loadReap();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
+    const start = Date.now();
+    const eventAfter = (seconds: number) => {
+      vi.setSystemTime(start + seconds * 1000);
+      return reapEvent(changed(), handler);
+    };
+    await eventAfter(0);
+    const known = around.eks.clusters.get('shop');
+    if (known === undefined) throw new Error('no cluster');
+    around.eks.clusters.set('shop', { ...known, tags: { 'envoy-hpa-reaper': 'off' } });
+    expect(await eventAfter(59)).toHaveProperty('hpas');
+    expect(await eventAfter(60)).toMatchObject({ skipped: 'ClusterOptedOut' });
+
+    const other = await around.enrol('shop', wantedList());
+    cluster.requests.length = 0;
+    expect(await eventAfter(120)).toHaveProperty('hpas');
+    expect(other.requests).not.toEqual([]);
+    expect(cluster.requests).toEqual([]);
   });
 
   test('is looked up again at once after a 401, with a new token', async () => {

@@ -20,7 +20,7 @@ const configuration = {
   settleHpaSeconds: 11,
   settleConfigSeconds: 12,
   logRetentionDays: 30,
-  logLevel: 'WARN',
+  logLevel: 'DEBUG',
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'package-'));
