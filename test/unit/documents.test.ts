@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { CHANGE_DETAIL_TYPE, changeDetailSchema, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/domain/judge.ts';
 import { OUTCOMES } from '../../functions/domain/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
@@ -38,6 +39,16 @@ describe('the README', () => {
     for (const schema of [forwardConfigSchema, reapConfigSchema]) {
       for (const name of Object.keys(schema.shape)) expect(readme).toContain(`\`${name}\``);
     }
+  });
+
+  test('starts a pass by hand with an event that reap takes', () => {
+    const [, payload] = /--payload '([^']+)'/.exec(readme) ?? [];
+    const { detail, ...event } = JSON.parse(payload ?? '');
+    expect(changeDetailSchema.safeParse(detail).error).toBeUndefined();
+    expect(event).toEqual({
+      ...{ source: EVENT_SOURCE, 'detail-type': CHANGE_DETAIL_TYPE, account: 'ACCOUNT', region: 'REGION' },
+      maxDeletions: expect.any(Number),
+    });
   });
 
   test('lists what infra/kubernetes/rbac.yaml allows', () => {
