@@ -1,3 +1,4 @@
+import { request } from 'node:https';
 import { styleText } from 'node:util';
 import type { SQSBatchResponse } from 'aws-lambda';
 import type { ClusterDirectory } from '../aws/cluster-directory.ts';
@@ -226,7 +227,6 @@ async function send(
   body: object,
   contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
 ): Promise<void> {
-  const { request } = await import('node:https');
   const status = await new Promise<number | undefined>((resolve, reject) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': contentType, 'user-agent': 'kubectl/v1.34.1' };
     request(`${cluster.url}${path}`, { method, headers, ca: cluster.caCertificate, agent: false }, (response) => {

@@ -3,14 +3,14 @@ import { CloudWatchLogsDecodeSchema, CloudWatchLogsSchema } from '@aws-lambda-po
 import middy from '@middy/core';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
+import { placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Counts, Log } from '../platform/logger.ts';
 import { forwardAuditEvents, type LogPayload } from '../usecases/forward-audit-events.ts';
 
-/** The environment variables of `forward`; AWS_REGION is set by Lambda itself. */
+/** The environment variables of `forward`. */
 export const forwardConfigSchema = z.object({
-  ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
-  AWS_REGION: z.string().check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region')),
+  ...placeSchema,
   /** The bus's name or, as PutEvents allows, its ARN. */
   EVENT_BUS_NAME: z
     .string()

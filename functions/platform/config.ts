@@ -21,6 +21,12 @@ export function readConfig<Schema extends z.ZodMiniObject>(
   );
 }
 
+/** What both functions know of where they run. AWS_REGION is set by Lambda itself. */
+export const placeSchema = {
+  ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
+  AWS_REGION: z.string().check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region')),
+};
+
 /** A whole number in an environment variable, within bounds, with what it is when the variable is not set. */
 export const wholeNumber = (fallback: number, least: number, most: number) =>
   z._default(

@@ -3,21 +3,21 @@ import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { ClusterDirectory } from '../aws/cluster-directory.ts';
 import { CHANGE_DETAIL_TYPE, type ChangeDetail, changeDetailSchema, EVENT_SOURCE } from '../domain/change-event.ts';
+import { DEFAULT_GUARDS } from '../domain/guards.ts';
 import type { Change, Outcome, PassReport } from '../domain/report.ts';
-import { wholeNumber } from '../platform/config.ts';
+import { placeSchema, wholeNumber } from '../platform/config.ts';
 import { ClusterSkippedError, describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Counts, Log } from '../platform/logger.ts';
 import { sweepCluster } from '../usecases/sweep-cluster.ts';
 import { sweepNamedCluster } from '../usecases/sweep-named-cluster.ts';
 
-/** The environment variables of `reap`; AWS_REGION is set by Lambda itself. */
+/** The environment variables of `reap`. */
 export const reapConfigSchema = z.object({
-  ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
-  AWS_REGION: z.string().check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region')),
+  ...placeSchema,
   MODE: z.enum(['report', 'delete'], 'expected report or delete'),
-  MAX_DELETIONS: wholeNumber(25, 0, 10_000),
-  SETTLE_HPA_SECONDS: wholeNumber(120, 0, 1_800),
-  SETTLE_CONFIG_SECONDS: wholeNumber(180, 0, 1_800),
+  MAX_DELETIONS: wholeNumber(DEFAULT_GUARDS.maxDeletions, 0, 10_000),
+  SETTLE_HPA_SECONDS: wholeNumber(DEFAULT_GUARDS.settleHpaSeconds, 0, 1_800),
+  SETTLE_CONFIG_SECONDS: wholeNumber(DEFAULT_GUARDS.settleConfigSeconds, 0, 1_800),
 });
 export type ReapConfig = z.infer<typeof reapConfigSchema>;
 

@@ -43,19 +43,20 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
   const changes = options.changes ?? [];
   const startedAt = now().toISOString();
   const ended = new Map<string, SweptHpa>();
-  const end = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) =>
+  const end: End = (verdict, outcome, extra) => {
     ended.set(verdict.hpa.metadata.uid, {
       ...reportHpa(verdict),
       outcome,
       changes: changes.filter((change) => verdict.restsOn.some((object) => isAbout(change, object))),
       ...extra,
     });
+  };
   const deletions = () => [...ended.values()].filter(({ outcome }) => outcome === 'Deleted').length;
   let unsettled: GuardedVerdict[] = [];
 
   const sweepOnce = async (): Promise<void> => {
-    const snapshot = await read(api);
-    const verdicts = guard(judge(snapshot), snapshot, guards, now(), deletions()).filter(
+    const { snapshot, verdicts: judged } = await readAndJudge(api);
+    const verdicts = guard(judged, snapshot, guards, now(), deletions()).filter(
       ({ hpa }) => !ended.has(hpa.metadata.uid),
     );
     const seen = new Set(verdicts.map(({ hpa }) => hpa.metadata.uid));
@@ -106,15 +107,18 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
 }
 
 /**
- * The whole state that the judgement needs. The HPAs are listed before the configuration, so that an HPA that is seen was
+ * The whole state that the judgement needs, and the judgement. The HPAs are listed before the configuration, so that an HPA that is seen was
  * there before the configuration was read; and without any, the configuration is not read at all.
  */
-export async function read(api: ClusterApi): Promise<Snapshot> {
+export async function readAndJudge(api: ClusterApi): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
   const hpas = await api.hpas.list();
-  if (hpas.length === 0) return emptySnapshot;
+  if (hpas.length === 0) return { snapshot: emptySnapshot, verdicts: [] };
   const snapshot = { hpas, ...(await api.config.read()), deployments: new Map<string, boolean>() };
-  const needed = judge(snapshot).flatMap(({ needsDeployment }) => needsDeployment ?? []);
-  return { ...snapshot, deployments: await readDeployments(needed, api) };
+  const verdicts = judge(snapshot);
+  const needed = verdicts.flatMap(({ needsDeployment }) => needsDeployment ?? []);
+  if (needed.length === 0) return { snapshot, verdicts };
+  const complete = { ...snapshot, deployments: await readDeployments(needed, api) };
+  return { snapshot: complete, verdicts: judge(complete) };
 }
 
 /** Everything in one wave: which Deployments are needed is known from the first reading. */

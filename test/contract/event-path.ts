@@ -1,7 +1,7 @@
-import { Agent } from 'node:https';
 import type { SQSBatchResponse } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
+import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
 import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../../functions/cli/event-path.ts';
 import type { PassReport } from '../../functions/domain/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
@@ -27,11 +27,7 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       server = await start();
       admin = connect({ ...server, token: server.adminToken });
       reaper = connect({ ...server, token: server.reaperToken });
-      api = clusterApi({
-        server: server.url,
-        agent: new Agent({ ca: server.caCertificate, keepAlive: true }),
-        headers: async () => ({ authorization: `Bearer ${server.reaperToken}` }),
-      });
+      api = clusterApi(connectionTo(server, server.reaperToken));
       leaking = new Installation(admin, 'leaking');
       healthy = new Installation(admin, 'healthy');
       for (const installation of [leaking, healthy]) {

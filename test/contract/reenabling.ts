@@ -1,6 +1,6 @@
-import { Agent } from 'node:https';
 import { setImmediate as settled } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
 import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { sweepCluster } from '../../functions/usecases/sweep-cluster.ts';
@@ -44,11 +44,7 @@ export function describeReenabling(server: string, start: () => Promise<Server>)
     beforeAll(async () => {
       running = await start();
       admin = connect({ ...running, token: running.adminToken });
-      api = clusterApi({
-        server: running.url,
-        agent: new Agent({ ca: running.caCertificate, keepAlive: true }),
-        headers: async () => ({ authorization: `Bearer ${running.reaperToken}` }),
-      });
+      api = clusterApi(connectionTo(running, running.reaperToken));
       installation = new Installation(admin, 'reenabling');
       await installation.setUp();
     });
