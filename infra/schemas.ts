@@ -2,13 +2,17 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
-import { passReportSchema } from '../functions/domain/report.ts';
+import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
 
 /** The documents by file name. */
 export function schemaDocuments(): Map<string, string> {
-  const schemas = { 'change-event-detail': changeDetailSchema, 'pass-report': passReportSchema };
+  const schemas = {
+    'change-event-detail': changeDetailSchema,
+    'pass-report': passReportSchema,
+    'run-report': runReportSchema,
+  };
   return new Map(
     // As input: a reader lets fields through that it does not know.
     Object.entries(schemas).map(([name, schema]) => [

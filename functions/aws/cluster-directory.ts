@@ -1,7 +1,14 @@
 import { Agent } from 'node:https';
-import { DescribeClusterCommand, EKSClient, ResourceNotFoundException } from '@aws-sdk/client-eks';
+import {
+  type Cluster,
+  DescribeClusterCommand,
+  EKSClient,
+  paginateListClusters,
+  ResourceNotFoundException,
+} from '@aws-sdk/client-eks';
 import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
-import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
+import { ClusterSkippedError } from '../platform/errors.ts';
+import { awsError } from './access-error.ts';
 import { eksToken } from './eks-token.ts';
 
 /** An EKS cluster with this tag set to `off` is left alone. */
@@ -24,38 +31,79 @@ export interface ClusterDirectory {
   forget(cluster: string): void;
 }
 
-/**
- * The clusters of one Region, as EKS describes them.
- *
- * @param timeout milliseconds that one request to a cluster may take
- */
-export class EksClusterDirectory implements ClusterDirectory {
+/** What a run over many clusters has to know of one beside its API. */
+export interface ClusterDescription {
+  readonly tags: Readonly<Record<string, string>>;
+  /** Whether the audit log is switched on; absent where that is not known (a kubeconfig does not say). */
+  readonly auditLog?: boolean;
+  /** Whether the API server has an endpoint outside of its VPC; absent where that is not known. */
+  readonly publicEndpoint?: boolean;
+}
+
+/** A directory that can also be asked which clusters there are. */
+export interface AccountDirectory extends ClusterDirectory {
+  /**
+   * The names of all clusters, whatever their status.
+   *
+   * @throws {RetryableError} when EKS cannot be asked
+   */
+  list(): Promise<string[]>;
+  /** @throws what `connect` throws, but for a cluster that is not running or opted out */
+  describe(cluster: string): Promise<ClusterDescription>;
+}
+
+export interface EksClusterDirectoryOptions {
+  now?: () => Date;
+  /** Milliseconds that one request to a cluster may take. */
+  timeout?: number;
+  /** A profile of the AWS configuration files, in place of what the SDK finds by itself. */
+  profile?: string | undefined;
+}
+
+/** The clusters of one Region, as EKS describes them. */
+export class EksClusterDirectory implements AccountDirectory {
   readonly #eks: EKSClient;
   readonly #region: string;
   readonly #now: () => Date;
   readonly #timeout: number;
-  readonly #connected = new Map<string, { api: ClusterApi; endpoint: string; ca: string; describedAt: number }>();
+  readonly #described = new Map<string, { cluster: Cluster; at: number }>();
+  readonly #connected = new Map<string, { api: ClusterApi; endpoint: string; ca: string }>();
 
-  constructor(region: string, { now = () => new Date(), timeout = 10_000 } = {}) {
+  constructor(region: string, { now = () => new Date(), timeout = 10_000, profile }: EksClusterDirectoryOptions = {}) {
     this.#region = region;
     this.#now = now;
     this.#timeout = timeout;
     this.#eks = new EKSClient({
       region,
+      ...(profile !== undefined && { profile }),
       // Without these a connection that is swallowed holds the function until its timeout.
       requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
     });
   }
 
-  async connect(cluster: string): Promise<ClusterApi> {
-    const connected = this.#connected.get(cluster);
-    const describedAt = this.#now().getTime();
-    if (connected && describedAt - connected.describedAt < BELIEVED_FOR) return connected.api;
-    const { endpoint, ca } = await this.#describe(cluster);
-    if (connected?.endpoint === endpoint && connected.ca === ca) {
-      connected.describedAt = describedAt;
-      return connected.api;
+  async list(): Promise<string[]> {
+    try {
+      const names: string[] = [];
+      for await (const { clusters = [] } of paginateListClusters({ client: this.#eks }, {})) names.push(...clusters);
+      return names;
+    } catch (error) {
+      throw awsError(`EKS could not list the clusters of ${this.#region}`, error);
     }
+  }
+
+  async describe(name: string): Promise<ClusterDescription> {
+    const { tags = {}, logging, resourcesVpcConfig } = await this.#describe(name);
+    return {
+      tags,
+      auditLog: logging?.clusterLogging?.some(({ enabled, types }) => enabled && types?.includes('audit')) ?? false,
+      publicEndpoint: resourcesVpcConfig?.endpointPublicAccess ?? true,
+    };
+  }
+
+  async connect(cluster: string): Promise<ClusterApi> {
+    const { endpoint, ca } = runningEndpoint(cluster, await this.#describe(cluster));
+    const connected = this.#connected.get(cluster);
+    if (connected?.endpoint === endpoint && connected.ca === ca) return connected.api;
     connected?.api.close();
     const token = eksToken(this.#eks, cluster, this.#region, this.#now);
     const api = clusterApi(
@@ -66,39 +114,29 @@ export class EksClusterDirectory implements ClusterDirectory {
       },
       this.#timeout,
     );
-    this.#connected.set(cluster, { api, endpoint, ca, describedAt });
+    this.#connected.set(cluster, { api, endpoint, ca });
     return api;
   }
 
   forget(cluster: string): void {
     this.#connected.get(cluster)?.api.close();
     this.#connected.delete(cluster);
+    this.#described.delete(cluster);
   }
 
-  async #describe(name: string): Promise<{ endpoint: string; ca: string }> {
+  async #describe(name: string): Promise<Cluster> {
+    const known = this.#described.get(name);
+    const at = this.#now().getTime();
+    if (known && at - known.at < BELIEVED_FOR) return known.cluster;
     const cluster = await this.#ask(name);
-    if (cluster?.tags?.[OPT_OUT_TAG] === 'off') {
-      throw new ClusterSkippedError(
-        'ClusterOptedOut',
-        `cluster ${name} is tagged ${OPT_OUT_TAG}=off`,
-        `Take the tag ${OPT_OUT_TAG} off the cluster to let it be swept.`,
-      );
-    }
-    const { status, endpoint, certificateAuthority } = cluster ?? {};
-    // A cluster that is being updated goes on serving its API.
-    if ((status !== 'ACTIVE' && status !== 'UPDATING') || !endpoint || !certificateAuthority?.data) {
-      throw new ClusterSkippedError(
-        'ClusterNotActive',
-        `cluster ${name} is ${status ?? 'without a status'}`,
-        'Once it is ACTIVE, any write to an EnvoyProxy or Gateway has it looked at.',
-      );
-    }
-    return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };
+    this.#described.set(name, { cluster, at });
+    return cluster;
   }
 
-  async #ask(name: string) {
+  async #ask(name: string): Promise<Cluster> {
     try {
-      return (await this.#eks.send(new DescribeClusterCommand({ name }))).cluster;
+      const { cluster } = await this.#eks.send(new DescribeClusterCommand({ name }));
+      return cluster ?? {};
     } catch (error) {
       if (error instanceof ResourceNotFoundException) {
         throw new ClusterSkippedError(
@@ -108,7 +146,30 @@ export class EksClusterDirectory implements ClusterDirectory {
           { cause: error },
         );
       }
-      throw new RetryableError(`EKS could not describe cluster ${name}`, { cause: error });
+      throw awsError(`EKS could not describe cluster ${name}`, error);
     }
   }
+}
+
+/** @throws {ClusterSkippedError} for a cluster that opted out or is not running */
+function runningEndpoint(
+  name: string,
+  { status, endpoint, certificateAuthority, tags }: Cluster,
+): { endpoint: string; ca: string } {
+  if (tags?.[OPT_OUT_TAG] === 'off') {
+    throw new ClusterSkippedError(
+      'ClusterOptedOut',
+      `cluster ${name} is tagged ${OPT_OUT_TAG}=off`,
+      `Take the tag ${OPT_OUT_TAG} off the cluster to let it be swept.`,
+    );
+  }
+  // A cluster that is being updated goes on serving its API.
+  if ((status !== 'ACTIVE' && status !== 'UPDATING') || !endpoint || !certificateAuthority?.data) {
+    throw new ClusterSkippedError(
+      'ClusterNotActive',
+      `cluster ${name} is ${status ?? 'without a status'}`,
+      'Once it is ACTIVE, any write to an EnvoyProxy or Gateway has it looked at.',
+    );
+  }
+  return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };
 }

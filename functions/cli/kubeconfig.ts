@@ -1,7 +1,8 @@
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
-import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
+import type { AccountDirectory, ClusterDescription } from '../aws/cluster-directory.ts';
+import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 
 /** What the library calls the context that it makes up where it finds no kubeconfig at all. */
@@ -12,20 +13,92 @@ export interface KubeconfigOptions {
   readonly kubeconfig?: string | undefined;
   /** A context in place of the current one. */
   readonly context?: string | undefined;
+  /** Every context of the kubeconfig. */
+  readonly allContexts?: boolean | undefined;
 }
 
+/** Milliseconds that one request may take: a person waits, and may be far away. */
+const TIMEOUT = 30_000;
+
 /**
- * The API of the cluster that a kubeconfig's context leads to, with whatever authentication it describes.
+ * The clusters that the contexts of a kubeconfig lead to, by the contexts' names, with whatever authentication it
+ * describes.
  *
- * @throws {MalformedInputError} when there is no kubeconfig, it cannot be read, or it has no such context
+ * @throws {MalformedInputError} from the constructor when there is no kubeconfig, it cannot be read, or it has no such
+ * context
  */
-export async function connectByKubeconfig(options: KubeconfigOptions): Promise<{ cluster: string; api: ClusterApi }> {
-  const config = load(options);
-  const known = config
+export class KubeconfigDirectory implements AccountDirectory {
+  readonly #options: KubeconfigOptions;
+  readonly #contexts: readonly string[];
+  readonly #connected = new Map<string, ClusterApi>();
+
+  constructor(options: KubeconfigOptions) {
+    this.#options = options;
+    const config = load(options);
+    const known = contextsOf(config);
+    this.#contexts = options.allContexts ? known : [options.context ?? config.getCurrentContext()];
+    for (const context of known.length === 0 ? [''] : this.#contexts) clusterOf(config, context);
+  }
+
+  async list(): Promise<string[]> {
+    return [...this.#contexts];
+  }
+
+  async describe(): Promise<ClusterDescription> {
+    return { tags: {} };
+  }
+
+  async connect(context: string): Promise<ClusterApi> {
+    const api = this.#connected.get(context) ?? clusterApi(await this.connection(context), TIMEOUT);
+    this.#connected.set(context, api);
+    return api;
+  }
+
+  forget(context: string): void {
+    this.#connected.get(context)?.close();
+    this.#connected.delete(context);
+  }
+
+  /**
+   * How to reach a context's cluster; whoever asks for it closes its agent.
+   *
+   * @throws {MalformedInputError} for a context that the kubeconfig does not have
+   */
+  async connection(context: string): Promise<ClusterConnection> {
+    // The library's object has one current context; each connection has an object of its own.
+    const config = load(this.#options);
+    const { server } = clusterOf(config, context);
+    config.setCurrentContext(context);
+    const authenticated = async (): Promise<RequestOptions> => {
+      const request: RequestOptions = {};
+      await config.applyToHTTPSOptions(request);
+      return request;
+    };
+    const { agent } = (await authenticated()) as { agent: HttpAgent };
+    return {
+      server,
+      // The library's own keeps no connection; where it is one for a proxy, that matters less than the proxy.
+      agent: agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, maxSockets: 50 }) : agent,
+      headers: async () => {
+        const { headers, auth } = await authenticated();
+        return {
+          ...(headers as Record<string, string>),
+          ...(auth && { authorization: `Basic ${Buffer.from(auth).toString('base64')}` }),
+        };
+      },
+    };
+  }
+}
+
+const contextsOf = (config: KubeConfig): string[] =>
+  config
     .getContexts()
     .map(({ name }) => name)
     .filter((name) => name !== MADE_UP_CONTEXT);
-  const context = options.context ?? config.getCurrentContext();
+
+/** @throws {MalformedInputError} for a context that is not there or that names no cluster */
+function clusterOf(config: KubeConfig, context: string): { server: string } {
+  const known = contextsOf(config);
   if (!known.includes(context)) {
     throw new MalformedInputError(
       known.length === 0
@@ -33,34 +106,9 @@ export async function connectByKubeconfig(options: KubeconfigOptions): Promise<{
         : `the kubeconfig has no context ${context || '(none is current)'}; it has ${known.join(', ')}`,
     );
   }
-  config.setCurrentContext(context);
-  const cluster = config.getCurrentCluster();
+  const cluster = config.getCluster(config.getContextObject(context)?.cluster ?? '');
   if (!cluster?.server) throw new MalformedInputError(`context ${context} names no cluster with a server`);
-
-  const authenticated = async (): Promise<RequestOptions> => {
-    const request: RequestOptions = {};
-    await config.applyToHTTPSOptions(request);
-    return request;
-  };
-  const { agent } = (await authenticated()) as { agent: HttpAgent };
-  return {
-    cluster: context,
-    api: clusterApi(
-      {
-        server: cluster.server,
-        // The library's own keeps no connection; where it is one for a proxy, that matters less than the proxy.
-        agent: agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, maxSockets: 50 }) : agent,
-        headers: async () => {
-          const { headers, auth } = await authenticated();
-          return {
-            ...(headers as Record<string, string>),
-            ...(auth && { authorization: `Basic ${Buffer.from(auth).toString('base64')}` }),
-          };
-        },
-      },
-      30_000,
-    ),
-  };
+  return cluster;
 }
 
 function load({ kubeconfig }: KubeconfigOptions): KubeConfig {

@@ -1,27 +1,26 @@
 import { styleText } from 'node:util';
 import { stringify } from 'yaml';
-import type { HpaReport } from '../domain/report.ts';
-import type { Scan } from './scan.ts';
+import type { HpaReport, RunReport } from '../domain/report.ts';
 
 export const FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
 export type Format = (typeof FORMATS)[number];
 
-interface Screen {
+export interface Screen {
   /** Columns of the terminal; absent where the output goes somewhere else. */
   readonly width?: number | undefined;
   readonly color: boolean;
 }
 
-export function formatScan(scan: Scan, format: Format, screen: Screen): string {
+export function formatReport(report: RunReport, format: Format, screen: Screen): string {
   switch (format) {
     case 'json':
-      return `${JSON.stringify(scan, null, 2)}\n`;
+      return `${JSON.stringify(report, null, 2)}\n`;
     case 'yaml':
-      return stringify(scan, { lineWidth: 0 });
+      return stringify(report, { lineWidth: 0 });
     case 'markdown':
-      return scan.clusters.map(({ cluster, hpas }) => `${markdown(cluster, hpas)}\n`).join('\n');
+      return report.clusters.map(({ cluster, hpas }) => `${markdown(cluster, hpas)}\n`).join('\n');
     case 'table':
-      return scan.clusters
+      return report.clusters
         .map(({ cluster, hpas }) => `${cluster}: ${summary(hpas)}\n${hpaTable(hpas, screen)}`)
         .join('\n');
   }

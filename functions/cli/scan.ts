@@ -1,86 +1,95 @@
-import { createReadStream } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import process from 'node:process';
-import { text } from 'node:stream/consumers';
-import { DEFAULT_GUARDS, guard } from '../domain/guards.ts';
-import { judge, type Verdict } from '../domain/judge.ts';
-import { type HpaReport, reportHpa } from '../domain/report.ts';
-import type { Snapshot } from '../domain/snapshot.ts';
-import { snapshotOfList } from '../kubernetes/cluster-list.ts';
-import { MalformedInputError } from '../platform/errors.ts';
-import { readAndJudge } from '../usecases/sweep-cluster.ts';
-import type { KubeconfigOptions } from './kubeconfig.ts';
+import { type Command, Option } from 'commander';
+import { DEFAULT_GUARDS } from '../domain/guards.ts';
+import type { RunReport } from '../domain/report.ts';
+import { type RunProgress, sweepAccount } from '../usecases/sweep-account.ts';
+import { EXIT } from './exit-code.ts';
+import { FORMATS, type Format, formatReport } from './output.ts';
+import { savedListDirectory } from './saved-list.ts';
+import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
 
-/** What `scan` prints, in every format. The version rises when a reader would have to change. */
-export interface Scan {
-  schemaVersion: 1;
-  clusters: { cluster: string; hpas: HpaReport[] }[];
-}
-
-export interface ScanOptions extends KubeconfigOptions {
-  /** A saved List, or `-` for standard input; without it the cluster of the kubeconfig is read. */
+export interface ScanOptions extends TargetOptions {
+  /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string | undefined;
 }
 
+/** So many clusters are looked at side by side. */
+const CONCURRENCY = 10;
+
 /**
- * Judges one cluster and changes nothing.
+ * Judges clusters and changes nothing.
  *
- * @throws {MalformedInputError} for a file that is no List or a kubeconfig that leads nowhere; what a reading throws
+ * @throws {MalformedInputError} for a file that is no List or a kubeconfig that leads nowhere
  */
-export async function scan(options: ScanOptions, now: Date): Promise<Scan> {
-  const { cluster, snapshot, verdicts } =
-    options.file === undefined ? await fromCluster(options) : await fromFile(options.file);
-  const hpas = guard(verdicts, snapshot, DEFAULT_GUARDS, now).map(reportHpa);
-  hpas.sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));
-  return { schemaVersion: 1, clusters: [{ cluster, hpas }] };
-}
-
-interface Judged {
-  cluster: string;
-  snapshot: Snapshot;
-  verdicts: Verdict[];
-}
-
-async function fromCluster(options: KubeconfigOptions): Promise<Judged> {
-  // The library that reads kubeconfigs takes half a second to load; a saved List needs none of it.
-  const { connectByKubeconfig } = await import('./kubeconfig.ts');
-  const { cluster, api } = await connectByKubeconfig(options);
-  try {
-    return { cluster, ...(await readAndJudge(api)) };
-  } finally {
-    api.close();
-  }
-}
-
-async function fromFile(file: string): Promise<Judged> {
-  const name = file === '-' ? 'standard input' : file;
-  const content = await text(file === '-' ? process.stdin : createReadStream(file)).catch((error: Error) => {
-    throw new MalformedInputError(`${name} cannot be read: ${error.message}`, { cause: error });
+export async function scan(
+  options: ScanOptions,
+  { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
+): Promise<RunReport> {
+  const targets =
+    options.file === undefined
+      ? await targetsOf(options)
+      : { places: [{ directory: await savedListDirectory(options.file) }] };
+  const report = await sweepAccount({
+    ...targets,
+    mode: 'report',
+    guards: DEFAULT_GUARDS,
+    maxDeletionsOfRun: Number.POSITIVE_INFINITY,
+    concurrency: CONCURRENCY,
+    now,
+    runId: randomUUID(),
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    ...(onProgress && { onProgress }),
   });
-  let list: unknown;
-  try {
-    list = JSON.parse(content);
-  } catch (error) {
-    throw new MalformedInputError(
-      `${name} is no JSON (${(error as Error).message}); save it with \`kubectl get … -o json\``,
-      { cause: error },
-    );
+  for (const { hpas } of report.clusters) {
+    hpas.sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));
   }
-  try {
-    const snapshot = snapshotOfList(list);
-    if (snapshot.hpas.length > 0) warnOfMissingKinds(name, list as { items: { kind?: unknown }[] });
-    return { cluster: name, snapshot, verdicts: judge(snapshot) };
-  } catch (error) {
-    throw new MalformedInputError(`${name}: ${(error as Error).message}`, { cause: error });
-  }
+  return report;
 }
 
-/** kubectl prints what it may read when it may not read all of it. */
-function warnOfMissingKinds(name: string, { items }: { items: { kind?: unknown }[] }): void {
-  const missing = ['GatewayClass', 'Gateway', 'EnvoyProxy', 'Deployment', 'ConfigMap'].filter(
-    (wanted) => !items.some(({ kind }) => kind === wanted),
-  );
-  if (missing.length === 0) return;
-  process.stderr.write(
-    `reaper: ${name} has no ${missing.join(', no ')}. If the cluster has, list them too: what is not in it counts as gone.\n`,
-  );
+export function addScanCommand(program: Command): void {
+  addTargetOptions(
+    program
+      .command('scan')
+      .description('Says of every HPA that Envoy Gateway labelled whether it is stale, and why. Changes nothing.')
+      .addOption(
+        new Option('-f, --file <file>', 'a saved List, - for standard input, in place of a live cluster').conflicts([
+          'context',
+          'allContexts',
+          'kubeconfig',
+          'eks',
+        ]),
+      ),
+  )
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
+    .option('--exit-code', 'exit with 3 when anything is stale')
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done (with --exit-code: nothing stale), 3 something stale (with --exit-code), 1 failed, 2 wrong usage.
+
+Examples:
+  reaper scan                                   the current context of your kubeconfig
+  reaper scan --context prod -o json            another context, for a machine
+  reaper scan --file cluster.json --exit-code   a saved cluster, for a check in CI
+  kubectl get gatewayclasses,gateways,envoyproxies,hpa,deployments,configmaps -A -o json \\
+    --show-managed-fields | reaper scan --file -`,
+    )
+    .action(async (options: ScanOptions & { output: Format; exitCode?: boolean }) => {
+      const result = await scan(options, { now: () => new Date() });
+      const [alone] = result.clusters;
+      if (result.clusters.length === 1 && alone?.problem) {
+        process.stderr.write(`reaper: ${alone.problem.message}\n${alone.problem.remedy}\n`);
+        process.exitCode = EXIT.failed;
+        return;
+      }
+      const { isTTY, columns } = process.stdout;
+      const text = formatReport(result, options.output, {
+        width: isTTY ? columns : undefined,
+        color: isTTY === true && process.stdout.hasColors(),
+      });
+      process.stdout.write(text);
+      const stale = result.clusters.some(({ hpas }) => hpas.some(({ action }) => action === 'delete'));
+      if (options.exitCode && stale) process.exitCode = EXIT.stale;
+    });
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import type { Change } from './report.ts';
 
 /**
  * The EventBridge event that `forward` puts and `reap` takes: "something that an HPA depends on was written in this
@@ -51,3 +52,15 @@ export const changeDetailSchema = z
   })
   .check(z.describe(`The detail of an EventBridge event ${CHANGE_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
 export type ChangeDetail = z.infer<typeof changeDetailSchema>;
+
+/** What the report of a pass says of an event that led to it. */
+export const changeOf = ({ user, auditID, verb, objectRef, stageTimestamp }: ChangeDetail): Change => ({
+  username: user.username,
+  ...(user.impersonatedUsername !== undefined && { impersonatedUsername: user.impersonatedUsername }),
+  auditID,
+  verb,
+  resource: objectRef.resource,
+  ...(objectRef.namespace !== undefined && { namespace: objectRef.namespace }),
+  ...(objectRef.name !== undefined && { name: objectRef.name }),
+  time: stageTimestamp,
+});

@@ -11,6 +11,7 @@ export const OUTCOMES = [
   'MarkRefused', // Stale, and an admission policy refuses the mark: kept.
   'DeleteRefused', // Stale, and an admission policy refuses the deletion: kept.
   'Conflict', // Stale, and it or its configuration went on changing during the pass: looked at again later.
+  'Stopped', // Stale, and the pass was told to stop before it was deleted.
   'Failed', // Stale, and the API server did not answer a write; what came of that is seen in the next pass.
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -62,6 +63,7 @@ const hpaReportSchema = z.object({
         .check(z.describe('What the Deployment is left with without the HPA; absent where no configuration says')),
     ),
   }),
+  createdAt: z.optional(described('RFC 3339, when the HPA was created')),
   dropsCapacity: z.boolean().check(z.describe('More replicas run now than the Deployment is left with')),
 });
 export type HpaReport = z.infer<typeof hpaReportSchema>;
@@ -73,7 +75,11 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
   manifest: z.optional(
     z
       .record(z.string(), z.unknown())
-      .check(z.describe("The API server's own JSON of what was deleted, as it was before the mark")),
+      .check(
+        z.describe(
+          "The API server's own JSON of what was deleted, as it was before the mark; of others only on request",
+        ),
+      ),
   ),
 });
 export type SweptHpa = z.infer<typeof sweptHpaSchema>;
@@ -92,11 +98,70 @@ export const passReportSchema = z
     lookAgain: z
       .boolean()
       .check(
-        z.describe('Something is to be looked at again soon: it settles, its Deployment is going, or it conflicted'),
+        z.describe(
+          'Something is to be looked at again soon: it settles, its Deployment is going, it conflicted, or the pass was stopped',
+        ),
       ),
   })
   .check(z.describe('What one pass over one cluster did and why'));
 export type PassReport = z.infer<typeof passReportSchema>;
+
+const problemSchema = z.object({
+  reason: described('Machine-readable, such as ClusterForbidden; the README lists them'),
+  message: z.string(),
+  remedy: described('What a person can do about it'),
+});
+/** Why a cluster was not swept, or what is not as it should be with one that was. */
+export type Problem = z.infer<typeof problemSchema>;
+
+const placeOfCluster = {
+  cluster: z.string(),
+  region: z.optional(described('The AWS Region; absent for a cluster of a kubeconfig or a file')),
+};
+
+const clusterReportSchema = z.object({
+  ...placeOfCluster,
+  result: z
+    .enum(['swept', 'skipped', 'failed'])
+    .check(z.describe('skipped: nothing can be done there now; failed: the same again later may well succeed')),
+  problem: z.optional(problemSchema.check(z.describe('Why it was not swept'))),
+  warnings: z.array(problemSchema).check(z.describe('What is not as it should be, though it was swept')),
+  passId: z.optional(z.string()),
+  lookAgain: z.optional(z.boolean()),
+  hpas: z.array(sweptHpaSchema),
+});
+export type ClusterReport = z.infer<typeof clusterReportSchema>;
+
+/** The version rises when a reader would have to change. */
+export const runReportSchema = z
+  .object({
+    schemaVersion: z.literal(1),
+    runId: z.string(),
+    mode: z.enum(['report', 'delete']),
+    startedAt: described('RFC 3339'),
+    finishedAt: described('RFC 3339'),
+    totals: z.object({
+      clusters: z.number().check(z.describe('Every cluster that was asked for, those of `remaining` included')),
+      swept: z.number(),
+      skipped: z.number(),
+      failed: z.number(),
+      hpas: z.number(),
+      stale: z.number().check(z.describe('HPAs whose judgement is `delete`, whatever was done about it')),
+      outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
+    }),
+    clusters: z.array(clusterReportSchema),
+    regions: z
+      .array(z.extend(problemSchema, { region: z.optional(z.string()) }))
+      .check(z.describe('Regions whose clusters could not be listed')),
+    remaining: z
+      .array(z.object(placeOfCluster))
+      .check(z.describe('Clusters that the run did not get to, or did not finish, before it had to end')),
+    shortened: z.optional(
+      z.array(z.string()).check(z.describe('What was left out to fit the limit of an answer; the log has it all')),
+    ),
+  })
+  .check(z.describe('What one run over any number of clusters did and why'));
+export type RunReport = z.infer<typeof runReportSchema>;
 
 /** What every view shows of a verdict: the CLI's JSON, the report of a pass, a log line. */
 export function reportHpa(verdict: GuardedVerdict): HpaReport {
@@ -118,6 +183,7 @@ export function reportHpa(verdict: GuardedVerdict): HpaReport {
       max: hpa.spec.maxReplicas,
       ...(fallbackReplicas !== undefined && { fallback: fallbackReplicas }),
     },
+    ...(hpa.metadata.creationTimestamp && { createdAt: hpa.metadata.creationTimestamp }),
     dropsCapacity: action === 'delete' && (current ?? 0) > (fallbackReplicas ?? Number.POSITIVE_INFINITY),
   };
 }

@@ -1,7 +1,7 @@
 import { type Agent, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { RetryableError } from '../platform/errors.ts';
+import { NoAnswerError, RetryableError } from '../platform/errors.ts';
 
 /** An answer of the API server that is no success: its code, and the message of its Status object if it sent one. */
 export class ApiStatusError extends Error {
@@ -20,8 +20,9 @@ export type Transport = (context: RequestContext) => Promise<unknown>;
  * Sends the generated client's requests over `node:https`; the agent keeps connections and verifies the server.
  *
  * @param timeout milliseconds that one request may take
- * @returns a transport that throws {@link ApiStatusError} for an answer above 299, and {@link RetryableError} where no
- * whole answer came: no connection, a reset, a timeout, a cut body, a body that is no JSON (a proxy's HTML)
+ * @returns a transport that throws {@link ApiStatusError} for an answer above 299, {@link NoAnswerError} where no whole
+ * answer came (no connection, a reset, a timeout), and {@link RetryableError} for a body that is cut or no JSON (a
+ * proxy's HTML)
  */
 export function httpTransport(agent: Agent, timeout: number): Transport {
   return async (context) => {
@@ -75,7 +76,7 @@ function exchange(context: RequestContext, agent: Agent, timeout: number): Promi
         resolve(exchange(context, agent, timeout));
         return;
       }
-      reject(new RetryableError(`no whole answer from ${new URL(url).host}: ${error.message}`, { cause: error }));
+      reject(new NoAnswerError(`no whole answer from ${new URL(url).host}: ${error.message}`, { cause: error }));
     };
     let answered = false;
     const sent = request(url, options, (response) => {

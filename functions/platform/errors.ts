@@ -6,6 +6,7 @@
  * - {@link ClusterSkippedError}: nothing can be done in this cluster now and a retry would not help; reported with its
  *   remedy, the record is consumed.
  * - {@link RetryableError}: the same again later may well succeed; the record goes back to the queue.
+ *   {@link NoAnswerError} and {@link AwsAccessError} are such, and say more to a person.
  *
  * Anything else that is thrown is a fault of this program and is retried like a {@link RetryableError}.
  */
@@ -44,6 +45,22 @@ export class ClusterSkippedError extends Error {
 
 export class RetryableError extends Error {
   override name = 'RetryableError';
+}
+
+/** No whole answer came from an API server: nothing listens there, it cannot be reached from here, or it broke off. */
+export class NoAnswerError extends RetryableError {
+  override name = 'NoAnswerError';
+}
+
+/** AWS does not let this process in: no credentials, expired ones, or ones that may not do this. */
+export class AwsAccessError extends RetryableError {
+  override name = 'AwsAccessError';
+  /** What a person can do about it, one sentence. */
+  readonly remedy: string;
+  constructor(message: string, remedy: string, options?: ErrorOptions) {
+    super(message, options);
+    this.remedy = remedy;
+  }
 }
 
 /** The message of anything that was thrown, with those of its causes where it does not tell them itself. */

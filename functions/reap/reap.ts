@@ -2,9 +2,15 @@ import middy from '@middy/core';
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { ClusterDirectory } from '../aws/cluster-directory.ts';
-import { CHANGE_DETAIL_TYPE, type ChangeDetail, changeDetailSchema, EVENT_SOURCE } from '../domain/change-event.ts';
+import {
+  CHANGE_DETAIL_TYPE,
+  type ChangeDetail,
+  changeDetailSchema,
+  changeOf,
+  EVENT_SOURCE,
+} from '../domain/change-event.ts';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
-import type { Change, Outcome, PassReport } from '../domain/report.ts';
+import type { Outcome, PassReport } from '../domain/report.ts';
 import { placeSchema, wholeNumber } from '../platform/config.ts';
 import { ClusterSkippedError, describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Counts, Log } from '../platform/logger.ts';
@@ -184,17 +190,6 @@ function countOutcomes({ hpas }: PassReport): Map<Outcome, number> {
   for (const { outcome } of hpas) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   return counts;
 }
-
-const changeOf = ({ user, auditID, verb, objectRef, stageTimestamp }: ChangeDetail): Change => ({
-  username: user.username,
-  ...(user.impersonatedUsername !== undefined && { impersonatedUsername: user.impersonatedUsername }),
-  auditID,
-  verb,
-  resource: objectRef.resource,
-  ...(objectRef.namespace !== undefined && { namespace: objectRef.namespace }),
-  ...(objectRef.name !== undefined && { name: objectRef.name }),
-  time: stageTimestamp,
-});
 
 function parseJson(text: string): unknown {
   try {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import pMap from 'p-map';
 import { type GuardedVerdict, type GuardSettings, guard } from '../domain/guards.ts';
 import { judge, type ObjectRead, type Verdict } from '../domain/judge.ts';
 import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
@@ -22,12 +23,45 @@ export interface SweepOptions {
   readonly mayTryAgain?: () => boolean;
   /** What led to this pass, for the report only: nothing is decided by it. */
   readonly changes?: readonly Change[];
+  /** Which HPAs the pass is about; the others are neither reported nor touched. Without it all. */
+  readonly selects?: (verdict: Verdict) => boolean;
+  /** What all passes of a run together may delete; what does not fit is held back as a whole. */
+  readonly budget?: DeletionBudget;
+  /**
+   * Awaited before each deletion, with the manifest of what will be gone. What it throws keeps that HPA.
+   */
+  readonly beforeDeletion?: (deletion: Deletion) => Promise<void>;
+  /** Once aborted, nothing more is written: what is stale and still there ends as `Stopped`. */
+  readonly stop?: AbortSignal | undefined;
+  /** Puts the manifest of every HPA into the report, and not only of what was deleted. */
+  readonly withManifests?: boolean;
+  /** One log line for every HPA, also for those that are plainly wanted. */
+  readonly logEveryHpa?: boolean;
+}
+
+/** What is known of an HPA right before it is deleted; the same is in the log line `deleting HPA`. */
+export interface Deletion {
+  readonly cluster: string;
+  readonly passId: string;
+  readonly reason: string;
+  readonly manifest: HorizontalPodAutoscaler;
+}
+
+/** How many HPAs a run over many clusters may delete in all. */
+export interface DeletionBudget {
+  /**
+   * @param keys of HPAs, unique in the run; asking again for the same costs nothing
+   * @returns why they do not fit, or `undefined`: then they are reserved
+   */
+  reserve(keys: readonly string[]): string | undefined;
 }
 
 /** A stale HPA that goes on changing while the pass works on it starts again so often; then it is left to the next pass. */
 const ATTEMPTS = 3;
 /** The HPA controller may write the status of an HPA between our reading and our deletion; so often we follow it. */
 const DELETE_ATTEMPTS = 5;
+/** So many HPAs are marked, or deleted, side by side. */
+const WRITES_AT_ONCE = 20;
 
 /**
  * One pass over one cluster: read, judge, mark, read again, delete, report.
@@ -39,7 +73,8 @@ const DELETE_ATTEMPTS = 5;
  * @throws whatever a read throws ({@link ClusterApi}); nothing has been deleted on the strength of an incomplete reading
  */
 export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
-  const { api, mode, guards, now, log, cluster, passId, mayTryAgain = () => true } = options;
+  const { api, mode, guards, now, log, cluster, passId, budget, stop, mayTryAgain = () => true } = options;
+  const { selects = () => true } = options;
   const changes = options.changes ?? [];
   const startedAt = now().toISOString();
   const ended = new Map<string, SweptHpa>();
@@ -48,6 +83,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
       ...reportHpa(verdict),
       outcome,
       changes: changes.filter((change) => verdict.restsOn.some((object) => isAbout(change, object))),
+      ...(options.withManifests && { manifest: verdict.hpa }),
       ...extra,
     });
   };
@@ -56,8 +92,11 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
 
   const sweepOnce = async (): Promise<void> => {
     const { snapshot, verdicts: judged } = await readAndJudge(api);
-    const verdicts = guard(judged, snapshot, guards, now(), deletions()).filter(
-      ({ hpa }) => !ended.has(hpa.metadata.uid),
+    const guarded = guard(judged.filter(selects), snapshot, guards, now(), deletions());
+    const verdicts = withinBudget(
+      guarded.filter(({ hpa }) => !ended.has(hpa.metadata.uid)),
+      cluster,
+      budget,
     );
     const seen = new Set(verdicts.map(({ hpa }) => hpa.metadata.uid));
     for (const verdict of unsettled) if (!seen.has(verdict.hpa.metadata.uid)) end(verdict, 'AlreadyGone');
@@ -69,13 +108,13 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
       else stale.push(verdict);
     }
     unsettled = stale;
-    unsettled = await remove(stale, api, end, log, { cluster, passId });
+    unsettled = await remove(stale, options, end);
   };
+  const goesOn = () => unsettled.length > 0 && !stop?.aborted && mayTryAgain();
 
   try {
-    for (let attempt = 1; attempt === 1 || (attempt <= ATTEMPTS && unsettled.length > 0 && mayTryAgain()); attempt += 1)
-      await sweepOnce();
-    for (const verdict of unsettled) end(verdict, 'Conflict');
+    for (let attempt = 1; attempt === 1 || (attempt <= ATTEMPTS && goesOn()); attempt += 1) await sweepOnce();
+    for (const verdict of unsettled) end(verdict, stop?.aborted ? 'Stopped' : 'Conflict');
   } catch (error) {
     // What was deleted before the API server stopped answering must reach the report.
     if (deletions() === 0) throw error;
@@ -98,12 +137,28 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
       ({ outcome, reason, guard: heldBy }) =>
         outcome === 'Conflict' ||
         outcome === 'Failed' ||
+        outcome === 'Stopped' ||
         heldBy?.name === 'Settling' ||
         (reason === 'ScaleTargetStillRuns' && outcome === 'Kept'),
     ),
   };
-  logReport(report, log);
+  logReport(report, log, options.logEveryHpa ?? false);
   return report;
+}
+
+/** What no other guard holds back counts towards what the whole run may delete. */
+function withinBudget(
+  verdicts: readonly GuardedVerdict[],
+  cluster: string,
+  budget: DeletionBudget | undefined,
+): readonly GuardedVerdict[] {
+  const isNext = ({ action, guard: heldBy }: GuardedVerdict) => action === 'delete' && heldBy === undefined;
+  const keys = verdicts.filter(isNext).map(({ hpa }) => `${cluster}/${hpa.metadata.uid}`);
+  const explanation = keys.length === 0 ? undefined : budget?.reserve(keys);
+  if (explanation === undefined) return verdicts;
+  return verdicts.map((verdict) =>
+    isNext(verdict) ? { ...verdict, guard: { name: 'BlastRadiusExceeded', explanation } } : verdict,
+  );
 }
 
 /**
@@ -153,51 +208,58 @@ type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'm
 /** Mark, read again, delete: one wave each. Gives back what has to start again, since it is no longer what was judged. */
 async function remove(
   stale: readonly GuardedVerdict[],
-  api: ClusterApi,
+  { api, log, cluster, passId, stop, beforeDeletion }: SweepOptions,
   end: End,
-  log: Log,
-  pass: { cluster: string; passId: string },
 ): Promise<GuardedVerdict[]> {
   if (stale.length === 0) return [];
   const startAgain: GuardedVerdict[] = [];
 
   const marked: GuardedVerdict[] = [];
-  await allOf(
-    stale.map(async (verdict) => {
-      const result = await attempted(() => mark(verdict.hpa, api));
-      if (result.result === 'done') marked.push(verdict);
-      else if (result.result === 'gone') end(verdict, 'AlreadyGone');
-      else if (result.result === 'conflict') startAgain.push(verdict);
-      else end(verdict, result.result === 'refused' ? 'MarkRefused' : 'Failed', { message: result.message });
-    }),
-  );
+  await forEachOf(stale, async (verdict) => {
+    if (stop?.aborted) return end(verdict, 'Stopped');
+    const result = await attempted(() => mark(verdict.hpa, api));
+    if (result.result === 'done') marked.push(verdict);
+    else if (result.result === 'gone') end(verdict, 'AlreadyGone');
+    else if (result.result === 'conflict') startAgain.push(verdict);
+    else end(verdict, result.result === 'refused' ? 'MarkRefused' : 'Failed', { message: result.message });
+  });
   if (marked.length === 0) return startAgain;
 
   const again = await readAgain(api, marked.flatMap(deploymentsOf));
   const verdictsNow = new Map(judge(again).map((verdict) => [verdict.hpa.metadata.uid, verdict]));
-  await allOf(
-    marked.map(async (verdict) => {
-      const now = verdictsNow.get(verdict.hpa.metadata.uid);
-      if (now === undefined || !isSameVerdict(verdict, now) || !isStillMarked(now.hpa, verdict.hpa)) {
-        startAgain.push(verdict);
-        return;
-      }
-      // Before the deletion, so that nothing is lost if this process dies right after it.
-      log.info('deleting HPA', { ...pass, reason: verdict.reason, manifest: verdict.hpa });
-      const result = await attempted(() => deleteMarked(now.hpa, api));
-      if (result.result === 'done') end(verdict, 'Deleted', { manifest: verdict.hpa });
-      else if (result.result === 'gone') end(verdict, 'AlreadyGone');
-      else if (result.result === 'conflict') startAgain.push(verdict);
-      else end(verdict, result.result === 'refused' ? 'DeleteRefused' : 'Failed', { message: result.message });
-    }),
-  );
+  await forEachOf(marked, async (verdict) => {
+    const now = verdictsNow.get(verdict.hpa.metadata.uid);
+    if (now === undefined || !isSameVerdict(verdict, now) || !isStillMarked(now.hpa, verdict.hpa)) {
+      startAgain.push(verdict);
+      return;
+    }
+    if (stop?.aborted) return end(verdict, 'Stopped');
+    // Before the deletion, so that nothing is lost if this process dies right after it.
+    const deletion = { cluster, passId, reason: verdict.reason, manifest: verdict.hpa };
+    try {
+      await beforeDeletion?.(deletion);
+    } catch (error) {
+      return end(verdict, 'Failed', { message: `not deleted: ${describeError(error)}` });
+    }
+    log.info('deleting HPA', deletion);
+    const result = await attempted(() => deleteMarked(now.hpa, api));
+    if (result.result === 'done') end(verdict, 'Deleted', { manifest: verdict.hpa });
+    else if (result.result === 'gone') end(verdict, 'AlreadyGone');
+    else if (result.result === 'conflict') startAgain.push(verdict);
+    else end(verdict, result.result === 'refused' ? 'DeleteRefused' : 'Failed', { message: result.message });
+  });
   return startAgain;
 }
 
-/** Like Promise.all, but no write is still under way when it throws. */
-async function allOf(writes: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(writes)).find((write) => write.status === 'rejected');
-  if (failed) throw failed.reason;
+/** A bounded number at a time; when one fails, none is still under way when this throws. */
+async function forEachOf(
+  verdicts: readonly GuardedVerdict[],
+  write: (verdict: GuardedVerdict) => Promise<void>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  const attempt = (verdict: GuardedVerdict) => write(verdict).catch((error) => void failures.push(error));
+  await pMap(verdicts, attempt, { concurrency: WRITES_AT_ONCE });
+  if (failures.length > 0) throw failures[0];
 }
 
 /** A write without an answer fails that HPA alone. */
@@ -268,14 +330,14 @@ const isAbout = (change: Change, object: ObjectRead): boolean =>
   (change.namespace === undefined || change.namespace === object.namespace) &&
   (change.name === undefined || change.name === object.name);
 
-/** One line for each HPA that is not plainly wanted, and one for the pass. */
-function logReport({ hpas, cluster, passId, mode, lookAgain }: PassReport, log: Log): void {
+/** One line for each HPA that is not plainly wanted (or for each at all), and one for the pass. */
+function logReport({ hpas, cluster, passId, mode, lookAgain }: PassReport, log: Log, everyHpa: boolean): void {
   const outcomes: Record<string, number> = {};
   // A log line has its own message: what the API server said goes under another name.
   for (const { manifest: _manifest, restsOn: _restsOn, message: answer, ...hpa } of hpas) {
     outcomes[hpa.outcome] = (outcomes[hpa.outcome] ?? 0) + 1;
-    if (hpa.reason === 'AutoscalingConfigured') continue;
-    const level = ['Failed', 'MarkRefused', 'DeleteRefused', 'HeldBack', 'Conflict'].includes(hpa.outcome)
+    if (hpa.reason === 'AutoscalingConfigured' && !everyHpa) continue;
+    const level = ['Failed', 'MarkRefused', 'DeleteRefused', 'HeldBack', 'Conflict', 'Stopped'].includes(hpa.outcome)
       ? 'warn'
       : 'info';
     log[level](`HPA ${hpa.namespace}/${hpa.name}: ${hpa.outcome}, ${hpa.reason}`, {

@@ -12,6 +12,7 @@ import {
   type EmbeddedClusterOptions,
   startEmbeddedCluster,
 } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { runReportSchema } from '../../functions/domain/report.ts';
 import { caseNames, expectedOf, type List, listOf, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
 
 const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
@@ -68,7 +69,8 @@ describe.concurrent('scan of a saved List', patience, () => {
       expect(code).toBe(expected.delete.length > 0 ? 3 : 0);
 
       const scan = JSON.parse(stdout);
-      expect(scan).toEqual({ schemaVersion: 1, clusters: [{ cluster: fileOf(name), hpas: expect.any(Array) }] });
+      expect(runReportSchema.parse(scan)).toEqual(scan);
+      expect(scan).toMatchObject({ mode: 'report', clusters: [{ cluster: fileOf(name), result: 'swept' }] });
       const { hpas } = scan.clusters[0];
       for (const hpa of hpas) {
         expect(hpa).toMatchObject({
@@ -225,7 +227,7 @@ describe.concurrent('scan of a live cluster', patience, () => {
       'an unreachable server',
       {},
       ['--context', 'lost'],
-      /^reaper: no whole answer from 127\.0\.0\.1:1: connect ECONNREFUSED 127\.0\.0\.1:1\n$/,
+      /^reaper: no whole answer from 127\.0\.0\.1:1: connect ECONNREFUSED 127\.0\.0\.1:1\nCheck that the API server runs /,
     ],
     [
       'an unknown context',
@@ -259,7 +261,7 @@ describe.concurrent('scan of a live cluster', patience, () => {
     const kubeconfig = save(kubeconfigFor(cluster, 'admin-token', other.caCertificate));
     const { code, stderr } = await run(['scan', '--kubeconfig', kubeconfig]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^reaper: no whole answer from 127\.0\.0\.1:\d+: .*certificate.*\n$/);
+    expect(stderr).toMatch(/^reaper: no whole answer from 127\.0\.0\.1:\d+: .*certificate.*\nCheck /);
     expect(cluster.requests).toEqual([]);
   });
 });

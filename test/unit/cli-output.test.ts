@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { formatScan } from '../../functions/cli/output.ts';
-import type { HpaReport } from '../../functions/domain/report.ts';
+import { formatReport } from '../../functions/cli/output.ts';
+import type { RunReport, SweptHpa } from '../../functions/domain/report.ts';
 
-const hpa: HpaReport = {
+const hpa: SweptHpa = {
   namespace: 'envoy-gateway-system',
   name: 'envoy-shop-web-97375646',
   uid: 'uid',
@@ -12,12 +12,24 @@ const hpa: HpaReport = {
   restsOn: [],
   replicas: { current: 6, min: 2, max: 10, fallback: 2 },
   dropsCapacity: true,
+  outcome: 'Reported',
+  changes: [],
 };
-const scanOf = (...hpas: HpaReport[]) => ({ schemaVersion: 1 as const, clusters: [{ cluster: 'production', hpas }] });
+const scanOf = (...hpas: SweptHpa[]): RunReport => ({
+  schemaVersion: 1,
+  runId: 'run-1',
+  mode: 'report',
+  startedAt: '2026-01-01T00:00:00Z',
+  finishedAt: '2026-01-01T00:00:01Z',
+  totals: { clusters: 1, swept: 1, skipped: 0, failed: 0, hpas: hpas.length, stale: hpas.length, outcomes: {} },
+  clusters: [{ cluster: 'production', result: 'swept', warnings: [], hpas }],
+  regions: [],
+  remaining: [],
+});
 const plain = { color: false };
 
 test('a table, as wide as it must be', () => {
-  expect(formatScan(scanOf(hpa), 'table', plain).split('\n')).toEqual([
+  expect(formatReport(scanOf(hpa), 'table', plain).split('\n')).toEqual([
     'production: 1 stale of 1 HPA with a label of Envoy Gateway',
     'ACTION  NAMESPACE             NAME                     REASON              REPLICAS              WHY',
     'delete  envoy-gateway-system  envoy-shop-web-97375646  AutoscalingRemoved  6 (2-10) → 2 (drops)  Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web.',
@@ -26,7 +38,7 @@ test('a table, as wide as it must be', () => {
 });
 
 test('a block for each HPA where the terminal is too narrow for the table', () => {
-  const lines = formatScan(scanOf(hpa), 'table', { ...plain, width: 60 }).split('\n');
+  const lines = formatReport(scanOf(hpa), 'table', { ...plain, width: 60 }).split('\n');
   expect(lines).toEqual([
     'production: 1 stale of 1 HPA with a label of Envoy Gateway',
     '',
@@ -41,10 +53,10 @@ test('a block for each HPA where the terminal is too narrow for the table', () =
 });
 
 test('the stale ones in red, and nothing else', () => {
-  const kept: HpaReport = { ...hpa, action: 'keep', reason: 'AutoscalingConfigured' };
+  const kept: SweptHpa = { ...hpa, action: 'keep', reason: 'AutoscalingConfigured' };
   const red = `${String.fromCharCode(27)}[31m`;
   for (const width of [60, 400]) {
-    const text = formatScan(scanOf(kept, hpa), 'table', { color: true, width });
+    const text = formatReport(scanOf(kept, hpa), 'table', { color: true, width });
     expect(text.split(red)).toHaveLength(2);
     expect(text.split(red)[1]).toMatch(/^delete/);
   }
@@ -52,7 +64,7 @@ test('the stale ones in red, and nothing else', () => {
 
 test('a guard is named beside the judgement', () => {
   const held = { ...hpa, guard: { name: 'Settling', explanation: 'the HPA was created less than 120 s ago' } };
-  expect(formatScan(scanOf(held), 'markdown', plain)).toBe(
+  expect(formatReport(scanOf(held), 'markdown', plain)).toBe(
     [
       '### production',
       '',
@@ -67,6 +79,6 @@ test('a guard is named beside the judgement', () => {
 });
 
 test('a cluster without such HPAs', () => {
-  expect(formatScan(scanOf(), 'table', plain)).toBe('production: no HPA that carries a label of Envoy Gateway\n');
-  expect(formatScan(scanOf(), 'json', plain)).toBe(`${JSON.stringify(scanOf(), null, 2)}\n`);
+  expect(formatReport(scanOf(), 'table', plain)).toBe('production: no HPA that carries a label of Envoy Gateway\n');
+  expect(formatReport(scanOf(), 'json', plain)).toBe(`${JSON.stringify(scanOf(), null, 2)}\n`);
 });

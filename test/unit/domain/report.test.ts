@@ -47,6 +47,7 @@ test('a stale HPA, with all that a person wants to know', () => {
       },
     ],
     replicas: { current: 4, min: 2, max: 5, fallback: 3 },
+    createdAt: '2026-01-01T00:00:00Z',
     dropsCapacity: true,
   });
   const pass = {

@@ -1,0 +1,2 @@
+/** What the process ends with. */
+export const EXIT = { done: 0, failed: 1, usage: 2, stale: 3 } as const;

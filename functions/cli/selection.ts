@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import type { Verdict } from '../domain/judge.ts';
+
+/** Which HPAs a command is about. The same flags mean the same in every command. */
+export interface SelectionOptions {
+  readonly namespace?: string | undefined;
+  /** `namespace/name`, or a name in any namespace. */
+  readonly gateway?: string | undefined;
+}
+
+export function addSelectionOptions(command: Command): Command {
+  return command
+    .option('-n, --namespace <name>', 'only HPAs that are in this namespace, or whose Gateway is')
+    .option('--gateway <namespace/name>', 'only HPAs of this Gateway; without a namespace, in any');
+}
+
+/** @returns a predicate, or `undefined` where every HPA is meant */
+export function selectionOf({ namespace, gateway }: SelectionOptions): ((verdict: Verdict) => boolean) | undefined {
+  if (namespace === undefined && gateway === undefined) return undefined;
+  const [name, gatewayNamespace] = (gateway ?? '').split('/').toReversed();
+  return ({ hpa, owner }) => {
+    const ownerNamespace = owner?.kind === 'Gateway' ? owner.namespace : undefined;
+    const isThere = namespace === undefined || hpa.metadata.namespace === namespace || ownerNamespace === namespace;
+    const isIts =
+      gateway === undefined ||
+      (owner?.kind === 'Gateway' &&
+        owner.name === name &&
+        (gatewayNamespace === undefined || owner.namespace === gatewayNamespace));
+    return isThere && isIts;
+  };
+}

@@ -1,0 +1,91 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { MalformedInputError } from '../platform/errors.ts';
+import type { Place } from '../usecases/sweep-account.ts';
+import type { KubeconfigOptions } from './kubeconfig.ts';
+
+/** Which clusters a command is about. The same flags mean the same in every command. */
+export interface TargetOptions extends KubeconfigOptions {
+  /** True for all EKS clusters of the account, or names, parted by commas. */
+  readonly eks?: true | string | undefined;
+  readonly profile?: string | undefined;
+  readonly region?: readonly string[] | undefined;
+  /** `key=value` */
+  readonly tag?: readonly string[] | undefined;
+}
+
+export interface Targets {
+  readonly places: readonly Place[];
+  /** Names; absent for all clusters of the places. */
+  readonly clusters?: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
+
+export function addTargetOptions(command: Command): Command {
+  return command
+    .option('--context <name>', 'a context of the kubeconfig (default: the current one)')
+    .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts('context'))
+    .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
+    .addOption(
+      new Option('--eks [names]', 'the EKS clusters of the AWS account, or of these only those named a,b,c').conflicts([
+        'context',
+        'allContexts',
+        'kubeconfig',
+      ]),
+    )
+    .option('--profile <name>', 'with --eks: a profile of the AWS configuration (default: as the AWS SDK finds it)')
+    .option(
+      '--region <name>',
+      'with --eks: an AWS Region; may be given more than once (default: as the AWS SDK finds it)',
+      collected,
+    )
+    .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', collected);
+}
+
+/**
+ * @throws {MalformedInputError} for a kubeconfig that leads nowhere, flags that need --eks, or no Region to be found
+ */
+export async function targetsOf(options: TargetOptions): Promise<Targets> {
+  if (options.eks === undefined) {
+    const stray = (['profile', 'region', 'tag'] as const).filter((name) => options[name] !== undefined);
+    if (stray.length > 0) throw new MalformedInputError(`--${stray.join(', --')}: only together with --eks`);
+    // The library that reads kubeconfigs takes half a second to load; EKS and a saved List need none of it.
+    const { KubeconfigDirectory } = await import('./kubeconfig.ts');
+    return { places: [{ directory: new KubeconfigDirectory(options) }], tags: {} };
+  }
+  const { EksClusterDirectory } = await import('../aws/cluster-directory.ts');
+  const { profile } = options;
+  const regions = options.region ?? [await defaultRegion(profile)];
+  const names = options.eks === true ? undefined : options.eks.split(',').map((name) => name.trim());
+  return {
+    places: [...new Set(regions)].map((region) => ({
+      region,
+      directory: new EksClusterDirectory(region, { profile, timeout: 30_000 }),
+    })),
+    ...(names && { clusters: names }),
+    tags: Object.fromEntries((options.tag ?? []).map(tagOf)),
+  };
+}
+
+function tagOf(text: string): [string, string] {
+  const [key, ...value] = text.split('=');
+  if (!key || value.length === 0) throw new MalformedInputError(`--tag ${text}: expected key=value`);
+  return [key, value.join('=')];
+}
+
+/** From AWS_REGION or the profile, as the SDK finds it. */
+async function defaultRegion(profile: string | undefined): Promise<string> {
+  const { EKSClient } = await import('@aws-sdk/client-eks');
+  const client = new EKSClient(profile === undefined ? {} : { profile });
+  try {
+    return await client.config.region();
+  } catch (error) {
+    throw new MalformedInputError('no AWS Region: give --region, set AWS_REGION, or put it into the profile', {
+      cause: error,
+    });
+  } finally {
+    client.destroy();
+  }
+}
