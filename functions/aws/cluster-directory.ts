@@ -7,7 +7,7 @@ import {
   ResourceNotFoundException,
 } from '@aws-sdk/client-eks';
 import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
-import { ClusterSkippedError } from '../platform/errors.ts';
+import { ClusterSkippedError, NoAnswerError } from '../platform/errors.ts';
 import { awsError } from './access-error.ts';
 import { eksToken } from './eks-token.ts';
 
@@ -27,7 +27,7 @@ export interface ClusterDirectory {
    * @throws {RetryableError} when EKS cannot be asked
    */
   connect(cluster: string): Promise<ClusterApi>;
-  /** Forgets endpoint, CA and token: the next `connect` asks EKS again. */
+  /** Forgets endpoint, CA and token, and ends the connection: the next `connect` asks EKS again. */
   forget(cluster: string): void;
 }
 
@@ -106,11 +106,16 @@ export class EksClusterDirectory implements AccountDirectory {
     if (connected?.endpoint === endpoint && connected.ca === ca) return connected.api;
     connected?.api.close();
     const token = eksToken(this.#eks, cluster, this.#region, this.#now);
-    const api = clusterApi(
+    const api: ClusterApi = clusterApi(
       {
         server: endpoint,
         agent: new Agent({ ca, keepAlive: true, maxSockets: MAX_CONNECTIONS }),
-        headers: async () => ({ authorization: `Bearer ${await token()}` }),
+        headers: async () => {
+          // An agent that was closed opens new connections all the same.
+          if (this.#connected.get(cluster)?.api !== api)
+            throw new NoAnswerError(`the connection to ${cluster} is closed`);
+          return { authorization: `Bearer ${await token()}` };
+        },
       },
       this.#timeout,
     );
@@ -168,7 +173,7 @@ function runningEndpoint(
     throw new ClusterSkippedError(
       'ClusterNotActive',
       `cluster ${name} is ${status ?? 'without a status'}`,
-      'Once it is ACTIVE, any write to an EnvoyProxy or Gateway has it looked at.',
+      'Once it is ACTIVE, the next scheduled sweep or any write to an EnvoyProxy or Gateway has it looked at.',
     );
   }
   return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };

@@ -116,7 +116,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
           throw new ClusterSkippedError(
             'CustomResourcesNotInstalled',
             `${kind} is not known to this API server (${error.message})`,
-            'Nothing to do if Envoy Gateway was never here; else install the CRDs of Gateway API v1 and Envoy Gateway again.',
+            'Nothing to do if Envoy Gateway was never here; else install the CRDs of Gateway API v1 and Envoy Gateway again: the next scheduled sweep looks at it.',
             { cause: error },
           );
         }
