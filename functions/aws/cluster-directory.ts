@@ -7,7 +7,7 @@ import {
   ResourceNotFoundException,
 } from '@aws-sdk/client-eks';
 import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
-import { ClusterSkippedError, NoAnswerError } from '../platform/errors.ts';
+import { ClusterSkippedError } from '../platform/errors.ts';
 import { awsError } from './access-error.ts';
 import { eksToken } from './eks-token.ts';
 
@@ -106,16 +106,11 @@ export class EksClusterDirectory implements AccountDirectory {
     if (connected?.endpoint === endpoint && connected.ca === ca) return connected.api;
     connected?.api.close();
     const token = eksToken(this.#eks, cluster, this.#region, this.#now);
-    const api: ClusterApi = clusterApi(
+    const api = clusterApi(
       {
         server: endpoint,
         agent: new Agent({ ca, keepAlive: true, maxSockets: MAX_CONNECTIONS }),
-        headers: async () => {
-          // An agent that was closed opens new connections all the same.
-          if (this.#connected.get(cluster)?.api !== api)
-            throw new NoAnswerError(`the connection to ${cluster} is closed`);
-          return { authorization: `Bearer ${await token()}` };
-        },
+        headers: async () => ({ authorization: `Bearer ${await token()}` }),
       },
       this.#timeout,
     );
