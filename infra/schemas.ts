@@ -1,17 +1,21 @@
 /** `npm run schemas`: writes docs/schemas from the schemas of the code. A test notices when they are not up to date. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
+import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
 import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
+import { sweepRequestSchema } from '../functions/domain/sweep-request.ts';
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
 
 /** The documents by file name. */
 export function schemaDocuments(): Map<string, string> {
   const schemas = {
+    'backfill-payload': payloadSchema,
     'change-event-detail': changeDetailSchema,
     'pass-report': passReportSchema,
     'run-report': runReportSchema,
+    'sweep-request-detail': sweepRequestSchema,
   };
   return new Map(
     // As input: a reader lets fields through that it does not know.

@@ -27,7 +27,7 @@ export interface ClusterDirectory {
    * @throws {RetryableError} when EKS cannot be asked
    */
   connect(cluster: string): Promise<ClusterApi>;
-  /** Forgets endpoint, CA and token: the next `connect` asks EKS again. */
+  /** Forgets endpoint, CA and token, and ends the connection: the next `connect` asks EKS again. */
   forget(cluster: string): void;
 }
 
@@ -168,7 +168,7 @@ function runningEndpoint(
     throw new ClusterSkippedError(
       'ClusterNotActive',
       `cluster ${name} is ${status ?? 'without a status'}`,
-      'Once it is ACTIVE, any write to an EnvoyProxy or Gateway has it looked at.',
+      'Once it is ACTIVE, the next scheduled sweep or any write to an EnvoyProxy or Gateway has it looked at.',
     );
   }
   return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };

@@ -10,7 +10,9 @@ export const EVENT_SOURCE = 'envoy-hpa-reaper';
 export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 
 /** An EKS cluster's name, as CreateCluster allows it. */
-export const clusterNameSchema = z.string().check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/));
+export const clusterNameSchema = z
+  .string('expected the name of an EKS cluster')
+  .check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'expected the name of an EKS cluster'));
 
 const described = (description: string) => z.string().check(z.describe(description));
 

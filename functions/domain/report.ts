@@ -122,8 +122,12 @@ const placeOfCluster = {
 const clusterReportSchema = z.object({
   ...placeOfCluster,
   result: z
-    .enum(['swept', 'skipped', 'failed'])
-    .check(z.describe('skipped: nothing can be done there now; failed: the same again later may well succeed')),
+    .enum(['swept', 'dispatched', 'skipped', 'failed'])
+    .check(
+      z.describe(
+        'dispatched: reap was asked to sweep it; skipped: nothing can be done there now; failed: the same again later may well succeed',
+      ),
+    ),
   problem: z.optional(problemSchema.check(z.describe('Why it was not swept'))),
   warnings: z.array(problemSchema).check(z.describe('What is not as it should be, though it was swept')),
   passId: z.optional(z.string()),
@@ -143,6 +147,7 @@ export const runReportSchema = z
     totals: z.object({
       clusters: z.number().check(z.describe('Every cluster that was asked for, those of `remaining` included')),
       swept: z.number(),
+      dispatched: z.optional(z.number()),
       skipped: z.number(),
       failed: z.number(),
       hpas: z.number(),

@@ -3,7 +3,7 @@ import { CloudWatchLogsDecodeSchema, CloudWatchLogsSchema } from '@aws-lambda-po
 import middy from '@middy/core';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
-import { placeSchema } from '../platform/config.ts';
+import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Counts, Log } from '../platform/logger.ts';
 import { forwardAuditEvents, type LogPayload } from '../usecases/forward-audit-events.ts';
@@ -11,15 +11,7 @@ import { forwardAuditEvents, type LogPayload } from '../usecases/forward-audit-e
 /** The environment variables of `forward`. */
 export const forwardConfigSchema = z.object({
   ...placeSchema,
-  /** The bus's name or, as PutEvents allows, its ARN. */
-  EVENT_BUS_NAME: z
-    .string()
-    .check(
-      z.regex(
-        /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/,
-        "expected an event bus's name or ARN",
-      ),
-    ),
+  EVENT_BUS_NAME: eventBusSchema,
 });
 export type ForwardConfig = z.infer<typeof forwardConfigSchema>;
 

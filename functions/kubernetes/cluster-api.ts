@@ -61,7 +61,7 @@ export interface GatewayConfigReader {
 export interface ClusterApi {
   readonly hpas: HpaStore;
   readonly config: GatewayConfigReader;
-  /** Ends the kept-alive connections. */
+  /** Ends all connections: what is under way and whatever comes later has no answer. */
   close(): void;
 }
 
@@ -85,7 +85,9 @@ const HPA = 'HorizontalPodAutoscaler';
  */
 export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
   const server = new ServerConfiguration(connection.server, {});
-  const transport = httpTransport(connection.agent, timeout);
+  // An agent alone is never closed: it opens new connections for what still waits, or comes later.
+  const closed = new AbortController();
+  const transport = httpTransport(connection.agent, timeout, closed.signal);
   const requests = new CustomObjectsApiRequestFactory({
     baseServer: server,
     httpApi: undefined as never, // The requests are only built with it; the transport sends them.
@@ -116,7 +118,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
           throw new ClusterSkippedError(
             'CustomResourcesNotInstalled',
             `${kind} is not known to this API server (${error.message})`,
-            'Nothing to do if Envoy Gateway was never here; else install the CRDs of Gateway API v1 and Envoy Gateway again.',
+            'Nothing to do if Envoy Gateway was never here; else install the CRDs of Gateway API v1 and Envoy Gateway again: the next scheduled sweep looks at it.',
             { cause: error },
           );
         }
@@ -282,7 +284,10 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         return (await orUndefinedIfGone(request)) !== undefined;
       },
     },
-    close: () => connection.agent.destroy(),
+    close: () => {
+      closed.abort();
+      connection.agent.destroy();
+    },
   };
 }
 

@@ -21,11 +21,25 @@ export function readConfig<Schema extends z.ZodMiniObject>(
   );
 }
 
-/** What both functions know of where they run. AWS_REGION is set by Lambda itself. */
+export const regionSchema = z
+  .string('expected an AWS Region')
+  .check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region'));
+
+/** What every function knows of where it runs. AWS_REGION is set by Lambda itself. */
 export const placeSchema = {
   ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
-  AWS_REGION: z.string().check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region')),
+  AWS_REGION: regionSchema,
 };
+
+/** An event bus's name or, as PutEvents allows, its ARN. */
+export const eventBusSchema = z
+  .string()
+  .check(
+    z.regex(
+      /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/,
+      "expected an event bus's name or ARN",
+    ),
+  );
 
 /** A whole number in an environment variable, within bounds, with what it is when the variable is not set. */
 export const wholeNumber = (fallback: number, least: number, most: number) =>

@@ -9,21 +9,25 @@ import {
   changeOf,
   EVENT_SOURCE,
 } from '../domain/change-event.ts';
-import { DEFAULT_GUARDS } from '../domain/guards.ts';
 import type { Outcome, PassReport } from '../domain/report.ts';
-import { placeSchema, wholeNumber } from '../platform/config.ts';
+import {
+  SWEEP_DETAIL_TYPE,
+  type SweepRequest,
+  sweepRequestSchema,
+  termsOf,
+  termsTogether,
+} from '../domain/sweep-request.ts';
+import { placeSchema } from '../platform/config.ts';
 import { ClusterSkippedError, describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Counts, Log } from '../platform/logger.ts';
 import { sweepCluster } from '../usecases/sweep-cluster.ts';
 import { sweepNamedCluster } from '../usecases/sweep-named-cluster.ts';
+import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
 
 /** The environment variables of `reap`. */
 export const reapConfigSchema = z.object({
   ...placeSchema,
-  MODE: z.enum(['report', 'delete'], 'expected report or delete'),
-  MAX_DELETIONS: wholeNumber(DEFAULT_GUARDS.maxDeletions, 0, 10_000),
-  SETTLE_HPA_SECONDS: wholeNumber(DEFAULT_GUARDS.settleHpaSeconds, 0, 1_800),
-  SETTLE_CONFIG_SECONDS: wholeNumber(DEFAULT_GUARDS.settleConfigSeconds, 0, 1_800),
+  ...sweepSettings,
 });
 export type ReapConfig = z.infer<typeof reapConfigSchema>;
 
@@ -44,13 +48,16 @@ const LEAST_TIME_FOR_ANOTHER_ATTEMPT = 20_000;
 /** At this receive of a message what settles is let go, one before the queue would call it a dead letter. */
 const LAST_LOOK = 7;
 
-const changeEventSchema = z.object({
+const eventSchema = z.object({
   source: z.literal(EVENT_SOURCE),
-  'detail-type': z.literal(CHANGE_DETAIL_TYPE),
+  'detail-type': z.enum([CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE]),
   account: z.string(),
   region: z.string(),
-  detail: changeDetailSchema,
+  detail: z.looseObject({}),
 });
+
+/** What asks for a pass: something was written in a cluster, or somebody wants it looked at. */
+type Occasion = { cluster: string; change: ChangeDetail } | { cluster: string; request: SweepRequest };
 
 /** Who may invoke the function directly may also raise the limit, for this run. An event of the queue never does. */
 const directEventSchema = z.object({
@@ -89,10 +96,10 @@ export function createHandler(dependencies: ReapDependencies) {
     .handler(async (event: unknown, context: Context) => {
       const batch = sqsEventSchema.safeParse(event);
       if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, context, dependencies) };
-      const detail = parseChangeEvent(event, dependencies.config);
+      const occasion = parseEvent(event, dependencies.config);
       const direct = directEventSchema.safeParse(event);
       if (!direct.success) throw new MalformedInputError('maxDeletions: expected a whole number, 0 or more');
-      return await reapCluster(detail.cluster, [detail], context, dependencies, direct.data.maxDeletions);
+      return await reapCluster(occasion.cluster, [occasion], context, dependencies, direct.data.maxDeletions);
     });
 }
 
@@ -104,11 +111,11 @@ async function reapBatch(
 ): Promise<SQSBatchResponse['batchItemFailures']> {
   const { log, metrics } = dependencies;
   const failures = new Set<string>();
-  const byCluster = new Map<string, { record: SqsRecord; detail: ChangeDetail }[]>();
+  const byCluster = new Map<string, { record: SqsRecord; occasion: Occasion }[]>();
   for (const record of records) {
     try {
-      const detail = parseChangeEvent(parseJson(record.body), dependencies.config);
-      byCluster.set(detail.cluster, [...(byCluster.get(detail.cluster) ?? []), { record, detail }]);
+      const occasion = parseEvent(parseJson(record.body), dependencies.config);
+      byCluster.set(occasion.cluster, [...(byCluster.get(occasion.cluster) ?? []), { record, occasion }]);
     } catch (error) {
       log.error('message not understood', { messageId: record.messageId, reason: describeError(error) });
       metrics.addMetric('MessagesMalformed', 'Count', 1);
@@ -125,12 +132,14 @@ async function reapBatch(
       continue;
     }
     try {
-      const details = messages.map(({ detail }) => detail);
-      const result = await reapCluster(cluster, details, context, dependencies);
+      const occasions = messages.map(({ occasion }) => occasion);
+      const result = await reapCluster(cluster, occasions, context, dependencies);
       if ('skipped' in result) continue;
       if (result.hpas.some(({ outcome }) => outcome === 'Failed')) fail();
       else if (result.lookAgain) {
-        for (const { record } of messages) {
+        for (const { record, occasion } of messages) {
+          // What settles is news after a change; a request is followed by the next one.
+          if ('request' in occasion) continue;
           if (Number(record.attributes.ApproximateReceiveCount) < LAST_LOOK) failures.add(record.messageId);
           else
             log.warn('looked at for the last time, left to the next event', { cluster, messageId: record.messageId });
@@ -147,27 +156,31 @@ async function reapBatch(
 
 async function reapCluster(
   cluster: string,
-  details: readonly ChangeDetail[],
+  occasions: readonly Occasion[],
   context: Context,
   { config, directory, log, metrics, now, onReport }: ReapDependencies,
   raisedLimit?: number,
 ): Promise<ClusterResult> {
-  const changes = details.map(changeOf);
+  const changes = occasions.flatMap((occasion) => ('change' in occasion ? [changeOf(occasion.change)] : []));
+  const requests = occasions.flatMap((occasion) => ('request' in occasion ? [occasion.request] : []));
+  const own = { mode: config.MODE, maxDeletions: config.MAX_DELETIONS };
+  const { mode, maxDeletions } = termsTogether([
+    ...changes.map(() => own),
+    ...requests.map((request) => termsOf(request, own)),
+  ]);
+  const passId = `${context.awsRequestId}/${cluster}`;
+  const runIds = requests.map(({ runId }) => runId);
+  if (runIds.length > 0) log.info('sweep requested', { cluster, passId, runIds, mode, maxDeletions });
   try {
     const report = await sweepNamedCluster(cluster, directory, (api) =>
       sweepCluster({
         cluster,
         api,
-        mode: config.MODE,
-        guards: {
-          maxDeletions: config.MAX_DELETIONS,
-          settleHpaSeconds: config.SETTLE_HPA_SECONDS,
-          settleConfigSeconds: config.SETTLE_CONFIG_SECONDS,
-          raisedLimit,
-        },
+        mode,
+        guards: { ...guardsOf(config), maxDeletions, raisedLimit },
         mayTryAgain: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
         now,
-        passId: `${context.awsRequestId}/${cluster}`,
+        passId,
         log,
         changes,
       }),
@@ -199,20 +212,30 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** @throws {MalformedInputError} for anything but an event that `forward` of this account and Region put */
-function parseChangeEvent(event: unknown, config: ReapConfig): ChangeDetail {
-  const parsed = changeEventSchema.safeParse(event);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.') || '(the event)'}: ${message}`);
-    throw new MalformedInputError(
-      `not an event of this project: ${faults.join('; ')}; expected source ${EVENT_SOURCE}, detail-type ${CHANGE_DETAIL_TYPE}`,
-    );
-  }
-  const { account, region, detail } = parsed.data;
+/** @throws {MalformedInputError} for anything but an event that `forward` or `backfill` of this account and Region put */
+function parseEvent(event: unknown, config: ReapConfig): Occasion {
+  const { account, region, detail, 'detail-type': type } = parsed(eventSchema, event, []);
   if (account !== config.ACCOUNT_ID || region !== config.AWS_REGION) {
     throw new MalformedInputError(
       `the event is of account ${account} in ${region}, and this function serves ${config.ACCOUNT_ID} in ${config.AWS_REGION}`,
     );
   }
-  return detail;
+  if (type === CHANGE_DETAIL_TYPE) {
+    const change = parsed(changeDetailSchema, detail, ['detail']);
+    return { cluster: change.cluster, change };
+  }
+  const request = parsed(sweepRequestSchema, detail, ['detail']);
+  return { cluster: request.cluster, request };
+}
+
+function parsed<Schema extends z.ZodMiniType>(schema: Schema, value: unknown, at: readonly string[]): z.infer<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.map(
+    ({ path, message }) => `${[...at, ...path].join('.') || '(the event)'}: ${message}`,
+  );
+  throw new MalformedInputError(
+    `not an event of this project: ${faults.join('; ')}; expected source ${EVENT_SOURCE}, ` +
+      `detail-type ${CHANGE_DETAIL_TYPE} or ${SWEEP_DETAIL_TYPE}`,
+  );
 }

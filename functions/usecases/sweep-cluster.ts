@@ -95,7 +95,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
     const guarded = guard(judged.filter(selects), snapshot, guards, now(), deletions());
     const verdicts = withinBudget(
       guarded.filter(({ hpa }) => !ended.has(hpa.metadata.uid)),
-      cluster,
+      passId,
       budget,
     );
     const seen = new Set(verdicts.map(({ hpa }) => hpa.metadata.uid));
@@ -119,7 +119,8 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
     // What was deleted before the API server stopped answering must reach the report.
     if (deletions() === 0) throw error;
     for (const verdict of unsettled) {
-      if (!ended.has(verdict.hpa.metadata.uid)) end(verdict, 'Failed', { message: describeError(error) });
+      if (ended.has(verdict.hpa.metadata.uid)) continue;
+      end(verdict, stop?.aborted ? 'Stopped' : 'Failed', { message: describeError(error) });
     }
   }
 
@@ -146,14 +147,17 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
   return report;
 }
 
-/** What no other guard holds back counts towards what the whole run may delete. */
+/**
+ * What no other guard holds back counts towards what the whole run may delete. By pass, since two clusters may have the same
+ * name in two Regions, and the same uids where one is a copy of the other.
+ */
 function withinBudget(
   verdicts: readonly GuardedVerdict[],
-  cluster: string,
+  passId: string,
   budget: DeletionBudget | undefined,
 ): readonly GuardedVerdict[] {
   const isNext = ({ action, guard: heldBy }: GuardedVerdict) => action === 'delete' && heldBy === undefined;
-  const keys = verdicts.filter(isNext).map(({ hpa }) => `${cluster}/${hpa.metadata.uid}`);
+  const keys = verdicts.filter(isNext).map(({ hpa }) => `${passId}/${hpa.metadata.uid}`);
   const explanation = keys.length === 0 ? undefined : budget?.reserve(keys);
   if (explanation === undefined) return verdicts;
   return verdicts.map((verdict) =>

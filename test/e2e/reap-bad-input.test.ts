@@ -24,7 +24,9 @@ const around = surroundings();
 describe('what is no event of this project fails alone, and no cluster is asked', () => {
   const broken = (change: Record<string, unknown>): object => ({ ...changed(), ...change });
   const withDetail = (detail: Record<string, unknown>): object => changed('shop', detail);
-  const expected = /; expected source envoy-hpa-reaper, detail-type Envoy Gateway Configuration Changed$/.source;
+  const expected =
+    /; expected source envoy-hpa-reaper, detail-type Envoy Gateway Configuration Changed or Cluster Sweep Requested$/
+      .source;
   const events: [string, unknown, RegExp][] = [
     ['nothing', null, /^not an event of this project: \(the event\): /],
     ['a number', 1, /^not an event of this project: \(the event\): /],

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { CHANGE_DETAIL_TYPE, changeDetailSchema, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/domain/judge.ts';
 import { OUTCOMES } from '../../functions/domain/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
@@ -31,24 +31,20 @@ describe('the README', () => {
     expect(firstCells('Configuration')).toEqual(Object.keys(configurationSchema.shape));
     const delivered = parse(readFileSync('infra/configuration.yml', 'utf8')) as Record<string, unknown>;
     for (const [key, value] of Object.entries(delivered).filter(([name]) => name !== 'clusters')) {
-      expect(readme).toMatch(new RegExp(`^\\| \`${key}\` \\| \`?${value}\`? \\|`, 'm'));
+      const row = readme.split('\n').find((line) => line.startsWith(`| \`${key}\` |`));
+      expect(row?.split(' | ')[1]?.replaceAll('`', ''), key).toBe(String(value));
     }
   });
 
   test('names every environment variable', () => {
-    for (const schema of [forwardConfigSchema, reapConfigSchema]) {
+    for (const schema of [forwardConfigSchema, reapConfigSchema, backfillConfigSchema]) {
       for (const name of Object.keys(schema.shape)) expect(readme).toContain(`\`${name}\``);
     }
   });
 
-  test('starts a pass by hand with an event that reap takes', () => {
+  test('sweeps by hand with a payload that backfill takes', () => {
     const [, payload] = /--payload '([^']+)'/.exec(readme) ?? [];
-    const { detail, ...event } = JSON.parse(payload ?? '');
-    expect(changeDetailSchema.safeParse(detail).error).toBeUndefined();
-    expect(event).toEqual({
-      ...{ source: EVENT_SOURCE, 'detail-type': CHANGE_DETAIL_TYPE, account: 'ACCOUNT', region: 'REGION' },
-      maxDeletions: expect.any(Number),
-    });
+    expect(payloadSchema.parse(JSON.parse(payload ?? ''))).toMatchObject({ clusters: ['CLUSTER'], mode: 'delete' });
   });
 
   test('lists what infra/kubernetes/rbac.yaml allows', () => {

@@ -28,10 +28,15 @@ it('names every fault at once', () => {
     settleConfigSeconds: -1,
     logRetentionDays: 100,
     maxDeletion: 3,
+    maxDeletionsPerRun: -1,
+    sweepSchedule: 'hourly',
   };
   expect(() => checkConfiguration(wrong, 'mine.yml')).toThrow(/^mine\.yml does not fit:\n/);
   const faults = faultsOf(wrong);
-  for (const name of ['clusters.1', 'mode', 'maxDeletions', 'settleHpaSeconds', 'settleConfigSeconds', 'logLevel']) {
+  for (const name of [
+    ...['clusters.1', 'mode', 'maxDeletions', 'maxDeletionsPerRun', 'sweepSchedule'],
+    ...['settleHpaSeconds', 'settleConfigSeconds', 'logLevel'],
+  ]) {
     expect(faults).toContainEqual(expect.stringContaining(`  ${name}: `));
   }
   expect(faults).toContainEqual(expect.stringMatching(/^ {2}logRetentionDays: .*90/));
@@ -43,6 +48,19 @@ it('refuses a cluster that is named twice, and a file that holds nothing', () =>
   expect(faultsOf(null)).toHaveLength(1);
 });
 
+it.each(['off', 'rate(1 hour)', 'rate(30 minutes)', 'cron(0 6 ? * MON-FRI *)'])('takes the schedule %s', (value) => {
+  expect(faultsOf({ ...delivered, sweepSchedule: value })).toEqual([]);
+});
+
+it.each([false, 'on', 'rate(0 hours)', 'rate(1 week)', 'cron(0 6 * * *)', 'at(2026-01-01T00:00:00)'])(
+  'refuses the schedule %s',
+  (value) => {
+    expect(faultsOf({ ...delivered, sweepSchedule: value })).toEqual([
+      '  sweepSchedule: expected off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)',
+    ]);
+  },
+);
+
 it('stops npm run package, with that message and nothing else', () => {
   const file = join(folder, 'wrong.yml');
   writeFileSync(file, 'clusters: shop\nmode: off\n');
@@ -50,7 +68,7 @@ it('stops npm run package, with that message and nothing else', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['infra/package.ts'], { env, encoding: 'utf8' });
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr.split('\n')[0]).toBe(`${file} does not fit:`);
-  expect(stderr.trimEnd().split('\n')).toHaveLength(8);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(10);
 });
 
 it('gives clusters whose names differ only in their signs a filter each', () => {

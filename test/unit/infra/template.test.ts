@@ -4,19 +4,23 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
+import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-type Resource = { Type: string; Properties: any; DependsOn?: string[] };
+type Resource = { Type: string; Properties: any; DependsOn?: string[]; Condition?: string };
 
 const DAYS_14 = 14 * 24 * 60 * 60;
 const configuration = {
   clusters: ['shop', 'shop-2'],
   mode: 'report',
   maxDeletions: 7,
+  maxDeletionsPerRun: 8,
+  sweepSchedule: 'rate(2 hours)',
   settleHpaSeconds: 11,
   settleConfigSeconds: 12,
   logRetentionDays: 30,
@@ -28,6 +32,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let text: string;
 let resources: Record<string, Resource>;
+let conditions: Record<string, unknown>;
 
 beforeAll(() => {
   writeFileSync(join(folder, 'configuration.yml'), JSON.stringify(configuration)); // JSON is YAML.
@@ -40,7 +45,7 @@ beforeAll(() => {
   const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
   expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
   text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
-  resources = JSON.parse(text).Resources;
+  ({ Resources: resources, Conditions: conditions } = JSON.parse(text));
 }, 60_000);
 
 const of = (type: string) => Object.entries(resources).filter(([, { Type }]) => Type === type);
@@ -89,7 +94,9 @@ describe('what is lost nowhere', () => {
     for (const [id, { Properties }] of queues) expect([id, Properties.SqsManagedSseEnabled]).toEqual([id, true]);
     expect(
       queues.filter(([, { Properties }]) => Properties.MessageRetentionPeriod === DAYS_14).map(([id]) => id),
-    ).toEqual(expect.arrayContaining(['ChangeDeadLetterQueue', 'UndeliveredQueue', 'UnforwardedQueue']));
+    ).toEqual(
+      expect.arrayContaining(['ChangeDeadLetterQueue', 'UndeliveredQueue', 'UnforwardedQueue', 'UnsweptQueue']),
+    );
   });
 
   it('are the events that the rule cannot deliver', () => {
@@ -99,20 +106,44 @@ describe('what is lost nowhere', () => {
     expect(target.RetryPolicy).toEqual({ MaximumEventAgeInSeconds: 86_400, MaximumRetryAttempts: 185 });
   });
 
-  it('are the payloads that forward fails on', () => {
-    const [[, asynchronous] = []] = of('AWS::Lambda::EventInvokeConfig');
-    expect(asynchronous?.Properties).toMatchObject({
-      FunctionName: { Ref: 'ForwardLambdaFunction' },
+  it.each([
+    ['the payloads that forward', 'ForwardLambdaFunction', 'UnforwardedQueue'],
+    ['the runs that backfill', 'BackfillLambdaFunction', 'UnsweptQueue'],
+  ])('are %s fails on', (_, id, queue) => {
+    const asynchronous = of('AWS::Lambda::EventInvokeConfig').find(
+      ([, { Properties }]) => Properties.FunctionName.Ref === id,
+    );
+    expect(asynchronous?.[1].Properties).toMatchObject({
       MaximumRetryAttempts: 2,
-      DestinationConfig: { OnFailure: { Destination: arn('UnforwardedQueue') } },
+      DestinationConfig: { OnFailure: { Destination: arn(queue) } },
     });
   });
 });
 
-it('gives the queue exactly the events of forward', () => {
+describe('the schedule', () => {
+  it('has backfill put the sweeps on the bus, in the mode of the deployment', () => {
+    const { Target, ...schedule } = properties('SweepSchedule');
+    expect(schedule).toMatchObject({ ScheduleExpression: 'rate(2 hours)', FlexibleTimeWindow: { Mode: 'OFF' } });
+    expect(Target).toEqual({
+      Arn: arn('BackfillLambdaFunction'),
+      RoleArn: arn('SweepScheduleRole'),
+      Input: '{"dispatch":"bus","mode":"report"}',
+      RetryPolicy: { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 },
+      DeadLetterConfig: { Arn: arn('UnsweptQueue') },
+    });
+    expect(payloadSchema.parse(JSON.parse(Target.Input))).toMatchObject({ dispatch: 'bus', mode: 'report' });
+  });
+
+  it('is not there when it is off', () => {
+    expect(conditions).toEqual({ [resources.SweepSchedule?.Condition ?? '']: expect.anything() });
+    expect(Object.values(conditions)).toEqual([{ 'Fn::Not': [{ 'Fn::Equals': ['rate(2 hours)', 'off'] }] }]);
+  });
+});
+
+it('gives the queue exactly the events of forward and backfill', () => {
   expect(properties('ChangeRule')).toMatchObject({
     EventBusName: { Ref: 'EventBus' },
-    EventPattern: { source: [EVENT_SOURCE], 'detail-type': [CHANGE_DETAIL_TYPE] },
+    EventPattern: { source: [EVENT_SOURCE], 'detail-type': [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE] },
   });
   expect(Object.keys(properties('ChangeRule').EventPattern)).toHaveLength(2);
 });
@@ -150,10 +181,28 @@ describe('the subscription', () => {
 });
 
 describe('the roles', () => {
-  it('are one for each function', () => {
+  it('are one for each function, and one for the schedule', () => {
     const roles = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
+    roles.push('SweepScheduleRole');
     expect(new Set(roles)).toEqual(new Set(of('AWS::IAM::Role').map(([id]) => id)));
     expect(new Set(roles).size).toBe(roles.length);
+  });
+
+  // Only the clusters are many: which they are is not known before an event comes, or before they are listed.
+  const ACCOUNT = `${'$'}{AWS::AccountId}:cluster/*`;
+  const MANY = [
+    `arn:${'$'}{AWS::Partition}:eks:${'$'}{AWS::Region}:${ACCOUNT}`,
+    `arn:${'$'}{AWS::Partition}:eks:*:${ACCOUNT}`,
+  ];
+  const resourcesOf = (id: string, action: string) =>
+    properties(id)
+      .Policies[0].PolicyDocument.Statement.filter(({ Action }: { Action: unknown }) => Action === action)
+      .map(({ Resource }: { Resource: unknown }) => Resource);
+
+  it('leave it to backfill alone to list clusters, and to look at those of other Regions', () => {
+    expect(resourcesOf('BackfillRole', 'eks:ListClusters')).toEqual(['*']);
+    expect(resourcesOf('BackfillRole', 'eks:DescribeCluster')).toEqual([{ 'Fn::Sub': MANY[1] }]);
+    expect(resourcesOf('ReapRole', 'eks:DescribeCluster')).toEqual([{ 'Fn::Sub': MANY[0] }]);
   });
 
   it('allow these actions, on one resource each', () => {
@@ -162,14 +211,11 @@ describe('the roles', () => {
       const statements = Properties.Policies.flatMap(
         ({ PolicyDocument }: { PolicyDocument: { Statement: unknown[] } }) => PolicyDocument.Statement,
       );
-      for (const { Effect, Resource } of statements) {
+      for (const { Effect, Action, Resource } of statements) {
         expect(Effect).toBe('Allow');
-        // Only the clusters are many: which they are is not known before an event comes.
-        const cluster = /^arn:\$\{AWS::Partition\}:eks:\$\{AWS::Region\}:\$\{AWS::AccountId\}:cluster\/\*$/;
-        expect(
-          Resource['Fn::GetAtt']?.[1] === 'Arn' || cluster.test(Resource['Fn::Sub']),
-          JSON.stringify(Resource),
-        ).toBe(true);
+        const narrowest =
+          Action === 'eks:ListClusters' ? '*' : Resource['Fn::GetAtt']?.[1] === 'Arn' || Resource['Fn::Sub'];
+        expect([true, '*', ...MANY], JSON.stringify(Resource)).toContain(narrowest);
       }
       return [id, statements.flatMap(({ Action }: { Action: string | string[] }) => Action)];
     });
@@ -183,14 +229,43 @@ describe('the roles', () => {
         'logs:CreateLogStream',
         'logs:PutLogEvents',
       ],
+      BackfillRole: [
+        'eks:ListClusters',
+        'eks:DescribeCluster',
+        'events:PutEvents',
+        'sqs:SendMessage',
+        'logs:CreateLogStream',
+        'logs:PutLogEvents',
+      ],
+      SweepScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
     });
   });
 
-  it('let forward put its own events only', () => {
-    const [{ Condition }] = properties('ForwardRole').Policies[0].PolicyDocument.Statement;
+  it.each([
+    ['ForwardRole', CHANGE_DETAIL_TYPE],
+    ['BackfillRole', SWEEP_DETAIL_TYPE],
+  ])('let %s put its own events only', (id, detailType) => {
+    const [{ Condition, Resource }] = properties(id).Policies[0].PolicyDocument.Statement.filter(
+      ({ Action }: { Action: unknown }) => Action === 'events:PutEvents',
+    );
+    expect(Resource).toEqual(arn('EventBus'));
     expect(Condition).toEqual({
-      'ForAllValues:StringEquals': { 'events:source': EVENT_SOURCE, 'events:detail-type': CHANGE_DETAIL_TYPE },
+      'ForAllValues:StringEquals': { 'events:source': EVENT_SOURCE, 'events:detail-type': detailType },
       Null: { 'events:source': 'false', 'events:detail-type': 'false' },
+    });
+  });
+
+  it('can be assumed by Lambda, and that of the schedule by the Scheduler of this account', () => {
+    const trusted = of('AWS::IAM::Role').map(([id, { Properties }]) => {
+      const [{ Principal, Condition }] = Properties.AssumeRolePolicyDocument.Statement;
+      return [id, [Principal.Service, Condition]];
+    });
+    const account = { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } };
+    expect(Object.fromEntries(trusted)).toEqual({
+      ForwardRole: ['lambda.amazonaws.com', undefined],
+      ReapRole: ['lambda.amazonaws.com', undefined],
+      BackfillRole: ['lambda.amazonaws.com', undefined],
+      SweepScheduleRole: ['scheduler.amazonaws.com', account],
     });
   });
 });
@@ -217,12 +292,25 @@ describe('the functions', () => {
       SETTLE_HPA_SECONDS: 11,
       SETTLE_CONFIG_SECONDS: 12,
     });
+    expect(backfillConfigSchema.parse(environment('BackfillLambdaFunction'))).toMatchObject({
+      MODE: 'report',
+      MAX_DELETIONS: 7,
+      MAX_DELETIONS_PER_RUN: 8,
+      SETTLE_HPA_SECONDS: 11,
+      SETTLE_CONFIG_SECONDS: 12,
+    });
+    expect(properties('BackfillLambdaFunction').Environment.Variables.EVENT_BUS_NAME).toEqual({ Ref: 'EventBus' });
+  });
+
+  it('have what a sweep of a whole account needs', () => {
+    expect(properties('BackfillLambdaFunction')).toMatchObject({ MemorySize: 512, Timeout: 900 });
   });
 
   it('log into groups of the stack, for as long as configured', () => {
     expect(of('AWS::Logs::LogGroup').map(([, { Properties }]) => Properties)).toEqual([
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-forward', RetentionInDays: 30 },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays: 30 },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays: 30 },
     ]);
   });
 });

@@ -1,0 +1,203 @@
+import middy from '@middy/core';
+import type { Context } from 'aws-lambda';
+import * as z from 'zod/mini';
+import type { AccountDirectory } from '../aws/cluster-directory.ts';
+import type { EventBus } from '../aws/event-bus.ts';
+import { clusterNameSchema } from '../domain/change-event.ts';
+import type { RunReport } from '../domain/report.ts';
+import { shortenReport } from '../domain/shortened-report.ts';
+import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platform/config.ts';
+import { describeError, MalformedInputError } from '../platform/errors.ts';
+import type { Counts, Log } from '../platform/logger.ts';
+import { dispatchSweeps } from '../usecases/dispatch-sweeps.ts';
+import { sweepAccount } from '../usecases/sweep-account.ts';
+import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
+
+/** The environment variables of `backfill`. */
+export const backfillConfigSchema = z.object({
+  ...placeSchema,
+  ...sweepSettings,
+  MAX_DELETIONS_PER_RUN: wholeNumber(100, 0, 10_000),
+  EVENT_BUS_NAME: eventBusSchema,
+});
+export type BackfillConfig = z.infer<typeof backfillConfigSchema>;
+
+const described = <Schema extends z.ZodMiniType>(schema: Schema, description: string) =>
+  schema.check(z.describe(description));
+
+const oneOf = <const Values extends readonly [string, ...string[]]>(...values: Values) =>
+  z.enum(values, `expected ${values.join(' or ')}`);
+
+const wholeNumberBetween = (least: number, most: number) => {
+  const expected = `expected a whole number from ${least} to ${most}`;
+  return z.number(expected).check(z.int(expected), z.minimum(least, expected), z.maximum(most, expected));
+};
+
+/** An empty list would be read as all of them by the one and as none by the other. */
+const namesOf = <Schema extends z.ZodMiniType>(name: Schema) =>
+  z.array(name, 'expected a list').check(z.minLength(1, 'names nothing; leave it out for all'));
+
+/** Every description ends up in docs/schemas. */
+export const payloadSchema = z
+  .strictObject(
+    {
+      clusters: z.optional(described(namesOf(clusterNameSchema), 'Names of EKS clusters; without it all of them')),
+      regions: z.optional(described(namesOf(regionSchema), "AWS Regions; without it the function's own")),
+      tags: z.optional(
+        described(
+          z.record(z.string(), z.string('expected the value of a tag'), 'expected tags by key'),
+          'Only clusters that carry all of these tags',
+        ),
+      ),
+      mode: z._default(
+        described(oneOf('report', 'delete'), 'delete needs a deployment in mode delete; report writes nothing'),
+        'report',
+      ),
+      dispatch: z._default(
+        described(
+          oneOf('inline', 'bus'),
+          'inline: sweep here and answer with the report; bus: have reap do it, through the queue',
+        ),
+        'inline',
+      ),
+      maxDeletions: z.optional(
+        described(
+          wholeNumberBetween(0, 10_000),
+          "inline: the limit of the whole run, in place of every other limit on how many HPAs may go at once; bus: a lower limit for each cluster than the deployment's",
+        ),
+      ),
+      concurrency: z._default(described(wholeNumberBetween(1, 50), 'Clusters side by side'), 10),
+    },
+    'expected an object',
+  )
+  .check(z.describe('What the function backfill is invoked with'));
+export type Payload = z.infer<typeof payloadSchema>;
+
+export interface BackfillDependencies {
+  config: BackfillConfig;
+  /** A directory that no other invocation knows: what is left of one that ran out of time must not touch the next. */
+  directoryOf: (region: string) => AccountDirectory;
+  eventBus: EventBus;
+  log: Log;
+  metrics: Counts;
+  now: () => Date;
+  /** Acts once, so many milliseconds later; the function that it gives takes that back. */
+  startTimer: (milliseconds: number, act: () => void) => () => void;
+}
+
+/** With so much time left, in milliseconds, no further cluster is begun and nothing more is written. */
+const STOP_AT = 30_000;
+/** With so much time left, in milliseconds, connections end and the report is returned. */
+const GIVE_UP_AT = 5_000;
+/** Lambda's limit for an answer is 6 MB, 6,291,556 bytes by its error message. */
+const MAX_ANSWER_BYTES = 6_000_000;
+
+/**
+ * The Lambda handler of `backfill`: sweeps every cluster that the payload names (`dispatch: inline`), or has `reap` do it
+ * (`dispatch: bus`), and answers with one report.
+ *
+ * @throws {MalformedInputError} for a payload that does not fit, or asks for more than the deployment allows
+ * @throws {RetryableError} when no cluster can be listed, or events did not reach the bus
+ */
+export function createHandler(dependencies: BackfillDependencies) {
+  const { config, log, metrics } = dependencies;
+  return middy<unknown, RunReport>()
+    .onError(({ error }) => {
+      // Returning nothing leaves the failure a failure.
+      log.error('run failed', { error: error?.name, reason: describeError(error) });
+    })
+    .handler(async (event: unknown, context: Context) => {
+      const payload = parsePayload(event);
+      refuseWhatIsNotAllowed(payload, config);
+      const report = await run(payload, context, dependencies);
+      count(report, metrics);
+      const answer = shortenReport(report, MAX_ANSWER_BYTES);
+      if (answer.shortened) log.warn('report shortened', { runId: report.runId, leftOut: answer.shortened });
+      return answer;
+    });
+}
+
+async function run(payload: Payload, context: Context, dependencies: BackfillDependencies): Promise<RunReport> {
+  const { config, directoryOf, eventBus, log, now, startTimer } = dependencies;
+  const { clusters, tags, mode, concurrency, maxDeletions } = payload;
+  const stop = new AbortController();
+  const giveUp = new AbortController();
+  const cancel = (
+    [
+      [stop, STOP_AT],
+      [giveUp, GIVE_UP_AT],
+    ] as const
+  ).map(([controller, left]) =>
+    startTimer(Math.max(0, context.getRemainingTimeInMillis() - left), () => controller.abort()),
+  );
+  const common = {
+    ...{ clusters, tags, mode, concurrency, now, log },
+    runId: context.awsRequestId,
+    stop: stop.signal,
+    giveUp: giveUp.signal,
+  };
+  const placeOf = (region: string) => ({ region, directory: directoryOf(region) });
+  try {
+    if (payload.dispatch === 'bus') {
+      const region = config.AWS_REGION;
+      const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
+      const arnOf = (cluster: string) => `arn:${partition}:eks:${region}:${config.ACCOUNT_ID}:cluster/${cluster}`;
+      return await dispatchSweeps({ ...common, place: placeOf(region), eventBus, maxDeletions, arnOf });
+    }
+    return await sweepAccount({
+      ...common,
+      places: [...new Set(payload.regions ?? [config.AWS_REGION])].map(placeOf),
+      guards: { ...guardsOf(config), raisedLimit: maxDeletions },
+      maxDeletionsOfRun: maxDeletions ?? config.MAX_DELETIONS_PER_RUN,
+      logEveryHpa: true,
+    });
+  } finally {
+    for (const take of cancel) take();
+  }
+}
+
+function count({ totals, remaining }: RunReport, metrics: Counts): void {
+  for (const [outcome, hpas] of Object.entries(totals.outcomes)) metrics.addMetric(`Hpas${outcome}`, 'Count', hpas);
+  metrics.addMetric('ClustersSwept', 'Count', totals.swept);
+  metrics.addMetric('ClustersDispatched', 'Count', totals.dispatched ?? 0);
+  metrics.addMetric('ClustersSkipped', 'Count', totals.skipped);
+  metrics.addMetric('ClustersFailed', 'Count', totals.failed);
+  metrics.addMetric('ClustersRemaining', 'Count', remaining.length);
+}
+
+/** @throws {MalformedInputError} naming every fault */
+function parsePayload(event: unknown): Payload {
+  const parsed = payloadSchema.safeParse(event);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `unknown ${issue.keys.join(', ')}`
+      : `${issue.path.join('.') || '(the payload)'}: ${issue.message}`,
+  );
+  throw new MalformedInputError(
+    `the payload does not fit: ${faults.join('; ')}; it may have ${Object.keys(payloadSchema.shape).join(', ')}`,
+  );
+}
+
+/** @throws {MalformedInputError} in place of doing less than what was asked for without a word */
+function refuseWhatIsNotAllowed({ mode, dispatch, regions, maxDeletions }: Payload, config: BackfillConfig): void {
+  const faults: string[] = [];
+  if (mode === 'delete' && config.MODE === 'report') {
+    faults.push(
+      'mode delete, and this deployment only reports: set mode: delete in infra/configuration.yml and deploy again',
+    );
+  }
+  const others = (regions ?? []).filter((region) => region !== config.AWS_REGION);
+  if (dispatch === 'bus' && others.length > 0) {
+    faults.push(
+      `dispatch bus leads to clusters in ${config.AWS_REGION} only, not to ${others.join(', ')}: ` +
+        'invoke the function of the stack in that Region, or use dispatch inline',
+    );
+  }
+  if (dispatch === 'bus' && maxDeletions !== undefined && maxDeletions > config.MAX_DELETIONS) {
+    faults.push(
+      `maxDeletions ${maxDeletions}, and dispatch bus cannot raise the limit of ${config.MAX_DELETIONS}: use dispatch inline`,
+    );
+  }
+  if (faults.length > 0) throw new MalformedInputError(`refused: ${faults.join('; ')}`);
+}
