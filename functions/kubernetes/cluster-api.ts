@@ -18,7 +18,7 @@ import {
 } from '../domain/kubernetes-objects.ts';
 import { markedManagedFields, OWNING_LABELS } from '../domain/ownership.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
-import { parseObjects } from './parse-objects.ts';
+import { parseObjects, projectObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
 
 /** How to reach and to be let into one API server. */
@@ -104,14 +104,15 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     }
   }
 
-  async function list<Schema extends z.ZodMiniType>(
+  /** @param read makes of a page's items what is kept of them, so that no more than a page is ever held whole */
+  async function list<T>(
     kind: string,
-    schema: Schema,
+    read: (items: unknown[]) => T[],
     page: (continueToken: string | undefined) => Promise<RequestContext>,
-  ): Promise<z.infer<Schema>[]> {
+  ): Promise<T[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return parseObjects(kind, schema, await allPages(page));
+        return await allPages(read, page);
       } catch (error) {
         if (!(error instanceof ApiStatusError)) throw error;
         if (error.code === 404) {
@@ -133,25 +134,28 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     }
   }
 
-  async function allPages(page: (continueToken: string | undefined) => Promise<RequestContext>): Promise<unknown[]> {
-    const items: unknown[] = [];
+  async function allPages<T>(
+    read: (items: unknown[]) => T[],
+    page: (continueToken: string | undefined) => Promise<RequestContext>,
+  ): Promise<T[]> {
+    const objects: T[] = [];
     let continueToken: string | undefined;
     do {
       const body = (await send(await page(continueToken))) as { metadata?: { continue?: string }; items?: unknown };
       if (!Array.isArray(body.items)) throw new RetryableError('a list was answered without items');
-      items.push(...body.items);
+      for (const object of read(body.items)) objects.push(object);
       continueToken = body.metadata?.continue || undefined;
     } while (continueToken !== undefined);
-    return items;
+    return objects;
   }
 
-  const listCustom = <Schema extends z.ZodMiniType>(
+  const listCustom = <T>(
     kind: string,
-    schema: Schema,
+    read: (items: unknown[]) => T[],
     [group, version, plural]: readonly [string, string, string],
     labelSelector?: string,
   ) =>
-    list(kind, schema, (continueToken) =>
+    list(kind, read, (continueToken) =>
       requests.listCustomObjectForAllNamespaces(
         group,
         version,
@@ -164,6 +168,13 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         PAGE_SIZE,
       ),
     );
+
+  /** What is only judged by: of each object no more is kept than its schema names. */
+  const listConfiguration = <Schema extends z.ZodMiniType>(
+    kind: string,
+    schema: Schema,
+    resource: readonly [string, string, string],
+  ) => listCustom(kind, (items) => projectObjects(kind, schema, items), resource);
 
   /** ConfigMaps lie in the core group, which the generic part of the client does not reach; CoreV1Api weighs 1.5 MB. */
   const listConfigMaps = (continueToken: string | undefined): Promise<RequestContext> => {
@@ -194,6 +205,13 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     }
   };
 
+  // The items of a list do not say what they are. A manifest that is to be restored must, and an HPA read alone does.
+  const readHpas = (items: unknown[]) =>
+    parseObjects(HPA, horizontalPodAutoscalerSchema, items).map((hpa) => ({
+      apiVersion: 'autoscaling/v2',
+      kind: HPA,
+      ...hpa,
+    }));
   const parseHpa = (body: unknown) =>
     parseObjects(HPA, horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
 
@@ -212,12 +230,8 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
   return {
     hpas: {
       async list() {
-        const lists = await Promise.all(
-          OWNING_LABELS.map((label) => listCustom(HPA, horizontalPodAutoscalerSchema, HPAS, label)),
-        );
-        // The items of a list do not say what they are. A manifest that is to be restored must, and an HPA read alone does.
-        const typed = lists.flat().map((hpa) => ({ apiVersion: 'autoscaling/v2', kind: HPA, ...hpa }));
-        return [...new Map(typed.map((hpa) => [hpa.metadata.uid, hpa])).values()];
+        const lists = await Promise.all(OWNING_LABELS.map((label) => listCustom(HPA, readHpas, HPAS, label)));
+        return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
       },
       async get({ metadata }) {
         const body = await orUndefinedIfGone(
@@ -272,10 +286,10 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       async read() {
         const gatewayApi = 'gateway.networking.k8s.io';
         const [gatewayClasses, gateways, envoyProxies, configMaps] = await Promise.all([
-          listCustom('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']),
-          listCustom('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
-          listCustom('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
-          list('ConfigMap', configMapSchema, listConfigMaps),
+          listConfiguration('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']),
+          listConfiguration('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
+          listConfiguration('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
+          list('ConfigMap', (items) => parseObjects('ConfigMap', configMapSchema, items), listConfigMaps),
         ]);
         return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readOnce) };
       },
