@@ -1,5 +1,6 @@
 import pMap from 'p-map';
 import type { AccountDirectory, ClusterDescription } from '../aws/cluster-directory.ts';
+import type { Verdict } from '../domain/judge.ts';
 import type { ClusterReport, PassReport, Problem, RunReport } from '../domain/report.ts';
 import {
   AwsAccessError,
@@ -9,7 +10,7 @@ import {
   RetryableError,
 } from '../platform/errors.ts';
 import { deletionBudget } from './deletion-budget.ts';
-import { type DeletionBudget, type SweepOptions, sweepCluster } from './sweep-cluster.ts';
+import { type Deletion, type DeletionBudget, type SweepOptions, sweepCluster } from './sweep-cluster.ts';
 import { sweepNamedCluster } from './sweep-named-cluster.ts';
 
 /** Where clusters are: one Region of the account, or (without a Region) a kubeconfig. */
@@ -27,7 +28,13 @@ export interface RunProgress {
   readonly failures: number;
 }
 
-type PassOptions = Omit<SweepOptions, 'cluster' | 'api' | 'passId' | 'budget' | 'stop'>;
+/** A name alone does not tell which cluster is meant: two Regions may have one of the same name. */
+export interface ClusterPlace {
+  readonly cluster: string;
+  readonly region?: string;
+}
+
+type PassOptions = Omit<SweepOptions, 'cluster' | 'api' | 'passId' | 'budget' | 'stop' | 'selects' | 'beforeDeletion'>;
 
 export interface RunOptions extends PassOptions {
   readonly places: readonly Place[];
@@ -40,6 +47,9 @@ export interface RunOptions extends PassOptions {
   /** How many HPAs the whole run may delete, besides the limit for each cluster. */
   readonly maxDeletionsOfRun: number;
   readonly runId: string;
+  /** As for one pass, told where. */
+  readonly selects?: ((verdict: Verdict, place: ClusterPlace) => boolean) | undefined;
+  readonly beforeDeletion?: (deletion: Deletion & ClusterPlace) => Promise<void>;
   /** Once aborted, no further cluster is begun, and nothing more is written to those that are under way. */
   readonly stop?: AbortSignal;
   /** Once aborted, the run answers at once; connections to the clusters that are still under way end. */
@@ -165,7 +175,8 @@ async function sweepTarget(
   budget: DeletionBudget,
 ): Promise<ClusterReport | undefined> {
   const { cluster, directory } = target;
-  const { places: _places, clusters: _clusters, tags = {}, runId, log, ...pass } = options;
+  const { places: _places, clusters: _clusters, tags = {}, runId, log, selects, beforeDeletion, ...pass } = options;
+  const place = placeOf(target);
   const passId = `${runId}/${target.region === undefined ? '' : `${target.region}/`}${cluster}`;
   let description: ClusterDescription | undefined;
   try {
@@ -173,14 +184,19 @@ async function sweepTarget(
     const carried = description.tags;
     if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return undefined;
     const report = await sweepNamedCluster(cluster, directory, (api) =>
-      sweepCluster({ ...pass, log, api, cluster, passId, budget: ofCluster(budget, passId) }),
+      sweepCluster({
+        ...pass,
+        ...(selects && { selects: (verdict) => selects(verdict, place) }),
+        ...(beforeDeletion && { beforeDeletion: (deletion) => beforeDeletion({ ...deletion, ...place }) }),
+        ...{ log, api, cluster, passId, budget: ofCluster(budget, passId) },
+      }),
     );
-    return { ...placeOf(target), result: 'swept', warnings: warningsOf(cluster, description), ...partOf(report) };
+    return { ...place, result: 'swept', warnings: warningsOf(cluster, description), ...partOf(report) };
   } catch (error) {
     const problem = problemOf(error, description);
     const result = error instanceof ClusterSkippedError ? 'skipped' : 'failed';
-    log.warn(`cluster ${result}`, { ...placeOf(target), passId, ...explained(problem) });
-    return { ...placeOf(target), result, problem, warnings: [], passId, hpas: [] };
+    log.warn(`cluster ${result}`, { ...place, passId, ...explained(problem) });
+    return { ...place, result, problem, warnings: [], passId, hpas: [] };
   } finally {
     // A run over hundreds of clusters does not keep hundreds of connections.
     directory.forget(cluster);
