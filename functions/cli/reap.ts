@@ -41,7 +41,7 @@ export function addDeletionOptions(command: Command): Command {
     )
     .option('--backup-dir <directory>', 'where the manifests of what is deleted, and the report, are written', '.')
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
-    .option('--quiet', 'no progress on stderr');
+    .option('-q, --quiet', 'show no progress');
 }
 
 function wholeNumber(text: string): number {

@@ -57,7 +57,7 @@ export function addRestoreCommand(program: Command): void {
     .option('--force', 'put back also what is stale and would be deleted again')
     .option('--dry-run', 'say what would be done and change nothing')
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
-    .option('--quiet', 'no progress on stderr')
+    .option('-q, --quiet', 'show no progress')
     .addHelpText(
       'after',
       `

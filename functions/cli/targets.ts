@@ -16,10 +16,15 @@ export interface TargetOptions extends KubeconfigOptions {
 }
 
 export interface Targets {
-  readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
+  readonly places: readonly Place[];
   /** Names; absent for all clusters of the places. */
   readonly clusters?: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
+}
+
+/** Those that a client of its own may be connected to. */
+export interface LiveTargets extends Targets {
+  readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
 }
 
 const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
@@ -48,7 +53,7 @@ export function addTargetOptions(command: Command): Command {
 /**
  * @throws {MalformedInputError} for a kubeconfig that leads nowhere, flags that need --eks, or no Region to be found
  */
-export async function targetsOf(options: TargetOptions): Promise<Targets> {
+export async function targetsOf(options: TargetOptions): Promise<LiveTargets> {
   if (options.eks === undefined) {
     const stray = (['profile', 'region', 'tag'] as const).filter((name) => options[name] !== undefined);
     if (stray.length > 0) throw new MalformedInputError(`--${stray.join(', --')}: only together with --eks`);
