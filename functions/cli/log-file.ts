@@ -45,7 +45,7 @@ export function linesOfAnswer(document: unknown): LogLine[] | undefined {
 }
 
 /** CloudWatch Logs exports `<timestamp> <line>` to S3, and `aws logs tail` prints `<timestamp> <stream> <line>`. */
-const EXPORTED = /^(\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:\d\d)) (?:[^\s{]\S* )?/;
+const EXPORTED = /^(\d{4}-\d\d-\d\dT[\d:.,]+(?:Z|[+-]\d\d:\d\d)) (?:\S+ (?=\{))?/;
 
 /** The lines of a text that are not blank, without the times that CloudWatch Logs put before them. */
 export function linesOfText(text: string): LogLine[] {

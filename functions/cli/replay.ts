@@ -93,7 +93,7 @@ async function changesIn(file: string): Promise<Change[]> {
   );
   const { kept, unreadable } = { kept: 0, unreadable: 0, ...forwarded };
   say(
-    `${nameOfFile(file)}: ${lines.length} lines, ${kept} of them may affect an HPA, ${unreadable} unreadable; ${changes.length} changed objects`,
+    `${nameOfFile(file)}: ${lines.length} lines, ${kept} of them may affect an HPA, ${unreadable} unreadable; ${changes.length} changed object${changes.length === 1 ? '' : 's'}`,
   );
   for (const fault of faults.slice(0, FAULTS_TOLD)) say(fault);
   if (faults.length > FAULTS_TOLD) say(`and ${faults.length - FAULTS_TOLD} more lines like that`);

@@ -51,7 +51,7 @@ const deletionSchema = z.object({
 });
 
 /** Lambda's own lines. */
-const PLATFORM_LINE = /^(INIT_START|START|END|REPORT|XRAY) /;
+const PLATFORM_LINE = /(^| )(INIT_START|START|END|REPORT|XRAY) /;
 
 /** One line of a log; the backup is one too. */
 export function ofLine({ where, text, time }: LogLine): SavedHpas {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EmbeddedCluster, EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
@@ -26,6 +26,13 @@ export function kubeconfigOf(clusters: Readonly<Record<string, EmbeddedCluster>>
     users: [{ name: 'jane', user: { token: 'admin-token' } }],
     contexts: parts.map(({ context }) => ({ name: context, context: { cluster: `of ${context}`, user: 'jane' } })),
   });
+}
+
+/** @returns the path of a new file */
+export function saveBytes(bytes: Uint8Array): string {
+  const file = save('');
+  writeFileSync(file, bytes);
+  return file;
 }
 
 /** A new directory for backups, and what a run has left there. */
