@@ -94,7 +94,7 @@ export function mayGoOn({ yes, dryRun }: DeletionOptions): boolean {
  */
 export async function planAndDelete(
   targets: Targets,
-  options: DeletionOptions,
+  options: TargetOptions & DeletionOptions,
   changes: readonly Change[] = [],
 ): Promise<void> {
   const { maxDeletions, output } = options;
@@ -152,7 +152,7 @@ export async function planAndDelete(
   ).finally(progress.end);
   print(report, output);
   explain(report);
-  await tellOfBackup(backup, report);
+  await tellOfBackup(backup, report, options);
   if (interrupted) process.exitCode = EXIT.interrupted;
 }
 
@@ -206,11 +206,21 @@ function explain({ clusters, regions }: RunReport): void {
   if (regions.length > 0 || notSwept || failures > 0) process.exitCode = EXIT.failed;
 }
 
-async function tellOfBackup(backup: DeletionBackup, report: RunReport): Promise<void> {
+/** The command that finds the same clusters again. */
+function undoing(file: string, { eks, profile, kubeconfig }: TargetOptions): string {
+  const flags = [
+    ...(kubeconfig === undefined ? [] : [`--kubeconfig ${kubeconfig}`]),
+    ...(eks === undefined ? [] : ['--eks']),
+    ...(profile === undefined ? [] : [`--profile ${profile}`]),
+  ];
+  return ['reaper restore', file, ...flags].join(' ');
+}
+
+async function tellOfBackup(backup: DeletionBackup, report: RunReport, options: TargetOptions): Promise<void> {
   try {
     const { reportFile, kept } = await backup.end(report);
     say(`the report is in ${reportFile}`);
-    if (kept) say(`what was deleted is in ${backup.file}; to undo it: reaper restore ${backup.file}`);
+    if (kept) say(`what was deleted is in ${backup.file}; to undo it: ${undoing(backup.file, options)}`);
   } catch (error) {
     say(`the report could not be written: ${describeError(error)}`);
     process.exitCode = EXIT.failed;

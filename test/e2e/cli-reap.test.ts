@@ -74,7 +74,7 @@ describe.concurrent('reap', patience, () => {
     expect(stderr).toContain(`production: 1 stale of 1 HPA`);
     expect(stderr).toMatch(
       new RegExp(
-        `reaper: the report is in ${file}\nreaper: what was deleted is in ${backup}; to undo it: reaper restore ${backup}\n$`,
+        `reaper: the report is in ${file}\nreaper: what was deleted is in ${backup}; to undo it: reaper restore ${backup} --kubeconfig ${kubeconfig}\n$`,
       ),
     );
   });
