@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import type { Place } from '../usecases/sweep-account.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
@@ -19,6 +20,11 @@ export interface Targets {
   /** Names; absent for all clusters of the places. */
   readonly clusters?: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
+}
+
+/** Those that a client of its own may be connected to. */
+export interface LiveTargets extends Targets {
+  readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
 }
 
 const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
@@ -47,7 +53,7 @@ export function addTargetOptions(command: Command): Command {
 /**
  * @throws {MalformedInputError} for a kubeconfig that leads nowhere, flags that need --eks, or no Region to be found
  */
-export async function targetsOf(options: TargetOptions): Promise<Targets> {
+export async function targetsOf(options: TargetOptions): Promise<LiveTargets> {
   if (options.eks === undefined) {
     const stray = (['profile', 'region', 'tag'] as const).filter((name) => options[name] !== undefined);
     if (stray.length > 0) throw new MalformedInputError(`--${stray.join(', --')}: only together with --eks`);

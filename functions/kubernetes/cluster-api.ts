@@ -16,7 +16,7 @@ import {
   type HorizontalPodAutoscaler,
   horizontalPodAutoscalerSchema,
 } from '../domain/kubernetes-objects.ts';
-import { markedManagedFields, OWNING_LABELS } from '../domain/ownership.ts';
+import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
@@ -65,25 +65,34 @@ export interface ClusterApi {
   close(): void;
 }
 
-/** What stands as the author of the mark in the API server's audit log. */
-const FIELD_MANAGER = 'envoy-hpa-reaper';
 const PAGE_SIZE = 500;
 /** A list that expires between two pages is read again from its start, so often. */
 const LIST_ATTEMPTS = 3;
 
-const HPAS = ['autoscaling', 'v2', 'horizontalpodautoscalers'] as const;
+export const HPAS = ['autoscaling', 'v2', 'horizontalpodautoscalers'] as const;
 const HPA = 'HorizontalPodAutoscaler';
 
+/** Requests to one API server, and what its answers mean. */
+export interface ApiClient {
+  readonly server: ServerConfiguration<Record<string, never>>;
+  /** Builds requests; `send` and its like send them. */
+  readonly requests: CustomObjectsApiRequestFactory;
+  /** @throws {ApiStatusError} for an answer that concerns a single object */
+  send(context: RequestContext): Promise<unknown>;
+  /** @returns `undefined` where there is no such object */
+  read(context: RequestContext): Promise<unknown>;
+  write(context: RequestContext): Promise<WriteResult & { body?: unknown }>;
+  /** Ends all connections; whatever is sent after that fails. */
+  close(): void;
+}
+
 /**
- * The calls that this project makes to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
- * these). Requests are built by the generated client; answers stay the server's own JSON, checked and not converted.
- *
  * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
- * {@link ClusterSkippedError} when the server will not let us in or lacks the custom resources.
+ * {@link ClusterSkippedError} when the server will not let us in.
  *
  * @param timeout milliseconds that one request may take
  */
-export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
+export function apiClient(connection: ClusterConnection, timeout: number): ApiClient {
   const server = new ServerConfiguration(connection.server, {});
   // An agent alone is never closed: it opens new connections for what still waits, or comes later.
   const closed = new AbortController();
@@ -104,15 +113,58 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     }
   }
 
-  /** @param read makes of a page's items what is kept of them, so that no more than a page is ever held whole */
+  async function read(context: RequestContext): Promise<unknown> {
+    try {
+      return await send(context);
+    } catch (error) {
+      if (error instanceof ApiStatusError && error.code === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async function write(context: RequestContext): Promise<WriteResult & { body?: unknown }> {
+    try {
+      return { result: 'done', body: await send(context) };
+    } catch (error) {
+      if (!(error instanceof ApiStatusError)) throw error;
+      if (error.code === 404) return { result: 'gone' };
+      if (error.code === 409) return { result: 'conflict' };
+      return { result: 'refused', message: error.message };
+    }
+  }
+
+  const close = () => {
+    closed.abort();
+    connection.agent.destroy();
+  };
+  return { server, requests, send, read, write, close };
+}
+
+/** @throws {RetryableError} for an HPA of an unknown shape */
+export const parseHpa = (body: unknown) =>
+  parseObjects(HPA, horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
+
+/**
+ * The calls that this project makes to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
+ * these). Requests are built by the generated client; answers stay the server's own JSON, checked and not converted.
+ *
+ * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
+ * {@link ClusterSkippedError} when the server will not let us in or lacks the custom resources.
+ *
+ * @param timeout milliseconds that one request may take
+ */
+export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
+  const { server, requests, send, read, write, close } = apiClient(connection, timeout);
+
+  /** @param keep makes of a page's items what is kept of them, so that no more than a page is ever held whole */
   async function list<T>(
     kind: string,
-    read: (items: unknown[]) => T[],
+    keep: (items: unknown[]) => T[],
     page: (continueToken: string | undefined) => Promise<RequestContext>,
   ): Promise<T[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await allPages(read, page);
+        return await allPages(keep, page);
       } catch (error) {
         if (!(error instanceof ApiStatusError)) throw error;
         if (error.code === 404) {
@@ -135,7 +187,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
   }
 
   async function allPages<T>(
-    read: (items: unknown[]) => T[],
+    keep: (items: unknown[]) => T[],
     page: (continueToken: string | undefined) => Promise<RequestContext>,
   ): Promise<T[]> {
     const objects: T[] = [];
@@ -143,7 +195,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     do {
       const body = (await send(await page(continueToken))) as { metadata?: { continue?: string }; items?: unknown };
       if (!Array.isArray(body.items)) throw new RetryableError('a list was answered without items');
-      for (const object of read(body.items)) objects.push(object);
+      for (const object of keep(body.items)) objects.push(object);
       continueToken = body.metadata?.continue || undefined;
     } while (continueToken !== undefined);
     return objects;
@@ -185,26 +237,6 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     return Promise.resolve(context);
   };
 
-  const orUndefinedIfGone = async (context: RequestContext): Promise<unknown> => {
-    try {
-      return await send(context);
-    } catch (error) {
-      if (error instanceof ApiStatusError && error.code === 404) return undefined;
-      throw error;
-    }
-  };
-
-  const write = async (context: RequestContext): Promise<WriteResult & { body?: unknown }> => {
-    try {
-      return { result: 'done', body: await send(context) };
-    } catch (error) {
-      if (!(error instanceof ApiStatusError)) throw error;
-      if (error.code === 404) return { result: 'gone' };
-      if (error.code === 409) return { result: 'conflict' };
-      return { result: 'refused', message: error.message };
-    }
-  };
-
   // The items of a list do not say what they are. A manifest that is to be restored must, and an HPA read alone does.
   const readHpas = (items: unknown[]) =>
     parseObjects(HPA, horizontalPodAutoscalerSchema, items).map((hpa) => ({
@@ -212,8 +244,6 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       kind: HPA,
       ...hpa,
     }));
-  const parseHpa = (body: unknown) =>
-    parseObjects(HPA, horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
 
   // A ConfigMap hardly ever changes, and parsing its YAML is a good part of a pass.
   const alreadyRead = new Map<string, EnvoyGatewayConfig>();
@@ -234,7 +264,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
       },
       async get({ metadata }) {
-        const body = await orUndefinedIfGone(
+        const body = await read(
           await requests.getNamespacedCustomObject(HPAS[0], HPAS[1], metadata.namespace, HPAS[2], metadata.name),
         );
         return body === undefined ? undefined : parseHpa(body);
@@ -254,7 +284,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
             name,
             patch,
             undefined,
-            FIELD_MANAGER,
+            OWN_MANAGER,
           ),
         );
         return answer.result === 'done' ? { result: 'done', hpa: parseHpa(answer.body) } : answer;
@@ -295,13 +325,10 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       },
       async deploymentExists({ namespace, name }) {
         const request = await requests.getNamespacedCustomObject('apps', 'v1', namespace, 'deployments', name);
-        return (await orUndefinedIfGone(request)) !== undefined;
+        return (await read(request)) !== undefined;
       },
     },
-    close: () => {
-      closed.abort();
-      connection.agent.destroy();
-    },
+    close,
   };
 }
 

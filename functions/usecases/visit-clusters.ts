@@ -17,6 +17,12 @@ export interface Place {
   readonly directory: AccountDirectory;
 }
 
+/** A name alone does not tell which cluster is meant: two Regions may have one of the same name. */
+export interface ClusterPlace {
+  readonly cluster: string;
+  readonly region?: string;
+}
+
 export interface Target extends Place {
   readonly cluster: string;
 }
@@ -213,7 +219,10 @@ async function visitOne(
   }
 }
 
-const placeOf = ({ cluster, region }: Target) => ({ cluster, ...(region !== undefined && { region }) });
+export const placeOf = ({ cluster, region }: Target): ClusterPlace => ({
+  cluster,
+  ...(region !== undefined && { region }),
+});
 
 /** A log line has its own message. */
 const explained = ({ message, ...problem }: Problem) => ({ ...problem, explanation: message });
