@@ -203,11 +203,11 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
 
   const listCustom = <T>(
     kind: string,
-    read: (items: unknown[]) => T[],
+    keep: (items: unknown[]) => T[],
     [group, version, plural]: readonly [string, string, string],
     labelSelector?: string,
   ) =>
-    list(kind, read, (continueToken) =>
+    list(kind, keep, (continueToken) =>
       requests.listCustomObjectForAllNamespaces(
         group,
         version,
