@@ -1,57 +1,13 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import {
-  type EmbeddedCluster,
-  type EmbeddedClusterOptions,
-  startEmbeddedCluster,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type { EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { runReportSchema } from '../../functions/domain/report.ts';
+import { kubeconfigFor, patience, run, save, serveLive } from './cli-harness.ts';
 import { caseNames, expectedOf, type List, listOf, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
 
-const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
 const fileOf = (name: string) => fileURLToPath(new URL(`../cases/${name}/cluster.json`, import.meta.url));
 const stale = fileOf('autoscaling-removed-v1.3.0');
-
-const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-/** The home directory of every process: there is nothing in it. */
-const home = join(folder, 'home');
-/** What Node has compiled once, the next process need not. */
-const compiled = join(folder, 'compiled');
-
-/** A process is quick, but not on a machine that does ten other things. */
-const patience = { timeout: 30_000 };
-
-interface Result {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** The command as a process, with no terminal and no kubeconfig but what the test gives it. */
-async function run(args: readonly string[], { stdin = '', env = {}, reader = text } = {}): Promise<Result> {
-  const child = spawn(process.execPath, [reaper, ...args], {
-    env: { PATH: process.env.PATH, HOME: home, NODE_COMPILE_CACHE: compiled, ...env },
-  });
-  child.stdin.end(stdin);
-  const code = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const [stdout, stderr] = await Promise.all([reader(child.stdout), text(child.stderr)]);
-  return { code: await code, stdout, stderr };
-}
-
-let files = 0;
-function save(content: unknown): string {
-  const file = join(folder, `file-${files++}`);
-  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
-  return file;
-}
 
 describe.concurrent('scan of a saved List', patience, () => {
   test.each(caseNames)(
@@ -166,38 +122,6 @@ describe.concurrent('scan of a saved List', patience, () => {
 });
 
 describe.concurrent('scan of a live cluster', patience, () => {
-  const clusters: EmbeddedCluster[] = [];
-  afterAll(async () => void (await Promise.all(clusters.map((cluster) => cluster.close()))));
-
-  /** A server, and a file that tells kubectl (and us) how to reach it. */
-  async function serveLive(
-    list: List,
-    { token = 'admin-token', ...options }: EmbeddedClusterOptions & { token?: string } = {},
-  ): Promise<{ cluster: EmbeddedCluster; kubeconfig: string }> {
-    const cluster = await startEmbeddedCluster(options);
-    clusters.push(cluster);
-    cluster.load(list);
-    return { cluster, kubeconfig: save(kubeconfigFor(cluster, token)) };
-  }
-
-  function kubeconfigFor({ url, caCertificate }: EmbeddedCluster, token: string, certificate = caCertificate) {
-    return {
-      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'production' },
-      clusters: [
-        {
-          name: 'shop',
-          cluster: { server: url, 'certificate-authority-data': Buffer.from(certificate).toString('base64') },
-        },
-        { name: 'nowhere', cluster: { server: 'https://127.0.0.1:1' } },
-      ],
-      users: [{ name: 'jane', user: { token } }],
-      contexts: [
-        { name: 'production', context: { cluster: 'shop', user: 'jane' } },
-        { name: 'lost', context: { cluster: 'nowhere', user: 'jane' } },
-      ],
-    };
-  }
-
   test('goes by $KUBECONFIG and its current context, and writes nothing', async () => {
     const { cluster, kubeconfig } = await serveLive(staleList());
     const { code, stdout, stderr } = await run(['scan', '-o', 'json', '--exit-code'], {
