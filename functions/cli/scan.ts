@@ -67,27 +67,37 @@ export async function scan(
 const HELP = `
 Exit codes:
   0  done; with --exit-code: nothing is stale
-  1  failed, or a cluster that was asked for by name, or that did not let us in or did not answer, was not looked at
+  1  failed, or a cluster was not looked at that was asked for by name, did not
+     let us in, or did not answer
   2  wrong usage
-  3  with --exit-code: something is stale; in a what-if: something would become stale that is not stale now
+  3  with --exit-code: something is stale; in a what-if: something would become
+     stale that is not stale now
 
-What if (--with, --without): judges every cluster as it would be once the files are applied and the objects deleted, and says
-what changes. Only GatewayClass, Gateway, EnvoyProxy and the ConfigMap envoy-gateway-config matter. A file counts as the
-whole object: what \`kubectl apply\` would keep of a live one is not known. A manifest without a namespace belongs to that of
-the context, or to default. Envoy Gateway is taken to accept what is new. It removes the Deployment of what it no longer
-serves, which a what-if does not: an HPA that would be stale after that is told as such, and counts for --exit-code.
+What if (--with, --without):
+  Judges every cluster as it would be once the files are applied and the objects
+  deleted, and says what changes. Only GatewayClass, Gateway, EnvoyProxy and the
+  ConfigMap envoy-gateway-config matter. A file counts as the whole object: what
+  \`kubectl apply\` would keep of a live one is not known. A manifest without a
+  namespace belongs to that of the context, or to default. Envoy Gateway is taken
+  to accept what is new. It removes the Deployment of what it no longer serves,
+  which a what-if does not: an HPA that would be stale after that is told as
+  such, and counts for --exit-code.
 
 Examples:
-  reaper scan                                        the current context of your kubeconfig
-  reaper scan --context prod -n shop -o json         another context, one namespace, for a machine
-  reaper scan --eks --region eu-central-1 -o html > report.html
-                                                     every EKS cluster of the account there, as a page
-  reaper scan --eks --tag team=shop --exit-code      those with this tag, for a check
-  reaper scan --with envoyproxy.yaml --exit-code     in CI: would this leave an HPA behind?
-  kustomize build . | reaper scan --with - --without gateway/shop/old
-  reaper scan --file cluster.json                    a saved cluster
-  kubectl get gatewayclasses,gateways,envoyproxies,hpa,deployments,configmaps -A -o json \\
-    --show-managed-fields | reaper scan --file -`;
+  The current context of your kubeconfig; another one, for a machine:
+    reaper scan
+    reaper scan --context prod -n shop -o json
+  Every EKS cluster of the account in two Regions, as a page:
+    reaper scan --eks --region eu-central-1 --region eu-west-1 -o html >hpas.html
+  EKS clusters with this tag, for a check:
+    reaper scan --eks --tag team=shop --exit-code
+  Would this change leave an HPA behind?
+    reaper scan --with envoyproxy.yaml --exit-code
+    kustomize build . | reaper scan --with - --without gateway/shop/old
+  A saved cluster:
+    kubectl get -A -o json --show-managed-fields \\
+      gatewayclasses,gateways,envoyproxies,hpa,deployments,configmaps |
+      reaper scan --file -`;
 
 const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
 const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];

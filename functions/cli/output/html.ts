@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import type { ClusterReport, RunReport, SweptHpa } from '../../domain/report.ts';
 import {
+  CHANGES,
   columnsOf,
   counted,
   gapsOf,
@@ -66,9 +67,9 @@ function counts(report: RunReport): Markup {
     ['stale', hpas.filter(({ action }) => action === 'delete').length, 'bad'],
     ...(report.whatIf
       ? ([
-          ['become stale', changes('BecomesStale'), 'bad'],
-          ['stale without their Deployment', changes('BecomesStaleWithoutDeployment'), 'open'],
-          ['wanted again', changes('WantedAgain'), 'good'],
+          [CHANGES.BecomesStale, changes('BecomesStale'), 'bad'],
+          [CHANGES.BecomesStaleWithoutDeployment, changes('BecomesStaleWithoutDeployment'), 'open'],
+          [CHANGES.WantedAgain, changes('WantedAgain'), 'good'],
         ] as [string, number, string][])
       : []),
     ...(report.mode === 'delete' ? outcomes : []),
@@ -85,10 +86,10 @@ function overview(report: RunReport): Markup {
     const stale = cluster.hpas.filter(({ action }) => action === 'delete').length;
     const isSwept = cluster.result === 'swept';
     return html`<tr class="${isSwept ? (stale > 0 ? 'bad' : '') : 'open'}">
-<td data-heading="Cluster"><a href="#cluster-${String(index)}">${titleOf(cluster)}</a></td>
-<td data-heading="Result">${isSwept ? cluster.result : `${cluster.result}: ${cluster.problem?.reason ?? ''}`}</td>
-<td data-heading="HPAs" class="number">${isSwept ? String(cluster.hpas.length) : ''}</td>
-<td data-heading="Stale" class="number">${isSwept ? String(stale) : ''}</td>
+<td><a href="#cluster-${String(index)}">${titleOf(cluster)}</a></td>
+<td>${isSwept ? cluster.result : `${cluster.result}: ${cluster.problem?.reason ?? ''}`}</td>
+<td class="number">${isSwept ? String(cluster.hpas.length) : ''}</td>
+<td class="number">${isSwept ? String(stale) : ''}</td>
 </tr>`;
   });
   return html`<section>
@@ -141,7 +142,7 @@ function manifestOf({ manifest }: SweptHpa): Markup[] {
   if (manifest === undefined) return [];
   const { managedFields: _, ...metadata } = (manifest.metadata ?? {}) as Record<string, unknown>;
   const text = stringify({ ...manifest, metadata }, { lineWidth: 0 });
-  return [html`<details><summary>Manifest, without managedFields</summary><pre>${text}</pre></details>`];
+  return [html`<details><summary>Manifest</summary><pre>${`# without managedFields\n${text}`}</pre></details>`];
 }
 
 /** As kubectl writes it, in the largest unit: `5d`, `3h`. */
@@ -221,20 +222,21 @@ a { color: var(--link); }
 table { width: 100%; margin: 0.75rem 0; border-collapse: collapse; }
 th, td { padding: 0.45rem 0.6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top;
   overflow-wrap: anywhere; }
-th { color: var(--faint); font-size: 0.8125rem; font-weight: 600; }
+th { color: var(--faint); font-size: 0.8125rem; font-weight: 600; white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .overview { width: auto; min-width: min(100%, 40rem); }
 .overview .bad .number:last-child { color: var(--bad); font-weight: 600; }
+.overview td:nth-child(2) { overflow-wrap: normal; }
 .overview .open td:nth-child(2) { color: var(--open); }
 .hpas { table-layout: fixed; }
-.hpas .action { width: 5rem; }
-.hpas .outcome { width: 8rem; }
-.hpas .what-if { width: 8rem; }
-.hpas .namespace { width: 12%; }
-.hpas .name { width: 17%; }
-.hpas .reason { width: 13rem; }
-.hpas .age { width: 4rem; }
-.hpas .replicas { width: 7.5rem; }
+.hpas th.action { width: 5rem; }
+.hpas th.outcome { width: 8rem; }
+.hpas th.what-if { width: 8rem; }
+.hpas th.namespace { width: 12%; }
+.hpas th.name { width: 17%; }
+.hpas th.reason { width: 13rem; }
+.hpas th.age { width: 4rem; }
+.hpas th.replicas { width: 7.5rem; }
 tr.bad td.action, tr.bad td.outcome, tr.bad td.what-if { color: var(--bad); font-weight: 600; }
 tr.open td.what-if { color: var(--open); font-weight: 600; }
 tr.good td.what-if { color: var(--good); font-weight: 600; }
@@ -245,16 +247,19 @@ pre { max-height: 30rem; margin: 0.5rem 0; padding: 0.75rem; overflow: auto; bor
   border-radius: 0.375rem; background: var(--panel); font: 0.8125rem/1.45 ui-monospace, monospace; }
 @media (max-width: 60rem) {
   body { padding: 0.5rem 0.9rem 3rem; }
-  table, tbody, tr, td { display: block; width: 100%; }
-  thead { display: none; }
-  tr { margin: 0.75rem 0; padding: 0.4rem 0.75rem; border: 1px solid var(--line); border-radius: 0.5rem; }
-  tr.bad { background: var(--bad-panel); }
-  tr.open { background: var(--open-panel); }
-  .hpas td, .overview td { display: flex; gap: 0.75rem; width: 100%; padding: 0.2rem 0; border: 0; text-align: left; }
-  td::before { flex: 0 0 6rem; color: var(--faint); content: attr(data-heading); }
-  td:empty { display: none; }
+  .overview th, .overview td { padding: 0.4rem 0.3rem; }
+  .overview td:first-child { width: 45%; }
+  .overview td:nth-child(2) { font-size: 0.8125rem; overflow-wrap: anywhere; }
+  .hpas, .hpas tbody, .hpas tr { display: block; }
+  .hpas thead { display: none; }
+  .hpas tr { margin: 0.75rem 0; padding: 0.4rem 0.75rem; border: 1px solid var(--line); border-radius: 0.5rem; }
+  .hpas tr.bad { background: var(--bad-panel); }
+  .hpas tr.open { background: var(--open-panel); }
+  .hpas td { display: flex; gap: 0.75rem; padding: 0.15rem 0; border: 0; }
+  .hpas td::before { flex: 0 0 6rem; color: var(--faint); font-weight: normal; content: attr(data-heading); }
+  .hpas td:empty { display: none; }
   .hpas td.why { display: block; }
-  .hpas td.why::before { display: block; }
+  .hpas td.why::before { content: none; }
 }
 @media print { details:not([open]) { display: none; } }
 `;

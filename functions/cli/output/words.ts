@@ -10,9 +10,9 @@ export interface Column {
   cell(hpa: SweptHpa): string;
 }
 
-const CHANGES = {
-  BecomesStale: 'becomes stale',
-  BecomesStaleWithoutDeployment: 'stale without its Deployment',
+export const CHANGES = {
+  BecomesStale: 'newly stale',
+  BecomesStaleWithoutDeployment: 'stale without Deployment',
   WantedAgain: 'wanted again',
   Unchanged: '',
 } as const;
@@ -79,7 +79,7 @@ export function summaryOf(hpas: readonly SweptHpa[], { mode, whatIf }: View): st
     const count = hpas.filter((hpa) => hpa.whatIf?.change === change).length;
     return count === 0 || words === '' ? [] : [`${count} ${words}`];
   });
-  return `${changes.length === 0 ? 'nothing changes' : changes.join(', ')}; then ${stale}`;
+  return changes.length === 0 ? `nothing changes; ${stale}` : `${changes.join(', ')}; then ${stale}`;
 }
 
 /** One clause on all clusters together. */
