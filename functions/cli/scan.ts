@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
-import type { ClusterReport, RunReport } from '../domain/report.ts';
+import type { ClusterReport, RunReport, SweptHpa } from '../domain/report.ts';
 import { type RunProgress, sweepAccount } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
 import { FORMATS, type Format, formatReport } from './output.ts';
@@ -186,9 +186,9 @@ function exitCodeOf(report: RunReport, flags: Flags): number {
   const { clusters, regions, remaining } = report;
   const isNamed = typeof flags.eks === 'string';
   if (regions.length > 0 || remaining.length > 0 || clusters.some((one) => isMissed(one, isNamed))) return EXIT.failed;
-  const isNew = ({ hpas }: ClusterReport) =>
-    hpas.some(({ action, whatIf }) => (whatIf ? whatIf.change.startsWith('BecomesStale') : action === 'delete'));
-  return flags.exitCode && clusters.some(isNew) ? EXIT.stale : EXIT.done;
+  const counts = ({ action, whatIf }: SweptHpa) =>
+    whatIf ? whatIf.change.startsWith('BecomesStale') && whatIf.now.action === 'keep' : action === 'delete';
+  return flags.exitCode && clusters.some(({ hpas }) => hpas.some(counts)) ? EXIT.stale : EXIT.done;
 }
 
 /** In a run over all clusters some are meant to be left out: those that opted out, are going, or never had the CRDs. */

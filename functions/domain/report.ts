@@ -72,7 +72,7 @@ export type HpaReport = z.infer<typeof hpaReportSchema>;
 export const WHAT_IF_CHANGES = [
   'BecomesStale', // Not stale now, and stale then.
   'BecomesStaleWithoutDeployment', // The same, but only once Envoy Gateway has removed its Deployment.
-  'WantedAgain', // Stale now (or without its Deployment), and no longer then.
+  'NoLongerStale', // Stale now (or without its Deployment), and no longer then: it is wanted again, or protected.
   'Unchanged',
 ] as const;
 export type WhatIfChange = (typeof WHAT_IF_CHANGES)[number];

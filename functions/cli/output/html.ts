@@ -69,7 +69,7 @@ function counts(report: RunReport): Markup {
       ? ([
           [CHANGES.BecomesStale, changes('BecomesStale'), 'bad'],
           [CHANGES.BecomesStaleWithoutDeployment, changes('BecomesStaleWithoutDeployment'), 'open'],
-          [CHANGES.WantedAgain, changes('WantedAgain'), 'good'],
+          [CHANGES.NoLongerStale, changes('NoLongerStale'), 'good'],
         ] as [string, number, string][])
       : []),
     ...(report.mode === 'delete' ? outcomes : []),

@@ -13,7 +13,7 @@ export interface Column {
 export const CHANGES = {
   BecomesStale: 'newly stale',
   BecomesStaleWithoutDeployment: 'stale without Deployment',
-  WantedAgain: 'wanted again',
+  NoLongerStale: 'no longer stale',
   Unchanged: '',
 } as const;
 
@@ -53,11 +53,11 @@ function whyOf({ explanation, guard, message, whatIf }: SweptHpa): string {
   ].join(' ');
 }
 
-/** What stands out, and how: `bad` is stale, `open` may become so, `good` was stale and is wanted again. */
+/** What stands out, and how: `bad` is stale, `open` may become so, `good` was stale and no longer is. */
 export function toneOf({ action, whatIf }: SweptHpa): 'bad' | 'open' | 'good' | undefined {
   if (action === 'delete') return 'bad';
   if (whatIf?.change === 'BecomesStaleWithoutDeployment') return 'open';
-  return whatIf?.change === 'WantedAgain' ? 'good' : undefined;
+  return whatIf?.change === 'NoLongerStale' ? 'good' : undefined;
 }
 
 const LABELLED = 'with a label of Envoy Gateway';

@@ -103,9 +103,10 @@ function changeOf(
   after: Verdict['action'],
   staleIfGone: { now: boolean; after: boolean },
 ): WhatIfChange {
-  if (now !== after) return after === 'delete' ? 'BecomesStale' : 'WantedAgain';
-  if (after === 'delete' || staleIfGone.now === staleIfGone.after) return 'Unchanged';
-  return staleIfGone.after ? 'BecomesStaleWithoutDeployment' : 'WantedAgain';
+  if (after === 'delete') return now === 'delete' ? 'Unchanged' : 'BecomesStale';
+  const wasStale = now === 'delete' || staleIfGone.now;
+  if (staleIfGone.after) return now === 'keep' && wasStale ? 'Unchanged' : 'BecomesStaleWithoutDeployment';
+  return wasStale ? 'NoLongerStale' : 'Unchanged';
 }
 
 function staleWithoutDeployments(snapshot: Snapshot): ReadonlySet<string> {
