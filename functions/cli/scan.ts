@@ -78,17 +78,17 @@ What if (--with, --without):
   deleted, and says what changes. Only GatewayClass, Gateway, EnvoyProxy and the
   ConfigMap envoy-gateway-config matter. A file counts as the whole object: what
   \`kubectl apply\` would keep of a live one is not known. A manifest without a
-  namespace belongs to that of the context, or to default. Envoy Gateway is taken
-  to accept what is new. It removes the Deployment of what it no longer serves,
-  which a what-if does not: an HPA that would be stale after that is told as
-  such, and counts for --exit-code.
+  namespace belongs to that of the context, or to default. Envoy Gateway is
+  taken to accept what is new. It removes the Deployment of what it no longer
+  serves, which a what-if does not: an HPA that would be stale after that is
+  told as such, and counts for --exit-code.
 
 Examples:
   The current context of your kubeconfig; another one, for a machine:
     reaper scan
     reaper scan --context prod -n shop -o json
   Every EKS cluster of the account in two Regions, as a page:
-    reaper scan --eks --region eu-central-1 --region eu-west-1 -o html >hpas.html
+    reaper scan --eks --region eu-central-1 --region eu-west-1 -o html >a.html
   EKS clusters with this tag, for a check:
     reaper scan --eks --tag team=shop --exit-code
   Would this change leave an HPA behind?
