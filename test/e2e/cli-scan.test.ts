@@ -146,6 +146,28 @@ describe.concurrent('scan of a live cluster', patience, () => {
     });
   });
 
+  test('an empty cluster: says so, and asks for nothing but HPAs', async () => {
+    const { cluster, kubeconfig } = await serveLive({ kind: 'List', items: [] });
+    const { code, stdout, stderr } = await run(['scan', '--kubeconfig', kubeconfig, '--exit-code']);
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: 'production: no HPA that carries a label of Envoy Gateway\n',
+      stderr: '',
+    });
+    expect(cluster.requests).toHaveLength(2);
+  });
+
+  test('as a page: the manifest of every HPA is in it', async () => {
+    const { cluster, kubeconfig } = await serveLive(wantedList());
+    const { code, stdout, stderr } = await run(['scan', '--kubeconfig', kubeconfig, '-o', 'html']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^<!doctype html>\n.*<\/html>\n$/s);
+    expect(stdout).toContain(
+      '<details><summary>Manifest</summary><pre># without managedFields\napiVersion: autoscaling/v2\n',
+    );
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
   const live: [string, EmbeddedClusterOptions & { token?: string }, string[], RegExp][] = [
     [
       'an unreachable server',
@@ -245,6 +267,31 @@ describe.concurrent('wrong usage is told on stderr and 2', patience, () => {
     [
       ['scan', '--file', stale, '--context', 'production'],
       /^error: option '-f, --file <file>' cannot be used with option '--context <name>'/,
+    ],
+    [['scan', '--profile', 'shop'], /^error: option '--profile' can only be used together with '--eks'\n/],
+    [
+      ['scan', '--file', stale, '--region', 'eu-west-1', '--tag', 'a=b'],
+      /^error: option '--region', '--tag' can only be used together with '--eks'\n/,
+    ],
+    [
+      ['scan', '--eks', '--tag', 'team'],
+      /^error: option '--tag <key=value>' argument 'team' is invalid\. Expected key=value\./,
+    ],
+    [
+      ['scan', '--eks', 'shop,'],
+      /^error: option '--eks \[names\]' argument 'shop,' is invalid\. Expected names, parted /,
+    ],
+    [
+      ['scan', '--eks', '--context', 'production'],
+      /^error: option '--eks \[names\]' cannot be used with option '--context <name>'/,
+    ],
+    [
+      ['scan', '--all-contexts', '--context', 'production'],
+      /^error: option '--all-contexts' cannot be used with option '--context <name>'/,
+    ],
+    [
+      ['scan', '--gateway', 'a/b/c'],
+      /^error: option '--gateway <namespace\/name>' argument 'a\/b\/c' is invalid\. Expected namespace\/name, /,
     ],
     [['scan', stale], /^error: too many arguments for 'scan'/],
     [['sweep'], /^error: unknown command 'sweep'/],
