@@ -55,10 +55,10 @@ const aGateway = (namespace: string, name: string) =>
   });
 
 /** Of each HPA what changes, from which reason to which, in the order of their names. */
-async function changesOf(name: string, { files = [], without = [] }: { files?: string[]; without?: string[] }) {
+async function changesOf(list: List, { files = [], without = [] }: { files?: string[]; without?: string[] }) {
   const read = await Promise.all(files.map((text) => readManifests(save(text))));
   const changes = { laid: read.flatMap(({ manifests }) => manifests), removed: without.map(objectNameOf) };
-  const report = await scan({ file: save(listOf(name)), changes }, { now: () => new Date('2027-01-01T00:00:00Z') });
+  const report = await scan({ file: save(list), changes }, { now: () => new Date('2027-01-01T00:00:00Z') });
   expect(runReportSchema.parse(report)).toEqual(report);
   return report.clusters.flatMap(({ hpas }) =>
     hpas.map(({ reason, whatIf }) => `${whatIf?.change}: ${whatIf?.now.reason}, ${reason}`),
@@ -195,15 +195,16 @@ const rows: [string, string, { files?: string[]; without?: string[] }, string[]]
 
 describe('a recorded cluster', () => {
   test.each(rows)('%s: %s', async (name, _, changes, expected) => {
-    expect(await changesOf(name, changes)).toEqual(expected);
+    expect(await changesOf(listOf(name), changes)).toEqual(expected);
   });
 
   test.each(caseNames)('%s: laying what is there changes nothing', async (name) => {
     const kinds = ['GatewayClass', 'Gateway', 'EnvoyProxy', 'ConfigMap'];
-    const { items } = listOf(name);
+    const list = listOf(name);
+    const { items } = list;
     const files = items.filter(({ kind }) => kinds.includes(kind)).map((item) => manifest(item, () => {}));
     const expected = items.filter(({ kind }) => kind === 'HorizontalPodAutoscaler').map(() => 'Unchanged');
-    const changes = await changesOf(name, { files });
+    const changes = await changesOf(list, { files });
     // A rejection is not in the files; what it rests on is, and is found again.
     expect(changes.map((change) => change.split(':')[0])).toEqual(expected);
   });
@@ -215,6 +216,76 @@ function withNamespace(kubeconfig: string, namespace: string): string {
   for (const { context } of config.contexts) context.namespace = namespace;
   return save(config);
 }
+
+describe('what Envoy Gateway has said of a Gateway or a class does not outlast what it said it of', () => {
+  const REJECTED = { conditions: [{ type: 'Accepted', status: 'False', reason: 'Invalid' }] };
+  function rejected(name: string, kind = 'Gateway'): List {
+    const list = listOf(name);
+    Object.assign(find(list, kind, kind === 'Gateway' ? 'web' : 'eg'), { status: REJECTED });
+    return list;
+  }
+  const CLASS = 'class-rejected-in-namespace-mode-v1.4.2';
+
+  test('a rejection of something else stays', async () => {
+    const files = [aGateway('shop', 'other')];
+    expect(await changesOf(rejected(KEPT), { files })).toEqual([
+      'Unchanged: ParametersUnresolved, ParametersUnresolved',
+    ]);
+  });
+
+  test.each<[string, List, { files: string[] }]>([
+    ['its class', rejected(KEPT), lay(KEPT, 'GatewayClass', 'eg', () => {})],
+    ['itself', rejected(KEPT), lay(KEPT, 'Gateway', 'web', () => {})],
+    ['its EnvoyProxy', rejected(KEPT), lay(KEPT, 'EnvoyProxy', 'proxy', () => {})],
+    ["its class's EnvoyProxy", rejected(CLASS), lay(CLASS, 'EnvoyProxy', 'cls', merging(false))],
+    ['the configuration', rejected(KEPT, 'GatewayClass'), lay(KEPT, 'ConfigMap', 'envoy-gateway-config', () => {})],
+  ])('%s is laid', async (_, list, changes) => {
+    expect(await changesOf(list, changes)).toEqual(['NoLongerStale: ParametersUnresolved, AutoscalingConfigured']);
+  });
+});
+
+describe('a file', () => {
+  const read = async (text: string) => (await readManifests(save(text))).manifests;
+
+  test('is YAML 1.1, in which yes is true, and a time stays text', async () => {
+    const text = [
+      'apiVersion: gateway.envoyproxy.io/v1alpha1',
+      'kind: EnvoyProxy',
+      'metadata: { name: proxy, namespace: shop, annotations: { since: 2026-01-01 } }',
+      'spec: { mergeGateways: yes }',
+    ].join('\n');
+    expect(await read(text)).toEqual([
+      {
+        ...{ kind: 'EnvoyProxy', namespace: 'shop', name: 'proxy', annotations: { since: '2026-01-01' } },
+        content: expect.objectContaining({ spec: { mergeGateways: true } }),
+      },
+    ]);
+  });
+
+  test('is any number of documents, Lists in Lists, or JSON', async () => {
+    const gateway = (name: string) => ({
+      ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', metadata: { name } },
+      spec: { gatewayClassName: 'eg' },
+    });
+    const list = {
+      apiVersion: 'v1',
+      kind: 'List',
+      items: [gateway('b'), { apiVersion: 'v1', kind: 'GatewayList', items: [gateway('c')] }],
+    };
+    const names = async (text: string) => (await read(text)).map(({ name, namespace }) => `${namespace}/${name}`);
+    expect(await names(`---\n${stringify(gateway('a'))}---\n---\n${stringify(list)}`)).toEqual([
+      ...['undefined/a', 'undefined/b', 'undefined/c'],
+    ]);
+    expect(await names(JSON.stringify(list))).toEqual(['undefined/b', 'undefined/c']);
+  });
+
+  test('names a GatewayClass without a namespace, whatever it says', async () => {
+    const text =
+      'apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: eg, namespace: shop}\nspec: {controllerName: a/b}\n';
+    expect(await read(text)).toMatchObject([{ kind: 'GatewayClass', name: 'eg' }]);
+    expect(await read(text)).not.toMatchObject([{ namespace: expect.anything() }]);
+  });
+});
 
 const noHpa = manifest(the('EnvoyProxy', wantedList()), withoutHpa);
 const hpa = manifest(the('EnvoyProxy', staleList()), withHpa);
@@ -301,6 +372,13 @@ describe.concurrent('as a process', patience, () => {
 
     const elsewhere = await run(['scan', '--kubeconfig', kubeconfig, '--with', '-', '--exit-code'], { stdin: proxy });
     expect(elsewhere).toMatchObject({ code: 0, stdout: expect.stringContaining('production: nothing changes;') });
+  });
+
+  test('a Deployment that is asked for now and then is read once', async () => {
+    const { cluster, kubeconfig } = await serveLive(listOf('invalid-parameters-v1.9.1'));
+    const { code } = await run(['scan', '--kubeconfig', kubeconfig, '--with', '-'], { stdin: hpa });
+    expect(code).toBe(0);
+    expect(cluster.requests.filter(({ path }) => path.includes('/deployments/'))).toHaveLength(1);
   });
 
   test('what decides nothing is ignored with one line, and what is not there is warned of', async () => {

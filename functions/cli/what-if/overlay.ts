@@ -152,17 +152,13 @@ function layOver(snapshot: Snapshot, { laid, removed }: Changes): { changed: Sna
     }
     return [...objects.values()];
   };
-  const configMaps = lay<ConfigMap>(
-    'ConfigMap',
-    snapshot.envoyGatewayConfigs.map(({ configMap }) => configMap),
-  );
-  const known = new Map(snapshot.envoyGatewayConfigs.map((config) => [config.configMap, config]));
+  const liveConfigMaps = snapshot.envoyGatewayConfigs.map(({ configMap }) => configMap);
   const changed = {
     ...snapshot,
     gatewayClasses: lay<GatewayClass>('GatewayClass', snapshot.gatewayClasses),
     gateways: lay<Gateway>('Gateway', snapshot.gateways),
     envoyProxies: lay<EnvoyProxy>('EnvoyProxy', snapshot.envoyProxies),
-    envoyGatewayConfigs: configMaps.map((configMap) => known.get(configMap) ?? readEnvoyGatewayConfig(configMap)),
+    envoyGatewayConfigs: lay<ConfigMap>('ConfigMap', liveConfigMaps).map(readEnvoyGatewayConfig),
   };
   return { changed: withoutOldStatus(changed, laid), absent };
 }
