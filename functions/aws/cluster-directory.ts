@@ -38,6 +38,8 @@ export interface ClusterDescription {
   readonly auditLog?: boolean;
   /** Whether the API server has an endpoint outside of its VPC; absent where that is not known. */
   readonly publicEndpoint?: boolean;
+  /** Where a manifest belongs that names no namespace, as the context of a kubeconfig says; absent for `default`. */
+  readonly namespace?: string;
 }
 
 /** A directory that can also be asked which clusters there are. */

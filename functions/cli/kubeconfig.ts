@@ -44,8 +44,9 @@ export class KubeconfigDirectory implements LiveDirectory {
     return [...this.#contexts];
   }
 
-  async describe(): Promise<ClusterDescription> {
-    return { tags: {} };
+  async describe(context: string): Promise<ClusterDescription> {
+    const namespace = load(this.#options).getContextObject(context)?.namespace;
+    return { tags: {}, ...(namespace && { namespace }) };
   }
 
   async connect(context: string): Promise<ClusterApi> {
