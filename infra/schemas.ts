@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
+import { doctorReportSchema } from '../functions/domain/health.ts';
 import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
@@ -12,6 +13,7 @@ export function schemaDocuments(): Map<string, string> {
     'change-event-detail': changeDetailSchema,
     'pass-report': passReportSchema,
     'run-report': runReportSchema,
+    'doctor-report': doctorReportSchema,
   };
   return new Map(
     // As input: a reader lets fields through that it does not know.
