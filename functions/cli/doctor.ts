@@ -81,8 +81,8 @@ Exit codes:
 What it takes: the right to look. In AWS eks:ListClusters (without names),
 eks:DescribeCluster, eks:DescribeAccessEntry, logs:DescribeLogGroups and
 logs:DescribeSubscriptionFilters. In a cluster what \`scan\` takes, and for some
-checks to list Deployments, to get CRDs, and to create subjectaccessreviews. What
-is not allowed is unknown, and the rest is looked at all the same.
+checks to list Deployments, to get CRDs, and to create subjectaccessreviews.
+What is not allowed is unknown, and the rest is looked at all the same.
 
 Examples:
   The current context of your kubeconfig; another one:
