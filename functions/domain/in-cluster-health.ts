@@ -278,7 +278,7 @@ function leaksVerdict(
   if (leaking.length > 0) {
     return {
       state: 'broken',
-      found: `${named(leaking)} forgets to delete HPAs (v1.2 to v1.4 do)`,
+      found: `${named(leaking)} ${leaking.length === 1 ? 'forgets' : 'forget'} to delete HPAs (v1.2 to v1.4 do)`,
       remedy: 'Upgrade to v1.5 or later, and let this tool remove what was left behind: Envoy Gateway never does.',
       command: scan,
     };
@@ -294,15 +294,16 @@ function leaksVerdict(
     (hpa) => labelledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa) && !isOfNewLabels(hpa),
   );
   const [first] = old;
+  const does = versions.length === 1 ? 'does' : 'do';
   if (first !== undefined) {
     return {
       state: 'warning',
-      found: `${named(versions)} does not leak, but ${counted(old.length, 'HPA')} ${old.length === 1 ? 'has' : 'have'} the labels of before v1.5, such as ${objectKey(first.metadata)}: Envoy Gateway never removes them`,
+      found: `${named(versions)} ${does} not leak, but ${counted(old.length, 'HPA')} ${old.length === 1 ? 'has' : 'have'} the labels of before v1.5, such as ${objectKey(first.metadata)}: Envoy Gateway never removes them`,
       remedy: 'See which are stale; `reaper reap` removes them.',
       command: scan,
     };
   }
-  return { state: 'ok', found: `${named(versions)} does not leak, and nothing is left of one that did` };
+  return { state: 'ok', found: `${named(versions)} ${does} not leak, and nothing is left of one that did` };
 }
 
 /** Where `envoyHpa.name` is set. */
