@@ -79,8 +79,8 @@ function forwardArn({ arn }: EksCluster): string {
 /** The links from a cluster's audit log to the functions, and from the functions back to the cluster's API. */
 export function eksChecks(place: EksPlace, facts: EksFacts): Check[] {
   const { name, region } = place;
-  const cluster: Reading<EksCluster> = given(facts.cluster, (found) =>
-    found === undefined ? notLookedAt(`there is no cluster ${name}`) : { value: found },
+  const cluster: Reading<EksCluster> = given(facts.cluster, 'eks-cluster', (found) =>
+    found === undefined ? notLookedAt('see eks-cluster') : { value: found },
   );
   const described = (id: CheckId, verdict: (cluster: EksCluster) => Omit<Check, 'id'>) => checkOf(id, cluster, verdict);
   const update = `aws eks update-cluster-config --region ${region} --name ${name}`;
@@ -122,7 +122,7 @@ export function eksChecks(place: EksPlace, facts: EksFacts): Check[] {
     ...ROLES.map((role) =>
       checkOf(
         `eks-access-entry-${role}`,
-        given(cluster, (one) => as(facts.accessEntries[role], (entry) => ({ one, entry }))),
+        given(cluster, 'eks-cluster', (one) => as(facts.accessEntries[role], (entry) => ({ one, entry }))),
         ({ one, entry }) => accessEntryVerdict(place, roleArn(one, role), entry),
       ),
     ),
@@ -185,9 +185,9 @@ function logGroupVerdict(name: string, found: LogGroup | undefined): Omit<Check,
 }
 
 function filterChecks({ region }: EksPlace, cluster: Reading<EksCluster>, { logGroup, filters }: EksFacts): Check[] {
-  const read = given(cluster, (one) =>
-    given(logGroup, (group) =>
-      group === undefined ? notLookedAt('there is no log group') : as(filters, (all) => ({ all, one })),
+  const read = given(cluster, 'eks-cluster', (one) =>
+    given(logGroup, 'eks-log-group', (group) =>
+      group === undefined ? notLookedAt('see eks-log-group') : as(filters, (all) => ({ all, one })),
     ),
   );
   return [

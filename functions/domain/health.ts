@@ -97,16 +97,12 @@ export function checkOf<Value>(
   };
 }
 
-const NOT_LOOKED_AT = 'not looked at: ';
-
 /** For what rests on something that was not there, or not read. */
-export const notLookedAt = (because: string): Unread => ({
-  unread: because.startsWith(NOT_LOOKED_AT) ? because : NOT_LOOKED_AT + because,
-});
+export const notLookedAt = (because: string): Unread => ({ unread: `not looked at: ${because}` });
 
-/** A reading that rests on another: not looked at where that one could not be made. */
-export function given<From, To>(reading: Reading<From>, next: (value: From) => Reading<To>): Reading<To> {
-  return 'value' in reading ? next(reading.value) : notLookedAt(reading.unread);
+/** A reading that rests on another, which has a check of its own: that one tells why where it could not be made. */
+export function given<From, To>(reading: Reading<From>, its: CheckId, next: (value: From) => Reading<To>): Reading<To> {
+  return 'value' in reading ? next(reading.value) : notLookedAt(`see ${its}`);
 }
 
 /** The same reading, seen otherwise. */

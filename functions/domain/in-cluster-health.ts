@@ -17,6 +17,12 @@ export interface Controller {
   readonly image: string;
 }
 
+/** The HPAs with an owning label, and how many of them are stale. */
+export interface LabelledHpas {
+  readonly all: readonly HorizontalPodAutoscaler[];
+  readonly stale: number;
+}
+
 /** What was read of one cluster from its API server. */
 export interface ClusterFacts {
   readonly access: Reading<Access>;
@@ -34,10 +40,7 @@ export interface ClusterFacts {
   readonly controllers: Reading<readonly Controller[]>;
   readonly configs: Reading<readonly EnvoyGatewayConfig[]>;
   readonly envoyProxies: Reading<readonly EnvoyProxy[]>;
-  /** The HPAs with an owning label. */
-  readonly hpas: Reading<readonly HorizontalPodAutoscaler[]>;
-  /** How many of them are stale. */
-  readonly stale: Reading<number>;
+  readonly hpas: Reading<LabelledHpas>;
 }
 
 export interface ClusterPlace {
@@ -53,7 +56,7 @@ type Verdict = Omit<Check, 'id'>;
 
 /** The links within a cluster: its API, what may be done with it, the CRDs, and Envoy Gateway. */
 export function inClusterChecks(place: ClusterPlace, facts: ClusterFacts): Check[] {
-  const { access, denied, controllers, configs, envoyProxies, hpas, stale } = facts;
+  const { access, denied, controllers, configs, envoyProxies, hpas } = facts;
   const scan = `reaper scan ${place.flags}`;
   return [
     checkOf('cluster-access', access, (one) => accessVerdict(place, one)),
@@ -81,34 +84,34 @@ export function inClusterChecks(place: ClusterPlace, facts: ClusterFacts): Check
     ),
     checkOf(
       'envoy-gateway-leaks',
-      given(controllers, (all) => as(hpas, (labelled) => ({ all, labelled }))),
-      ({ all, labelled }) => leaksVerdict(all, labelled, scan),
+      given(controllers, 'envoy-gateway', (running) =>
+        given(hpas, 'stale-hpas', ({ all }) => ({ value: { running, all } })),
+      ),
+      ({ running, all }) => leaksVerdict(running, all, scan),
     ),
     checkOf(
       'envoy-gateway-downgrade',
-      given(controllers, (all) =>
-        given(configs, (read) => as(envoyProxies, (proxies) => ({ all, named: namingHpas(read, proxies) }))),
+      given(controllers, 'envoy-gateway', (running) =>
+        given(configs, 'envoy-gateway-config', (read) =>
+          as(envoyProxies, (proxies) => ({ running, named: namingHpas(read, proxies) })),
+        ),
       ),
-      ({ all, named }) => downgradeVerdict(all, named),
+      ({ running, named }) => downgradeVerdict(running, named),
     ),
-    checkOf(
-      'stale-hpas',
-      given(hpas, (all) => as(stale, (some) => ({ all: all.length, some }))),
-      ({ all, some }) => ({
-        found: `${some} of ${counted(all, 'HPA')} with a label of Envoy Gateway ${some === 1 ? 'is' : 'are'} stale`,
-        ...(some === 0
-          ? { state: 'ok' }
-          : { state: 'warning', remedy: 'See which, and why; `reaper reap` removes them.', command: scan }),
-      }),
-    ),
+    checkOf('stale-hpas', hpas, ({ all, stale }) => ({
+      found: `${stale} of ${counted(all.length, 'HPA')} with a label of Envoy Gateway ${stale === 1 ? 'is' : 'are'} stale`,
+      ...(stale === 0
+        ? { state: 'ok' }
+        : { state: 'warning', remedy: 'See which, and why; `reaper reap` removes them.', command: scan }),
+    })),
   ];
 }
 
 const admitted = (access: Reading<Access>) =>
-  given(access, (one) => (one.result === 'admitted' ? { value: one } : notLookedAt(NOT_ADMITTED)));
+  given(access, 'cluster-access', (one) => (one.result === 'admitted' ? { value: one } : NOT_ADMITTED));
 
-/** Why nothing else of a cluster was looked at. */
-export const NOT_ADMITTED = 'the API server does not let us in';
+/** What else there is of a cluster whose API server does not let us in. */
+export const NOT_ADMITTED = notLookedAt('see cluster-access');
 
 function accessVerdict({ kubectl, eks }: ClusterPlace, access: Access): Verdict {
   const region = eks === undefined ? '' : ` --region ${eks.region}`;
@@ -235,6 +238,12 @@ function configVerdict(
   );
   const expected = [...new Set((controllers ?? []).map(({ namespace }) => namespace))];
   const missing = expected.filter((namespace) => !where.includes(namespace));
+  if (configs.length === 0 && controllers?.length === 0) {
+    return {
+      state: 'unknown',
+      found: 'there is no ConfigMap envoy-gateway-config, and no Envoy Gateway was found either',
+    };
+  }
   if (missing.length > 0 || configs.length === 0) {
     return {
       state: 'broken',

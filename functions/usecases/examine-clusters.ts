@@ -179,7 +179,7 @@ async function examine(target: Target, { tags, now, timeout }: ExamineOptions): 
   ];
   return {
     health: { cluster, ...(eks && { region: eks.region }), checks },
-    hpas: 'value' in inside.hpas ? inside.hpas.value.length : 0,
+    hpas: 'value' in inside.hpas ? inside.hpas.value.all.length : 0,
   };
 }
 
@@ -191,15 +191,15 @@ async function eksFacts(
   const logGroup = await inspection.logGroup(name);
   const hasLogGroup = 'value' in logGroup && logGroup.value !== undefined;
   const entryOf = async (role: 'reap' | 'backfill'): Promise<EksFacts['accessEntries']['reap']> => {
-    const asked = given(cluster, (one) => {
-      if (one === undefined) return notLookedAt('there is no cluster');
-      if (!knowsAccessEntries(one)) return notLookedAt('the authentication mode knows no access entries');
+    const asked = given(cluster, 'eks-cluster', (one) => {
+      if (one === undefined) return notLookedAt('see eks-cluster');
+      if (!knowsAccessEntries(one)) return notLookedAt('see eks-authentication-mode');
       return { value: roleArn(one, role) };
     });
     return 'value' in asked ? await inspection.accessEntry(name, asked.value) : asked;
   };
   const [filters, reap, backfill] = await Promise.all([
-    hasLogGroup ? inspection.subscriptionFilters(name) : notLookedAt('there is no log group'),
+    hasLogGroup ? inspection.subscriptionFilters(name) : notLookedAt('see eks-log-group'),
     entryOf('reap'),
     entryOf('backfill'),
   ]);
@@ -212,7 +212,7 @@ async function clusterFacts(
   { now, timeout }: Pick<ExamineOptions, 'now' | 'timeout'>,
 ): Promise<ClusterFacts> {
   // EKS has told already why it cannot tell where the cluster is.
-  if (described && 'unread' in described) return nothingKnown(notLookedAt(described.unread));
+  if (described && 'unread' in described) return nothingKnown(notLookedAt('see eks-cluster'));
   let connection: Awaited<ReturnType<LiveDirectory['connection']>>;
   try {
     connection = await directory.connection(cluster);
@@ -235,7 +235,7 @@ async function clusterFacts(
 
 /** @param access whatever else there is of the cluster has the same reason not to be known */
 function nothingKnown(access: Reading<Access>): ClusterFacts {
-  const unknown = 'unread' in access ? access : notLookedAt(NOT_ADMITTED);
+  const unknown = 'unread' in access ? notLookedAt('see cluster-access') : NOT_ADMITTED;
   return {
     access,
     denied: { scan: unknown, reap: unknown, functions: unknown },
@@ -246,7 +246,6 @@ function nothingKnown(access: Reading<Access>): ClusterFacts {
     configs: unknown,
     envoyProxies: unknown,
     hpas: unknown,
-    stale: unknown,
   };
 }
 
@@ -306,8 +305,10 @@ async function knownFacts(
     controllers,
     configs: as(config, ({ envoyGatewayConfigs }) => envoyGatewayConfigs),
     envoyProxies: as(config, ({ envoyProxies }) => envoyProxies),
-    hpas: as(pass, ({ hpas }) => hpas.map(({ manifest }) => manifest as HorizontalPodAutoscaler)),
-    stale: as(pass, ({ hpas }) => hpas.filter(({ action }) => action === 'delete').length),
+    hpas: as(pass, ({ hpas }) => ({
+      all: hpas.map(({ manifest }) => manifest as HorizontalPodAutoscaler),
+      stale: hpas.filter(({ action }) => action === 'delete').length,
+    })),
   };
 }
 

@@ -40,8 +40,7 @@ const sound = (): ClusterFacts => ({
     ],
   },
   envoyProxies: { value: [] },
-  hpas: { value: [newHpa] },
-  stale: { value: 0 },
+  hpas: { value: { all: [newHpa], stale: 0 } },
 });
 
 const checkOf = (checks: readonly Check[], id: CheckId) => checks.find((check) => check.id === id) as Check;
@@ -200,7 +199,7 @@ describe('the links outside of a cluster', () => {
     expect(checkOf(checks, 'eks-access-entry-reap')).toEqual({
       id: 'eks-access-entry-reap',
       state: 'unknown',
-      found: 'not looked at: the credentials do not allow eks:DescribeCluster',
+      found: 'not looked at: see eks-cluster',
     });
   });
 });
@@ -278,18 +277,24 @@ describe('the links within a cluster', () => {
       ...old,
       metadata: { ...old.metadata, managedFields: [{ manager: 'kubectl', operation: 'Apply' }] },
     };
-    expect(verdict('envoy-gateway-leaks', { hpas: { value: [hpa] } }).state).toBe('ok');
-    expect(verdict('envoy-gateway-leaks', { hpas: { value: [hpa, old, old] } }).found).toMatch(/ but 2 HPAs have /);
-    expect(verdict('envoy-gateway-leaks', { hpas: { value: [copied] } }).state).toBe('ok');
+    expect(verdict('envoy-gateway-leaks', { hpas: { value: { all: [hpa], stale: 0 } } }).state).toBe('ok');
+    expect(verdict('envoy-gateway-leaks', { hpas: { value: { all: [hpa, old, old], stale: 0 } } }).found).toMatch(
+      / but 2 HPAs have /,
+    );
+    expect(verdict('envoy-gateway-leaks', { hpas: { value: { all: [copied], stale: 0 } } }).state).toBe('ok');
     // While what leaks still runs, its HPAs have no other labels.
-    const leaking = verdict('envoy-gateway-leaks', { hpas: { value: [old] }, controllers: runs('v1.3.0') });
+    const leaking = verdict('envoy-gateway-leaks', {
+      hpas: { value: { all: [old], stale: 0 } },
+      controllers: runs('v1.3.0'),
+    });
     expect(leaking.found).not.toContain('labels');
   });
 
   test.each<[string[], string[], State, RegExp]>([
     [['eg-0', 'eg-1'], ['v1.9.1', 'v1.9.1'], 'ok', /^readable, in eg-0, eg-1$/],
     [['eg-0'], ['v1.9.1', 'v1.9.1'], 'broken', /^there is no ConfigMap envoy-gateway-config in eg-1, /],
-    [[], [], 'broken', /^there is no ConfigMap envoy-gateway-config in any namespace, /],
+    [[], [], 'unknown', /^there is no ConfigMap envoy-gateway-config, and no Envoy Gateway was found either$/],
+    [['eg-1'], ['v1.9.1'], 'broken', /^there is no ConfigMap envoy-gateway-config in eg-0, /],
     [['eg-0', 'old'], ['v1.9.1'], 'warning', /^there is one in old, /],
     [['eg-0'], [], 'ok', /^readable, in eg-0$/],
   ])('ConfigMaps in %j of Envoy Gateways %j: %s', (namespaces, images, state, found) => {
@@ -303,6 +308,10 @@ describe('the links within a cluster', () => {
     const unread = { unread: '403' };
     const readable = { value: [config('eg-0')] };
     expect(verdict('envoy-gateway-config', { configs: readable, controllers: unread }).state).toBe('ok');
+    expect(verdict('envoy-gateway-config', { configs: { value: [] }, controllers: unread })).toMatchObject({
+      state: 'broken',
+      found: expect.stringMatching(/^there is no ConfigMap envoy-gateway-config in any namespace, /),
+    });
     const unreadable = { value: [config('eg-0', 'kind: Envoy')] };
     expect(verdict('envoy-gateway-config', { configs: unreadable, controllers: unread }).state).toBe('broken');
   });
