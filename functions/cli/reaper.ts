@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import { tolerateClosedPipe } from './closed-pipe.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { EXIT } from './exit-code.ts';
 import { addReapCommand } from './reap.ts';
 import { addReplayCommand } from './replay.ts';
@@ -20,6 +21,7 @@ addScanCommand(program);
 addReapCommand(program);
 addRestoreCommand(program);
 addReplayCommand(program);
+addDoctorCommand(program);
 
 tolerateClosedPipe();
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
+import { CHECKS } from '../../functions/domain/health.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/domain/judge.ts';
 import { OUTCOMES } from '../../functions/domain/report.ts';
 import { RESTORE_OUTCOMES } from '../../functions/domain/restoration.ts';
@@ -17,6 +18,11 @@ function firstCells(heading: string, document = readme): string[] {
   const section = document.split(`## ${heading}\n`)[1]?.split(/^## /m)[0] ?? '';
   return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell]) => cell as string);
 }
+
+test('docs/doctor.md lists every check in its order, and no other', () => {
+  const rows = readFileSync('docs/doctor.md', 'utf8').matchAll(/^\| `([^`]+)` \|/gm);
+  expect([...rows].map(([, id]) => id)).toEqual(CHECKS);
+});
 
 describe('the README', () => {
   test('lists every reason and every outcome, and no other', () => {
