@@ -201,7 +201,6 @@ async function visitOne(
   let description: ClusterDescription | undefined;
   try {
     description = await directory.describe(cluster);
-    if (giveUp?.aborted) return 'given up';
     const carried = description.tags;
     if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return 'not selected';
     return { ...placeOf(target), warnings: warningsOf(cluster, description), ...(await visit(target)) };

@@ -137,7 +137,7 @@ describe('inline', () => {
 
   test("a limit in the payload replaces the cluster's and that of the run, and is itself that of the run", async () => {
     vi.stubEnv('MAX_DELETIONS', '2');
-    vi.stubEnv('MAX_DELETIONS_PER_RUN', '3');
+    vi.stubEnv('MAX_DELETIONS_PER_RUN', '2');
     const clusters = [await around.enrol('a', times(3, staleList())), await around.enrol('b', times(2, staleList()))];
     const left = () => clusters.map((cluster) => hpasOf(cluster).length);
     const run = async (payload: object) => (await self.backfill({ mode: 'delete', concurrency: 1, ...payload })).totals;

@@ -147,6 +147,19 @@ describe('together with others in a batch', () => {
   });
 });
 
+test('of a cluster that does not answer, a request is tried three times and a change to the end', async () => {
+  const cluster = await around.enrol('shop', staleList());
+  await cluster.close();
+  const handler = await loadReap();
+  const messages = [requested(), changed()];
+  expect(await reapBatch(messages, 2, handler)).toEqual(['message-1', 'message-2']);
+  expect(await reapBatch(messages, 3, handler)).toEqual(['message-2']);
+  expect(around.output.logged().at(-1)).toMatchObject({
+    ...{ level: 'WARN', message: 'tried for the last time, left to the next sweep', messageId: 'message-1' },
+  });
+  expect(await reapBatch(messages, 8, handler)).toEqual(['message-2']);
+});
+
 test('a request that names another account is not understood', async () => {
   const handler = await loadReap();
   const batch = queueBatch([JSON.stringify({ ...requested(), account: '999999999999' })]);

@@ -302,6 +302,7 @@ describe('a run that is given up', () => {
     expect(report.remaining.map(({ cluster }) => cluster)).toEqual(['b', 'c']);
     expect(report.totals).toMatchObject({ clusters: 3, swept: 1, failed: 0 });
     expect(region.connected).toEqual([]);
+    expect(region.described).toEqual(['a', 'b']);
     expect(third.requests).toEqual([]);
     expect(logged).toEqual([]);
   });
@@ -325,6 +326,18 @@ describe('a run that is given up', () => {
     expect(report.clusters[0]?.hpas.filter(({ manifest }) => manifest)).toHaveLength(2);
     expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
     expect(report.totals).toMatchObject({ clusters: 1, swept: 1 });
+  });
+
+  test('a deletion that was not answered by then is one that failed, in a cluster that remains', async () => {
+    const giveUp = new AbortController();
+    const cluster = await serveStale();
+    beforeFirst('DELETE', cluster, () => {
+      giveUp.abort();
+      return { kind: 'hang' };
+    });
+    const report = await run({ 'eu-central-1': new Region({ a: { at: cluster } }) }, { giveUp: giveUp.signal });
+    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Failed']);
+    expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
   });
 
   test('in a cluster that EKS does not describe: answers, and nothing is begun when EKS answers after all', async () => {
