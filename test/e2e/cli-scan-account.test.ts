@@ -241,6 +241,16 @@ test.each([
   );
 });
 
+test('an account of one cluster that is left out on purpose has a report like any other', patience, async () => {
+  const account = new AccountDouble();
+  account.clusters.set('off', { status: 'ACTIVE', tags: { 'envoy-hpa-reaper': 'off' } });
+  const one = awsEnvironment({ EKS: await account.start() });
+  const { code, stdout, stderr } = await run(['scan', '--eks', '-o', 'json'], { env: one });
+  await account.stop();
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(oneByOne(stdout)).toEqual({ off: 'skipped: ClusterOptedOut' });
+});
+
 describe.concurrent('--all-contexts', patience, () => {
   test('every context: one that does not answer is told, the others are swept, and 1', async () => {
     const kubeconfig = await threeContexts();

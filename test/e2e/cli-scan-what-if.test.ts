@@ -326,6 +326,9 @@ describe.concurrent('as a process', patience, () => {
       code: 0,
       stdout: expect.stringContaining(`${file}: nothing changes; 1 stale of 1 HPA `),
     });
+    // It waits for its Deployment to go where its EnvoyProxy is not there, and was stale before.
+    const orphan = await run(['scan', '-f', file, '--without', 'envoyproxy/autoscaling-removed/proxy', '--exit-code']);
+    expect(orphan).toMatchObject({ code: 0, stdout: expect.stringContaining(`${file}: 1 stale without Deployment;`) });
     expect(back).toMatchObject({
       code: 0,
       stdout: expect.stringContaining(`${file}: 1 no longer stale; then 0 stale of`),
