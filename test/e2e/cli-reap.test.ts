@@ -130,10 +130,14 @@ describe.concurrent('reap', patience, () => {
     const cluster = await serveSettled(someStale(3));
     const directory = backupDirectory();
     const kubeconfig = kubeconfigOf({ production: cluster });
-    const { code } = await run(['reap', '--kubeconfig', kubeconfig, '-y', '--gateway', 'autoscaling-removed/web-1'], {
-      cwd: directory.path,
-    });
+    const { code, stdout } = await run(
+      ['reap', '--kubeconfig', kubeconfig, '-y', '--gateway', 'autoscaling-removed/web-1', '-o', 'json'],
+      {
+        cwd: directory.path,
+      },
+    );
     expect(code).toBe(0);
+    expect(JSON.parse(stdout).totals).toMatchObject({ hpas: 1, outcomes: { Deleted: 1 } });
     expect(writes(cluster)).toEqual([`PATCH ${NAME}-1`, `DELETE ${NAME}-1`]);
     expect(hpasOf(cluster)).toHaveLength(19);
   });
