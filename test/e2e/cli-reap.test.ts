@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { runReportSchema } from '../../functions/domain/report.ts';
 import { folder, patience, run, runInTerminal } from './cli-harness.ts';
 import { hpasOf, STALE, staleList, times, wantedList, writesTo } from './harness.ts';
-import { backupDirectory, kubeconfigOf, serveSettled, writes } from './repair-harness.ts';
+import { backupDirectory, kubeconfigOf, runLimited, serveSettled, writes } from './repair-harness.ts';
 
 const NAME = STALE.split('/')[1];
 const isDeletion = ({ method }: { method: string }) => method === 'DELETE';
@@ -198,6 +198,25 @@ describe.concurrent('reap', patience, () => {
       /\nreaper: no backup can be written, so nothing is deleted: ENOENT: .*; give another --backup-dir\n$/,
     );
     expect(writesTo(cluster)).toEqual([]);
+  });
+
+  test('an HPA whose manifest does not get onto the disk is kept, and what did can be put back', async () => {
+    const cluster = await serveSettled(someStale(2));
+    const directory = backupDirectory();
+    const kubeconfig = kubeconfigOf({ production: cluster });
+    // Files may have 2 KiB: one line fits.
+    const full = await runLimited(2, ['reap', '--kubeconfig', kubeconfig, '-y', '--backup-dir', directory.path]);
+    expect(full.code).toBe(1);
+    expect(full.stderr).toMatch(/\nreaper: production: .*: Failed, not deleted: EFBIG: file too large, write\n/);
+    expect(full.stderr).toMatch(/\nreaper: the report could not be written: EFBIG: /);
+    expect(writesTo(cluster).filter(isDeletion)).toHaveLength(1);
+    expect(hpasOf(cluster)).toHaveLength(19);
+
+    const [backup = ''] = directory.backups();
+    const restored = await run(['restore', backup, '--force', '--kubeconfig', kubeconfig]);
+    expect(restored.stderr).toBe(`reaper: ${backup}: line 2: not JSON (cut off?)\n`);
+    expect(restored.stdout).toMatch(/\nRestored /);
+    expect(hpasOf(cluster)).toHaveLength(20);
   });
 
   test('a refused deletion is told, and 1', async () => {
