@@ -241,8 +241,18 @@ describe.concurrent('reap', patience, () => {
       cwd: directory.path,
     });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/reaper: lost: no whole answer from .*\nCheck that the API server runs /);
+    expect(stderr).toMatch(
+      /^lost: not swept\n {2}failed, ClusterUnreachable\n {4}no whole answer from .*\n {4}Check that the API server /,
+    );
     expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('the one cluster that is asked for, and does not answer, is told as scan tells it', async () => {
+    const lost = await serveSettled(staleList());
+    await lost.close();
+    const { code, stdout, stderr } = await run(['reap', '--kubeconfig', kubeconfigOf({ lost }), '-y']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^reaper: no whole answer from .*\nCheck that the API server runs .*\n$/);
   });
 
   test.each([

@@ -223,10 +223,10 @@ describe.concurrent('restore', patience, () => {
   test('an HPA that cannot be created is told, and 1', async () => {
     const { cluster, manifest } = await serveMissing();
     cluster.admission = ({ operation }) =>
-      operation === 'CREATE' ? { webhook: 'policy.example.com', code: 403, message: 'not here' } : undefined;
+      operation === 'CREATE' ? { webhook: 'policy.example.com', code: 403, message: 'not\n\u001b[2Jhere' } : undefined;
     const file = save(deletion(manifest));
     const { code, stdout } = await run(['restore', file, '--kubeconfig', kubeconfigOf({ production: cluster })]);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/\nRefused {2}.*not here\n$/) });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/\nRefused {2}.*not \[2Jhere\n$/) });
   });
 
   describe('into which cluster', () => {
