@@ -12,7 +12,7 @@ import { FORMATS, type Format, formatReport } from './output.ts';
 import { progressLine } from './progress.ts';
 import { ask, canAsk } from './question.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
-import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from './targets.ts';
+import { addTargetOptions, meansMany, type TargetOptions, type Targets, targetsOf } from './targets.ts';
 
 export interface DeletionOptions extends SelectionOptions {
   readonly yes?: boolean | undefined;
@@ -111,17 +111,23 @@ export async function planAndDelete(
     onProgress: progress.show,
   };
   const plan = await sweepAccount({ ...common, mode: 'report', runId: randomUUID(), selects }).finally(progress.end);
+  const [alone, ...others] = plan.clusters;
+  if (alone?.problem && others.length === 0 && !meansMany(options)) {
+    say(`${alone.problem.message}\n${alone.problem.remedy}`);
+    process.exitCode = EXIT.failed;
+    return;
+  }
   const wanted = plan.clusters.filter((cluster) => cluster.hpas.some(isPlanned));
   const count = wanted.flatMap(({ hpas }) => hpas.filter(isPlanned)).length;
   if (count === 0 || options.dryRun) {
     print(plan, output);
-    explain(plan);
+    explain(plan, output);
     say(count === 0 ? 'nothing to delete' : `would ${deletionOf(count, wanted)}; nothing was changed`);
     return;
   }
 
   process.stderr.write(formatReport(plan, 'table', screenOf(process.stderr)));
-  explain(plan);
+  explain(plan, 'table');
   const decision = options.yes ? 'yes' : await ask(`${sentence(deletionOf(count, wanted))}?`);
   if (decision !== 'yes') {
     say('nothing was deleted');
@@ -151,7 +157,7 @@ export async function planAndDelete(
     ],
   ).finally(progress.end);
   print(report, output);
-  explain(report);
+  explain(report, output);
   await tellOfBackup(backup, report, options);
   if (interrupted) process.exitCode = EXIT.interrupted;
 }
@@ -181,10 +187,12 @@ const FAILURES: readonly Outcome[] = ['Failed', 'MarkRefused', 'DeleteRefused', 
 /** Why a cluster was not swept, where that is as it should be. */
 const NOTHING_TO_DO = ['ClusterOptedOut', 'ClusterNotActive', 'CustomResourcesNotInstalled'];
 
-/** On stderr: what was not done, and what a person can do about it. Sets the exit code. */
-function explain({ clusters, regions }: RunReport): void {
-  for (const { region, message, remedy } of regions) say(`${region}: ${message}\n${remedy}`);
-  for (const { cluster, problem } of clusters) if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
+/** On stderr: what was not done, and what a person can do about it. A table says itself what was not swept. Sets the exit code. */
+function explain({ clusters, regions }: RunReport, shownAs: Format): void {
+  if (shownAs !== 'table') {
+    for (const { region, message, remedy } of regions) say(`${region}: ${message}\n${remedy}`);
+    for (const { cluster, problem } of clusters) if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
+  }
   let failures = 0;
   for (const { cluster, hpas } of clusters) {
     for (const { namespace, name, outcome, message } of hpas) {

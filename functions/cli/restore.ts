@@ -13,7 +13,7 @@ import { type RestoredHpa, restoreHpas } from '../usecases/restore-hpas.ts';
 import type { ClusterPlace } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
 import { readDocument } from './log-file.ts';
-import { table } from './output.ts';
+import { harmless, table } from './output.ts';
 import { progressLine } from './progress.ts';
 import { newestOfEach, ofLine, type SavedHpa, savedHpas } from './saved-hpas.ts';
 import { nameOfFile } from './saved-list.ts';
@@ -316,7 +316,13 @@ function format(hpas: readonly (ClusterPlace & RestoredHpa)[], output: RestoreOp
   if (output === 'json') return `${JSON.stringify({ schemaVersion: 1, hpas }, null, 2)}\n`;
   if (output === 'yaml') return stringify({ schemaVersion: 1, hpas }, { lineWidth: 0 });
   if (hpas.length === 0) return '';
-  const rows = hpas.map(({ outcome, cluster, namespace, name, why }) => [outcome, cluster, namespace, name, why]);
+  const rows = hpas.map(({ outcome, cluster, namespace, name, why }) => [
+    outcome,
+    cluster,
+    namespace,
+    name,
+    harmless(why),
+  ]);
   const text = table([['OUTCOME', 'CLUSTER', 'NAMESPACE', 'NAME', 'WHY'], ...rows]);
   const width = process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
   if (text.split('\n').every((line) => line.length <= width)) return text;

@@ -146,7 +146,10 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
         setManagedFields: () => Promise.reject(new Error('killed')),
       };
       await expect(restore(manifest, { restorer: dying })).rejects.toThrow('killed');
-      expect((await hpaOf(installation)).metadata.managedFields).toMatchObject([{ manager: 'envoy-hpa-reaper' }]);
+      const unfinished = await hpaOf(installation);
+      expect(unfinished.metadata.managedFields).toMatchObject([{ manager: 'envoy-hpa-reaper' }]);
+      expect(await restore(manifest, { dryRun: true })).toMatchObject([{ outcome: 'Restorable' }]);
+      expect(await hpaOf(installation)).toEqual(unfinished);
 
       expect(await restore(manifest)).toMatchObject([
         { outcome: 'Restored', why: 'An earlier restoration had created it and not finished.' },
@@ -184,14 +187,52 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(after.status.currentReplicas).toBeGreaterThan(0);
     });
 
+    test('one that Envoy Gateway makes at the same time is left to it', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      const restorer = hpaRestorer(client);
+      const racing: HpaRestorer = {
+        ...restorer,
+        async create(...created) {
+          await installation.applyHpa();
+          return await restorer.create(...created);
+        },
+      };
+      expect(await restore(manifest, { restorer: racing })).toMatchObject([{ outcome: 'AlreadyThere' }]);
+      expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);
+    });
+
+    test('one that is deleted and made anew between the two writes is not ours', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      const restorer = hpaRestorer(client);
+      const racing: HpaRestorer = {
+        ...restorer,
+        async setManagedFields(hpa, entries) {
+          await installation.deleteHpa();
+          await installation.applyHpa();
+          return await restorer.setManagedFields(hpa, entries);
+        },
+      };
+      expect(await restore(manifest, { restorer: racing })).toMatchObject([
+        { outcome: 'Failed', why: 'It was created, and somebody deleted it at once.' },
+      ]);
+      expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);
+    });
+
     test('an owner that is not there any more is left out, so that nothing collects it', async () => {
       const installation = await leaking();
       const manifest = await reaped(installation);
       const gone = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: 'c1b2a3d4-0000-0000-0000-000000000000' };
-      manifest.metadata.ownerReferences?.push(gone);
-      expect(await restore(manifest)).toMatchObject([
-        { outcome: 'Restored', why: expect.stringContaining('Its owner ConfigMap gone is not there any more') },
-      ]);
+      // One of its name is there, and another than the one that owned it.
+      const another = { ...gone, name: 'envoy-gateway-config', uid: 'c1b2a3d4-0000-0000-0000-000000000001' };
+      manifest.metadata.ownerReferences?.push(gone, another);
+      const [restored] = await restore(manifest);
+      expect(restored?.outcome).toBe('Restored');
+      expect(restored?.why).toContain('Its owner ConfigMap gone is not there any more and was left out.');
+      expect(restored?.why).toContain(
+        'Its owner ConfigMap envoy-gateway-config is not there any more and was left out.',
+      );
       const { metadata } = await hpaOf(installation);
       expect(metadata.ownerReferences).toMatchObject([{ kind: 'Deployment' }]);
     });

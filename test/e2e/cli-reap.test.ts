@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { runReportSchema } from '../../functions/domain/report.ts';
 import { folder, patience, run, runInTerminal } from './cli-harness.ts';
 import { hpasOf, STALE, staleList, times, wantedList, writesTo } from './harness.ts';
-import { backupDirectory, kubeconfigOf, serveSettled, writes } from './repair-harness.ts';
+import { backupDirectory, kubeconfigOf, runLimited, serveSettled, writes } from './repair-harness.ts';
 
 const NAME = STALE.split('/')[1];
 const isDeletion = ({ method }: { method: string }) => method === 'DELETE';
@@ -130,10 +130,14 @@ describe.concurrent('reap', patience, () => {
     const cluster = await serveSettled(someStale(3));
     const directory = backupDirectory();
     const kubeconfig = kubeconfigOf({ production: cluster });
-    const { code } = await run(['reap', '--kubeconfig', kubeconfig, '-y', '--gateway', 'autoscaling-removed/web-1'], {
-      cwd: directory.path,
-    });
+    const { code, stdout } = await run(
+      ['reap', '--kubeconfig', kubeconfig, '-y', '--gateway', 'autoscaling-removed/web-1', '-o', 'json'],
+      {
+        cwd: directory.path,
+      },
+    );
     expect(code).toBe(0);
+    expect(JSON.parse(stdout).totals).toMatchObject({ hpas: 1, outcomes: { Deleted: 1 } });
     expect(writes(cluster)).toEqual([`PATCH ${NAME}-1`, `DELETE ${NAME}-1`]);
     expect(hpasOf(cluster)).toHaveLength(19);
   });
@@ -196,6 +200,25 @@ describe.concurrent('reap', patience, () => {
     expect(writesTo(cluster)).toEqual([]);
   });
 
+  test('an HPA whose manifest does not get onto the disk is kept, and what did can be put back', async () => {
+    const cluster = await serveSettled(someStale(2));
+    const directory = backupDirectory();
+    const kubeconfig = kubeconfigOf({ production: cluster });
+    // Files may have 2 KiB: one line fits.
+    const full = await runLimited(2, ['reap', '--kubeconfig', kubeconfig, '-y', '--backup-dir', directory.path]);
+    expect(full.code).toBe(1);
+    expect(full.stderr).toMatch(/\nreaper: production: .*: Failed, not deleted: EFBIG: file too large, write\n/);
+    expect(full.stderr).toMatch(/\nreaper: the report could not be written: EFBIG: /);
+    expect(writesTo(cluster).filter(isDeletion)).toHaveLength(1);
+    expect(hpasOf(cluster)).toHaveLength(19);
+
+    const [backup = ''] = directory.backups();
+    const restored = await run(['restore', backup, '--force', '--kubeconfig', kubeconfig]);
+    expect(restored.stderr).toBe(`reaper: ${backup}: line 2: not JSON (cut off?)\n`);
+    expect(restored.stdout).toMatch(/\nRestored /);
+    expect(hpasOf(cluster)).toHaveLength(20);
+  });
+
   test('a refused deletion is told, and 1', async () => {
     const cluster = await serveSettled(staleList(), {
       admission: ({ operation }) =>
@@ -218,8 +241,18 @@ describe.concurrent('reap', patience, () => {
       cwd: directory.path,
     });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/reaper: lost: no whole answer from .*\nCheck that the API server runs /);
+    expect(stderr).toMatch(
+      /^lost: not swept\n {2}failed, ClusterUnreachable\n {4}no whole answer from .*\n {4}Check that the API server /,
+    );
     expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test('the one cluster that is asked for, and does not answer, is told as scan tells it', async () => {
+    const lost = await serveSettled(staleList());
+    await lost.close();
+    const { code, stdout, stderr } = await run(['reap', '--kubeconfig', kubeconfigOf({ lost }), '-y']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^reaper: no whole answer from .*\nCheck that the API server runs .*\n$/);
   });
 
   test.each([

@@ -99,7 +99,7 @@ function wrapped(text: string, { width = Number.POSITIVE_INFINITY }: Screen, ind
 }
 
 /** What others have written (a server, a kubeconfig) cannot move the cursor or begin a line. */
-const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
+export const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
 
 /** Columns as wide as their widest cell, two spaces apart, without trailing space. */
 export function table(rows: readonly (readonly string[])[]): string {
