@@ -705,6 +705,14 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         expect(await asked({ ...toRead, name: 'one' }, readerToken)).toEqual(readers);
         expect(await asked({ ...toRead, name: 'three' }, readerToken)).toEqual({ allowed: false });
         expect(await asked(toRead, readerToken)).toEqual({ allowed: false });
+        const toGet = { group: 'apps', resource: 'deployments', verb: 'get' };
+        expect(await asked({ ...toGet, namespace: 'default' }, readerToken)).toEqual({
+          allowed: true,
+          reason:
+            'RBAC: allowed by RoleBinding "contract-readers/default" of Role "contract-readers" to Group "contract-readers"',
+        });
+        expect(await asked({ ...toGet, namespace }, readerToken)).toEqual({ allowed: false });
+        expect(await asked(toGet, readerToken)).toEqual({ allowed: false });
         const discovery = await ask(mine, { nonResourceAttributes: { path: '/apis', verb: 'get' } }, readerToken);
         expect(discovery.body.status).toEqual(because('system:authenticated', 'system:discovery'));
       });
