@@ -5,6 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import { tolerateClosedPipe } from './closed-pipe.ts';
 import { EXIT } from './exit-code.ts';
+import { keepMemorySmall } from './memory.ts';
 import { addScanCommand } from './scan.ts';
 
 const program = new Command('reaper')
@@ -16,6 +17,7 @@ const program = new Command('reaper')
 addScanCommand(program);
 
 tolerateClosedPipe();
+keepMemorySmall();
 
 try {
   await program.parseAsync();
