@@ -18,8 +18,9 @@ const get = (path) =>
     sent.on('error', reject).end();
   });
 
-// Where a page ends with a continue token stands at the start of its text.
-const tokenOf = (page) => /"continue":"([^"]+)"/.exec(page.toString('latin1', 0, 1000))?.[1];
+// The metadata of a list stand at the start of a page, and at the end of one of custom resources.
+const tokenOf = (page) =>
+  /"continue":"([^"]+)"/.exec(page.toString('latin1', 0, 1000) + page.toString('latin1', page.length - 1000))?.[1];
 
 const started = performance.now();
 const pages = [];
