@@ -1,6 +1,6 @@
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent, type RequestOptions } from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
+import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { ClusterDescription, LiveDirectory } from '../aws/cluster-directory.ts';
 import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
 import { MalformedInputError } from '../platform/errors.ts';

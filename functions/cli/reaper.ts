@@ -6,6 +6,7 @@ import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/
 import { tolerateClosedPipe } from './closed-pipe.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { EXIT } from './exit-code.ts';
+import { keepMemorySmall } from './memory.ts';
 import { addReapCommand } from './reap.ts';
 import { addReplayCommand } from './replay.ts';
 import { addRestoreCommand } from './restore.ts';
@@ -24,6 +25,7 @@ addReplayCommand(program);
 addDoctorCommand(program);
 
 tolerateClosedPipe();
+keepMemorySmall();
 
 try {
   await program.parseAsync();

@@ -92,12 +92,14 @@ function exchange(
     let answered = false;
     const sent = request(url, options, (response) => {
       answered = true;
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      // A page is megabytes: as text from the start it is held once, and not as its chunks, their sum and the text.
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
       response.on('error', fail);
       response.on('end', () => {
         clearTimeout(timer);
-        const text = Buffer.concat(chunks).toString('utf8');
         resolve({ code: response.statusCode ?? 0, contentType: response.headers['content-type'], text });
       });
     });
