@@ -33,6 +33,8 @@ it('leaves out what no function needs', () => {
       /credential-provider-(sso|ini|process|web-identity|login)/,
       /bowser/,
       /dist-cjs/,
+      // Only a person puts HPAs back.
+      /functions\/(kubernetes\/hpa-restorer|aws\/deletion-log)/,
     ]) {
       expect(
         there.filter((input) => unneeded.test(input)),
