@@ -36,7 +36,12 @@ export interface EksInspection {
 
 /** @param profile of the AWS configuration files, in place of what the SDK finds by itself */
 export function eksInspection(region: string, profile?: string): EksInspection {
-  const settings = { region, ...(profile !== undefined && { profile }) };
+  const settings = {
+    region,
+    ...(profile !== undefined && { profile }),
+    // A service that swallows a connection is told as one that did not answer.
+    requestHandler: { connectionTimeout: 2_000, requestTimeout: 10_000, throwOnRequestTimeout: true },
+  };
   const eks = new EKSClient(settings);
   const logs = new CloudWatchLogsClient(settings);
   return {

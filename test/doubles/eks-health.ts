@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { EksDouble } from './eks.ts';
 import { refusal, type ServiceAnswer } from './service-double.ts';
 
-/** Answers, besides DescribeCluster, ListClusters and DescribeAccessEntry as Amazon EKS does (REST, JSON). */
+/** Answers, besides, DescribeAccessEntry as Amazon EKS does (REST, JSON). */
 export class EksHealthDouble extends EksDouble {
   /** What DescribeCluster says of a cluster beside what `clusters` holds, in the shape of its answer. */
   readonly details = new Map<string, Record<string, unknown>>();
@@ -24,11 +24,8 @@ export class EksHealthDouble extends EksDouble {
     const call = kind === 'access-entries' ? 'DescribeAccessEntry' : name === '' ? 'ListClusters' : 'DescribeCluster';
     if (failure === undefined && this.denied.has(`${call} ${name}`.trim()))
       return refusal(403, 'AccessDeniedException');
-    if (failure === undefined && call === 'ListClusters') {
-      return { status: 200, body: { clusters: [...this.clusters.keys()] } };
-    }
     if (failure === undefined && call === 'DescribeAccessEntry') return this.#accessEntry(name, principal);
-    const answer = super.answer({ ...request, url: path }, body, failure);
+    const answer = super.answer(request, body, failure);
     const { cluster } = answer.body as { cluster?: object };
     return cluster === undefined ? answer : { ...answer, body: { cluster: { ...cluster, ...this.details.get(name) } } };
   }

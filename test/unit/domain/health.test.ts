@@ -70,7 +70,7 @@ describe('what doctor asks about is what is deployed', () => {
     expect(binding.subjects).toEqual([expect.objectContaining({ kind: 'Group', name: REAPER_GROUP })]);
   });
 
-  test('the filter, its destination and the role of reap have the names that the stack gives them', () => {
+  test('the filter, its destination and the roles have the names that the stack gives them', () => {
     const [filter] = Object.values(subscriptionFilters(['shop']));
     const { functions } = parse(readFileSync('serverless.yml', 'utf8'), { logLevel: 'silent' });
     const destinationArn = `arn:aws:lambda:eu-central-1:123456789012:function:${functions.forward.name}`;
@@ -78,10 +78,12 @@ describe('what doctor asks about is what is deployed', () => {
     const checks = eksChecks({ name: 'shop', region: 'eu-central-1' }, { ...eks(), filters: { value: filters } });
     expect(checkOf(checks, 'eks-subscription-filter').state).toBe('ok');
     const roles = readFileSync('infra/roles.yml', 'utf8');
-    const reap = roleArn(cluster(), 'reap')
-      .split('/')[1]
-      ?.replace('eu-central-1', '$' + '{AWS::Region}');
-    expect(roles).toContain(`RoleName: !Sub ${reap}\n`);
+    for (const role of ROLES) {
+      const name = roleArn(cluster(), role)
+        .split('/')[1]
+        ?.replace('eu-central-1', '$' + '{AWS::Region}');
+      expect(roles).toContain(`RoleName: !Sub ${name}\n`);
+    }
   });
 });
 
