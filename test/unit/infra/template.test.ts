@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -317,4 +318,20 @@ describe('the functions', () => {
 
 it('names nothing of the machine that packaged it', () => {
   for (const path of [process.cwd(), homedir(), tmpdir(), folder]) expect(text).not.toContain(path);
+});
+
+describe('what anybody can deploy', () => {
+  it('is what was packaged, with each code by the SHA-256 of its zip file', () => {
+    const { Resources } = JSON.parse(readFileSync(join(folder, 'template.json'), 'utf8'));
+    const packaged = Object.keys(resources).filter((id) => !id.startsWith('ServerlessDeploymentBucket'));
+    expect(Object.keys(Resources)).toEqual(packaged);
+    for (const [id, { Properties }] of of('AWS::Lambda::Function')) {
+      const { S3Key, S3Bucket } = Resources[id].Properties.Code;
+      expect(S3Bucket).toEqual({ Ref: 'ArtifactBucket' });
+      const [, file, hash] = /^\$\{ArtifactPrefix\}(\w+-(\w{64})\.zip)$/.exec(S3Key['Fn::Sub']) ?? [];
+      const zip = readFileSync(join(folder, file ?? ''));
+      expect(createHash('sha256').update(zip).digest('hex')).toBe(hash);
+      expect(zip).toEqual(readFileSync(join(folder, Properties.Code.S3Key.split('/').at(-1))));
+    }
+  });
 });
