@@ -19,6 +19,9 @@ interface Resource {
 /** Under `ArtifactPrefix` in `ArtifactBucket`, unless said otherwise. */
 export const DEFAULT_PREFIX = 'envoy-hpa-reaper/';
 
+/** Of `ArtifactPrefix`. */
+export const PREFIX_PATTERN = '^([0-9A-Za-z._-]+/)*$';
+
 const PARAMETERS = {
   ArtifactBucket: {
     Type: 'String',
@@ -30,7 +33,7 @@ const PARAMETERS = {
     Type: 'String',
     Default: DEFAULT_PREFIX,
     Description: 'What the keys of the zip files begin with: nothing, or folders, each with a slash behind it',
-    AllowedPattern: '^([0-9A-Za-z._-]+/)*$',
+    AllowedPattern: PREFIX_PATTERN,
     ConstraintDescription: 'nothing, or folders, each with a slash behind it',
   },
 };
