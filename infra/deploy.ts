@@ -14,6 +14,7 @@ interface DeployOptions extends StackOptions {
   readonly bucket: string;
   readonly prefix: string;
   readonly from: string;
+  readonly parameter?: Readonly<Record<string, string>>;
   readonly plan?: true;
 }
 
@@ -22,16 +23,23 @@ const program = addStackOptions(new Command('npm run deploy --'))
   .requiredOption('--bucket <name>', "an S3 bucket of the stack's Region, for the code and the template")
   .option('--prefix <prefix>', 'what the keys in the bucket begin with', prefixOf, DEFAULT_PREFIX)
   .option('--from <folder>', 'where the template and the zip files are', 'dist')
+  .option('--parameter <key=value>', 'a parameter of the template; may be given more than once', parameterOf)
   .option('--plan', 'show what would change, and change nothing but the bucket')
   .action((options: DeployOptions) => orExplain(options, deploy(options)));
 await program.parseAsync();
+
+function parameterOf(text: string, others: Record<string, string> = {}): Record<string, string> {
+  const [key, ...value] = text.split('=');
+  if (!key || value.length === 0) throw new InvalidArgumentError('Expected key=value.');
+  return { ...others, [key]: value.join('=') };
+}
 
 function prefixOf(text: string): string {
   if (new RegExp(PREFIX_PATTERN).test(text)) return text;
   throw new InvalidArgumentError('Expected nothing, or folders, each with a slash behind it.');
 }
 
-async function deploy({ bucket, prefix, from, plan: onlyPlan, ...options }: DeployOptions): Promise<void> {
+async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...options }: DeployOptions): Promise<void> {
   const text = await readFile(join(from, 'template.json'));
   const artifacts = bucketOf(options, bucket);
   for (const zip of zipsOf(JSON.parse(text.toString()) as Template)) {
@@ -41,7 +49,7 @@ async function deploy({ bucket, prefix, from, plan: onlyPlan, ...options }: Depl
   const templateUrl = await artifacts.put(`${prefix}template-${hash}.json`, text);
 
   const stack = stackOf(options);
-  const plan = await stack.plan(templateUrl, { ArtifactBucket: bucket, ArtifactPrefix: prefix });
+  const plan = await stack.plan(templateUrl, { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix });
   console.log(plan.changes.length === 0 ? 'nothing changes' : plan.changes.map(changeLine).join('\n'));
   if (onlyPlan || plan.changes.length === 0) {
     await stack.abandon(plan);

@@ -140,14 +140,18 @@ describe('npm run deploy', () => {
     expect((await moto.functions()).map(({ MemorySize }) => MemorySize)).toContain(1024);
   });
 
-  test('takes another prefix and another name', async () => {
-    expect(await deploy('--prefix', 'a/b/', '--stack-name', 'mine')).toMatchObject({ code: 0 });
+  test('takes another prefix, another name, and parameters', async () => {
+    const parameters = ['--parameter', 'Mode=report', '--parameter', 'MaxDeletions=3'];
+    expect(await deploy('--prefix', 'a/b/', '--stack-name', 'mine', ...parameters)).toMatchObject({ code: 0 });
     for (const key of await moto.keys(BUCKET)) expect(key).toMatch(/^a\/b\/[\w-]+\.(zip|json)$/);
     const { Stacks = [] } = await moto.cloudFormation.send(new DescribeStacksCommand({ StackName: 'mine' }));
-    expect(Stacks[0]?.Parameters).toEqual([
-      { ParameterKey: 'ArtifactBucket', ParameterValue: BUCKET },
-      { ParameterKey: 'ArtifactPrefix', ParameterValue: 'a/b/' },
-    ]);
+    const given = Stacks[0]?.Parameters?.map(({ ParameterKey, ParameterValue }) => [ParameterKey, ParameterValue]);
+    expect(Object.fromEntries(given ?? [])).toMatchObject({
+      ArtifactBucket: BUCKET,
+      ArtifactPrefix: 'a/b/',
+      Mode: 'report',
+      MaxDeletions: '3',
+    });
   });
 
   test('leaves no stack behind where nothing but a plan was asked for', async () => {

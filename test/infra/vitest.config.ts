@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/infra/**/*.test.ts'],
     globalSetup: ['test/infra/global-setup.ts'],
     reporters: ['verbose'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });
