@@ -6,6 +6,8 @@ import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import { busEvent, lambdaContext, PLACE, subscriptionEvent } from '../../functions/cli/event-path.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
 import { createHandler } from '../../functions/forward/forward.ts';
+import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { dispatchSweeps } from '../../functions/usecases/dispatch-sweeps.ts';
 import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
 import { matchEvents } from './event-ruler.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';
@@ -49,6 +51,26 @@ async function forwarded(name: string): Promise<object[]> {
     metrics: { addMetric: () => {} },
   });
   await forward(subscriptionEvent('shop', [auditEvent(name)]), lambdaContext('forward'));
+  return events.map(busEvent);
+}
+
+/** What `backfill` really puts to have clusters swept. */
+async function requested(): Promise<object[]> {
+  const events: BusEvent[] = [];
+  await dispatchSweeps({
+    place: {
+      directory: {
+        list: async () => ['shop', 'shop_2'],
+        describe: async () => ({ tags: {} }),
+        connect: async () => ({}) as ClusterApi,
+        forget: () => {},
+      },
+    },
+    eventBus: { put: async (put) => void events.push(...put) },
+    arnOf: (cluster) => `arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`,
+    ...{ mode: 'delete', maxDeletions: 3, concurrency: 1, runId: 'run', now: () => new Date() },
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+  });
   return events.map(busEvent);
 }
 
@@ -111,6 +133,12 @@ describe('the rule that fills the queue of reap', () => {
   test('takes every event that forward makes of the real audit events', async () => {
     const events = (await Promise.all(auditEventNames.map(forwarded))).flat();
     expect(events.length).toBeGreaterThan(15);
+    expect(matchEvents(jars, patterns, events)).toEqual(events.map(() => feeding));
+  });
+
+  test('takes every sweep that backfill asks for', async () => {
+    const events = await requested();
+    expect(events).toHaveLength(2);
     expect(matchEvents(jars, patterns, events)).toEqual(events.map(() => feeding));
   });
 
