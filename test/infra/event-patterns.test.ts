@@ -30,7 +30,9 @@ const feeding = rules
   .filter(([, { Properties }]) => Properties.Targets.some(({ Arn }: { Arn: object }) => idOf(Arn) === queue))
   .map(([id]) => id);
 /** The detail-types that the queue is filled with. */
-const fed = feeding.flatMap((id) => patterns[id]['detail-type'] as string[]);
+const fed: string[] = feeding
+  .flatMap((id) => patterns[id]['detail-type'])
+  .filter((type: unknown) => typeof type === 'string');
 
 /** Every detail-type that the code knows: the constants `…_DETAIL_TYPE` of functions/domain. */
 async function knownDetailTypes(): Promise<string[]> {
