@@ -25,3 +25,4 @@ if (status !== 0) process.exit(status ?? 1);
 const { values } = parseArgs({ args, strict: false, options: { package: { type: 'string', short: 'p' } } });
 const folder = typeof values.package === 'string' ? values.package : undefined;
 writeDeployable(folder ?? '.serverless', folder ?? 'dist');
+console.log(`${folder ?? 'dist'}/template.json and the zip files beside it can be deployed`);
