@@ -10,6 +10,7 @@ const RETENTION_DAYS = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
 
+export const SCHEDULE_PATTERN = /^(off|rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))$/;
 const SCHEDULE_EXPECTED = 'expected off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)';
 
 /** What `infra/configuration.yml` may say; what each value means stands there. */
@@ -20,9 +21,7 @@ export const configurationSchema = z.strictObject({
   mode: z.enum(['report', 'delete']),
   maxDeletions: wholeNumber(0, 10_000),
   maxDeletionsPerRun: wholeNumber(0, 10_000),
-  sweepSchedule: z
-    .string(SCHEDULE_EXPECTED)
-    .regex(/^(off|rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))$/, SCHEDULE_EXPECTED),
+  sweepSchedule: z.string(SCHEDULE_EXPECTED).regex(SCHEDULE_PATTERN, SCHEDULE_EXPECTED),
   // What settles is looked at again for 37 minutes (infra/queue.yml).
   settleHpaSeconds: wholeNumber(0, 1_800),
   settleConfigSeconds: wholeNumber(0, 1_800),

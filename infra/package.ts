@@ -1,13 +1,16 @@
 /**
- * `npm run package`: the CloudFormation template and the functions' zips in .serverless/, without credentials and without
- * a network. What follows `--` goes to `osls package`.
+ * `npm run package`: the CloudFormation template and the functions' zips in dist/, without credentials and without a
+ * network. What follows `--` goes to `osls package`; `--package FOLDER` has them all in that folder.
  */
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import process from 'node:process';
+import { parseArgs } from 'node:util';
 import { bundle } from './bundle.ts';
 import { readConfiguration } from './configuration.ts';
+import { writeDeployable } from './template.ts';
 
+const args = process.argv.slice(2);
 try {
   readConfiguration();
 } catch (error) {
@@ -16,5 +19,10 @@ try {
 }
 await bundle();
 const osls = createRequire(import.meta.url).resolve('osls/bin/serverless.js');
-const { status } = spawnSync(process.execPath, [osls, 'package', ...process.argv.slice(2)], { stdio: 'inherit' });
-process.exit(status ?? 1);
+const { status } = spawnSync(process.execPath, [osls, 'package', ...args], { stdio: 'inherit' });
+if (status !== 0) process.exit(status ?? 1);
+
+const { values } = parseArgs({ args, strict: false, options: { package: { type: 'string', short: 'p' } } });
+const folder = typeof values.package === 'string' ? values.package : undefined;
+writeDeployable(folder ?? '.serverless', folder ?? 'dist');
+console.log(`${folder ?? 'dist'}/template.json and the zip files beside it can be deployed`);

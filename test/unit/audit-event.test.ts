@@ -13,6 +13,14 @@ import { auditEvent, auditEventNames, auditEvents, auditLine } from '../doubles/
 
 /** Every real event: can it have changed what an HPA depends on? */
 const expected: Record<string, boolean> = {
+  'another-configmap-create': false,
+  'another-configmap-patch': false,
+  'envoy-gateway-config-create': true,
+  'envoy-gateway-config-create-in-another-namespace': true,
+  'envoy-gateway-config-delete': true,
+  'envoy-gateway-config-get': false,
+  'envoy-gateway-config-patch': true,
+  'envoy-gateway-config-patch-dry-run': false,
   'envoyproxy-create': true,
   'envoyproxy-delete': true,
   'envoyproxy-deletecollection': true,
@@ -39,11 +47,14 @@ const expected: Record<string, boolean> = {
   'gatewayclass-patch': true,
   'gatewayclass-status-update': false,
   'gatewayclass-watch': false,
+  'hpa-created-by-argo-cd': false,
   'hpa-created-by-envoy-gateway': true,
+  'hpa-created-by-kubectl': false,
   'hpa-delete': false,
   'hpa-delete-forbidden': false,
   'hpa-patch': false,
   'hpa-patch-mark': false,
+  'hpa-status-update': false,
 };
 
 function read(line: string): AuditEvent {

@@ -74,6 +74,8 @@ describe('forwardAuditEvents', () => {
     });
     expect(objects.sort()).toMatchInlineSnapshot(`
       [
+        "configmaps envoy-gateway-system/envoy-gateway-config 2",
+        "configmaps gateways/envoy-gateway-config 2",
         "envoyproxies autoscaling-removed/proxy 1",
         "envoyproxies class-proxy-removed/* 1",
         "envoyproxies merged-kept/created-by-apply 1",

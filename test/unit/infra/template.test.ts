@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,8 @@ import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pat
 import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
+import { configurationSchema, readConfiguration } from '../../../infra/configuration.ts';
+import { stackParameters } from '../../../infra/parameters.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
 type Resource = { Type: string; Properties: any; DependsOn?: string[]; Condition?: string };
@@ -33,6 +36,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let text: string;
 let resources: Record<string, Resource>;
 let conditions: Record<string, unknown>;
+let parameters: Record<string, { Default: string | number; AllowedValues?: string[] }>;
 
 beforeAll(() => {
   writeFileSync(join(folder, 'configuration.yml'), JSON.stringify(configuration)); // JSON is YAML.
@@ -45,7 +49,7 @@ beforeAll(() => {
   const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
   expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
   text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
-  ({ Resources: resources, Conditions: conditions } = JSON.parse(text));
+  ({ Resources: resources, Conditions: conditions, Parameters: parameters } = JSON.parse(text));
 }, 60_000);
 
 const of = (type: string) => Object.entries(resources).filter(([, { Type }]) => Type === type);
@@ -123,20 +127,28 @@ describe('what is lost nowhere', () => {
 describe('the schedule', () => {
   it('has backfill put the sweeps on the bus, in the mode of the deployment', () => {
     const { Target, ...schedule } = properties('SweepSchedule');
-    expect(schedule).toMatchObject({ ScheduleExpression: 'rate(2 hours)', FlexibleTimeWindow: { Mode: 'OFF' } });
+    expect(schedule).toMatchObject({
+      ScheduleExpression: { Ref: 'SweepScheduleExpression' },
+      FlexibleTimeWindow: { Mode: 'OFF' },
+    });
     expect(Target).toEqual({
       Arn: arn('BackfillLambdaFunction'),
       RoleArn: arn('SweepScheduleRole'),
-      Input: '{"dispatch":"bus","mode":"report"}',
+      Input: { 'Fn::Sub': `{"dispatch":"bus","mode":"${'$'}{Mode}"}` },
       RetryPolicy: { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 },
       DeadLetterConfig: { Arn: arn('UnsweptQueue') },
     });
-    expect(payloadSchema.parse(JSON.parse(Target.Input))).toMatchObject({ dispatch: 'bus', mode: 'report' });
+    for (const mode of parameters.Mode?.AllowedValues ?? []) {
+      const input = Target.Input['Fn::Sub'].replace(`${'$'}{Mode}`, mode);
+      expect(payloadSchema.parse(JSON.parse(input))).toMatchObject({ dispatch: 'bus', mode });
+    }
   });
 
   it('is not there when it is off', () => {
     expect(conditions).toEqual({ [resources.SweepSchedule?.Condition ?? '']: expect.anything() });
-    expect(Object.values(conditions)).toEqual([{ 'Fn::Not': [{ 'Fn::Equals': ['rate(2 hours)', 'off'] }] }]);
+    expect(Object.values(conditions)).toEqual([
+      { 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'SweepScheduleExpression' }, 'off'] }] },
+    ]);
   });
 });
 
@@ -177,6 +189,35 @@ describe('the subscription', () => {
         },
       },
     ]);
+  });
+});
+
+describe('the parameters', () => {
+  it('are what differs between accounts, with the configuration as their defaults', () => {
+    const defaults = Object.entries(parameters).map(([name, { Default }]) => [name, Default]);
+    expect(Object.fromEntries(defaults)).toEqual({
+      Mode: 'report',
+      MaxDeletions: 7,
+      MaxDeletionsPerRun: 8,
+      SweepScheduleExpression: 'rate(2 hours)',
+    });
+  });
+
+  it('take what the configuration takes', () => {
+    const { Mode, MaxDeletions, SweepScheduleExpression } = stackParameters(readConfiguration());
+    const takes = (values: object) => configurationSchema.safeParse({ ...readConfiguration(), ...values }).success;
+    for (const mode of Mode.AllowedValues) expect(takes({ mode })).toBe(true);
+    const { MinValue, MaxValue } = MaxDeletions;
+    expect([MinValue - 1, MinValue, MaxValue, MaxValue + 1].map((maxDeletions) => takes({ maxDeletions }))).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    for (const sweepSchedule of ['off', 'rate(1 hour)', 'hourly', 'Off', 'rate(0 hours)', 'xoff']) {
+      const allowed = new RegExp(SweepScheduleExpression.AllowedPattern).test(sweepSchedule);
+      expect([sweepSchedule, takes({ sweepSchedule })]).toEqual([sweepSchedule, allowed]);
+    }
   });
 });
 
@@ -278,10 +319,11 @@ describe('the functions', () => {
   });
 
   it('have the environment that they read, from the configuration', () => {
+    const defaultOf = ({ Ref }: { Ref: string }) => parameters[Ref]?.Default.toString() ?? '123456789012';
     const environment = (id: string) => {
-      const values = Object.entries(properties(id).Environment.Variables);
+      const values = Object.entries<string | { Ref: string }>(properties(id).Environment.Variables);
       // Lambda sets the Region itself; CloudFormation fills in what refers to something.
-      const filled = values.map(([name, value]) => [name, typeof value === 'string' ? value : '123456789012']);
+      const filled = values.map(([name, value]) => [name, typeof value === 'string' ? value : defaultOf(value)]);
       return { ...Object.fromEntries(filled), AWS_REGION: 'eu-central-1' };
     };
     expect(forwardConfigSchema.parse(environment('ForwardLambdaFunction'))).toBeTruthy();
@@ -317,4 +359,20 @@ describe('the functions', () => {
 
 it('names nothing of the machine that packaged it', () => {
   for (const path of [process.cwd(), homedir(), tmpdir(), folder]) expect(text).not.toContain(path);
+});
+
+describe('what anybody can deploy', () => {
+  it('is what was packaged, with each code by the SHA-256 of its zip file', () => {
+    const { Resources } = JSON.parse(readFileSync(join(folder, 'template.json'), 'utf8'));
+    const packaged = Object.keys(resources).filter((id) => !id.startsWith('ServerlessDeploymentBucket'));
+    expect(Object.keys(Resources)).toEqual(packaged);
+    for (const [id, { Properties }] of of('AWS::Lambda::Function')) {
+      const { S3Key, S3Bucket } = Resources[id].Properties.Code;
+      expect(S3Bucket).toEqual({ Ref: 'ArtifactBucket' });
+      const [, file, hash] = /^\$\{ArtifactPrefix\}(\w+-(\w{64})\.zip)$/.exec(S3Key['Fn::Sub']) ?? [];
+      const zip = readFileSync(join(folder, file ?? ''));
+      expect(createHash('sha256').update(zip).digest('hex')).toBe(hash);
+      expect(zip).toEqual(readFileSync(join(folder, Properties.Code.S3Key.split('/').at(-1))));
+    }
+  });
 });

@@ -1,0 +1,35 @@
+import { type Configuration, SCHEDULE_PATTERN } from './configuration.ts';
+
+/**
+ * The template's parameters: what often differs between accounts, so that one packaging serves them all. The configuration
+ * gives the defaults.
+ */
+export const stackParameters = (configuration: Configuration) => ({
+  Mode: {
+    Type: 'String',
+    Description: 'report writes nothing to a cluster, delete deletes what is stale',
+    AllowedValues: ['report', 'delete'],
+    Default: configuration.mode,
+  },
+  MaxDeletions: {
+    Type: 'Number',
+    Description: 'More deletions than this in one cluster are held back as a whole',
+    ...LIMIT,
+    Default: configuration.maxDeletions,
+  },
+  MaxDeletionsPerRun: {
+    Type: 'Number',
+    Description: 'The same for a whole run of backfill over several clusters',
+    ...LIMIT,
+    Default: configuration.maxDeletionsPerRun,
+  },
+  SweepScheduleExpression: {
+    Type: 'String',
+    Description: 'When every cluster is swept: rate(...) or cron(...) in UTC, or off',
+    AllowedPattern: SCHEDULE_PATTERN.source,
+    ConstraintDescription: 'off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)',
+    Default: configuration.sweepSchedule,
+  },
+});
+
+const LIMIT = { MinValue: 0, MaxValue: 10_000 };

@@ -1,0 +1,41 @@
+import process from 'node:process';
+import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import { S3Client } from '@aws-sdk/client-s3';
+import type { Command } from 'commander';
+import { awsError } from '../functions/aws/access-error.ts';
+import { AwsAccessError, describeError } from '../functions/platform/errors.ts';
+import { ArtifactBucket } from './artifact-bucket.ts';
+import { Stack } from './stack.ts';
+
+/** Which stack a command is about. */
+export interface StackOptions {
+  readonly stackName: string;
+  readonly region?: string;
+  readonly profile?: string;
+}
+
+export const addStackOptions = (command: Command): Command =>
+  command
+    .option('--stack-name <name>', 'the CloudFormation stack', 'envoy-hpa-reaper')
+    .option('--region <name>', 'the AWS Region (default: as the AWS SDK finds it)')
+    .option('--profile <name>', 'a profile of the AWS configuration (default: as the AWS SDK finds it)');
+
+const placeOf = ({ region, profile }: StackOptions) => ({ ...(region && { region }), ...(profile && { profile }) });
+
+export const stackOf = (options: StackOptions): Stack =>
+  new Stack(new CloudFormationClient(placeOf(options)), options.stackName);
+
+export const bucketOf = (options: StackOptions, name: string): ArtifactBucket =>
+  new ArtifactBucket(new S3Client(placeOf(options)), name);
+
+/** Says on stderr what failed and what to do about it, and ends with exit code 1. */
+export async function orExplain({ stackName }: StackOptions, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (thrown) {
+    const error = thrown instanceof AwsAccessError ? thrown : awsError(`stack ${stackName}`, thrown);
+    console.error(describeError(error));
+    if (error instanceof AwsAccessError) console.error(error.remedy);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,246 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import {
+  CreateStackCommand,
+  DescribeStacksCommand,
+  ListStackResourcesCommand,
+  ListStacksCommand,
+} from '@aws-sdk/client-cloudformation';
+import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { Moto, REGION } from './moto.ts';
+import { readTemplate, type Template } from './packaged.ts';
+
+/*
+ * `npm run deploy` and `npm run remove` over the wire, against moto's server. What moto lacks:
+ * - It makes no resources of these types, so nothing is said of them here; test/unit/infra/template.test.ts says it.
+ */
+const NOT_IN_MOTO = [
+  'AWS::Lambda::EventInvokeConfig',
+  'AWS::Logs::SubscriptionFilter',
+  'AWS::Scheduler::Schedule',
+  'AWS::SQS::QueuePolicy',
+];
+/*
+ * - A rule cannot refer to its bus by `Ref`; what is deployed here refers to it by `GetAtt Name`, which is the same.
+ * - It finds a template by its URL only where that has "localhost" in it; hence the bucket's name.
+ * - It knows no outputs of a stack that came from a change set, and never rolls back. test/unit/infra/stack.test.ts has
+ *   what CloudFormation answers then.
+ * - It checks no permission and no AllowedPattern.
+ */
+const BUCKET = 'artifacts-localhost';
+
+const packagings = inject('packagings');
+const representative = packagings.find(({ configuration }) => configuration === 'representative');
+if (representative === undefined) throw new Error('the representative configuration was not packaged');
+
+const folder = mkdtempSync(join(tmpdir(), 'deployment-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let moto: Moto;
+beforeAll(async () => {
+  cpSync(representative.folder, folder, { recursive: true });
+  moto = await Moto.start(inject('tools').bin);
+});
+afterAll(() => moto?.stop());
+
+beforeEach(async () => {
+  await moto.reset();
+  writeTemplate(template());
+  await moto.s3.send(
+    new CreateBucketCommand({ Bucket: BUCKET, CreateBucketConfiguration: { LocationConstraint: REGION } }),
+  );
+});
+
+/** What is deployed here, in a form that moto understands. */
+function template(): Template {
+  const text = JSON.stringify(readTemplate(representative as (typeof packagings)[number]));
+  return JSON.parse(text.replaceAll('{"Ref":"EventBus"}', '{"Fn::GetAtt":["EventBus","Name"]}'));
+}
+
+const writeTemplate = (changed: Template) => writeFileSync(join(folder, 'template.json'), JSON.stringify(changed));
+
+interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+const run = (script: string, args: readonly string[], env = moto.environment()) =>
+  new Promise<Ended>((ended) => {
+    execFile(process.execPath, [script, ...args], { env }, (error, stdout, stderr) =>
+      ended({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+    );
+  });
+const deploy = (...args: string[]) => run('infra/deploy.ts', ['--bucket', BUCKET, '--from', folder, ...args]);
+const remove = (...args: string[]) => run('infra/remove.ts', args);
+
+const zipsIn = (text: string) => text.match(/\w+-[0-9a-f]{64}\.zip/g) ?? [];
+
+test('the same source makes the same zip files', () => {
+  const [first, ...others] = packagings.map((packaging) => zipsIn(JSON.stringify(readTemplate(packaging))));
+  expect(first?.length).toBeGreaterThan(1);
+  for (const zips of others) expect(zips).toEqual(first);
+});
+
+describe('npm run deploy', () => {
+  test('makes every resource of the template, with the code that was packaged', async () => {
+    const { code, stdout, stderr } = await deploy();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const wanted = Object.entries(template().Resources);
+    const lines = wanted.map(([id, { Type }]) => `Add    ${id} ${Type}`).sort();
+    expect(stdout.trimEnd().split('\n').sort()).toEqual([...lines, 'stack envoy-hpa-reaper: CREATE_COMPLETE'].sort());
+
+    const { StackResourceSummaries = [] } = await moto.cloudFormation.send(
+      new ListStackResourcesCommand({ StackName: 'envoy-hpa-reaper' }),
+    );
+    expect(
+      StackResourceSummaries.map(({ LogicalResourceId }) => LogicalResourceId)
+        .filter(Boolean)
+        .sort(),
+    ).toEqual(
+      wanted
+        .filter(([, { Type }]) => !NOT_IN_MOTO.includes(Type))
+        .map(([id]) => id)
+        .sort(),
+    );
+
+    const zips = zipsIn(JSON.stringify(template()));
+    const keys = await moto.keys(BUCKET);
+    const isZip = (key: string) => key.endsWith('.zip');
+    expect(keys.filter(isZip)).toEqual(zips.map((zip) => `envoy-hpa-reaper/${zip}`).sort());
+    expect(keys.filter((key) => !isZip(key))).toEqual([
+      expect.stringMatching(/^envoy-hpa-reaper\/template-[0-9a-f]{64}\.json$/),
+    ]);
+    const sha256 = (zip: string) =>
+      createHash('sha256')
+        .update(readFileSync(join(folder, zip)))
+        .digest('base64');
+    expect((await moto.functions()).map(({ CodeSha256 }) => CodeSha256).sort()).toEqual(zips.map(sha256).sort());
+
+    const { rules } = await moto.inventory();
+    const [rule = '', ...others] = rules.filter((each) => each.includes(CHANGE_DETAIL_TYPE));
+    expect(others).toEqual([]);
+    expect(JSON.parse(rule.slice(rule.indexOf('{')))).toMatchObject({ source: [EVENT_SOURCE] });
+  });
+
+  test('changes nothing where nothing changed, and only what changed', async () => {
+    expect(await deploy()).toMatchObject({ code: 0 });
+    expect(await deploy()).toEqual({ code: 0, stdout: 'nothing changes\n', stderr: '' });
+
+    const changed = template();
+    const reap = changed.Resources.ReapLambdaFunction;
+    if (reap === undefined) throw new Error('no function reap');
+    reap.Properties.MemorySize = 1024;
+    writeTemplate(changed);
+    const line = 'Modify ReapLambdaFunction AWS::Lambda::Function\n';
+    expect(await deploy('--plan')).toEqual({ code: 0, stdout: line, stderr: '' });
+    expect((await moto.functions()).map(({ MemorySize }) => MemorySize)).not.toContain(1024);
+    const done = `${line}stack envoy-hpa-reaper: UPDATE_COMPLETE\n`;
+    expect(await deploy()).toEqual({ code: 0, stdout: done, stderr: '' });
+    expect((await moto.functions()).map(({ MemorySize }) => MemorySize)).toContain(1024);
+  });
+
+  test('takes another prefix, another name, and parameters', async () => {
+    const parameters = ['--parameter', 'Mode=report', '--parameter', 'MaxDeletions=3'];
+    expect(await deploy('--prefix', 'a/b/', '--stack-name', 'mine', ...parameters)).toMatchObject({ code: 0 });
+    for (const key of await moto.keys(BUCKET)) expect(key).toMatch(/^a\/b\/[\w-]+\.(zip|json)$/);
+    const { Stacks = [] } = await moto.cloudFormation.send(new DescribeStacksCommand({ StackName: 'mine' }));
+    const given = Stacks[0]?.Parameters?.map(({ ParameterKey, ParameterValue }) => [ParameterKey, ParameterValue]);
+    expect(Object.fromEntries(given ?? [])).toMatchObject({
+      ArtifactBucket: BUCKET,
+      ArtifactPrefix: 'a/b/',
+      Mode: 'report',
+      MaxDeletions: '3',
+    });
+  });
+
+  test('leaves no stack behind where nothing but a plan was asked for', async () => {
+    const before = await moto.inventory();
+    expect(await deploy('--plan')).toMatchObject({ code: 0, stderr: '' });
+    expect(await moto.inventory()).toEqual(before);
+    expect(await stacks()).toEqual([]);
+  });
+
+  test('says what is wrong, and what to do', async () => {
+    expect(await run('infra/deploy.ts', ['--bucket', 'absent', '--from', folder])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^stack envoy-hpa-reaper: S3 did not take s3:\/\/absent\/.*bucket does not exist/),
+    });
+    expect(await run('infra/deploy.ts', [])).toMatchObject({ code: 1, stderr: expect.stringContaining('--bucket') });
+    expect(await deploy('--prefix', 'a')).toMatchObject({ code: 1, stderr: expect.stringContaining('slash') });
+    const { AWS_ACCESS_KEY_ID: _id, AWS_SECRET_ACCESS_KEY: _key, ...nobody } = moto.environment();
+    expect(await run('infra/deploy.ts', ['--bucket', BUCKET, '--from', folder], { ...nobody, HOME: folder })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/\nGive AWS credentials: .*\n$/),
+    });
+  });
+});
+
+describe('npm run remove', () => {
+  test('leaves nothing behind, and nothing of others away', async () => {
+    const before = await moto.inventory();
+    await deploy();
+    expect(await moto.inventory()).not.toEqual(before);
+    await moto.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: 'envoy-hpa-reaper/notes.txt', Body: 'mine' }));
+    const { code, stdout, stderr } = await remove('--artifacts');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^stack envoy-hpa-reaper: deleted\n(deleted s3:.*\n){3,}$/);
+    expect(await moto.inventory()).toEqual(before);
+    expect(await stacks()).toEqual([]);
+    expect(await moto.keys(BUCKET)).toEqual(['envoy-hpa-reaper/notes.txt']);
+  });
+
+  test('leaves the code where it is, unless told otherwise', async () => {
+    await deploy();
+    const keys = await moto.keys(BUCKET);
+    expect(await remove()).toEqual({
+      code: 0,
+      stdout: `stack envoy-hpa-reaper: deleted\nits code stays in s3://${BUCKET}/envoy-hpa-reaper/, since other stacks may use it\n`,
+      stderr: '',
+    });
+    expect(await moto.keys(BUCKET)).toEqual(keys);
+  });
+
+  test('is done where there is no stack', async () => {
+    expect(await remove()).toEqual({ code: 0, stdout: 'there is no stack envoy-hpa-reaper\n', stderr: '' });
+  });
+});
+
+/** As `aws cloudformation deploy` and StackSets do it: the template, and two parameters. */
+test('the template is enough, once the zip files are in the bucket', async () => {
+  for (const zip of zipsIn(JSON.stringify(template()))) {
+    await moto.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: zip, Body: readFileSync(join(folder, zip)) }));
+  }
+  await moto.cloudFormation.send(
+    new CreateStackCommand({
+      StackName: 'by-hand',
+      TemplateBody: JSON.stringify(template()),
+      Parameters: [
+        { ParameterKey: 'ArtifactBucket', ParameterValue: BUCKET },
+        { ParameterKey: 'ArtifactPrefix', ParameterValue: '' },
+      ],
+      Capabilities: ['CAPABILITY_NAMED_IAM'],
+    }),
+  );
+  const { Stacks = [] } = await moto.cloudFormation.send(new DescribeStacksCommand({ StackName: 'by-hand' }));
+  expect(Stacks[0]?.StackStatus).toBe('CREATE_COMPLETE');
+  expect(Stacks[0]?.Outputs?.map(({ OutputKey }) => OutputKey).sort()).toEqual(Object.keys(template().Outputs).sort());
+  expect(Stacks[0]?.Outputs?.find(({ OutputKey }) => OutputKey === 'ReapRoleArn')?.OutputValue).toBe(
+    `arn:aws:iam::123456789012:role/envoy-hpa-reaper-reap-${REGION}`,
+  );
+});
+
+async function stacks(): Promise<(string | undefined)[]> {
+  const { StackSummaries = [] } = await moto.cloudFormation.send(new ListStacksCommand());
+  return StackSummaries.filter(({ StackStatus }) => StackStatus !== 'DELETE_COMPLETE').map(
+    ({ StackName }) => StackName,
+  );
+}

@@ -1,0 +1,207 @@
+import { globSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { beforeAll, describe, expect, inject, test } from 'vitest';
+import type { BusEvent } from '../../functions/aws/event-bus.ts';
+import { busEvent, lambdaContext, PLACE, subscriptionEvent } from '../../functions/cli/event-path.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { createHandler } from '../../functions/forward/forward.ts';
+import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { dispatchSweeps } from '../../functions/usecases/dispatch-sweeps.ts';
+import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
+import { matchEvents } from './event-ruler.ts';
+import { readTemplate, resourcesOf } from './packaged.ts';
+
+const { jars } = inject('tools');
+const [packaging] = inject('packagings');
+if (packaging === undefined) throw new Error('nothing was packaged');
+const template = readTemplate(packaging);
+
+const idOf = (arn: { 'Fn::GetAtt'?: [string, string] } | undefined) => arn?.['Fn::GetAtt']?.[0];
+
+/** The queue that `reap` takes its messages from. */
+const [queue] = resourcesOf(template, 'AWS::Lambda::EventSourceMapping')
+  .filter(([, { Properties }]) => idOf(Properties.FunctionName) === 'ReapLambdaFunction')
+  .map(([, { Properties }]) => idOf(Properties.EventSourceArn));
+
+const rules = resourcesOf(template, 'AWS::Events::Rule').filter(([, { Properties }]) => Properties.EventPattern);
+const patterns = Object.fromEntries(rules.map(([id, { Properties }]) => [id, Properties.EventPattern]));
+const feeding = rules
+  .filter(([, { Properties }]) => Properties.Targets.some(({ Arn }: { Arn: object }) => idOf(Arn) === queue))
+  .map(([id]) => id);
+/** The detail-types that the queue is filled with. */
+const fed: string[] = feeding
+  .flatMap((id) => patterns[id]['detail-type'])
+  .filter((type: unknown) => typeof type === 'string');
+
+/** Every detail-type that the code knows: the constants `…_DETAIL_TYPE` of functions/domain. */
+async function knownDetailTypes(): Promise<string[]> {
+  const modules = await Promise.all(
+    globSync('functions/domain/*.ts').map((file) => import(pathToFileURL(resolve(file)).href)),
+  );
+  const constants = modules.flatMap((exported) => Object.entries(exported as Record<string, unknown>));
+  return constants.filter(([name]) => name.endsWith('_DETAIL_TYPE')).map(([, value]) => value as string);
+}
+
+/** What `forward` really puts for an audit event that a real API server wrote, as EventBridge hands it on. */
+async function forwarded(name: string): Promise<object[]> {
+  const events: BusEvent[] = [];
+  const forward = createHandler({
+    config: { ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, EVENT_BUS_NAME: 'bus' },
+    eventBus: { put: async (put) => void events.push(...put) },
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    metrics: { addMetric: () => {} },
+  });
+  await forward(subscriptionEvent('shop', [auditEvent(name)]), lambdaContext('forward'));
+  return events.map(busEvent);
+}
+
+/** What `backfill` really puts to have clusters swept. */
+async function requested(): Promise<object[]> {
+  const events: BusEvent[] = [];
+  await dispatchSweeps({
+    place: {
+      directory: {
+        list: async () => ['shop', 'shop_2'],
+        describe: async () => ({ tags: {} }),
+        connect: async () => ({}) as ClusterApi,
+        forget: () => {},
+      },
+    },
+    eventBus: { put: async (put) => void events.push(...put) },
+    arnOf: (cluster) => `arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`,
+    ...{ mode: 'delete', maxDeletions: 3, concurrency: 1, runId: 'run', now: () => new Date() },
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+  });
+  return events.map(busEvent);
+}
+
+const eventOf = (detailType: string, change: object = {}) => ({
+  ...busEvent({
+    source: EVENT_SOURCE,
+    detailType,
+    detail: { version: '1', cluster: 'shop' },
+    resources: [],
+    time: new Date('2026-11-25T00:00:00Z'),
+  }),
+  ...change,
+});
+
+const without = (field: string) => {
+  const { [field]: _, ...event } = eventOf(CHANGE_DETAIL_TYPE) as Record<string, unknown>;
+  return event;
+};
+
+/** Events that are almost one that the queue is for. */
+const nearMisses: [string, object][] = [
+  ...[
+    'Envoy-hpa-reaper',
+    'ENVOY-HPA-REAPER',
+    'envoy-hpa-reaper2',
+    'envoy-hpa-reaper.shop',
+    'envoy-hpa',
+    ' envoy-hpa-reaper',
+    '',
+    '*',
+    'aws.eks',
+  ].map((source): [string, object] => [`source ${JSON.stringify(source)}`, { ...eventOf(CHANGE_DETAIL_TYPE), source }]),
+  ...fed
+    .flatMap((type) => [
+      type.toLowerCase(),
+      type.toUpperCase(),
+      `${type} `,
+      ` ${type}`,
+      `${type} Again`,
+      type.slice(0, -1),
+      type.slice(1),
+      type.replaceAll(' ', ''),
+    ])
+    .concat('', '*')
+    .map((type): [string, object] => [`detail-type ${JSON.stringify(type)}`, eventOf(type)]),
+  ['no source', without('source')],
+  ['no detail-type', without('detail-type')],
+  ['source and detail-type exchanged', { ...eventOf(EVENT_SOURCE), source: CHANGE_DETAIL_TYPE }],
+  ['both in the detail only', { ...eventOf('', { source: '' }), detail: eventOf(CHANGE_DETAIL_TYPE) }],
+  ['source null', { ...eventOf(CHANGE_DETAIL_TYPE), source: null }],
+  ['detailType as the SDK spells it', { ...without('detail-type'), DetailType: CHANGE_DETAIL_TYPE }],
+];
+
+describe('the rule that fills the queue of reap', () => {
+  test('is one', () => {
+    expect(queue).toBeDefined();
+    expect(feeding).toHaveLength(1);
+  });
+
+  test('takes every event that forward makes of the real audit events', async () => {
+    const events = (await Promise.all(auditEventNames.map(forwarded))).flat();
+    expect(events.length).toBeGreaterThan(15);
+    expect(matchEvents(jars, patterns, events)).toEqual(events.map(() => feeding));
+  });
+
+  test('takes every sweep that backfill asks for', async () => {
+    const events = await requested();
+    expect(events).toHaveLength(2);
+    expect(matchEvents(jars, patterns, events)).toEqual(events.map(() => feeding));
+  });
+
+  test('takes the detail-types of the code that reap takes, and no other of them', async () => {
+    const known = await knownDetailTypes();
+    expect(known).toContain(CHANGE_DETAIL_TYPE);
+    expect(known).toEqual(expect.arrayContaining(fed));
+    const matched = matchEvents(
+      jars,
+      patterns,
+      known.map((type) => eventOf(type)),
+    );
+    expect(known.filter((_type, index) => matched[index]?.includes(feeding[0] ?? '')).sort()).toEqual([...fed].sort());
+  });
+
+  test('takes no near miss', () => {
+    const matched = matchEvents(
+      jars,
+      patterns,
+      nearMisses.map(([, event]) => event),
+    );
+    expect(
+      nearMisses.filter((_miss, index) => matched[index]?.includes(feeding[0] ?? '')).map(([name]) => name),
+    ).toEqual([]);
+  });
+});
+
+/** What each function may put on the bus, by the conditions of its role. */
+describe('what the functions may put', () => {
+  let puts: [role: string, detailTypes: string[]][];
+  beforeAll(() => {
+    puts = resourcesOf(template, 'AWS::IAM::Role').flatMap(([role, { Properties }]) =>
+      // biome-ignore lint/suspicious/noExplicitAny: IAM
+      Properties.Policies.flatMap(({ PolicyDocument }: any) => PolicyDocument.Statement)
+        .filter(({ Action }: { Action: string | string[] }) => [Action].flat().includes('events:PutEvents'))
+        .map(({ Condition }: { Condition: Record<string, Record<string, string | string[]>> }) => {
+          const equals = Condition['ForAllValues:StringEquals'] ?? {};
+          expect([equals['events:source']].flat(), role).toEqual([EVENT_SOURCE]);
+          return [role, [equals['events:detail-type']].flat()];
+        }),
+    );
+  });
+
+  test('is known to the code', async () => {
+    const known = await knownDetailTypes();
+    expect(puts.map(([role]) => role)).toContain('ForwardRole');
+    for (const [role, types] of puts) expect(known, role).toEqual(expect.arrayContaining(types));
+  });
+
+  test('comes back to the function that put it in no case', () => {
+    const mapped = resourcesOf(template, 'AWS::Lambda::EventSourceMapping').map(([, { Properties }]) => Properties);
+    const consumers = mapped
+      .filter(({ EventSourceArn }) => idOf(EventSourceArn) === queue)
+      .map(({ FunctionName }) => idOf(template.Resources[idOf(FunctionName) ?? '']?.Properties.Role));
+    expect(consumers).toEqual(['ReapRole']);
+    const own = puts.filter(([role]) => consumers.includes(role)).flatMap(([, types]) => types);
+    const matched = matchEvents(
+      jars,
+      patterns,
+      own.map((type) => eventOf(type)),
+    );
+    expect(own.filter((_type, index) => matched[index]?.some((rule) => feeding.includes(rule)))).toEqual([]);
+  });
+});

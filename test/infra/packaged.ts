@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Packaging } from './global-setup.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: CloudFormation
+export type Resource = { Type: string; Properties: any; Metadata?: any; DependsOn?: string | string[] };
+
+export interface Template {
+  Metadata?: object;
+  Parameters: Record<string, object>;
+  Resources: Record<string, Resource>;
+  Outputs: Record<string, object>;
+}
+
+export const templateFile = ({ folder }: Packaging) => join(folder, 'template.json');
+
+export const readTemplate = (packaging: Packaging): Template =>
+  JSON.parse(readFileSync(templateFile(packaging), 'utf8'));
+
+export const resourcesOf = ({ Resources }: Template, type: string) =>
+  Object.entries(Resources).filter(([, { Type }]) => Type === type);
