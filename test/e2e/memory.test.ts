@@ -20,7 +20,7 @@ import { EksDouble } from '../doubles/eks.ts';
  * to keep what it need not, long before a Lambda would.
  */
 const MEGABYTES_OF_LAMBDA = 512;
-const MEGABYTES_OF_HEAP = 128;
+const MEGABYTES_OF_HEAP = 100;
 
 const folder = mkdtempSync(join(tmpdir(), 'memory-'));
 const eks = new EksDouble();
@@ -83,7 +83,7 @@ async function reap(mode: 'report' | 'delete') {
   return { peak, failures, outcomes: JSON.parse(finished ?? '{}').outcomes };
 }
 
-/** Some twenty seconds, but not on a machine that does ten other things. */
+/** Less than a minute, but not on a machine that does ten other things. */
 const patience = 600_000;
 
 test(
