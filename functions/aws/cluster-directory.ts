@@ -6,7 +6,7 @@ import {
   paginateListClusters,
   ResourceNotFoundException,
 } from '@aws-sdk/client-eks';
-import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
+import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
 import { ClusterSkippedError, NoAnswerError } from '../platform/errors.ts';
 import { awsError } from './access-error.ts';
 import { eksToken } from './eks-token.ts';
@@ -52,6 +52,16 @@ export interface AccountDirectory extends ClusterDirectory {
   describe(cluster: string): Promise<ClusterDescription>;
 }
 
+/** A directory of clusters that a client of its own may be connected to. */
+export interface LiveDirectory extends AccountDirectory {
+  /**
+   * How to reach a cluster; whoever asks for it closes its agent.
+   *
+   * @throws what `connect` throws
+   */
+  connection(cluster: string): Promise<ClusterConnection>;
+}
+
 export interface EksClusterDirectoryOptions {
   now?: () => Date;
   /** Milliseconds that one request to a cluster may take. */
@@ -61,7 +71,7 @@ export interface EksClusterDirectoryOptions {
 }
 
 /** The clusters of one Region, as EKS describes them. */
-export class EksClusterDirectory implements AccountDirectory {
+export class EksClusterDirectory implements LiveDirectory {
   readonly #eks: EKSClient;
   readonly #region: string;
   readonly #now: () => Date;
@@ -105,22 +115,35 @@ export class EksClusterDirectory implements AccountDirectory {
     const connected = this.#connected.get(cluster);
     if (connected?.endpoint === endpoint && connected.ca === ca) return connected.api;
     connected?.api.close();
-    const token = eksToken(this.#eks, cluster, this.#region, this.#now);
+    const connection = this.#connectionTo(cluster, endpoint, ca);
     const api: ClusterApi = clusterApi(
       {
-        server: endpoint,
-        agent: new Agent({ ca, keepAlive: true, maxSockets: MAX_CONNECTIONS }),
+        ...connection,
         headers: async () => {
           // An agent that was closed opens new connections all the same.
           if (this.#connected.get(cluster)?.api !== api)
             throw new NoAnswerError(`the connection to ${cluster} is closed`);
-          return { authorization: `Bearer ${await token()}` };
+          return await connection.headers();
         },
       },
       this.#timeout,
     );
     this.#connected.set(cluster, { api, endpoint, ca });
     return api;
+  }
+
+  async connection(cluster: string): Promise<ClusterConnection> {
+    const { endpoint, ca } = runningEndpoint(cluster, await this.#describe(cluster));
+    return this.#connectionTo(cluster, endpoint, ca);
+  }
+
+  #connectionTo(cluster: string, endpoint: string, ca: string): ClusterConnection {
+    const token = eksToken(this.#eks, cluster, this.#region, this.#now);
+    return {
+      server: endpoint,
+      agent: new Agent({ ca, keepAlive: true, maxSockets: MAX_CONNECTIONS }),
+      headers: async () => ({ authorization: `Bearer ${await token()}` }),
+    };
   }
 
   forget(cluster: string): void {

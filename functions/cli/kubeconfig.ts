@@ -1,7 +1,7 @@
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
-import type { AccountDirectory, ClusterDescription } from '../aws/cluster-directory.ts';
+import type { ClusterDescription, LiveDirectory } from '../aws/cluster-directory.ts';
 import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 
@@ -27,7 +27,7 @@ const TIMEOUT = 30_000;
  * @throws {MalformedInputError} from the constructor when there is no kubeconfig, it cannot be read, or it has no such
  * context
  */
-export class KubeconfigDirectory implements AccountDirectory {
+export class KubeconfigDirectory implements LiveDirectory {
   readonly #options: KubeconfigOptions;
   readonly #contexts: readonly string[];
   readonly #connected = new Map<string, ClusterApi>();
@@ -59,11 +59,7 @@ export class KubeconfigDirectory implements AccountDirectory {
     this.#connected.delete(context);
   }
 
-  /**
-   * How to reach a context's cluster; whoever asks for it closes its agent.
-   *
-   * @throws {MalformedInputError} for a context that the kubeconfig does not have
-   */
+  /** @throws {MalformedInputError} for a context that the kubeconfig does not have */
   async connection(context: string): Promise<ClusterConnection> {
     // The library's object has one current context; each connection has an object of its own.
     const config = load(this.#options);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import type { Place } from '../usecases/sweep-account.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
@@ -15,7 +16,7 @@ export interface TargetOptions extends KubeconfigOptions {
 }
 
 export interface Targets {
-  readonly places: readonly Place[];
+  readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
   /** Names; absent for all clusters of the places. */
   readonly clusters?: readonly string[];
   readonly tags: Readonly<Record<string, string>>;

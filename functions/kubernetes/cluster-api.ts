@@ -65,25 +65,34 @@ export interface ClusterApi {
   close(): void;
 }
 
-/** What stands as the author of the mark in the API server's audit log. */
-const FIELD_MANAGER = 'envoy-hpa-reaper';
+/** What stands as the author of our writes in the API server's audit log. */
+export const FIELD_MANAGER = 'envoy-hpa-reaper';
 const PAGE_SIZE = 500;
 /** A list that expires between two pages is read again from its start, so often. */
 const LIST_ATTEMPTS = 3;
 
-const HPAS = ['autoscaling', 'v2', 'horizontalpodautoscalers'] as const;
+export const HPAS = ['autoscaling', 'v2', 'horizontalpodautoscalers'] as const;
 const HPA = 'HorizontalPodAutoscaler';
 
+/** Requests to one API server, and what its answers mean. */
+export interface ApiClient {
+  readonly server: ServerConfiguration<Record<string, never>>;
+  /** Builds requests; `send` and its like send them. */
+  readonly requests: CustomObjectsApiRequestFactory;
+  /** @throws {ApiStatusError} for an answer that concerns a single object */
+  send(context: RequestContext): Promise<unknown>;
+  /** @returns `undefined` where there is no such object */
+  read(context: RequestContext): Promise<unknown>;
+  write(context: RequestContext): Promise<WriteResult & { body?: unknown }>;
+}
+
 /**
- * The calls that this project makes to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
- * these). Requests are built by the generated client; answers stay the server's own JSON, checked and not converted.
- *
  * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
- * {@link ClusterSkippedError} when the server will not let us in or lacks the custom resources.
+ * {@link ClusterSkippedError} when the server will not let us in.
  *
  * @param timeout milliseconds that one request may take
  */
-export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
+export function apiClient(connection: ClusterConnection, timeout: number): ApiClient {
   const server = new ServerConfiguration(connection.server, {});
   const transport = httpTransport(connection.agent, timeout);
   const requests = new CustomObjectsApiRequestFactory({
@@ -101,6 +110,45 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       throw error instanceof ApiStatusError ? translate(error) : error;
     }
   }
+
+  async function read(context: RequestContext): Promise<unknown> {
+    try {
+      return await send(context);
+    } catch (error) {
+      if (error instanceof ApiStatusError && error.code === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async function write(context: RequestContext): Promise<WriteResult & { body?: unknown }> {
+    try {
+      return { result: 'done', body: await send(context) };
+    } catch (error) {
+      if (!(error instanceof ApiStatusError)) throw error;
+      if (error.code === 404) return { result: 'gone' };
+      if (error.code === 409) return { result: 'conflict' };
+      return { result: 'refused', message: error.message };
+    }
+  }
+
+  return { server, requests, send, read, write };
+}
+
+/** @throws {RetryableError} for an HPA of an unknown shape */
+export const parseHpa = (body: unknown) =>
+  parseObjects(HPA, horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
+
+/**
+ * The calls that this project makes to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
+ * these). Requests are built by the generated client; answers stay the server's own JSON, checked and not converted.
+ *
+ * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
+ * {@link ClusterSkippedError} when the server will not let us in or lacks the custom resources.
+ *
+ * @param timeout milliseconds that one request may take
+ */
+export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
+  const { server, requests, send, read, write } = apiClient(connection, timeout);
 
   async function list<Schema extends z.ZodMiniType>(
     kind: string,
@@ -172,29 +220,6 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     return Promise.resolve(context);
   };
 
-  const orUndefinedIfGone = async (context: RequestContext): Promise<unknown> => {
-    try {
-      return await send(context);
-    } catch (error) {
-      if (error instanceof ApiStatusError && error.code === 404) return undefined;
-      throw error;
-    }
-  };
-
-  const write = async (context: RequestContext): Promise<WriteResult & { body?: unknown }> => {
-    try {
-      return { result: 'done', body: await send(context) };
-    } catch (error) {
-      if (!(error instanceof ApiStatusError)) throw error;
-      if (error.code === 404) return { result: 'gone' };
-      if (error.code === 409) return { result: 'conflict' };
-      return { result: 'refused', message: error.message };
-    }
-  };
-
-  const parseHpa = (body: unknown) =>
-    parseObjects(HPA, horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
-
   // A ConfigMap hardly ever changes, and parsing its YAML is a good part of a pass.
   const alreadyRead = new Map<string, EnvoyGatewayConfig>();
   const readOnce = (configMap: ConfigMap): EnvoyGatewayConfig => {
@@ -218,7 +243,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         return [...new Map(typed.map((hpa) => [hpa.metadata.uid, hpa])).values()];
       },
       async get({ metadata }) {
-        const body = await orUndefinedIfGone(
+        const body = await read(
           await requests.getNamespacedCustomObject(HPAS[0], HPAS[1], metadata.namespace, HPAS[2], metadata.name),
         );
         return body === undefined ? undefined : parseHpa(body);
@@ -279,7 +304,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       },
       async deploymentExists({ namespace, name }) {
         const request = await requests.getNamespacedCustomObject('apps', 'v1', namespace, 'deployments', name);
-        return (await orUndefinedIfGone(request)) !== undefined;
+        return (await read(request)) !== undefined;
       },
     },
     close: () => connection.agent.destroy(),
