@@ -38,6 +38,10 @@ export interface ClusterDescription {
   readonly auditLog?: boolean;
   /** Whether the API server has an endpoint outside of its VPC; absent where that is not known. */
   readonly publicEndpoint?: boolean;
+  /** As EKS says it, such as `ACTIVE`; absent where that is not known. */
+  readonly status?: string;
+  /** As EKS says it: `CONFIG_MAP` knows no access entries; absent where that is not known. */
+  readonly authenticationMode?: string;
 }
 
 /** A directory that can also be asked which clusters there are. */
@@ -102,11 +106,13 @@ export class EksClusterDirectory implements LiveDirectory {
   }
 
   async describe(name: string): Promise<ClusterDescription> {
-    const { tags = {}, logging, resourcesVpcConfig } = await this.#describe(name);
+    const { tags = {}, status, logging, resourcesVpcConfig, accessConfig } = await this.#describe(name);
     return {
       tags,
       auditLog: logging?.clusterLogging?.some(({ enabled, types }) => enabled && types?.includes('audit')) ?? false,
       publicEndpoint: resourcesVpcConfig?.endpointPublicAccess ?? true,
+      ...(status !== undefined && { status }),
+      ...(accessConfig?.authenticationMode !== undefined && { authenticationMode: accessConfig.authenticationMode }),
     };
   }
 

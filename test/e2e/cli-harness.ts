@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
+import { spawn as spawnInTerminal } from '@lydell/node-pty';
+import { afterAll } from 'vitest';
+import {
+  type EmbeddedCluster,
+  type EmbeddedClusterOptions,
+  startEmbeddedCluster,
+} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type { List } from './harness.ts';
+
+// The command line as a process. What a test file starts or saves with this ends with that file.
+
+const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
+
+export const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+/** The home directory of every process: there is nothing in it, no kubeconfig and no AWS configuration. */
+const home = join(folder, 'home');
+/** What Node has compiled once, the next process need not. */
+const compiled = join(folder, 'compiled');
+
+/** A process is quick, but not on a machine that does ten other things. */
+export const patience = { timeout: 30_000 };
+
+export interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  stdin?: string;
+  env?: Record<string, string>;
+  /** Working directory. */
+  cwd?: string;
+  /** What is made of stdout; may leave off early, as `head` does. */
+  reader?: (stdout: Readable) => Promise<string>;
+}
+
+const environment = (env: Record<string, string>) => ({
+  PATH: process.env.PATH ?? '',
+  HOME: home,
+  // On an EC2 instance the SDK would find credentials.
+  AWS_EC2_METADATA_DISABLED: 'true',
+  NODE_COMPILE_CACHE: compiled,
+  ...env,
+});
+
+/** The command as a process, with no terminal and no kubeconfig or credentials but what the test gives it. */
+export async function run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
+  return await start(args, options).result;
+}
+
+/** The same, for a test that has something to do with the process while it runs. */
+export function start(
+  args: readonly string[],
+  { stdin = '', env = {}, cwd, reader = text }: RunOptions = {},
+): { child: ChildProcess; result: Promise<Result> } {
+  const child = spawn(process.execPath, [reaper, ...args], { env: environment(env), cwd });
+  // A process that has ended reads no more.
+  child.stdin.on('error', () => {});
+  child.stdin.end(stdin);
+  const code = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const result = Promise.all([code, reader(child.stdout), text(child.stderr)]).then(([code, stdout, stderr]) => ({
+    code,
+    stdout,
+    stderr,
+  }));
+  return { child, result };
+}
+
+export interface TerminalOptions {
+  env?: Record<string, string>;
+  columns?: number;
+  /** Called with all that the process has written so far, and the keyboard. */
+  onOutput?: (written: string, type: (keys: string) => void) => void;
+}
+
+/** The command on a terminal of its own, stdin, stdout and stderr alike. */
+export async function runInTerminal(
+  args: readonly string[],
+  { env = {}, columns = 80, onOutput = () => {} }: TerminalOptions = {},
+): Promise<{ code: number; written: string; screen: string[] }> {
+  const terminal = spawnInTerminal(process.execPath, [reaper, ...args], {
+    name: 'xterm-256color',
+    cols: columns,
+    rows: 50,
+    env: { ...environment(env), TERM: 'xterm-256color' },
+  });
+  let written = '';
+  terminal.onData((data) => {
+    written += data;
+    onOutput(written, (keys) => terminal.write(keys));
+  });
+  const { exitCode } = await new Promise<{ exitCode: number }>((ended) => terminal.onExit(ended));
+  return { code: exitCode, written, screen: screenOf(written) };
+}
+
+const ESCAPE = String.fromCharCode(27);
+
+/** The lines that are left on a terminal when all is written: without colours, and without what was cleared. */
+export function screenOf(written: string): string[] {
+  return written.split('\r\n').map((line) => {
+    // Both ways to begin a line anew; what stood there is cleared by whoever does.
+    const visible = line.split(new RegExp(`\\r|${ESCAPE}\\[1?G`)).at(-1) ?? '';
+    return stripVTControlCharacters(visible);
+  });
+}
+
+let files = 0;
+/** @returns the path of a new file with this content; what is no text becomes JSON */
+export function save(content: unknown): string {
+  const file = join(folder, `file-${files++}`);
+  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+  return file;
+}
+
+const clusters: EmbeddedCluster[] = [];
+afterAll(async () => void (await Promise.all(clusters.map((cluster) => cluster.close()))));
+
+/** A server with this in it, until the test file ends. */
+export async function serveUntilEnd(list: List, options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
+  const cluster = await startEmbeddedCluster(options);
+  clusters.push(cluster);
+  cluster.load(list);
+  return cluster;
+}
+
+/** A server, and a file that tells kubectl (and us) how to reach it. */
+export async function serveLive(
+  list: List,
+  { token = 'admin-token', ...options }: EmbeddedClusterOptions & { token?: string } = {},
+): Promise<{ cluster: EmbeddedCluster; kubeconfig: string }> {
+  const cluster = await serveUntilEnd(list, options);
+  return { cluster, kubeconfig: save(kubeconfigFor(cluster, token)) };
+}
+
+/** Two contexts: `production`, the current one, leads to the cluster, and `lost` to where nothing listens. */
+export function kubeconfigFor({ url, caCertificate }: EmbeddedCluster, token: string, certificate = caCertificate) {
+  return {
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'production' },
+    clusters: [
+      {
+        name: 'shop',
+        cluster: { server: url, 'certificate-authority-data': Buffer.from(certificate).toString('base64') },
+      },
+      { name: 'nowhere', cluster: { server: 'https://127.0.0.1:1' } },
+    ],
+    users: [{ name: 'jane', user: { token } }],
+    contexts: [
+      { name: 'production', context: { cluster: 'shop', user: 'jane' } },
+      { name: 'lost', context: { cluster: 'nowhere', user: 'jane' } },
+    ],
+  };
+}
+
+/** Credentials and a Region, and services that listen elsewhere: `{ EKS: 'http://127.0.0.1:1234' }`. */
+export function awsEnvironment(endpoints: Record<string, string>): Record<string, string> {
+  return {
+    AWS_REGION: 'eu-central-1',
+    AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+    AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY',
+    ...Object.fromEntries(Object.entries(endpoints).map(([service, url]) => [`AWS_ENDPOINT_URL_${service}`, url])),
+  };
+}
