@@ -97,10 +97,9 @@ async function answer(request: StackRequest, reason: string | undefined): Promis
         signal: AbortSignal.timeout(TIMEOUT),
       });
       if (response.ok) return;
-      throw new Error(`CloudFormation's answer was ${response.status}`);
+      throw new Error(`it was answered ${response.status}`);
     } catch (error) {
-      // No cause: a message of fetch may quote the URL.
-      if (attempt === ATTEMPTS) throw new Error(`CloudFormation could not be told: ${(error as Error).name}`);
+      if (attempt === ATTEMPTS) throw new Error(`CloudFormation could not be told: ${(error as Error).message}`);
       await delay(500 * attempt);
     }
   }
