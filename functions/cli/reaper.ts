@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import { tolerateClosedPipe } from './closed-pipe.ts';
+import { addEnrollCommand } from './enroll.ts';
 import { EXIT } from './exit-code.ts';
 import { addScanCommand } from './scan.ts';
 
@@ -14,6 +15,7 @@ const program = new Command('reaper')
   .showHelpAfterError('Add --help to see what is possible.');
 
 addScanCommand(program);
+addEnrollCommand(program);
 
 tolerateClosedPipe();
 

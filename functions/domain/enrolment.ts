@@ -39,6 +39,17 @@ export interface EnrolledRole {
   readonly id: string;
 }
 
+/** What the stack of a cluster's account and Region has, by the names that it is deployed with (infra/roles.yml). */
+export function stackOf(clusterArn: string): { destinationArn: string; roleArns: string[] } {
+  const [, partition, , region, account] = clusterArn.split(':');
+  return {
+    destinationArn: `arn:${partition}:lambda:${region}:${account}:function:envoy-hpa-reaper-forward`,
+    roleArns: ['reap', 'backfill'].map(
+      (name) => `arn:${partition}:iam::${account}:role/envoy-hpa-reaper-${name}-${region}`,
+    ),
+  };
+}
+
 /** What EKS calls the sessions of a role in Kubernetes unless it is told otherwise. */
 export function usernameOf({ arn }: EnrolledRole): string {
   const [, partition, , , account, path = ''] = arn.split(':');

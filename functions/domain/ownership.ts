@@ -3,6 +3,9 @@ import type { HorizontalPodAutoscaler, ManagedFieldsEntry } from './kubernetes-o
 /** The field manager under which Envoy Gateway applies (server-side) everything that it makes. */
 export const ENVOY_GATEWAY_MANAGER = 'envoy-gateway';
 
+/** Under which this project writes; it stands in the API server's audit log as well. */
+export const OWN_MANAGER = 'envoy-hpa-reaper';
+
 export const OWNING_GATEWAY_NAME_LABEL = 'gateway.envoyproxy.io/owning-gateway-name';
 export const OWNING_GATEWAY_NAMESPACE_LABEL = 'gateway.envoyproxy.io/owning-gateway-namespace';
 export const OWNING_GATEWAY_CLASS_LABEL = 'gateway.envoyproxy.io/owning-gatewayclass';

@@ -16,7 +16,7 @@ import {
   type HorizontalPodAutoscaler,
   horizontalPodAutoscalerSchema,
 } from '../domain/kubernetes-objects.ts';
-import { markedManagedFields, OWNING_LABELS } from '../domain/ownership.ts';
+import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { parseObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
@@ -65,8 +65,6 @@ export interface ClusterApi {
   close(): void;
 }
 
-/** What stands as the author of our writes in the API server's audit log. */
-export const FIELD_MANAGER = 'envoy-hpa-reaper';
 const PAGE_SIZE = 500;
 /** A list that expires between two pages is read again from its start, so often. */
 const LIST_ATTEMPTS = 3;
@@ -263,7 +261,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
             name,
             patch,
             undefined,
-            FIELD_MANAGER,
+            OWN_MANAGER,
           ),
         );
         return answer.result === 'done' ? { result: 'done', hpa: parseHpa(answer.body) } : answer;

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { apiClient, type ClusterConnection, FIELD_MANAGER } from './cluster-api.ts';
+import { OWN_MANAGER } from '../domain/ownership.ts';
+import { apiClient, type ClusterConnection } from './cluster-api.ts';
 
 /** A ClusterRole or a ClusterRoleBinding, as it is to be. */
 export interface RbacObject {
@@ -34,7 +35,7 @@ export function rbacStore(connection: ClusterConnection, timeout: number): RbacS
 
   const applied = async (object: RbacObject, dryRun: boolean): Promise<unknown> => {
     const context = request('PATCH', object);
-    context.setQueryParam('fieldManager', FIELD_MANAGER);
+    context.setQueryParam('fieldManager', OWN_MANAGER);
     // The name is ours: whoever changed what the manifest says is overruled, and the person has been shown that.
     context.setQueryParam('force', 'true');
     if (dryRun) context.setQueryParam('dryRun', 'All');

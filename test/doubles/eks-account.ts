@@ -75,7 +75,13 @@ export class EksAccountDouble extends EksDouble {
     const types = { types: ['audit'], enabled: cluster.auditLog };
     const { authenticationMode } = cluster;
     const logging = { clusterLogging: [types, { types: ['api'], enabled: !cluster.auditLog }] };
-    const described = { ...(answer as { cluster: object }).cluster, logging, accessConfig: { authenticationMode } };
+    const arn = `${this.#place}:cluster/${name}`;
+    const described = {
+      ...(answer as { cluster: object }).cluster,
+      arn,
+      logging,
+      accessConfig: { authenticationMode },
+    };
     return { status, body: { cluster: described } };
   }
 

@@ -5,7 +5,7 @@ import type { EnrolmentReport } from '../../functions/domain/enrolment.ts';
 import { SUBSCRIPTION_PATTERN } from '../../functions/domain/subscription-pattern.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy.ts';
-import { LogGroupsDouble, type StoredFilter } from '../doubles/log-groups.ts';
+import { type StoredFilter, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { captureOutput, type Output } from './harness.ts';
 
 const iam = `arn:aws:iam::${PLACE.account}:role`;
@@ -48,7 +48,7 @@ export const logGroup = (cluster: string) => `/aws/eks/${cluster}/cluster`;
 
 export interface EnrolmentSurroundings {
   eks: EksAccountDouble;
-  logs: LogGroupsDouble;
+  logs: SubscriptionFiltersDouble;
   output: Output;
   /** Every call to EKS and CloudWatch Logs of all tests of the file. */
   readonly recorded: RecordedCall[];
@@ -59,7 +59,7 @@ export function enrolmentSurroundings(): EnrolmentSurroundings {
   const self = { recorded: [] as RecordedCall[] } as EnrolmentSurroundings;
   beforeEach(async () => {
     self.eks = new EksAccountDouble(PLACE);
-    self.logs = new LogGroupsDouble(PLACE);
+    self.logs = new SubscriptionFiltersDouble(PLACE);
     self.output = captureOutput();
     for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
     vi.stubEnv('AWS_ENDPOINT_URL_EKS', await self.eks.start());

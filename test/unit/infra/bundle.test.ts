@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -45,6 +45,14 @@ it('makes a command of the tool that judges a saved cluster', () => {
   const { status, stdout, stderr } = spawnSync(join(folder, 'reaper.mjs'), args, { encoding: 'utf8' });
   expect(status, stderr).toBe(3);
   expect(stdout).toContain('AutoscalingRemoved');
+});
+
+it('puts the RBAC into the tool, which is one file', () => {
+  const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
+  const text = readFileSync(join(folder, 'reaper.mjs'), 'utf8').replaceAll('\\n', '\n');
+  // Signs that are escaped in one kind of literal or another.
+  const lines = manifest.split('\n').filter((line) => !/["'`\\]/.test(line));
+  expect(lines.filter((line) => !text.includes(line))).toEqual([]);
 });
 
 /** The files that importing a function's handler reads. */

@@ -21,7 +21,7 @@ const SLOTS = 2;
  * Amazon CloudWatch Logs with log groups and their subscription filters (AWS JSON 1.1): DescribeLogGroups in pages, and
  * Describe-, Put- and DeleteSubscriptionFilter, with its limit of filters and its refusal of other classes than STANDARD.
  */
-export class LogGroupsDouble extends ServiceDouble {
+export class SubscriptionFiltersDouble extends ServiceDouble {
   readonly groups = new Map<string, StoredLogGroup>();
   readonly calls: RecordedCall[] = [];
   readonly #place: string;
