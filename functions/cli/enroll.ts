@@ -93,7 +93,7 @@ async function planAndEnrol(options: EnrollOptions): Promise<void> {
   const changes = changesOf(plan).length;
   if (changes === 0 || options.dryRun) {
     print(plan, options.output);
-    if (options.dryRun && plan.rbac.some(isToBeWritten)) process.stderr.write(RBAC_MANIFEST);
+    if (plan.rbac.some(isToBeWritten)) process.stderr.write(RBAC_MANIFEST);
     process.exitCode = explain(plan);
     say(changes === 0 ? 'nothing to change' : `would make ${changes} changes; nothing was changed`);
     return;
