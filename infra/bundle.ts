@@ -93,12 +93,35 @@ export const functionOptions = (name: string, outdir: string): BuildOptions => (
   plugins: [builtinsUntouched, requestsWithoutModels, credentialsFromEnvironment, onlyTheZodInUse],
 });
 
-/** The command line tool in one file, for the Node that a person has: 20.19 and later, which the client's undici is not. */
+/**
+ * What reads a kubeconfig also makes clients of the generated API, which is most of that library and which nobody here asks
+ * it for: the requests are built by cluster-api.ts.
+ */
+const kubeconfigWithoutApi: Plugin = {
+  name: 'kubeconfig-without-api',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\/gen\/index\.js$/ }, ({ importer }) =>
+      importer.endsWith('client-node/dist/config.js') ? { path: 'gen', namespace: 'no-api' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'no-api' }, () => ({
+      contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined;',
+    }));
+  },
+};
+
+/**
+ * The command line tool, for the Node that a person has: 20.19 and later, which the client's undici is not. It becomes
+ * `<outdir>/reaper.mjs`, and in `<outdir>/reaper/` the parts that a command loads only when it needs them.
+ */
 const cliOptions = (outdir: string): BuildOptions => ({
-  entryPoints: ['functions/cli/reaper.ts'],
-  outfile: `${outdir}/reaper.mjs`,
+  entryPoints: { reaper: 'functions/cli/reaper.ts' },
+  outdir,
+  outExtension: { '.js': '.mjs' },
+  chunkNames: 'reaper/[name]-[hash]',
+  splitting: true,
+  mainFields: ['module', 'main'],
   target: 'node20.19',
-  plugins: [requestsWithoutModels, manifestAsText],
+  plugins: [builtinsUntouched, requestsWithoutModels, kubeconfigWithoutApi, manifestAsText],
   banner: {
     js: [
       "import { createRequire as createBundleRequire } from 'node:module';",
@@ -122,6 +145,7 @@ export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
       return [name, metafile] as const;
     }),
   );
+  rmSync(`${outdir}/reaper`, { recursive: true, force: true });
   await build({ ...cliOptions(outdir), ...common });
   await chmod(`${outdir}/reaper.mjs`, 0o755);
   return new Map(bundled);

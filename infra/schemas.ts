@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
 import { enrolmentReportSchema } from '../functions/domain/enrolment.ts';
+import { doctorReportSchema } from '../functions/domain/health.ts';
 import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
 import { sweepRequestSchema } from '../functions/domain/sweep-request.ts';
 import { enrolmentRequestSchema } from '../functions/enroll/enroll.ts';
@@ -20,6 +21,7 @@ export function schemaDocuments(): Map<string, string> {
     'pass-report': passReportSchema,
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,
+    'doctor-report': doctorReportSchema,
   };
   return new Map(
     // As input: a reader lets fields through that it does not know.

@@ -7,7 +7,7 @@ import {
   ResourceNotFoundException,
 } from '@aws-sdk/client-eks';
 import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
-import { ClusterSkippedError, NoAnswerError } from '../platform/errors.ts';
+import { ClusterSkippedError } from '../platform/errors.ts';
 import { awsError } from './access-error.ts';
 import { eksToken } from './eks-token.ts';
 
@@ -43,6 +43,8 @@ export interface ClusterDescription {
   readonly status?: string;
   /** As EKS says it: `CONFIG_MAP` knows no access entries; absent where that is not known. */
   readonly authenticationMode?: string;
+  /** Where a manifest belongs that names no namespace, as the context of a kubeconfig says; absent for `default`. */
+  readonly namespace?: string;
 }
 
 /** A directory that can also be asked which clusters there are. */
@@ -123,19 +125,7 @@ export class EksClusterDirectory implements LiveDirectory {
     const connected = this.#connected.get(cluster);
     if (connected?.endpoint === endpoint && connected.ca === ca) return connected.api;
     connected?.api.close();
-    const connection = this.#connectionTo(cluster, endpoint, ca);
-    const api: ClusterApi = clusterApi(
-      {
-        ...connection,
-        headers: async () => {
-          // An agent that was closed opens new connections all the same.
-          if (this.#connected.get(cluster)?.api !== api)
-            throw new NoAnswerError(`the connection to ${cluster} is closed`);
-          return await connection.headers();
-        },
-      },
-      this.#timeout,
-    );
+    const api = clusterApi(this.#connectionTo(cluster, endpoint, ca), this.#timeout);
     this.#connected.set(cluster, { api, endpoint, ca });
     return api;
   }

@@ -1,6 +1,6 @@
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent, type RequestOptions } from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
+import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { ClusterDescription, LiveDirectory } from '../aws/cluster-directory.ts';
 import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
 import { MalformedInputError } from '../platform/errors.ts';
@@ -44,8 +44,9 @@ export class KubeconfigDirectory implements LiveDirectory {
     return [...this.#contexts];
   }
 
-  async describe(): Promise<ClusterDescription> {
-    return { tags: {} };
+  async describe(context: string): Promise<ClusterDescription> {
+    const namespace = load(this.#options).getContextObject(context)?.namespace;
+    return { tags: {}, ...(namespace && { namespace }) };
   }
 
   async connect(context: string): Promise<ClusterApi> {

@@ -4,20 +4,30 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import { tolerateClosedPipe } from './closed-pipe.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { addEnrollCommand } from './enroll.ts';
 import { EXIT } from './exit-code.ts';
+import { keepMemorySmall } from './memory.ts';
+import { addReapCommand } from './reap.ts';
+import { addReplayCommand } from './replay.ts';
+import { addRestoreCommand } from './restore.ts';
 import { addScanCommand } from './scan.ts';
 
 const program = new Command('reaper')
-  .description('Finds the HorizontalPodAutoscalers that Envoy Gateway left behind.')
+  .description('Finds the HorizontalPodAutoscalers that Envoy Gateway left behind, and deletes them.')
   .version(packageJson.version)
   .exitOverride()
   .showHelpAfterError('Add --help to see what is possible.');
 
 addScanCommand(program);
+addReapCommand(program);
+addRestoreCommand(program);
+addReplayCommand(program);
+addDoctorCommand(program);
 addEnrollCommand(program);
 
 tolerateClosedPipe();
+keepMemorySmall();
 
 try {
   await program.parseAsync();

@@ -2,16 +2,24 @@ import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
-import type { RunReport } from '../domain/report.ts';
+import type { ClusterReport, RunReport, SweptHpa } from '../domain/report.ts';
 import { type RunProgress, sweepAccount } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
 import { FORMATS, type Format, formatReport } from './output.ts';
+import { progressLine } from './progress.ts';
 import { savedListDirectory } from './saved-list.ts';
-import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
+import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
+import { addTargetOptions, meansMany, type TargetOptions, type Targets, targetsOf } from './targets.ts';
+import { type ObjectName, objectNameOf, readManifests } from './what-if/manifests.ts';
+import { type Changes, WhatIf } from './what-if/overlay.ts';
 
-export interface ScanOptions extends TargetOptions {
+export interface ScanOptions extends TargetOptions, SelectionOptions {
   /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string | undefined;
+  /** What is laid over the clusters, and taken away, before they are judged. */
+  readonly changes?: Changes | undefined;
+  /** Puts the manifest of every HPA into the report. */
+  readonly withManifests?: boolean;
 }
 
 /** So many clusters are looked at side by side. */
@@ -21,17 +29,22 @@ const CONCURRENCY = 10;
  * Judges clusters and changes nothing.
  *
  * @throws {MalformedInputError} for a file that is no List or a kubeconfig that leads nowhere
+ * @throws {AwsAccessError} when AWS lets us in nowhere
  */
 export async function scan(
   options: ScanOptions,
   { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
 ): Promise<RunReport> {
-  const targets =
-    options.file === undefined
+  const { file, changes, namespace, gateway, withManifests = false } = options;
+  const targets: Targets =
+    file === undefined
       ? await targetsOf(options)
-      : { places: [{ directory: await savedListDirectory(options.file) }] };
+      : { places: [{ directory: await savedListDirectory(file) }], tags: {} };
+  const whatIf = changes && new WhatIf(changes);
+  const selects = selectionOf(options);
   const report = await sweepAccount({
     ...targets,
+    places: whatIf ? targets.places.map((place) => whatIf.over(place)) : targets.places,
     mode: 'report',
     guards: DEFAULT_GUARDS,
     maxDeletionsOfRun: Number.POSITIVE_INFINITY,
@@ -39,57 +52,146 @@ export async function scan(
     now,
     runId: randomUUID(),
     log: { info: () => {}, warn: () => {}, error: () => {} },
+    withManifests,
+    ...(selects && { selects }),
     ...(onProgress && { onProgress }),
   });
   for (const { hpas } of report.clusters) {
     hpas.sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));
   }
-  return report;
+  const selection = { ...(namespace !== undefined && { namespace }), ...(gateway !== undefined && { gateway }) };
+  const complete = selects ? { ...report, selection } : report;
+  return whatIf ? whatIf.annotated(complete) : complete;
+}
+
+const HELP = `
+Exit codes:
+  0  done; with --exit-code: nothing is stale
+  1  failed, or a cluster was not looked at that was asked for by name, did not
+     let us in, or did not answer
+  2  wrong usage
+  3  with --exit-code: something is stale; in a what-if: something would become
+     stale that is not stale now
+
+What if (--with, --without):
+  Judges every cluster as it would be once the files are applied and the objects
+  deleted, and says what changes. Only GatewayClass, Gateway, EnvoyProxy and the
+  ConfigMap envoy-gateway-config matter. A file counts as the whole object: what
+  \`kubectl apply\` would keep of a live one is not known. A manifest without a
+  namespace belongs to that of the context, or to default. Envoy Gateway is
+  taken to accept what is new. It removes the Deployment of what it no longer
+  serves, which a what-if does not: an HPA that would be stale after that is
+  told as such, and counts for --exit-code.
+
+Examples:
+  The current context of your kubeconfig; another one, for a machine:
+    reaper scan
+    reaper scan --context prod -n shop -o json
+  Every EKS cluster of the account in two Regions, as a page:
+    reaper scan --eks --region eu-central-1 --region eu-west-1 -o html >a.html
+  EKS clusters with this tag, for a check:
+    reaper scan --eks --tag team=shop --exit-code
+  Would this change leave an HPA behind?
+    reaper scan --with envoyproxy.yaml --exit-code
+    kustomize build . | reaper scan --with - --without gateway/shop/old
+  A saved cluster:
+    kubectl get -A -o json --show-managed-fields \\
+      gatewayclasses,gateways,envoyproxies,hpa,deployments,configmaps |
+      reaper scan --file -`;
+
+const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
+const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];
+
+interface Flags extends Omit<ScanOptions, 'changes' | 'withManifests'> {
+  readonly with?: readonly string[];
+  readonly without?: readonly ObjectName[];
+  readonly output: Format;
+  readonly exitCode?: boolean;
+  readonly quiet?: boolean;
 }
 
 export function addScanCommand(program: Command): void {
-  addTargetOptions(
-    program
-      .command('scan')
-      .description('Says of every HPA that Envoy Gateway labelled whether it is stale, and why. Changes nothing.')
-      .addOption(
-        new Option('-f, --file <file>', 'a saved List, - for standard input, in place of a live cluster').conflicts([
-          'context',
-          'allContexts',
-          'kubeconfig',
-          'eks',
-        ]),
-      ),
-  )
-    .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
-    .option('--exit-code', 'exit with 3 when anything is stale')
-    .addHelpText(
-      'after',
-      `
-Exit codes: 0 done (with --exit-code: nothing stale), 3 something stale (with --exit-code), 1 failed, 2 wrong usage.
-
-Examples:
-  reaper scan                                   the current context of your kubeconfig
-  reaper scan --context prod -o json            another context, for a machine
-  reaper scan --file cluster.json --exit-code   a saved cluster, for a check in CI
-  kubectl get gatewayclasses,gateways,envoyproxies,hpa,deployments,configmaps -A -o json \\
-    --show-managed-fields | reaper scan --file -`,
+  const command = program
+    .command('scan')
+    .description('Says of every HPA that Envoy Gateway labelled whether it is stale, and why. Changes nothing.')
+    .addOption(
+      new Option('-f, --file <file>', 'a saved List, - for standard input, in place of a live cluster').conflicts([
+        'context',
+        'allContexts',
+        'kubeconfig',
+        'eks',
+      ]),
+    );
+  addSelectionOptions(addTargetOptions(command))
+    .option(
+      '--with <file>',
+      'what if this were applied: YAML or JSON, - for standard input; may be given more than once',
+      collected,
     )
-    .action(async (options: ScanOptions & { output: Format; exitCode?: boolean }) => {
-      const result = await scan(options, { now: () => new Date() });
-      const [alone] = result.clusters;
-      if (result.clusters.length === 1 && alone?.problem) {
+    .option(
+      '--without <kind/namespace/name>',
+      'what if this were deleted (a GatewayClass: kind/name); may be given more than once',
+      collectedNames,
+    )
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
+    .option('--exit-code', 'exit with 3 when anything is stale, or would become so')
+    .option('-q, --quiet', 'show no progress')
+    .addHelpText('after', HELP)
+    .hook('preAction', () => {
+      const { file, with: files = [] } = command.opts<Flags>();
+      if ([file, ...files].filter((name) => name === '-').length > 1) {
+        command.error('error: standard input (-) can be read only once');
+      }
+    })
+    .action(async (flags: Flags) => {
+      const progress = progressLine(flags.quiet);
+      const changes = await changesOf(flags);
+      const report = await scan(
+        { ...flags, changes, withManifests: flags.output === 'html' },
+        { now: () => new Date(), onProgress: progress.show },
+      ).finally(progress.end);
+      const [alone, ...others] = report.clusters;
+      if (alone?.problem && others.length === 0 && report.regions.length === 0 && !meansMany(flags)) {
         process.stderr.write(`reaper: ${alone.problem.message}\n${alone.problem.remedy}\n`);
         process.exitCode = EXIT.failed;
         return;
       }
       const { isTTY, columns } = process.stdout;
-      const text = formatReport(result, options.output, {
+      const text = formatReport(report, flags.output, {
         width: isTTY ? columns : undefined,
         color: isTTY === true && process.stdout.hasColors(),
       });
       process.stdout.write(text);
-      const stale = result.clusters.some(({ hpas }) => hpas.some(({ action }) => action === 'delete'));
-      if (options.exitCode && stale) process.exitCode = EXIT.stale;
+      process.exitCode = exitCodeOf(report, flags);
     });
 }
+
+/** @returns `undefined` where nothing is to be laid over the clusters */
+async function changesOf({ with: files = [], without: removed = [] }: Flags): Promise<Changes | undefined> {
+  if (files.length === 0 && removed.length === 0) return undefined;
+  const read = [];
+  for (const file of files) read.push(await readManifests(file));
+  const ignored = Map.groupBy(
+    read.flatMap((one) => one.ignored),
+    (kind) => kind,
+  );
+  if (ignored.size > 0) {
+    const kinds = [...ignored].map(([kind, { length }]) => `${length} ${kind}`);
+    process.stderr.write(`reaper: ignored, since they decide nothing about an HPA: ${kinds.join(', ')}\n`);
+  }
+  return { laid: read.flatMap(({ manifests }) => manifests), removed };
+}
+
+function exitCodeOf(report: RunReport, flags: Flags): number {
+  const { clusters, regions, remaining } = report;
+  const isNamed = typeof flags.eks === 'string';
+  if (regions.length > 0 || remaining.length > 0 || clusters.some((one) => isMissed(one, isNamed))) return EXIT.failed;
+  const counts = ({ action, whatIf }: SweptHpa) =>
+    whatIf ? whatIf.change.startsWith('BecomesStale') && whatIf.now.action === 'keep' : action === 'delete';
+  return flags.exitCode && clusters.some(({ hpas }) => hpas.some(counts)) ? EXIT.stale : EXIT.done;
+}
+
+/** In a run over all clusters some are meant to be left out: those that opted out, are going, or never had the CRDs. */
+const isMissed = ({ result, problem }: ClusterReport, isNamed: boolean): boolean =>
+  result === 'failed' ||
+  (result === 'skipped' && (isNamed || ['ClusterUnauthorized', 'ClusterForbidden'].includes(problem?.reason ?? '')));

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Verdict } from '../domain/judge.ts';
 
 /** Which HPAs a command is about. The same flags mean the same in every command. */
@@ -11,7 +11,12 @@ export interface SelectionOptions {
 export function addSelectionOptions(command: Command): Command {
   return command
     .option('-n, --namespace <name>', 'only HPAs that are in this namespace, or whose Gateway is')
-    .option('--gateway <namespace/name>', 'only HPAs of this Gateway; without a namespace, in any');
+    .option('--gateway <namespace/name>', 'only HPAs of this Gateway; without a namespace, in any', gatewayPlace);
+}
+
+function gatewayPlace(value: string): string {
+  if (!/^([^/]+\/)?[^/]+$/.test(value)) throw new InvalidArgumentError('Expected namespace/name, or a name.');
+  return value;
 }
 
 /** @returns a predicate, or `undefined` where every HPA is meant */

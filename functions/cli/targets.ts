@@ -1,5 +1,4 @@
-import type { Command } from 'commander';
-import { Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import type { Place } from '../usecases/sweep-account.ts';
@@ -16,25 +15,45 @@ export interface TargetOptions extends KubeconfigOptions {
 }
 
 export interface Targets {
-  readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
+  readonly places: readonly Place[];
   /** Names; absent for all clusters of the places. */
   readonly clusters?: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** Those that a client of its own may be connected to. */
+export interface LiveTargets extends Targets {
+  readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
+}
+
 const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
+const collectedTags = (value: string, previous: readonly string[] = []) => {
+  if (!/^[^=]+=/.test(value)) throw new InvalidArgumentError('Expected key=value.');
+  return [...previous, value];
+};
+const clusterNames = (value: string) => {
+  const names = value.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('Expected names, parted by commas.');
+  return names.join();
+};
 
 export function addTargetOptions(command: Command): Command {
+  // Commander knows of flags that exclude each other, but not of such that need another.
+  command.hook('preAction', () => {
+    const given = command.opts<TargetOptions>();
+    const stray = (['profile', 'region', 'tag'] as const).filter((name) => given[name] !== undefined);
+    if (given.eks === undefined && stray.length > 0) {
+      command.error(`error: option '--${stray.join("', '--")}' can only be used together with '--eks'`);
+    }
+  });
   return command
     .option('--context <name>', 'a context of the kubeconfig (default: the current one)')
     .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts('context'))
     .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
     .addOption(
-      new Option('--eks [names]', 'the EKS clusters of the AWS account, or of these only those named a,b,c').conflicts([
-        'context',
-        'allContexts',
-        'kubeconfig',
-      ]),
+      new Option('--eks [names]', 'the EKS clusters of the AWS account, or of these only those named a,b,c')
+        .argParser(clusterNames)
+        .conflicts(['context', 'allContexts', 'kubeconfig']),
     )
     .option('--profile <name>', 'with --eks: a profile of the AWS configuration (default: as the AWS SDK finds it)')
     .option(
@@ -42,16 +61,12 @@ export function addTargetOptions(command: Command): Command {
       'with --eks: an AWS Region; may be given more than once (default: as the AWS SDK finds it)',
       collected,
     )
-    .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', collected);
+    .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', collectedTags);
 }
 
-/**
- * @throws {MalformedInputError} for a kubeconfig that leads nowhere, flags that need --eks, or no Region to be found
- */
-export async function targetsOf(options: TargetOptions): Promise<Targets> {
+/** @throws {MalformedInputError} for a kubeconfig that leads nowhere, or no Region to be found */
+export async function targetsOf(options: TargetOptions): Promise<LiveTargets> {
   if (options.eks === undefined) {
-    const stray = (['profile', 'region', 'tag'] as const).filter((name) => options[name] !== undefined);
-    if (stray.length > 0) throw new MalformedInputError(`--${stray.join(', --')}: only together with --eks`);
     // The library that reads kubeconfigs takes half a second to load; EKS and a saved List need none of it.
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
     return { places: [{ directory: new KubeconfigDirectory(options) }], tags: {} };
@@ -59,7 +74,7 @@ export async function targetsOf(options: TargetOptions): Promise<Targets> {
   const { EksClusterDirectory } = await import('../aws/cluster-directory.ts');
   const { profile } = options;
   const regions = options.region ?? [await defaultRegion(profile)];
-  const names = options.eks === true ? undefined : options.eks.split(',').map((name) => name.trim());
+  const names = options.eks === true ? undefined : options.eks.split(',');
   return {
     places: [...new Set(regions)].map((region) => ({
       region,
@@ -72,9 +87,11 @@ export async function targetsOf(options: TargetOptions): Promise<Targets> {
 
 function tagOf(text: string): [string, string] {
   const [key, ...value] = text.split('=');
-  if (!key || value.length === 0) throw new MalformedInputError(`--tag ${text}: expected key=value`);
-  return [key, value.join('=')];
+  return [key as string, value.join('=')];
 }
+
+/** Whether a run was asked for many clusters, and not for one that was named (or is the current one). */
+export const meansMany = ({ eks, allContexts }: TargetOptions): boolean => eks === true || allContexts === true;
 
 /** From AWS_REGION or the profile, as the SDK finds it. */
 async function defaultRegion(profile: string | undefined): Promise<string> {

@@ -5,14 +5,11 @@ import {
   type Gateway,
   type GatewayClass,
   type HorizontalPodAutoscaler,
-  type Metadata,
+  KEEP_ANNOTATION,
   objectKey,
 } from './kubernetes-objects.ts';
 import { adoptedBy, appliedByEnvoyGateway, labelledOwner, type Owner, sameOwner } from './ownership.ts';
 import type { Snapshot } from './snapshot.ts';
-
-/** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
-export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
 
 export const DELETE_REASONS = [
   'AutoscalingRemoved',
@@ -461,13 +458,13 @@ function grouped<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]
   return groups;
 }
 
-const byKey = <T extends { metadata: Metadata }>(objects: readonly T[]): Map<string, T> =>
+const byKey = <T extends { metadata: Omit<ObjectRead, 'kind'> }>(objects: readonly T[]): Map<string, T> =>
   new Map(objects.map((object) => [objectKey(object.metadata), object]));
 
 const samePlace = (a: { namespace: string; name: string }, b: { namespace: string; name: string }) =>
   a.namespace === b.namespace && a.name === b.name;
 
-const read = (kind: string, { namespace, name, uid, resourceVersion }: Metadata): ObjectRead => ({
+const read = (kind: string, { namespace, name, uid, resourceVersion }: Omit<ObjectRead, 'kind'>): ObjectRead => ({
   kind,
   namespace,
   name,
@@ -477,7 +474,7 @@ const read = (kind: string, { namespace, name, uid, resourceVersion }: Metadata)
 const absent = (kind: string, namespace: string | undefined, name: string): ObjectRead => ({ kind, namespace, name });
 const readOrAbsent = (
   kind: string,
-  object: { metadata: Metadata } | undefined,
+  object: { metadata: Omit<ObjectRead, 'kind'> } | undefined,
   place: { namespace?: string; name: string },
 ): ObjectRead => (object ? read(kind, object.metadata) : absent(kind, place.namespace, place.name));
 

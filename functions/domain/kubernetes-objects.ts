@@ -2,8 +2,13 @@ import * as z from 'zod/mini';
 
 /*
  * What this project reads of each kind, and nothing else: unknown fields are let through, a known field of another shape is
- * refused. The schemas only check; the objects that travel on are the API server's own JSON (see parseObjects). So they are
- * typed as looseObject, but spare its copying of every unknown field, which would be a good part of a pass.
+ * refused.
+ *
+ * HPAs and ConfigMaps are only checked; what travels on is the API server's own JSON (parseObjects). So they are typed as
+ * looseObject, but spare its copying of every unknown field, which would be a good part of a pass.
+ *
+ * Of the configuration, which is the most of a large cluster and is only judged by, nothing travels on but what stands here
+ * (projectObjects). So it is typed as object: what does not stand here cannot be read.
  */
 const checked = z.object as unknown as typeof z.looseObject;
 
@@ -53,31 +58,43 @@ export const horizontalPodAutoscalerSchema = checked({
 });
 export type HorizontalPodAutoscaler = z.infer<typeof horizontalPodAutoscalerSchema>;
 
+/** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
+export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
+
+const judgedMetadataSchema = z.object({
+  name: z.string(),
+  namespace: z.optional(z.string()),
+  uid: z.string(),
+  resourceVersion: z.string(),
+  deletionTimestamp: z.nullish(z.string()),
+  annotations: z.nullish(z.object({ [KEEP_ANNOTATION]: z.optional(z.string()) })),
+});
+
 const conditionedStatusSchema = z.nullish(
-  checked({
-    conditions: z.nullish(z.array(checked({ type: z.string(), status: z.string(), reason: z.optional(z.string()) }))),
+  z.object({
+    conditions: z.nullish(z.array(z.object({ type: z.string(), status: z.string(), reason: z.optional(z.string()) }))),
   }),
 );
 
-export const gatewayClassSchema = checked({
-  metadata: storedMetadataSchema,
-  spec: checked({
+export const gatewayClassSchema = z.object({
+  metadata: judgedMetadataSchema,
+  spec: z.object({
     controllerName: z.string(),
     parametersRef: z.nullish(
-      checked({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
+      z.object({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
     ),
   }),
   status: conditionedStatusSchema,
 });
 export type GatewayClass = z.infer<typeof gatewayClassSchema>;
 
-export const gatewaySchema = checked({
-  metadata: namespacedMetadataSchema,
-  spec: checked({
+export const gatewaySchema = z.object({
+  metadata: z.extend(judgedMetadataSchema, { namespace: z.string() }),
+  spec: z.object({
     gatewayClassName: z.string(),
     infrastructure: z.nullish(
-      checked({
-        parametersRef: z.nullish(checked({ group: z.string(), kind: z.string(), name: z.string() })),
+      z.object({
+        parametersRef: z.nullish(z.object({ group: z.string(), kind: z.string(), name: z.string() })),
       }),
     ),
   }),
@@ -86,21 +103,21 @@ export const gatewaySchema = checked({
 export type Gateway = z.infer<typeof gatewaySchema>;
 
 /** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
-export const envoyProxySpecSchema = checked({
+export const envoyProxySpecSchema = z.object({
   mergeType: z.nullish(z.enum(['Replace', 'StrategicMerge', 'JSONMerge'])),
   mergeGateways: z.nullish(z.boolean()),
   provider: z.nullish(
-    checked({
+    z.object({
       type: z.nullish(z.string()),
       kubernetes: z.nullish(
-        checked({
+        z.object({
           envoyHpa: z.nullish(
-            checked({
+            z.object({
               name: z.nullish(z.string()),
-              patch: z.nullish(checked({ value: z.nullish(anyMap) })),
+              patch: z.nullish(z.object({ value: z.nullish(anyMap) })),
             }),
           ),
-          envoyDeployment: z.nullish(checked({ replicas: z.nullish(z.number()) })),
+          envoyDeployment: z.nullish(z.object({ replicas: z.nullish(z.number()) })),
         }),
       ),
     }),
@@ -108,8 +125,8 @@ export const envoyProxySpecSchema = checked({
 });
 export type EnvoyProxySpec = z.infer<typeof envoyProxySpecSchema>;
 
-export const envoyProxySchema = checked({
-  metadata: namespacedMetadataSchema,
+export const envoyProxySchema = z.object({
+  metadata: z.extend(judgedMetadataSchema, { namespace: z.string() }),
   spec: z.nullish(envoyProxySpecSchema),
 });
 export type EnvoyProxy = z.infer<typeof envoyProxySchema>;

@@ -68,6 +68,25 @@ const hpaReportSchema = z.object({
 });
 export type HpaReport = z.infer<typeof hpaReportSchema>;
 
+/** What becomes of the judgement of an HPA when manifests are laid over the cluster. */
+export const WHAT_IF_CHANGES = [
+  'BecomesStale', // Not stale now, and stale then.
+  'BecomesStaleWithoutDeployment', // The same, but only once Envoy Gateway has removed its Deployment.
+  'NoLongerStale', // Stale now (or without its Deployment), and no longer then: it is wanted again, or protected.
+  'Unchanged',
+] as const;
+export type WhatIfChange = (typeof WHAT_IF_CHANGES)[number];
+
+const hpaWhatIfSchema = z.object({
+  change: z
+    .enum(WHAT_IF_CHANGES)
+    .check(z.describe('BecomesStaleWithoutDeployment: only once Envoy Gateway has removed its Deployment')),
+  now: z
+    .object({ action: z.enum(['delete', 'keep']), reason: z.string(), explanation: z.string() })
+    .check(z.describe('The judgement of the cluster as it is')),
+});
+export type HpaWhatIf = z.infer<typeof hpaWhatIfSchema>;
+
 const sweptHpaSchema = z.extend(hpaReportSchema, {
   outcome: z.enum(OUTCOMES).check(z.describe('What became of it in this pass; the README lists the outcomes')),
   message: z.optional(described('What the API server said, for MarkRefused, DeleteRefused and Failed')),
@@ -80,6 +99,11 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
           "The API server's own JSON of what was deleted, as it was before the mark; of others only on request",
         ),
       ),
+  ),
+  whatIf: z.optional(
+    hpaWhatIfSchema.check(
+      z.describe('Only in a what-if, whose judgements are of the cluster as it would be: what changes against now'),
+    ),
   ),
 });
 export type SweptHpa = z.infer<typeof sweptHpaSchema>;
@@ -136,12 +160,29 @@ const clusterReportSchema = z.object({
 });
 export type ClusterReport = z.infer<typeof clusterReportSchema>;
 
+const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
+
 /** The version rises when a reader would have to change. */
 export const runReportSchema = z
   .object({
     schemaVersion: z.literal(1),
     runId: z.string(),
     mode: z.enum(['report', 'delete']),
+    selection: z.optional(
+      z
+        .object({ namespace: z.optional(z.string()), gateway: z.optional(z.string()) })
+        .check(z.describe('The run was about these HPAs only; the others are not in the report')),
+    ),
+    whatIf: z.optional(
+      z
+        .object({
+          laid: z
+            .array(objectNameSchema)
+            .check(z.describe("Manifests; one without a namespace goes to the context's, or to default")),
+          removed: z.array(objectNameSchema),
+        })
+        .check(z.describe('What was laid over every cluster, and taken away, before it was judged')),
+    ),
     startedAt: described('RFC 3339'),
     finishedAt: described('RFC 3339'),
     totals: z.object({

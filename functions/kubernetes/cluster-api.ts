@@ -18,7 +18,7 @@ import {
 } from '../domain/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
-import { parseObjects } from './parse-objects.ts';
+import { parseObjects, projectObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
 
 /** How to reach and to be let into one API server. */
@@ -61,7 +61,7 @@ export interface GatewayConfigReader {
 export interface ClusterApi {
   readonly hpas: HpaStore;
   readonly config: GatewayConfigReader;
-  /** Ends the kept-alive connections. */
+  /** Ends all connections: what is under way and whatever comes later has no answer. */
   close(): void;
 }
 
@@ -82,6 +82,8 @@ export interface ApiClient {
   /** @returns `undefined` where there is no such object */
   read(context: RequestContext): Promise<unknown>;
   write(context: RequestContext): Promise<WriteResult & { body?: unknown }>;
+  /** Ends all connections; whatever is sent after that fails. */
+  close(): void;
 }
 
 /**
@@ -92,7 +94,9 @@ export interface ApiClient {
  */
 export function apiClient(connection: ClusterConnection, timeout: number): ApiClient {
   const server = new ServerConfiguration(connection.server, {});
-  const transport = httpTransport(connection.agent, timeout);
+  // An agent alone is never closed: it opens new connections for what still waits, or comes later.
+  const closed = new AbortController();
+  const transport = httpTransport(connection.agent, timeout, closed.signal);
   const requests = new CustomObjectsApiRequestFactory({
     baseServer: server,
     httpApi: undefined as never, // The requests are only built with it; the transport sends them.
@@ -129,7 +133,11 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     }
   }
 
-  return { server, requests, send, read, write };
+  const close = () => {
+    closed.abort();
+    connection.agent.destroy();
+  };
+  return { server, requests, send, read, write, close };
 }
 
 /** @throws {RetryableError} for an HPA of an unknown shape */
@@ -146,16 +154,17 @@ export const parseHpa = (body: unknown) =>
  * @param timeout milliseconds that one request may take
  */
 export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
-  const { server, requests, send, read, write } = apiClient(connection, timeout);
+  const { server, requests, send, read, write, close } = apiClient(connection, timeout);
 
-  async function list<Schema extends z.ZodMiniType>(
+  /** @param keep makes of a page's items what is kept of them, so that no more than a page is ever held whole */
+  async function list<T>(
     kind: string,
-    schema: Schema,
+    keep: (items: unknown[]) => T[],
     page: (continueToken: string | undefined) => Promise<RequestContext>,
-  ): Promise<z.infer<Schema>[]> {
+  ): Promise<T[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return parseObjects(kind, schema, await allPages(page));
+        return await allPages(keep, page);
       } catch (error) {
         if (!(error instanceof ApiStatusError)) throw error;
         if (error.code === 404) {
@@ -177,25 +186,28 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     }
   }
 
-  async function allPages(page: (continueToken: string | undefined) => Promise<RequestContext>): Promise<unknown[]> {
-    const items: unknown[] = [];
+  async function allPages<T>(
+    keep: (items: unknown[]) => T[],
+    page: (continueToken: string | undefined) => Promise<RequestContext>,
+  ): Promise<T[]> {
+    const objects: T[] = [];
     let continueToken: string | undefined;
     do {
       const body = (await send(await page(continueToken))) as { metadata?: { continue?: string }; items?: unknown };
       if (!Array.isArray(body.items)) throw new RetryableError('a list was answered without items');
-      items.push(...body.items);
+      for (const object of keep(body.items)) objects.push(object);
       continueToken = body.metadata?.continue || undefined;
     } while (continueToken !== undefined);
-    return items;
+    return objects;
   }
 
-  const listCustom = <Schema extends z.ZodMiniType>(
+  const listCustom = <T>(
     kind: string,
-    schema: Schema,
+    keep: (items: unknown[]) => T[],
     [group, version, plural]: readonly [string, string, string],
     labelSelector?: string,
   ) =>
-    list(kind, schema, (continueToken) =>
+    list(kind, keep, (continueToken) =>
       requests.listCustomObjectForAllNamespaces(
         group,
         version,
@@ -209,6 +221,13 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       ),
     );
 
+  /** What is only judged by: of each object no more is kept than its schema names. */
+  const listConfiguration = <Schema extends z.ZodMiniType>(
+    kind: string,
+    schema: Schema,
+    resource: readonly [string, string, string],
+  ) => listCustom(kind, (items) => projectObjects(kind, schema, items), resource);
+
   /** ConfigMaps lie in the core group, which the generic part of the client does not reach; CoreV1Api weighs 1.5 MB. */
   const listConfigMaps = (continueToken: string | undefined): Promise<RequestContext> => {
     const context = server.makeRequestContext('/api/v1/configmaps', 'GET');
@@ -217,6 +236,14 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     if (continueToken !== undefined) context.setQueryParam('continue', continueToken);
     return Promise.resolve(context);
   };
+
+  // The items of a list do not say what they are. A manifest that is to be restored must, and an HPA read alone does.
+  const readHpas = (items: unknown[]) =>
+    parseObjects(HPA, horizontalPodAutoscalerSchema, items).map((hpa) => ({
+      apiVersion: 'autoscaling/v2',
+      kind: HPA,
+      ...hpa,
+    }));
 
   // A ConfigMap hardly ever changes, and parsing its YAML is a good part of a pass.
   const alreadyRead = new Map<string, EnvoyGatewayConfig>();
@@ -233,12 +260,8 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
   return {
     hpas: {
       async list() {
-        const lists = await Promise.all(
-          OWNING_LABELS.map((label) => listCustom(HPA, horizontalPodAutoscalerSchema, HPAS, label)),
-        );
-        // The items of a list do not say what they are. A manifest that is to be restored must, and an HPA read alone does.
-        const typed = lists.flat().map((hpa) => ({ apiVersion: 'autoscaling/v2', kind: HPA, ...hpa }));
-        return [...new Map(typed.map((hpa) => [hpa.metadata.uid, hpa])).values()];
+        const lists = await Promise.all(OWNING_LABELS.map((label) => listCustom(HPA, readHpas, HPAS, label)));
+        return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
       },
       async get({ metadata }) {
         const body = await read(
@@ -293,10 +316,10 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       async read() {
         const gatewayApi = 'gateway.networking.k8s.io';
         const [gatewayClasses, gateways, envoyProxies, configMaps] = await Promise.all([
-          listCustom('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']),
-          listCustom('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
-          listCustom('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
-          list('ConfigMap', configMapSchema, listConfigMaps),
+          listConfiguration('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']),
+          listConfiguration('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
+          listConfiguration('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
+          list('ConfigMap', (items) => parseObjects('ConfigMap', configMapSchema, items), listConfigMaps),
         ]);
         return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readOnce) };
       },
@@ -305,7 +328,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         return (await read(request)) !== undefined;
       },
     },
-    close: () => connection.agent.destroy(),
+    close,
   };
 }
 

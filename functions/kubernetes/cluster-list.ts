@@ -10,7 +10,7 @@ import {
 import { OWNING_LABELS } from '../domain/ownership.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import { MalformedInputError } from '../platform/errors.ts';
-import { parseObjects } from './parse-objects.ts';
+import { parseObjects, projectObjects } from './parse-objects.ts';
 
 type KubernetesObject = {
   kind?: unknown;
@@ -48,9 +48,9 @@ export function snapshotOfList(list: unknown): Snapshot {
   );
   return {
     hpas,
-    gatewayClasses: parseObjects('GatewayClass', gatewayClassSchema, ofKind('GatewayClass')),
-    gateways: parseObjects('Gateway', gatewaySchema, ofKind('Gateway')),
-    envoyProxies: parseObjects('EnvoyProxy', envoyProxySchema, ofKind('EnvoyProxy')),
+    gatewayClasses: projectObjects('GatewayClass', gatewayClassSchema, ofKind('GatewayClass')),
+    gateways: projectObjects('Gateway', gatewaySchema, ofKind('Gateway')),
+    envoyProxies: projectObjects('EnvoyProxy', envoyProxySchema, ofKind('EnvoyProxy')),
     envoyGatewayConfigs: parseObjects(
       'ConfigMap',
       configMapSchema,

@@ -14,16 +14,32 @@ export function parseObjects<Schema extends z.ZodMiniType>(
   schema: Schema,
   objects: readonly unknown[],
 ): z.infer<Schema>[] {
-  for (const object of objects) {
-    const parsed = schema.safeParse(object);
-    if (parsed.success) continue;
-    const [issue] = parsed.error.issues;
-    throw new RetryableError(
-      `${kind} ${nameOf(object)} has a shape that is not understood: ${issue?.path.join('.') || '(the object)'}: ${issue?.message}. ` +
-        'Nothing is deleted in this cluster until it is gone or this program knows it',
-    );
-  }
+  for (const object of objects) parsed(kind, schema, object);
   return objects as z.infer<Schema>[];
+}
+
+/**
+ * The same check, and of each object only what the schema names: what is only judged by need not be kept whole, and of a
+ * large cluster the rest is most.
+ *
+ * @throws what {@link parseObjects} throws
+ */
+export function projectObjects<Schema extends z.ZodMiniType>(
+  kind: string,
+  schema: Schema,
+  objects: readonly unknown[],
+): z.infer<Schema>[] {
+  return objects.map((object) => parsed(kind, schema, object));
+}
+
+function parsed<Schema extends z.ZodMiniType>(kind: string, schema: Schema, object: unknown): z.infer<Schema> {
+  const { success, data, error } = schema.safeParse(object);
+  if (success) return data;
+  const [issue] = error.issues;
+  throw new RetryableError(
+    `${kind} ${nameOf(object)} has a shape that is not understood: ${issue?.path.join('.') || '(the object)'}: ${issue?.message}. ` +
+      'Nothing is deleted in this cluster until it is gone or this program knows it',
+  );
 }
 
 function nameOf(object: unknown): string {

@@ -28,7 +28,7 @@ export interface RbacStore {
 
 /** @param timeout milliseconds that one request may take */
 export function rbacStore(connection: ClusterConnection, timeout: number): RbacStore {
-  const { server, send, read } = apiClient(connection, timeout);
+  const { server, send, read, close } = apiClient(connection, timeout);
 
   const request = (method: 'GET' | 'PATCH' | 'DELETE', { apiVersion, kind, metadata }: RbacObject): RequestContext =>
     server.makeRequestContext(`/apis/${apiVersion}/${kind.toLowerCase()}s/${metadata.name}`, method);
@@ -59,7 +59,7 @@ export function rbacStore(connection: ClusterConnection, timeout: number): RbacS
     async delete(object) {
       await read(request('DELETE', object));
     },
-    close: () => connection.agent.destroy(),
+    close,
   };
 }
 

@@ -20,13 +20,14 @@ export type Transport = (context: RequestContext) => Promise<unknown>;
  * Sends the generated client's requests over `node:https`; the agent keeps connections and verifies the server.
  *
  * @param timeout milliseconds that one request may take
+ * @param closed once aborted, requests under way end without an answer, and no further one is sent
  * @returns a transport that throws {@link ApiStatusError} for an answer above 299, {@link NoAnswerError} where no whole
  * answer came (no connection, a reset, a timeout), and {@link RetryableError} for a body that is cut or no JSON (a
  * proxy's HTML)
  */
-export function httpTransport(agent: Agent, timeout: number): Transport {
+export function httpTransport(agent: Agent, timeout: number, closed?: AbortSignal): Transport {
   return async (context) => {
-    const { code, contentType, text } = await exchange(context, agent, timeout);
+    const { code, contentType, text } = await exchange(context, agent, timeout, closed);
     const isJson = contentType?.startsWith('application/json') ?? false;
     let body: unknown;
     try {
@@ -55,7 +56,12 @@ interface Received {
   readonly text: string;
 }
 
-function exchange(context: RequestContext, agent: Agent, timeout: number): Promise<Received> {
+function exchange(
+  context: RequestContext,
+  agent: Agent,
+  timeout: number,
+  closed: AbortSignal | undefined,
+): Promise<Received> {
   const url = context.getUrl();
   const body = context.getBody() as string | undefined;
   // Node sends the body of a DELETE without a length unless it is told one, and the server would take the request for one
@@ -63,7 +69,12 @@ function exchange(context: RequestContext, agent: Agent, timeout: number): Promi
   const length = body === undefined ? undefined : { 'content-length': Buffer.byteLength(body) };
   const request = url.startsWith('http:') ? requestHttp : requestHttps;
   return new Promise((resolve, reject) => {
-    const options = { agent, method: context.getHttpMethod(), headers: { ...context.getHeaders(), ...length } };
+    const options = {
+      agent,
+      method: context.getHttpMethod(),
+      headers: { ...context.getHeaders(), ...length },
+      ...(closed && { signal: closed }),
+    };
     const fail = (error: Error) => {
       clearTimeout(timer);
       // The server closed a kept connection while this process was frozen; to ask the same again is safe for a reading.
@@ -73,7 +84,7 @@ function exchange(context: RequestContext, agent: Agent, timeout: number): Promi
         options.method === 'GET' &&
         (error as NodeJS.ErrnoException).code === 'ECONNRESET'
       ) {
-        resolve(exchange(context, agent, timeout));
+        resolve(exchange(context, agent, timeout, closed));
         return;
       }
       reject(new NoAnswerError(`no whole answer from ${new URL(url).host}: ${error.message}`, { cause: error }));
@@ -81,12 +92,14 @@ function exchange(context: RequestContext, agent: Agent, timeout: number): Promi
     let answered = false;
     const sent = request(url, options, (response) => {
       answered = true;
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      // A page is megabytes: as text from the start it is held once, and not as its chunks, their sum and the text.
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
       response.on('error', fail);
       response.on('end', () => {
         clearTimeout(timer);
-        const text = Buffer.concat(chunks).toString('utf8');
         resolve({ code: response.statusCode ?? 0, contentType: response.headers['content-type'], text });
       });
     });

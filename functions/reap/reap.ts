@@ -47,6 +47,8 @@ const LEAST_TIME_FOR_A_PASS = 10_000;
 const LEAST_TIME_FOR_ANOTHER_ATTEMPT = 20_000;
 /** At this receive of a message what settles is let go, one before the queue would call it a dead letter. */
 const LAST_LOOK = 7;
+/** At this receive the request of a sweep that fails is let go: the next sweep asks again, and no dead letter is needed. */
+const LAST_TRY_OF_A_REQUEST = 3;
 
 const eventSchema = z.object({
   source: z.literal(EVENT_SOURCE),
@@ -124,7 +126,10 @@ async function reapBatch(
   }
   for (const [cluster, messages] of byCluster) {
     const fail = () => {
-      for (const { record } of messages) failures.add(record.messageId);
+      for (const { record, occasion } of messages) {
+        if ('change' in occasion || receivesOf(record) < LAST_TRY_OF_A_REQUEST) failures.add(record.messageId);
+        else log.warn('tried for the last time, left to the next sweep', { cluster, messageId: record.messageId });
+      }
     };
     if (context.getRemainingTimeInMillis() < LEAST_TIME_FOR_A_PASS) {
       log.warn('no time left for this cluster, its messages go back to the queue', { cluster });
@@ -140,7 +145,7 @@ async function reapBatch(
         for (const { record, occasion } of messages) {
           // What settles is news after a change; a request is followed by the next one.
           if ('request' in occasion) continue;
-          if (Number(record.attributes.ApproximateReceiveCount) < LAST_LOOK) failures.add(record.messageId);
+          if (receivesOf(record) < LAST_LOOK) failures.add(record.messageId);
           else
             log.warn('looked at for the last time, left to the next event', { cluster, messageId: record.messageId });
         }
@@ -153,6 +158,8 @@ async function reapBatch(
   }
   return [...failures].map((itemIdentifier) => ({ itemIdentifier }));
 }
+
+const receivesOf = ({ attributes }: SqsRecord) => Number(attributes.ApproximateReceiveCount);
 
 async function reapCluster(
   cluster: string,

@@ -62,6 +62,8 @@ const ATTEMPTS = 3;
 const DELETE_ATTEMPTS = 5;
 /** So many HPAs are marked, or deleted, side by side. */
 const WRITES_AT_ONCE = 20;
+/** So many Deployments are asked for side by side; thousands of requests that wait would fill the memory. */
+const DEPLOYMENTS_AT_ONCE = 50;
 
 /**
  * One pass over one cluster: read, judge, mark, read again, delete, report.
@@ -90,7 +92,8 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
   const deletions = () => [...ended.values()].filter(({ outcome }) => outcome === 'Deleted').length;
   let unsettled: GuardedVerdict[] = [];
 
-  const sweepOnce = async (): Promise<void> => {
+  /** Gives back what is to be deleted; of everything else that was read nothing is held on to. */
+  const findStale = async (): Promise<GuardedVerdict[]> => {
     const { snapshot, verdicts: judged } = await readAndJudge(api);
     const guarded = guard(judged.filter(selects), snapshot, guards, now(), deletions());
     const verdicts = withinBudget(
@@ -107,8 +110,11 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
       else if (mode === 'report') end(verdict, 'Reported');
       else stale.push(verdict);
     }
-    unsettled = stale;
-    unsettled = await remove(stale, options, end);
+    return stale;
+  };
+  const sweepOnce = async (): Promise<void> => {
+    unsettled = await findStale();
+    unsettled = await remove(unsettled, options, end);
   };
   const goesOn = () => unsettled.length > 0 && !stop?.aborted && mayTryAgain();
 
@@ -180,14 +186,19 @@ export async function readAndJudge(api: ClusterApi): Promise<{ snapshot: Snapsho
   return { snapshot: complete, verdicts: judge(complete) };
 }
 
-/** Everything in one wave: which Deployments are needed is known from the first reading. */
-async function readAgain(api: ClusterApi, deployments: readonly string[]): Promise<Snapshot> {
-  const [hpas, config, existing] = await Promise.all([
+/**
+ * The second verdicts on what was marked, by uid. Everything is read in one wave: which Deployments are needed is known from
+ * the first reading.
+ */
+async function judgeAgain(marked: readonly Verdict[], api: ClusterApi): Promise<Map<string, Verdict>> {
+  const [hpas, config, deployments] = await Promise.all([
     api.hpas.list(),
     api.config.read(),
-    readDeployments(deployments, api),
+    readDeployments(marked.flatMap(deploymentsOf), api),
   ]);
-  return { hpas, ...config, deployments: existing };
+  const uids = new Set(marked.map(({ hpa }) => hpa.metadata.uid));
+  const verdicts = judge({ hpas, ...config, deployments }).filter(({ hpa }) => uids.has(hpa.metadata.uid));
+  return new Map(verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
 }
 
 const emptySnapshot: Snapshot = {
@@ -200,11 +211,11 @@ const emptySnapshot: Snapshot = {
 };
 
 async function readDeployments(keys: readonly string[], api: ClusterApi): Promise<Map<string, boolean>> {
-  const entries = [...new Set(keys)].map(async (key) => {
+  const read = async (key: string) => {
     const [namespace, name] = key.split('/') as [string, string];
     return [key, await api.config.deploymentExists({ namespace, name })] as const;
-  });
-  return new Map(await Promise.all(entries));
+  };
+  return new Map(await pMap(new Set(keys), read, { concurrency: DEPLOYMENTS_AT_ONCE }));
 }
 
 type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) => void;
@@ -229,8 +240,7 @@ async function remove(
   });
   if (marked.length === 0) return startAgain;
 
-  const again = await readAgain(api, marked.flatMap(deploymentsOf));
-  const verdictsNow = new Map(judge(again).map((verdict) => [verdict.hpa.metadata.uid, verdict]));
+  const verdictsNow = await judgeAgain(marked, api);
   await forEachOf(marked, async (verdict) => {
     const now = verdictsNow.get(verdict.hpa.metadata.uid);
     if (now === undefined || !isSameVerdict(verdict, now) || !isStillMarked(now.hpa, verdict.hpa)) {

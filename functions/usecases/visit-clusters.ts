@@ -17,6 +17,12 @@ export interface Place {
   readonly directory: AccountDirectory;
 }
 
+/** A name alone does not tell which cluster is meant: two Regions may have one of the same name. */
+export interface ClusterPlace {
+  readonly cluster: string;
+  readonly region?: string;
+}
+
 export interface Target extends Place {
   readonly cluster: string;
 }
@@ -195,7 +201,6 @@ async function visitOne(
   let description: ClusterDescription | undefined;
   try {
     description = await directory.describe(cluster);
-    if (giveUp?.aborted) return 'given up';
     const carried = description.tags;
     if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return 'not selected';
     return { ...placeOf(target), warnings: warningsOf(cluster, description), ...(await visit(target)) };
@@ -213,7 +218,10 @@ async function visitOne(
   }
 }
 
-const placeOf = ({ cluster, region }: Target) => ({ cluster, ...(region !== undefined && { region }) });
+export const placeOf = ({ cluster, region }: Target): ClusterPlace => ({
+  cluster,
+  ...(region !== undefined && { region }),
+});
 
 /** A log line has its own message. */
 const explained = ({ message, ...problem }: Problem) => ({ ...problem, explanation: message });

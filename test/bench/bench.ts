@@ -4,7 +4,8 @@
  * Cold start: from the start of the process until the first event is done, against local servers that answer as EKS,
  * EventBridge and a cluster with one healthy HPA do. For each function three bundles take turns, so that whatever else the
  * machine does hits them alike: as packaged, by esbuild's defaults with every package imported whole, and one that does
- * nothing. Warm pass: the packaged reap over that cluster, and after each pass the same requests bare.
+ * nothing. Warm pass: the packaged reap over that cluster, and after each pass the same requests bare. Scan: the bundled
+ * command over a large cluster on a real kube-apiserver, kubectl and the bare lists in turns (scan.ts).
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,6 +21,7 @@ import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../../funct
 import { bundle } from '../../infra/bundle.ts';
 import { EksDouble } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
+import { measureScan, type Run, type ScanResult } from './scan.ts';
 
 const COLD_STARTS = Number(process.env.BENCH_COLD_STARTS ?? 21);
 const WARM_PASSES = Number(process.env.BENCH_WARM_PASSES ?? 300);
@@ -209,6 +211,9 @@ function medianOf(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
+const ratio = (what: string, measured: number, goal: number) =>
+  console.log(`| ${what} | ${measured.toFixed(2)} | ${goal} ${measured <= goal ? '' : '(missed) '}|`);
+
 function report(cold: Record<Name, Record<Kind, ColdStart>>, warm: { pass: number; bare: number }): void {
   console.log(`Medians of ${COLD_STARTS} fresh processes, Node ${process.version}\n`);
   console.log('| cold start | packaged | plain | empty |\n| --- | --- | --- | --- |');
@@ -221,8 +226,6 @@ function report(cold: Record<Name, Record<Kind, ColdStart>>, warm: { pass: numbe
   }
   const above = (name: Name, kind: Kind) => cold[name][kind].milliseconds - cold[name].empty.milliseconds;
   console.log('\n| ratio | measured | goal |\n| --- | --- | --- |');
-  const ratio = (what: string, measured: number, goal: number) =>
-    console.log(`| ${what} | ${measured.toFixed(2)} | ${goal} ${measured <= goal ? '' : '(missed) '}|`);
   ratio('reap: time above empty, packaged : plain', above('reap', 'packaged') / above('reap', 'plain'), 0.5);
   ratio('reap: RSS, packaged : plain', cold.reap.packaged.megabytes / cold.reap.plain.megabytes, 0.75);
   ratio('time above empty, forward : reap', above('forward', 'packaged') / above('reap', 'packaged'), 0.6);
@@ -233,11 +236,29 @@ function report(cold: Record<Name, Record<Kind, ColdStart>>, warm: { pass: numbe
   );
 }
 
+function reportScan({ objects, runs, medians, parsing, traffic }: ScanResult): void {
+  const { scan, kubectl, bare } = medians;
+  console.log(`\nMedians of ${runs} scans of ${objects} HPAs, Gateways and EnvoyProxies each\n`);
+  console.log('| | time | peak RSS | requests | over the wire |\n| --- | --- | --- | --- | --- |');
+  const row = (what: string, { milliseconds, mebibytes }: Run, { requests, bytes }: ScanResult['traffic']['scan']) =>
+    console.log(
+      `| ${what} | ${(milliseconds / 1000).toFixed(2)} s | ${mebibytes.toFixed(0)} MiB | ${requests} | ${(bytes / 1e6).toFixed(1)} MB |`,
+    );
+  row('reaper scan -o json', scan, traffic.scan);
+  row('kubectl get -A -o json', kubectl, traffic.kubectl);
+  row(`bare lists, of it ${parsing.toFixed(0)} ms JSON.parse`, bare, traffic.bare);
+  console.log('\n| ratio | measured | goal |\n| --- | --- | --- |');
+  ratio('scan : kubectl, time', scan.milliseconds / kubectl.milliseconds, 0.4);
+  ratio('scan : bare lists and JSON.parse, time', scan.milliseconds / bare.milliseconds, 2);
+  ratio('scan, peak RSS in MiB', scan.mebibytes, 200);
+}
+
 try {
   await makeBundles();
   writeEvents();
   const coldStarts = await measureColdStarts();
   report(coldStarts, await measureWarmPasses());
+  reportScan(await measureScan(join(folder, 'packaged', 'reaper.mjs'), folder));
 } finally {
   await Promise.all([cluster.close(), eventBridge.stop(), eks.stop()]);
   rmSync(folder, { recursive: true });

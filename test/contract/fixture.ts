@@ -9,7 +9,7 @@ export const contractUsers: Readonly<Record<string, User>> = {
   [readerToken]: { username: 'reader', uid: 'reader', groups: ['contract-readers'] },
 };
 
-/** What the reader may do: list HPAs, and read two ConfigMaps by name. */
+/** What the reader may do: list HPAs, read two ConfigMaps by name, and get Deployments of one namespace. */
 export const contractRbac: readonly RbacManifest[] = [
   {
     kind: 'ClusterRole',
@@ -23,6 +23,17 @@ export const contractRbac: readonly RbacManifest[] = [
     kind: 'ClusterRoleBinding',
     metadata: { name: 'contract-readers' },
     roleRef: { kind: 'ClusterRole', name: 'contract-readers' },
+    subjects: [{ kind: 'Group', name: 'contract-readers' }],
+  },
+  {
+    kind: 'Role',
+    metadata: { name: 'contract-readers', namespace: 'default' },
+    rules: [{ apiGroups: ['apps'], resources: ['deployments'], verbs: ['get'] }],
+  },
+  {
+    kind: 'RoleBinding',
+    metadata: { name: 'contract-readers', namespace: 'default' },
+    roleRef: { kind: 'Role', name: 'contract-readers' },
     subjects: [{ kind: 'Group', name: 'contract-readers' }],
   },
 ];

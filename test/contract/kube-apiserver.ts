@@ -424,6 +424,31 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         expect([refused.status, refused.body.reason]).toEqual([400, 'BadRequest']);
       });
 
+      test('select Deployments by label, over the whole cluster', async () => {
+        const deployment = (name: string, role: string) => ({
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          metadata: { name, labels: { 'control-plane': role } },
+          spec: {
+            selector: { matchLabels: { name } },
+            template: {
+              metadata: { labels: { name } },
+              spec: { containers: [{ name, image: 'docker.io/envoyproxy/gateway:v1.3.0' }] },
+            },
+          },
+        });
+        const deployments = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+        for (const [name, role] of [
+          ['one', namespace],
+          ['two', 'other'],
+        ] as const) {
+          expect((await admin.post(deployments, deployment(name, role))).status).toBe(201);
+        }
+        const found = await admin.get(`/apis/apps/v1/deployments?labelSelector=control-plane%3D${namespace}`);
+        expect(names(found)).toEqual(['one']);
+        expect(found.body.items[0].spec.template.spec.containers[0].image).toBe('docker.io/envoyproxy/gateway:v1.3.0');
+      });
+
       test('select by name and namespace, over the whole cluster', async () => {
         await create({}, {});
         const all = '/apis/autoscaling/v2/horizontalpodautoscalers';
@@ -584,6 +609,161 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         expect(deleted.body.kind).toBe('HorizontalPodAutoscalerList');
         expect(names(deleted)).toEqual(['two']);
         expect(names(await admin.get(hpas))).toEqual(['one']);
+      });
+    });
+
+    describe('what it says of itself', () => {
+      test('its version, to whom it knows', async () => {
+        for (const token of [adminToken, readerToken]) {
+          const { status, body } = await as(token).get('/version');
+          expect([status, body]).toEqual([
+            200,
+            expect.objectContaining({ major: '1', minor: '34', gitVersion: expect.stringMatching(/^v1\.34\.\d+$/) }),
+          ]);
+        }
+        expect((await as('unknown').get('/version')).status).toBe(401);
+        expect((await admin.post('/version', {})).status).toBe(405);
+      });
+
+      test('which versions of a group it serves', async () => {
+        const reader = as(readerToken);
+        for (const [name, version] of [
+          ['gateway.networking.k8s.io', 'v1'],
+          ['gateway.envoyproxy.io', 'v1alpha1'],
+          ['apps', 'v1'],
+        ] as const) {
+          const { status, body } = await reader.get(`/apis/${name}`);
+          const preferredVersion = { groupVersion: `${name}/${version}`, version };
+          expect([status, body]).toEqual([
+            200,
+            { kind: 'APIGroup', apiVersion: 'v1', name, versions: expect.any(Array), preferredVersion },
+          ]);
+          expect(body.versions[0]).toEqual(preferredVersion);
+        }
+        const missing = await reader.get('/apis/nope.example.com');
+        expect([missing.status, missing.text]).toEqual([404, '404 page not found\n']);
+      });
+
+      test('how a custom resource is defined, to whom it lets read that', async () => {
+        const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+        const name = 'gateways.gateway.networking.k8s.io';
+        const { body } = await admin.get(`${definitions}/${name}`);
+        expect(body).toMatchObject({
+          kind: 'CustomResourceDefinition',
+          metadata: {
+            name,
+            annotations: {
+              'gateway.networking.k8s.io/bundle-version': 'v1.6.1',
+              'gateway.networking.k8s.io/channel': 'experimental',
+            },
+          },
+          spec: {
+            group: 'gateway.networking.k8s.io',
+            names: { plural: 'gateways', singular: 'gateway', kind: 'Gateway', listKind: 'GatewayList' },
+            scope: 'Namespaced',
+          },
+        });
+        expect(body.spec.versions[0]).toMatchObject({ name: 'v1', served: true, storage: true });
+        const refused = await as(readerToken).get(`${definitions}/${name}`);
+        expect([refused.status, refused.body.reason]).toEqual([403, 'Forbidden']);
+        const missing = await admin.get(`${definitions}/nope.example.com`);
+        expect([missing.status, missing.body.message]).toEqual([
+          404,
+          'customresourcedefinitions.apiextensions.k8s.io "nope.example.com" not found',
+        ]);
+      });
+    });
+
+    describe('access reviews', () => {
+      const mine = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+      const anybodys = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
+      const toList = { group: 'autoscaling', resource: 'horizontalpodautoscalers', verb: 'list' };
+      const because = (group: string, name = group) => ({
+        allowed: true,
+        reason: `RBAC: allowed by ClusterRoleBinding "${name}" of ClusterRole "${name}" to Group "${group}"`,
+      });
+      const readers = because('contract-readers');
+      const ask = async (path: string, spec: object, token = adminToken) => {
+        const kind = path === mine ? 'SelfSubjectAccessReview' : 'SubjectAccessReview';
+        const { status, body } = await as(token).post(path, { kind, apiVersion: 'authorization.k8s.io/v1', spec });
+        if (status === 201) {
+          expect(body).toMatchObject({ kind, apiVersion: 'authorization.k8s.io/v1', spec });
+          expect(body.metadata.managedFields).toMatchObject([{ manager: 'contract', operation: 'Update' }]);
+        }
+        return { status, body };
+      };
+      const asked = async (resourceAttributes: object, token: string) =>
+        (await ask(mine, { resourceAttributes }, token)).body.status;
+
+      test('tell anybody what they may do themselves, and why', async () => {
+        expect(await asked(toList, adminToken)).toEqual({ allowed: true });
+        expect(await asked(toList, readerToken)).toEqual(readers);
+        expect(await asked({ ...toList, namespace }, readerToken)).toEqual(readers);
+        expect(await asked({ ...toList, verb: 'delete' }, readerToken)).toEqual({ allowed: false });
+        expect(await asked({ ...toList, subresource: 'status' }, readerToken)).toEqual({ allowed: false });
+        const toRead = { resource: 'configmaps', verb: 'list' };
+        expect(await asked({ ...toRead, name: 'one' }, readerToken)).toEqual(readers);
+        expect(await asked({ ...toRead, name: 'three' }, readerToken)).toEqual({ allowed: false });
+        expect(await asked(toRead, readerToken)).toEqual({ allowed: false });
+        const toGet = { group: 'apps', resource: 'deployments', verb: 'get' };
+        expect(await asked({ ...toGet, namespace: 'default' }, readerToken)).toEqual({
+          allowed: true,
+          reason:
+            'RBAC: allowed by RoleBinding "contract-readers/default" of Role "contract-readers" to Group "contract-readers"',
+        });
+        expect(await asked({ ...toGet, namespace }, readerToken)).toEqual({ allowed: false });
+        expect(await asked(toGet, readerToken)).toEqual({ allowed: false });
+        const discovery = await ask(mine, { nonResourceAttributes: { path: '/apis', verb: 'get' } }, readerToken);
+        expect(discovery.body.status).toEqual(because('system:authenticated', 'system:discovery'));
+      });
+
+      test('tell who may ask what a group may do, by its own bindings alone', async () => {
+        const ofReaders = { resourceAttributes: toList, groups: ['contract-readers'] };
+        expect((await ask(anybodys, ofReaders)).body.status).toEqual(readers);
+        const ofOthers = { resourceAttributes: toList, groups: ['contract-writers'] };
+        expect((await ask(anybodys, ofOthers)).body.status).toEqual({ allowed: false });
+        const basic = { group: 'authorization.k8s.io', resource: 'selfsubjectaccessreviews', verb: 'create' };
+        const ofThemselves = { resourceAttributes: basic, groups: ['contract-readers'] };
+        expect((await ask(anybodys, ofThemselves)).body.status).toEqual({ allowed: false });
+        const refused = await ask(anybodys, ofReaders, readerToken);
+        expect([refused.status, refused.body.message]).toEqual([
+          403,
+          'subjectaccessreviews.authorization.k8s.io is forbidden: User "reader" cannot create resource "subjectaccessreviews" in API group "authorization.k8s.io" at the cluster scope',
+        ]);
+      });
+
+      test('are refused where they ask nothing, or of nobody', async () => {
+        for (const [path, spec, field, why] of [
+          [
+            mine,
+            {},
+            'spec.resourceAttributes',
+            'Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified',
+          ],
+          [
+            anybodys,
+            { resourceAttributes: toList },
+            'spec.user',
+            'Invalid value: "": at least one of user or group must be specified',
+          ],
+        ] as const) {
+          const { body } = await ask(path, spec);
+          expect(body).toEqual({
+            kind: 'Status',
+            apiVersion: 'v1',
+            metadata: {},
+            status: 'Failure',
+            message: `.authorization.k8s.io "" is invalid: ${field}: ${why}`,
+            reason: 'Invalid',
+            details: { group: 'authorization.k8s.io', causes: [{ reason: 'FieldValueInvalid', message: why, field }] },
+            code: 422,
+          });
+        }
+      });
+
+      test('cannot be read', async () => {
+        expect((await admin.get(mine)).status).toBe(405);
+        expect((await admin.get(`${mine}/one`)).status).toBe(404);
       });
     });
 

@@ -9,31 +9,73 @@ export interface DescribedCluster {
   /** PEM. */
   ca?: string;
   tags?: Record<string, string>;
+  /** Off, no audit line leaves the cluster. On, where a test does not say. */
+  auditLog?: boolean;
+  /** False: only a private endpoint. */
+  publicAccess?: boolean;
+  /** Where it is; in every Region, where a test does not say. */
+  region?: string;
 }
 
-/** Answers DescribeCluster as Amazon EKS does (REST, JSON). */
+/** ListClusters gives at most so many names a page. */
+const PAGE_SIZE = 100;
+
+/** Answers DescribeCluster and ListClusters as Amazon EKS does (REST, JSON). */
 export class EksDouble extends ServiceDouble {
   readonly clusters = new Map<string, DescribedCluster>();
   /** The names that were asked for, in the order of arrival, whatever the answer was. */
   readonly described: string[] = [];
+  /** The Regions whose clusters were listed, one for each page, whatever the answer was. */
+  readonly listed: string[] = [];
+  /** Regions that a caller is not let into. */
+  readonly deniedRegions = new Set<string>();
+  /** What happens right before a cluster is described. */
+  onDescribe: ((name: string) => void) | undefined;
 
   protected override answer(
-    { url = '' }: Pick<IncomingMessage, 'url'>,
+    { url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>,
     _body: string,
     failure: ServiceAnswer | undefined,
   ): ServiceAnswer {
-    const name = /^\/clusters\/([^/?]+)$/.exec(url)?.[1] ?? '';
+    const region = /Credential=[^/]+\/\d+\/([^/]+)\/eks\//.exec(headers.authorization ?? '')?.[1] ?? '';
+    const isThere = (cluster: DescribedCluster | undefined) => cluster && (cluster.region ?? region) === region;
+    const { pathname, searchParams } = new URL(url, 'http://eks');
+    if (pathname === '/clusters') {
+      this.listed.push(region);
+      if (this.deniedRegions.has(region)) return refusal(403, 'AccessDeniedException');
+      const names = [...this.clusters].filter(([, cluster]) => isThere(cluster)).map(([name]) => name);
+      return failure ?? { status: 200, body: page(names, searchParams) };
+    }
+    const name = /^\/clusters\/([^/]+)$/.exec(pathname)?.[1] ?? '';
     this.described.push(name);
+    this.onDescribe?.(name);
     const cluster = this.clusters.get(name);
     if (failure !== undefined) return failure;
-    if (cluster === undefined) return refusal(404, 'ResourceNotFoundException');
+    if (cluster === undefined || !isThere(cluster)) return refusal(404, 'ResourceNotFoundException');
     return { status: 200, body: { cluster: description(name, cluster) } };
   }
 }
 
-function description(name: string, { status, endpoint, ca, tags = {} }: DescribedCluster) {
+function page(names: readonly string[], query: URLSearchParams) {
+  const start = Number(query.get('nextToken') ?? 0);
+  const end = start + Math.min(Number(query.get('maxResults') ?? PAGE_SIZE), PAGE_SIZE);
+  return { clusters: names.slice(start, end), nextToken: end < names.length ? String(end) : null };
+}
+
+const LOG_TYPES = ['api', 'audit', 'authenticator', 'controllerManager', 'scheduler'];
+
+function description(
+  name: string,
+  { status, endpoint, ca, tags = {}, auditLog = true, publicAccess = true }: DescribedCluster,
+) {
   const certificateAuthority = ca === undefined ? {} : { data: Buffer.from(ca).toString('base64') };
-  return { name, status, endpoint, certificateAuthority, tags };
+  const enabled = auditLog ? ['audit'] : [];
+  const clusterLogging = [
+    ...(enabled.length > 0 ? [{ enabled: true, types: enabled }] : []),
+    { enabled: false, types: LOG_TYPES.filter((type) => !enabled.includes(type)) },
+  ];
+  const resourcesVpcConfig = { endpointPublicAccess: publicAccess, endpointPrivateAccess: !publicAccess };
+  return { name, status, endpoint, certificateAuthority, tags, logging: { clusterLogging }, resourcesVpcConfig };
 }
 
 /** What a token says, and whether its signature is that of the key: reckoned by hand, not with the library that signed it. */

@@ -28,7 +28,7 @@ const home = join(folder, 'home');
 const compiled = join(folder, 'compiled');
 
 /** A process is quick, but not on a machine that does ten other things. */
-export const patience = { timeout: 30_000 };
+export const patience = { timeout: 60_000 };
 
 export interface Result {
   code: number | null;

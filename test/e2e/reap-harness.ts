@@ -11,11 +11,12 @@ import {
 import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
 import type { PassReport } from '../../functions/domain/report.ts';
+import { SWEEP_DETAIL_TYPE } from '../../functions/domain/sweep-request.ts';
 import type { ClusterResult } from '../../functions/reap/reap.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
 import { captureOutput, type List, type Output, serve, the } from './harness.ts';
 
-const SECRET_ACCESS_KEY = 'secret-access-key';
+export const SECRET_ACCESS_KEY = 'secret-access-key';
 const environment = {
   ACCOUNT_ID: PLACE.account,
   AWS_REGION: PLACE.region,
@@ -169,6 +170,24 @@ export function changed(cluster = 'shop', detail: Record<string, unknown> = {}):
       requestReceivedTimestamp: '2026-11-23T14:17:47.000000Z',
       stageTimestamp: '2026-11-23T14:17:47.196000Z',
       lines: 1,
+      ...detail,
+    },
+  });
+}
+
+/** The event that `backfill` puts for a cluster; a test breaks one thing. */
+export function requested(cluster = 'shop', detail: Record<string, unknown> = {}): EventBridgeEvent<string, object> {
+  return busEvent({
+    source: EVENT_SOURCE,
+    detailType: SWEEP_DETAIL_TYPE,
+    resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`],
+    time: new Date('2026-11-23T14:00:00Z'),
+    detail: {
+      version: '1',
+      cluster,
+      mode: 'delete',
+      runId: 'run-1',
+      requestedAt: '2026-11-23T14:00:00.000Z',
       ...detail,
     },
   });

@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
 import { ENROLMENT_PROBLEMS } from '../../functions/domain/enrolment.ts';
+import { CHECKS } from '../../functions/domain/health.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/domain/judge.ts';
 import { OUTCOMES } from '../../functions/domain/report.ts';
+import { RESTORE_OUTCOMES } from '../../functions/domain/restoration.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
@@ -13,11 +15,16 @@ import { SCHEMAS_FOLDER, schemaDocuments } from '../../infra/schemas.ts';
 
 const readme = readFileSync('README.md', 'utf8');
 
-/** The first cells of the README's tables under a heading. */
-function firstCells(heading: string): string[] {
-  const section = readme.split(`## ${heading}\n`)[1]?.split(/^## /m)[0] ?? '';
+/** The first cells of a document's tables under a heading. */
+function firstCells(heading: string, document = readme): string[] {
+  const section = document.split(`## ${heading}\n`)[1]?.split(/^## /m)[0] ?? '';
   return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell]) => cell as string);
 }
+
+test('docs/doctor.md lists every check in its order, and no other', () => {
+  const rows = readFileSync('docs/doctor.md', 'utf8').matchAll(/^\| `([^`]+)` \|/gm);
+  expect([...rows].map(([, id]) => id)).toEqual(CHECKS);
+});
 
 describe('the README', () => {
   test('lists every reason and every outcome, and no other', () => {
@@ -63,6 +70,11 @@ describe('the README', () => {
       expect(row, `${group} ${resources}`).toContain(`| ${quoted(verbs)} |`);
     }
   });
+});
+
+test('docs/undoing.md lists every outcome of a restoration, and no other', () => {
+  const undoing = readFileSync('docs/undoing.md', 'utf8');
+  expect(firstCells('What it answers', undoing).toSorted()).toEqual(RESTORE_OUTCOMES.toSorted());
 });
 
 test.each([...schemaDocuments()])('docs/schemas/%s is what the code says (npm run schemas)', (file, text) => {

@@ -87,8 +87,8 @@ export function auditEvent(exchange: AuditedExchange): AuditEvent | undefined {
 }
 
 /** The levels that EKS fixes: built-in groups with bodies, ConfigMaps, Secrets and custom resources without any. */
-function levelOf({ isResourceRequest, group, resource, subresource, verb }: RequestInfo): AuditLevel | undefined {
-  if (!isResourceRequest) return 'Metadata';
+function levelOf({ isResourceRequest, path, group, resource, subresource, verb }: RequestInfo): AuditLevel | undefined {
+  if (!isResourceRequest) return path === '/version' ? undefined : 'Metadata';
   if (group === '' && resource === 'events') return undefined;
   const isSecretive =
     group === '' && (resource === 'configmaps' || resource === 'secrets') && subresource === undefined;

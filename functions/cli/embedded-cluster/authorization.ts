@@ -12,6 +12,8 @@ interface PolicyRule {
   apiGroups?: string[];
   resources?: string[];
   resourceNames?: string[];
+  /** A path, or its beginning and `*`. */
+  nonResourceURLs?: string[];
   verbs: string[];
 }
 
@@ -25,6 +27,8 @@ interface Grant {
   subjects: Subject[];
   /** Absent for a ClusterRoleBinding. */
   namespace?: string;
+  /** `ClusterRoleBinding "readers" of ClusterRole "readers"`. */
+  name: string;
 }
 
 /** A manifest of kind ClusterRole, Role, ClusterRoleBinding or RoleBinding; others say nothing here. */
@@ -36,28 +40,59 @@ export interface RbacManifest {
   roleRef?: { kind: string; name: string };
 }
 
-/** Refuses what no rule allows with the API server's own words. */
-export type Authorizer = (user: User, request: RequestInfo) => void;
+/** What the authorizer made of a request, as a SubjectAccessReview gives it. */
+export interface Decision {
+  allowed: boolean;
+  reason?: string;
+}
+
+/** Decides by the user's groups as they are given; `system:authenticated` is one of them only where it is named. */
+export type Authorizer = (user: User, request: RequestInfo) => Decision;
+
+/** What every API server binds to everybody it knows, as far as it matters here. */
+const DEFAULT_MANIFESTS: readonly RbacManifest[] = [
+  {
+    kind: 'ClusterRole',
+    metadata: { name: 'system:discovery' },
+    rules: [{ nonResourceURLs: ['/api', '/api/*', '/apis', '/apis/*', '/version', '/version/'], verbs: ['get'] }],
+  },
+  {
+    kind: 'ClusterRole',
+    metadata: { name: 'system:basic-user' },
+    rules: [{ apiGroups: ['authorization.k8s.io'], resources: ['selfsubjectaccessreviews'], verbs: ['create'] }],
+  },
+  ...['system:discovery', 'system:basic-user'].map((name) => ({
+    kind: 'ClusterRoleBinding',
+    metadata: { name },
+    roleRef: { kind: 'ClusterRole', name },
+    subjects: [{ kind: 'Group', name: 'system:authenticated' }],
+  })),
+];
 
 /** An authorizer that knows RBAC manifests as `kubectl apply` would take them. `system:masters` may do everything. */
 export function rbacAuthorizer(manifests: readonly RbacManifest[]): Authorizer {
-  const grants: Grant[] = manifests
-    .filter(({ roleRef }) => roleRef !== undefined)
-    .map(({ metadata, roleRef, subjects = [] }) => {
-      const role = manifests.find(
-        (manifest) => manifest.kind === roleRef?.kind && manifest.metadata.name === roleRef.name,
-      );
-      return { rules: role?.rules ?? [], subjects, ...(metadata.namespace && { namespace: metadata.namespace }) };
-    });
+  const known = [...DEFAULT_MANIFESTS, ...manifests];
+  const grants: Grant[] = known.flatMap(({ kind, metadata, roleRef, subjects = [] }) => {
+    if (roleRef === undefined) return [];
+    const role = known.find((manifest) => manifest.kind === roleRef.kind && manifest.metadata.name === roleRef.name);
+    const { namespace } = metadata;
+    const binding = namespace === undefined ? metadata.name : `${metadata.name}/${namespace}`;
+    return {
+      name: `${kind} "${binding}" of ${roleRef.kind} "${roleRef.name}"`,
+      rules: role?.rules ?? [],
+      subjects,
+      ...(namespace !== undefined && { namespace }),
+    };
+  });
   return (user, request) => {
-    if (user.groups.includes('system:masters')) return;
-    const isAllowed = grants.some(
-      ({ rules, subjects, namespace }) =>
-        (namespace === undefined || namespace === request.namespace) &&
-        subjects.some((subject) => isMember(user, subject)) &&
-        rules.some((rule) => allows(rule, request)),
-    );
-    if (!isAllowed) throw forbidden(user, request);
+    if (user.groups.includes('system:masters')) return { allowed: true };
+    for (const { name, rules, subjects, namespace } of grants) {
+      if (namespace !== undefined && namespace !== request.namespace) continue;
+      const subject = subjects.find((one) => isMember(user, one));
+      if (subject === undefined || !rules.some((rule) => allows(rule, request))) continue;
+      return { allowed: true, reason: `RBAC: allowed by ${name} to ${subject.kind} "${subject.name}"` };
+    }
+    return { allowed: false };
   };
 }
 
@@ -66,11 +101,15 @@ function isMember(user: User, { kind, name }: Subject): boolean {
 }
 
 function allows(rule: PolicyRule, request: RequestInfo): boolean {
+  if (!request.isResourceRequest) {
+    const isCovered = (url: string) =>
+      url.endsWith('*') ? request.path.startsWith(url.slice(0, -1)) : request.path === url;
+    return rule.verbs.includes(request.verb) && (rule.nonResourceURLs ?? []).some(isCovered);
+  }
   const resource = request.subresource ? `${request.resource}/${request.subresource}` : request.resource;
   const covers = (values: string[] | undefined, value: string): boolean =>
     values !== undefined && (values.includes('*') || values.includes(value));
   return (
-    request.isResourceRequest &&
     covers(rule.verbs, request.verb) &&
     covers(rule.apiGroups, request.group) &&
     covers(rule.resources, resource) &&
@@ -78,7 +117,8 @@ function allows(rule: PolicyRule, request: RequestInfo): boolean {
   );
 }
 
-function forbidden(user: User, request: RequestInfo): ApiError {
+/** The refusal of what no rule allows, in the API server's own words. */
+export function forbidden(user: User, request: RequestInfo): ApiError {
   const { verb, path, group, resource, subresource, name, namespace } = request;
   if (!request.isResourceRequest) {
     return new ApiError(403, 'Forbidden', `forbidden: User "${user.username}" cannot ${verb} path "${path}"`, {});

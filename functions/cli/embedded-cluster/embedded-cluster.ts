@@ -2,15 +2,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { reviewAccess, reviewTypes } from './access-review.ts';
 import type { Admission } from './admission.ts';
 import { handleResourceRequest } from './api-server.ts';
 import { type AuditEvent, type AuditTrace, auditEvent } from './audit.ts';
-import { type RbacManifest, rbacAuthorizer, type User } from './authorization.ts';
+import { forbidden, type RbacManifest, rbacAuthorizer, type User } from './authorization.ts';
 import { selfSignedCertificate } from './certificate.ts';
+import { definitionOf } from './custom-resource-definitions.ts';
+import { discover } from './discovery.ts';
 import { type JsonObject, type KubernetesObject, timestamp } from './objects.ts';
 import { type RequestInfo, requestInfo } from './request-info.ts';
 import type { ReceivedRequest } from './request-log.ts';
-import type { Answer } from './resource-request.ts';
+import type { Answer, ResourceRequest } from './resource-request.ts';
 import { apiVersionOf, type ResourceType, resourceTypes } from './resource-types.ts';
 import { ApiError, noSuchResource, PageNotFound, unauthorized } from './status.ts';
 import { ObjectStore } from './store.ts';
@@ -88,7 +91,11 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   const { now = () => new Date(), users = { 'admin-token': admin }, customResources = true, record = true } = options;
   const userOf = typeof users === 'function' ? users : (token: string) => new Map(Object.entries(users)).get(token);
   const store = new ObjectStore();
-  const authorize = rbacAuthorizer(options.rbac ?? []);
+  const authorizer = rbacAuthorizer(options.rbac ?? []);
+  const everybody = ({ groups, ...user }: User): User => ({ ...user, groups: [...groups, 'system:authenticated'] });
+  const authorize = (user: User, request: RequestInfo): void => {
+    if (!authorizer(everybody(user), request).allowed) throw forbidden(user, request);
+  };
   const { key, certificate } = selfSignedCertificate(new Date());
   const served = resourceTypes.filter((type) => customResources || !type.custom);
   let sequence = 0;
@@ -175,33 +182,37 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   }
 
   function serve(request: ReceivedRequest, info: RequestInfo, user: User, trace: AuditTrace, message: IncomingMessage) {
-    const type = served.find(
+    if (!info.isResourceRequest) return { code: 200, body: discover(info, served) };
+    const type = [...served, ...reviewTypes].find(
       ({ plural, group, version }) => plural === info.resource && isIn(info, { group, version }),
     );
     if (!type) {
-      const isBuiltInGroup = served.some(({ custom, group, version }) => !custom && isIn(info, { group, version }));
+      const isBuiltInGroup = [...served, ...reviewTypes].some(
+        ({ custom, group, version }) => !custom && isIn(info, { group, version }),
+      );
       throw isBuiltInGroup ? noSuchResource() : new PageNotFound();
     }
     const { verb, namespace, name, subresource } = info;
+    const surroundings = { store, now, admission: () => cluster.admission };
     // A list by a field selector has that name for authorization and the audit log only.
     const isNamed = verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection';
-    return handleResourceRequest(
-      { store, now, admission: () => cluster.admission },
-      {
-        verb,
-        type,
-        ...(namespace !== undefined && { namespace }),
-        ...(isNamed && name !== undefined && { name }),
-        ...(subresource !== undefined && { subresource }),
-        query: request.query,
-        contentType: message.headers['content-type'],
-        userAgent: message.headers['user-agent'],
-        body: request.body,
-        user,
-        trace,
-        authorizeCreate: () => authorize(user, { ...info, verb: 'create' }),
-      },
-    );
+    const resourceRequest: ResourceRequest = {
+      verb,
+      type,
+      ...(namespace !== undefined && { namespace }),
+      ...(isNamed && name !== undefined && { name }),
+      ...(subresource !== undefined && { subresource }),
+      query: request.query,
+      contentType: message.headers['content-type'],
+      userAgent: message.headers['user-agent'],
+      body: request.body,
+      user,
+      trace,
+      authorizeCreate: () => authorize(user, { ...info, verb: 'create' }),
+    };
+    return reviewTypes.includes(type)
+      ? reviewAccess(surroundings, resourceRequest, authorizer, everybody(user))
+      : handleResourceRequest(surroundings, resourceRequest);
   }
 
   function load(list: { items: readonly object[] }): void {
@@ -238,6 +249,9 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   }
 
   for (const name of ['default', 'kube-system']) ensureNamespace(name);
+  for (const type of served.filter(({ custom }) => custom)) {
+    store.restore(typeOf('customresourcedefinitions'), definitionOf(type, timestamp(now())));
+  }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);

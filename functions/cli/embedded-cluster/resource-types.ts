@@ -26,7 +26,8 @@ export interface ResourceType {
 type Declared = Pick<ResourceType, 'group' | 'version' | 'plural' | 'kind'> &
   Partial<Omit<ResourceType, 'fields'>> & { fields?: Partial<FieldTypes> };
 
-function declare(type: Declared): ResourceType {
+/** A type with what is not said of it: namespaced, built in, with a status. */
+export function declare(type: Declared): ResourceType {
   return {
     namespaced: true,
     custom: false,
@@ -106,6 +107,13 @@ export const resourceTypes: readonly ResourceType[] = [
     hasGeneration: false,
     fields: { atomic: ['roleRef'] },
     zero: { roleRef: { apiGroup: '', kind: '', name: '' } },
+  }),
+  declare({
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    plural: 'customresourcedefinitions',
+    kind: 'CustomResourceDefinition',
+    namespaced: false,
   }),
   declare({
     group: 'gateway.networking.k8s.io',

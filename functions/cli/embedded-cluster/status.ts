@@ -39,7 +39,7 @@ type Named = { name?: string; group: string; kind: string };
 const detailsOf = ({ name, group, kind }: Named): JsonObject => ({
   ...(name && { name }),
   ...(group !== '' && { group }),
-  kind,
+  ...(kind !== '' && { kind }),
 });
 
 export const badRequest = (message: string): ApiError => new ApiError(400, 'BadRequest', message);

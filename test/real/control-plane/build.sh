@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Builds kube-apiserver and etcd from the Go module proxy, once. Prints the folder that holds them, which is what
-# KUBEBUILDER_ASSETS means to every tool of this field. Where KUBEBUILDER_ASSETS is set already, that folder is used.
+# Builds kube-apiserver and etcd (or the binaries that are named, of which kubectl may be one) from the Go module proxy,
+# once. Prints the folder that holds them, which is what KUBEBUILDER_ASSETS means to every tool of this field. Where
+# KUBEBUILDER_ASSETS is set already, that folder is used.
 set -euo pipefail
 
 kubernetes=v1.34.2
+[ $# -gt 0 ] || set -- kube-apiserver etcd
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
-  for binary in kube-apiserver etcd; do
+  for binary; do
     [ -x "$KUBEBUILDER_ASSETS/$binary" ] || {
       echo "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS has no executable $binary; unset it to build one" >&2
       exit 1
@@ -17,16 +19,20 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
 fi
 
 assets="${XDG_CACHE_HOME:-$HOME/.cache}/envoy-hpa-reaper/control-plane-$kubernetes"
-if [ -x "$assets/kube-apiserver" ] && [ -x "$assets/etcd" ]; then
+missing=()
+for binary; do
+  [ -x "$assets/$binary" ] || missing+=("$binary")
+done
+if [ ${#missing[@]} -eq 0 ]; then
   echo "$assets"
   exit 0
 fi
 command -v go >/dev/null || {
-  echo "test:real needs Go to build kube-apiserver $kubernetes and etcd, or KUBEBUILDER_ASSETS with both" >&2
+  echo "Go is needed to build ${missing[*]} of Kubernetes $kubernetes, or KUBEBUILDER_ASSETS with them" >&2
   exit 1
 }
 
-echo "building kube-apiserver $kubernetes and etcd into $assets (some minutes, only the first time)" >&2
+echo "building ${missing[*]} of Kubernetes $kubernetes into $assets (some minutes, only the first time)" >&2
 module=$(mktemp -d)
 trap 'rm -rf "$module"' EXIT
 cd "$module"
@@ -53,19 +59,28 @@ import (
 
 func main() { etcdmain.Main(os.Args) }
 GO
-cat >kube-apiserver.go <<'GO'
+cat >commands.go <<'GO'
 //go:build control_plane
 
 package control_plane
 
-import _ "k8s.io/kubernetes/cmd/kube-apiserver"
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+)
 GO
-# What kube-apiserver says of itself comes from the linker, as in Kubernetes' own build.
+# What they say of themselves comes from the linker, as in Kubernetes' own build.
 version="-X k8s.io/component-base/version.gitVersion=$kubernetes -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(echo "$kubernetes" | cut -d. -f2)"
 go mod tidy -e >&2
-mkdir -p "$assets.partial"
-go build -trimpath -ldflags "-s -w $version" -o "$assets.partial/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver >&2
-go build -trimpath -ldflags '-s -w' -o "$assets.partial/etcd" ./etcd >&2
-rm -rf "$assets"
-mv "$assets.partial" "$assets"
+mkdir -p "$assets"
+partial=$(mktemp -d "$assets/partial.XXXXXX")
+trap 'rm -rf "$module" "$partial"' EXIT
+for binary in "${missing[@]}"; do
+  case $binary in
+    etcd) package=./etcd flags='-s -w' ;;
+    *) package=k8s.io/kubernetes/cmd/$binary flags="-s -w $version" ;;
+  esac
+  go build -trimpath -ldflags "$flags" -o "$partial/$binary" "$package" >&2
+  mv "$partial/$binary" "$assets/$binary"
+done
 echo "$assets"

@@ -26,6 +26,8 @@ export interface ControlPlaneOptions {
   users: Readonly<Record<string, User>>;
   /** Applied before this returns, and in force by then. */
   rbac?: readonly RbacManifest[];
+  /** The URL of a webhook that is asked (TokenReview) who any other token is, as EKS asks aws-iam-authenticator. */
+  tokenWebhook?: string;
 }
 
 const here = import.meta.dirname;
@@ -51,7 +53,7 @@ export async function startControlPlane(
   }
 }
 
-async function start(assets: string, crds: string, { users, rbac = [] }: ControlPlaneOptions) {
+async function start(assets: string, crds: string, { users, rbac = [], tokenWebhook }: ControlPlaneOptions) {
   const folder = await mkdtemp(join(tmpdir(), 'control-plane-'));
   const processes: Service[] = [];
   const stop = async (): Promise<void> => {
@@ -65,7 +67,8 @@ async function start(assets: string, crds: string, { users, rbac = [] }: Control
     const etcd = new Service(join(assets, 'etcd'), etcdFlags(folder, etcdUrl, `http://127.0.0.1:${peerPort}`), folder);
     processes.push(etcd);
     const caCertificate = await writeCredentials(folder, users);
-    const apiServer = new Service(join(assets, 'kube-apiserver'), apiServerFlags(folder, etcdUrl, securePort), folder);
+    const flags = [...apiServerFlags(folder, etcdUrl, securePort), ...(await webhookFlags(folder, tokenWebhook))];
+    const apiServer = new Service(join(assets, 'kube-apiserver'), flags, folder);
     processes.push(apiServer);
 
     const url = `https://127.0.0.1:${securePort}`;
@@ -129,6 +132,21 @@ function apiServerFlags(folder: string, etcdUrl: string, port: number | undefine
     // Pages would come from the watch cache's snapshots, which outlive the compaction that the tests expire them with.
     '--feature-gates=ListFromCacheSnapshot=false',
   ];
+}
+
+async function webhookFlags(folder: string, server: string | undefined): Promise<string[]> {
+  if (server === undefined) return [];
+  const file = join(folder, 'token-webhook.json');
+  const kubeconfig = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'webhook', cluster: { server } }],
+    users: [{ name: 'kube-apiserver' }],
+    contexts: [{ name: 'webhook', context: { cluster: 'webhook', user: 'kube-apiserver' } }],
+    'current-context': 'webhook',
+  };
+  await writeFile(file, JSON.stringify(kubeconfig));
+  return [`--authentication-token-webhook-config-file=${file}`, '--authentication-token-webhook-version=v1'];
 }
 
 /** Writes what the API server authenticates with and to; gives the certificate that its clients are to trust. */

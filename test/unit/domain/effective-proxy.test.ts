@@ -3,7 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { effectiveProxy, expectedHpas, hashedName, mergesGateways } from '../../../functions/domain/effective-proxy.ts';
 import { type EnvoyGatewaySettings, readEnvoyGatewayConfig } from '../../../functions/domain/envoy-gateway-config.ts';
 import type { EnvoyProxySpec } from '../../../functions/domain/kubernetes-objects.ts';
-import { autoscaling, CONTROLLER_NAMESPACE, envoyGatewayConfig, gateway } from '../../builders/cluster.ts';
+import {
+  autoscaling,
+  CONTROLLER_NAMESPACE,
+  envoyGatewayConfig,
+  gateway,
+  type WholeEnvoyProxySpec,
+} from '../../builders/cluster.ts';
 
 const replicas = (count: number): EnvoyProxySpec => ({
   provider: { kubernetes: { envoyDeployment: { replicas: count } } },
@@ -37,12 +43,12 @@ describe('effectiveProxy', () => {
   test.each(['StrategicMerge', 'JSONMerge'] as const)(
     '%s inherits what is left out, field by field, and changes neither',
     (mergeType) => {
-      const above: EnvoyProxySpec = {
+      const above: WholeEnvoyProxySpec = {
         mergeType,
         provider: { type: 'Kubernetes', kubernetes: { envoyHpa: { maxReplicas: 9 } } },
         args: ['a'],
       };
-      const below: EnvoyProxySpec = {
+      const below: WholeEnvoyProxySpec = {
         provider: { kubernetes: { envoyHpa: { minReplicas: 2, maxReplicas: 5 }, envoyDeployment: { replicas: 4 } } },
         args: ['b', 'c'],
         mergeGateways: false,

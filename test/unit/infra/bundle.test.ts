@@ -1,12 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startEmbeddedCluster } from '../../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import type { HorizontalPodAutoscaler } from '../../../functions/domain/kubernetes-objects.ts';
 import * as source from '../../../functions/kubernetes/cluster-api.ts';
 import { bundle, functionOptions } from '../../../infra/bundle.ts';
@@ -20,7 +22,7 @@ beforeAll(async () => {
 }, 60_000);
 
 it('leaves out what no function needs', () => {
-  expect([...bundles.keys()]).toEqual(expect.arrayContaining(['forward', 'reap']));
+  expect([...bundles.keys()]).toEqual(expect.arrayContaining(['backfill', 'forward', 'reap']));
   for (const [name, { outputs }] of bundles) {
     const loaded = [...loadedAtStart(outputs)].flatMap((file) => Object.entries(outputs[file]?.inputs ?? {}));
     const there = loaded.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([input]) => input);
@@ -53,6 +55,29 @@ it('puts the RBAC into the tool, which is one file', () => {
   // Signs that are escaped in one kind of literal or another.
   const lines = manifest.split('\n').filter((line) => !/["'`\\]/.test(line));
   expect(lines.filter((line) => !text.includes(line))).toEqual([]);
+});
+
+it('makes a command of the tool that reads a kubeconfig', async () => {
+  const cluster = await startEmbeddedCluster();
+  try {
+    cluster.load(JSON.parse(readFileSync('test/cases/autoscaling-removed-v1.3.0/cluster.json', 'utf8')));
+    const kubeconfig = join(folder, 'kubeconfig');
+    const certificate = Buffer.from(cluster.caCertificate).toString('base64');
+    const of = (kind: string, content: object) => [{ name: 'shop', [kind]: content }];
+    const config = {
+      'current-context': 'shop',
+      contexts: of('context', { cluster: 'shop', user: 'shop' }),
+      clusters: of('cluster', { server: cluster.url, 'certificate-authority-data': certificate }),
+      users: of('user', { token: 'admin-token' }),
+    };
+    writeFileSync(kubeconfig, JSON.stringify(config));
+    const args = ['scan', '--kubeconfig', kubeconfig];
+    const { stdout, stderr } = await promisify(execFile)(join(folder, 'reaper.mjs'), args);
+    expect(stdout).toContain('AutoscalingRemoved');
+    expect(stderr).toBe('');
+  } finally {
+    await cluster.close();
+  }
 });
 
 /** The files that importing a function's handler reads. */

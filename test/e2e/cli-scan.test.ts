@@ -1,57 +1,13 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import {
-  type EmbeddedCluster,
-  type EmbeddedClusterOptions,
-  startEmbeddedCluster,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type { EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { runReportSchema } from '../../functions/domain/report.ts';
+import { kubeconfigFor, patience, run, save, serveLive } from './cli-harness.ts';
 import { caseNames, expectedOf, type List, listOf, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
 
-const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
 const fileOf = (name: string) => fileURLToPath(new URL(`../cases/${name}/cluster.json`, import.meta.url));
 const stale = fileOf('autoscaling-removed-v1.3.0');
-
-const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-/** The home directory of every process: there is nothing in it. */
-const home = join(folder, 'home');
-/** What Node has compiled once, the next process need not. */
-const compiled = join(folder, 'compiled');
-
-/** A process is quick, but not on a machine that does ten other things. */
-const patience = { timeout: 30_000 };
-
-interface Result {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** The command as a process, with no terminal and no kubeconfig but what the test gives it. */
-async function run(args: readonly string[], { stdin = '', env = {}, reader = text } = {}): Promise<Result> {
-  const child = spawn(process.execPath, [reaper, ...args], {
-    env: { PATH: process.env.PATH, HOME: home, NODE_COMPILE_CACHE: compiled, ...env },
-  });
-  child.stdin.end(stdin);
-  const code = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const [stdout, stderr] = await Promise.all([reader(child.stdout), text(child.stderr)]);
-  return { code: await code, stdout, stderr };
-}
-
-let files = 0;
-function save(content: unknown): string {
-  const file = join(folder, `file-${files++}`);
-  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
-  return file;
-}
 
 describe.concurrent('scan of a saved List', patience, () => {
   test.each(caseNames)(
@@ -166,38 +122,6 @@ describe.concurrent('scan of a saved List', patience, () => {
 });
 
 describe.concurrent('scan of a live cluster', patience, () => {
-  const clusters: EmbeddedCluster[] = [];
-  afterAll(async () => void (await Promise.all(clusters.map((cluster) => cluster.close()))));
-
-  /** A server, and a file that tells kubectl (and us) how to reach it. */
-  async function serveLive(
-    list: List,
-    { token = 'admin-token', ...options }: EmbeddedClusterOptions & { token?: string } = {},
-  ): Promise<{ cluster: EmbeddedCluster; kubeconfig: string }> {
-    const cluster = await startEmbeddedCluster(options);
-    clusters.push(cluster);
-    cluster.load(list);
-    return { cluster, kubeconfig: save(kubeconfigFor(cluster, token)) };
-  }
-
-  function kubeconfigFor({ url, caCertificate }: EmbeddedCluster, token: string, certificate = caCertificate) {
-    return {
-      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'production' },
-      clusters: [
-        {
-          name: 'shop',
-          cluster: { server: url, 'certificate-authority-data': Buffer.from(certificate).toString('base64') },
-        },
-        { name: 'nowhere', cluster: { server: 'https://127.0.0.1:1' } },
-      ],
-      users: [{ name: 'jane', user: { token } }],
-      contexts: [
-        { name: 'production', context: { cluster: 'shop', user: 'jane' } },
-        { name: 'lost', context: { cluster: 'nowhere', user: 'jane' } },
-      ],
-    };
-  }
-
   test('goes by $KUBECONFIG and its current context, and writes nothing', async () => {
     const { cluster, kubeconfig } = await serveLive(staleList());
     const { code, stdout, stderr } = await run(['scan', '-o', 'json', '--exit-code'], {
@@ -220,6 +144,28 @@ describe.concurrent('scan of a live cluster', patience, () => {
       stderr: '',
       stdout: expect.stringMatching(/^production: 0 stale of 1 HPA /),
     });
+  });
+
+  test('an empty cluster: says so, and asks for nothing but HPAs', async () => {
+    const { cluster, kubeconfig } = await serveLive({ kind: 'List', items: [] });
+    const { code, stdout, stderr } = await run(['scan', '--kubeconfig', kubeconfig, '--exit-code']);
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: 'production: no HPA that carries a label of Envoy Gateway\n',
+      stderr: '',
+    });
+    expect(cluster.requests).toHaveLength(2);
+  });
+
+  test('as a page: the manifest of every HPA is in it', async () => {
+    const { cluster, kubeconfig } = await serveLive(wantedList());
+    const { code, stdout, stderr } = await run(['scan', '--kubeconfig', kubeconfig, '-o', 'html']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^<!doctype html>\n.*<\/html>\n$/s);
+    expect(stdout).toContain(
+      '<details><summary>Manifest</summary><pre># without managedFields\napiVersion: autoscaling/v2\n',
+    );
+    expect(writesTo(cluster)).toEqual([]);
   });
 
   const live: [string, EmbeddedClusterOptions & { token?: string }, string[], RegExp][] = [
@@ -316,11 +262,36 @@ describe.concurrent('wrong usage is told on stderr and 2', patience, () => {
     [['scan', '--fiel', stale], /^error: unknown option '--fiel'/],
     [
       ['scan', '-o', 'xml'],
-      /^error: option '-o, --output <format>' argument 'xml' is invalid\. Allowed choices are table, json, yaml, markdown\./,
+      /^error: option '-o, --output <format>' argument 'xml' is invalid\. Allowed choices are table, json, yaml, markdown, html\./,
     ],
     [
       ['scan', '--file', stale, '--context', 'production'],
       /^error: option '-f, --file <file>' cannot be used with option '--context <name>'/,
+    ],
+    [['scan', '--profile', 'shop'], /^error: option '--profile' can only be used together with '--eks'\n/],
+    [
+      ['scan', '--file', stale, '--region', 'eu-west-1', '--tag', 'a=b'],
+      /^error: option '--region', '--tag' can only be used together with '--eks'\n/,
+    ],
+    [
+      ['scan', '--eks', '--tag', 'team'],
+      /^error: option '--tag <key=value>' argument 'team' is invalid\. Expected key=value\./,
+    ],
+    [
+      ['scan', '--eks', 'shop,'],
+      /^error: option '--eks \[names\]' argument 'shop,' is invalid\. Expected names, parted /,
+    ],
+    [
+      ['scan', '--eks', '--context', 'production'],
+      /^error: option '--eks \[names\]' cannot be used with option '--context <name>'/,
+    ],
+    [
+      ['scan', '--all-contexts', '--context', 'production'],
+      /^error: option '--all-contexts' cannot be used with option '--context <name>'/,
+    ],
+    [
+      ['scan', '--gateway', 'a/b/c'],
+      /^error: option '--gateway <namespace\/name>' argument 'a\/b\/c' is invalid\. Expected namespace\/name, /,
     ],
     [['scan', stale], /^error: too many arguments for 'scan'/],
     [['sweep'], /^error: unknown command 'sweep'/],
@@ -333,7 +304,7 @@ describe.concurrent('wrong usage is told on stderr and 2', patience, () => {
 
   test('help and version are asked for, so they go to stdout with 0', async () => {
     const [help, version] = await Promise.all([run(['scan', '--help']), run(['--version'])]);
-    expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Exit codes: 0 done') });
+    expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Exit codes:\n  0  done') });
     expect(version).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   });
 });

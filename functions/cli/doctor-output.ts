@@ -1,0 +1,114 @@
+import { styleText } from 'node:util';
+import { stringify } from 'yaml';
+import {
+  type Check,
+  type ClusterHealth,
+  countStates,
+  type DoctorReport,
+  STATES,
+  type State,
+} from '../domain/health.ts';
+import { type Screen, table } from './output.ts';
+
+export const DOCTOR_FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
+export type DoctorFormat = (typeof DOCTOR_FORMATS)[number];
+
+/** The report as a command prints it; only a table goes by the screen. */
+export function formatDoctorReport(report: DoctorReport, format: DoctorFormat, screen: Screen): string {
+  switch (format) {
+    case 'json':
+      return `${JSON.stringify(report, null, 2)}\n`;
+    case 'yaml':
+      return stringify(report, { lineWidth: 0 });
+    case 'markdown':
+      return report.clusters.map(markdown).join('\n');
+    case 'table':
+      return report.clusters.map((health) => page(health, screen)).join('\n');
+  }
+}
+
+const nameOf = ({ cluster, region }: ClusterHealth) => (region === undefined ? cluster : `${cluster} (${region})`);
+
+/** `1 broken, 2 warning, 20 ok`: the worst first. */
+export function summary(clusters: readonly ClusterHealth[]): string {
+  const counts = countStates(clusters);
+  const worstFirst: State[] = ['broken', 'warning', 'unknown', 'ok'];
+  return worstFirst
+    .filter((state) => counts[state] > 0)
+    .map((state) => `${counts[state]} ${state}`)
+    .join(', ');
+}
+
+const HEADINGS = ['STATE', 'CHECK', 'FOUND'];
+/** No sentence is squeezed into less. */
+const NARROWEST = 30;
+const COLORS = { ok: 'green', warning: 'yellow', broken: 'red', unknown: 'dim' } as const;
+
+/** All checks in a table, and beneath it what to do about those that call for something. */
+function page(health: ClusterHealth, { width, color }: Screen): string {
+  const { checks } = health;
+  const longest = Math.max(...checks.map(({ id }) => id.length), 0);
+  const room = width === undefined ? width : Math.max(NARROWEST, width - longest - STATES[1].length - 4);
+  const rows = checks.flatMap(({ state, id, found }) =>
+    wrapped(found, room).map((line, index) => (index === 0 ? [state, id, line] : ['', '', line])),
+  );
+  const painted = table([HEADINGS, ...rows]).replaceAll(/^(ok|warning|broken|unknown)(?= )/gm, (state) =>
+    color ? styleText(COLORS[state as State], state, { validateStream: false }) : state,
+  );
+  const remedies = checks.filter(({ remedy }) => remedy !== undefined);
+  const mending = remedies.length === 0 ? '' : `\nTo mend:\n${remedies.map((one) => mend(one, width)).join('')}`;
+  return `${nameOf(health)}: ${summary([health])}\n${painted}${mending}`;
+}
+
+function mend({ id, remedy = '', command }: Check, width: number | undefined): string {
+  const lines = [
+    ...wrapped(`${id}: ${remedy}`, width && width - 2).map((line) => `  ${line}`),
+    ...(command === undefined ? [] : shellLines(command, width && width - 4).map((line) => `    ${line}`)),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** Breaks a text between words, and a word that is longer than a line where the line ends. */
+function wrapped(text: string, width = Number.POSITIVE_INFINITY): string[] {
+  const lines = [''];
+  for (let word of text.split(' ')) {
+    const last = lines.at(-1) ?? '';
+    if (last !== '' && last.length + 1 + word.length <= width) {
+      lines[lines.length - 1] = `${last} ${word}`;
+      continue;
+    }
+    if (last !== '') lines.push('');
+    for (; word.length > width; word = word.slice(width)) lines.splice(-1, 1, word.slice(0, width), '');
+    lines[lines.length - 1] = word;
+  }
+  return lines;
+}
+
+/** Breaks a command where a shell takes the lines for one again; a word that is longer than a line is left whole. */
+function shellLines(command: string, width = Number.POSITIVE_INFINITY): string[] {
+  const words = command.match(/(?:'[^']*'|[^\s'])+/g) ?? [];
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length + 2 <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(lines.length === 0 ? word : `  ${word}`);
+  }
+  return lines.map((line, index) => (index < lines.length - 1 ? `${line} \\` : line));
+}
+
+function markdown(health: ClusterHealth): string {
+  const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const headings = [...HEADINGS, 'TO MEND'];
+  const rows = health.checks.map(({ state, id, found, remedy = '', command }) =>
+    row([state, id, found, command === undefined ? remedy : `${remedy} \`${command}\``]),
+  );
+  const lines = [
+    `### ${nameOf(health)}`,
+    '',
+    `${summary([health])}.`,
+    '',
+    row(headings),
+    row(headings.map(() => '---')),
+  ];
+  return `${[...lines, ...rows].join('\n')}\n`;
+}

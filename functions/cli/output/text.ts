@@ -1,0 +1,109 @@
+import { styleText } from 'node:util';
+import type { ClusterReport, RunReport, SweptHpa } from '../../domain/report.ts';
+import {
+  columnsOf,
+  gapsOf,
+  introductionOf,
+  type Notice,
+  noticesOf,
+  regionNoticesOf,
+  summaryOf,
+  titleOf,
+  toneOf,
+  totalsOf,
+  type View,
+} from './words.ts';
+
+export interface Screen {
+  /** Columns of the terminal; absent where the output goes somewhere else. */
+  readonly width?: number | undefined;
+  readonly color: boolean;
+}
+
+/** For a person at a terminal: a section for each cluster, what else is to be known, and the sum of several clusters. */
+export function textReport(report: RunReport, screen: Screen): string {
+  const { clusters } = report;
+  const isAlone = clusters.length === 1 && report.totals.clusters === 1;
+  const sections = [
+    introductionOf(report).flatMap((sentence) => wrapped(sentence, screen)),
+    ...clusters.map((cluster) => clusterSection(cluster, report, screen)),
+    regionNoticesOf(report).flatMap((notice) => noticeLines(notice, screen)),
+    gapsOf(report).flatMap((sentence) => wrapped(sentence, screen)),
+    isAlone ? [] : wrapped(`In all: ${totalsOf(report)}`, screen),
+  ];
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.map((line) => `${line}\n`).join(''))
+    .join('\n');
+}
+
+function clusterSection(cluster: ClusterReport, view: View, screen: Screen): string[] {
+  const title = titleOf(cluster);
+  const notices = noticesOf(cluster).flatMap((notice) => noticeLines(notice, screen, '  '));
+  if (cluster.result !== 'swept') return [...wrapped(`${title}: not swept`, screen), ...notices];
+  return [
+    ...wrapped(`${title}: ${summaryOf(cluster.hpas, view)}`, screen),
+    ...notices,
+    ...hpaLines(cluster.hpas, view, screen),
+  ];
+}
+
+const noticeLines = ({ title, message, remedy }: Notice, screen: Screen, indent = ''): string[] => [
+  ...wrapped(title, screen, indent),
+  ...wrapped(message, screen, `${indent}  `),
+  ...wrapped(remedy, screen, `${indent}  `),
+];
+
+/** A table where it fits the terminal, else a block for each HPA. */
+function hpaLines(hpas: readonly SweptHpa[], view: View, screen: Screen): string[] {
+  if (hpas.length === 0) return [];
+  const columns = columnsOf(view);
+  const rows = hpas.map((hpa) => columns.map(({ cell }) => harmless(cell(hpa))));
+  const [headings = '', ...lines] = table([columns.map(({ heading }) => heading), ...rows])
+    .trimEnd()
+    .split('\n');
+  const { width = Number.POSITIVE_INFINITY, color } = screen;
+  if ([headings, ...lines].every((line) => line.length <= width)) {
+    return [headings, ...lines.map((line, index) => paint(line, hpas[index], color))];
+  }
+  return hpas.flatMap((hpa) => ['', ...block(hpa, view, screen).map((line) => paint(line, hpa, color))]);
+}
+
+const COLORS = { bad: 'red', open: 'yellow', good: 'green' } as const;
+
+function paint(text: string, hpa: SweptHpa | undefined, color: boolean): string {
+  const tone = hpa && toneOf(hpa);
+  return color && tone ? styleText(COLORS[tone], text, { validateStream: false }) : text;
+}
+
+function block(hpa: SweptHpa, view: View, screen: Screen): string[] {
+  const cells = new Map(columnsOf(view).map(({ heading, cell }) => [heading, cell(hpa)]));
+  const change = cells.get('WHAT IF');
+  const verdict = cells.get('OUTCOME') ?? cells.get('ACTION');
+  return [
+    ...wrapped(`${verdict}${change ? ` (${change})` : ''}  ${hpa.namespace}/${hpa.name}`, screen),
+    ...wrapped(`${cells.get('REASON')}, replicas ${cells.get('REPLICAS')}`, screen, '  '),
+    ...wrapped(cells.get('WHY') ?? '', screen, '  '),
+  ];
+}
+
+/** Lines as wide as the terminal; a longer word stays whole, so that it can be copied. */
+function wrapped(text: string, { width = Number.POSITIVE_INFINITY }: Screen, indent = ''): string[] {
+  const lines: string[] = [];
+  for (const word of harmless(text).split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(indent + word);
+  }
+  return lines;
+}
+
+/** What others have written (a server, a kubeconfig) cannot move the cursor or begin a line. */
+export const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
+
+/** Columns as wide as their widest cell, two spaces apart, without trailing space. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
+}

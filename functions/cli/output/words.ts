@@ -1,0 +1,159 @@
+import { objectKey } from '../../domain/kubernetes-objects.ts';
+import { type ClusterReport, OUTCOMES, type Problem, type RunReport, type SweptHpa } from '../../domain/report.ts';
+
+// What every view for a person says alike.
+
+export type View = Pick<RunReport, 'mode' | 'whatIf'>;
+
+export interface Column {
+  readonly heading: string;
+  cell(hpa: SweptHpa): string;
+}
+
+export const CHANGES = {
+  BecomesStale: 'newly stale',
+  BecomesStaleWithoutDeployment: 'stale without Deployment',
+  NoLongerStale: 'no longer stale',
+  Unchanged: '',
+} as const;
+
+/** REPLICAS is `current (min-max)`, and for a stale HPA what its Deployment falls back to. */
+export function columnsOf({ mode, whatIf }: View): Column[] {
+  return [
+    ...(whatIf ? [{ heading: 'WHAT IF', cell: (hpa: SweptHpa) => CHANGES[hpa.whatIf?.change ?? 'Unchanged'] }] : []),
+    mode === 'delete'
+      ? { heading: 'OUTCOME', cell: ({ outcome }) => outcome }
+      : { heading: 'ACTION', cell: ({ action }) => action },
+    { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
+    { heading: 'NAME', cell: ({ name }) => name },
+    {
+      heading: 'REASON',
+      cell: ({ reason, guard }) => (guard ? `${reason} (held back: ${guard.name})` : reason),
+    },
+    { heading: 'REPLICAS', cell: replicasOf },
+    { heading: 'WHY', cell: whyOf },
+  ];
+}
+
+function replicasOf({ action, replicas, dropsCapacity }: SweptHpa): string {
+  const { current, min, max, fallback } = replicas;
+  const falls = action === 'delete' && fallback !== undefined ? ` → ${fallback}${dropsCapacity ? ' (drops)' : ''}` : '';
+  return `${current ?? '?'} (${min}-${max})${falls}`;
+}
+
+function whyOf({ explanation, guard, message, whatIf }: SweptHpa): string {
+  return [
+    explanation,
+    ...(guard ? [`Held back: ${guard.explanation}.`] : []),
+    ...(message === undefined ? [] : [`The API server: ${message}`]),
+    ...(whatIf?.change === 'BecomesStaleWithoutDeployment'
+      ? ['Stale once Envoy Gateway has removed that Deployment, unless it removes the HPA too.']
+      : []),
+    ...(whatIf && whatIf.change !== 'Unchanged' ? [`Now ${whatIf.now.reason}: ${whatIf.now.explanation}`] : []),
+  ].join(' ');
+}
+
+/** What stands out, and how: `bad` is stale, `open` may become so, `good` was stale and no longer is. */
+export function toneOf({ action, whatIf }: SweptHpa): 'bad' | 'open' | 'good' | undefined {
+  if (action === 'delete') return 'bad';
+  if (whatIf?.change === 'BecomesStaleWithoutDeployment') return 'open';
+  return whatIf?.change === 'NoLongerStale' ? 'good' : undefined;
+}
+
+const LABELLED = 'with a label of Envoy Gateway';
+
+/** One clause on some HPAs: how many are stale, or in a run that deletes, what became of them. */
+export function summaryOf(hpas: readonly SweptHpa[], { mode, whatIf }: View): string {
+  if (hpas.length === 0) return 'no HPA that carries a label of Envoy Gateway';
+  const all = `${counted(hpas.length, 'HPA')} ${LABELLED}`;
+  if (mode === 'delete') {
+    const counts = [...OUTCOMES.slice(1), OUTCOMES[0]].flatMap((wanted) => {
+      const count = hpas.filter(({ outcome }) => outcome === wanted).length;
+      return count === 0 ? [] : [`${count} ${wanted}`];
+    });
+    return `${counts.join(', ')} of ${all}`;
+  }
+  const stale = `${hpas.filter(({ action }) => action === 'delete').length} stale of ${all}`;
+  if (!whatIf) return stale;
+  const changes = Object.entries(CHANGES).flatMap(([change, words]) => {
+    const count = hpas.filter((hpa) => hpa.whatIf?.change === change).length;
+    return count === 0 || words === '' ? [] : [`${count} ${words}`];
+  });
+  return changes.length === 0 ? `nothing changes; ${stale}` : `${changes.join(', ')}; then ${stale}`;
+}
+
+/** One clause on all clusters together. */
+export function totalsOf(report: RunReport): string {
+  const { clusters, swept, skipped, failed } = report.totals;
+  const notDone = clusters - swept - skipped - failed;
+  const parts = [
+    `${swept} swept`,
+    ...(skipped > 0 ? [`${skipped} skipped`] : []),
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(notDone > 0 ? [`${notDone} not begun`] : []),
+  ];
+  const hpas = report.clusters.flatMap((cluster) => cluster.hpas);
+  return `${counted(clusters, 'cluster')}, ${parts.join(', ')}; ${summaryOf(hpas, report)}`;
+}
+
+/** What the run was about, a sentence each; none for a run about everything as it is. */
+export function introductionOf({ selection, whatIf }: RunReport): string[] {
+  const { namespace, gateway } = selection ?? {};
+  const sentences = [];
+  if (selection) {
+    const parts = [
+      ...(namespace === undefined ? [] : [`in namespace ${namespace}`]),
+      ...(gateway === undefined ? [] : [`of Gateway ${gateway}`]),
+    ];
+    sentences.push(`Only HPAs ${parts.join(' and ')}.`);
+  }
+  if (whatIf) {
+    const clauses = [
+      ...(whatIf.laid.length > 0 ? [`${listed(whatIf.laid)} applied`] : []),
+      ...(whatIf.removed.length > 0 ? [`${listed(whatIf.removed)} deleted`] : []),
+    ];
+    sentences.push(`What if: ${clauses.join('; ') || 'nothing that matters applied'}.`);
+  }
+  return sentences;
+}
+
+/** So many objects are named in a sentence. */
+const NAMED = 5;
+function listed(objects: readonly { kind: string; namespace?: string | undefined; name: string }[]): string {
+  const names = objects.slice(0, NAMED).map((object) => `${object.kind} ${objectKey(object)}`);
+  const others = objects.length - names.length;
+  return `${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
+}
+
+export interface Notice extends Pick<Problem, 'message' | 'remedy'> {
+  readonly title: string;
+}
+
+/** What is wrong beside the HPAs: why a cluster was not swept, and warnings. */
+export function noticesOf({ result, problem, warnings }: ClusterReport): Notice[] {
+  return [
+    ...(problem ? [{ ...problem, title: `${result}, ${problem.reason}` }] : []),
+    ...warnings.map((warning) => ({ ...warning, title: `warning, ${warning.reason}` })),
+  ];
+}
+
+/** The Regions whose clusters are not known. */
+export const regionNoticesOf = ({ regions }: RunReport): Notice[] =>
+  regions.map(({ region, ...problem }) => ({
+    ...problem,
+    title: `${region ?? 'the clusters'}: could not be listed, ${problem.reason}`,
+  }));
+
+/** What is missing from the report, a sentence each. */
+export function gapsOf({ remaining, shortened = [] }: RunReport): string[] {
+  const names = remaining.map(titleOf).join(', ');
+  return [
+    ...(remaining.length > 0 ? [`Not finished before the run had to end: ${names}.`] : []),
+    ...shortened.map((what) => `Left out: ${what}`),
+  ];
+}
+
+export const titleOf = ({ cluster, region }: Pick<ClusterReport, 'cluster' | 'region'>): string =>
+  region === undefined ? cluster : `${cluster} (${region})`;
+
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -1,0 +1,325 @@
+import pMap from 'p-map';
+import type { LiveDirectory } from '../aws/cluster-directory.ts';
+import type { EksInspection } from '../aws/cluster-health.ts';
+import { type EksCluster, type EksFacts, eksChecks, knowsAccessEntries, roleArn } from '../domain/eks-health.ts';
+import { DEFAULT_GUARDS } from '../domain/guards.ts';
+import {
+  as,
+  type Check,
+  type ClusterHealth,
+  countStates,
+  type DoctorReport,
+  given,
+  notLookedAt,
+  type Reading,
+} from '../domain/health.ts';
+import { type Access, type ClusterFacts, inClusterChecks, NOT_ADMITTED } from '../domain/in-cluster-health.ts';
+import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
+import { REAPER_GROUP, TO_REAP, TO_SCAN } from '../domain/permissions.ts';
+import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
+import { type ClusterInspection, clusterInspection } from '../kubernetes/cluster-inspection.ts';
+import { ApiStatusError } from '../kubernetes/transport.ts';
+import {
+  AwsAccessError,
+  ClusterSkippedError,
+  describeError,
+  MalformedInputError,
+  NoAnswerError,
+  RetryableError,
+} from '../platform/errors.ts';
+import type { RunProgress } from './sweep-account.ts';
+import { sweepCluster } from './sweep-cluster.ts';
+
+/** Where clusters are: a kubeconfig, or a Region of the account, which can be asked about the links outside of them too. */
+export interface ExaminedPlace {
+  readonly directory: LiveDirectory;
+  readonly eks?: { readonly region: string; readonly inspection: EksInspection };
+  /** How a person gets to one of the clusters: the flags for `reaper`, and the beginning of a command of `kubectl`. */
+  readonly commands: (cluster: string) => { flags: string; kubectl: string };
+}
+
+export interface ExamineOptions {
+  readonly places: readonly ExaminedPlace[];
+  /** Names; without them all clusters of all places. */
+  readonly clusters?: readonly string[] | undefined;
+  /** Only clusters that carry all of these. */
+  readonly tags: Readonly<Record<string, string>>;
+  readonly concurrency: number;
+  /** Milliseconds that one request to a cluster may take. */
+  readonly timeout: number;
+  readonly now: () => Date;
+  readonly onProgress: (progress: RunProgress) => void;
+}
+
+interface Examined {
+  readonly health: ClusterHealth;
+  readonly hpas: number;
+}
+
+/**
+ * Looks at every link of every cluster, side by side with a bound, and changes nothing. What cannot be looked at is in the
+ * report as such, and stops nothing else.
+ *
+ * @throws {AwsAccessError} when AWS does not know who we are, or lets us list clusters nowhere
+ */
+export async function examineClusters(options: ExamineOptions): Promise<DoctorReport> {
+  const { concurrency, now, onProgress } = options;
+  const startedAt = now().toISOString();
+  const { targets, regions, absent } = await findTargets(options);
+  const done: Examined[] = [];
+  let clusters = targets.length;
+  const tell = () =>
+    onProgress({
+      clusters,
+      clustersDone: done.length,
+      hpas: done.reduce((sum, { hpas }) => sum + hpas, 0),
+      failures: done.filter(({ health }) => !health.checks.some(isAdmitted)).length,
+    });
+  tell();
+  const examined = await pMap(
+    targets,
+    async (target) => {
+      const one = await examine(target, options);
+      if (one === undefined) clusters -= 1;
+      else done.push(one);
+      tell();
+      return one;
+    },
+    { concurrency },
+  );
+  const healths = [...examined.flatMap((one) => one?.health ?? []), ...absent];
+  return {
+    schemaVersion: 1,
+    startedAt,
+    finishedAt: now().toISOString(),
+    totals: countStates(healths),
+    clusters: healths,
+    regions,
+  };
+}
+
+const isAdmitted = ({ id, state }: Check) => id === 'cluster-access' && state === 'ok';
+
+type Target = ExaminedPlace & { readonly cluster: string };
+
+/** The clusters in the order of place and name, the Regions that could not be listed, and the names that are nowhere. */
+async function findTargets({ places, clusters: names }: ExamineOptions): Promise<{
+  targets: Target[];
+  regions: DoctorReport['regions'];
+  absent: ClusterHealth[];
+}> {
+  const [place, ...others] = places;
+  // A name that is not there is then found out by asking for it, and to list takes a permission of its own.
+  if (names !== undefined && place !== undefined && others.length === 0) {
+    return { targets: [...new Set(names)].map((cluster) => ({ ...place, cluster })), regions: [], absent: [] };
+  }
+  const regions: DoctorReport['regions'] = [];
+  const faults: unknown[] = [];
+  const listed = await Promise.all(
+    places.map(async (one): Promise<Target[]> => {
+      try {
+        const all = await one.directory.list();
+        return all
+          .filter((name) => names?.includes(name) ?? true)
+          .toSorted()
+          .map((cluster) => ({ ...one, cluster }));
+      } catch (error) {
+        if (!(error instanceof RetryableError)) throw error;
+        faults.push(error);
+        const isRefused = error instanceof AwsAccessError;
+        regions.push({
+          ...(one.eks && { region: one.eks.region }),
+          reason: isRefused ? 'AwsAccessRefused' : 'ListFailed',
+          message: describeError(error),
+          remedy: isRefused ? error.remedy : 'Run this again later.',
+        });
+        return [];
+      }
+    }),
+  );
+  if (faults.length === places.length && faults.length > 0) throw faults[0];
+  const targets = listed.flat();
+  const nowhere = [...new Set(names)].filter((name) => !targets.some(({ cluster }) => cluster === name));
+  const searched = places.map(({ eks }) => eks?.region).join(', ');
+  return { targets, regions, absent: nowhere.map((cluster) => absentFrom(searched, cluster)) };
+}
+
+const absentFrom = (searched: string, cluster: string): ClusterHealth => ({
+  cluster,
+  checks: [
+    {
+      id: 'eks-cluster',
+      state: 'broken',
+      found: `there is no cluster ${cluster} in ${searched}`,
+      remedy: 'Check the name, the Regions and the account.',
+    },
+  ],
+});
+
+/** @returns `undefined` for a cluster that does not carry the tags */
+async function examine(target: Target, { tags, now, timeout }: ExamineOptions): Promise<Examined | undefined> {
+  const { cluster, eks, commands } = target;
+  const described = eks && (await eks.inspection.cluster(cluster));
+  const carried = described && 'value' in described ? (described.value?.tags ?? {}) : {};
+  if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return undefined;
+  const [outside, inside] = await Promise.all([
+    eks && described && eksFacts(eks.inspection, cluster, described),
+    clusterFacts(target, described, { now, timeout }),
+  ]);
+  const publicEndpoint = described && 'value' in described ? described.value?.publicEndpoint : undefined;
+  const place = {
+    ...commands(cluster),
+    ...(eks && {
+      eks: { name: cluster, region: eks.region, ...(publicEndpoint !== undefined && { publicEndpoint }) },
+    }),
+  };
+  const checks = [
+    ...(eks && outside ? eksChecks({ name: cluster, region: eks.region }, outside) : []),
+    ...inClusterChecks(place, inside),
+  ];
+  return {
+    health: { cluster, ...(eks && { region: eks.region }), checks },
+    hpas: 'value' in inside.hpas ? inside.hpas.value.all.length : 0,
+  };
+}
+
+async function eksFacts(
+  inspection: EksInspection,
+  name: string,
+  cluster: Reading<EksCluster | undefined>,
+): Promise<EksFacts> {
+  const logGroup = await inspection.logGroup(name);
+  const hasLogGroup = 'value' in logGroup && logGroup.value !== undefined;
+  const entryOf = async (role: 'reap' | 'backfill'): Promise<EksFacts['accessEntries']['reap']> => {
+    const asked = given(cluster, 'eks-cluster', (one) => {
+      if (one === undefined) return notLookedAt('see eks-cluster');
+      if (!knowsAccessEntries(one)) return notLookedAt('see eks-authentication-mode');
+      return { value: roleArn(one, role) };
+    });
+    return 'value' in asked ? await inspection.accessEntry(name, asked.value) : asked;
+  };
+  const [filters, reap, backfill] = await Promise.all([
+    hasLogGroup ? inspection.subscriptionFilters(name) : notLookedAt('see eks-log-group'),
+    entryOf('reap'),
+    entryOf('backfill'),
+  ]);
+  return { cluster, logGroup, filters, accessEntries: { reap, backfill } };
+}
+
+async function clusterFacts(
+  { directory, cluster }: Target,
+  described: Reading<EksCluster | undefined> | undefined,
+  { now, timeout }: Pick<ExamineOptions, 'now' | 'timeout'>,
+): Promise<ClusterFacts> {
+  // EKS has told already why it cannot tell where the cluster is.
+  if (described && 'unread' in described) return nothingKnown(notLookedAt('see eks-cluster'));
+  let connection: Awaited<ReturnType<LiveDirectory['connection']>>;
+  try {
+    connection = await directory.connection(cluster);
+  } catch (error) {
+    // Not running, opted out, or a context that names no cluster.
+    const isExpected = error instanceof ClusterSkippedError || error instanceof MalformedInputError;
+    if (!isExpected && !(error instanceof RetryableError)) throw error;
+    return nothingKnown(notLookedAt(describeError(error)));
+  }
+  try {
+    const inspection = clusterInspection(connection, timeout);
+    const access = await accessTo(inspection);
+    if (access.result !== 'admitted') return nothingKnown({ value: access });
+    return await knownFacts(cluster, access, inspection, clusterApi(connection, timeout), now);
+  } finally {
+    connection.agent.destroy();
+    directory.forget(cluster);
+  }
+}
+
+/** @param access whatever else there is of the cluster has the same reason not to be known */
+function nothingKnown(access: Reading<Access>): ClusterFacts {
+  const unknown = 'unread' in access ? notLookedAt('see cluster-access') : NOT_ADMITTED;
+  return {
+    access,
+    denied: { scan: unknown, reap: unknown, functions: unknown },
+    gatewayApi: unknown,
+    envoyGatewayApi: unknown,
+    gatewayApiBundle: unknown,
+    controllers: unknown,
+    configs: unknown,
+    envoyProxies: unknown,
+    hpas: unknown,
+  };
+}
+
+/** Whoever is let in may ask for the version, and what they may do. To nobody at all some servers tell the version too. */
+async function accessTo(inspection: ClusterInspection): Promise<Access> {
+  const { server } = inspection;
+  try {
+    const [version] = await Promise.all([inspection.version(), inspection.deniedToMe(TO_SCAN.slice(0, 1))]);
+    return { result: 'admitted', server, version };
+  } catch (error) {
+    const message = describeError(error);
+    if (error instanceof NoAnswerError) return { result: 'no-answer', message };
+    if (error instanceof ClusterSkippedError) {
+      return { result: error.reason === 'ClusterUnauthorized' ? 'unauthorized' : 'forbidden', message };
+    }
+    if (error instanceof ApiStatusError && error.code === 403) return { result: 'forbidden', message };
+    return { result: 'failed', message };
+  }
+}
+
+async function knownFacts(
+  cluster: string,
+  access: Access,
+  inspection: ClusterInspection,
+  api: ClusterApi,
+  now: () => Date,
+): Promise<ClusterFacts> {
+  const [scan, reap, functions, gatewayApi, envoyGatewayApi, gatewayApiBundle, controllers, config, pass] =
+    await Promise.all([
+      reading(() => inspection.deniedToMe(TO_SCAN)),
+      reading(() => inspection.deniedToMe(TO_REAP)),
+      reading(
+        () => inspection.deniedToGroup(REAPER_GROUP, [...TO_SCAN, ...TO_REAP]),
+        'Let somebody look who may create subjectaccessreviews, as an administrator of the cluster may.',
+      ),
+      reading(() => inspection.servedVersions('gateway.networking.k8s.io')),
+      reading(() => inspection.servedVersions('gateway.envoyproxy.io')),
+      reading(async () => {
+        const annotations = await inspection.definitionAnnotations('gateways.gateway.networking.k8s.io');
+        return annotations?.['gateway.networking.k8s.io/bundle-version'];
+      }),
+      reading(() => inspection.controllers()),
+      reading(() => api.config.read()),
+      reading(() =>
+        sweepCluster({
+          ...{ cluster, api, mode: 'report', guards: DEFAULT_GUARDS, now, passId: 'doctor', withManifests: true },
+          log: { info: () => {}, warn: () => {}, error: () => {} },
+        }),
+      ),
+    ]);
+  return {
+    access: { value: access },
+    denied: { scan, reap, functions },
+    gatewayApi,
+    envoyGatewayApi,
+    gatewayApiBundle,
+    controllers,
+    configs: as(config, ({ envoyGatewayConfigs }) => envoyGatewayConfigs),
+    envoyProxies: as(config, ({ envoyProxies }) => envoyProxies),
+    hpas: as(pass, ({ hpas }) => ({
+      all: hpas.map(({ manifest }) => manifest as HorizontalPodAutoscaler),
+      stale: hpas.filter(({ action }) => action === 'delete').length,
+    })),
+  };
+}
+
+/** What an API server would not, or could not, tell. A fault of this program goes on. */
+async function reading<Value>(read: () => Promise<Value>, remedy?: string): Promise<Reading<Value>> {
+  try {
+    return { value: await read() };
+  } catch (error) {
+    const isExpected =
+      error instanceof ClusterSkippedError || error instanceof RetryableError || error instanceof ApiStatusError;
+    if (!isExpected) throw error;
+    return { unread: describeError(error), ...(remedy !== undefined && { remedy }) };
+  }
+}

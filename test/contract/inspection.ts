@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import { Agent } from 'node:https';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { REAPER_GROUP, TO_REAP, TO_SCAN } from '../../functions/domain/permissions.ts';
+import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
+import { ClusterSkippedError } from '../../functions/platform/errors.ts';
+import { connect } from './connection.ts';
+import type { Server } from './server.ts';
+
+/** What doctor reads of an API server, as an administrator and as the functions: the same on whatever `start` gives. */
+export function describeInspection(name: string, start: () => Promise<Server>): void {
+  describe(name, () => {
+    let server: Server;
+    let admin: ClusterInspection;
+    let reaper: ClusterInspection;
+    const agents: Agent[] = [];
+    const as = (token: string): ClusterInspection => {
+      const agent = new Agent({ ca: server.caCertificate, keepAlive: true });
+      agents.push(agent);
+      return clusterInspection({
+        server: server.url,
+        agent,
+        headers: async () => ({ authorization: `Bearer ${token}` }),
+      });
+    };
+
+    beforeAll(async () => {
+      server = await start();
+      admin = as(server.adminToken);
+      reaper = as(server.reaperToken);
+    });
+    afterAll(async () => {
+      for (const agent of agents) agent.destroy();
+      await server?.close();
+    });
+
+    const all = [...TO_SCAN, ...TO_REAP];
+    const toBreakIn = [
+      { group: '', resource: 'secrets', verb: 'list' },
+      { group: '', resource: 'configmaps', verb: 'list', name: 'another' },
+      { group: '', resource: 'configmaps', verb: 'list' },
+      { group: 'autoscaling', resource: 'horizontalpodautoscalers', verb: 'create' },
+    ];
+
+    test('its version', async () => {
+      expect(await reaper.version()).toMatch(/^v1\.34\.\d+$/);
+      const stranger = as('unknown').version();
+      await expect(stranger).rejects.toThrow(ClusterSkippedError);
+      await expect(stranger).rejects.toMatchObject({ reason: 'ClusterUnauthorized' });
+    });
+
+    test('what somebody may not do, asked by themselves', async () => {
+      expect(await admin.deniedToMe([...all, ...toBreakIn])).toEqual([]);
+      expect(await reaper.deniedToMe([...all, ...toBreakIn])).toEqual(toBreakIn);
+    });
+
+    test('what a group may not do, asked by who may ask', async () => {
+      expect(await admin.deniedToGroup(REAPER_GROUP, [...all, ...toBreakIn])).toEqual(toBreakIn);
+      expect(await admin.deniedToGroup('nobody-at-all', all)).toEqual(all);
+      await expect(reaper.deniedToGroup(REAPER_GROUP, all)).rejects.toMatchObject({ reason: 'ClusterForbidden' });
+    });
+
+    test('the versions of a group', async () => {
+      expect((await reaper.servedVersions('gateway.networking.k8s.io'))[0]).toBe('v1');
+      expect(await reaper.servedVersions('gateway.envoyproxy.io')).toEqual(['v1alpha1']);
+      expect(await reaper.servedVersions('nope.example.com')).toEqual([]);
+    });
+
+    test('the annotations of a CRD', async () => {
+      const annotations = await admin.definitionAnnotations('gateways.gateway.networking.k8s.io');
+      expect(annotations).toMatchObject({ 'gateway.networking.k8s.io/bundle-version': 'v1.6.1' });
+      expect(await admin.definitionAnnotations('nope.example.com')).toBeUndefined();
+      const forbidden = reaper.definitionAnnotations('gateways.gateway.networking.k8s.io');
+      await expect(forbidden).rejects.toMatchObject({ reason: 'ClusterForbidden' });
+    });
+
+    test('the Deployments that run Envoy Gateway', async () => {
+      const writer = connect({ url: server.url, caCertificate: server.caCertificate, token: server.adminToken });
+      const namespace = `inspection-${randomUUID().slice(0, 8)}`;
+      await writer.post('/api/v1/namespaces', { metadata: { name: namespace } });
+      const post = (name: string, labels: Record<string, string>, containers: { name: string; image: string }[]) =>
+        writer.post(`/apis/apps/v1/namespaces/${namespace}/deployments`, {
+          metadata: { name, labels },
+          spec: {
+            selector: { matchLabels: { name } },
+            template: { metadata: { labels: { name } }, spec: { containers } },
+          },
+        });
+      const label = { 'control-plane': 'envoy-gateway' };
+      await post('whole', label, [
+        { name: 'first', image: 'example.com/first:v1' },
+        { name: 'envoy-gateway', image: 'example.com/gateway:v1.9.1' },
+      ]);
+      await post('renamed', label, [{ name: 'controller', image: 'example.com/gateway:v1.3.0' }]);
+      await post('another', {}, [{ name: 'envoy-gateway', image: 'example.com/gateway:v1.2.0' }]);
+      writer.close();
+      const here = (await admin.controllers()).filter((one) => one.namespace === namespace);
+      expect(here).toEqual([
+        { namespace, name: 'renamed', image: 'example.com/gateway:v1.3.0' },
+        { namespace, name: 'whole', image: 'example.com/gateway:v1.9.1' },
+      ]);
+      await expect(reaper.controllers()).rejects.toMatchObject({ reason: 'ClusterForbidden' });
+    });
+  });
+}

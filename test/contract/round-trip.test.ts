@@ -1,0 +1,4 @@
+import { describeRoundTrip } from './round-trip.ts';
+import { startEmbeddedServer } from './server.ts';
+
+describeRoundTrip('the embedded cluster', startEmbeddedServer);

@@ -1,0 +1,290 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
+import { savedHpas } from '../../functions/cli/saved-hpas.ts';
+import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
+import type { HorizontalPodAutoscaler } from '../../functions/domain/kubernetes-objects.ts';
+import { type ApiClient, apiClient, type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { type HpaRestorer, hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
+import { type RestoreOptions, restoreHpas } from '../../functions/usecases/restore-hpas.ts';
+import { sweepCluster } from '../../functions/usecases/sweep-cluster.ts';
+import { type Connection, connect } from './connection.ts';
+import { Installation, SYSTEM } from './envoy-gateway.ts';
+import type { Server } from './server.ts';
+
+/** Deleted by a pass, and put back by a person from what the pass left, on a server that says who owns which field. */
+export function describeRoundTrip(name: string, start: () => Promise<Server>): void {
+  describe(`there and back, on ${name}`, () => {
+    let server: Server;
+    let admin: Connection;
+    let api: ClusterApi;
+    let client: ApiClient;
+    let namespaces = 0;
+
+    beforeAll(async () => {
+      server = await start();
+      admin = connect({ ...server, token: server.adminToken });
+      const connection = connectionTo(server, server.adminToken);
+      api = clusterApi(connection);
+      client = apiClient(connection, 10_000);
+    });
+    afterAll(async () => {
+      for (const connection of [api, admin]) connection?.close();
+      await server?.close();
+    });
+
+    /** An HPA that Envoy Gateway left behind, that people have written to, and that the HPA controller runs. */
+    async function leaking(): Promise<Installation> {
+      namespaces += 1;
+      const installation = new Installation(admin, `round-trip-${namespaces}`);
+      await installation.setUp();
+      await installation.setAutoscaling('on');
+      await installation.applyHpa();
+      await installation.writeStatus();
+      const owner = await admin.get(installation.deployment);
+      const { uid, name: deployment } = owner.body.metadata;
+      const person = {
+        metadata: {
+          annotations: { 'example.com/note': 'ask Jane' },
+          labels: { team: 'shop' },
+          ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name: deployment, uid }],
+        },
+        spec: { behavior: { scaleDown: { stabilizationWindowSeconds: 600 } } },
+      };
+      expect((await admin.merge(`${installation.hpa}?fieldManager=kubectl-patch`, person)).status).toBe(200);
+      await installation.setAutoscaling('off');
+      return installation;
+    }
+
+    const hpaOf = async (installation: Installation) => (await admin.get(installation.hpa)).body;
+
+    async function pass(mode: 'report' | 'delete', installation: Installation, keep?: object[]) {
+      const { hpas } = await sweepCluster({
+        cluster: 'real',
+        api,
+        mode,
+        guards: DEFAULT_GUARDS,
+        // All that was just written has settled by then.
+        now: () => new Date(Date.now() + 3_600_000),
+        passId: 'pass-1',
+        log: { info: () => {}, warn: () => {}, error: () => {} },
+        selects: ({ hpa }) => hpa.metadata.name === installation.hpaName,
+        beforeDeletion: async (deletion) => void keep?.push({ message: 'deleting HPA', ...deletion }),
+      });
+      return hpas.map(({ outcome, action, reason, explanation }) => ({ outcome, action, reason, explanation }));
+    }
+
+    async function reaped(installation: Installation): Promise<HorizontalPodAutoscaler> {
+      const backup: object[] = [];
+      expect(await pass('delete', installation, backup)).toMatchObject([{ outcome: 'Deleted' }]);
+      expect(await installation.hpaExists()).toBe(false);
+      const { hpas } = savedHpas(backup.map((line) => JSON.stringify(line)).join('\n'));
+      expect(hpas).toHaveLength(1);
+      return hpas[0]?.manifest as HorizontalPodAutoscaler;
+    }
+
+    const restore = (manifest: HorizontalPodAutoscaler, options: Partial<RestoreOptions> = {}) =>
+      restoreHpas([manifest], { api, restorer: hpaRestorer(client), force: true, dryRun: false, ...options });
+
+    /** What a person set of it, and who owns it. */
+    function setByPeople({ apiVersion, kind, metadata, spec }: HorizontalPodAutoscaler) {
+      const { name: hpa, namespace, labels, annotations, ownerReferences, managedFields = [] } = metadata;
+      return {
+        ...{ apiVersion, kind, spec, name: hpa, namespace, labels, annotations, ownerReferences },
+        managedFields: managedFields?.filter(({ subresource }) => subresource !== 'status'),
+      };
+    }
+
+    test('an HPA is what it was, and is judged as before', async () => {
+      const installation = await leaking();
+      const before = await hpaOf(installation);
+      const judged = await pass('report', installation);
+      expect(judged).toMatchObject([{ outcome: 'Reported', reason: 'AutoscalingRemoved' }]);
+      expect(
+        setByPeople(before)
+          .managedFields?.map(({ manager }) => manager)
+          .toSorted(),
+      ).toEqual(['envoy-gateway', 'kubectl-patch']);
+
+      expect(await restore(await reaped(installation))).toMatchObject([
+        { outcome: 'Restored', why: expect.stringMatching(/^It is stale: .*\.$/) },
+      ]);
+
+      const after = await hpaOf(installation);
+      expect(setByPeople(after)).toEqual(setByPeople(before));
+      expect(after.metadata.managedFields).toHaveLength(2);
+      expect(after.metadata.uid).not.toBe(before.metadata.uid);
+      expect(await pass('report', installation)).toEqual(judged);
+      expect(await pass('delete', installation)).toMatchObject([{ outcome: 'Deleted' }]);
+    });
+
+    test('what a person set survives the next apply of Envoy Gateway, and what Envoy Gateway drops goes', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      await restore(manifest);
+      await installation.applyHpa();
+      const { metadata, spec } = await hpaOf(installation);
+      expect(metadata.annotations).toEqual({ 'example.com/note': 'ask Jane' });
+      expect(metadata.labels).toMatchObject({ team: 'shop' });
+      expect(spec.behavior.scaleDown.stabilizationWindowSeconds).toBe(600);
+
+      const { body } = await admin.apply(`${installation.hpa}?fieldManager=envoy-gateway&force=true`, {
+        apiVersion: 'autoscaling/v2',
+        kind: 'HorizontalPodAutoscaler',
+        metadata: { name: installation.hpaName, namespace: SYSTEM, labels: manifest.metadata.labels ?? {} },
+        spec: { scaleTargetRef: manifest.spec.scaleTargetRef, maxReplicas: 5 },
+      });
+      expect(body.spec.minReplicas).toBe(1);
+      expect(body.spec.behavior.scaleDown.stabilizationWindowSeconds).toBe(600);
+    });
+
+    test('whoever dies between the two writes leaves what the next restoration finishes', async () => {
+      const installation = await leaking();
+      const before = await hpaOf(installation);
+      const manifest = await reaped(installation);
+      const dying: HpaRestorer = {
+        ...hpaRestorer(client),
+        setManagedFields: () => Promise.reject(new Error('killed')),
+      };
+      await expect(restore(manifest, { restorer: dying })).rejects.toThrow('killed');
+      const unfinished = await hpaOf(installation);
+      expect(unfinished.metadata.managedFields).toMatchObject([{ manager: 'envoy-hpa-reaper' }]);
+      expect(await restore(manifest, { dryRun: true })).toMatchObject([{ outcome: 'Restorable' }]);
+      expect(await hpaOf(installation)).toEqual(unfinished);
+
+      expect(await restore(manifest)).toMatchObject([
+        { outcome: 'Restored', why: 'An earlier restoration had created it and not finished.' },
+      ]);
+      expect(setByPeople(await hpaOf(installation))).toEqual(setByPeople(before));
+      expect(await restore(manifest)).toMatchObject([{ outcome: 'AlreadyThere' }]);
+    });
+
+    test('Envoy Gateway may apply between the two writes, and the HPA controller write', async () => {
+      const installation = await leaking();
+      const before = await hpaOf(installation);
+      const manifest = await reaped(installation);
+      const restorer = hpaRestorer(client);
+      const answers: string[] = [];
+      const racing: HpaRestorer = {
+        ...restorer,
+        async setManagedFields(hpa, entries) {
+          if (answers.length === 0) {
+            await installation.applyHpa();
+            await installation.writeStatus();
+          }
+          const answer = await restorer.setManagedFields(hpa, entries);
+          answers.push(answer.result);
+          return answer;
+        },
+      };
+      expect(await restore(manifest, { restorer: racing })).toMatchObject([{ outcome: 'Restored' }]);
+      expect(answers).toEqual(['conflict', 'done']);
+      const after = await hpaOf(installation);
+      const withoutTimes = (hpa: HorizontalPodAutoscaler) => ({
+        ...setByPeople(hpa),
+        managedFields: setByPeople(hpa).managedFields?.map(({ time: _, ...entry }) => entry),
+      });
+      expect(withoutTimes(after)).toEqual(withoutTimes(before));
+      expect(after.status.currentReplicas).toBeGreaterThan(0);
+    });
+
+    test('one that Envoy Gateway makes at the same time is left to it', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      const restorer = hpaRestorer(client);
+      const racing: HpaRestorer = {
+        ...restorer,
+        async create(...created) {
+          await installation.applyHpa();
+          return await restorer.create(...created);
+        },
+      };
+      expect(await restore(manifest, { restorer: racing })).toMatchObject([{ outcome: 'AlreadyThere' }]);
+      expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);
+    });
+
+    test('one that is deleted and made anew between the two writes is not ours', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      const restorer = hpaRestorer(client);
+      const racing: HpaRestorer = {
+        ...restorer,
+        async setManagedFields(hpa, entries) {
+          await installation.deleteHpa();
+          await installation.applyHpa();
+          return await restorer.setManagedFields(hpa, entries);
+        },
+      };
+      expect(await restore(manifest, { restorer: racing })).toMatchObject([
+        { outcome: 'Failed', why: 'It was created, and somebody deleted it at once.' },
+      ]);
+      expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);
+    });
+
+    test('an owner that is not there any more is left out, so that nothing collects it', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      const gone = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: 'c1b2a3d4-0000-0000-0000-000000000000' };
+      // One of its name is there, and another than the one that owned it.
+      const another = { ...gone, name: 'envoy-gateway-config', uid: 'c1b2a3d4-0000-0000-0000-000000000001' };
+      manifest.metadata.ownerReferences?.push(gone, another);
+      const [restored] = await restore(manifest);
+      expect(restored?.outcome).toBe('Restored');
+      expect(restored?.why).toContain('Its owner ConfigMap gone is not there any more and was left out.');
+      expect(restored?.why).toContain(
+        'Its owner ConfigMap envoy-gateway-config is not there any more and was left out.',
+      );
+      const { metadata } = await hpaOf(installation);
+      expect(metadata.ownerReferences).toMatchObject([{ kind: 'Deployment' }]);
+    });
+
+    test('a marked manifest is restored with its mark', async () => {
+      const installation = await leaking();
+      const [found] = (await api.hpas.list()).filter(({ metadata }) => metadata.name === installation.hpaName);
+      if (found === undefined) throw new Error('the HPA is not in the list');
+      await api.hpas.mark(found);
+      const marked = await hpaOf(installation);
+      await restore(await reaped(installation));
+      expect(setByPeople(await hpaOf(installation))).toEqual(setByPeople(marked));
+    });
+
+    test.each([
+      ['stale', {}, 'StillStale'],
+      ['stale, with --dry-run', { dryRun: true, force: true }, 'Restorable'],
+    ])('nothing is written for one that is %s', async (_, options, outcome) => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      expect(await restore(manifest, { force: false, ...options })).toMatchObject([{ outcome }]);
+      expect(await installation.hpaExists()).toBe(false);
+    });
+
+    test('one that is wanted again comes back unasked, and none is overwritten', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      await installation.setAutoscaling('on');
+      expect(await restore(manifest, { force: false })).toMatchObject([{ outcome: 'Restored', why: '' }]);
+      const there = await hpaOf(installation);
+      manifest.spec.maxReplicas = 99;
+      expect(await restore(manifest)).toMatchObject([{ outcome: 'AlreadyThere' }]);
+      expect(await hpaOf(installation)).toEqual(there);
+      await expect(hpaRestorer(client).create(creatableWith(manifest), manifest.metadata)).resolves.toEqual({
+        result: 'conflict',
+      });
+    });
+
+    const creatableWith = ({ apiVersion, kind, metadata, spec }: HorizontalPodAutoscaler) => ({
+      ...{ apiVersion, kind, spec },
+      metadata: { name: metadata.name, namespace: metadata.namespace },
+    });
+
+    test('without its namespace it is refused', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      manifest.metadata.namespace = 'nowhere';
+      for (const dryRun of [true, false]) {
+        expect(await restore(manifest, { dryRun })).toMatchObject([
+          { outcome: 'Refused', why: 'There is no namespace nowhere: create it first.' },
+        ]);
+      }
+    });
+  });
+}

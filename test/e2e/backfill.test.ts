@@ -1,0 +1,351 @@
+import type { SQSBatchResponse } from 'aws-lambda';
+import { describe, expect, test, vi } from 'vitest';
+import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
+import { createHandler } from '../../functions/backfill/backfill.ts';
+import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
+import { sweepRequestSchema } from '../../functions/domain/sweep-request.ts';
+import { readEksToken } from '../doubles/eks.ts';
+import type { PutEventsEntry } from '../doubles/eventbridge.ts';
+import { backfillSurroundings, describeAccount, nowhere } from './account.ts';
+import { hpasOf, STALE, staleList, the, times, wantedList, writesTo } from './harness.ts';
+import { loadReap, context as reapContext, SECRET_ACCESS_KEY } from './reap-harness.ts';
+
+describeAccount('on embedded clusters');
+
+const self = backfillSurroundings();
+const { around } = self;
+
+describe('a payload', () => {
+  test('that is empty is a report run over the own Region', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const report = await self.backfill({});
+    expect(report).toMatchObject({ mode: 'report', totals: { clusters: 1, outcomes: { Reported: 1 } } });
+    expect(around.eks.listed).toEqual(['eu-central-1']);
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
+  const keys = 'clusters, regions, tags, mode, dispatch, maxDeletions, concurrency';
+  test.each<[unknown, string]>([
+    [null, `the payload does not fit: (the payload): expected an object; it may have ${keys}`],
+    [{ cluster: ['a'], dryRun: true }, `the payload does not fit: unknown cluster, dryRun; it may have ${keys}`],
+    [
+      { clusters: 'shop', regions: ['Frankfurt'], mode: 'off', dispatch: 1, maxDeletions: 2.5, concurrency: 51, x: 1 },
+      'the payload does not fit: clusters: expected a list; regions.0: expected an AWS Region; ' +
+        'mode: expected report or delete; dispatch: expected inline or bus; ' +
+        'maxDeletions: expected a whole number from 0 to 10000; concurrency: expected a whole number from 1 to 50; ' +
+        `unknown x; it may have ${keys}`,
+    ],
+    [
+      { clusters: ['../shop'], tags: { team: 1 }, maxDeletions: -1, concurrency: 0 },
+      'the payload does not fit: clusters.0: expected the name of an EKS cluster; tags.team: expected the value of a tag; ' +
+        'maxDeletions: expected a whole number from 0 to 10000; concurrency: expected a whole number from 1 to 50; ' +
+        `it may have ${keys}`,
+    ],
+    [
+      { clusters: [], regions: [], tags: 'team=shop' },
+      'the payload does not fit: clusters: names nothing; leave it out for all; ' +
+        `regions: names nothing; leave it out for all; tags: expected tags by key; it may have ${keys}`,
+    ],
+    [
+      { dispatch: 'bus', regions: ['eu-central-1', 'eu-west-1'], maxDeletions: 26 },
+      'refused: dispatch bus leads to clusters in eu-central-1 only, not to eu-west-1: invoke the function of the stack in ' +
+        'that Region, or use dispatch inline; maxDeletions 26, and dispatch bus cannot raise the limit of 25: use dispatch inline',
+    ],
+  ])('%j is refused', async (payload, message) => {
+    await expect(self.backfill(payload)).rejects.toMatchObject({ name: 'MalformedInputError', message });
+    expect([around.eks.listed, around.eks.described, self.bus.requests]).toEqual([[], [], []]);
+    expect(around.output.logged()).toMatchObject([
+      { level: 'ERROR', message: 'run failed', error: 'MalformedInputError', reason: message },
+    ]);
+  });
+
+  test.each(['inline', 'bus'])('that deletes where the deployment only reports is refused, %s', async (dispatch) => {
+    vi.stubEnv('MODE', 'report');
+    await expect(self.backfill({ mode: 'delete', dispatch })).rejects.toMatchObject({
+      name: 'MalformedInputError',
+      message:
+        'refused: mode delete, and this deployment only reports: set mode: delete in infra/configuration.yml and deploy again',
+    });
+    expect(around.eks.listed).toEqual([]);
+  });
+});
+
+test('the environment is named where it does not fit, fault by fault', async () => {
+  vi.stubEnv('MAX_DELETIONS_PER_RUN', 'many');
+  vi.stubEnv('EVENT_BUS_NAME', undefined);
+  await expect(self.loadBackfill()).rejects.toMatchObject({
+    faults: ['MAX_DELETIONS_PER_RUN: expected a whole number from 0 to 10000', 'EVENT_BUS_NAME is missing'],
+  });
+});
+
+describe('inline', () => {
+  test('logs a line for each HPA, one for each cluster that could not be swept, and one for the run', async () => {
+    await around.enrol('bank', wantedList());
+    await around.enrol('shop', staleList());
+    await around.enrol('toys', staleList(), { described: { status: 'DELETING' } });
+    const { runId } = await self.backfill({ mode: 'delete', concurrency: 1 });
+    expect(around.output.logged()).toMatchObject([
+      { message: expect.stringMatching(/^HPA .*: Kept, AutoscalingConfigured$/), cluster: 'bank' },
+      { message: 'pass finished', cluster: 'bank', passId: `${runId}/eu-central-1/bank` },
+      { message: 'deleting HPA', cluster: 'shop', manifest: { kind: 'HorizontalPodAutoscaler' } },
+      { message: `HPA ${STALE}: Deleted, AutoscalingRemoved`, cluster: 'shop' },
+      { message: 'pass finished', cluster: 'shop' },
+      {
+        level: 'WARN',
+        message: 'cluster skipped',
+        cluster: 'toys',
+        reason: 'ClusterNotActive',
+        remedy: expect.any(String),
+      },
+      { message: 'run finished', runId, mode: 'delete', totals: { swept: 2, skipped: 1 }, remaining: [] },
+    ]);
+  });
+
+  test('over two Regions: to each cluster with a token of its Region', async () => {
+    const hosts: (string | undefined)[] = [];
+    const enrolIn = async (region: string, name: string) => {
+      const cluster = await around.enrol(name, staleList(), { described: { region } });
+      cluster.onRequest = ({ headers }) => {
+        const token = readEksToken(String(headers.authorization).slice('Bearer '.length));
+        if (token?.isGoodFor(name, SECRET_ACCESS_KEY)) hosts.push(`${name} ${token.url.host}`);
+        return undefined;
+      };
+    };
+    await enrolIn('eu-central-1', 'shop');
+    await enrolIn('eu-west-1', 'bank');
+    await enrolIn('us-east-1', 'toys');
+    around.eks.deniedRegions.add('ap-south-1');
+    const regions = ['eu-west-1', 'eu-central-1', 'ap-south-1', 'eu-west-1'];
+    const report = await self.backfill({ mode: 'delete', regions });
+    expect(report.clusters.map(({ cluster, region, result }) => [cluster, region, result])).toEqual([
+      ['bank', 'eu-west-1', 'swept'],
+      ['shop', 'eu-central-1', 'swept'],
+    ]);
+    expect(report.regions).toMatchObject([{ region: 'ap-south-1', reason: 'AwsAccessRefused' }]);
+    expect(report.totals.outcomes).toEqual({ Deleted: 2 });
+    expect(new Set(hosts)).toEqual(
+      new Set(['shop sts.eu-central-1.amazonaws.com', 'bank sts.eu-west-1.amazonaws.com']),
+    );
+  });
+
+  test('where AWS lets it in nowhere it fails, and says what to do', async () => {
+    around.eks.deniedRegions.add('eu-central-1');
+    await expect(self.backfill({})).rejects.toMatchObject({ name: 'AwsAccessError' });
+    expect(around.output.logged()).toMatchObject([{ message: 'run failed', error: 'AwsAccessError' }]);
+  });
+
+  test("a limit in the payload replaces the cluster's and that of the run, and is itself that of the run", async () => {
+    vi.stubEnv('MAX_DELETIONS', '2');
+    vi.stubEnv('MAX_DELETIONS_PER_RUN', '2');
+    const clusters = [await around.enrol('a', times(3, staleList())), await around.enrol('b', times(2, staleList()))];
+    const left = () => clusters.map((cluster) => hpasOf(cluster).length);
+    const run = async (payload: object) => (await self.backfill({ mode: 'delete', concurrency: 1, ...payload })).totals;
+    expect(await run({ maxDeletions: 1 })).toMatchObject({ outcomes: { HeldBack: 5 } });
+    expect(await run({ maxDeletions: 4 })).toMatchObject({ outcomes: { Deleted: 3, HeldBack: 2 } });
+    expect(left()).toEqual([0, 2]);
+    expect(await run({})).toMatchObject({ outcomes: { Deleted: 2 } });
+  });
+
+  test('the whole run is held to its limit without one in the payload', async () => {
+    vi.stubEnv('MAX_DELETIONS_PER_RUN', '3');
+    await around.enrol('a', times(2, staleList()));
+    await around.enrol('b', times(2, staleList()));
+    const { totals } = await self.backfill({ mode: 'delete', concurrency: 1 });
+    expect(totals.outcomes).toEqual({ Deleted: 2, HeldBack: 2 });
+  });
+
+  test('an answer over the limit of Lambda is shortened and says so; the log has it all', async () => {
+    const list = times(40, staleList());
+    for (const { kind, metadata } of list.items) {
+      if (kind === 'HorizontalPodAutoscaler') metadata.annotations = { note: 'x'.repeat(160_000) };
+    }
+    await around.enrol('shop', list);
+    const report = await self.backfill({ mode: 'delete', maxDeletions: 40 });
+    expect(Buffer.byteLength(JSON.stringify(report))).toBeLessThan(6_000_000);
+    expect(report.shortened).toEqual(['manifests']);
+    expect(report.totals.outcomes).toEqual({ Deleted: 40 });
+    expect(around.output.logged().filter(({ message }) => message === 'deleting HPA')).toHaveLength(40);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({ message: 'report shortened', leftOut: ['manifests'] }),
+    );
+  });
+});
+
+describe('before its time runs out', () => {
+  /** The function with timers that the test lets act. */
+  function withTimers() {
+    const timers: { milliseconds: number; act: () => void; taken: boolean }[] = [];
+    const config = {
+      ACCOUNT_ID: PLACE.account,
+      AWS_REGION: PLACE.region,
+      EVENT_BUS_NAME: 'bus',
+      MODE: 'delete' as const,
+    };
+    const limits = {
+      MAX_DELETIONS: 25,
+      MAX_DELETIONS_PER_RUN: 100,
+      SETTLE_HPA_SECONDS: 120,
+      SETTLE_CONFIG_SECONDS: 180,
+    };
+    const counted: Record<string, number> = {};
+    const handler = createHandler({
+      config: { ...config, ...limits },
+      directoryOf: (region) => new EksClusterDirectory(region),
+      eventBus: { put: async () => {} },
+      log: { info: () => {}, warn: () => {}, error: () => {} },
+      metrics: { addMetric: (name, _unit, value) => Object.assign(counted, { [name]: value }) },
+      now: () => new Date(),
+      startTimer: (milliseconds, act) => {
+        const timer = { milliseconds, act, taken: false };
+        timers.push(timer);
+        return () => {
+          timer.taken = true;
+        };
+      },
+    });
+    const invoke = async (payload: object, remaining = 900_000) =>
+      (await handler(payload, lambdaContext('backfill', remaining))) as Awaited<ReturnType<typeof self.backfill>>;
+    return { timers, invoke, counted };
+  }
+
+  test('it begins no further cluster at 30 s, and names the rest; the timers end with the run', async () => {
+    const clusters = [];
+    for (const name of ['a', 'b', 'c']) clusters.push(await around.enrol(name, staleList()));
+    const { timers, invoke, counted } = withTimers();
+    const [first] = clusters as [EmbeddedCluster];
+    first.onRequest = () => void timers[0]?.act();
+    const report = await invoke({ mode: 'delete', concurrency: 1 });
+    expect(timers.map(({ milliseconds, taken }) => [milliseconds, taken])).toEqual([
+      [870_000, true],
+      [895_000, true],
+    ]);
+    expect(report.totals.outcomes).toEqual({ Stopped: 1 });
+    expect(report.remaining).toEqual(['a', 'b', 'c'].map((cluster) => ({ cluster, region: 'eu-central-1' })));
+    expect(counted.ClustersRemaining).toBe(3);
+    expect(clusters.flatMap(writesTo)).toEqual([]);
+
+    const { remaining } = await invoke({ mode: 'delete', clusters: report.remaining.map(({ cluster }) => cluster) });
+    expect(remaining).toEqual([]);
+    expect(clusters.flatMap(hpasOf)).toEqual([]);
+  });
+
+  test('it answers at 5 s although a cluster hangs, and the next invocation is not disturbed', async () => {
+    const [shop, bank] = [await around.enrol('shop', staleList()), await around.enrol('bank', staleList())];
+    const { timers, invoke } = withTimers();
+    shop.onRequest = () => {
+      timers[1]?.act();
+      return { kind: 'hang' };
+    };
+    const report = await invoke({ mode: 'delete', clusters: ['bank', 'shop'], concurrency: 1 });
+    expect(report.remaining).toEqual([{ cluster: 'shop', region: 'eu-central-1' }]);
+    expect(report.clusters.map(({ cluster, result }) => [cluster, result])).toEqual([['bank', 'swept']]);
+    expect(hpasOf(bank)).toEqual([]);
+
+    shop.onRequest = undefined;
+    shop.requests.length = 0;
+    const again = await invoke({ mode: 'delete', clusters: ['shop'] });
+    expect(again).toMatchObject({ remaining: [], totals: { outcomes: { Deleted: 1 } } });
+    // Two lists, the configuration, the mark, all of it again, the deletion: nothing of the first run is among them.
+    expect(shop.requests).toHaveLength(2 + 4 + 1 + 6 + 1);
+  });
+
+  test('with less than 30 s to begin with the timers act at once', async () => {
+    const { timers, invoke } = withTimers();
+    await invoke({}, 4_000);
+    expect(timers.map(({ milliseconds }) => milliseconds)).toEqual([0, 0]);
+  });
+});
+
+describe('over the bus', () => {
+  const detailsOf = (entries: readonly PutEventsEntry[]) => entries.map(({ Detail }) => JSON.parse(Detail));
+
+  test('one event for each cluster that can be swept, and no cluster is asked', async () => {
+    const clusters = [];
+    for (let number = 100; number < 123; number += 1) clusters.push(await around.enrol(`c${number}`, staleList()));
+    await around.enrol('creating', staleList(), { described: { status: 'CREATING' } });
+    await around.enrol('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+    const report = await self.backfill({ dispatch: 'bus', mode: 'delete', maxDeletions: 3 });
+
+    expect(report.totals).toMatchObject({ clusters: 25, swept: 0, dispatched: 23, skipped: 2, failed: 0 });
+    const named = report.clusters.filter(({ result }) => result === 'dispatched').map(({ cluster }) => cluster);
+    const skipped = report.clusters.filter(({ problem }) => problem);
+    expect(skipped.map(({ cluster, problem }) => [cluster, problem?.reason, !!problem?.remedy])).toEqual([
+      ['creating', 'ClusterNotActive', true],
+      ['out', 'ClusterOptedOut', true],
+    ]);
+    expect(self.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3]);
+    expect(detailsOf(self.bus.taken).map(({ cluster }) => cluster)).toEqual(named);
+    const [entry] = self.bus.taken;
+    expect(entry).toMatchObject({
+      ...{ EventBusName: 'envoy-hpa-reaper', Source: 'envoy-hpa-reaper', DetailType: 'Cluster Sweep Requested' },
+      Resources: ['arn:aws:eks:eu-central-1:123456789012:cluster/c100'],
+    });
+    const [detail] = detailsOf(self.bus.taken);
+    expect(sweepRequestSchema.parse(detail)).toEqual(detail);
+    expect(detail).toEqual({
+      ...{ version: '1', cluster: 'c100', mode: 'delete', runId: report.runId, maxDeletions: 3 },
+      requestedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+    });
+    expect(clusters.flatMap(({ requests }) => requests)).toEqual([]);
+    expect(around.output.counted('ClustersDispatched')).toBe(23);
+    expect(around.output.logged().at(-1)).toMatchObject({ message: 'run finished', totals: { dispatched: 23 } });
+  });
+
+  test('only those named, or with the tags', async () => {
+    for (const name of ['a', 'b', 'c']) await around.enrol(name, staleList(), { described: { tags: { name } } });
+    await self.backfill({ dispatch: 'bus', clusters: ['a', 'b'], tags: { name: 'b' } });
+    expect(detailsOf(self.bus.taken)).toMatchObject([{ cluster: 'b', mode: 'report' }]);
+    expect(detailsOf(self.bus.taken)[0]).not.toHaveProperty('maxDeletions');
+  });
+
+  test('what EventBridge does not take fails the run, and the others are on the bus', async () => {
+    for (const name of ['a', 'b', 'c']) await around.enrol(name, staleList());
+    self.bus.refuseEntries(4, 'ThrottlingException', ({ Detail }) => Detail.includes('"b"'));
+    await expect(self.backfill({ dispatch: 'bus' })).rejects.toMatchObject({ name: 'RetryableError' });
+    expect(detailsOf(self.bus.taken).map(({ cluster }) => cluster)).toEqual(['a', 'c']);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({ message: 'run failed', reason: expect.stringContaining('ThrottlingException') }),
+    );
+  });
+
+  /** What the rule and the queue make of what is on the bus. */
+  const batchOf = (entries: readonly PutEventsEntry[]) =>
+    queueBatch(
+      entries.map(({ Source, DetailType, Detail, Resources, Time }) =>
+        JSON.stringify(
+          busEvent({
+            ...{ source: Source, detailType: DetailType, detail: JSON.parse(Detail), resources: Resources },
+            time: new Date(Time * 1000),
+          }),
+        ),
+      ),
+    );
+
+  test.each(['delete', 'report'])('from the schedule to the cluster, in mode %s', async (mode) => {
+    vi.stubEnv('MODE', mode);
+    const stale = [await around.enrol('shop', staleList()), await around.enrol('bank', times(2, staleList()))];
+    const wanted = await around.enrol('toys', wantedList());
+    await around.enrol('gone', staleList(), { described: { endpoint: await nowhere() } });
+    // As infra/schedule.yml has it.
+    await self.backfill({ dispatch: 'bus', mode });
+    const reap = await loadReap();
+    const { batchItemFailures } = (await reap(batchOf(self.bus.taken), reapContext())) as SQSBatchResponse;
+
+    const failed = detailsOf(self.bus.taken).findIndex(({ cluster }) => cluster === 'gone');
+    expect(batchItemFailures).toEqual([{ itemIdentifier: `message-${failed + 1}` }]);
+    expect(stale.map((cluster) => hpasOf(cluster).length)).toEqual(mode === 'delete' ? [0, 0] : [1, 2]);
+    expect(around.output.counted(mode === 'delete' ? 'HpasDeleted' : 'HpasReported')).toBe(3);
+    const untouched = mode === 'delete' ? [wanted] : [...stale, wanted];
+    expect(untouched.flatMap(writesTo)).toEqual([]);
+  });
+
+  test('a report run deletes nothing, though the deployment may', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    await self.backfill({ dispatch: 'bus' });
+    const reap = await loadReap();
+    expect(await reap(batchOf(self.bus.taken), reapContext())).toEqual({ batchItemFailures: [] });
+    expect(writesTo(cluster)).toEqual([]);
+    expect(the('HorizontalPodAutoscaler', staleList()).metadata.name).toBe(STALE.split('/')[1]);
+  });
+});

@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import type { EmbeddedCluster, EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
+import { folder, kubeconfigFor, type Result, save, serveUntilEnd } from './cli-harness.ts';
+import { type List, writesTo } from './harness.ts';
+
+// For the commands that write: servers whose HPAs have settled, kubeconfigs of several contexts, and what was written.
+
+/** The processes go by the real clock: everything that the list does not date was made long before. */
+export async function serveSettled(list: List, options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
+  const items = structuredClone(list.items);
+  for (const { metadata } of items) Reflect.deleteProperty(metadata, 'creationTimestamp');
+  return await serveUntilEnd({ ...list, items }, { now: () => new Date('2026-01-01T00:00:00Z'), ...options });
+}
+
+const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
+
+/** The command where no file may become larger than so many KiB. */
+export async function runLimited(kibibytes: number, args: readonly string[]): Promise<Omit<Result, 'stdout'>> {
+  const limited = ['-c', `ulimit -f ${kibibytes}; exec "$0" "$@"`, process.execPath, reaper, ...args];
+  const child = spawn('bash', limited, {
+    env: { PATH: process.env.PATH, HOME: folder },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const code = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const stderr = await text(child.stderr);
+  return { code: await code, stderr };
+}
+
+/** A kubeconfig with a context for each cluster, the first being the current one. */
+export function kubeconfigOf(clusters: Readonly<Record<string, EmbeddedCluster>>): string {
+  const parts = Object.entries(clusters).map(([context, cluster]) => {
+    const [{ cluster: reached } = {}] = kubeconfigFor(cluster, 'admin-token').clusters;
+    return { context, cluster: reached };
+  });
+  return save({
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': parts[0]?.context },
+    clusters: parts.map(({ context, cluster }) => ({ name: `of ${context}`, cluster })),
+    users: [{ name: 'jane', user: { token: 'admin-token' } }],
+    contexts: parts.map(({ context }) => ({ name: context, context: { cluster: `of ${context}`, user: 'jane' } })),
+  });
+}
+
+/** @returns the path of a new file */
+export function saveBytes(bytes: Uint8Array): string {
+  const file = save('');
+  writeFileSync(file, bytes);
+  return file;
+}
+
+/** A new directory for backups, and what a run has left there. */
+export function backupDirectory() {
+  const path = mkdtempSync(join(folder, 'backups-'));
+  const named = (pattern: RegExp) =>
+    readdirSync(path)
+      .filter((name) => pattern.test(name))
+      .map((name) => join(path, name));
+  return {
+    path,
+    files: () => readdirSync(path),
+    backups: () => named(/^reaper-backup-.*\.jsonl$/),
+    reports: () => named(/^reaper-report-.*\.json$/),
+    /** Every line of the one backup. */
+    lines: () => {
+      const [file = '', ...others] = named(/^reaper-backup-/);
+      if (others.length > 0) throw new Error('several backups');
+      return readFileSync(file, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line));
+    },
+  };
+}
+
+/** `method name` of each writing request, in the order of arrival. */
+export const writes = (cluster: EmbeddedCluster) => writesTo(cluster).map(describe);
+export const describe = ({ method, path }: ReceivedRequest) => `${method} ${path.split('/').at(-1)}`;

@@ -1,0 +1,417 @@
+import { describe, expect, test } from 'vitest';
+import type { AccountDirectory, ClusterDescription } from '../../functions/aws/cluster-directory.ts';
+import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
+import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
+import { runReportSchema } from '../../functions/domain/report.ts';
+import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
+import { type RunOptions, type RunProgress, sweepAccount } from '../../functions/usecases/sweep-account.ts';
+import { beforeFirst, hpasOf, requestsOf, rewrite, serve, staleList, times, wantedList, writesTo } from './harness.ts';
+
+interface Enrolled extends Partial<ClusterDescription> {
+  /** Where its requests go; without it describing it fails with `fault`. */
+  at?: EmbeddedCluster | undefined;
+  fault?: Error;
+}
+
+/** The clusters of one Region. */
+class Region implements AccountDirectory {
+  readonly #clusters: Record<string, Enrolled>;
+  readonly #connected = new Map<string, ClusterApi>();
+  readonly described: string[] = [];
+  listFault: Error | undefined;
+
+  constructor(clusters: Record<string, Enrolled>) {
+    this.#clusters = clusters;
+  }
+
+  /** In the order in which EKS might give them, which is none. */
+  async list() {
+    if (this.listFault) throw this.listFault;
+    return Object.keys(this.#clusters).toReversed();
+  }
+
+  async describe(name: string) {
+    this.described.push(name);
+    const { at: _, fault, tags = {}, ...rest } = this.#clusters[name] ?? { fault: notFound(name) };
+    if (fault) throw fault;
+    return { tags, ...rest };
+  }
+
+  async connect(name: string) {
+    const at = this.#clusters[name]?.at;
+    if (at === undefined) throw new Error('nowhere');
+    const api = clusterApi(connectionTo(at));
+    this.#connected.set(name, api);
+    return api;
+  }
+
+  forget(name: string) {
+    this.#connected.get(name)?.close();
+    this.#connected.delete(name);
+  }
+
+  get connected() {
+    return [...this.#connected.keys()];
+  }
+}
+
+const notFound = (name: string) =>
+  new ClusterSkippedError('ClusterNotFound', `there is no cluster ${name}`, 'Nothing to do.');
+const refused = () => new AwsAccessError('EKS could not list', 'Get new credentials.');
+
+function run(regions: Record<string, Region>, options: Partial<RunOptions> = {}) {
+  return sweepAccount({
+    places: Object.entries(regions).map(([region, directory]) => ({ region, directory })),
+    mode: 'delete',
+    guards: DEFAULT_GUARDS,
+    concurrency: 10,
+    maxDeletionsOfRun: 100,
+    runId: 'run-1',
+    now: () => new Date('2027-01-01T00:00:00Z'),
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    ...options,
+  });
+}
+
+const serveStale = (count = 1) => serve(times(count, staleList()));
+
+/** `cluster in region: result and outcomes` of each. */
+const summaryOf = ({ clusters }: Awaited<ReturnType<typeof run>>) =>
+  clusters.map(({ cluster, region, result, problem, hpas }) =>
+    [`${cluster} in ${region}: ${result}`, problem?.reason, ...hpas.map(({ outcome }) => outcome)]
+      .filter(Boolean)
+      .join(' '),
+  );
+
+describe('which clusters are swept', () => {
+  test('all of all Regions, in the order of Region and name, and no connection is kept', async () => {
+    const central = new Region({ b: { at: await serveStale() }, a: { at: await serve(wantedList()) } });
+    const west = new Region({ a: { at: await serveStale(2) } });
+    const report = await run({ 'eu-central-1': central, 'eu-west-1': west });
+    expect(summaryOf(report)).toEqual([
+      'a in eu-central-1: swept Kept',
+      'b in eu-central-1: swept Deleted',
+      'a in eu-west-1: swept Deleted Deleted',
+    ]);
+    expect(report).toMatchObject({ runId: 'run-1', mode: 'delete', regions: [], remaining: [] });
+    expect(report.totals).toEqual({
+      ...{ clusters: 3, swept: 3, skipped: 0, failed: 0, hpas: 4, stale: 3 },
+      outcomes: { Kept: 1, Deleted: 3 },
+    });
+    expect(report.clusters.map(({ passId }) => passId)).toEqual([
+      ...['run-1/eu-central-1/a', 'run-1/eu-central-1/b', 'run-1/eu-west-1/a'],
+    ]);
+    expect(runReportSchema.parse(structuredClone(report))).toEqual(report);
+    expect([...central.connected, ...west.connected]).toEqual([]);
+  });
+
+  test('those that carry all tags; the others are not even in the count', async () => {
+    const [carries, lacksOne, hasAnother, none] = await Promise.all(Array.from({ length: 4 }, () => serveStale()));
+    const region = new Region({
+      carries: { at: carries, tags: { team: 'shop', stage: 'live', more: '1' } },
+      lacksOne: { at: lacksOne, tags: { team: 'shop' } },
+      hasAnother: { at: hasAnother, tags: { team: 'shop', stage: 'test' } },
+      none: { at: none },
+    });
+    const report = await run({ 'eu-central-1': region }, { tags: { team: 'shop', stage: 'live' } });
+    expect(summaryOf(report)).toEqual(['carries in eu-central-1: swept Deleted']);
+    expect(report.totals.clusters).toBe(1);
+    expect(report.remaining).toEqual([]);
+    for (const cluster of [lacksOne, hasAnother, none]) expect(cluster?.requests).toEqual([]);
+  });
+
+  test('those of one Region that are named, each once, without listing any', async () => {
+    const region = new Region({ a: { at: await serveStale() }, b: { at: await serveStale() } });
+    region.listFault = refused();
+    const report = await run({ 'eu-central-1': region }, { clusters: ['b', 'nowhere', 'b'] });
+    expect(summaryOf(report)).toEqual([
+      'b in eu-central-1: swept Deleted',
+      'nowhere in eu-central-1: skipped ClusterNotFound',
+    ]);
+    expect(region.described).toEqual(['b', 'nowhere']);
+  });
+
+  test('those of several Regions that are named; one that is nowhere is in the report', async () => {
+    const central = new Region({ a: { at: await serveStale() }, b: { at: await serveStale() } });
+    const west = new Region({ a: { at: await serveStale() } });
+    const report = await run({ 'eu-central-1': central, 'eu-west-1': west }, { clusters: ['a', 'c', 'c'] });
+    expect(summaryOf(report)).toEqual([
+      'a in eu-central-1: swept Deleted',
+      'a in eu-west-1: swept Deleted',
+      'c in undefined: skipped ClusterNotFound',
+    ]);
+    expect(report.clusters[2]?.problem?.message).toBe('there is no cluster c in eu-central-1, eu-west-1');
+    expect(report.totals).toMatchObject({ clusters: 3, swept: 2, skipped: 1 });
+  });
+
+  test('a Region that cannot be listed stops no other, and a name that may be there is not called absent', async () => {
+    const central = new Region({ a: { at: await serveStale() } });
+    const west = new Region({});
+    west.listFault = refused();
+    const report = await run({ 'eu-central-1': central, 'eu-west-1': west }, { clusters: ['a', 'b'] });
+    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted', 'b in undefined: failed ClusterNotFound']);
+    expect(report.clusters[1]?.problem?.message).toBe(
+      'there is no cluster b in eu-central-1; eu-west-1 could not be listed',
+    );
+    expect(report.regions).toEqual([
+      {
+        ...{ region: 'eu-west-1', reason: 'AwsAccessRefused', message: 'EKS could not list' },
+        remedy: 'Get new credentials.',
+      },
+    ]);
+  });
+
+  test.each<[string, Error[], string]>([
+    ['the refusal where AWS lets us in nowhere', [refused(), refused()], 'AwsAccessError'],
+    ['the refusal before another fault', [new RetryableError('throttled'), refused()], 'AwsAccessError'],
+    ['another fault', [new RetryableError('throttled')], 'RetryableError'],
+  ])('throws %s', async (_, faults, name) => {
+    const regions = faults.map((fault, index) => {
+      const region = new Region({});
+      region.listFault = fault;
+      return [`eu-west-${index}`, region] as const;
+    });
+    await expect(run(Object.fromEntries(regions))).rejects.toMatchObject({ name });
+  });
+
+  test('none at all is a report too', async () => {
+    const report = await run({ 'eu-central-1': new Region({}) });
+    expect(report.totals).toMatchObject({ clusters: 0, hpas: 0, outcomes: {} });
+  });
+});
+
+describe('a cluster with a problem', () => {
+  test('stops no other, and is logged once with its remedy', async () => {
+    const gone = await serveStale();
+    await gone.close();
+    const logged: [string, object | undefined][] = [];
+    const log = {
+      info: () => {},
+      error: () => {},
+      warn: (message: string, data?: object) => logged.push([message, data]),
+    };
+    const region = new Region({
+      a: { fault: new RetryableError('EKS could not describe cluster a') },
+      b: { fault: new TypeError('a fault of ours') },
+      c: { at: gone },
+      d: { at: gone, publicEndpoint: false },
+      e: { fault: notFound('e') },
+      f: { at: await serveStale(), auditLog: false },
+    });
+    const report = await run({ 'eu-central-1': region }, { log, concurrency: 1 });
+    expect(summaryOf(report)).toEqual([
+      'a in eu-central-1: failed PassFailed',
+      'b in eu-central-1: failed InternalError',
+      'c in eu-central-1: failed ClusterUnreachable',
+      'd in eu-central-1: failed ClusterEndpointPrivate',
+      'e in eu-central-1: skipped ClusterNotFound',
+      'f in eu-central-1: swept Deleted',
+    ]);
+    expect(report.totals).toMatchObject({ clusters: 6, swept: 1, skipped: 1, failed: 4 });
+    expect(report.clusters.flatMap(({ warnings }) => warnings.map(({ reason }) => reason))).toEqual(['AuditLogOff']);
+    expect(logged.map(([message]) => message)).toEqual([...Array(4).fill('cluster failed'), 'cluster skipped']);
+    expect(logged[4]?.[1]).toEqual({
+      ...{ cluster: 'e', region: 'eu-central-1', passId: 'run-1/eu-central-1/e', reason: 'ClusterNotFound' },
+      ...{ explanation: 'there is no cluster e', remedy: 'Nothing to do.' },
+    });
+  });
+});
+
+describe('what the whole run may delete', () => {
+  test('holds back as a whole what no longer fits, cluster by cluster', async () => {
+    const clusters = await Promise.all([2, 3, 1, 1].map(serveStale));
+    const region = new Region(Object.fromEntries(clusters.map((at, index) => [`c${index}`, { at }])));
+    const report = await run({ 'eu-central-1': region }, { maxDeletionsOfRun: 3, concurrency: 1 });
+    expect(summaryOf(report)).toEqual([
+      'c0 in eu-central-1: swept Deleted Deleted',
+      'c1 in eu-central-1: swept HeldBack HeldBack HeldBack',
+      'c2 in eu-central-1: swept Deleted',
+      'c3 in eu-central-1: swept HeldBack',
+    ]);
+    expect(report.clusters[1]?.hpas[0]?.guard).toEqual({
+      name: 'BlastRadiusExceeded',
+      explanation: '3 deletions, and of the 3 that this run may make over all clusters 1 are left',
+    });
+    expect(clusters.map((at) => hpasOf(at).length)).toEqual([0, 3, 0, 1]);
+  });
+
+  test('counts the same uid in two clusters twice, in one Region or in two, side by side too', async () => {
+    const clusters = await Promise.all(Array.from({ length: 4 }, () => serveStale(2)));
+    const [a, b, c, d] = clusters.map((at) => ({ at }));
+    const regions = { 'eu-central-1': new Region({ a, b } as never), 'eu-west-1': new Region({ a: c, b: d } as never) };
+    const report = await run(regions, { maxDeletionsOfRun: 6 });
+    expect(report.totals.outcomes).toEqual({ Deleted: 6, HeldBack: 2 });
+    expect(clusters.map((at) => hpasOf(at).length).toSorted()).toEqual([0, 0, 0, 2]);
+  });
+
+  test('is not used up by a pass that starts again with the same HPA', async () => {
+    const at = await serveStale();
+    beforeFirst('DELETE', at, () => ({ kind: 'respond', status: 409, body: { kind: 'Status', reason: 'Conflict' } }));
+    const report = await run({ 'eu-central-1': new Region({ a: { at } }) }, { maxDeletionsOfRun: 1 });
+    expect(report.totals.outcomes).toEqual({ Deleted: 1 });
+  });
+});
+
+describe('a run that is told to stop', () => {
+  test('before it begins asks no cluster, and all remain', async () => {
+    const at = await serveStale();
+    const region = new Region({ a: { at }, b: { at } });
+    const report = await run({ 'eu-central-1': region }, { stop: AbortSignal.abort() });
+    expect(report).toMatchObject({ clusters: [], totals: { clusters: 2, swept: 0 } });
+    expect(report.remaining).toEqual(['a', 'b'].map((cluster) => ({ cluster, region: 'eu-central-1' })));
+    expect([...at.requests, ...region.described]).toEqual([]);
+  });
+
+  test('begins no further cluster, and writes no more to the one under way', async () => {
+    const stop = new AbortController();
+    const [first, second, third] = (await Promise.all([1, 2, 1].map(serveStale))) as [
+      EmbeddedCluster,
+      EmbeddedCluster,
+      EmbeddedCluster,
+    ];
+    beforeFirst('PATCH', second, () => stop.abort());
+    const region = new Region({ a: { at: first }, b: { at: second }, c: { at: third } });
+    const report = await run({ 'eu-central-1': region }, { stop: stop.signal, concurrency: 1 });
+    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted', 'b in eu-central-1: swept Stopped Stopped']);
+    expect(report.remaining.map(({ cluster }) => cluster)).toEqual(['b', 'c']);
+    expect(report.totals).toMatchObject({ clusters: 3, swept: 2, outcomes: { Deleted: 1, Stopped: 2 } });
+    expect(requestsOf(second, 'DELETE')).toEqual([]);
+    expect(third.requests).toEqual([]);
+  });
+});
+
+describe('a run that is given up', () => {
+  test('answers although a cluster hangs, which remains, and begins no other', async () => {
+    const giveUp = new AbortController();
+    const [first, hanging, third] = (await Promise.all([1, 1, 1].map(serveStale))) as [
+      EmbeddedCluster,
+      EmbeddedCluster,
+      EmbeddedCluster,
+    ];
+    hanging.onRequest = () => {
+      giveUp.abort();
+      return { kind: 'hang' };
+    };
+    const logged: string[] = [];
+    const log = { info: () => {}, error: () => {}, warn: (message: string) => void logged.push(message) };
+    const region = new Region({ a: { at: first }, b: { at: hanging }, c: { at: third } });
+    const report = await run({ 'eu-central-1': region }, { giveUp: giveUp.signal, concurrency: 1, log });
+    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted']);
+    expect(report.remaining.map(({ cluster }) => cluster)).toEqual(['b', 'c']);
+    expect(report.totals).toMatchObject({ clusters: 3, swept: 1, failed: 0 });
+    expect(region.connected).toEqual([]);
+    expect(region.described).toEqual(['a', 'b']);
+    expect(third.requests).toEqual([]);
+    expect(logged).toEqual([]);
+  });
+
+  test('tells of what was deleted before in a cluster that hangs, and that it remains', async () => {
+    const giveUp = new AbortController();
+    const cluster = await serveStale(3);
+    let deletions = 0;
+    cluster.onRequest = ({ method, path }) => {
+      if (method === 'DELETE') deletions += 1;
+      // The third is changed before it is deleted, and then the list that it is to be judged by never comes.
+      if (method === 'DELETE' && deletions === 3)
+        rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => spec.maxReplicas++);
+      if (deletions < 3 || !path.endsWith('/v2/horizontalpodautoscalers')) return undefined;
+      giveUp.abort();
+      return { kind: 'hang' };
+    };
+    const report = await run({ 'eu-central-1': new Region({ a: { at: cluster } }) }, { giveUp: giveUp.signal });
+    const outcomes = report.clusters[0]?.hpas.map(({ outcome }) => outcome);
+    expect(outcomes?.toSorted()).toEqual(['Deleted', 'Deleted', 'Stopped']);
+    expect(report.clusters[0]?.hpas.filter(({ manifest }) => manifest)).toHaveLength(2);
+    expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
+    expect(report.totals).toMatchObject({ clusters: 1, swept: 1 });
+  });
+
+  test('a deletion that was not answered by then is one that failed, in a cluster that remains', async () => {
+    const giveUp = new AbortController();
+    const cluster = await serveStale();
+    beforeFirst('DELETE', cluster, () => {
+      giveUp.abort();
+      return { kind: 'hang' };
+    });
+    const report = await run({ 'eu-central-1': new Region({ a: { at: cluster } }) }, { giveUp: giveUp.signal });
+    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Failed']);
+    expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
+  });
+
+  test('in a cluster that EKS does not describe: answers, and nothing is begun when EKS answers after all', async () => {
+    const giveUp = new AbortController();
+    const cluster = await serveStale();
+    let describeAtLast: (() => void) | undefined;
+    const region = new Region({ a: { at: cluster } });
+    region.describe = async () => {
+      giveUp.abort();
+      await new Promise<void>((resolve) => {
+        describeAtLast = resolve;
+      });
+      return { tags: {} };
+    };
+    const report = await run({ 'eu-central-1': region }, { giveUp: giveUp.signal });
+    expect(report).toMatchObject({ clusters: [], remaining: [{ cluster: 'a' }] });
+    describeAtLast?.();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(region.connected).toEqual([]);
+    expect(cluster.requests).toEqual([]);
+  });
+
+  test('after a 401: the second attempt does not begin', async () => {
+    const giveUp = new AbortController();
+    const cluster = await serveStale();
+    cluster.onRequest = () => ({ kind: 'respond', status: 401, body: { kind: 'Status', reason: 'Unauthorized' } });
+    const region = new Region({ a: { at: cluster } });
+    const connect = region.connect.bind(region);
+    let connected = 0;
+    let begun = false;
+    region.connect = async (name) => {
+      connected += 1;
+      if (connected === 1) return await connect(name);
+      giveUp.abort();
+      const list = async () => {
+        begun = true;
+        return [];
+      };
+      return { hpas: { list }, close: () => {} } as unknown as ClusterApi;
+    };
+    const report = await run({ 'eu-central-1': region }, { giveUp: giveUp.signal });
+    expect(report.remaining).toHaveLength(1);
+    expect({ connected, begun }).toEqual({ connected: 2, begun: false });
+  });
+});
+
+test('tells how far it is', async () => {
+  const told: RunProgress[] = [];
+  const region = new Region({
+    a: { at: await serveStale(2) },
+    b: { at: await serveStale(), tags: { not: 'selected' } },
+    c: { fault: notFound('c'), tags: {} },
+    d: { at: await serve(wantedList()) },
+  });
+  const tagged = { a: 'x', d: 'x' } as Record<string, string>;
+  const describe = region.describe.bind(region);
+  region.describe = async (name) => ({ ...(await describe(name)), tags: { t: tagged[name] ?? '' } });
+  await run(
+    { 'eu-central-1': region },
+    { concurrency: 1, tags: { t: 'x' }, onProgress: (progress) => told.push(progress) },
+  );
+  expect(told).toEqual([
+    { clusters: 4, clustersDone: 0, hpas: 0, failures: 0 },
+    { clusters: 4, clustersDone: 1, hpas: 2, failures: 0 },
+    { clusters: 3, clustersDone: 1, hpas: 2, failures: 0 },
+    { clusters: 3, clustersDone: 2, hpas: 2, failures: 1 },
+    { clusters: 3, clustersDone: 3, hpas: 3, failures: 1 },
+  ]);
+});
+
+test('in mode report nothing is written anywhere', async () => {
+  const clusters = await Promise.all([serveStale(2), serveStale()]);
+  const region = new Region(Object.fromEntries(clusters.map((at, index) => [`c${index}`, { at }])));
+  const report = await run({ 'eu-central-1': region }, { mode: 'report' });
+  expect(report.totals.outcomes).toEqual({ Reported: 3 });
+  expect(clusters.flatMap(writesTo)).toEqual([]);
+});

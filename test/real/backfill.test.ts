@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect } from 'vitest';
+import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
+import { type Connection, connect } from '../contract/connection.ts';
+import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
+import { contractUsers } from '../contract/fixture.ts';
+import { adminToken, reaper, reaperRbac } from '../contract/server.ts';
+import { TokenWebhookDouble } from '../doubles/token-webhook.ts';
+import { describeAccount } from '../e2e/account.ts';
+import { SECRET_ACCESS_KEY } from '../e2e/reap-harness.ts';
+import { type ControlPlane, startControlPlane } from './control-plane/start.ts';
+
+/*
+ * A kube-apiserver of its own: whole clusters are swept, and who comes in is found out as on EKS, from the token. One API
+ * server is three clusters of the account, which differ in what their access entries say.
+ */
+const webhook = new TokenWebhookDouble(SECRET_ACCESS_KEY, {
+  'real-swept': reaper,
+  'real-forbidden': { username: 'envoy-hpa-reaper', groups: [] },
+});
+let controlPlane: ControlPlane;
+let stop: (() => Promise<void>) | undefined;
+let admin: Connection;
+let leaking: Installation;
+
+beforeAll(async () => {
+  const tokenWebhook = await webhook.start();
+  ({ controlPlane, stop } = await startControlPlane({ users: contractUsers, rbac: await reaperRbac(), tokenWebhook }));
+  admin = connect({ ...controlPlane, token: adminToken });
+  leaking = new Installation(admin, 'leaking');
+  for (const installation of [leaking, new Installation(admin, 'healthy')]) {
+    await installation.setUp();
+    await installation.setAutoscaling('on');
+    await installation.applyHpa();
+  }
+  await leaking.setAutoscaling('off');
+});
+afterAll(async () => {
+  admin?.close();
+  await stop?.();
+  await webhook.stop();
+  // With its own token, and not that of another cluster.
+  expect(new Set(webhook.letIn)).toEqual(new Set(['real-swept', 'real-forbidden']));
+});
+
+type Named = { metadata: { name: string } };
+
+describeAccount('three of them on a real kube-apiserver', async () => {
+  const { url, caCertificate } = controlPlane;
+  const described = { status: 'ACTIVE', endpoint: url, ca: caCertificate };
+  const hpas = async () => {
+    const { body } = await admin.get(`/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`);
+    return Object.fromEntries(body.items.map((hpa: Named) => [`${SYSTEM}/${hpa.metadata.name}`, hpa]));
+  };
+  expect(Object.keys(await hpas())).toHaveLength(2);
+  return {
+    clusters: {
+      'real-swept': {
+        described,
+        expected: {
+          result: 'swept',
+          outcomes: [
+            ['Kept', 'Reported'],
+            ['Deleted', 'Kept'],
+          ],
+        },
+      },
+      'real-forbidden': {
+        described,
+        expected: { result: 'skipped', reason: 'ClusterForbidden', remedy: /rbac\.yaml/ },
+      },
+      'real-unauthorized': {
+        described,
+        expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entry/ },
+      },
+    },
+    hpas,
+    stale: [`${SYSTEM}/${leaking.hpaName}`],
+    writes: async () => {
+      const lines = (await readFile(controlPlane.auditLog, 'utf8')).split('\n').slice(0, -1);
+      const events = lines.map((line) => JSON.parse(line) as AuditEvent);
+      return events.filter(({ user, verb }) => user.username === reaper.username && !['get', 'list'].includes(verb))
+        .length;
+    },
+  };
+});

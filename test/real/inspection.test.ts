@@ -1,0 +1,4 @@
+import { describeInspection } from '../contract/inspection.ts';
+import { realServer } from './server.ts';
+
+describeInspection('doctor on kube-apiserver', realServer);

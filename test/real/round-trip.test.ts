@@ -1,0 +1,4 @@
+import { describeRoundTrip } from '../contract/round-trip.ts';
+import { realServer } from './server.ts';
+
+describeRoundTrip('kube-apiserver', realServer);
