@@ -66,6 +66,18 @@ const onlyTheZodInUse: Plugin = {
   },
 };
 
+/** The command line tool is one file: what it reads from the repository is in it as text. */
+const manifestAsText: Plugin = {
+  name: 'manifest-as-text',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/cli\/rbac-manifest\.ts$/ }, async () => ({
+      contents: await readFile('infra/kubernetes/rbac.yaml', 'utf8').then(
+        (text) => `export const RBAC_MANIFEST = ${JSON.stringify(text)};`,
+      ),
+    }));
+  },
+};
+
 /** The folders of functions/ that are Lambda functions. */
 export const functionNames = (): string[] =>
   readdirSync('functions').filter((room) => readdirSync(`functions/${room}`).includes('handler.ts'));
@@ -109,7 +121,7 @@ const cliOptions = (outdir: string): BuildOptions => ({
   splitting: true,
   mainFields: ['module', 'main'],
   target: 'node20.19',
-  plugins: [builtinsUntouched, requestsWithoutModels, kubeconfigWithoutApi],
+  plugins: [builtinsUntouched, requestsWithoutModels, kubeconfigWithoutApi, manifestAsText],
   banner: {
     js: [
       "import { createRequire as createBundleRequire } from 'node:module';",

@@ -11,13 +11,22 @@ const RETENTION_DAYS = [
 ];
 
 export const SCHEDULE_PATTERN = /^(off|rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))$/;
+
+/** Lambda takes 4 KB of environment variables, and the list of clusters is one of them. */
+const LIST_FITS = 3_000;
+
 const SCHEDULE_EXPECTED = 'expected off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)';
 
 /** What `infra/configuration.yml` may say; what each value means stands there. */
 export const configurationSchema = z.strictObject({
+  enrolment: z.enum(['auto', 'off']),
   clusters: z
     .array(z.string().regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'not the name of an EKS cluster'))
-    .refine((names) => new Set(names).size === names.length, 'names a cluster twice'),
+    .refine((names) => new Set(names).size === names.length, 'names a cluster twice')
+    .refine(
+      (names) => names.join().length <= LIST_FITS,
+      'too long a list: leave it empty, and opt clusters out by tag',
+    ),
   mode: z.enum(['report', 'delete']),
   maxDeletions: wholeNumber(0, 10_000),
   maxDeletionsPerRun: wholeNumber(0, 10_000),

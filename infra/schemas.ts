@@ -3,9 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
+import { enrolmentReportSchema } from '../functions/domain/enrolment.ts';
 import { doctorReportSchema } from '../functions/domain/health.ts';
 import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
 import { sweepRequestSchema } from '../functions/domain/sweep-request.ts';
+import { enrolmentRequestSchema } from '../functions/enroll/enroll.ts';
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
 
@@ -14,6 +16,8 @@ export function schemaDocuments(): Map<string, string> {
   const schemas = {
     'backfill-payload': payloadSchema,
     'change-event-detail': changeDetailSchema,
+    'enrolment-payload': enrolmentRequestSchema,
+    'enrolment-report': enrolmentReportSchema,
     'pass-report': passReportSchema,
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,

@@ -1,3 +1,4 @@
+import { logGroupOf, STATIC_FILTER_NAME } from '../functions/domain/enrolment.ts';
 import { SUBSCRIPTION_PATTERN } from '../functions/domain/subscription-pattern.ts';
 
 /**
@@ -12,8 +13,8 @@ export const subscriptionFilters = (clusters: readonly string[]) =>
         Type: 'AWS::Logs::SubscriptionFilter',
         DependsOn: 'LogsMayInvokeForward',
         Properties: {
-          FilterName: 'envoy-hpa-reaper',
-          LogGroupName: `/aws/eks/${cluster}/cluster`,
+          FilterName: STATIC_FILTER_NAME,
+          LogGroupName: logGroupOf(cluster),
           FilterPattern: SUBSCRIPTION_PATTERN,
           DestinationArn: { 'Fn::GetAtt': ['ForwardLambdaFunction', 'Arn'] },
         },

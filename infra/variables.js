@@ -5,4 +5,6 @@ import { subscriptionFilters } from './subscription-filters.ts';
 
 export const configuration = readConfiguration();
 export const parameters = stackParameters(configuration);
-export const filters = subscriptionFilters(configuration.clusters);
+// With enrolment the list is only who may be enrolled; without it, the stack itself has the filters.
+export const filters = subscriptionFilters(configuration.enrolment === 'off' ? configuration.clusters : []);
+export const allowedClusters = configuration.clusters.join(',');

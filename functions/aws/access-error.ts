@@ -10,6 +10,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   InvalidClientTokenId: 'AWS does not know these credentials: check the access key and the session token.',
   InvalidSignatureException: 'The secret access key does not fit, or the clock of this machine is wrong.',
   AccessDeniedException: 'The credentials do not allow this call: see the permissions in the README.',
+  AccessDenied: 'The credentials do not allow this call: see the permissions in the README.',
 };
 
 /**

@@ -38,6 +38,11 @@ export interface ClusterDescription {
   readonly auditLog?: boolean;
   /** Whether the API server has an endpoint outside of its VPC; absent where that is not known. */
   readonly publicEndpoint?: boolean;
+  readonly arn?: string;
+  /** As EKS says it, such as `ACTIVE`; absent where that is not known. */
+  readonly status?: string;
+  /** As EKS says it: `CONFIG_MAP` knows no access entries; absent where that is not known. */
+  readonly authenticationMode?: string;
   /** Where a manifest belongs that names no namespace, as the context of a kubeconfig says; absent for `default`. */
   readonly namespace?: string;
 }
@@ -104,11 +109,14 @@ export class EksClusterDirectory implements LiveDirectory {
   }
 
   async describe(name: string): Promise<ClusterDescription> {
-    const { tags = {}, logging, resourcesVpcConfig } = await this.#describe(name);
+    const { arn, tags = {}, status, logging, resourcesVpcConfig, accessConfig } = await this.#describe(name);
     return {
       tags,
       auditLog: logging?.clusterLogging?.some(({ enabled, types }) => enabled && types?.includes('audit')) ?? false,
       publicEndpoint: resourcesVpcConfig?.endpointPublicAccess ?? true,
+      ...(arn !== undefined && { arn }),
+      ...(status !== undefined && { status }),
+      ...(accessConfig?.authenticationMode !== undefined && { authenticationMode: accessConfig.authenticationMode }),
     };
   }
 

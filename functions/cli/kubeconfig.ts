@@ -60,6 +60,30 @@ export class KubeconfigDirectory implements LiveDirectory {
     this.#connected.delete(context);
   }
 
+  /**
+   * Which EKS cluster a context leads to, as `aws eks update-kubeconfig` writes it: by the ARN as the cluster's name, or by
+   * the arguments of the command that gets the token.
+   *
+   * @throws {MalformedInputError} for a context that does not say it
+   */
+  eksCluster(context: string): { cluster: string; region: string } {
+    const config = load(this.#options);
+    const { server } = clusterOf(config, context);
+    const { cluster: named = '', user = '' } = config.getContextObject(context) ?? {};
+    const [, regionOfArn, clusterOfArn] = /^arn:[^:]+:eks:([^:]+):\d{12}:cluster\/(.+)$/.exec(named) ?? [];
+    const args: string[] = config.getUser(user)?.exec?.args ?? [];
+    const after = (...flags: string[]) =>
+      args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
+    const cluster = clusterOfArn ?? after('--cluster-name', '--cluster-id', '-i');
+    const region = regionOfArn ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(new URL(server).hostname)?.[1];
+    if (cluster === undefined || region === undefined) {
+      throw new MalformedInputError(
+        `context ${context} does not say which EKS cluster it leads to; give the cluster with --eks NAME --region REGION`,
+      );
+    }
+    return { cluster, region };
+  }
+
   /** @throws {MalformedInputError} for a context that the kubeconfig does not have */
   async connection(context: string): Promise<ClusterConnection> {
     // The library's object has one current context; each connection has an object of its own.

@@ -5,6 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import { tolerateClosedPipe } from './closed-pipe.ts';
 import { addDoctorCommand } from './doctor.ts';
+import { addEnrollCommand } from './enroll.ts';
 import { EXIT } from './exit-code.ts';
 import { keepMemorySmall } from './memory.ts';
 import { addReapCommand } from './reap.ts';
@@ -23,6 +24,7 @@ addReapCommand(program);
 addRestoreCommand(program);
 addReplayCommand(program);
 addDoctorCommand(program);
+addEnrollCommand(program);
 
 tolerateClosedPipe();
 keepMemorySmall();

@@ -1,3 +1,4 @@
+import { FILTER_NAME, STATIC_FILTER_NAME } from './enrolment.ts';
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
 import { REAPER_GROUP } from './permissions.ts';
 import { SUBSCRIPTION_PATTERN } from './subscription-pattern.ts';
@@ -48,7 +49,8 @@ export interface EksPlace {
   readonly region: string;
 }
 
-const FILTER_NAME = 'envoy-hpa-reaper';
+/** Put by enrolment, or by the stack itself. */
+const isOurs = ({ name }: SubscriptionFilter) => name === FILTER_NAME || name === STATIC_FILTER_NAME;
 /**
  * How many subscription filters a log group takes: two, as the API reference of PutSubscriptionFilter still says, or five,
  * as newer editions of "Real-time processing of log data with subscriptions" (CloudWatch Logs user guide, Subscriptions.html)
@@ -197,7 +199,7 @@ function filterChecks({ region }: EksPlace, cluster: Reading<EksCluster>, { logG
 }
 
 function filterVerdict(region: string, all: readonly SubscriptionFilter[], destination: string): Omit<Check, 'id'> {
-  const ours = all.find(({ name }) => name === FILTER_NAME);
+  const ours = all.find(isOurs);
   const deploy = `npm run package -- --region ${region} && npx osls deploy --package .serverless --region ${region}`;
   if (ours === undefined) {
     return {
@@ -210,7 +212,7 @@ function filterVerdict(region: string, all: readonly SubscriptionFilter[], desti
   if (ours.destinationArn !== destination) {
     return {
       state: 'broken',
-      found: `the subscription filter ${FILTER_NAME} delivers to ${ours.destinationArn}, and not to ${destination}`,
+      found: `the subscription filter ${ours.name} delivers to ${ours.destinationArn}, and not to ${destination}`,
       remedy: 'Find out whose it is; then delete it, and deploy.',
       command: deploy,
     };
@@ -218,17 +220,17 @@ function filterVerdict(region: string, all: readonly SubscriptionFilter[], desti
   if (ours.pattern !== SUBSCRIPTION_PATTERN) {
     return {
       state: 'broken',
-      found: `the pattern of the subscription filter ${FILTER_NAME} is not the one of this version`,
+      found: `the pattern of the subscription filter ${ours.name} is not the one of this version`,
       remedy:
         'Deploy this version. (Where somebody changed it by hand, the deployment sees no change: delete the filter, take the cluster out of infra/configuration.yml, deploy, put it back in, deploy.)',
       command: deploy,
     };
   }
-  return { state: 'ok', found: `${FILTER_NAME}, with the pattern of this version` };
+  return { state: 'ok', found: `${ours.name}, with the pattern of this version` };
 }
 
 function slotsVerdict(all: readonly SubscriptionFilter[]): Omit<Check, 'id'> {
-  const others = all.filter(({ name }) => name !== FILTER_NAME).map(({ name }) => name);
+  const others = all.filter((filter) => !isOurs(filter)).map(({ name }) => name);
   const found = `${all.length} of ${MOST_SLOTS} (by older documents ${CERTAIN_SLOTS}) filters are in use`;
   if (others.length < all.length || all.length < CERTAIN_SLOTS) return { state: 'ok', found };
   const full = all.length >= MOST_SLOTS;

@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
+import { ENROLMENT_PROBLEMS } from '../../functions/domain/enrolment.ts';
 import { CHECKS } from '../../functions/domain/health.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/domain/judge.ts';
 import { OUTCOMES } from '../../functions/domain/report.ts';
 import { RESTORE_OUTCOMES } from '../../functions/domain/restoration.ts';
+import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
 import { configurationSchema } from '../../infra/configuration.ts';
@@ -44,7 +46,7 @@ describe('the README', () => {
   });
 
   test('names every environment variable', () => {
-    for (const schema of [forwardConfigSchema, reapConfigSchema, backfillConfigSchema]) {
+    for (const schema of [forwardConfigSchema, reapConfigSchema, backfillConfigSchema, enrollConfigSchema]) {
       for (const name of Object.keys(schema.shape)) expect(readme).toContain(`\`${name}\``);
     }
   });
@@ -52,6 +54,10 @@ describe('the README', () => {
   test('sweeps by hand with a payload that backfill takes', () => {
     const [, payload] = /--payload '([^']+)'/.exec(readme) ?? [];
     expect(payloadSchema.parse(JSON.parse(payload ?? ''))).toMatchObject({ clusters: ['CLUSTER'], mode: 'delete' });
+  });
+
+  test('lists every problem of enrolment, and no other', () => {
+    expect(firstCells('Enrolment').sort()).toEqual([...ENROLMENT_PROBLEMS].sort());
   });
 
   test('lists what infra/kubernetes/rbac.yaml allows', () => {

@@ -51,6 +51,14 @@ it('makes a command of the tool that judges a saved cluster', () => {
   expect(stdout).toContain('AutoscalingRemoved');
 });
 
+it('puts the RBAC into the tool, which is one file', () => {
+  const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
+  const text = readFileSync(join(folder, 'reaper.mjs'), 'utf8').replaceAll('\\n', '\n');
+  // Signs that are escaped in one kind of literal or another.
+  const lines = manifest.split('\n').filter((line) => !/["'`\\]/.test(line));
+  expect(lines.filter((line) => !text.includes(line))).toEqual([]);
+});
+
 it('makes a command of the tool that reads a kubeconfig', async () => {
   const cluster = await startEmbeddedCluster();
   try {

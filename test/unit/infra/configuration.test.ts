@@ -21,6 +21,7 @@ it('names every fault at once', () => {
   const { logLevel: _, ...rest } = delivered;
   const wrong = {
     ...rest,
+    enrolment: 'on',
     clusters: ['shop', 'shop/prod'],
     mode: 'dry-run',
     maxDeletions: 2.5,
@@ -34,7 +35,7 @@ it('names every fault at once', () => {
   expect(() => checkConfiguration(wrong, 'mine.yml')).toThrow(/^mine\.yml does not fit:\n/);
   const faults = faultsOf(wrong);
   for (const name of [
-    ...['clusters.1', 'mode', 'maxDeletions', 'maxDeletionsPerRun', 'sweepSchedule'],
+    ...['enrolment', 'clusters.1', 'mode', 'maxDeletions', 'maxDeletionsPerRun', 'sweepSchedule'],
     ...['settleHpaSeconds', 'settleConfigSeconds', 'logLevel'],
   ]) {
     expect(faults).toContainEqual(expect.stringContaining(`  ${name}: `));
@@ -46,6 +47,14 @@ it('names every fault at once', () => {
 it('refuses a cluster that is named twice, and a file that holds nothing', () => {
   expect(faultsOf({ ...delivered, clusters: ['a', 'b', 'a'] })).toEqual(['  clusters: names a cluster twice']);
   expect(faultsOf(null)).toHaveLength(1);
+});
+
+it('refuses a list of clusters that does not fit an environment variable', () => {
+  const names = (count: number) => Array.from({ length: count }, (_, number) => `${number}`.padStart(99, 'c'));
+  expect(faultsOf({ ...delivered, clusters: names(30) })).toEqual([]);
+  expect(faultsOf({ ...delivered, clusters: names(31) })).toEqual([
+    '  clusters: too long a list: leave it empty, and opt clusters out by tag',
+  ]);
 });
 
 it.each(['off', 'rate(1 hour)', 'rate(30 minutes)', 'cron(0 6 ? * MON-FRI *)'])('takes the schedule %s', (value) => {
@@ -68,7 +77,7 @@ it('stops npm run package, with that message and nothing else', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['infra/package.ts'], { env, encoding: 'utf8' });
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr.split('\n')[0]).toBe(`${file} does not fit:`);
-  expect(stderr.trimEnd().split('\n')).toHaveLength(10);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(11);
 });
 
 it('gives clusters whose names differ only in their signs a filter each', () => {

@@ -7,6 +7,7 @@ import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
+import { STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
@@ -19,6 +20,7 @@ type Resource = { Type: string; Properties: any; DependsOn?: string[]; Condition
 
 const DAYS_14 = 14 * 24 * 60 * 60;
 const configuration = {
+  enrolment: 'off',
   clusters: ['shop', 'shop-2'],
   mode: 'report',
   maxDeletions: 7,
@@ -145,10 +147,9 @@ describe('the schedule', () => {
   });
 
   it('is not there when it is off', () => {
-    expect(conditions).toEqual({ [resources.SweepSchedule?.Condition ?? '']: expect.anything() });
-    expect(Object.values(conditions)).toEqual([
-      { 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'SweepScheduleExpression' }, 'off'] }] },
-    ]);
+    expect(conditions[resources.SweepSchedule?.Condition ?? '']).toEqual({
+      'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'SweepScheduleExpression' }, 'off'] }],
+    });
   });
 });
 
@@ -168,7 +169,7 @@ describe('the subscription', () => {
         Type: 'AWS::Logs::SubscriptionFilter',
         DependsOn: ['LogsMayInvokeForward'],
         Properties: {
-          FilterName: 'envoy-hpa-reaper',
+          FilterName: STATIC_FILTER_NAME,
           LogGroupName: `/aws/eks/${cluster}/cluster`,
           FilterPattern: SUBSCRIPTION_PATTERN,
           DestinationArn: arn('ForwardLambdaFunction'),
@@ -222,9 +223,9 @@ describe('the parameters', () => {
 });
 
 describe('the roles', () => {
-  it('are one for each function, and one for the schedule', () => {
+  it('are one for each function, and one for each schedule', () => {
     const roles = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
-    roles.push('SweepScheduleRole');
+    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole');
     expect(new Set(roles)).toEqual(new Set(of('AWS::IAM::Role').map(([id]) => id)));
     expect(new Set(roles).size).toBe(roles.length);
   });
@@ -247,7 +248,9 @@ describe('the roles', () => {
   });
 
   it('allow these actions, on one resource each', () => {
-    const allowed = of('AWS::IAM::Role').map(([id, { Properties }]) => {
+    // What enroll may do is held to what it does, in test/e2e/enroll.test.ts.
+    const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole');
+    const allowed = others.map(([id, { Properties }]) => {
       expect(Properties.ManagedPolicyArns).toBeUndefined();
       const statements = Properties.Policies.flatMap(
         ({ PolicyDocument }: { PolicyDocument: { Statement: unknown[] } }) => PolicyDocument.Statement,
@@ -279,6 +282,7 @@ describe('the roles', () => {
         'logs:PutLogEvents',
       ],
       SweepScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
+      EnrolmentScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
     });
   });
 
@@ -307,6 +311,8 @@ describe('the roles', () => {
       ReapRole: ['lambda.amazonaws.com', undefined],
       BackfillRole: ['lambda.amazonaws.com', undefined],
       SweepScheduleRole: ['scheduler.amazonaws.com', account],
+      EnrollRole: ['lambda.amazonaws.com', undefined],
+      EnrolmentScheduleRole: ['scheduler.amazonaws.com', account],
     });
   });
 });
@@ -353,6 +359,7 @@ describe('the functions', () => {
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-forward', RetentionInDays: 30 },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays: 30 },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays: 30 },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-enroll', RetentionInDays: 30 },
     ]);
   });
 });

@@ -1,0 +1,133 @@
+import middy from '@middy/core';
+import type { Context } from 'aws-lambda';
+import * as z from 'zod/mini';
+import type { AccessEntries } from '../aws/access-entries.ts';
+import type { AccountDirectory } from '../aws/cluster-directory.ts';
+import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
+import { clusterNameSchema } from '../domain/change-event.ts';
+import type { EnrolmentReport } from '../domain/enrolment.ts';
+import { placeSchema } from '../platform/config.ts';
+import { describeError, MalformedInputError } from '../platform/errors.ts';
+import type { Counts, Log } from '../platform/logger.ts';
+import { enrolClusters } from '../usecases/enrol-clusters.ts';
+import { answerStack, isStackRequest } from './stack-request.ts';
+
+const roleArnSchema = z.string().check(z.regex(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role'));
+const roleIdSchema = z.string().check(z.regex(/^AROA[A-Z0-9]+$/, 'expected the unique id of a role (AROA…)'));
+
+/** The environment variables of `enroll`. */
+export const enrollConfigSchema = z.object({
+  ...placeSchema,
+  FORWARD_FUNCTION_ARN: z
+    .string()
+    .check(z.regex(/^arn:[^:]+:lambda:[^:]+:\d{12}:function:\S+$/, 'expected the ARN of a function')),
+  REAP_ROLE_ARN: roleArnSchema,
+  REAP_ROLE_ID: roleIdSchema,
+  BACKFILL_ROLE_ARN: roleArnSchema,
+  BACKFILL_ROLE_ID: roleIdSchema,
+  /** Names, parted by commas; empty for all clusters. */
+  CLUSTERS: z.string().check(z.regex(/^([\w-]+(,[\w-]+)*)?$/, 'expected the names of clusters, parted by commas')),
+});
+export type EnrollConfig = z.infer<typeof enrollConfigSchema>;
+
+export interface EnrollDependencies {
+  config: EnrollConfig;
+  directory: AccountDirectory;
+  filters: SubscriptionFilters;
+  entries: AccessEntries;
+  log: Log;
+  metrics: Counts;
+  now: () => Date;
+}
+
+/** So many clusters are looked at side by side: the calls have low limits of their own. */
+const CONCURRENCY = 5;
+/** With less time than this left, in milliseconds, no further cluster is begun. */
+const LEAST_TIME_FOR_A_CLUSTER = 60_000;
+
+/** What a person or the schedule may ask for; every description ends up in docs/schemas. */
+export const enrolmentRequestSchema = z
+  .strictObject(
+    {
+      clusters: z.optional(
+        z
+          .array(clusterNameSchema, 'expected names of EKS clusters')
+          .check(z.minLength(1, 'expected a name'), z.describe('The only clusters to look at; without it all of them')),
+      ),
+      remove: z.optional(
+        z
+          .boolean('expected true or false')
+          .check(z.describe('Take filters and access entries away; the next scheduled run puts them back')),
+      ),
+      dryRun: z.optional(
+        z.boolean('expected true or false').check(z.describe('Report what would be done, and do nothing')),
+      ),
+    },
+    'expected an object',
+  )
+  .check(z.describe('What `enroll` may be invoked with; {} enrols every cluster'));
+export type EnrolmentRequest = z.infer<typeof enrolmentRequestSchema>;
+
+/**
+ * The Lambda handler of `enroll`: a request, answered with the report; or a request of CloudFormation about the stack,
+ * answered where CloudFormation wants the answer.
+ *
+ * @throws {MalformedInputError} for anything else, naming what is wrong with it
+ * @throws {RetryableError} when the clusters or their log groups cannot be listed
+ */
+export function createHandler(dependencies: EnrollDependencies) {
+  const { log, metrics } = dependencies;
+  return middy<unknown, EnrolmentReport | undefined>()
+    .onError(({ error }) => {
+      // Returning nothing leaves the failure a failure.
+      log.error('enrolment failed', { error: error?.name, reason: describeError(error) });
+    })
+    .handler(async (event: unknown, context: Context): Promise<EnrolmentReport | undefined> => {
+      const run = async (request: EnrolmentRequest) => {
+        const report = await runEnrolment(request, context, dependencies);
+        metrics.addMetric('ClustersEnrolled', 'Count', report.totals.enrolled);
+        metrics.addMetric('EnrolmentChanges', 'Count', report.totals.changes);
+        metrics.addMetric('EnrolmentProblems', 'Count', report.totals.problems);
+        metrics.addMetric('EnrolmentClustersLeft', 'Count', report.remaining.length);
+        return report;
+      };
+      if (isStackRequest(event)) {
+        const time = () => context.getRemainingTimeInMillis();
+        await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
+        return undefined;
+      }
+      return await run(parseRequest(event));
+    });
+}
+
+function runEnrolment(
+  { clusters, remove = false, dryRun = false }: EnrolmentRequest,
+  context: Context,
+  { config, directory, filters, entries, log, now }: EnrollDependencies,
+): Promise<EnrolmentReport> {
+  return enrolClusters({
+    ...{ region: config.AWS_REGION, directory, filters, entries, destinationArn: config.FORWARD_FUNCTION_ARN },
+    roles: [
+      { arn: config.REAP_ROLE_ARN, id: config.REAP_ROLE_ID },
+      { arn: config.BACKFILL_ROLE_ARN, id: config.BACKFILL_ROLE_ID },
+    ],
+    allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
+    ...{ clusters, remove, dryRun, concurrency: CONCURRENCY, now, log },
+    mayGoOn: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_A_CLUSTER,
+    runId: context.awsRequestId,
+  });
+}
+
+/** @throws {MalformedInputError} naming every fault */
+function parseRequest(event: unknown): EnrolmentRequest {
+  const parsed = enrolmentRequestSchema.safeParse(event);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `unknown ${issue.keys.join(', ')}`
+      : `${issue.path.join('.') || '(the payload)'}: ${issue.message}`,
+  );
+  throw new MalformedInputError(
+    `the payload does not fit: ${faults.join('; ')}; it may have ${Object.keys(enrolmentRequestSchema.shape).join(', ')}`,
+  );
+}

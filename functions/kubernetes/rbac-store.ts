@@ -1,0 +1,71 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
+import { OWN_MANAGER } from '../domain/ownership.ts';
+import { apiClient, type ClusterConnection } from './cluster-api.ts';
+
+/** A ClusterRole or a ClusterRoleBinding, as it is to be. */
+export interface RbacObject {
+  readonly apiVersion: 'rbac.authorization.k8s.io/v1';
+  readonly kind: 'ClusterRole' | 'ClusterRoleBinding';
+  readonly metadata: { readonly name: string };
+}
+
+/**
+ * Each call throws {@link ApiStatusError} where the API server refuses this object, {@link ClusterSkippedError} where it does
+ * not let us in, and {@link RetryableError} where it gives no answer now.
+ */
+export interface RbacStore {
+  /** What applying it would do, as the API server says (a dry run). */
+  plan(object: RbacObject): Promise<'create' | 'update' | 'none'>;
+  /** By server-side apply: what others have added to it stays. */
+  apply(object: RbacObject): Promise<void>;
+  exists(object: RbacObject): Promise<boolean>;
+  /** One that is not there is deleted. */
+  delete(object: RbacObject): Promise<void>;
+  /** Ends the kept-alive connections. */
+  close(): void;
+}
+
+/** @param timeout milliseconds that one request may take */
+export function rbacStore(connection: ClusterConnection, timeout: number): RbacStore {
+  const { server, send, read, close } = apiClient(connection, timeout);
+
+  const request = (method: 'GET' | 'PATCH' | 'DELETE', { apiVersion, kind, metadata }: RbacObject): RequestContext =>
+    server.makeRequestContext(`/apis/${apiVersion}/${kind.toLowerCase()}s/${metadata.name}`, method);
+
+  const applied = async (object: RbacObject, dryRun: boolean): Promise<unknown> => {
+    const context = request('PATCH', object);
+    context.setQueryParam('fieldManager', OWN_MANAGER);
+    // The name is ours: whoever changed what the manifest says is overruled, and the person has been shown that.
+    context.setQueryParam('force', 'true');
+    if (dryRun) context.setQueryParam('dryRun', 'All');
+    context.setHeaderParam('content-type', 'application/apply-patch+yaml');
+    context.setBody(JSON.stringify(object));
+    return await send(context);
+  };
+
+  return {
+    async plan(object) {
+      const current = await read(request('GET', object));
+      if (current === undefined) return 'create';
+      return isDeepStrictEqual(content(current), content(await applied(object, true))) ? 'none' : 'update';
+    },
+    async apply(object) {
+      await applied(object, false);
+    },
+    async exists(object) {
+      return (await read(request('GET', object))) !== undefined;
+    },
+    async delete(object) {
+      await read(request('DELETE', object));
+    },
+    close,
+  };
+}
+
+/** An object without what every write changes. */
+function content(body: unknown): unknown {
+  const { metadata, ...rest } = body as { metadata: Record<string, unknown> };
+  const { managedFields: _, resourceVersion: __, ...meta } = metadata;
+  return { ...rest, metadata: meta };
+}

@@ -1,0 +1,111 @@
+import type { IncomingMessage } from 'node:http';
+import type { RecordedCall } from './iam-policy.ts';
+import { refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
+
+export interface StoredFilter {
+  filterName: string;
+  filterPattern: string;
+  destinationArn: string;
+}
+
+export interface StoredLogGroup {
+  logGroupClass: string;
+  filters: StoredFilter[];
+}
+
+const PAGE = 2;
+/** A log group takes so many subscription filters. */
+const SLOTS = 2;
+
+/**
+ * Amazon CloudWatch Logs with log groups and their subscription filters (AWS JSON 1.1): DescribeLogGroups in pages, and
+ * Describe-, Put- and DeleteSubscriptionFilter, with its limit of filters and its refusal of other classes than STANDARD.
+ */
+export class SubscriptionFiltersDouble extends ServiceDouble {
+  readonly groups = new Map<string, StoredLogGroup>();
+  readonly calls: RecordedCall[] = [];
+  readonly #place: string;
+  readonly #refusals: { matches: RegExp; answer: ServiceAnswer }[] = [];
+
+  constructor({ region, account }: { region: string; account: string }) {
+    super();
+    this.#place = `arn:aws:logs:${region}:${account}:log-group`;
+  }
+
+  add(name: string, filters: StoredFilter[] = [], logGroupClass = 'STANDARD'): StoredLogGroup {
+    const group = { logGroupClass, filters };
+    this.groups.set(name, group);
+    return group;
+  }
+
+  /** Every request whose `Operation logGroup` matches is refused. */
+  refuse(matches: RegExp, type: string): void {
+    this.#refusals.push({ matches, answer: refusal(400, type) });
+  }
+
+  get writes(): string[] {
+    return this.calls.map(({ action }) => action).filter((action) => !action.includes(':Describe'));
+  }
+
+  protected override answer(
+    { headers }: Pick<IncomingMessage, 'headers'>,
+    body: string,
+    failure: ServiceAnswer | undefined,
+  ): ServiceAnswer {
+    const [, operation = ''] = /^Logs_20140328\.(\w+)$/.exec(String(headers['x-amz-target'])) ?? [];
+    const input = JSON.parse(body);
+    const { logGroupName = '' } = input;
+    const context = operation.startsWith('Put') ? { 'logs:DestinationArn': [input.destinationArn] } : {};
+    this.calls.push({
+      action: `logs:${operation}`,
+      resource: `${this.#place}:${logGroupName}:log-stream:`,
+      context: context as Record<string, string[]>,
+    });
+    const refused = this.#refusals.find(({ matches }) => matches.test(`${operation} ${logGroupName}`));
+    if (failure ?? refused) return failure ?? (refused as { answer: ServiceAnswer }).answer;
+    if (operation === 'DescribeLogGroups') return this.#list(input);
+    const group = this.groups.get(logGroupName);
+    if (group === undefined) return refusal(400, 'ResourceNotFoundException');
+    if (group.logGroupClass !== 'STANDARD') return refusal(400, 'InvalidOperationException');
+    switch (operation) {
+      case 'DescribeSubscriptionFilters':
+        return {
+          status: 200,
+          body: { subscriptionFilters: group.filters.map((filter) => ({ logGroupName, ...filter })) },
+        };
+      case 'PutSubscriptionFilter':
+        return put(group, input);
+      case 'DeleteSubscriptionFilter':
+        return remove(group, input.filterName);
+      default:
+        return refusal(400, 'UnknownOperationException');
+    }
+  }
+
+  #list({ logGroupNamePrefix = '', nextToken }: { logGroupNamePrefix?: string; nextToken?: string }): ServiceAnswer {
+    const names = [...this.groups.keys()].filter((name) => name.startsWith(logGroupNamePrefix));
+    const from = Number(nextToken ?? 0);
+    const logGroups = names.slice(from, from + PAGE).map((logGroupName) => ({
+      logGroupName,
+      logGroupClass: this.groups.get(logGroupName)?.logGroupClass,
+      arn: `${this.#place}:${logGroupName}:*`,
+    }));
+    const more = from + PAGE < names.length && { nextToken: String(from + PAGE) };
+    return { status: 200, body: { logGroups, ...more } };
+  }
+}
+
+function put({ filters }: StoredLogGroup, { filterName, filterPattern, destinationArn }: StoredFilter): ServiceAnswer {
+  const known = filters.find((filter) => filter.filterName === filterName);
+  if (known) Object.assign(known, { filterPattern, destinationArn });
+  else if (filters.length >= SLOTS) return refusal(400, 'LimitExceededException');
+  else filters.push({ filterName, filterPattern, destinationArn });
+  return { status: 200, body: {} };
+}
+
+function remove({ filters }: StoredLogGroup, filterName: string): ServiceAnswer {
+  const index = filters.findIndex((filter) => filter.filterName === filterName);
+  if (index < 0) return refusal(400, 'ResourceNotFoundException');
+  filters.splice(index, 1);
+  return { status: 200, body: {} };
+}

@@ -1,0 +1,125 @@
+import type { Context } from 'aws-lambda';
+import { afterEach, beforeEach, expect, vi } from 'vitest';
+import { lambdaContext, PLACE } from '../../functions/cli/event-path.ts';
+import type { EnrolmentReport } from '../../functions/domain/enrolment.ts';
+import { SUBSCRIPTION_PATTERN } from '../../functions/domain/subscription-pattern.ts';
+import { EksAccountDouble } from '../doubles/eks-account.ts';
+import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy.ts';
+import { type StoredFilter, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
+import { captureOutput, type Output } from './harness.ts';
+
+const iam = `arn:aws:iam::${PLACE.account}:role`;
+export const FORWARD_ARN = `arn:aws:lambda:${PLACE.region}:${PLACE.account}:function:envoy-hpa-reaper-forward`;
+export const REAP = { arn: `${iam}/envoy-hpa-reaper-reap-${PLACE.region}`, id: 'AROAREAP' };
+export const BACKFILL = { arn: `${iam}/envoy-hpa-reaper-backfill-${PLACE.region}`, id: 'AROABACKFILL' };
+const STS = `arn:aws:sts::${PLACE.account}:assumed-role`;
+
+const environment = {
+  ACCOUNT_ID: PLACE.account,
+  AWS_REGION: PLACE.region,
+  FORWARD_FUNCTION_ARN: FORWARD_ARN,
+  REAP_ROLE_ARN: REAP.arn,
+  REAP_ROLE_ID: REAP.id,
+  BACKFILL_ROLE_ARN: BACKFILL.arn,
+  BACKFILL_ROLE_ID: BACKFILL.id,
+  CLUSTERS: '',
+  AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+  AWS_SECRET_ACCESS_KEY: 'secret-access-key',
+  AWS_SESSION_TOKEN: 'secret-session-token',
+  AWS_CONFIG_FILE: '/dev/null',
+  AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  POWERTOOLS_LOGGER_LOG_EVENT: 'true',
+};
+
+/** As enrolment is to leave them. */
+export const ourFilter = (): StoredFilter => ({
+  filterName: 'envoy-hpa-reaper',
+  filterPattern: SUBSCRIPTION_PATTERN,
+  destinationArn: FORWARD_ARN,
+});
+export const ourEntry = ({ arn, id }: typeof REAP) => ({
+  kubernetesGroups: ['envoy-hpa-reaper'],
+  username: `${STS}/${arn.split('/')[1]}/{{SessionName}}`,
+  type: 'STANDARD',
+  tags: { 'envoy-hpa-reaper/role-id': id },
+});
+export const ourEntries = () => new Map([REAP, BACKFILL].map((role) => [role.arn, ourEntry(role)]));
+export const logGroup = (cluster: string) => `/aws/eks/${cluster}/cluster`;
+
+export interface EnrolmentSurroundings {
+  eks: EksAccountDouble;
+  logs: SubscriptionFiltersDouble;
+  output: Output;
+  /** Every call to EKS and CloudWatch Logs of all tests of the file. */
+  readonly recorded: RecordedCall[];
+}
+
+/** Each test has EKS, CloudWatch Logs and the function's environment of its own. */
+export function enrolmentSurroundings(): EnrolmentSurroundings {
+  const self = { recorded: [] as RecordedCall[] } as EnrolmentSurroundings;
+  beforeEach(async () => {
+    self.eks = new EksAccountDouble(PLACE);
+    self.logs = new SubscriptionFiltersDouble(PLACE);
+    self.output = captureOutput();
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    vi.stubEnv('AWS_ENDPOINT_URL_EKS', await self.eks.start());
+    vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await self.logs.start());
+    vi.resetModules();
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+    await Promise.all([self.eks.stop(), self.logs.stop()]);
+    self.recorded.push(...self.eks.calls, ...self.logs.calls);
+    expect(self.output.text).not.toMatch(/AKIDEXAMPLE|secret-access-key|secret-session-token/);
+    expect(self.output.text).not.toContain('reserved key');
+  });
+  return self;
+}
+
+/** The statements of the function's role, with what CloudFormation puts in for this account and Region. */
+export const enrollStatements = () =>
+  statementsOf('infra/enrolment.yml', 'EnrollRole', {
+    'AWS::Partition': 'aws',
+    'AWS::Region': PLACE.region,
+    'AWS::AccountId': PLACE.account,
+    'ReapRole.Arn': REAP.arn,
+    'BackfillRole.Arn': BACKFILL.arn,
+    ReapRole: REAP.arn.split('/')[1] as string,
+    BackfillRole: BACKFILL.arn.split('/')[1] as string,
+    'ForwardLambdaFunction.Arn': FORWARD_ARN,
+    'UnenrolledQueue.Arn': 'the queue',
+    'EnrollLogGroup.Arn': 'the log group',
+  });
+
+/** The calls that the function's role would refuse. */
+export const refusedByRole = (calls: readonly RecordedCall[]) =>
+  calls.filter((call) => allowing(enrollStatements(), call).length === 0);
+
+/** The function exactly as Lambda loads it into a new process. */
+export async function loadEnroll() {
+  vi.resetModules();
+  const { handler } = await import('../../functions/enroll/handler.ts');
+  return handler as unknown as (event: unknown, context: Context) => Promise<EnrolmentReport>;
+}
+
+/** One invocation of a new process. */
+export async function enroll(event: unknown, remaining = 300_000): Promise<EnrolmentReport> {
+  return await (await loadEnroll())(event, lambdaContext('envoy-hpa-reaper-enroll', remaining));
+}
+
+/** `cluster: aim, because; part found/action/outcome …; problems` of each. */
+export const told = ({ clusters }: EnrolmentReport) =>
+  Object.fromEntries(
+    clusters.map(({ cluster, aim, because, parts, problems }) => [
+      cluster,
+      [
+        `${aim}: ${because}`,
+        ...parts.map(({ name, found, action, outcome }) => {
+          const short = name.split('/').at(-1)?.replace(`-${PLACE.region}`, '');
+          return `${short} ${found}${action === 'none' ? '' : `, ${action} ${outcome}`}`;
+        }),
+        ...problems.map(({ reason }) => reason),
+      ],
+    ]),
+  );

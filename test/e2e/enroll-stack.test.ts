@@ -1,0 +1,163 @@
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { PLACE } from '../../functions/cli/event-path.ts';
+import { enroll, enrolmentSurroundings, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enroll-harness.ts';
+
+const around = enrolmentSurroundings();
+
+/** The signed query of a URL that lets whoever has it answer for the stack. */
+const SIGNATURE = '?X-Amz-Signature=0123456789abcdef';
+
+/** Where CloudFormation wants its answers: what came there, and what was answered to it, 200 when nothing is given. */
+let answers: { method?: string; url?: string; headers: IncomingHttpHeaders; body: Record<string, unknown> }[];
+let statuses: number[];
+let stack: Server;
+
+beforeEach(async () => {
+  answers = [];
+  statuses = [];
+  stack = createServer(async (request, response) => {
+    const { method, url, headers } = request;
+    answers.push({ ...(method && { method }), ...(url && { url }), headers, body: JSON.parse(await text(request)) });
+    response.writeHead(statuses.shift() ?? 200).end();
+  });
+  await new Promise<void>((listening) => stack.listen(0, '127.0.0.1', listening));
+});
+afterEach(async () => {
+  stack.closeAllConnections();
+  await new Promise((closed) => stack.close(closed));
+  expect(around.output.text).not.toContain('X-Amz-Signature');
+});
+
+const STACK = `arn:aws:cloudformation:${PLACE.region}:${PLACE.account}:stack/envoy-hpa-reaper/0123`;
+
+/** As CloudFormation sends it. */
+function stackRequest(RequestType: string, more: Record<string, unknown> = {}) {
+  const { port } = stack.address() as AddressInfo;
+  return {
+    RequestType,
+    ServiceToken: `arn:aws:lambda:${PLACE.region}:${PLACE.account}:function:envoy-hpa-reaper-enroll`,
+    ResponseURL: `http://127.0.0.1:${port}/answer${SIGNATURE}`,
+    StackId: STACK,
+    RequestId: 'request-1',
+    LogicalResourceId: 'EnrolmentRemoval',
+    ResourceType: 'AWS::CloudFormation::CustomResource',
+    ResourceProperties: { ServiceToken: 'arn', ServiceTimeout: '330' },
+    ...(RequestType !== 'Create' && { PhysicalResourceId: 'envoy-hpa-reaper-enrolment' }),
+    ...more,
+  };
+}
+
+const theAnswer = (answer: Record<string, unknown>) => [
+  expect.objectContaining({
+    method: 'PUT',
+    url: `/answer${SIGNATURE}`,
+    body: {
+      PhysicalResourceId: 'envoy-hpa-reaper-enrolment',
+      ...{ StackId: STACK, RequestId: 'request-1', LogicalResourceId: 'EnrolmentRemoval' },
+      ...answer,
+    },
+  }),
+];
+
+function enrolledAccount() {
+  for (const name of ['a', 'b', 'c']) {
+    around.eks.add(name, { entries: ourEntries() });
+    around.logs.add(logGroup(name), [ourFilter()]);
+  }
+  around.logs.add(logGroup('gone'), [ourFilter()]);
+}
+const left = () => [
+  ...[...around.eks.clusters.values()].flatMap(({ entries }) => [...entries.keys()]),
+  ...[...around.logs.groups.values()].flatMap(({ filters }) => filters.map(({ filterName }) => filterName)),
+];
+
+test.each(['Create', 'Update'])('%s is answered at once, and nothing is done', async (type) => {
+  enrolledAccount();
+  await expect(enroll(stackRequest(type))).resolves.toBeUndefined();
+  expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
+  // The URL is signed for a request without a type.
+  expect(answers[0]?.headers['content-type']).toBeUndefined();
+  expect(answers[0]?.headers['content-length']).toBe(String(JSON.stringify(answers[0]?.body).length));
+  expect([...around.eks.calls, ...around.logs.calls]).toEqual([]);
+});
+
+test('Delete takes away everything of ours, whatever the list says, and is answered with success', async () => {
+  vi.stubEnv('CLUSTERS', 'a');
+  enrolledAccount();
+  const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'theirs' };
+  around.logs.groups.get(logGroup('a'))?.filters.push(theirs);
+  around.eks.clusters.get('b')?.entries.set('arn:aws:iam::1:role/admin', ourEntry(REAP));
+  await enroll(stackRequest('Delete'));
+  expect(left()).toEqual(['arn:aws:iam::1:role/admin', 'theirs']);
+  expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
+});
+
+test('Delete of an account without clusters is a success', async () => {
+  await enroll(stackRequest('Delete'));
+  expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
+});
+
+test('Delete that cannot take everything away fails, names what is left, and takes away the rest', async () => {
+  enrolledAccount();
+  around.eks.refuse(/^DELETE .*b\/access-entries.*-reap-/, 403, 'AccessDeniedException');
+  await enroll(stackRequest('Delete'));
+  expect(left()).toEqual([REAP.arn]);
+  const Reason = expect.stringMatching(
+    /^b: EKS could not delete the access entry of .*-reap-eu-central-1 in b.* README\.$/,
+  );
+  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
+});
+
+test('Delete with very much to say keeps within what CloudFormation takes', async () => {
+  for (let number = 0; number < 50; number += 1) around.eks.add(`cluster-${number}`, { entries: ourEntries() });
+  around.eks.refuse(/^DELETE/, 403, 'AccessDeniedException');
+  await enroll(stackRequest('Delete'));
+  expect(answers[0]?.body.Status).toBe('FAILED');
+  expect(String(answers[0]?.body.Reason)).toHaveLength(1_000);
+});
+
+test('Delete is answered with a failure where AWS does not answer, before Lambda ends the process', async () => {
+  const silent = createServer(() => {});
+  await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening));
+  vi.stubEnv('AWS_ENDPOINT_URL_EKS', `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+  const started = Date.now();
+  await enroll(stackRequest('Delete'), 20_300);
+  expect(Date.now() - started).toBeLessThan(4_000);
+  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason: 'it took too long: delete the stack again' }));
+  silent.closeAllConnections();
+  silent.close();
+});
+
+test('Delete is answered with a failure where the work throws', async () => {
+  around.eks.refuse(/^GET \/clusters$/, 403, 'AccessDeniedException');
+  await enroll(stackRequest('Delete'));
+  const Reason = expect.stringMatching(/^EKS could not list the clusters of eu-central-1: /);
+  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
+  expect(around.output.logged()).toContainEqual(
+    expect.objectContaining({ message: 'removal not complete', reason: Reason }),
+  );
+});
+
+test('Delete that has no time left for the clusters says so', async () => {
+  enrolledAccount();
+  await enroll(stackRequest('Delete'), 50_000);
+  const Reason = 'no time was left for 4 clusters: delete the stack again';
+  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
+  expect(around.eks.writes).toEqual([]);
+});
+
+test('an answer that is not taken is sent again', async () => {
+  statuses = [503, 403];
+  await enroll(stackRequest('Create'));
+  expect(answers).toHaveLength(3);
+  expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1);
+});
+
+test('an answer that is never taken fails the invocation, so that Lambda tries it again, and tells no URL', async () => {
+  statuses = [500, 500, 500];
+  await expect(enroll(stackRequest('Create'))).rejects.toThrow(/^CloudFormation could not be told: .*500$/);
+  expect(answers).toHaveLength(3);
+});

@@ -1,0 +1,132 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { enrollConfigSchema, enrolmentRequestSchema } from '../../../functions/enroll/enroll.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: CloudFormation
+type Resource = { Type: string; Properties: any; DependsOn?: string | string[]; Condition?: string };
+
+const folder = mkdtempSync(join(tmpdir(), 'package-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let resources: Record<string, Resource>;
+let conditions: Record<string, unknown>;
+
+beforeAll(() => {
+  const delivered = parse(readFileSync('infra/configuration.yml', 'utf8'));
+  const file = join(folder, 'configuration.yml');
+  writeFileSync(file, stringify({ ...delivered, enrolment: 'auto', clusters: ['shop', 'shop-2'] }));
+  const env = { PATH: process.env.PATH, HOME: folder, ENVOY_HPA_REAPER_CONFIGURATION: file };
+  const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
+  expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
+  const text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
+  ({ Resources: resources, Conditions: conditions } = JSON.parse(text));
+}, 60_000);
+
+const properties = (id: string) => resources[id]?.Properties;
+const arn = (id: string) => ({ 'Fn::GetAtt': [id, 'Arn'] });
+
+/** What a resource waits for when the stack is created, and outlives when it is deleted. */
+function needs(id: string, found = new Set<string>()): Set<string> {
+  const { DependsOn = [], ...resource } = resources[id] ?? {};
+  const text = JSON.stringify(resource);
+  const named = [
+    ...[DependsOn].flat(),
+    ...[...text.matchAll(/"Fn::GetAtt":\["(\w+)"/g)].map(([, name]) => name as string),
+    ...[...text.matchAll(/"Ref":"(\w+)"/g)].map(([, name]) => name as string),
+    ...[...text.matchAll(/\$\{(\w+)[}.]/g)].map(([, name]) => name as string),
+  ];
+  for (const name of named) {
+    if (!(name in resources) || found.has(name)) continue;
+    found.add(name);
+    needs(name, found);
+  }
+  return found;
+}
+
+describe('the removal', () => {
+  it('comes before everything that it needs goes, and after the schedule has gone', () => {
+    const needed = needs('EnrolmentRemoval');
+    for (const id of ['EnrollLambdaFunction', 'EnrollRole', 'EnrollLogGroup', 'UnenrolledQueue']) {
+      expect(needed, id).toContain(id);
+    }
+    for (const id of ['ReapRole', 'BackfillRole', 'ForwardLambdaFunction']) expect(needed, id).toContain(id);
+    expect(needs('EnrolmentSchedule')).toContain('EnrolmentRemoval');
+    expect(needed).not.toContain('EnrolmentSchedule');
+  });
+
+  it('is given up by CloudFormation only after the function would have ended', () => {
+    const { ServiceToken, ServiceTimeout } = properties('EnrolmentRemoval');
+    expect(ServiceToken).toEqual(arn('EnrollLambdaFunction'));
+    expect(Number(ServiceTimeout)).toBeGreaterThan(properties('EnrollLambdaFunction').Timeout);
+  });
+});
+
+it('runs every 15 minutes with a payload that it takes', () => {
+  const { ScheduleExpression, Target } = properties('EnrolmentSchedule');
+  expect(ScheduleExpression).toBe('rate(15 minutes)');
+  expect(enrolmentRequestSchema.parse(JSON.parse(Target.Input))).toEqual({});
+  expect(Target).toMatchObject({ Arn: arn('EnrollLambdaFunction'), DeadLetterConfig: { Arn: arn('UnenrolledQueue') } });
+  expect(needs('EnrolmentSchedule')).toContain('LogsMayInvokeForward');
+});
+
+it('keeps what failed three times', () => {
+  expect(properties('EnrollLambdaEvConf')).toMatchObject({
+    MaximumRetryAttempts: 2,
+    DestinationConfig: { OnFailure: { Destination: arn('UnenrolledQueue') } },
+  });
+});
+
+it('has the environment that it reads: the ARNs and ids of the stack, and the list', () => {
+  const { Variables } = properties('EnrollLambdaFunction').Environment;
+  expect(Variables).toMatchObject({
+    FORWARD_FUNCTION_ARN: arn('ForwardLambdaFunction'),
+    REAP_ROLE_ARN: arn('ReapRole'),
+    REAP_ROLE_ID: { 'Fn::GetAtt': ['ReapRole', 'RoleId'] },
+    BACKFILL_ROLE_ARN: arn('BackfillRole'),
+    BACKFILL_ROLE_ID: { 'Fn::GetAtt': ['BackfillRole', 'RoleId'] },
+    CLUSTERS: 'shop,shop-2',
+  });
+  expect(Object.keys(Variables)).toEqual(
+    expect.arrayContaining(Object.keys(enrollConfigSchema.shape).filter((name) => name !== 'AWS_REGION')),
+  );
+});
+
+it('is all there or nothing of it, and with it the stack has no filter of its own', () => {
+  const ofEnrolment = Object.keys(resources).filter((id) => /nrol/.test(id));
+  expect(ofEnrolment).toHaveLength(8);
+  for (const id of ofEnrolment) expect([id, resources[id]?.Condition]).toEqual([id, 'EnrolsByItself']);
+  expect(conditions.EnrolsByItself).toEqual({ 'Fn::Equals': ['auto', 'auto'] });
+  expect(Object.values(resources).filter(({ Type }) => Type === 'AWS::Logs::SubscriptionFilter')).toEqual([]);
+});
+
+describe('the role', () => {
+  // biome-ignore lint/suspicious/noExplicitAny: IAM
+  const statements = (): any[] => properties('EnrollRole').Policies[0].PolicyDocument.Statement;
+
+  it('never gives a cluster-admin policy away, passes no role and makes no log group', () => {
+    const actions = statements().flatMap(({ Action }) => Action);
+    for (const action of actions) expect(action).toMatch(/^(eks|logs|sqs):[A-Za-z]+$/);
+    expect(actions).not.toContain('eks:AssociateAccessPolicy');
+    expect(actions).not.toContain('logs:CreateLogGroup');
+  });
+
+  it('has no resource but the narrowest that IAM knows', () => {
+    const everything = statements().filter(({ Resource }) => Resource === '*');
+    expect(everything.map(({ Action }) => Action)).toEqual(['eks:ListClusters']);
+  });
+
+  it('holds every condition of many values to there being one', () => {
+    for (const { Sid, Condition = {} } of statements()) {
+      const ofMany = Object.entries(Condition).filter(([operator]) => operator.startsWith('ForAllValues:'));
+      for (const key of ofMany.flatMap(([, keys]) => Object.keys(keys as object))) {
+        expect([Sid, Condition.Null?.[key]]).toEqual([Sid, 'false']);
+      }
+    }
+    expect(statements().filter(({ Condition = {} }) => 'ForAllValues:StringEquals' in Condition)).toHaveLength(3);
+  });
+});
