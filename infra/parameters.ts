@@ -23,6 +23,12 @@ export const stackParameters = (configuration: Configuration) => ({
     ...LIMIT,
     Default: configuration.maxDeletionsPerRun,
   },
+  Enrolment: {
+    Type: 'String',
+    Description: 'auto sees to subscription filters and access entries of the clusters by itself, off may not',
+    AllowedValues: ['auto', 'off'],
+    Default: configuration.enrolment,
+  },
   SweepScheduleExpression: {
     Type: 'String',
     Description: 'When every cluster is swept: rate(...) or cron(...) in UTC, or off',

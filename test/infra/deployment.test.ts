@@ -21,6 +21,7 @@ import { readTemplate, type Template } from './packaged.ts';
  * - It makes no resources of these types, so nothing is said of them here; test/unit/infra/template.test.ts says it.
  */
 const NOT_IN_MOTO = [
+  'AWS::CloudFormation::CustomResource',
   'AWS::Lambda::EventInvokeConfig',
   'AWS::Logs::SubscriptionFilter',
   'AWS::Scheduler::Schedule',

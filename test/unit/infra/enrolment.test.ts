@@ -100,7 +100,7 @@ it('is all there or nothing of it, and with it the stack has no filter of its ow
   const ofEnrolment = Object.keys(resources).filter((id) => /nrol/.test(id));
   expect(ofEnrolment).toHaveLength(8);
   for (const id of ofEnrolment) expect([id, resources[id]?.Condition]).toEqual([id, 'EnrolsByItself']);
-  expect(conditions.EnrolsByItself).toEqual({ 'Fn::Equals': ['auto', 'auto'] });
+  expect(conditions.EnrolsByItself).toEqual({ 'Fn::Equals': [{ Ref: 'Enrolment' }, 'auto'] });
   expect(Object.values(resources).filter(({ Type }) => Type === 'AWS::Logs::SubscriptionFilter')).toEqual([]);
 });
 

@@ -200,6 +200,7 @@ describe('the parameters', () => {
       Mode: 'report',
       MaxDeletions: 7,
       MaxDeletionsPerRun: 8,
+      Enrolment: 'off',
       SweepScheduleExpression: 'rate(2 hours)',
     });
   });
