@@ -88,7 +88,7 @@ export function dashboardBody(): string {
       'Lines that came, counted, and could not be read',
       [own('forward', 'LinesReceived'), own('forward', 'LinesKept'), own('forward', 'LinesUnreadable')],
     ],
-    ['Malformed messages', [own('reap', 'MessagesMalformed')]],
+    ['Passes, and malformed messages', [own('reap', 'Passes'), own('reap', 'MessagesMalformed')]],
     ['Delivery of log lines to forward', LOG_DELIVERY],
     [
       'Enrolment',

@@ -30,6 +30,7 @@ export const METRICS = {
   ClustersUnreachable: 'Count', // No whole answer came from the API server.
   // reap
   MessagesMalformed: 'Count',
+  Passes: 'Count', // Of one cluster each, whatever came of them.
   PassesFailed: 'Count', // Their messages come again.
   RequestsPerPass: 'Count', // To the API server, one value for each pass that came to its end.
   SecondsToDeletion: 'Seconds', // From the earliest change that a verdict rests on to the end of the pass that deleted.

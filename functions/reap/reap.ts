@@ -194,6 +194,7 @@ async function reapCluster(
     ...requests.map((request) => termsOf(request, own)),
   ]);
   const passId = passIdOf(cluster, context);
+  metrics.add('Passes', 1);
   const runIds = requests.map(({ runId }) => runId);
   if (runIds.length > 0) log.info('sweep requested', { cluster, passId, runIds, mode, maxDeletions });
   try {

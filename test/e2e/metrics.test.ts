@@ -106,6 +106,15 @@ describe('a pass', () => {
     expect(seconds?.SecondsToDeletion).toEqual([expect.closeTo(62, -1), expect.closeTo(62, -1)]);
   });
 
+  test('over a cluster that is skipped is counted, by reason', async () => {
+    expect(await reapBatch([changed('nowhere')])).toEqual([]);
+    expect([...emitted().keys()].toSorted()).toEqual([
+      'EnvoyHpaReaper ClustersSkipped {reason=ClusterNotFound,service=reap}',
+      'EnvoyHpaReaper Passes {service=reap}',
+    ]);
+    expect(around.output.text).not.toContain('No application metrics');
+  });
+
   test('that nothing but a request led to measures no time', async () => {
     await around.enrol('shop', staleList());
     await reapBatch([requested()]);
