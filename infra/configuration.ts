@@ -17,27 +17,50 @@ const LIST_FITS = 3_000;
 
 const SCHEDULE_EXPECTED = 'expected off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)';
 
+/** CloudWatch's limit for an alarm is seven days. */
+export const MOST_ALARM_HOURS = 168;
+
+export const EMAIL_PATTERN = /^(off|[^\s@]+@[^\s@]+\.[^\s@]+)$/;
+export const EMAIL_EXPECTED = 'expected an e-mail address, or off';
+
+/** Of a `cron(…)` that is not known. */
+function hoursBetween(sweepSchedule: string): number {
+  const [, count, unit] = /^rate\((\d+) (minute|hour|day)/.exec(sweepSchedule) ?? [];
+  return unit === undefined
+    ? 0
+    : Number(count) * { minute: 1 / 60, hour: 1, day: 24 }[unit as 'minute' | 'hour' | 'day'];
+}
+
 /** What `infra/configuration.yml` may say; what each value means stands there. */
-export const configurationSchema = z.strictObject({
-  enrolment: z.enum(['auto', 'off']),
-  clusters: z
-    .array(z.string().regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'not the name of an EKS cluster'))
-    .refine((names) => new Set(names).size === names.length, 'names a cluster twice')
-    .refine(
-      (names) => names.join().length <= LIST_FITS,
-      'too long a list: leave it empty, and opt clusters out by tag',
-    ),
-  mode: z.enum(['report', 'delete']),
-  maxDeletions: wholeNumber(0, 10_000),
-  maxDeletionsPerRun: wholeNumber(0, 10_000),
-  sweepSchedule: z.string(SCHEDULE_EXPECTED).regex(SCHEDULE_PATTERN, SCHEDULE_EXPECTED),
-  // What settles is looked at again for 37 minutes (infra/queue.yml).
-  settleHpaSeconds: wholeNumber(0, 1_800),
-  settleConfigSeconds: wholeNumber(0, 1_800),
-  logRetentionDays: z.literal(RETENTION_DAYS),
-  // The manifest of what is deleted is logged at INFO: without it nothing can be undone.
-  logLevel: z.enum(['DEBUG', 'INFO']),
-});
+export const configurationSchema = z
+  .strictObject({
+    enrolment: z.enum(['auto', 'off']),
+    clusters: z
+      .array(z.string().regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'not the name of an EKS cluster'))
+      .refine((names) => new Set(names).size === names.length, 'names a cluster twice')
+      .refine(
+        (names) => names.join().length <= LIST_FITS,
+        'too long a list: leave it empty, and opt clusters out by tag',
+      ),
+    mode: z.enum(['report', 'delete']),
+    maxDeletions: wholeNumber(0, 10_000),
+    maxDeletionsPerRun: wholeNumber(0, 10_000),
+    sweepSchedule: z.string(SCHEDULE_EXPECTED).regex(SCHEDULE_PATTERN, SCHEDULE_EXPECTED),
+    sweepAlarmHours: wholeNumber(1, MOST_ALARM_HOURS),
+    // What settles is looked at again for 37 minutes (infra/queue.yml).
+    settleHpaSeconds: wholeNumber(0, 1_800),
+    settleConfigSeconds: wholeNumber(0, 1_800),
+    logRetentionDays: z.literal(RETENTION_DAYS),
+    notifyEmail: z.string(EMAIL_EXPECTED).regex(EMAIL_PATTERN, EMAIL_EXPECTED),
+    tracing: z.enum(['active', 'off']),
+    // The manifest of what is deleted is logged at INFO: without it nothing can be undone.
+    logLevel: z.enum(['DEBUG', 'INFO']),
+  })
+  .refine(
+    ({ sweepSchedule, sweepAlarmHours }) =>
+      sweepAlarmHours >= Math.min(2 * hoursBetween(sweepSchedule), MOST_ALARM_HOURS),
+    { path: ['sweepAlarmHours'], message: 'less than two periods of sweepSchedule' },
+  );
 export type Configuration = z.infer<typeof configurationSchema>;
 
 /** @throws {Error} whose message names every fault, one a line */

@@ -1,4 +1,10 @@
-import { type Configuration, SCHEDULE_PATTERN } from './configuration.ts';
+import {
+  type Configuration,
+  EMAIL_EXPECTED,
+  EMAIL_PATTERN,
+  MOST_ALARM_HOURS,
+  SCHEDULE_PATTERN,
+} from './configuration.ts';
 
 /**
  * The template's parameters: what often differs between accounts, so that one packaging serves them all. The configuration
@@ -35,6 +41,26 @@ export const stackParameters = (configuration: Configuration) => ({
     AllowedPattern: SCHEDULE_PATTERN.source,
     ConstraintDescription: 'off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)',
     Default: configuration.sweepSchedule,
+  },
+  SweepAlarmHours: {
+    Type: 'Number',
+    Description: 'So many hours without a completed sweep of all clusters are an alarm: two periods of the schedule',
+    MinValue: 1,
+    MaxValue: MOST_ALARM_HOURS,
+    Default: configuration.sweepAlarmHours,
+  },
+  NotifyEmail: {
+    Type: 'String',
+    Description: 'The e-mail address that alarms go to, or off',
+    AllowedPattern: EMAIL_PATTERN.source,
+    ConstraintDescription: EMAIL_EXPECTED,
+    Default: configuration.notifyEmail,
+  },
+  Tracing: {
+    Type: 'String',
+    Description: 'active has X-Ray record every invocation',
+    AllowedValues: ['active', 'off'],
+    Default: configuration.tracing,
   },
 });
 

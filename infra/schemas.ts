@@ -5,6 +5,7 @@ import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
 import { enrolmentReportSchema } from '../functions/domain/enrolment.ts';
 import { doctorReportSchema } from '../functions/domain/health.ts';
+import { heartbeatSchema } from '../functions/domain/heartbeat.ts';
 import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
 import { sweepRequestSchema } from '../functions/domain/sweep-request.ts';
 import { enrolmentRequestSchema } from '../functions/enroll/enroll.ts';
@@ -18,6 +19,7 @@ export function schemaDocuments(): Map<string, string> {
     'change-event-detail': changeDetailSchema,
     'enrolment-payload': enrolmentRequestSchema,
     'enrolment-report': enrolmentReportSchema,
+    'heartbeat-detail': heartbeatSchema,
     'pass-report': passReportSchema,
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,

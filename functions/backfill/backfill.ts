@@ -4,12 +4,14 @@ import * as z from 'zod/mini';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
 import { clusterNameSchema } from '../domain/change-event.ts';
-import type { RunReport } from '../domain/report.ts';
+import type { ClusterReport, RunReport } from '../domain/report.ts';
 import { shortenReport } from '../domain/shortened-report.ts';
 import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
-import type { Counts, Log } from '../platform/logger.ts';
+import type { Log } from '../platform/logger.ts';
+import type { Measures } from '../platform/metrics.ts';
 import { dispatchSweeps } from '../usecases/dispatch-sweeps.ts';
+import { measureHpas } from '../usecases/measure-hpas.ts';
 import { sweepAccount } from '../usecases/sweep-account.ts';
 import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
 
@@ -79,7 +81,7 @@ export interface BackfillDependencies {
   directoryOf: (region: string) => AccountDirectory;
   eventBus: EventBus;
   log: Log;
-  metrics: Counts;
+  metrics: Measures;
   now: () => Date;
   /** Acts once, so many milliseconds later; the function that it gives takes that back. */
   startTimer: (milliseconds: number, act: () => void) => () => void;
@@ -110,7 +112,7 @@ export function createHandler(dependencies: BackfillDependencies) {
       const payload = parsePayload(event);
       refuseWhatIsNotAllowed(payload, config);
       const report = await run(payload, context, dependencies);
-      count(report, metrics);
+      measure(report, payload, metrics);
       const answer = shortenReport(report, MAX_ANSWER_BYTES);
       if (answer.shortened) log.warn('report shortened', { runId: report.runId, leftOut: answer.shortened });
       return answer;
@@ -156,14 +158,28 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
   }
 }
 
-function count({ totals, remaining }: RunReport, metrics: Counts): void {
-  for (const [outcome, hpas] of Object.entries(totals.outcomes)) metrics.addMetric(`Hpas${outcome}`, 'Count', hpas);
-  metrics.addMetric('ClustersSwept', 'Count', totals.swept);
-  metrics.addMetric('ClustersDispatched', 'Count', totals.dispatched ?? 0);
-  metrics.addMetric('ClustersSkipped', 'Count', totals.skipped);
-  metrics.addMetric('ClustersFailed', 'Count', totals.failed);
-  metrics.addMetric('ClustersRemaining', 'Count', remaining.length);
+function measure(report: RunReport, payload: Payload, metrics: Measures): void {
+  const { totals, clusters, remaining, regions } = report;
+  measureHpas(
+    clusters.flatMap(({ hpas }) => hpas),
+    metrics,
+  );
+  metrics.add('ClustersSwept', totals.swept);
+  metrics.add('ClustersDispatched', totals.dispatched ?? 0);
+  metrics.add('ClustersFailed', totals.failed);
+  metrics.add('ClustersRemaining', remaining.length);
+  const problemsOf = (wanted: ClusterReport['result']) =>
+    clusters.flatMap(({ result, problem }) => (result === wanted && problem ? [problem.reason] : []));
+  for (const [reason, { length }] of Map.groupBy(problemsOf('skipped'), (one) => one)) {
+    metrics.add('ClustersSkipped', length, reason);
+  }
+  metrics.add('ClustersUnreachable', problemsOf('failed').filter((reason) => UNREACHABLE.includes(reason)).length);
+  const ofAll = payload.clusters === undefined && payload.tags === undefined && regions.length === 0;
+  if (ofAll && remaining.length === 0) metrics.add('SweepsCompleted', 1);
 }
+
+/** Of a cluster's problem. */
+const UNREACHABLE = ['ClusterUnreachable', 'ClusterEndpointPrivate'];
 
 /** @throws {MalformedInputError} naming every fault */
 function parsePayload(event: unknown): Payload {

@@ -1,17 +1,17 @@
 import process from 'node:process';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import { Metrics } from '@aws-lambda-powertools/metrics';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
 import { EventBridgeBus } from '../aws/event-bus.ts';
 import { readConfig } from '../platform/config.ts';
+import { emfMetrics } from '../platform/metrics.ts';
 import { backfillConfigSchema, createHandler } from './backfill.ts';
 
 const config = readConfig(backfillConfigSchema, process.env);
 const logger = new Logger({ serviceName: 'backfill' });
-const metrics = new Metrics({ namespace: 'EnvoyHpaReaper', serviceName: 'backfill' });
+const { measures, powertools } = emfMetrics('backfill');
 const client = new EventBridgeClient({
   region: config.AWS_REGION,
   // Without these a connection that is swallowed holds the function until its timeout.
@@ -23,7 +23,7 @@ export const handler = createHandler({
   directoryOf: (region) => new EksClusterDirectory(region),
   eventBus: new EventBridgeBus(client, config.EVENT_BUS_NAME),
   log: logger,
-  metrics,
+  metrics: measures,
   now: () => new Date(),
   startTimer: (milliseconds, act) => {
     const timer = setTimeout(act, milliseconds);
@@ -32,4 +32,4 @@ export const handler = createHandler({
 })
   // Its environment variable would otherwise have the event itself logged.
   .use(injectLambdaContext(logger, { logEvent: false }))
-  .use(logMetrics(metrics));
+  .use(logMetrics(powertools));

@@ -275,7 +275,7 @@ const log: Log = {
   warn: () => {},
   error: (message, attributes) => console.error(message, attributes ?? ''),
 };
-const metrics = { addMetric: () => {} };
+const metrics = { add: () => {} };
 const print = (line: string) => console.log(line);
 const heading = (text: string) => print(`\n${styleText('bold', text)}`);
 

@@ -56,6 +56,7 @@ export function snapshotApi(snapshot: Snapshot): ClusterApi {
       }),
       deploymentExists: async (place) => deployments.get(objectKey(place)) ?? false,
     },
+    requestsSent: () => 0,
     close: () => {},
   };
 }

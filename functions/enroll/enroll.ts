@@ -8,7 +8,8 @@ import { clusterNameSchema } from '../domain/change-event.ts';
 import type { EnrolmentReport } from '../domain/enrolment.ts';
 import { placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
-import type { Counts, Log } from '../platform/logger.ts';
+import type { Log } from '../platform/logger.ts';
+import type { Measures } from '../platform/metrics.ts';
 import { enrolClusters } from '../usecases/enrol-clusters.ts';
 import { answerStack, isStackRequest } from './stack-request.ts';
 
@@ -36,7 +37,7 @@ export interface EnrollDependencies {
   filters: SubscriptionFilters;
   entries: AccessEntries;
   log: Log;
-  metrics: Counts;
+  metrics: Measures;
   now: () => Date;
 }
 
@@ -85,10 +86,10 @@ export function createHandler(dependencies: EnrollDependencies) {
     .handler(async (event: unknown, context: Context): Promise<EnrolmentReport | undefined> => {
       const run = async (request: EnrolmentRequest) => {
         const report = await runEnrolment(request, context, dependencies);
-        metrics.addMetric('ClustersEnrolled', 'Count', report.totals.enrolled);
-        metrics.addMetric('EnrolmentChanges', 'Count', report.totals.changes);
-        metrics.addMetric('EnrolmentProblems', 'Count', report.totals.problems);
-        metrics.addMetric('EnrolmentClustersLeft', 'Count', report.remaining.length);
+        metrics.add('ClustersEnrolled', report.totals.enrolled);
+        metrics.add('EnrolmentChanges', report.totals.changes);
+        metrics.add('EnrolmentProblems', report.totals.problems);
+        metrics.add('EnrolmentClustersLeft', report.remaining.length);
         return report;
       };
       if (isStackRequest(event)) {

@@ -1,18 +1,18 @@
 import process from 'node:process';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import { Metrics } from '@aws-lambda-powertools/metrics';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import { EksAccessEntries } from '../aws/access-entries.ts';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
 import { CloudWatchLogsSubscriptionFilters } from '../aws/subscription-filters.ts';
 import { readConfig } from '../platform/config.ts';
+import { emfMetrics } from '../platform/metrics.ts';
 import { createHandler, enrollConfigSchema } from './enroll.ts';
 
 const config = readConfig(enrollConfigSchema, process.env);
 const region = config.AWS_REGION;
 const logger = new Logger({ serviceName: 'enroll' });
-const metrics = new Metrics({ namespace: 'EnvoyHpaReaper', serviceName: 'enroll' });
+const { measures, powertools } = emfMetrics('enroll');
 
 export const handler = createHandler({
   config,
@@ -20,9 +20,9 @@ export const handler = createHandler({
   filters: new CloudWatchLogsSubscriptionFilters({ region }),
   entries: new EksAccessEntries({ region }),
   log: logger,
-  metrics,
+  metrics: measures,
   now: () => new Date(),
 })
   // Its environment variable would otherwise have the event itself logged, and with it the stack's presigned URL.
   .use(injectLambdaContext(logger, { logEvent: false }))
-  .use(logMetrics(metrics));
+  .use(logMetrics(powertools));

@@ -5,7 +5,8 @@ import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
-import type { Counts, Log } from '../platform/logger.ts';
+import type { Log } from '../platform/logger.ts';
+import type { Measures } from '../platform/metrics.ts';
 import { forwardAuditEvents, type LogPayload } from '../usecases/forward-audit-events.ts';
 
 /** The environment variables of `forward`. */
@@ -19,7 +20,7 @@ export interface ForwardDependencies {
   config: ForwardConfig;
   eventBus: EventBus;
   log: Log;
-  metrics: Counts;
+  metrics: Measures;
 }
 
 /**
@@ -33,21 +34,21 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
       log.error('payload not forwarded', { error: error?.name, reason: describeError(error) });
     })
     .handler(async (event: unknown, context): Promise<void> => {
-      metrics.addMetric('Payloads', 'Count', 1);
+      metrics.add('Payloads', 1);
       // The Region tells the partition only with a table that grows; the function's own ARN always names it.
       const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
       const place = { partition, region: config.AWS_REGION, account: config.ACCOUNT_ID };
       const forwarded = await forwardAuditEvents(decodePayload(event), { place, eventBus, log });
       if (forwarded.messageType === 'CONTROL_MESSAGE') {
-        metrics.addMetric('ControlMessages', 'Count', 1);
+        metrics.add('ControlMessages', 1);
         log.info('control message', { messageType: forwarded.messageType });
         return;
       }
       const { cluster, lines, kept, unreadable, entries } = forwarded;
-      metrics.addMetric('LinesReceived', 'Count', lines);
-      metrics.addMetric('LinesKept', 'Count', kept);
-      metrics.addMetric('LinesUnreadable', 'Count', unreadable);
-      metrics.addMetric('EntriesPut', 'Count', entries);
+      metrics.add('LinesReceived', lines);
+      metrics.add('LinesKept', kept);
+      metrics.add('LinesUnreadable', unreadable);
+      metrics.add('EntriesPut', entries);
       log.info('forwarded', { cluster, lines, kept, unreadable, entries });
     });
 }

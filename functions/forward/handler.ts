@@ -1,17 +1,16 @@
 import process from 'node:process';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import { Metrics } from '@aws-lambda-powertools/metrics';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { EventBridgeBus } from '../aws/event-bus.ts';
 import { readConfig } from '../platform/config.ts';
+import { emfMetrics } from '../platform/metrics.ts';
 import { createHandler, forwardConfigSchema } from './forward.ts';
 
 const config = readConfig(forwardConfigSchema, process.env);
-// Their names, namespace and level come from the POWERTOOLS_ variables.
-const logger = new Logger();
-const metrics = new Metrics();
+const logger = new Logger({ serviceName: 'forward' });
+const { measures, powertools } = emfMetrics('forward');
 const client = new EventBridgeClient({
   region: config.AWS_REGION,
   // Without these a connection that is swallowed holds the function until its timeout.
@@ -22,8 +21,8 @@ export const handler = createHandler({
   config,
   eventBus: new EventBridgeBus(client, config.EVENT_BUS_NAME),
   log: logger,
-  metrics,
+  metrics: measures,
 })
   // Its environment variable would otherwise have the event itself logged.
   .use(injectLambdaContext(logger, { logEvent: false }))
-  .use(logMetrics(metrics));
+  .use(logMetrics(powertools));

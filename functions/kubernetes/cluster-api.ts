@@ -61,6 +61,8 @@ export interface GatewayConfigReader {
 export interface ClusterApi {
   readonly hpas: HpaStore;
   readonly config: GatewayConfigReader;
+  /** How many requests were sent so far, whatever came of them. */
+  requestsSent(): number;
   /** Ends all connections: what is under way and whatever comes later has no answer. */
   close(): void;
 }
@@ -82,6 +84,8 @@ export interface ApiClient {
   /** @returns `undefined` where there is no such object */
   read(context: RequestContext): Promise<unknown>;
   write(context: RequestContext): Promise<WriteResult & { body?: unknown }>;
+  /** How many requests were sent so far, whatever came of them. */
+  requestsSent(): number;
   /** Ends all connections; whatever is sent after that fails. */
   close(): void;
 }
@@ -104,8 +108,10 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     authMethods: {},
   });
 
+  let sent = 0;
   async function send(context: RequestContext): Promise<unknown> {
     for (const [name, value] of Object.entries(await connection.headers())) context.setHeaderParam(name, value);
+    sent += 1;
     try {
       return await transport(context);
     } catch (error) {
@@ -137,7 +143,7 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     closed.abort();
     connection.agent.destroy();
   };
-  return { server, requests, send, read, write, close };
+  return { server, requests, send, read, write, requestsSent: () => sent, close };
 }
 
 /** @throws {RetryableError} for an HPA of an unknown shape */
@@ -154,7 +160,7 @@ export const parseHpa = (body: unknown) =>
  * @param timeout milliseconds that one request may take
  */
 export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
-  const { server, requests, send, read, write, close } = apiClient(connection, timeout);
+  const { server, requests, send, read, write, requestsSent, close } = apiClient(connection, timeout);
 
   /** @param keep makes of a page's items what is kept of them, so that no more than a page is ever held whole */
   async function list<T>(
@@ -328,6 +334,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         return (await read(request)) !== undefined;
       },
     },
+    requestsSent,
     close,
   };
 }

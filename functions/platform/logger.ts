@@ -7,8 +7,3 @@ export interface Log {
   warn(message: string, ...attributes: Attributes[]): void;
   error(message: string, ...attributes: Attributes[]): void;
 }
-
-/** What is used of Powertools' Metrics. */
-export interface Counts {
-  addMetric(name: string, unit: 'Count', value: number): unknown;
-}

@@ -9,7 +9,8 @@ import {
   changeOf,
   EVENT_SOURCE,
 } from '../domain/change-event.ts';
-import type { Outcome, PassReport } from '../domain/report.ts';
+import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../domain/heartbeat.ts';
+import type { PassReport } from '../domain/report.ts';
 import {
   SWEEP_DETAIL_TYPE,
   type SweepRequest,
@@ -18,8 +19,10 @@ import {
   termsTogether,
 } from '../domain/sweep-request.ts';
 import { placeSchema } from '../platform/config.ts';
-import { ClusterSkippedError, describeError, MalformedInputError } from '../platform/errors.ts';
-import type { Counts, Log } from '../platform/logger.ts';
+import { ClusterSkippedError, describeError, MalformedInputError, NoAnswerError } from '../platform/errors.ts';
+import type { Log } from '../platform/logger.ts';
+import type { Measures } from '../platform/metrics.ts';
+import { measureHpas } from '../usecases/measure-hpas.ts';
 import { sweepCluster } from '../usecases/sweep-cluster.ts';
 import { sweepNamedCluster } from '../usecases/sweep-named-cluster.ts';
 import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
@@ -35,7 +38,7 @@ export interface ReapDependencies {
   config: ReapConfig;
   directory: ClusterDirectory;
   log: Log;
-  metrics: Counts;
+  metrics: Measures;
   now: () => Date;
   /** Is given the report of every pass, for who wants more of it than the log. */
   onReport?: (report: PassReport) => void;
@@ -52,7 +55,7 @@ const LAST_TRY_OF_A_REQUEST = 3;
 
 const eventSchema = z.object({
   source: z.literal(EVENT_SOURCE),
-  'detail-type': z.enum([CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE]),
+  'detail-type': z.enum([CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE]),
   account: z.string(),
   region: z.string(),
   detail: z.looseObject({}),
@@ -99,6 +102,9 @@ export function createHandler(dependencies: ReapDependencies) {
       const batch = sqsEventSchema.safeParse(event);
       if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, context, dependencies) };
       const occasion = parseEvent(event, dependencies.config);
+      if (occasion === 'heartbeat') {
+        throw new MalformedInputError('a heartbeat that did not come through the queue says nothing');
+      }
       const direct = directEventSchema.safeParse(event);
       if (!direct.success) throw new MalformedInputError('maxDeletions: expected a whole number, 0 or more');
       return await reapCluster(occasion.cluster, [occasion], context, dependencies, direct.data.maxDeletions);
@@ -117,10 +123,14 @@ async function reapBatch(
   for (const record of records) {
     try {
       const occasion = parseEvent(parseJson(record.body), dependencies.config);
+      if (occasion === 'heartbeat') {
+        metrics.add('Heartbeats', 1);
+        continue;
+      }
       byCluster.set(occasion.cluster, [...(byCluster.get(occasion.cluster) ?? []), { record, occasion }]);
     } catch (error) {
       log.error('message not understood', { messageId: record.messageId, reason: describeError(error) });
-      metrics.addMetric('MessagesMalformed', 'Count', 1);
+      metrics.add('MessagesMalformed', 1);
       failures.add(record.messageId);
     }
   }
@@ -151,13 +161,21 @@ async function reapBatch(
         }
       }
     } catch (error) {
-      log.error('pass failed, its messages go back to the queue', { cluster, reason: describeError(error) });
-      metrics.addMetric('PassesFailed', 'Count', 1);
+      log.error('pass failed, its messages go back to the queue', {
+        ...{ cluster, passId: passIdOf(cluster, context), reason: describeError(error) },
+        auditIDs: auditIDsOf(messages.map(({ occasion }) => occasion)),
+      });
+      metrics.add('PassesFailed', 1);
       fail();
     }
   }
   return [...failures].map((itemIdentifier) => ({ itemIdentifier }));
 }
+
+const passIdOf = (cluster: string, { awsRequestId }: Context) => `${awsRequestId}/${cluster}`;
+
+const auditIDsOf = (occasions: readonly Occasion[]) =>
+  occasions.flatMap((occasion) => ('change' in occasion ? [occasion.change.auditID] : []));
 
 const receivesOf = ({ attributes }: SqsRecord) => Number(attributes.ApproximateReceiveCount);
 
@@ -175,12 +193,14 @@ async function reapCluster(
     ...changes.map(() => own),
     ...requests.map((request) => termsOf(request, own)),
   ]);
-  const passId = `${context.awsRequestId}/${cluster}`;
+  const passId = passIdOf(cluster, context);
+  metrics.add('Passes', 1);
   const runIds = requests.map(({ runId }) => runId);
   if (runIds.length > 0) log.info('sweep requested', { cluster, passId, runIds, mode, maxDeletions });
   try {
-    const report = await sweepNamedCluster(cluster, directory, (api) =>
-      sweepCluster({
+    const report = await sweepNamedCluster(cluster, directory, async (api) => {
+      const sentBefore = api.requestsSent();
+      const swept = await sweepCluster({
         cluster,
         api,
         mode,
@@ -190,26 +210,30 @@ async function reapCluster(
         passId,
         log,
         changes,
-      }),
-    );
-    for (const [outcome, count] of countOutcomes(report)) metrics.addMetric(`Hpas${outcome}`, 'Count', count);
+      });
+      metrics.add('RequestsPerPass', api.requestsSent() - sentBefore);
+      return swept;
+    });
+    measureHpas(report.hpas, metrics);
+    for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
     onReport?.(report);
     return report;
   } catch (error) {
+    if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
     if (!(error instanceof ClusterSkippedError)) throw error;
     const { reason, message, remedy } = error;
-    const auditIDs = changes.map(({ auditID }) => auditID);
-    log.warn('cluster skipped', { cluster, reason, explanation: message, remedy, auditIDs });
-    metrics.addMetric('ClustersSkipped', 'Count', 1);
+    const auditIDs = auditIDsOf(occasions);
+    log.warn('cluster skipped', { cluster, passId, reason, explanation: message, remedy, auditIDs });
+    metrics.add('ClustersSkipped', 1, reason);
     return { cluster, skipped: reason, message, remedy };
   }
 }
 
-function countOutcomes({ hpas }: PassReport): Map<Outcome, number> {
-  const counts = new Map<Outcome, number>();
-  for (const { outcome } of hpas) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
-  return counts;
-}
+/** Of each HPA that was deleted after a change: how long it was left behind, from the earliest change on. */
+const secondsToDeletion = ({ hpas, finishedAt }: PassReport): number[] =>
+  hpas
+    .filter(({ outcome, changes }) => outcome === 'Deleted' && changes.length > 0)
+    .map(({ changes }) => (Date.parse(finishedAt) - Math.min(...changes.map(({ time }) => Date.parse(time)))) / 1000);
 
 function parseJson(text: string): unknown {
   try {
@@ -219,8 +243,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** @throws {MalformedInputError} for anything but an event that `forward` or `backfill` of this account and Region put */
-function parseEvent(event: unknown, config: ReapConfig): Occasion {
+/** @throws {MalformedInputError} for anything but an event that this project put in this account and Region */
+function parseEvent(event: unknown, config: ReapConfig): Occasion | 'heartbeat' {
   const { account, region, detail, 'detail-type': type } = parsed(eventSchema, event, []);
   if (account !== config.ACCOUNT_ID || region !== config.AWS_REGION) {
     throw new MalformedInputError(
@@ -230,6 +254,10 @@ function parseEvent(event: unknown, config: ReapConfig): Occasion {
   if (type === CHANGE_DETAIL_TYPE) {
     const change = parsed(changeDetailSchema, detail, ['detail']);
     return { cluster: change.cluster, change };
+  }
+  if (type === HEARTBEAT_DETAIL_TYPE) {
+    parsed(heartbeatSchema, detail, ['detail']);
+    return 'heartbeat';
   }
   const request = parsed(sweepRequestSchema, detail, ['detail']);
   return { cluster: request.cluster, request };
@@ -243,6 +271,6 @@ function parsed<Schema extends z.ZodMiniType>(schema: Schema, value: unknown, at
   );
   throw new MalformedInputError(
     `not an event of this project: ${faults.join('; ')}; expected source ${EVENT_SOURCE}, ` +
-      `detail-type ${CHANGE_DETAIL_TYPE} or ${SWEEP_DETAIL_TYPE}`,
+      `detail-type ${CHANGE_DETAIL_TYPE}, ${SWEEP_DETAIL_TYPE} or ${HEARTBEAT_DETAIL_TYPE}`,
   );
 }

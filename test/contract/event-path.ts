@@ -11,7 +11,7 @@ import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
 import { type Server, waitFor } from './server.ts';
 
-const quiet = { log: { info: () => {}, warn: () => {}, error: () => {} }, metrics: { addMetric: () => {} } };
+const quiet = { log: { info: () => {}, warn: () => {}, error: () => {} }, metrics: { add: () => {} } };
 
 /** The whole path, with the audit lines that this API server wrote, as the user that infra/kubernetes/rbac.yaml lets in. */
 export function describeEventPath(name: string, start: () => Promise<Server>): void {

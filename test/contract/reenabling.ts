@@ -209,6 +209,7 @@ async function drive(api: ClusterApi, world: World, choose: Choose): Promise<str
       delete: gate('delete', hpas.delete),
     },
     config: { read: gate('read', config.read), deploymentExists: gate('get', config.deploymentExists) },
+    requestsSent: api.requestsSent,
     close: () => {},
   }).finally(() => {
     ended = true;

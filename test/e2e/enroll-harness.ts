@@ -14,7 +14,8 @@ export const REAP = { arn: `${iam}/envoy-hpa-reaper-reap-${PLACE.region}`, id: '
 export const BACKFILL = { arn: `${iam}/envoy-hpa-reaper-backfill-${PLACE.region}`, id: 'AROABACKFILL' };
 const STS = `arn:aws:sts::${PLACE.account}:assumed-role`;
 
-const environment = {
+/** The function's. */
+export const environment = {
   ACCOUNT_ID: PLACE.account,
   AWS_REGION: PLACE.region,
   FORWARD_FUNCTION_ARN: FORWARD_ARN,

@@ -25,7 +25,7 @@ describe('what is no event of this project fails alone, and no cluster is asked'
   const broken = (change: Record<string, unknown>): object => ({ ...changed(), ...change });
   const withDetail = (detail: Record<string, unknown>): object => changed('shop', detail);
   const expected =
-    /; expected source envoy-hpa-reaper, detail-type Envoy Gateway Configuration Changed or Cluster Sweep Requested$/
+    /; expected source envoy-hpa-reaper, detail-type Envoy Gateway Configuration Changed, Cluster Sweep Requested or Heartbeat$/
       .source;
   const events: [string, unknown, RegExp][] = [
     ['nothing', null, /^not an event of this project: \(the event\): /],
@@ -230,7 +230,7 @@ describe('an API server that', () => {
       },
       directory: new EksClusterDirectory(PLACE.region, { timeout: 100 }),
       log,
-      metrics: { addMetric: () => {} },
+      metrics: { add: () => {} },
       now: () => new Date(),
     });
     await isRetried(/./, handler as never);

@@ -50,7 +50,7 @@ async function forwarded(name: string): Promise<object[]> {
     config: { ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, EVENT_BUS_NAME: 'bus' },
     eventBus: { put: async (put) => void events.push(...put) },
     log: { info: () => {}, warn: () => {}, error: () => {} },
-    metrics: { addMetric: () => {} },
+    metrics: { add: () => {} },
   });
   await forward(subscriptionEvent('shop', [auditEvent(name)]), lambdaContext('forward'));
   return events.map(busEvent);

@@ -134,6 +134,7 @@ function apiOver(live: ClusterApi, { hpas, deployments, ...config }: Snapshot): 
       deploymentExists: async (place) =>
         deployments.get(objectKey(place)) ?? (await live.config.deploymentExists(place)),
     },
+    requestsSent: live.requestsSent,
     close: live.close,
   };
 }

@@ -31,12 +31,15 @@ it('names every fault at once', () => {
     maxDeletion: 3,
     maxDeletionsPerRun: -1,
     sweepSchedule: 'hourly',
+    sweepAlarmHours: 0,
+    notifyEmail: 'sre',
+    tracing: true,
   };
   expect(() => checkConfiguration(wrong, 'mine.yml')).toThrow(/^mine\.yml does not fit:\n/);
   const faults = faultsOf(wrong);
   for (const name of [
-    ...['enrolment', 'clusters.1', 'mode', 'maxDeletions', 'maxDeletionsPerRun', 'sweepSchedule'],
-    ...['settleHpaSeconds', 'settleConfigSeconds', 'logLevel'],
+    ...['enrolment', 'clusters.1', 'mode', 'maxDeletions', 'maxDeletionsPerRun', 'sweepSchedule', 'sweepAlarmHours'],
+    ...['settleHpaSeconds', 'settleConfigSeconds', 'notifyEmail', 'tracing', 'logLevel'],
   ]) {
     expect(faults).toContainEqual(expect.stringContaining(`  ${name}: `));
   }
@@ -70,6 +73,25 @@ it.each([false, 'on', 'rate(0 hours)', 'rate(1 week)', 'cron(0 6 * * *)', 'at(20
   },
 );
 
+it.each([
+  ['rate(30 minutes)', 1, []],
+  ['rate(1 hour)', 2, []],
+  ['rate(1 hour)', 1, ['  sweepAlarmHours: less than two periods of sweepSchedule']],
+  ['rate(1 day)', 47, ['  sweepAlarmHours: less than two periods of sweepSchedule']],
+  ['rate(1 day)', 48, []],
+  // More than seven days is more than an alarm can look back.
+  ['rate(5 days)', 168, []],
+  ['rate(5 days)', 167, ['  sweepAlarmHours: less than two periods of sweepSchedule']],
+  ['cron(0 6 * * ? *)', 2, []],
+  ['off', 1, []],
+])('holds the alarm to two periods of the schedule: %s, %i', (sweepSchedule, sweepAlarmHours, faults) => {
+  expect(faultsOf({ ...delivered, sweepSchedule, sweepAlarmHours })).toEqual(faults);
+});
+
+it('takes an address for notifications', () => {
+  expect(faultsOf({ ...delivered, notifyEmail: 'sre@example.com' })).toEqual([]);
+});
+
 it('stops npm run package, with that message and nothing else', () => {
   const file = join(folder, 'wrong.yml');
   writeFileSync(file, 'clusters: shop\nmode: off\n');
@@ -77,7 +99,7 @@ it('stops npm run package, with that message and nothing else', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['infra/package.ts'], { env, encoding: 'utf8' });
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr.split('\n')[0]).toBe(`${file} does not fit:`);
-  expect(stderr.trimEnd().split('\n')).toHaveLength(11);
+  expect(stderr.trimEnd().split('\n')).toHaveLength(14);
 });
 
 it('gives clusters whose names differ only in their signs a filter each', () => {

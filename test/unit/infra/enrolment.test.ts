@@ -98,7 +98,7 @@ it('has the environment that it reads: the ARNs and ids of the stack, and the li
 
 it('is all there or nothing of it, and with it the stack has no filter of its own', () => {
   const ofEnrolment = Object.keys(resources).filter((id) => /nrol/.test(id));
-  expect(ofEnrolment).toHaveLength(8);
+  expect(ofEnrolment).toHaveLength(10);
   for (const id of ofEnrolment) expect([id, resources[id]?.Condition]).toEqual([id, 'EnrolsByItself']);
   expect(conditions.EnrolsByItself).toEqual({ 'Fn::Equals': [{ Ref: 'Enrolment' }, 'auto'] });
   expect(Object.values(resources).filter(({ Type }) => Type === 'AWS::Logs::SubscriptionFilter')).toEqual([]);

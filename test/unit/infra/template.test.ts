@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
 import { STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
+import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/domain/heartbeat.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
@@ -26,9 +27,12 @@ const configuration = {
   maxDeletions: 7,
   maxDeletionsPerRun: 8,
   sweepSchedule: 'rate(2 hours)',
+  sweepAlarmHours: 5,
   settleHpaSeconds: 11,
   settleConfigSeconds: 12,
   logRetentionDays: 30,
+  notifyEmail: 'sre@example.com',
+  tracing: 'active',
   logLevel: 'DEBUG',
 };
 
@@ -153,12 +157,65 @@ describe('the schedule', () => {
   });
 });
 
-it('gives the queue exactly the events of forward and backfill', () => {
+it('gives the queue exactly the events of forward, backfill and the heartbeat', () => {
   expect(properties('ChangeRule')).toMatchObject({
     EventBusName: { Ref: 'EventBus' },
-    EventPattern: { source: [EVENT_SOURCE], 'detail-type': [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE] },
+    EventPattern: {
+      source: [EVENT_SOURCE],
+      'detail-type': [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE],
+    },
   });
   expect(Object.keys(properties('ChangeRule').EventPattern)).toHaveLength(2);
+});
+
+describe('the heartbeat', () => {
+  it('is put on the bus each hour, as reap takes it', () => {
+    const { Target, ...schedule } = properties('HeartbeatSchedule');
+    expect(schedule).toMatchObject({ ScheduleExpression: 'rate(1 hour)', FlexibleTimeWindow: { Mode: 'OFF' } });
+    expect(Target).toEqual({
+      Arn: arn('EventBus'),
+      RoleArn: arn('HeartbeatScheduleRole'),
+      EventBridgeParameters: { Source: EVENT_SOURCE, DetailType: HEARTBEAT_DETAIL_TYPE },
+      Input: expect.any(String),
+      RetryPolicy: { MaximumEventAgeInSeconds: 1_800, MaximumRetryAttempts: 10 },
+    });
+    expect(heartbeatSchema.parse(JSON.parse(Target.Input))).toEqual(JSON.parse(Target.Input));
+  });
+});
+
+describe('tracing', () => {
+  it('is on where it is configured, for every function and no further', () => {
+    expect(conditions.TracesInvocations).toEqual({ 'Fn::Equals': [{ Ref: 'Tracing' }, 'active'] });
+    for (const [id, { Properties, Condition }] of of('AWS::Lambda::Function')) {
+      const mode = { 'Fn::If': ['TracesInvocations', 'Active', 'PassThrough'] };
+      expect([id, Properties.TracingConfig]).toEqual([id, { Mode: mode }]);
+      const role = { Ref: Properties.Role['Fn::GetAtt'][0] };
+      expect(properties('MayTrace').Roles).toContainEqual(
+        Condition === undefined ? role : { 'Fn::If': [Condition, role, { Ref: 'AWS::NoValue' }] },
+      );
+    }
+    expect(properties('MayTrace').Roles).toHaveLength(of('AWS::Lambda::Function').length);
+    expect(resources.MayTrace?.Condition).toBe('TracesInvocations');
+    expect(properties('MayTrace').PolicyDocument.Statement).toEqual([
+      {
+        Sid: 'WriteTraces',
+        Effect: 'Allow',
+        Action: ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'],
+        Resource: '*',
+      },
+    ]);
+  });
+});
+
+describe('notifications', () => {
+  it('go to the address that is configured, if one is', () => {
+    expect(conditions.HasNotifications).toEqual({ 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'NotifyEmail' }, 'off'] }] });
+    expect(resources.NotificationTopic?.Condition).toBe('HasNotifications');
+    expect(resources.NotificationEmail).toMatchObject({
+      Condition: 'HasNotifications',
+      Properties: { TopicArn: { Ref: 'NotificationTopic' }, Protocol: 'email', Endpoint: { Ref: 'NotifyEmail' } },
+    });
+  });
 });
 
 describe('the subscription', () => {
@@ -202,11 +259,16 @@ describe('the parameters', () => {
       MaxDeletionsPerRun: 8,
       Enrolment: 'off',
       SweepScheduleExpression: 'rate(2 hours)',
+      SweepAlarmHours: 5,
+      NotifyEmail: 'sre@example.com',
+      Tracing: 'active',
     });
   });
 
   it('take what the configuration takes', () => {
-    const { Mode, MaxDeletions, SweepScheduleExpression } = stackParameters(readConfiguration());
+    const { Mode, MaxDeletions, SweepScheduleExpression, SweepAlarmHours, NotifyEmail, Tracing } = stackParameters(
+      readConfiguration(),
+    );
     const takes = (values: object) => configurationSchema.safeParse({ ...readConfiguration(), ...values }).success;
     for (const mode of Mode.AllowedValues) expect(takes({ mode })).toBe(true);
     const { MinValue, MaxValue } = MaxDeletions;
@@ -216,6 +278,13 @@ describe('the parameters', () => {
       true,
       false,
     ]);
+    for (const tracing of Tracing.AllowedValues) expect(takes({ tracing })).toBe(true);
+    const hours = [SweepAlarmHours.MinValue - 1, SweepAlarmHours.MaxValue, SweepAlarmHours.MaxValue + 1];
+    expect(hours.map((sweepAlarmHours) => takes({ sweepAlarmHours }))).toEqual([false, true, false]);
+    for (const notifyEmail of ['off', 'sre@example.com', 'sre', 'on', 'a b@example.com', 'sre@example.com ']) {
+      const allowed = new RegExp(NotifyEmail.AllowedPattern).test(notifyEmail);
+      expect([notifyEmail, takes({ notifyEmail })]).toEqual([notifyEmail, allowed]);
+    }
     for (const sweepSchedule of ['off', 'rate(1 hour)', 'hourly', 'Off', 'rate(0 hours)', 'xoff']) {
       const allowed = new RegExp(SweepScheduleExpression.AllowedPattern).test(sweepSchedule);
       expect([sweepSchedule, takes({ sweepSchedule })]).toEqual([sweepSchedule, allowed]);
@@ -226,7 +295,7 @@ describe('the parameters', () => {
 describe('the roles', () => {
   it('are one for each function, and one for each schedule', () => {
     const roles = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
-    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole');
+    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole', 'HeartbeatScheduleRole');
     expect(new Set(roles)).toEqual(new Set(of('AWS::IAM::Role').map(([id]) => id)));
     expect(new Set(roles).size).toBe(roles.length);
   });
@@ -284,12 +353,14 @@ describe('the roles', () => {
       ],
       SweepScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       EnrolmentScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
+      HeartbeatScheduleRole: ['events:PutEvents'],
     });
   });
 
   it.each([
     ['ForwardRole', CHANGE_DETAIL_TYPE],
     ['BackfillRole', SWEEP_DETAIL_TYPE],
+    ['HeartbeatScheduleRole', HEARTBEAT_DETAIL_TYPE],
   ])('let %s put its own events only', (id, detailType) => {
     const [{ Condition, Resource }] = properties(id).Policies[0].PolicyDocument.Statement.filter(
       ({ Action }: { Action: unknown }) => Action === 'events:PutEvents',
@@ -301,7 +372,7 @@ describe('the roles', () => {
     });
   });
 
-  it('can be assumed by Lambda, and that of the schedule by the Scheduler of this account', () => {
+  it('can be assumed by Lambda, and those of the schedules by the Scheduler of this account', () => {
     const trusted = of('AWS::IAM::Role').map(([id, { Properties }]) => {
       const [{ Principal, Condition }] = Properties.AssumeRolePolicyDocument.Statement;
       return [id, [Principal.Service, Condition]];
@@ -314,6 +385,7 @@ describe('the roles', () => {
       SweepScheduleRole: ['scheduler.amazonaws.com', account],
       EnrollRole: ['lambda.amazonaws.com', undefined],
       EnrolmentScheduleRole: ['scheduler.amazonaws.com', account],
+      HeartbeatScheduleRole: ['scheduler.amazonaws.com', account],
     });
   });
 });

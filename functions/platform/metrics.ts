@@ -1,0 +1,70 @@
+import { Metrics } from '@aws-lambda-powertools/metrics';
+
+export const METRICS_NAMESPACE = 'EnvoyHpaReaper';
+
+/**
+ * Every metric of the functions and its unit; the runbook, the alarms and the dashboard go by these names. Each
+ * carries the dimension `service` (the function), and where it says so `reason`: every further value costs.
+ */
+export const METRICS = {
+  // forward
+  Payloads: 'Count',
+  ControlMessages: 'Count',
+  LinesReceived: 'Count',
+  LinesKept: 'Count', // Lines that can have changed what an HPA depends on.
+  LinesUnreadable: 'Count', // Lines that are no audit event.
+  EntriesPut: 'Count', // Events put on the bus.
+  // reap and backfill: HPAs that carry an owning label, and what became of them
+  HpasFound: 'Count',
+  HpasKept: 'Count', // By reason of the judgement.
+  HpasDeleted: 'Count',
+  HpasAlreadyGone: 'Count',
+  HpasReported: 'Count',
+  HpasHeldBack: 'Count', // By reason: the guard.
+  HpasMarkRefused: 'Count',
+  HpasDeleteRefused: 'Count',
+  HpasConflict: 'Count',
+  HpasStopped: 'Count',
+  HpasFailed: 'Count',
+  ClustersSkipped: 'Count', // By reason.
+  ClustersUnreachable: 'Count', // No whole answer came from the API server.
+  // reap
+  MessagesMalformed: 'Count',
+  Passes: 'Count', // Of one cluster each, whatever came of them.
+  PassesFailed: 'Count', // Their messages come again.
+  RequestsPerPass: 'Count', // To the API server, one value for each pass that came to its end.
+  SecondsToDeletion: 'Seconds', // From the earliest change that a verdict rests on to the end of the pass that deleted.
+  Heartbeats: 'Count',
+  // backfill
+  ClustersSwept: 'Count',
+  ClustersDispatched: 'Count', // reap was asked to sweep them.
+  ClustersFailed: 'Count',
+  ClustersRemaining: 'Count', // The run's time did not suffice.
+  SweepsCompleted: 'Count', // Of all clusters, with none remaining; over the bus: requested.
+  // enroll
+  ClustersEnrolled: 'Count',
+  EnrolmentChanges: 'Count',
+  EnrolmentProblems: 'Count',
+  EnrolmentClustersLeft: 'Count', // The run's time did not suffice.
+} as const;
+export type MetricName = keyof typeof METRICS;
+
+export interface Measures {
+  /** @param reason of a metric that tells reasons apart */
+  add(name: MetricName, value: number, reason?: string): void;
+}
+
+/**
+ * The metrics of a function: lines of its log in the embedded metric format, of which CloudWatch makes metrics.
+ *
+ * @param service the function
+ * @returns what measures, and Powertools' own object for its middleware, which writes the lines
+ */
+export function emfMetrics(service: string): { measures: Measures; powertools: Metrics } {
+  const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
+  const add: Measures['add'] = (name, value, reason) => {
+    if (reason === undefined) powertools.addMetric(name, METRICS[name], value);
+    else powertools.singleMetric().addDimension('reason', reason).addMetric(name, METRICS[name], value);
+  };
+  return { measures: { add }, powertools };
+}

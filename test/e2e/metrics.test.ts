@@ -1,0 +1,275 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import type { SQSBatchResponse } from 'aws-lambda';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
+import { EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE } from '../../functions/domain/heartbeat.ts';
+import { METRICS } from '../../functions/platform/metrics.ts';
+import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
+import { EksAccountDouble } from '../doubles/eks-account.ts';
+import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
+import { backfillSurroundings, nowhere } from './account.ts';
+import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
+import { beforeFirst, deleteAsAdmin, rewrite, STALE, staleList, times, wantedList } from './harness.ts';
+import { changed, context, loadReap, reapBatch, reapEvent, requested, young } from './reap-harness.ts';
+
+const self = backfillSurroundings();
+const { around } = self;
+
+const heartbeat = (detail: object = { version: '1' }) =>
+  busEvent({ source: EVENT_SOURCE, detailType: HEARTBEAT_DETAIL_TYPE, detail, resources: [], time: new Date() });
+
+interface EmfLine {
+  _aws: {
+    CloudWatchMetrics: { Namespace: string; Dimensions: string[][]; Metrics: { Name: string; Unit: string }[] }[];
+  };
+  [dimensionOrMetric: string]: unknown;
+}
+
+/** What CloudWatch makes of what was printed: `namespace name {dimension=value,…}`, and the unit of each. */
+function emitted(): Map<string, string> {
+  const lines = around.output.written().filter((line) => '_aws' in line) as unknown as EmfLine[];
+  return new Map(
+    lines.flatMap((line) =>
+      line._aws.CloudWatchMetrics.flatMap(({ Namespace, Dimensions, Metrics }) =>
+        Metrics.flatMap(({ Name, Unit }) =>
+          Dimensions.map((names) => {
+            const values = names.toSorted().map((name) => `${name}=${line[name]}`);
+            return [`${Namespace} ${Name} {${values}}`, Unit] as const;
+          }),
+        ),
+      ),
+    ),
+  );
+}
+
+describe('a heartbeat', () => {
+  test('is counted, and touches no cluster', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    expect(await reapBatch([heartbeat()])).toEqual([]);
+    expect([...emitted().keys()]).toEqual(['EnvoyHpaReaper Heartbeats {service=reap}']);
+    expect(around.output.counted('Heartbeats')).toBe(1);
+    expect([around.output.logged(), around.eks.described, cluster.requests]).toEqual([[], [], []]);
+  });
+
+  test('does not keep what came with it from its pass', async () => {
+    await around.enrol('shop', staleList());
+    expect(await reapBatch([heartbeat(), changed(), heartbeat()])).toEqual([]);
+    expect([around.output.counted('Heartbeats'), around.output.counted('HpasDeleted')]).toEqual([2, 1]);
+  });
+
+  test('of another version goes back to the queue, and is not counted', async () => {
+    expect(await reapBatch([heartbeat({ version: '2' })])).toEqual(['message-1']);
+    expect([around.output.counted('Heartbeats'), around.output.counted('MessagesMalformed')]).toEqual([0, 1]);
+  });
+
+  test('says nothing where it did not come through the queue', async () => {
+    await expect(reapEvent(heartbeat())).rejects.toMatchObject({
+      name: 'MalformedInputError',
+      message: 'a heartbeat that did not come through the queue says nothing',
+    });
+    expect(around.output.counted('Heartbeats')).toBe(0);
+  });
+});
+
+describe('a pass', () => {
+  test('counts its requests, each pass by itself', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const handler = await loadReap();
+    await reapBatch([changed()], 1, handler);
+    // Two lists, the configuration, the mark, all of it again, the deletion.
+    expect(cluster.requests).toHaveLength(2 + 4 + 1 + 6 + 1);
+    expect(around.output.counted('RequestsPerPass')).toBe(14);
+    await reapBatch([changed()], 1, handler);
+    expect(around.output.counted('RequestsPerPass')).toBe(14 + 2);
+  });
+
+  test('measures from the earliest change that a verdict rests on, for each HPA that it deletes', async () => {
+    await around.enrol('shop', times(2, staleList()));
+    const at = (seconds: number) => ({ stageTimestamp: new Date(Date.now() - seconds * 1000).toISOString() });
+    const other = {
+      apiGroup: 'gateway.envoyproxy.io',
+      apiVersion: 'v1alpha1',
+      resource: 'envoyproxies',
+      name: 'other',
+    };
+    await reapBatch([
+      changed('shop', at(30)),
+      changed('shop', at(60)),
+      changed('shop', { ...at(500), objectRef: { ...other, namespace: 'autoscaling-removed' } }),
+    ]);
+    const [seconds] = around.output.written().flatMap((line) => ('SecondsToDeletion' in line ? [line] : []));
+    expect(seconds?.SecondsToDeletion).toEqual([expect.closeTo(62, -1), expect.closeTo(62, -1)]);
+  });
+
+  test('over a cluster that is skipped is counted, by reason', async () => {
+    expect(await reapBatch([changed('nowhere')])).toEqual([]);
+    expect([...emitted().keys()].toSorted()).toEqual([
+      'EnvoyHpaReaper ClustersSkipped {reason=ClusterNotFound,service=reap}',
+      'EnvoyHpaReaper Passes {service=reap}',
+    ]);
+    expect(around.output.text).not.toContain('No application metrics');
+  });
+
+  test('that nothing but a request led to measures no time', async () => {
+    await around.enrol('shop', staleList());
+    await reapBatch([requested()]);
+    expect(around.output.counted('HpasDeleted')).toBe(1);
+    expect(around.output.text).not.toContain('SecondsToDeletion');
+  });
+
+  test('that fails is found again by its audit ids', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    await cluster.close();
+    expect(await reapBatch([changed(), requested()])).toEqual(['message-1', 'message-2']);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'ERROR', message: 'pass failed, its messages go back to the queue', cluster: 'shop' },
+        ...{ passId: expect.stringMatching(/^[\da-f-]{36}\/shop$/), auditIDs: ['audit-1'] },
+      }),
+    );
+    expect([around.output.counted('ClustersUnreachable'), around.output.counted('PassesFailed')]).toEqual([1, 1]);
+  });
+
+  test('that fails on what it was answered is not counted as unreachable', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
+    expect(await reapBatch([changed()])).toEqual(['message-1']);
+    expect([around.output.counted('ClustersUnreachable'), around.output.counted('PassesFailed')]).toEqual([0, 1]);
+  });
+});
+
+describe('a sweep is completed', () => {
+  test.each<[string, object, number]>([
+    ['by hand', {}, 1],
+    ['over the bus', { dispatch: 'bus' }, 1],
+    ['of some clusters: not of all', { clusters: ['shop'] }, 0],
+    ['of some tags: not of all', { tags: { team: 'a' } }, 0],
+  ])('%s', async (_, request, count) => {
+    await around.enrol('shop', wantedList());
+    await self.backfill(request);
+    expect(around.output.counted('SweepsCompleted')).toBe(count);
+  });
+});
+
+/** Everything that can happen, once. */
+async function live(): Promise<void> {
+  const { handler: forward } = await import('../../functions/forward/handler.ts');
+  await forward(
+    invocation(payload([auditLine('envoyproxy-patch'), 'no JSON'])) as never,
+    lambdaContext('forward') as never,
+  );
+  await forward(invocation(controlMessage()) as never, lambdaContext('forward') as never);
+
+  await around.enrol('stale', staleList());
+  await around.enrol('wanted', wantedList());
+  await around.enrol('many', times(30, staleList()));
+  await around.enrol('young', young(staleList()));
+  await around.enrol('opted-out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+  const unreachable = await around.enrol('unreachable', staleList());
+  around.eks.clusters.set('unreachable', {
+    ...{ status: 'ACTIVE', ca: unreachable.caCertificate, tags: {} },
+    endpoint: await nowhere(),
+  });
+  const changing = await around.enrol('changing', staleList());
+  changing.onRequest = ({ method }) =>
+    void (method === 'PATCH' && rewrite(changing, 'horizontalpodautoscalers', ({ spec }) => void spec.maxReplicas++));
+  const gone = await around.enrol('gone', staleList());
+  const path = `/apis/autoscaling/v2/namespaces/${STALE.replace('/', '/horizontalpodautoscalers/')}`;
+  beforeFirst('PATCH', gone, () => deleteAsAdmin(gone, path));
+  const failing = await around.enrol('failing', times(2, staleList()));
+  beforeFirst('DELETE', failing, () => ({ kind: 'reset' }));
+  for (const [name, refused] of [
+    ['unmarked', 'UPDATE'],
+    ['undeleted', 'DELETE'],
+  ] as const) {
+    await around.enrol(name, staleList(), {
+      admission: ({ operation }) =>
+        operation === refused ? { webhook: 'policy.example.com', code: 403, message: 'hands off' } : undefined,
+    });
+  }
+  await around.enrol('reported', staleList());
+  const bodies = [
+    ...[...around.eks.clusters.keys()].filter((name) => name !== 'reported').map((name) => changed(name)),
+    requested('reported', { mode: 'report' }),
+    heartbeat(),
+    'no JSON',
+  ].map((body) => (typeof body === 'string' ? body : JSON.stringify(body)));
+  const reap = await loadReap();
+  const answer = (await reap(queueBatch(bodies), context(600_000))) as SQSBatchResponse;
+  expect(answer.batchItemFailures).not.toEqual([]);
+
+  await self.backfill({});
+  await self.backfill({ mode: 'delete' });
+  await self.backfill({ dispatch: 'bus' });
+
+  for (const [name, value] of Object.entries(enrollEnvironment)) vi.stubEnv(name, value);
+  const [eks, logs] = [new EksAccountDouble(PLACE), new SubscriptionFiltersDouble(PLACE)];
+  vi.stubEnv('AWS_ENDPOINT_URL_EKS', await eks.start());
+  vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await logs.start());
+  await enroll({});
+  await Promise.all([eks.stop(), logs.stop()]);
+}
+
+describe('the names', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'package-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
+  let resources: Record<string, { Type: string; Properties: any }>;
+  beforeAll(() => {
+    const env = { PATH: process.env.PATH, HOME: folder };
+    const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
+    expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
+    const text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
+    ({ Resources: resources } = JSON.parse(text));
+  }, 60_000);
+
+  /** Our own metrics that alarms watch, written as `emitted` writes them. */
+  const alarmed = () =>
+    Object.values(resources)
+      .filter(({ Type, Properties }) => Type === 'AWS::CloudWatch::Alarm' && Properties.Namespace === 'EnvoyHpaReaper')
+      .map(({ Properties: { Namespace, MetricName, Dimensions } }) => {
+        const values = Dimensions.map(({ Name, Value }: { Name: string; Value: string }) => `${Name}=${Value}`);
+        return `${Namespace} ${MetricName} {${values.toSorted()}}`;
+      });
+
+  /** Those that the dashboard shows; where it searches, a pattern for the values. */
+  const shown = (): string[] => {
+    const { widgets } = JSON.parse(resources.Dashboard?.Properties.DashboardBody['Fn::Sub']);
+    const metrics = widgets.flatMap(
+      ({ properties }: { properties: { metrics?: unknown[][] } }) => properties.metrics ?? [],
+    );
+    return metrics.flatMap(([first, name, dimension, value]: [unknown, string, string, string]) => {
+      if (first === 'EnvoyHpaReaper') return [`${first} ${name} {${dimension}=${value}}`];
+      const { expression = '' } = first as { expression?: string };
+      const [, schema, found] = /^SEARCH\('\{(EnvoyHpaReaper,[\w,]+)\} MetricName="(\w+)"', 'Sum', 3600\)$/.exec(
+        expression,
+      ) ?? [undefined, undefined, undefined];
+      if (schema === undefined) return [];
+      const [namespace, ...dimensions] = schema.split(',');
+      return [`${namespace} ${found} {${dimensions.toSorted().map((one) => `${one}=*`)}}`];
+    });
+  };
+
+  test('of alarms and dashboard are those that the functions emit, in the units of the table', async () => {
+    vi.stubEnv('MAX_DELETIONS', '25');
+    await live();
+    const [metrics, any] = [emitted(), new Set<string>()];
+    for (const metric of metrics.keys()) {
+      any.add(metric);
+      any.add(metric.replaceAll(/=[^,}]+/g, '=*'));
+    }
+    expect(alarmed()).toHaveLength(4);
+    expect(shown().length).toBeGreaterThan(20);
+    expect([...alarmed(), ...shown()].filter((metric) => !any.has(metric))).toEqual([]);
+    expect(Object.fromEntries([...metrics].map(([metric, unit]) => [metric.split(' ')[1], unit]))).toEqual(
+      // A run of the command line or of backfill can be stopped, and a pass of reap cannot.
+      Object.fromEntries(Object.entries(METRICS).filter(([name]) => name !== 'HpasStopped')),
+    );
+  }, 60_000);
+});
