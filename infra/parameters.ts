@@ -1,4 +1,4 @@
-import { type Configuration, SCHEDULE_PATTERN } from './configuration.ts';
+import { type Configuration, RETENTION_DAYS, SCHEDULE_PATTERN } from './configuration.ts';
 
 /**
  * The template's parameters: what often differs between accounts, so that one packaging serves them all. The configuration
@@ -35,6 +35,12 @@ export const stackParameters = (configuration: Configuration) => ({
     AllowedPattern: SCHEDULE_PATTERN.source,
     ConstraintDescription: 'off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)',
     Default: configuration.sweepSchedule,
+  },
+  OutcomeRetentionDays: {
+    Type: 'Number',
+    Description: 'How many days the outcomes are kept: what was deleted, reported and held back, and why',
+    AllowedValues: RETENTION_DAYS,
+    Default: configuration.outcomeRetentionDays,
   },
 });
 

@@ -5,6 +5,13 @@ import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
 import { enrolmentReportSchema } from '../functions/domain/enrolment.ts';
 import { doctorReportSchema } from '../functions/domain/health.ts';
+import {
+  deletedDetailSchema,
+  heldBackDetailSchema,
+  reportedDetailSchema,
+  sweptDetailSchema,
+  unreachableDetailSchema,
+} from '../functions/domain/outcome-event.ts';
 import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
 import { sweepRequestSchema } from '../functions/domain/sweep-request.ts';
 import { enrolmentRequestSchema } from '../functions/enroll/enroll.ts';
@@ -22,6 +29,11 @@ export function schemaDocuments(): Map<string, string> {
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,
     'doctor-report': doctorReportSchema,
+    'hpa-deleted-detail': deletedDetailSchema,
+    'hpa-reported-detail': reportedDetailSchema,
+    'hpa-held-back-detail': heldBackDetailSchema,
+    'cluster-unreachable-detail': unreachableDetailSchema,
+    'sweep-completed-detail': sweptDetailSchema,
   };
   return new Map(
     // As input: a reader lets fields through that it does not know.

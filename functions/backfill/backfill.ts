@@ -4,12 +4,14 @@ import * as z from 'zod/mini';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
 import { clusterNameSchema } from '../domain/change-event.ts';
+import { outcomesOfRun } from '../domain/outcome-event.ts';
 import type { RunReport } from '../domain/report.ts';
 import { shortenReport } from '../domain/shortened-report.ts';
 import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Counts, Log } from '../platform/logger.ts';
 import { dispatchSweeps } from '../usecases/dispatch-sweeps.ts';
+import { publishOutcomes } from '../usecases/publish-outcomes.ts';
 import { sweepAccount } from '../usecases/sweep-account.ts';
 import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
 
@@ -89,6 +91,8 @@ export interface BackfillDependencies {
 const STOP_AT = 30_000;
 /** With so much time left, in milliseconds, connections end and the report is returned. */
 const GIVE_UP_AT = 5_000;
+/** So much time is left for the answer when the bus has not taken the outcomes. */
+const LEFT_AFTER_OUTCOMES = 2_000;
 /** Lambda's limit for an answer is 6 MB, 6,291,556 bytes by its error message. */
 const MAX_ANSWER_BYTES = 6_000_000;
 
@@ -111,6 +115,7 @@ export function createHandler(dependencies: BackfillDependencies) {
       refuseWhatIsNotAllowed(payload, config);
       const report = await run(payload, context, dependencies);
       count(report, metrics);
+      await tell(report, context, dependencies);
       const answer = shortenReport(report, MAX_ANSWER_BYTES);
       if (answer.shortened) log.warn('report shortened', { runId: report.runId, leftOut: answer.shortened });
       return answer;
@@ -154,6 +159,18 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
   } finally {
     for (const take of cancel) take();
   }
+}
+
+/** The report is the answer, whatever becomes of its events. */
+async function tell(
+  report: RunReport,
+  context: Context,
+  { config, eventBus, log, metrics, now }: BackfillDependencies,
+): Promise<void> {
+  const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
+  const timeLeft = context.getRemainingTimeInMillis() - LEFT_AFTER_OUTCOMES;
+  const place = { partition, account: config.ACCOUNT_ID };
+  await publishOutcomes(outcomesOfRun(report, config.AWS_REGION), { place, eventBus, log, metrics, now, timeLeft });
 }
 
 function count({ totals, remaining }: RunReport, metrics: Counts): void {

@@ -1,12 +1,12 @@
 import { createServer } from 'node:net';
 import type { Context } from 'aws-lambda';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { lambdaContext } from '../../functions/cli/event-path.ts';
 import { type RunReport, runReportSchema } from '../../functions/domain/report.ts';
 import { waitFor } from '../contract/server.ts';
 import type { DescribedCluster } from '../doubles/eks.ts';
-import { EventBridgeDouble } from '../doubles/eventbridge.ts';
+import type { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { hpasOf, STALE, staleList, wantedList, writesTo } from './harness.ts';
 import { type Surroundings, surroundings } from './reap-harness.ts';
 
@@ -25,12 +25,9 @@ export interface BackfillSurroundings {
 export function backfillSurroundings(): BackfillSurroundings {
   const around = surroundings();
   const self = { around } as BackfillSurroundings;
-  beforeEach(async () => {
-    self.bus = new EventBridgeDouble();
-    vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', await self.bus.start());
-    vi.stubEnv('EVENT_BUS_NAME', 'envoy-hpa-reaper');
+  beforeEach(() => {
+    self.bus = around.bus;
   });
-  afterEach(() => self.bus.stop());
   self.loadBackfill = async () => {
     vi.resetModules();
     return (await import('../../functions/backfill/handler.ts')).handler as unknown as Handler;

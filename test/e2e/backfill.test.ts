@@ -274,8 +274,10 @@ describe('over the bus', () => {
       ['creating', 'ClusterNotActive', true],
       ['out', 'ClusterOptedOut', true],
     ]);
-    expect(self.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3]);
-    expect(detailsOf(self.bus.taken).map(({ cluster }) => cluster)).toEqual(named);
+    // One more tells of the cluster that is being created.
+    expect(self.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3, 1]);
+    expect(self.bus.taken.at(-1)?.DetailType).toBe('Cluster Unreachable');
+    expect(detailsOf(self.bus.taken.slice(0, -1)).map(({ cluster }) => cluster)).toEqual(named);
     const [entry] = self.bus.taken;
     expect(entry).toMatchObject({
       ...{ EventBusName: 'envoy-hpa-reaper', Source: 'envoy-hpa-reaper', DetailType: 'Cluster Sweep Requested' },
