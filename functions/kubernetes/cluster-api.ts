@@ -18,6 +18,7 @@ import {
 } from '../domain/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
+import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
 
@@ -61,6 +62,8 @@ export interface GatewayConfigReader {
 export interface ClusterApi {
   readonly hpas: HpaStore;
   readonly config: GatewayConfigReader;
+  /** Absent where nothing can be written, as in a file. */
+  readonly events?: EventRecorder;
   /** Ends all connections: what is under way and whatever comes later has no answer. */
   close(): void;
 }
@@ -154,7 +157,8 @@ export const parseHpa = (body: unknown) =>
  * @param timeout milliseconds that one request may take
  */
 export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
-  const { server, requests, send, read, write, close } = apiClient(connection, timeout);
+  const client = apiClient(connection, timeout);
+  const { server, requests, send, read, write, close } = client;
 
   /** @param keep makes of a page's items what is kept of them, so that no more than a page is ever held whole */
   async function list<T>(
@@ -328,6 +332,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         return (await read(request)) !== undefined;
       },
     },
+    events: eventRecorder(client),
     close,
   };
 }

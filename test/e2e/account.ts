@@ -164,14 +164,14 @@ export function describeAccount(name: string, start?: () => Promise<FurtherClust
         const isSwept = expected.get(cluster)?.result === 'swept';
         const isStale = isSwept && !cluster.startsWith('wanted');
         expect([cluster, hpasOf(at).includes(STALE)]).toEqual([cluster, !isStale && !cluster.startsWith('wanted')]);
-        expect([cluster, hpasOf(at).length, writesTo(at).length]).toEqual([cluster, isStale ? 0 : 1, isStale ? 2 : 0]);
+        expect([cluster, hpasOf(at).length, writesTo(at).length]).toEqual([cluster, isStale ? 0 : 1, isStale ? 3 : 0]);
       }
       const kept = Object.entries(before).filter(([hpa]) => !further?.stale.includes(hpa));
       expect((await further?.hpas()) ?? {}).toEqual(Object.fromEntries(kept));
       if (further) {
-        // A mark and a deletion for each, in both runs together.
-        await waitFor(async () => (await further.writes()) >= 2 * further.stale.length);
-        expect(await further.writes()).toBe(2 * further.stale.length);
+        // A mark, a deletion and an Event for each, in both runs together.
+        await waitFor(async () => (await further.writes()) >= 3 * further.stale.length);
+        expect(await further.writes()).toBe(3 * further.stale.length);
       }
       const counted = (metric: string) => around.output.counted(metric);
       const withResult = (result: string) => [...expected.values()].filter((one) => one.result === result).length;

@@ -246,8 +246,8 @@ describe('before its time runs out', () => {
     shop.requests.length = 0;
     const again = await invoke({ mode: 'delete', clusters: ['shop'] });
     expect(again).toMatchObject({ remaining: [], totals: { outcomes: { Deleted: 1 } } });
-    // Two lists, the configuration, the mark, all of it again, the deletion: nothing of the first run is among them.
-    expect(shop.requests).toHaveLength(2 + 4 + 1 + 6 + 1);
+    // Two lists, the configuration, the mark, all of it again, the deletion, its Event: nothing of the first run is among them.
+    expect(shop.requests).toHaveLength(2 + 4 + 1 + 6 + 1 + 1);
   });
 
   test('with less than 30 s to begin with the timers act at once', async () => {

@@ -1,9 +1,28 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import type { Admission } from '../../functions/cli/embedded-cluster/admission.ts';
+import type { RbacManifest } from '../../functions/cli/embedded-cluster/authorization.ts';
+import type {
+  EmbeddedCluster,
+  EmbeddedClusterOptions,
+  Intervention,
+} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/domain/outcome-event.ts';
 import { publishOutcomes } from '../../functions/usecases/publish-outcomes.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
-import { hpasOf, STALE, staleList, the, times, wantedList } from './harness.ts';
+import { hpasOf, listOf, STALE, staleList, the, times, wantedList } from './harness.ts';
 import { changed, reapBatch, requested, sweepByEvent, young } from './reap-harness.ts';
+
+/** What infra/kubernetes/rbac.yaml allowed before Events. */
+const rbacWithoutEvents = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8'))
+  .map((document) => document.toJS() as RbacManifest)
+  .map((manifest) => ({
+    ...manifest,
+    ...(manifest.rules && { rules: manifest.rules.filter(({ resources }) => !resources?.includes('events')) }),
+  }));
+const refuseEvents: Admission = ({ resource }) =>
+  resource === 'events' ? { webhook: 'policy.example.com', code: 403, message: 'no Events' } : undefined;
 
 const self = backfillSurroundings();
 const { around } = self;
@@ -156,6 +175,63 @@ describe('reap tells the bus', () => {
     around.bus.failRequests(1, 400, 'AccessDeniedException');
     expect((await sweepByEvent(changed())).hpas).toMatchObject([{ outcome: 'Deleted' }]);
     expect(around.output.counted('OutcomesNotPut')).toBe(1);
+  });
+});
+
+describe('reap tells the owner in the cluster', () => {
+  const eventsOf = (cluster: EmbeddedCluster) =>
+    cluster.objects('events').map(({ metadata: { namespace }, ...event }) => ({ namespace, ...event }));
+
+  test('once for a Gateway, and counts what follows', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    await sweepByEvent(changed());
+    const { uid } = the('Gateway', staleList()).metadata;
+    const told = {
+      namespace: 'autoscaling-removed',
+      involvedObject: {
+        ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'autoscaling-removed' },
+        ...{ name: 'web', uid },
+      },
+      ...{ type: 'Normal', reason: 'StaleHPADeleted', source: { component: 'envoy-hpa-reaper' }, count: 1 },
+      message:
+        `Deleted HPA ${STALE}, which Envoy Gateway left behind (AutoscalingRemoved): ` +
+        'Gateway autoscaling-removed/web asks for no autoscaling: no envoyHpa in EnvoyProxy autoscaling-removed/proxy.',
+    };
+    expect(eventsOf(cluster)).toMatchObject([told]);
+    const [post] = cluster.requests.filter(({ path }) => path.endsWith('/events'));
+    expect(post?.query.get('fieldManager')).toBe('envoy-hpa-reaper');
+
+    const again = the('HorizontalPodAutoscaler', staleList());
+    const { resourceVersion: _version, creationTimestamp: _time, ...metadata } = again.metadata;
+    cluster.load({ items: [{ ...again, metadata: { ...metadata, uid: 'another' } }] });
+    await sweepByEvent(changed());
+    expect(eventsOf(cluster)).toMatchObject([{ ...told, count: 2 }]);
+  });
+
+  test('nobody where the Gateway is gone as well', async () => {
+    const cluster = await around.enrol('shop', listOf('gateway-deleted-v1.3.0'));
+    await sweepByEvent(changed());
+    expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
+    expect(around.output.text).not.toContain('no Event written');
+  });
+
+  test.each<[string, Partial<EmbeddedClusterOptions>, Intervention | undefined, RegExp]>([
+    ['where it may not', { rbac: rbacWithoutEvents }, undefined, /403: .*cannot create resource "events"/],
+    ['where a policy refuses', { admission: refuseEvents }, undefined, /^refused$/],
+    ['where that fails', {}, { kind: 'respond', status: 500, body: { message: 'etcd' } }, /500: etcd/],
+    ['where no answer comes', {}, { kind: 'reset' }, /no whole answer/],
+  ])('nothing %s, and the deletion stands', async (_, options, intervention, why) => {
+    const cluster = await around.enrol('shop', staleList(), options);
+    cluster.onRequest = ({ method }) => (method === 'POST' ? intervention : undefined);
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
+    expect(typesTold()).toEqual(['HPA Deleted']);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'INFO', message: 'no Event written', cluster: 'shop', object: 'Gateway autoscaling-removed/web' },
+        why: expect.stringMatching(why),
+      }),
+    );
   });
 });
 
