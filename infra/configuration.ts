@@ -6,7 +6,7 @@ const wholeNumber = (least: number, most: number) =>
   z.int(`expected a whole number from ${least} to ${most}`).min(least).max(most);
 
 /** The retentions that CloudWatch Logs knows, in days. */
-const RETENTION_DAYS = [
+export const RETENTION_DAYS = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
 
@@ -51,6 +51,7 @@ export const configurationSchema = z
     settleHpaSeconds: wholeNumber(0, 1_800),
     settleConfigSeconds: wholeNumber(0, 1_800),
     logRetentionDays: z.literal(RETENTION_DAYS),
+    outcomeRetentionDays: z.literal(RETENTION_DAYS),
     notifyEmail: z.string(EMAIL_EXPECTED).regex(EMAIL_PATTERN, EMAIL_EXPECTED),
     tracing: z.enum(['active', 'off']),
     // The manifest of what is deleted is logged at INFO: without it nothing can be undone.

@@ -3,6 +3,7 @@ import {
   EMAIL_EXPECTED,
   EMAIL_PATTERN,
   MOST_ALARM_HOURS,
+  RETENTION_DAYS,
   SCHEDULE_PATTERN,
 } from './configuration.ts';
 
@@ -61,6 +62,12 @@ export const stackParameters = (configuration: Configuration) => ({
     Description: 'active has X-Ray record every invocation',
     AllowedValues: ['active', 'off'],
     Default: configuration.tracing,
+  },
+  OutcomeRetentionDays: {
+    Type: 'Number',
+    Description: 'How many days the outcomes are kept: what was deleted, reported and held back, and why',
+    AllowedValues: RETENTION_DAYS,
+    Default: configuration.outcomeRetentionDays,
   },
 });
 

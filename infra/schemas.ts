@@ -6,6 +6,13 @@ import { changeDetailSchema } from '../functions/domain/change-event.ts';
 import { enrolmentReportSchema } from '../functions/domain/enrolment.ts';
 import { doctorReportSchema } from '../functions/domain/health.ts';
 import { heartbeatSchema } from '../functions/domain/heartbeat.ts';
+import {
+  deletedDetailSchema,
+  heldBackDetailSchema,
+  reportedDetailSchema,
+  sweptDetailSchema,
+  unreachableDetailSchema,
+} from '../functions/domain/outcome-event.ts';
 import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
 import { sweepRequestSchema } from '../functions/domain/sweep-request.ts';
 import { enrolmentRequestSchema } from '../functions/enroll/enroll.ts';
@@ -24,6 +31,11 @@ export function schemaDocuments(): Map<string, string> {
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,
     'doctor-report': doctorReportSchema,
+    'hpa-deleted-detail': deletedDetailSchema,
+    'hpa-reported-detail': reportedDetailSchema,
+    'hpa-held-back-detail': heldBackDetailSchema,
+    'cluster-unreachable-detail': unreachableDetailSchema,
+    'sweep-completed-detail': sweptDetailSchema,
   };
   return new Map(
     // As input: a reader lets fields through that it does not know.

@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
 import { clusterNameSchema } from '../domain/change-event.ts';
+import { outcomesOfRun } from '../domain/outcome-event.ts';
 import type { ClusterReport, RunReport } from '../domain/report.ts';
 import { shortenReport } from '../domain/shortened-report.ts';
 import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platform/config.ts';
@@ -12,6 +13,7 @@ import type { Log } from '../platform/logger.ts';
 import type { Measures } from '../platform/metrics.ts';
 import { dispatchSweeps } from '../usecases/dispatch-sweeps.ts';
 import { measureHpas } from '../usecases/measure-hpas.ts';
+import { publishOutcomes } from '../usecases/publish-outcomes.ts';
 import { sweepAccount } from '../usecases/sweep-account.ts';
 import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
 
@@ -91,6 +93,8 @@ export interface BackfillDependencies {
 const STOP_AT = 30_000;
 /** With so much time left, in milliseconds, connections end and the report is returned. */
 const GIVE_UP_AT = 5_000;
+/** So much time is left for the answer when the bus has not taken the outcomes. */
+const LEFT_AFTER_OUTCOMES = 2_000;
 /** Lambda's limit for an answer is 6 MB, 6,291,556 bytes by its error message. */
 const MAX_ANSWER_BYTES = 6_000_000;
 
@@ -113,6 +117,7 @@ export function createHandler(dependencies: BackfillDependencies) {
       refuseWhatIsNotAllowed(payload, config);
       const report = await run(payload, context, dependencies);
       measure(report, payload, metrics);
+      await tell(report, context, dependencies);
       const answer = shortenReport(report, MAX_ANSWER_BYTES);
       if (answer.shortened) log.warn('report shortened', { runId: report.runId, leftOut: answer.shortened });
       return answer;
@@ -176,6 +181,18 @@ function measure(report: RunReport, payload: Payload, metrics: Measures): void {
   metrics.add('ClustersUnreachable', problemsOf('failed').filter((reason) => UNREACHABLE.includes(reason)).length);
   const ofAll = payload.clusters === undefined && payload.tags === undefined && regions.length === 0;
   if (ofAll && remaining.length === 0) metrics.add('SweepsCompleted', 1);
+}
+
+/** The report is the answer, whatever becomes of its events. */
+async function tell(
+  report: RunReport,
+  context: Context,
+  { config, eventBus, log, metrics, now }: BackfillDependencies,
+): Promise<void> {
+  const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
+  const timeLeft = context.getRemainingTimeInMillis() - LEFT_AFTER_OUTCOMES;
+  const place = { partition, account: config.ACCOUNT_ID };
+  await publishOutcomes(outcomesOfRun(report, config.AWS_REGION), { place, eventBus, log, metrics, now, timeLeft });
 }
 
 /** Of a cluster's problem. */

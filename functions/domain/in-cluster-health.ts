@@ -3,7 +3,7 @@ import { type EnvoyGatewayVersion, leaksHpas, versionOfImage } from './envoy-gat
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
 import { type EnvoyProxy, type EnvoyProxySpec, type HorizontalPodAutoscaler, objectKey } from './kubernetes-objects.ts';
 import { appliedByEnvoyGateway, labelledOwner } from './ownership.ts';
-import { nameOfPermission, type Permission, REAPER_GROUP, TO_REAP, TO_SCAN } from './permissions.ts';
+import { nameOfPermission, type Permission, REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from './permissions.ts';
 
 /** Whether an API server answers, and whether it lets us in. */
 export type Access =
@@ -167,7 +167,7 @@ const listed = (permissions: readonly Permission[]) => permissions.map(nameOfPer
 
 /** Of a kubeconfig's cluster nobody knows whether the functions are meant to look after it. */
 function functionsVerdict({ kubectl, eks }: ClusterPlace, missing: readonly Permission[]): Verdict {
-  const nothing = missing.length === TO_SCAN.length + TO_REAP.length;
+  const nothing = missing.length === TO_SCAN.length + TO_REAP.length + TO_TELL.length;
   return {
     state: nothing && eks === undefined ? 'warning' : 'broken',
     found: `the group ${REAPER_GROUP} may not ${nothing ? 'do anything that it has to' : listed(missing)}`,

@@ -17,7 +17,7 @@ const permissions = (group: string, resources: readonly string[], verbs: readonl
 /** The Kubernetes group that `infra/kubernetes/rbac.yaml` lets in, and that the access entries give. */
 export const REAPER_GROUP = 'envoy-hpa-reaper';
 
-/** What judging a cluster takes. Together with {@link TO_REAP} it is `infra/kubernetes/rbac.yaml`; a test holds that. */
+/** What judging a cluster takes. Together with {@link TO_REAP} and {@link TO_TELL} it is `infra/kubernetes/rbac.yaml`; a test holds that. */
 export const TO_SCAN: readonly Permission[] = [
   ...permissions('autoscaling', ['horizontalpodautoscalers'], ['list']),
   ...permissions('apps', ['deployments'], ['get']),
@@ -32,6 +32,9 @@ export const TO_REAP: readonly Permission[] = permissions(
   ['horizontalpodautoscalers'],
   ['get', 'patch', 'delete'],
 );
+
+/** What telling the owners of deleted HPAs takes: without it nothing fails. */
+export const TO_TELL: readonly Permission[] = permissions('', ['events'], ['create', 'patch']);
 
 /** `list configmaps/envoy-gateway-config`, `patch horizontalpodautoscalers.autoscaling`. */
 export function nameOfPermission({ group, resource, verb, name }: Permission): string {

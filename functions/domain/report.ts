@@ -18,7 +18,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 
 const described = (description: string) => z.string().check(z.describe(description));
 
-const changeSchema = z.object({
+export const changeSchema = z.object({
   username: described('Who sent the request'),
   impersonatedUsername: z.optional(described('Whom the sender impersonated')),
   auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
@@ -31,7 +31,7 @@ const changeSchema = z.object({
 /** Who wrote what, from the audit events that led to the pass. */
 export type Change = z.infer<typeof changeSchema>;
 
-const hpaReportSchema = z.object({
+export const hpaReportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string(),
@@ -87,19 +87,17 @@ const hpaWhatIfSchema = z.object({
 });
 export type HpaWhatIf = z.infer<typeof hpaWhatIfSchema>;
 
+export const manifestSchema = z
+  .record(z.string(), z.unknown())
+  .check(
+    z.describe("The API server's own JSON of what was deleted, as it was before the mark; of others only on request"),
+  );
+
 const sweptHpaSchema = z.extend(hpaReportSchema, {
   outcome: z.enum(OUTCOMES).check(z.describe('What became of it in this pass; the README lists the outcomes')),
   message: z.optional(described('What the API server said, for MarkRefused, DeleteRefused and Failed')),
   changes: z.array(changeSchema).check(z.describe('The changes that touched an object this verdict rests on')),
-  manifest: z.optional(
-    z
-      .record(z.string(), z.unknown())
-      .check(
-        z.describe(
-          "The API server's own JSON of what was deleted, as it was before the mark; of others only on request",
-        ),
-      ),
-  ),
+  manifest: z.optional(manifestSchema),
   whatIf: z.optional(
     hpaWhatIfSchema.check(
       z.describe('Only in a what-if, whose judgements are of the cluster as it would be: what changes against now'),
@@ -130,7 +128,7 @@ export const passReportSchema = z
   .check(z.describe('What one pass over one cluster did and why'));
 export type PassReport = z.infer<typeof passReportSchema>;
 
-const problemSchema = z.object({
+export const problemSchema = z.object({
   reason: described('Machine-readable, such as ClusterForbidden; the README lists them'),
   message: z.string(),
   remedy: described('What a person can do about it'),

@@ -18,6 +18,7 @@ import {
 } from '../domain/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
+import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
 
@@ -63,6 +64,8 @@ export interface ClusterApi {
   readonly config: GatewayConfigReader;
   /** How many requests were sent so far, whatever came of them. */
   requestsSent(): number;
+  /** Absent where nothing can be written, as in a file. */
+  readonly events?: EventRecorder;
   /** Ends all connections: what is under way and whatever comes later has no answer. */
   close(): void;
 }
@@ -160,7 +163,8 @@ export const parseHpa = (body: unknown) =>
  * @param timeout milliseconds that one request may take
  */
 export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
-  const { server, requests, send, read, write, requestsSent, close } = apiClient(connection, timeout);
+  const client = apiClient(connection, timeout);
+  const { server, requests, send, read, write, requestsSent, close } = client;
 
   /** @param keep makes of a page's items what is kept of them, so that no more than a page is ever held whole */
   async function list<T>(
@@ -334,6 +338,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         return (await read(request)) !== undefined;
       },
     },
+    events: eventRecorder(client),
     requestsSent,
     close,
   };

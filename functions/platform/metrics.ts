@@ -28,6 +28,7 @@ export const METRICS = {
   HpasFailed: 'Count',
   ClustersSkipped: 'Count', // By reason.
   ClustersUnreachable: 'Count', // No whole answer came from the API server.
+  OutcomesNotPut: 'Count', // Events that did not get to the bus; the log has what they would have told.
   // reap
   MessagesMalformed: 'Count',
   Passes: 'Count', // Of one cluster each, whatever came of them.

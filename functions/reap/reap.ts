@@ -2,6 +2,7 @@ import middy from '@middy/core';
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { ClusterDirectory } from '../aws/cluster-directory.ts';
+import type { EventBus } from '../aws/event-bus.ts';
 import {
   CHANGE_DETAIL_TYPE,
   type ChangeDetail,
@@ -10,6 +11,7 @@ import {
   EVENT_SOURCE,
 } from '../domain/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../domain/heartbeat.ts';
+import { type OutcomeEvent, outcomesOfPass, outcomesOfProblem } from '../domain/outcome-event.ts';
 import type { PassReport } from '../domain/report.ts';
 import {
   SWEEP_DETAIL_TYPE,
@@ -18,25 +20,30 @@ import {
   termsOf,
   termsTogether,
 } from '../domain/sweep-request.ts';
-import { placeSchema } from '../platform/config.ts';
+import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { ClusterSkippedError, describeError, MalformedInputError, NoAnswerError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { Measures } from '../platform/metrics.ts';
 import { measureHpas } from '../usecases/measure-hpas.ts';
+import { publishOutcomes } from '../usecases/publish-outcomes.ts';
 import { sweepCluster } from '../usecases/sweep-cluster.ts';
 import { sweepNamedCluster } from '../usecases/sweep-named-cluster.ts';
 import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
+import { problemOf } from '../usecases/visit-clusters.ts';
 
 /** The environment variables of `reap`. */
 export const reapConfigSchema = z.object({
   ...placeSchema,
   ...sweepSettings,
+  EVENT_BUS_NAME: eventBusSchema,
 });
 export type ReapConfig = z.infer<typeof reapConfigSchema>;
 
 export interface ReapDependencies {
   config: ReapConfig;
   directory: ClusterDirectory;
+  /** Gets the outcomes. */
+  eventBus: EventBus;
   log: Log;
   metrics: Measures;
   now: () => Date;
@@ -48,6 +55,8 @@ export interface ReapDependencies {
 const LEAST_TIME_FOR_A_PASS = 10_000;
 /** With less time than this left, in milliseconds, what conflicts is not tried again within the pass. */
 const LEAST_TIME_FOR_ANOTHER_ATTEMPT = 20_000;
+/** So many milliseconds before its time is up, the function stops waiting for the bus to take the outcomes. */
+const LEFT_AFTER_OUTCOMES = 1_000;
 /** At this receive of a message what settles is let go, one before the queue would call it a dead letter. */
 const LAST_LOOK = 7;
 /** At this receive the request of a sweep that fails is let go: the next sweep asks again, and no dead letter is needed. */
@@ -183,9 +192,10 @@ async function reapCluster(
   cluster: string,
   occasions: readonly Occasion[],
   context: Context,
-  { config, directory, log, metrics, now, onReport }: ReapDependencies,
+  dependencies: ReapDependencies,
   raisedLimit?: number,
 ): Promise<ClusterResult> {
+  const { config, directory, log, metrics, now, onReport } = dependencies;
   const changes = occasions.flatMap((occasion) => ('change' in occasion ? [changeOf(occasion.change)] : []));
   const requests = occasions.flatMap((occasion) => ('request' in occasion ? [occasion.request] : []));
   const own = { mode: config.MODE, maxDeletions: config.MAX_DELETIONS };
@@ -196,6 +206,7 @@ async function reapCluster(
   const passId = passIdOf(cluster, context);
   metrics.add('Passes', 1);
   const runIds = requests.map(({ runId }) => runId);
+  const place = { cluster, region: config.AWS_REGION, passId };
   if (runIds.length > 0) log.info('sweep requested', { cluster, passId, runIds, mode, maxDeletions });
   try {
     const report = await sweepNamedCluster(cluster, directory, async (api) => {
@@ -217,10 +228,17 @@ async function reapCluster(
     measureHpas(report.hpas, metrics);
     for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
     onReport?.(report);
+    await tell(
+      outcomesOfPass(place, report.hpas, runIds.length > 0 ? { mode, runIds } : undefined),
+      context,
+      dependencies,
+    );
     return report;
   } catch (error) {
     if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
-    if (!(error instanceof ClusterSkippedError)) throw error;
+    const isSkipped = error instanceof ClusterSkippedError;
+    await tell(outcomesOfProblem(place, isSkipped ? 'skipped' : 'failed', problemOf(error)), context, dependencies);
+    if (!isSkipped) throw error;
     const { reason, message, remedy } = error;
     const auditIDs = auditIDsOf(occasions);
     log.warn('cluster skipped', { cluster, passId, reason, explanation: message, remedy, auditIDs });
@@ -234,6 +252,18 @@ const secondsToDeletion = ({ hpas, finishedAt }: PassReport): number[] =>
   hpas
     .filter(({ outcome, changes }) => outcome === 'Deleted' && changes.length > 0)
     .map(({ changes }) => (Date.parse(finishedAt) - Math.min(...changes.map(({ time }) => Date.parse(time)))) / 1000);
+
+/** The deletions are done: whatever becomes of their events, no message comes back for it. */
+async function tell(
+  outcomes: readonly OutcomeEvent[],
+  context: Context,
+  { config, eventBus, log, metrics, now }: ReapDependencies,
+): Promise<void> {
+  const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
+  const timeLeft = context.getRemainingTimeInMillis() - LEFT_AFTER_OUTCOMES;
+  const place = { partition, account: config.ACCOUNT_ID };
+  await publishOutcomes(outcomes, { place, eventBus, log, metrics, now, timeLeft });
+}
 
 function parseJson(text: string): unknown {
   try {

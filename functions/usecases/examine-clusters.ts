@@ -15,7 +15,7 @@ import {
 } from '../domain/health.ts';
 import { type Access, type ClusterFacts, inClusterChecks, NOT_ADMITTED } from '../domain/in-cluster-health.ts';
 import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
-import { REAPER_GROUP, TO_REAP, TO_SCAN } from '../domain/permissions.ts';
+import { REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from '../domain/permissions.ts';
 import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
 import { type ClusterInspection, clusterInspection } from '../kubernetes/cluster-inspection.ts';
 import { ApiStatusError } from '../kubernetes/transport.ts';
@@ -278,7 +278,7 @@ async function knownFacts(
       reading(() => inspection.deniedToMe(TO_SCAN)),
       reading(() => inspection.deniedToMe(TO_REAP)),
       reading(
-        () => inspection.deniedToGroup(REAPER_GROUP, [...TO_SCAN, ...TO_REAP]),
+        () => inspection.deniedToGroup(REAPER_GROUP, [...TO_SCAN, ...TO_REAP, ...TO_TELL]),
         'Let somebody look who may create subjectaccessreviews, as an administrator of the cluster may.',
       ),
       reading(() => inspection.servedVersions('gateway.networking.k8s.io')),

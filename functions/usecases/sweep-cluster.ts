@@ -9,6 +9,7 @@ import type { Snapshot } from '../domain/snapshot.ts';
 import type { ClusterApi, WriteResult } from '../kubernetes/cluster-api.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
+import { tellOwners } from './tell-owners.ts';
 
 export interface SweepOptions {
   readonly cluster: string;
@@ -66,7 +67,7 @@ const WRITES_AT_ONCE = 20;
 const DEPLOYMENTS_AT_ONCE = 50;
 
 /**
- * One pass over one cluster: read, judge, mark, read again, delete, report.
+ * One pass over one cluster: read, judge, mark, read again, delete, tell the owners, report.
  *
  * Deletes an HPA only if two equal readings of everything its verdict rests on stand around the mark, and the deletion
  * carries the resourceVersion of the mark. Envoy Gateway's next apply undoes the mark and so moves the resourceVersion; so
@@ -131,6 +132,9 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
   }
 
   const hpas = [...ended.values()];
+  if (api.events && deletions() > 0 && !stop?.aborted && mayTryAgain()) {
+    await tellOwners(hpas, { events: api.events, cluster, passId, log, now });
+  }
   const report: PassReport = {
     schemaVersion: 1,
     cluster,

@@ -227,7 +227,7 @@ export const placeOf = ({ cluster, region }: Target): ClusterPlace => ({
 const explained = ({ message, ...problem }: Problem) => ({ ...problem, explanation: message });
 
 /** What is wrong with a cluster that cannot be swept, and what a person can do about it. */
-function problemOf(error: unknown, description?: ClusterDescription): Problem {
+export function problemOf(error: unknown, description?: ClusterDescription): Problem {
   const message = describeError(error);
   if (error instanceof ClusterSkippedError)
     return { reason: error.reason, message: error.message, remedy: error.remedy };

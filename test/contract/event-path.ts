@@ -63,7 +63,9 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
           MAX_DELETIONS: 25,
           SETTLE_HPA_SECONDS: 120,
           SETTLE_CONFIG_SECONDS: 180,
+          EVENT_BUS_NAME: 'bus',
         },
+        eventBus: { put: async () => {} },
         directory: { connect: async () => api, forget: () => {} },
         // All that was just written has settled by then.
         now: () => new Date(Date.now() + 3_600_000),

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Agent } from 'node:https';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { REAPER_GROUP, TO_REAP, TO_SCAN } from '../../functions/domain/permissions.ts';
+import { REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from '../../functions/domain/permissions.ts';
 import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { connect } from './connection.ts';
@@ -34,7 +34,7 @@ export function describeInspection(name: string, start: () => Promise<Server>): 
       await server?.close();
     });
 
-    const all = [...TO_SCAN, ...TO_REAP];
+    const all = [...TO_SCAN, ...TO_REAP, ...TO_TELL];
     const toBreakIn = [
       { group: '', resource: 'secrets', verb: 'list' },
       { group: '', resource: 'configmaps', verb: 'list', name: 'another' },

@@ -1,12 +1,12 @@
 import { createServer } from 'node:net';
 import type { Context } from 'aws-lambda';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { lambdaContext } from '../../functions/cli/event-path.ts';
 import { type RunReport, runReportSchema } from '../../functions/domain/report.ts';
 import { waitFor } from '../contract/server.ts';
 import type { DescribedCluster } from '../doubles/eks.ts';
-import { EventBridgeDouble } from '../doubles/eventbridge.ts';
+import type { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { hpasOf, STALE, staleList, wantedList, writesTo } from './harness.ts';
 import { type Surroundings, surroundings } from './reap-harness.ts';
 
@@ -25,12 +25,9 @@ export interface BackfillSurroundings {
 export function backfillSurroundings(): BackfillSurroundings {
   const around = surroundings();
   const self = { around } as BackfillSurroundings;
-  beforeEach(async () => {
-    self.bus = new EventBridgeDouble();
-    vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', await self.bus.start());
-    vi.stubEnv('EVENT_BUS_NAME', 'envoy-hpa-reaper');
+  beforeEach(() => {
+    self.bus = around.bus;
   });
-  afterEach(() => self.bus.stop());
   self.loadBackfill = async () => {
     vi.resetModules();
     return (await import('../../functions/backfill/handler.ts')).handler as unknown as Handler;
@@ -167,14 +164,14 @@ export function describeAccount(name: string, start?: () => Promise<FurtherClust
         const isSwept = expected.get(cluster)?.result === 'swept';
         const isStale = isSwept && !cluster.startsWith('wanted');
         expect([cluster, hpasOf(at).includes(STALE)]).toEqual([cluster, !isStale && !cluster.startsWith('wanted')]);
-        expect([cluster, hpasOf(at).length, writesTo(at).length]).toEqual([cluster, isStale ? 0 : 1, isStale ? 2 : 0]);
+        expect([cluster, hpasOf(at).length, writesTo(at).length]).toEqual([cluster, isStale ? 0 : 1, isStale ? 3 : 0]);
       }
       const kept = Object.entries(before).filter(([hpa]) => !further?.stale.includes(hpa));
       expect((await further?.hpas()) ?? {}).toEqual(Object.fromEntries(kept));
       if (further) {
-        // A mark and a deletion for each, in both runs together.
-        await waitFor(async () => (await further.writes()) >= 2 * further.stale.length);
-        expect(await further.writes()).toBe(2 * further.stale.length);
+        // A mark, a deletion and an Event for each, in both runs together.
+        await waitFor(async () => (await further.writes()) >= 3 * further.stale.length);
+        expect(await further.writes()).toBe(3 * further.stale.length);
       }
       const counted = (metric: string) => around.output.counted(metric);
       const withResult = (result: string) => [...expected.values()].filter((one) => one.result === result).length;

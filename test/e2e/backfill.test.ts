@@ -247,8 +247,8 @@ describe('before its time runs out', () => {
     shop.requests.length = 0;
     const again = await invoke({ mode: 'delete', clusters: ['shop'] });
     expect(again).toMatchObject({ remaining: [], totals: { outcomes: { Deleted: 1 } } });
-    // Two lists, the configuration, the mark, all of it again, the deletion: nothing of the first run is among them.
-    expect(shop.requests).toHaveLength(2 + 4 + 1 + 6 + 1);
+    // Two lists, the configuration, the mark, all of it again, the deletion, its Event: nothing of the first run is among them.
+    expect(shop.requests).toHaveLength(2 + 4 + 1 + 6 + 1 + 1);
   });
 
   test('with less than 30 s to begin with the timers act at once', async () => {
@@ -275,8 +275,10 @@ describe('over the bus', () => {
       ['creating', 'ClusterNotActive', true],
       ['out', 'ClusterOptedOut', true],
     ]);
-    expect(self.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3]);
-    expect(detailsOf(self.bus.taken).map(({ cluster }) => cluster)).toEqual(named);
+    // One more tells of the cluster that is being created.
+    expect(self.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3, 1]);
+    expect(self.bus.taken.at(-1)?.DetailType).toBe('Cluster Unreachable');
+    expect(detailsOf(self.bus.taken.slice(0, -1)).map(({ cluster }) => cluster)).toEqual(named);
     const [entry] = self.bus.taken;
     expect(entry).toMatchObject({
       ...{ EventBusName: 'envoy-hpa-reaper', Source: 'envoy-hpa-reaper', DetailType: 'Cluster Sweep Requested' },

@@ -49,8 +49,9 @@ describe.concurrent('reap', patience, () => {
       clusters: [{ cluster: 'production', hpas: [{ name: NAME, outcome: 'Deleted', manifest }] }],
     });
     expect(hpasOf(cluster)).toEqual([]);
-    const [mark, deletion, ...others] = writesTo(cluster);
+    const [mark, deletion, event, ...others] = writesTo(cluster);
     expect(others).toEqual([]);
+    expect(event).toMatchObject({ method: 'POST', path: '/api/v1/namespaces/autoscaling-removed/events', status: 201 });
     expect([mark?.method, deletion?.method]).toEqual(['PATCH', 'DELETE']);
     expect(JSON.parse(deletion?.body ?? '')).toMatchObject({
       preconditions: { uid: manifest?.metadata.uid, resourceVersion: expect.stringMatching(/^\d+$/) },
@@ -138,7 +139,7 @@ describe.concurrent('reap', patience, () => {
     );
     expect(code).toBe(0);
     expect(JSON.parse(stdout).totals).toMatchObject({ hpas: 1, outcomes: { Deleted: 1 } });
-    expect(writes(cluster)).toEqual([`PATCH ${NAME}-1`, `DELETE ${NAME}-1`]);
+    expect(writes(cluster)).toEqual([`PATCH ${NAME}-1`, `DELETE ${NAME}-1`, 'POST events']);
     expect(hpasOf(cluster)).toHaveLength(19);
   });
 
@@ -159,6 +160,7 @@ describe.concurrent('reap', patience, () => {
     expect(code).toBe(0);
     expect(writes(cluster).toSorted()).toEqual([
       ...[`DELETE ${NAME}-0`, `DELETE ${NAME}-1`, `PATCH ${NAME}-0`, `PATCH ${NAME}-1`],
+      ...['POST events', 'POST events'],
     ]);
     expect(JSON.parse(stdout).totals).toMatchObject({ outcomes: { Deleted: 2 } });
   });
@@ -269,8 +271,8 @@ describe.concurrent('reap', patience, () => {
 
 describe.concurrent('reap on a terminal', patience, () => {
   test.each([
-    ['y\r', 0, [`PATCH ${NAME}`, `DELETE ${NAME}`], 'to undo it: reaper restore'],
-    ['yes\r', 0, [`PATCH ${NAME}`, `DELETE ${NAME}`], 'to undo it: reaper restore'],
+    ['y\r', 0, [`PATCH ${NAME}`, `DELETE ${NAME}`, 'POST events'], 'to undo it: reaper restore'],
+    ['yes\r', 0, [`PATCH ${NAME}`, `DELETE ${NAME}`, 'POST events'], 'to undo it: reaper restore'],
     ['n\r', 0, [], 'reaper: nothing was deleted'],
     ['\r', 0, [], 'reaper: nothing was deleted'],
     ['\u0004', 0, [], 'reaper: nothing was deleted'],

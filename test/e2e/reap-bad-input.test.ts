@@ -226,8 +226,9 @@ describe('an API server that', () => {
     const handler = createHandler({
       config: {
         ...{ ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, MODE: 'delete' },
-        ...{ MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180 },
+        ...{ MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180, EVENT_BUS_NAME: 'bus' },
       },
+      eventBus: { put: async () => {} },
       directory: new EksClusterDirectory(PLACE.region, { timeout: 100 }),
       log,
       metrics: { add: () => {} },

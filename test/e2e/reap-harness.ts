@@ -14,6 +14,7 @@ import type { PassReport } from '../../functions/domain/report.ts';
 import { SWEEP_DETAIL_TYPE } from '../../functions/domain/sweep-request.ts';
 import type { ClusterResult } from '../../functions/reap/reap.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
+import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { captureOutput, type List, type Output, serve, the } from './harness.ts';
 
 export const SECRET_ACCESS_KEY = 'secret-access-key';
@@ -21,6 +22,7 @@ const environment = {
   ACCOUNT_ID: PLACE.account,
   AWS_REGION: PLACE.region,
   MODE: 'delete',
+  EVENT_BUS_NAME: 'envoy-hpa-reaper',
   AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
   AWS_SECRET_ACCESS_KEY: SECRET_ACCESS_KEY,
   AWS_SESSION_TOKEN: 'secret-session-token',
@@ -35,9 +37,10 @@ const rbac = parseAllDocuments(readFileSync(new URL('../../infra/kubernetes/rbac
   (document) => document.toJS() as RbacManifest,
 );
 
-/** What a test has around the function: EKS, and what the function prints. */
+/** What a test has around the function: EKS, a bus, and what the function prints. */
 export interface Surroundings {
   eks: EksDouble;
+  bus: EventBridgeDouble;
   output: Output;
   /**
    * A cluster that EKS knows. Its access entry lets the function's role in, with what `infra/kubernetes/rbac.yaml` allows;
@@ -56,9 +59,11 @@ export function surroundings(): Surroundings {
   const authorities: string[] = [];
   beforeEach(async () => {
     self.eks = new EksDouble();
+    self.bus = new EventBridgeDouble();
     self.output = captureOutput();
     for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
     vi.stubEnv('AWS_ENDPOINT_URL_EKS', await self.eks.start());
+    vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', await self.bus.start());
     vi.resetModules();
   });
   afterEach(async () => {
@@ -66,6 +71,7 @@ export function surroundings(): Surroundings {
     vi.useRealTimers();
     vi.unstubAllEnvs();
     await self.eks.stop();
+    await self.bus.stop();
     expect(self.output.text).not.toMatch(/k8s-aws-v1|Bearer|AKIDEXAMPLE|secret-access-key|secret-session-token/);
     // Powertools drops what a line's attributes name like its own fields.
     expect(self.output.text).not.toContain('reserved key');

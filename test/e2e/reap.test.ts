@@ -269,7 +269,9 @@ describe('somebody else is at work too', () => {
     expect(second).toEqual({ uid: first.uid, resourceVersion: String(Number(first.resourceVersion) + 1) });
     // Nothing but the HPA was read for it.
     const between = cluster.requests.slice(cluster.requests.findIndex(({ method }) => method === 'DELETE'));
-    expect(between.map(({ method, status }) => `${method} ${status}`)).toEqual(['DELETE 409', 'GET 200', 'DELETE 200']);
+    expect(between.map(({ method, status }) => `${method} ${status}`)).toEqual([
+      ...['DELETE 409', 'GET 200', 'DELETE 200', 'POST 201'],
+    ]);
   });
 
   test.each<[string, (hpa: KubernetesObject) => void]>([
@@ -348,7 +350,7 @@ describe('somebody else is at work too', () => {
     Reflect.deleteProperty(entry?.fieldsV1['f:spec'] as object, 'f:maxReplicas');
     const cluster = await around.enrol('shop', list);
     expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
-    expect(writesTo(cluster).map(({ method }) => method)).toEqual(['DELETE']);
+    expect(writesTo(cluster).map(({ method }) => method)).toEqual(['DELETE', 'POST']);
   });
 
   test('Envoy Gateway applies once more between mark and second reading: never deleted without a mark', async () => {
@@ -362,7 +364,7 @@ describe('somebody else is at work too', () => {
     };
     expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
     expect(writesTo(cluster).map(({ method, status }) => `${method} ${status}`)).toEqual([
-      ...['PATCH 200', 'PATCH 200', 'DELETE 200'],
+      ...['PATCH 200', 'PATCH 200', 'DELETE 200', 'POST 201'],
     ]);
   });
 
@@ -469,7 +471,7 @@ describe('a batch', () => {
     const cluster = await around.enrol('shop', staleList());
     expect(await reapBatch([changed(), changed(), changed()])).toEqual([]);
     expect(around.eks.described).toEqual(['shop']);
-    expect(cluster.requests).toHaveLength(2 + 4 + 1 + 6 + 1);
+    expect(cluster.requests).toHaveLength(2 + 4 + 1 + 6 + 1 + 1);
     expect(around.output.logged().filter(({ message }) => message === 'pass finished')).toHaveLength(1);
   });
 

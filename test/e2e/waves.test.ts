@@ -85,17 +85,21 @@ describe('a pass makes as many waves of requests as it must', () => {
     await makesWaves([hpas, configuration], list);
   });
 
-  test.each([1, 20])('and one of marks, one of readings, one of deletions for %i deletions', async (count) => {
-    const waves = [
-      hpas,
-      configuration,
-      { 'PATCH horizontalpodautoscalers': count },
-      { ...hpas, ...configuration },
-      { 'DELETE horizontalpodautoscalers': count },
-    ];
-    const cluster = await makesWaves(waves, times(count, staleList()), { guards });
-    expect(hpasOf(cluster)).toEqual([]);
-  });
+  test.each([1, 20])(
+    'and one of marks, one of readings, one of deletions, one of Events for %i deletions',
+    async (count) => {
+      const waves = [
+        hpas,
+        configuration,
+        { 'PATCH horizontalpodautoscalers': count },
+        { ...hpas, ...configuration },
+        { 'DELETE horizontalpodautoscalers': count },
+        { 'POST events': count },
+      ];
+      const cluster = await makesWaves(waves, times(count, staleList()), { guards });
+      expect(hpasOf(cluster)).toEqual([]);
+    },
+  );
 
   test('Deployments that a row needs are one wave, and then join the second reading', async () => {
     const list = times(3, listOf('gateway-deleted-v1.3.0'), ['HorizontalPodAutoscaler']);

@@ -44,6 +44,17 @@ export function declare(type: Declared): ResourceType {
   };
 }
 
+/** What an API server writes into an Event that does not say it. */
+const EVENT_ZERO: JsonObject = {
+  involvedObject: {},
+  source: {},
+  firstTimestamp: null,
+  lastTimestamp: null,
+  eventTime: null,
+  reportingComponent: '',
+  reportingInstance: '',
+};
+
 /** The resources that the embedded cluster serves. */
 export const resourceTypes: readonly ResourceType[] = [
   declare({
@@ -76,6 +87,16 @@ export const resourceTypes: readonly ResourceType[] = [
     kind: 'ConfigMap',
     hasStatus: false,
     hasGeneration: false,
+  }),
+  declare({
+    group: '',
+    version: 'v1',
+    plural: 'events',
+    kind: 'Event',
+    hasStatus: false,
+    hasGeneration: false,
+    zero: EVENT_ZERO,
+    setDefaults: (event) => void Object.assign(event, { ...EVENT_ZERO, ...event }),
   }),
   declare({
     group: '',

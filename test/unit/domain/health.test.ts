@@ -14,7 +14,7 @@ import {
 } from '../../../functions/domain/health.ts';
 import { type ClusterFacts, type ClusterPlace, inClusterChecks } from '../../../functions/domain/in-cluster-health.ts';
 import type { HorizontalPodAutoscaler } from '../../../functions/domain/kubernetes-objects.ts';
-import { nameOfPermission, REAPER_GROUP, TO_REAP, TO_SCAN } from '../../../functions/domain/permissions.ts';
+import { nameOfPermission, REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from '../../../functions/domain/permissions.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
 import { subscriptionFilters } from '../../../infra/subscription-filters.ts';
 import { listOf } from '../../e2e/harness.ts';
@@ -63,7 +63,7 @@ describe('what doctor asks about is what is deployed', () => {
         ),
       ),
     );
-    expect([...TO_SCAN, ...TO_REAP].map(nameOfPermission).sort()).toEqual(allowed.sort());
+    expect([...TO_SCAN, ...TO_REAP, ...TO_TELL].map(nameOfPermission).sort()).toEqual(allowed.sort());
   });
 
   test('the group is the one that the role is bound to', () => {

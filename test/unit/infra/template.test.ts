@@ -9,6 +9,7 @@ import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
 import { STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
 import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/domain/heartbeat.ts';
+import { OUTCOME_DETAILS } from '../../../functions/domain/outcome-event.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
@@ -19,6 +20,16 @@ import { stackParameters } from '../../../infra/parameters.ts';
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
 type Resource = { Type: string; Properties: any; DependsOn?: string[]; Condition?: string };
 
+const OUTCOMES = Object.keys(OUTCOME_DETAILS);
+const LOG_GROUP = {
+  'Fn::Sub': [
+    `arn:`,
+    `{AWS::Partition}:logs:`,
+    `{AWS::Region}:`,
+    `{AWS::AccountId}:log-group:`,
+    `{OutcomeLogGroup}`,
+  ].join('$'),
+};
 const DAYS_14 = 14 * 24 * 60 * 60;
 const configuration = {
   enrolment: 'off',
@@ -33,6 +44,7 @@ const configuration = {
   logRetentionDays: 30,
   notifyEmail: 'sre@example.com',
   tracing: 'active',
+  outcomeRetentionDays: 731,
   logLevel: 'DEBUG',
 };
 
@@ -92,6 +104,13 @@ describe('the queue', () => {
           Action: 'sqs:SendMessage',
           Resource: [arn('ChangeQueue'), arn('UndeliveredQueue')],
           Condition: { ArnEquals: { 'aws:SourceArn': arn('ChangeRule') } },
+        },
+        {
+          Effect: 'Allow',
+          Principal: { Service: 'events.amazonaws.com' },
+          Action: 'sqs:SendMessage',
+          Resource: arn('UndeliveredQueue'),
+          Condition: { ArnEquals: { 'aws:SourceArn': arn('OutcomeRule') } },
         },
       ],
     ]);
@@ -207,6 +226,35 @@ describe('tracing', () => {
   });
 });
 
+describe('the outcomes', () => {
+  it('go to the log group, every one and no other event, and what cannot be written is kept', () => {
+    expect(properties('OutcomeRule')).toMatchObject({
+      EventBusName: { Ref: 'EventBus' },
+      EventPattern: { source: [EVENT_SOURCE], 'detail-type': OUTCOMES },
+      Targets: [{ Arn: LOG_GROUP, DeadLetterConfig: { Arn: arn('UndeliveredQueue') } }],
+    });
+    expect(Object.keys(properties('OutcomeRule').EventPattern)).toHaveLength(2);
+  });
+
+  it('never fill the queue', () => {
+    const { 'detail-type': fed } = properties('ChangeRule').EventPattern;
+    expect(OUTCOMES.filter((detailType) => fed.includes(detailType))).toEqual([]);
+  });
+
+  it('are written by their rule and nobody else', () => {
+    const policy = properties('OutcomeRuleMayWrite').PolicyDocument['Fn::Sub'];
+    const Principal = { Service: ['events.amazonaws.com', 'delivery.logs.amazonaws.com'] };
+    const Resource = `${'$'}{OutcomeLogGroup.Arn}`;
+    expect(JSON.parse(policy).Statement).toEqual([
+      { Sid: 'MakeStreams', Effect: 'Allow', Principal, Action: 'logs:CreateLogStream', Resource },
+      {
+        ...{ Sid: 'WriteOutcomes', Effect: 'Allow', Principal, Action: 'logs:PutLogEvents', Resource },
+        Condition: { ArnEquals: { 'aws:SourceArn': `${'$'}{OutcomeRule.Arn}` } },
+      },
+    ]);
+  });
+});
+
 describe('notifications', () => {
   it('go to the address that is configured, if one is', () => {
     expect(conditions.HasNotifications).toEqual({ 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'NotifyEmail' }, 'off'] }] });
@@ -262,15 +310,19 @@ describe('the parameters', () => {
       SweepAlarmHours: 5,
       NotifyEmail: 'sre@example.com',
       Tracing: 'active',
+      OutcomeRetentionDays: 731,
     });
   });
 
   it('take what the configuration takes', () => {
-    const { Mode, MaxDeletions, SweepScheduleExpression, SweepAlarmHours, NotifyEmail, Tracing } = stackParameters(
-      readConfiguration(),
-    );
+    const parameters = stackParameters(readConfiguration());
+    const { Mode, MaxDeletions, SweepScheduleExpression, SweepAlarmHours, NotifyEmail, Tracing } = parameters;
+    const { OutcomeRetentionDays } = parameters;
     const takes = (values: object) => configurationSchema.safeParse({ ...readConfiguration(), ...values }).success;
     for (const mode of Mode.AllowedValues) expect(takes({ mode })).toBe(true);
+    for (const outcomeRetentionDays of OutcomeRetentionDays.AllowedValues) {
+      expect(takes({ outcomeRetentionDays })).toBe(true);
+    }
     const { MinValue, MaxValue } = MaxDeletions;
     expect([MinValue - 1, MinValue, MaxValue, MaxValue + 1].map((maxDeletions) => takes({ maxDeletions }))).toEqual([
       false,
@@ -340,12 +392,14 @@ describe('the roles', () => {
         'sqs:ReceiveMessage',
         'sqs:DeleteMessage',
         'sqs:GetQueueAttributes',
+        'events:PutEvents',
         'logs:CreateLogStream',
         'logs:PutLogEvents',
       ],
       BackfillRole: [
         'eks:ListClusters',
         'eks:DescribeCluster',
+        'events:PutEvents',
         'events:PutEvents',
         'sqs:SendMessage',
         'logs:CreateLogStream',
@@ -358,18 +412,25 @@ describe('the roles', () => {
   });
 
   it.each([
-    ['ForwardRole', CHANGE_DETAIL_TYPE],
-    ['BackfillRole', SWEEP_DETAIL_TYPE],
-    ['HeartbeatScheduleRole', HEARTBEAT_DETAIL_TYPE],
-  ])('let %s put its own events only', (id, detailType) => {
-    const [{ Condition, Resource }] = properties(id).Policies[0].PolicyDocument.Statement.filter(
+    ['ForwardRole', [CHANGE_DETAIL_TYPE]],
+    ['ReapRole', [OUTCOMES]],
+    ['BackfillRole', [SWEEP_DETAIL_TYPE, OUTCOMES]],
+    ['HeartbeatScheduleRole', [HEARTBEAT_DETAIL_TYPE]],
+  ])('let %s put its own events only', (id, detailTypes) => {
+    const statements = properties(id).Policies[0].PolicyDocument.Statement.filter(
       ({ Action }: { Action: unknown }) => Action === 'events:PutEvents',
     );
-    expect(Resource).toEqual(arn('EventBus'));
-    expect(Condition).toEqual({
-      'ForAllValues:StringEquals': { 'events:source': EVENT_SOURCE, 'events:detail-type': detailType },
-      Null: { 'events:source': 'false', 'events:detail-type': 'false' },
-    });
+    expect(
+      statements.map(({ Condition, Resource }: { Condition: object; Resource: object }) => [Resource, Condition]),
+    ).toEqual(
+      detailTypes.map((detailType) => [
+        arn('EventBus'),
+        {
+          'ForAllValues:StringEquals': { 'events:source': EVENT_SOURCE, 'events:detail-type': detailType },
+          Null: { 'events:source': 'false', 'events:detail-type': 'false' },
+        },
+      ]),
+    );
   });
 
   it('can be assumed by Lambda, and those of the schedules by the Scheduler of this account', () => {
@@ -433,6 +494,7 @@ describe('the functions', () => {
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays: 30 },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays: 30 },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-enroll', RetentionInDays: 30 },
+      { LogGroupName: '/aws/events/envoy-hpa-reaper-outcomes', RetentionInDays: { Ref: 'OutcomeRetentionDays' } },
     ]);
   });
 });

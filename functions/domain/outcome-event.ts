@@ -1,0 +1,167 @@
+import * as z from 'zod/mini';
+import { EVENT_SOURCE } from './change-event.ts';
+import {
+  type ClusterReport,
+  changeSchema,
+  hpaReportSchema,
+  manifestSchema,
+  type Problem,
+  problemSchema,
+  type RunReport,
+  type SweptHpa,
+} from './report.ts';
+
+/*
+ * The EventBridge events that `reap` and `backfill` put once a pass is over, for whoever subscribes to them. None of their
+ * detail-types is one that fills the queue of `reap`. The version of a detail rises when a subscriber would have to change;
+ * new optional fields do not raise it.
+ */
+export const DELETED_DETAIL_TYPE = 'HPA Deleted';
+export const REPORTED_DETAIL_TYPE = 'HPA Reported';
+export const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
+export const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
+export const SWEPT_DETAIL_TYPE = 'Sweep Completed';
+
+const described = (description: string) => z.string().check(z.describe(description));
+
+const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what: string, shape: Shape) =>
+  z
+    .object({
+      version: z.literal('1'),
+      cluster: described("The EKS cluster's name"),
+      region: described('The AWS Region of the cluster'),
+      passId: described('Of the pass; its log lines carry it too'),
+      ...shape,
+    })
+    .check(z.describe(`The detail of an EventBridge event ${detailType} with source ${EVENT_SOURCE}: ${what}`));
+
+const hpaShape = {
+  hpa: hpaReportSchema,
+  changes: z
+    .array(changeSchema)
+    .check(z.describe('Who wrote to an object that the verdict rests on, where that is what led to the pass')),
+};
+
+export const deletedDetailSchema = detailOf(DELETED_DETAIL_TYPE, 'a stale HPA was deleted', {
+  ...hpaShape,
+  manifest: z.optional(manifestSchema),
+  leftOut: z.optional(
+    z
+      .array(z.literal('manifest'))
+      .check(
+        z.describe('What did not fit into an event; it is in the log of the function, in the line `deleting HPA`'),
+      ),
+  ),
+});
+export const reportedDetailSchema = detailOf(
+  REPORTED_DETAIL_TYPE,
+  'an HPA is stale, and the pass was not to delete; again with every pass until it is gone',
+  hpaShape,
+);
+export const heldBackDetailSchema = detailOf(
+  HELD_BACK_DETAIL_TYPE,
+  'an HPA is stale, and the blast radius holds it back until a person decides; again with every pass until then',
+  hpaShape,
+);
+export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass over a cluster was not possible', {
+  result: z
+    .enum(['skipped', 'failed'])
+    .check(z.describe('skipped: nothing can be done there now; failed: the same again later may well succeed')),
+  ...problemSchema.shape,
+});
+export const sweptDetailSchema = detailOf(
+  SWEPT_DETAIL_TYPE,
+  'a pass that a schedule or a person asked for came to its end',
+  {
+    runIds: z.array(z.string()).check(z.describe('Of the runs of backfill that asked for it')),
+    mode: z.enum(['report', 'delete']),
+    hpas: z.number().check(z.describe('HPAs with a label of Envoy Gateway')),
+    stale: z.number().check(z.describe('Of these, HPAs whose judgement is `delete`, whatever was done about it')),
+    outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
+  },
+);
+
+/** Every detail-type of an outcome, with what its detail is. */
+export const OUTCOME_DETAILS = {
+  [DELETED_DETAIL_TYPE]: deletedDetailSchema,
+  [REPORTED_DETAIL_TYPE]: reportedDetailSchema,
+  [HELD_BACK_DETAIL_TYPE]: heldBackDetailSchema,
+  [UNREACHABLE_DETAIL_TYPE]: unreachableDetailSchema,
+  [SWEPT_DETAIL_TYPE]: sweptDetailSchema,
+} as const;
+export type OutcomeDetailType = keyof typeof OUTCOME_DETAILS;
+
+export interface OutcomeEvent<Type extends OutcomeDetailType = OutcomeDetailType> {
+  readonly detailType: Type;
+  readonly detail: z.infer<(typeof OUTCOME_DETAILS)[Type]>;
+}
+
+/** A pass over a cluster, as its events name it. */
+export interface PassPlace {
+  readonly cluster: string;
+  readonly region: string;
+  readonly passId: string;
+}
+
+/** An entry of PutEvents may have 256 KB; what is left is for its source, detail-type and ARN. */
+const MOST_DETAIL_BYTES = 255 * 1024;
+
+/**
+ * What there is to tell of a pass that came to its end.
+ *
+ * @param sweep for a pass that was asked for, whatever had changed
+ */
+export function outcomesOfPass(
+  place: PassPlace,
+  hpas: readonly SweptHpa[],
+  sweep?: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
+): OutcomeEvent[] {
+  const told = hpas.flatMap((hpa) => outcomeOf(place, hpa) ?? []);
+  return sweep === undefined ? told : [...told, sweepCompleted(place, hpas, sweep)];
+}
+
+/**
+ * What there is to tell of a pass that was not possible: nothing where a person has opted the cluster out.
+ */
+export function outcomesOfProblem(
+  place: PassPlace,
+  result: 'skipped' | 'failed',
+  { reason, message, remedy }: Problem,
+): OutcomeEvent[] {
+  if (reason === 'ClusterOptedOut') return [];
+  const detail = { version: '1' as const, ...place, result, reason, message, remedy };
+  return [{ detailType: UNREACHABLE_DETAIL_TYPE, detail }];
+}
+
+/** What there is to tell of a run over many clusters; those that `reap` was asked to sweep tell of themselves. */
+export function outcomesOfRun({ clusters, mode, runId }: RunReport, ownRegion: string): OutcomeEvent[] {
+  return clusters.flatMap(({ cluster, region = ownRegion, passId = runId, result, problem, hpas }: ClusterReport) => {
+    const place = { cluster, region, passId };
+    if (result === 'swept') return outcomesOfPass(place, hpas, { mode, runIds: [runId] });
+    return result !== 'dispatched' && problem !== undefined ? outcomesOfProblem(place, result, problem) : [];
+  });
+}
+
+function outcomeOf(place: PassPlace, swept: SweptHpa): OutcomeEvent | undefined {
+  const { outcome, message: _message, whatIf: _whatIf, changes, manifest, ...hpa } = swept;
+  const detail = { version: '1' as const, ...place, hpa, changes };
+  if (outcome === 'Reported') return { detailType: REPORTED_DETAIL_TYPE, detail };
+  // What settles is looked at again by itself.
+  if (outcome === 'HeldBack' && hpa.guard?.name !== 'Settling') return { detailType: HELD_BACK_DETAIL_TYPE, detail };
+  if (outcome !== 'Deleted') return undefined;
+  const whole = { ...detail, ...(manifest !== undefined && { manifest }) };
+  const fits = Buffer.byteLength(JSON.stringify(whole)) <= MOST_DETAIL_BYTES;
+  return { detailType: DELETED_DETAIL_TYPE, detail: fits ? whole : { ...detail, leftOut: ['manifest'] } };
+}
+
+function sweepCompleted(
+  place: PassPlace,
+  hpas: readonly SweptHpa[],
+  { mode, runIds }: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
+): OutcomeEvent {
+  const outcomes: Record<string, number> = {};
+  for (const { outcome } of hpas) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+  const stale = hpas.filter(({ action }) => action === 'delete').length;
+  const detail = { version: '1' as const, ...place, runIds: [...runIds], mode, hpas: hpas.length, stale, outcomes };
+  return { detailType: SWEPT_DETAIL_TYPE, detail };
+}

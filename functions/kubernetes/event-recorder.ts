@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import type { HttpMethod } from '@kubernetes/client-node/dist/gen/http/http.js';
+import { OWN_MANAGER } from '../domain/ownership.ts';
+import type { ApiClient, WriteResult } from './cluster-api.ts';
+
+/** Something that happened to an object, for `kubectl describe`. */
+export interface ObjectEvent {
+  readonly object: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly namespace?: string | undefined;
+    readonly name: string;
+    readonly uid: string;
+  };
+  /** In CamelCase. One Event of each reason is kept for an object. */
+  readonly reason: string;
+  readonly message: string;
+  readonly time: Date;
+}
+
+export interface EventRecorder {
+  /**
+   * Writes an Event, or counts it where there is one of that reason for that object; it tells the latest message.
+   *
+   * @returns what came of it; `conflict`: somebody else counted at the same time
+   * @throws as the calls of {@link ApiClient} do
+   */
+  record(event: ObjectEvent): Promise<WriteResult['result']>;
+}
+
+/**
+ * Events of the core group. Those of `events.k8s.io/v1` are the same objects, but of one that is counted it lets nothing else
+ * change, and so could not name what happened last.
+ */
+export function eventRecorder({ server, write }: ApiClient): EventRecorder {
+  const request = (method: 'POST' | 'PATCH', path: string, contentType: string, body: object) => {
+    const context = server.makeRequestContext(path, method as HttpMethod);
+    context.setQueryParam('fieldManager', OWN_MANAGER);
+    context.setHeaderParam('Content-Type', contentType);
+    context.setBody(JSON.stringify(body));
+    return write(context);
+  };
+  return {
+    async record({ object, reason, message, time }) {
+      const events = `/api/v1/namespaces/${encodeURIComponent(object.namespace ?? 'default')}/events`;
+      const name = `${OWN_MANAGER}.${createHash('sha256').update(`${object.uid}/${reason}`).digest('hex').slice(0, 16)}`;
+      // Events keep whole seconds.
+      const timestamp = `${time.toISOString().slice(0, 19)}Z`;
+      const told = { message, lastTimestamp: timestamp };
+      const created = await request('POST', events, 'application/json', {
+        ...{ apiVersion: 'v1', kind: 'Event', metadata: { name } },
+        ...{ involvedObject: object, type: 'Normal', reason, source: { component: OWN_MANAGER } },
+        ...{ ...told, firstTimestamp: timestamp, count: 1 },
+      });
+      if (created.result !== 'conflict') return created.result;
+      // A patch of nothing answers with what is there; the right to get would be one to read everybody's Events.
+      const patch = (change: object) => request('PATCH', `${events}/${name}`, 'application/merge-patch+json', change);
+      const found = await patch({});
+      if (found.result !== 'done') return found.result;
+      const { count = 1, metadata } = found.body as { count?: number; metadata: { resourceVersion: string } };
+      const { resourceVersion } = metadata;
+      return (await patch({ ...told, metadata: { resourceVersion }, count: count + 1 })).result;
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { setTimeout } from 'node:timers/promises';
+import type { EventBus } from '../aws/event-bus.ts';
+import { EVENT_SOURCE } from '../domain/change-event.ts';
+import type { OutcomeEvent } from '../domain/outcome-event.ts';
+import { describeError } from '../platform/errors.ts';
+import type { Log } from '../platform/logger.ts';
+import type { Measures } from '../platform/metrics.ts';
+
+export interface PublishOptions {
+  /** Of the clusters: the account's. */
+  readonly place: { readonly partition: string; readonly account: string };
+  readonly eventBus: EventBus;
+  readonly log: Log;
+  readonly metrics: Measures;
+  readonly now: () => Date;
+  /** Milliseconds until the function must be done. */
+  readonly timeLeft: number;
+}
+
+/** Milliseconds; a bus that does not answer must not eat the time of the next cluster. */
+const MOST_PATIENCE = 10_000;
+
+/**
+ * Puts outcomes on the bus. Never throws and never waits for long: what they tell of is done, and in the log. What did not
+ * get there is a log line and a count in the metric `OutcomesNotPut`.
+ */
+export async function publishOutcomes(outcomes: readonly OutcomeEvent[], options: PublishOptions): Promise<void> {
+  const { place, eventBus, log, metrics, now, timeLeft } = options;
+  if (outcomes.length === 0) return;
+  const arnOf = ({ region, cluster }: OutcomeEvent['detail']) =>
+    `arn:${place.partition}:eks:${region}:${place.account}:cluster/${cluster}`;
+  const time = now();
+  const events = outcomes.map(({ detailType, detail }) => ({
+    ...{ source: EVENT_SOURCE, detailType, detail, time },
+    resources: [arnOf(detail)],
+  }));
+  const patience = Math.max(0, Math.min(MOST_PATIENCE, timeLeft));
+  const put = eventBus.put(events).then(() => 'put');
+  try {
+    const end = await Promise.race([put, setTimeout(patience, 'late', { ref: false })]);
+    if (end === 'late') throw new Error(`the bus has not taken them within ${patience / 1000} s`);
+  } catch (error) {
+    log.error('outcomes not put on the bus, see the log for what they would tell', { reason: describeError(error) });
+    metrics.add('OutcomesNotPut', outcomes.length);
+  }
+}

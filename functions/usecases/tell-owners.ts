@@ -1,0 +1,74 @@
+import { setTimeout } from 'node:timers/promises';
+import pMap from 'p-map';
+import { objectKey } from '../domain/kubernetes-objects.ts';
+import type { SweptHpa } from '../domain/report.ts';
+import type { EventRecorder, ObjectEvent } from '../kubernetes/event-recorder.ts';
+import { describeError } from '../platform/errors.ts';
+import type { Log } from '../platform/logger.ts';
+
+export interface TellOptions {
+  readonly events: EventRecorder;
+  readonly cluster: string;
+  readonly passId: string;
+  readonly log: Log;
+  readonly now: () => Date;
+}
+
+/** The Event's reason. */
+export const HPA_DELETED = 'StaleHPADeleted';
+
+/** Milliseconds; the deletions are done, and the pass has more to say than this. */
+const PATIENCE = 5_000;
+const OWNERS_AT_ONCE = 20;
+/** What an Event's message may have in `events.k8s.io/v1`, and what a terminal bears. */
+const MOST_CHARACTERS = 1_024;
+
+/**
+ * Writes one Kubernetes Event for each Gateway or GatewayClass that an HPA was deleted for, so that `kubectl describe` tells.
+ * Never throws and never waits for long: where it is not allowed, or not possible, a log line says so.
+ */
+export async function tellOwners(hpas: readonly SweptHpa[], options: TellOptions): Promise<void> {
+  const { events, cluster, passId, log, now } = options;
+  const told = eventsOfOwners(hpas, now());
+  if (told.length === 0) return;
+  const missed = (event: ObjectEvent, why: string) =>
+    log.info('no Event written', { cluster, passId, object: `${event.object.kind} ${objectKey(event.object)}`, why });
+  const waiting = new Set(told);
+  const record = async (event: ObjectEvent) => {
+    try {
+      const result = await events.record(event);
+      if (result !== 'done' && waiting.has(event)) missed(event, result);
+    } catch (error) {
+      if (waiting.has(event)) missed(event, describeError(error));
+    } finally {
+      waiting.delete(event);
+    }
+  };
+  await Promise.race([
+    pMap(told, record, { concurrency: OWNERS_AT_ONCE }),
+    setTimeout(PATIENCE, undefined, { ref: false }),
+  ]);
+  for (const event of waiting) missed(event, `no answer within ${PATIENCE / 1000} s`);
+  waiting.clear();
+}
+
+const GATEWAY_API = 'gateway.networking.k8s.io/v1';
+
+/** One for each owner that is there: where that is gone too there is nobody to tell. */
+function eventsOfOwners(hpas: readonly SweptHpa[], time: Date): ObjectEvent[] {
+  const messages = new Map<string, { object: ObjectEvent['object']; sentences: string[] }>();
+  for (const { outcome, owner, restsOn, namespace, name, reason, explanation } of hpas) {
+    if (outcome !== 'Deleted' || owner === undefined) continue;
+    const uid = restsOn.find((one) => one.kind === owner.kind && objectKey(one) === objectKey(owner))?.uid;
+    if (uid === undefined) continue;
+    const object = { apiVersion: GATEWAY_API, ...owner, uid };
+    const sentences = messages.get(uid)?.sentences ?? [];
+    sentences.push(`Deleted HPA ${namespace}/${name}, which Envoy Gateway left behind (${reason}): ${explanation}`);
+    messages.set(uid, { object, sentences });
+  }
+  return [...messages.values()].map(({ object, sentences }) => {
+    const message = sentences.join(' ');
+    const fits = message.length <= MOST_CHARACTERS;
+    return { object, reason: HPA_DELETED, message: fits ? message : `${message.slice(0, MOST_CHARACTERS - 1)}…`, time };
+  });
+}

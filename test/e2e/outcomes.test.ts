@@ -1,0 +1,284 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test, vi } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import type { Admission } from '../../functions/cli/embedded-cluster/admission.ts';
+import type { RbacManifest } from '../../functions/cli/embedded-cluster/authorization.ts';
+import type {
+  EmbeddedCluster,
+  EmbeddedClusterOptions,
+  Intervention,
+} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/domain/outcome-event.ts';
+import { publishOutcomes } from '../../functions/usecases/publish-outcomes.ts';
+import { backfillSurroundings, nowhere } from './account.ts';
+import { hpasOf, listOf, STALE, staleList, the, times, wantedList } from './harness.ts';
+import { changed, reapBatch, requested, sweepByEvent, young } from './reap-harness.ts';
+
+/** What infra/kubernetes/rbac.yaml allowed before Events. */
+const rbacWithoutEvents = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8'))
+  .map((document) => document.toJS() as RbacManifest)
+  .map((manifest) => ({
+    ...manifest,
+    ...(manifest.rules && { rules: manifest.rules.filter(({ resources }) => !resources?.includes('events')) }),
+  }));
+const refuseEvents: Admission = ({ resource }) =>
+  resource === 'events' ? { webhook: 'policy.example.com', code: 403, message: 'no Events' } : undefined;
+
+const self = backfillSurroundings();
+const { around } = self;
+
+/** What is on the bus, each detail checked by its schema, which lets nothing unknown through. */
+function told(): [detailType: string, detail: Record<string, unknown>][] {
+  return around.bus.taken
+    .filter(({ DetailType }) => DetailType in OUTCOME_DETAILS)
+    .map(({ DetailType, Detail }) => {
+      const detail = JSON.parse(Detail);
+      expect(OUTCOME_DETAILS[DetailType as OutcomeDetailType].parse(detail)).toEqual(detail);
+      return [DetailType, detail];
+    });
+}
+const typesTold = () => told().map(([detailType]) => detailType);
+
+const ofShop = { version: '1', cluster: 'shop', region: 'eu-central-1', passId: expect.stringMatching(/\/shop$/) };
+
+describe('reap tells the bus', () => {
+  test('of each HPA that it deleted: what, why, and who asked for it', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    const [manifest] = cluster.objects('horizontalpodautoscalers');
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(told()).toEqual([
+      [
+        'HPA Deleted',
+        {
+          ...ofShop,
+          hpa: {
+            ...{ namespace: 'envoy-gateway-system', name: STALE.split('/')[1], uid: manifest?.metadata.uid },
+            ...{ action: 'delete', reason: 'AutoscalingRemoved', explanation: expect.any(String) },
+            owner: { kind: 'Gateway', namespace: 'autoscaling-removed', name: 'web' },
+            ...{ restsOn: expect.any(Array), replicas: { min: 2, max: 5, fallback: 1 } },
+            ...{ createdAt: expect.any(String), dropsCapacity: false },
+          },
+          changes: [
+            {
+              ...{ username: 'jane@example.com', auditID: 'audit-1', verb: 'patch', resource: 'envoyproxies' },
+              ...{ namespace: 'autoscaling-removed', name: 'proxy', time: '2026-11-23T14:17:47.196000Z' },
+            },
+          ],
+          manifest,
+        },
+      ],
+    ]);
+    expect(around.bus.taken).toMatchObject([
+      {
+        ...{ EventBusName: 'envoy-hpa-reaper', Source: 'envoy-hpa-reaper' },
+        Resources: ['arn:aws:eks:eu-central-1:123456789012:cluster/shop'],
+      },
+    ]);
+  });
+
+  test('of each that it only reports', async () => {
+    vi.stubEnv('MODE', 'report');
+    await around.enrol('shop', staleList());
+    await reapBatch([changed()]);
+    expect(told()).toMatchObject([['HPA Reported', { ...ofShop, hpa: { reason: 'AutoscalingRemoved' } }]]);
+    expect(told()[0]?.[1]).not.toHaveProperty('manifest');
+  });
+
+  test('of each that the blast radius holds back, and not of what settles', async () => {
+    vi.stubEnv('MAX_DELETIONS', '1');
+    await around.enrol('shop', times(2, staleList()));
+    await around.enrol('bank', young(staleList()));
+    await reapBatch([changed('shop'), changed('bank')]);
+    const guard = { name: 'BlastRadiusExceeded', explanation: '2 deletions at once, and the limit is 1' };
+    expect(told()).toMatchObject([
+      ['HPA Held Back', { ...ofShop, hpa: { guard } }],
+      ['HPA Held Back', { ...ofShop, hpa: { guard } }],
+    ]);
+  });
+
+  test('nothing where nothing is stale, and asks it nothing', async () => {
+    await around.enrol('shop', wantedList());
+    await reapBatch([changed()]);
+    expect(around.bus.requests).toEqual([]);
+  });
+
+  test('that a sweep is complete, with what came of it', async () => {
+    await around.enrol('shop', staleList());
+    await around.enrol('bank', wantedList());
+    await reapBatch([requested('shop'), requested('bank', { runId: 'run-2' })]);
+    expect(typesTold()).toEqual(['HPA Deleted', 'Sweep Completed', 'Sweep Completed']);
+    expect(told().slice(1)).toEqual([
+      [
+        'Sweep Completed',
+        { ...ofShop, runIds: ['run-1'], mode: 'delete', hpas: 1, stale: 1, outcomes: { Deleted: 1 } },
+      ],
+      [
+        'Sweep Completed',
+        {
+          ...{ ...ofShop, cluster: 'bank', passId: expect.stringMatching(/\/bank$/) },
+          ...{ runIds: ['run-2'], mode: 'delete', hpas: 1, stale: 0, outcomes: { Kept: 1 } },
+        },
+      ],
+    ]);
+  });
+
+  test('of a cluster that it could not sweep, with the remedy; not of one that opted out', async () => {
+    await around.enrol('forbidden', staleList(), { rbac: [] });
+    await around.enrol('gone', staleList(), { described: { endpoint: await nowhere() } });
+    await around.enrol('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+    expect(await reapBatch(['forbidden', 'gone', 'out'].map((cluster) => changed(cluster)))).toEqual(['message-2']);
+    expect(told()).toMatchObject([
+      [
+        'Cluster Unreachable',
+        {
+          cluster: 'forbidden',
+          result: 'skipped',
+          reason: 'ClusterForbidden',
+          remedy: expect.stringContaining('rbac'),
+        },
+      ],
+      [
+        'Cluster Unreachable',
+        { cluster: 'gone', result: 'failed', reason: 'ClusterUnreachable', message: expect.stringMatching(/no whole/) },
+      ],
+    ]);
+  });
+
+  test('without the manifest where that is too large for an event, and says so', async () => {
+    const list = staleList();
+    the('HorizontalPodAutoscaler', list).metadata.annotations = { note: 'ü'.repeat(130_000) };
+    await around.enrol('shop', list);
+    await sweepByEvent(changed());
+    const [[detailType, detail] = []] = told();
+    expect([detailType, detail?.leftOut, detail?.manifest]).toEqual(['HPA Deleted', ['manifest'], undefined]);
+  });
+
+  test.each(['ThrottlingException', 'InternalFailure'])(
+    'and where that answers %s the message does not come back for it',
+    async (code) => {
+      const cluster = await around.enrol('shop', staleList());
+      around.bus.refuseEntries(Number.POSITIVE_INFINITY, code);
+      expect(await reapBatch([changed()])).toEqual([]);
+      expect([hpasOf(cluster), around.bus.taken]).toEqual([[], []]);
+      expect(around.output.logged()).toContainEqual(
+        expect.objectContaining({
+          ...{ level: 'ERROR', message: 'outcomes not put on the bus, see the log for what they would tell' },
+          reason: `not all of 1 events reached envoy-hpa-reaper: after 4 attempts still refused: ${code}`,
+        }),
+      );
+      expect(around.output.counted('OutcomesNotPut')).toBe(1);
+    },
+  );
+
+  test('and where that lets nobody in, the answer is the report all the same', async () => {
+    await around.enrol('shop', staleList());
+    around.bus.failRequests(1, 400, 'AccessDeniedException');
+    expect((await sweepByEvent(changed())).hpas).toMatchObject([{ outcome: 'Deleted' }]);
+    expect(around.output.counted('OutcomesNotPut')).toBe(1);
+  });
+});
+
+describe('reap tells the owner in the cluster', () => {
+  const eventsOf = (cluster: EmbeddedCluster) =>
+    cluster.objects('events').map(({ metadata: { namespace }, ...event }) => ({ namespace, ...event }));
+
+  test('once for a Gateway, and counts what follows', async () => {
+    const cluster = await around.enrol('shop', staleList());
+    await sweepByEvent(changed());
+    const { uid } = the('Gateway', staleList()).metadata;
+    const told = {
+      namespace: 'autoscaling-removed',
+      involvedObject: {
+        ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'autoscaling-removed' },
+        ...{ name: 'web', uid },
+      },
+      ...{ type: 'Normal', reason: 'StaleHPADeleted', source: { component: 'envoy-hpa-reaper' }, count: 1 },
+      message:
+        `Deleted HPA ${STALE}, which Envoy Gateway left behind (AutoscalingRemoved): ` +
+        'Gateway autoscaling-removed/web asks for no autoscaling: no envoyHpa in EnvoyProxy autoscaling-removed/proxy.',
+    };
+    expect(eventsOf(cluster)).toMatchObject([told]);
+    const [post] = cluster.requests.filter(({ path }) => path.endsWith('/events'));
+    expect(post?.query.get('fieldManager')).toBe('envoy-hpa-reaper');
+
+    const again = the('HorizontalPodAutoscaler', staleList());
+    const { resourceVersion: _version, creationTimestamp: _time, ...metadata } = again.metadata;
+    cluster.load({ items: [{ ...again, metadata: { ...metadata, uid: 'another' } }] });
+    await sweepByEvent(changed());
+    expect(eventsOf(cluster)).toMatchObject([{ ...told, count: 2 }]);
+  });
+
+  test('nobody where the Gateway is gone as well', async () => {
+    const cluster = await around.enrol('shop', listOf('gateway-deleted-v1.3.0'));
+    await sweepByEvent(changed());
+    expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
+    expect(around.output.text).not.toContain('no Event written');
+  });
+
+  test.each<[string, Partial<EmbeddedClusterOptions>, Intervention | undefined, RegExp]>([
+    ['where it may not', { rbac: rbacWithoutEvents }, undefined, /403: .*cannot create resource "events"/],
+    ['where a policy refuses', { admission: refuseEvents }, undefined, /^refused$/],
+    ['where that fails', {}, { kind: 'respond', status: 500, body: { message: 'etcd' } }, /500: etcd/],
+    ['where no answer comes', {}, { kind: 'reset' }, /no whole answer/],
+  ])('nothing %s, and the deletion stands', async (_, options, intervention, why) => {
+    const cluster = await around.enrol('shop', staleList(), options);
+    cluster.onRequest = ({ method }) => (method === 'POST' ? intervention : undefined);
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
+    expect(typesTold()).toEqual(['HPA Deleted']);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({
+        ...{ level: 'INFO', message: 'no Event written', cluster: 'shop', object: 'Gateway autoscaling-removed/web' },
+        why: expect.stringMatching(why),
+      }),
+    );
+  });
+});
+
+test('backfill tells of every cluster that it swept or could not sweep itself', async () => {
+  await around.enrol('bank', wantedList());
+  await around.enrol('forbidden', staleList(), { rbac: [] });
+  await around.enrol('shop', staleList());
+  const { runId } = await self.backfill({ mode: 'delete' });
+  const sweep = { runIds: [runId], mode: 'delete', hpas: 1 };
+  expect(told()).toMatchObject([
+    ['Sweep Completed', { cluster: 'bank', ...sweep, stale: 0, outcomes: { Kept: 1 } }],
+    ['Cluster Unreachable', { cluster: 'forbidden', reason: 'ClusterForbidden' }],
+    ['HPA Deleted', { cluster: 'shop', passId: `${runId}/eu-central-1/shop`, changes: [] }],
+    ['Sweep Completed', { cluster: 'shop', ...sweep, stale: 1, outcomes: { Deleted: 1 } }],
+  ]);
+});
+
+test('the report of backfill is its answer, whatever becomes of the events', async () => {
+  await around.enrol('shop', staleList());
+  around.bus.failRequests(1, 400, 'AccessDeniedException');
+  expect(await self.backfill({ mode: 'delete' })).toMatchObject({ totals: { outcomes: { Deleted: 1 } } });
+  expect(around.output.counted('OutcomesNotPut')).toBe(2);
+});
+
+test('a bus that does not answer is not waited for beyond the time that is left', async () => {
+  const lines: unknown[] = [];
+  const counts: Record<string, number> = {};
+  const log = (...line: unknown[]) => void lines.push(line);
+  const place = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', passId: 'pass-1' };
+  const problem = { result: 'failed' as const, reason: 'ClusterUnreachable', message: 'no answer', remedy: 'Look.' };
+  const around = {
+    place: { partition: 'aws', account: '123456789012' },
+    eventBus: { put: () => new Promise<void>(() => {}) },
+    log: { info: log, warn: log, error: log },
+    metrics: { add: (name: string, value: number) => Object.assign(counts, { [name]: value }) },
+    now: () => new Date(),
+  };
+  for (const timeLeft of [20, -1_000]) {
+    await publishOutcomes([{ detailType: 'Cluster Unreachable', detail: { ...place, ...problem } }], {
+      ...around,
+      timeLeft,
+    });
+  }
+  const message = 'outcomes not put on the bus, see the log for what they would tell';
+  expect(lines).toEqual([
+    [message, { reason: 'the bus has not taken them within 0.02 s' }],
+    [message, { reason: 'the bus has not taken them within 0 s' }],
+  ]);
+  expect(counts).toEqual({ OutcomesNotPut: 1 });
+});
