@@ -169,9 +169,9 @@ export function describeAccount(name: string, start?: () => Promise<FurtherClust
       const kept = Object.entries(before).filter(([hpa]) => !further?.stale.includes(hpa));
       expect((await further?.hpas()) ?? {}).toEqual(Object.fromEntries(kept));
       if (further) {
-        // A mark, a deletion and an Event for each, in both runs together.
-        await waitFor(async () => (await further.writes()) >= 3 * further.stale.length);
-        expect(await further.writes()).toBe(3 * further.stale.length);
+        // A mark and a deletion for each, in both runs together. EKS logs no writes of Events.
+        await waitFor(async () => (await further.writes()) >= 2 * further.stale.length);
+        expect(await further.writes()).toBe(2 * further.stale.length);
       }
       const counted = (metric: string) => around.output.counted(metric);
       const withResult = (result: string) => [...expected.values()].filter((one) => one.result === result).length;
