@@ -117,6 +117,8 @@ const nearMisses: [string, object][] = [
       type.replaceAll(' ', ''),
     ])
     .concat('', '*')
+    // One word has no space to lose.
+    .filter((type) => !fed.includes(type))
     .map((type): [string, object] => [`detail-type ${JSON.stringify(type)}`, eventOf(type)]),
   ['no source', without('source')],
   ['no detail-type', without('detail-type')],
