@@ -1,4 +1,3 @@
-import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { changeDetailSchema, changeOf } from '../domain/change-event.ts';
 import type { Change } from '../domain/report.ts';
@@ -8,6 +7,7 @@ import { type LogLine, linesOfAnswer, linesOfText, parsedObject, readDocument } 
 import { addDeletionOptions, type DeletionOptions, mayGoOn, planAndDelete } from './reap.ts';
 import { nameOfFile } from './saved-list.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
+import { say } from './terminal.ts';
 
 interface ReplayOptions extends TargetOptions, DeletionOptions {
   readonly mode: 'report' | 'delete';
@@ -59,8 +59,6 @@ Examples:
       await planAndDelete(await targetsOf(options), { ...options, dryRun: isReport || options.dryRun }, changes);
     });
 }
-
-const say = (text: string) => process.stderr.write(`reaper: ${text}\n`);
 
 /** What `forward` makes of the lines; tells of it on stderr. */
 async function changesIn(file: string): Promise<Change[]> {

@@ -26,7 +26,8 @@ export interface LiveTargets extends Targets {
   readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
 }
 
-const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
+/** Of a flag that may be given more than once. */
+export const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
 const collectedTags = (value: string, previous: readonly string[] = []) => {
   if (!/^[^=]+=/.test(value)) throw new InvalidArgumentError('Expected key=value.');
   return [...previous, value];
@@ -89,9 +90,6 @@ function tagOf(text: string): [string, string] {
   const [key, ...value] = text.split('=');
   return [key as string, value.join('=')];
 }
-
-/** Whether a run was asked for many clusters, and not for one that was named (or is the current one). */
-export const meansMany = ({ eks, allContexts }: TargetOptions): boolean => eks === true || allContexts === true;
 
 /** From AWS_REGION or the profile, as the SDK finds it. */
 async function defaultRegion(profile: string | undefined): Promise<string> {
