@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
 import type { Change, ClusterReport, Outcome, RunReport, SweptHpa } from '../domain/report.ts';
 import { describeError } from '../platform/errors.ts';
+import { SILENT } from '../platform/logger.ts';
 import { type ClusterPlace, sweepAccount } from '../usecases/sweep-account.ts';
 import { beginBackup } from './deletion-backup.ts';
 import { EXIT } from './exit-code.ts';
@@ -30,6 +31,15 @@ export interface DeletionOptions extends SelectionOptions {
 const CONCURRENCY = 10;
 /** So many HPAs are deleted in one run, unless a person says otherwise. */
 const DELETIONS_OF_A_RUN = 100;
+
+/** For the help of whatever deletes. */
+export const DELETION_EXIT_CODES = `Exit codes:
+  0    done; what a guard held back, and a person's no, are no failure
+  1    failed, or a cluster was not looked at that was asked for by name, did not
+       let us in, or did not answer
+  2    wrong usage
+  130  interrupted: Ctrl-C stops before the next deletion; what was done is
+       printed, and the backup has it`;
 
 /** The flags of whatever deletes, the same in every command. */
 export function addDeletionOptions(command: Command): Command {
@@ -62,15 +72,18 @@ export function addReapCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
-Ctrl-C stops before the next deletion; what was done is printed, and the backup has it.
+${DELETION_EXIT_CODES}
 
 Examples:
-  reaper reap --dry-run                      the plan for the current context of your kubeconfig
-  reaper reap --context prod --gateway shop/web
-  reaper reap --all-contexts --yes --backup-dir /var/backups
-  reaper reap --eks --region eu-central-1 --max-deletions 200
-  reaper restore reaper-backup-….jsonl       puts everything back`,
+  The plan for the current context of your kubeconfig:
+    reaper reap --dry-run
+  What one Gateway left behind in another context:
+    reaper reap --context prod --gateway shop/web
+  Everywhere, without a question:
+    reaper reap --all-contexts --yes --backup-dir /var/backups
+    reaper reap --eks --region eu-central-1 --max-deletions 200 --yes
+  Put everything back:
+    reaper restore reaper-backup-….jsonl`,
     )
     .action(async (options: TargetOptions & DeletionOptions) => {
       if (!mayGoOn(options)) return;
@@ -107,7 +120,7 @@ export async function planAndDelete(
     guards: { ...DEFAULT_GUARDS, raisedLimit: maxDeletions },
     maxDeletionsOfRun: maxDeletions ?? DELETIONS_OF_A_RUN,
     now: () => new Date(),
-    log: { info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENT,
     onProgress: progress.show,
   };
   const plan = await sweepAccount({ ...common, mode: 'report', runId: randomUUID(), selects }).finally(progress.end);

@@ -49,6 +49,7 @@ export function addRestoreCommand(program: Command): void {
         .command('restore')
         .description('Puts deleted HPAs back as they were, each into its cluster. Never overwrites one that is there.')
         .argument('[files...]', 'backups, reports, saved logs, events or manifests; - for standard input'),
+      ['--all-contexts', '--tag'],
     ),
   )
     .option(
@@ -67,13 +68,19 @@ export function addRestoreCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit codes: 0 all restored or there, 1 not all, 2 wrong usage.
+Exit codes:
+  0  all are restored, or were there
+  1  not all
+  2  wrong usage
 
 Examples:
-  reaper restore reaper-backup-….jsonl                 each into the context that it was deleted in
-  reaper restore report.json --eks                     each into its EKS cluster
-  reaper restore --eks shop --since 24h --dry-run      from the log of the functions
-  reaper restore backup.jsonl.gz --context prod --cluster shop --gateway shop/web`,
+  Each into the context that it was deleted in, or into its EKS cluster:
+    reaper restore reaper-backup-….jsonl
+    reaper restore report.json --eks
+  From the log of the functions:
+    reaper restore --eks shop --since 24h --dry-run
+  Of a cluster that the kubeconfig knows by another name, one Gateway's:
+    reaper restore backup.jsonl.gz --context prod --cluster shop --gateway shop/web`,
     )
     .action(async (files: string[], options: RestoreOptions, command: Command) => {
       const fault = wrongUsage(files, options);

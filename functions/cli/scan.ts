@@ -3,6 +3,7 @@ import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
 import type { RunReport, SweptHpa } from '../domain/report.ts';
+import { SILENT } from '../platform/logger.ts';
 import { type RunProgress, sweepAccount } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
 import { hasMissed, onlyProblem } from './missed.ts';
@@ -53,7 +54,7 @@ export async function scan(
     concurrency: CONCURRENCY,
     now,
     runId: randomUUID(),
-    log: { info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENT,
     withManifests,
     ...(selects && { selects }),
     ...(onProgress && { onProgress }),
