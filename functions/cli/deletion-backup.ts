@@ -2,7 +2,6 @@ import { type FileHandle, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunReport } from '../domain/report.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
-import type { ClusterPlace } from '../usecases/sweep-account.ts';
 import type { Deletion } from '../usecases/sweep-cluster.ts';
 
 /** Who may read what a run leaves behind: its owner. */
@@ -12,13 +11,20 @@ const MODE = 0o600;
 export interface DeletionBackup {
   readonly file: string;
   /** @throws what the file system does; then the line is not to be relied on, and those before and after it are whole */
-  append(deletion: Deletion & ClusterPlace): Promise<void>;
+  append(deletion: Deletion): Promise<void>;
   /**
-   * Writes the report beside the backup; a backup of nothing is taken away.
+   * Ends the backup; one of nothing is taken away.
    *
-   * @returns the report's file, and whether there is a backup
+   * @returns whether there is one
    */
-  end(report: RunReport): Promise<{ reportFile: string; kept: boolean }>;
+  end(): Promise<boolean>;
+  /**
+   * Writes the report beside the backup.
+   *
+   * @returns its file
+   * @throws what the file system does
+   */
+  saveReport(report: RunReport): Promise<string>;
 }
 
 /**
@@ -51,12 +57,15 @@ export async function beginBackup(directory: string, now: () => Date): Promise<D
       last = written.catch(() => {});
       return written;
     },
-    async end(report) {
+    async end() {
       await last;
       await handle.close();
       if (lines === 0) await rm(file);
+      return lines > 0;
+    },
+    async saveReport(report) {
       await writeFile(reportFile, `${JSON.stringify(report, null, 2)}\n`, { flag: 'wx', mode: MODE });
-      return { reportFile, kept: lines > 0 };
+      return reportFile;
     },
   };
 }

@@ -8,7 +8,7 @@ import {
   STATES,
   type State,
 } from '../domain/health.ts';
-import { type Screen, table } from './output.ts';
+import { filled, type Screen, table } from './output.ts';
 
 export const DOCTOR_FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
 export type DoctorFormat = (typeof DOCTOR_FORMATS)[number];
@@ -70,18 +70,13 @@ function mend({ id, remedy = '', command }: Check, width: number | undefined): s
 
 /** Breaks a text between words, and a word that is longer than a line where the line ends. */
 function wrapped(text: string, width = Number.POSITIVE_INFINITY): string[] {
-  const lines = [''];
-  for (let word of text.split(' ')) {
-    const last = lines.at(-1) ?? '';
-    if (last !== '' && last.length + 1 + word.length <= width) {
-      lines[lines.length - 1] = `${last} ${word}`;
-      continue;
-    }
-    if (last !== '') lines.push('');
-    for (; word.length > width; word = word.slice(width)) lines.splice(-1, 1, word.slice(0, width), '');
-    lines[lines.length - 1] = word;
-  }
-  return lines;
+  const words = text.split(' ').flatMap((word) => {
+    const count = Math.max(1, Math.ceil(word.length / width));
+    return Array.from({ length: count }, (_, part) =>
+      count === 1 ? word : word.slice(part * width, (part + 1) * width),
+    );
+  });
+  return filled(words, width);
 }
 
 /** Breaks a command where a shell takes the lines for one again; a word that is longer than a line is left whole. */

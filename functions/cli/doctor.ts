@@ -7,6 +7,7 @@ import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from './doctor-
 import { EXIT } from './exit-code.ts';
 import { progressLine } from './progress.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
+import { quoted, say, screenOf } from './terminal.ts';
 
 /** So many clusters are looked at side by side. */
 const CONCURRENCY = 10;
@@ -63,9 +64,6 @@ async function examinedPlace(
   return { directory, eks: { region, inspection: eksInspection(region, profile) }, commands };
 }
 
-/** For a shell. */
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
 const HELP = `
 States:
   ok       it holds
@@ -112,13 +110,8 @@ export function addDoctorCommand(program: Command): void {
     .action(async (flags: Flags) => {
       const progress = progressLine(flags.quiet);
       const report = await doctor(flags, { now: () => new Date(), onProgress: progress.show }).finally(progress.end);
-      const { isTTY, columns } = process.stdout;
-      const text = formatDoctorReport(report, flags.output, {
-        width: isTTY ? columns : undefined,
-        color: isTTY === true && process.stdout.hasColors(),
-      });
-      process.stdout.write(text);
-      for (const { message, remedy } of report.regions) process.stderr.write(`reaper: ${message}\n${remedy}\n`);
+      process.stdout.write(formatDoctorReport(report, flags.output, screenOf(process.stdout)));
+      for (const { message, remedy } of report.regions) say(`${message}\n${remedy}`);
       if (report.regions.length > 0 || report.clusters.some(needsMending)) process.exitCode = EXIT.failed;
     });
 }

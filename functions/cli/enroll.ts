@@ -8,12 +8,14 @@ import { type EnrolledRole, type EnrolmentReport, stackOf } from '../domain/enro
 import type { ClusterConnection } from '../kubernetes/cluster-api.ts';
 import { type RbacObject, rbacStore } from '../kubernetes/rbac-store.ts';
 import { ClusterSkippedError, describeError, MalformedInputError } from '../platform/errors.ts';
+import { SILENT } from '../platform/logger.ts';
 import { type EnrolOptions, enrolClusters } from '../usecases/enrol-clusters.ts';
 import { EXIT } from './exit-code.ts';
 import { table } from './output.ts';
 import { ask, canAsk } from './question.ts';
 import { RBAC_MANIFEST } from './rbac-manifest.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
+import { say } from './terminal.ts';
 
 interface EnrollOptions extends TargetOptions {
   readonly remove?: boolean | undefined;
@@ -111,8 +113,6 @@ async function planAndEnrol(options: EnrollOptions): Promise<void> {
   print(done, options.output);
   process.exitCode = explain(done);
 }
-
-const say = (text: string) => process.stderr.write(`reaper: ${text}\n`);
 
 const isToBeWritten = ({ action }: RbacPart) => action === 'create' || action === 'update';
 
@@ -229,7 +229,7 @@ async function regionOfRun(
       roles: remove ? roleArns.map((arn) => ({ arn, id: '' })) : await rolesOf(roleArns, aws),
       runId: randomUUID(),
       now: () => new Date(),
-      log: { info: () => {}, warn: () => {}, error: () => {} },
+      log: SILENT,
     },
   };
 }

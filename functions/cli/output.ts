@@ -4,7 +4,7 @@ import { htmlReport } from './output/html.ts';
 import { markdownReport } from './output/markdown.ts';
 import { type Screen, textReport } from './output/text.ts';
 
-export { harmless, type Screen, table } from './output/text.ts';
+export { filled, harmless, type Screen, table } from './output/text.ts';
 
 export const FORMATS = ['table', 'json', 'yaml', 'markdown', 'html'] as const;
 export type Format = (typeof FORMATS)[number];

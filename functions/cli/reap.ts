@@ -4,15 +4,18 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
 import type { Change, ClusterReport, Outcome, RunReport, SweptHpa } from '../domain/report.ts';
 import { describeError } from '../platform/errors.ts';
+import { SILENT } from '../platform/logger.ts';
 import { type ClusterPlace, sweepAccount } from '../usecases/sweep-account.ts';
-import { beginBackup, type DeletionBackup } from './deletion-backup.ts';
+import { beginBackup } from './deletion-backup.ts';
 import { EXIT } from './exit-code.ts';
 import { interruptible } from './interruption.ts';
+import { hasMissed, onlyProblem } from './missed.ts';
 import { FORMATS, type Format, formatReport } from './output.ts';
 import { progressLine } from './progress.ts';
 import { ask, canAsk } from './question.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
-import { addTargetOptions, meansMany, type TargetOptions, type Targets, targetsOf } from './targets.ts';
+import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from './targets.ts';
+import { quoted, say, screenOf } from './terminal.ts';
 
 export interface DeletionOptions extends SelectionOptions {
   readonly yes?: boolean | undefined;
@@ -28,6 +31,15 @@ export interface DeletionOptions extends SelectionOptions {
 const CONCURRENCY = 10;
 /** So many HPAs are deleted in one run, unless a person says otherwise. */
 const DELETIONS_OF_A_RUN = 100;
+
+/** For the help of whatever deletes. */
+export const DELETION_EXIT_CODES = `Exit codes:
+  0    done; what a guard held back, and a person's no, are no failure
+  1    failed, or a cluster was not looked at that was asked for by name, did not
+       let us in, or did not answer
+  2    wrong usage
+  130  interrupted: Ctrl-C stops before the next deletion; what was done is
+       printed, and the backup has it`;
 
 /** The flags of whatever deletes, the same in every command. */
 export function addDeletionOptions(command: Command): Command {
@@ -60,15 +72,18 @@ export function addReapCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
-Ctrl-C stops before the next deletion; what was done is printed, and the backup has it.
+${DELETION_EXIT_CODES}
 
 Examples:
-  reaper reap --dry-run                      the plan for the current context of your kubeconfig
-  reaper reap --context prod --gateway shop/web
-  reaper reap --all-contexts --yes --backup-dir /var/backups
-  reaper reap --eks --region eu-central-1 --max-deletions 200
-  reaper restore reaper-backup-….jsonl       puts everything back`,
+  The plan for the current context of your kubeconfig:
+    reaper reap --dry-run
+  What one Gateway left behind in another context:
+    reaper reap --context prod --gateway shop/web
+  Everywhere, without a question:
+    reaper reap --all-contexts --yes --backup-dir /var/backups
+    reaper reap --eks --region eu-central-1 --max-deletions 200 --yes
+  Put everything back:
+    reaper restore reaper-backup-….jsonl`,
     )
     .action(async (options: TargetOptions & DeletionOptions) => {
       if (!mayGoOn(options)) return;
@@ -79,9 +94,7 @@ Examples:
 /** Without a terminal nobody can be asked: says so, and sets the exit code. */
 export function mayGoOn({ yes, dryRun }: DeletionOptions): boolean {
   if (yes || dryRun || canAsk()) return true;
-  process.stderr.write(
-    'reaper: there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan\n',
-  );
+  say('there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan');
   process.exitCode = EXIT.usage;
   return false;
 }
@@ -107,13 +120,13 @@ export async function planAndDelete(
     guards: { ...DEFAULT_GUARDS, raisedLimit: maxDeletions },
     maxDeletionsOfRun: maxDeletions ?? DELETIONS_OF_A_RUN,
     now: () => new Date(),
-    log: { info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENT,
     onProgress: progress.show,
   };
   const plan = await sweepAccount({ ...common, mode: 'report', runId: randomUUID(), selects }).finally(progress.end);
-  const [alone, ...others] = plan.clusters;
-  if (alone?.problem && others.length === 0 && !meansMany(options)) {
-    say(`${alone.problem.message}\n${alone.problem.remedy}`);
+  const alone = onlyProblem(plan, options);
+  if (alone) {
+    say(`${alone.message}\n${alone.remedy}`);
     process.exitCode = EXIT.failed;
     return;
   }
@@ -121,13 +134,13 @@ export async function planAndDelete(
   const count = wanted.flatMap(({ hpas }) => hpas.filter(isPlanned)).length;
   if (count === 0 || options.dryRun) {
     print(plan, output);
-    explain(plan, output);
+    explain(plan, output, options);
     say(count === 0 ? 'nothing to delete' : `would ${deletionOf(count, wanted)}; nothing was changed`);
     return;
   }
 
   process.stderr.write(formatReport(plan, 'table', screenOf(process.stderr)));
-  explain(plan, 'table');
+  explain(plan, 'table', options);
   const decision = options.yes ? 'yes' : await ask(`${sentence(deletionOf(count, wanted))}?`);
   if (decision !== 'yes') {
     say('nothing was deleted');
@@ -138,6 +151,7 @@ export async function planAndDelete(
   const planned = new Set(
     wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid))),
   );
+  let kept = false;
   const [report, interrupted] = await interruptible(
     'stopping: what is under way ends, and nothing more is begun.',
     async (stop): Promise<[RunReport, boolean]> => [
@@ -155,10 +169,19 @@ export async function planAndDelete(
       }),
       stop.aborted,
     ],
-  ).finally(progress.end);
+  ).finally(async () => {
+    progress.end();
+    kept = await backup.end();
+  });
   print(report, output);
-  explain(report, output);
-  await tellOfBackup(backup, report, options);
+  explain(report, output, options);
+  try {
+    say(`the report is in ${await backup.saveReport(report)}`);
+  } catch (error) {
+    say(`the report could not be written: ${describeError(error)}`);
+    process.exitCode = EXIT.failed;
+  }
+  if (kept) say(`what was deleted is in ${backup.file}; to undo it: ${undoing(backup.file, options)}`);
   if (interrupted) process.exitCode = EXIT.interrupted;
 }
 
@@ -175,20 +198,12 @@ function print(report: RunReport, format: Format): void {
   process.stdout.write(formatReport(report, format, screenOf(process.stdout)));
 }
 
-const screenOf = (stream: NodeJS.WriteStream) => ({
-  width: stream.isTTY ? stream.columns : undefined,
-  color: stream.isTTY === true && stream.hasColors(),
-});
-
-const say = (text: string) => process.stderr.write(`reaper: ${text}\n`);
-
 /** What came of a planned deletion, where it did not go as it should. */
 const FAILURES: readonly Outcome[] = ['Failed', 'MarkRefused', 'DeleteRefused', 'Conflict'];
-/** Why a cluster was not swept, where that is as it should be. */
-const NOTHING_TO_DO = ['ClusterOptedOut', 'ClusterNotActive', 'CustomResourcesNotInstalled'];
 
 /** On stderr: what was not done, and what a person can do about it. A table says itself what was not swept. Sets the exit code. */
-function explain({ clusters, regions }: RunReport, shownAs: Format): void {
+function explain(report: RunReport, shownAs: Format, options: TargetOptions): void {
+  const { clusters, regions } = report;
   if (shownAs !== 'table') {
     for (const { region, message, remedy } of regions) say(`${region}: ${message}\n${remedy}`);
     for (const { cluster, problem } of clusters) if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
@@ -210,27 +225,15 @@ function explain({ clusters, regions }: RunReport, shownAs: Format): void {
       say(`${cluster}: ${these.length} held back: ${explanation}. ${remedy}`);
     }
   }
-  const notSwept = clusters.some(({ problem }) => problem && !NOTHING_TO_DO.includes(problem.reason));
-  if (regions.length > 0 || notSwept || failures > 0) process.exitCode = EXIT.failed;
+  if (hasMissed(report, options) || failures > 0) process.exitCode = EXIT.failed;
 }
 
 /** The command that finds the same clusters again. */
 function undoing(file: string, { eks, profile, kubeconfig }: TargetOptions): string {
   const flags = [
-    ...(kubeconfig === undefined ? [] : [`--kubeconfig ${kubeconfig}`]),
+    ...(kubeconfig === undefined ? [] : [`--kubeconfig ${quoted(kubeconfig)}`]),
     ...(eks === undefined ? [] : ['--eks']),
-    ...(profile === undefined ? [] : [`--profile ${profile}`]),
+    ...(profile === undefined ? [] : [`--profile ${quoted(profile)}`]),
   ];
-  return ['reaper restore', file, ...flags].join(' ');
-}
-
-async function tellOfBackup(backup: DeletionBackup, report: RunReport, options: TargetOptions): Promise<void> {
-  try {
-    const { reportFile, kept } = await backup.end(report);
-    say(`the report is in ${reportFile}`);
-    if (kept) say(`what was deleted is in ${backup.file}; to undo it: ${undoing(backup.file, options)}`);
-  } catch (error) {
-    say(`the report could not be written: ${describeError(error)}`);
-    process.exitCode = EXIT.failed;
-  }
+  return ['reaper restore', quoted(file), ...flags].join(' ');
 }

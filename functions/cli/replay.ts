@@ -1,13 +1,13 @@
-import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { changeDetailSchema, changeOf } from '../domain/change-event.ts';
 import type { Change } from '../domain/report.ts';
 import { forwardAuditEvents } from '../usecases/forward-audit-events.ts';
 import { PLACE } from './event-path.ts';
 import { type LogLine, linesOfAnswer, linesOfText, parsedObject, readDocument } from './log-file.ts';
-import { addDeletionOptions, type DeletionOptions, mayGoOn, planAndDelete } from './reap.ts';
+import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, mayGoOn, planAndDelete } from './reap.ts';
 import { nameOfFile } from './saved-list.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
+import { say } from './terminal.ts';
 
 interface ReplayOptions extends TargetOptions, DeletionOptions {
   readonly mode: 'report' | 'delete';
@@ -25,6 +25,7 @@ export function addReplayCommand(program: Command): void {
           'Looks at a cluster as if it had just written these lines of its audit log, and tells who changed what.',
         )
         .argument('<file>', 'a saved audit log, - for standard input'),
+      ['--all-contexts', '--tag'],
     ),
   )
     .addOption(
@@ -35,15 +36,20 @@ export function addReplayCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-The file: one audit event a line, what CloudWatch Logs exports to S3, the output of \`aws logs filter-log-events\`, or the
-event of a subscription; each may be gzip.
-Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted.
+The file:
+  One audit event a line, what CloudWatch Logs exports to S3, the output of
+  \`aws logs filter-log-events\`, or the event of a subscription; each may be gzip.
+
+${DELETION_EXIT_CODES}
 
 Examples:
-  reaper replay audit.jsonl --context prod
-  aws logs filter-log-events --log-group-name /aws/eks/shop/cluster --log-stream-name-prefix kube-apiserver-audit \\
-    --output json | reaper replay - --eks shop -o json
-  cat export/*.gz | reaper replay - --eks shop --mode delete --yes`,
+  What did these changes leave behind?
+    reaper replay audit.jsonl --context prod
+    aws logs filter-log-events --log-group-name /aws/eks/shop/cluster \\
+      --log-stream-name-prefix kube-apiserver-audit --output json |
+      reaper replay - --eks shop -o json
+  Delete it:
+    cat export/*.gz | reaper replay - --eks shop --mode delete --yes`,
     )
     .action(async (file: string, options: ReplayOptions, command: Command) => {
       if (options.allContexts || options.eks === true || options.eks?.includes(',')) {
@@ -59,8 +65,6 @@ Examples:
       await planAndDelete(await targetsOf(options), { ...options, dryRun: isReport || options.dryRun }, changes);
     });
 }
-
-const say = (text: string) => process.stderr.write(`reaper: ${text}\n`);
 
 /** What `forward` makes of the lines; tells of it on stderr. */
 async function changesIn(file: string): Promise<Change[]> {

@@ -4,11 +4,16 @@ import pMap from 'p-map';
 import { stringify } from 'yaml';
 import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { clusterNameSchema } from '../domain/change-event.ts';
-import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
 import type { RestoreOutcome } from '../domain/restoration.ts';
 import { apiClient, clusterApi } from '../kubernetes/cluster-api.ts';
 import { hpaRestorer } from '../kubernetes/hpa-restorer.ts';
-import { ClusterSkippedError, describeError, MalformedInputError, RetryableError } from '../platform/errors.ts';
+import {
+  AwsAccessError,
+  ClusterSkippedError,
+  describeError,
+  MalformedInputError,
+  RetryableError,
+} from '../platform/errors.ts';
 import { type RestoredHpa, restoreHpas } from '../usecases/restore-hpas.ts';
 import type { ClusterPlace } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
@@ -19,6 +24,7 @@ import { newestOfEach, ofLine, type SavedHpa, savedHpas } from './saved-hpas.ts'
 import { nameOfFile } from './saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
+import { say } from './terminal.ts';
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 
@@ -43,6 +49,7 @@ export function addRestoreCommand(program: Command): void {
         .command('restore')
         .description('Puts deleted HPAs back as they were, each into its cluster. Never overwrites one that is there.')
         .argument('[files...]', 'backups, reports, saved logs, events or manifests; - for standard input'),
+      ['--all-contexts', '--tag'],
     ),
   )
     .option(
@@ -61,13 +68,19 @@ export function addRestoreCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit codes: 0 all restored or there, 1 not all, 2 wrong usage.
+Exit codes:
+  0  all are restored, or were there
+  1  not all
+  2  wrong usage
 
 Examples:
-  reaper restore reaper-backup-….jsonl                 each into the context that it was deleted in
-  reaper restore report.json --eks                     each into its EKS cluster
-  reaper restore --eks shop --since 24h --dry-run      from the log of the functions
-  reaper restore backup.jsonl.gz --context prod --cluster shop --gateway shop/web`,
+  Each into the context that it was deleted in, or into its EKS cluster:
+    reaper restore reaper-backup-….jsonl
+    reaper restore report.json --eks
+  From the log of the functions:
+    reaper restore --eks shop --since 24h --dry-run
+  Of a cluster that the kubeconfig knows by another name, one Gateway's:
+    reaper restore backup.jsonl.gz --context prod --cluster shop --gateway shop/web`,
     )
     .action(async (files: string[], options: RestoreOptions, command: Command) => {
       const fault = wrongUsage(files, options);
@@ -107,7 +120,8 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
   if (faults.length > 0) process.exitCode = EXIT.failed;
   const meant = newestOfEach(hpas).filter(({ cluster }) => [undefined, cluster].includes(options.cluster));
   if (meant.length === 0) {
-    say(`there is no deleted HPA in ${files.map(nameOfFile).join(', ') || 'the log'}`);
+    const which = options.cluster === undefined ? '' : `of cluster ${options.cluster} `;
+    say(`${which}there is no deleted HPA in ${files.map(nameOfFile).join(', ') || 'the log'}`);
     return;
   }
   const destinations = options.eks === undefined ? await inKubeconfig(meant, options) : await inEks(meant, options);
@@ -139,8 +153,6 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
 
 const GOOD: readonly RestoreOutcome[] = ['Restored', 'Restorable', 'AlreadyThere'];
 
-const say = (text: string) => process.stderr.write(`reaper: ${text}\n`);
-
 const sortKey = ({ region = '', cluster, namespace, name }: ClusterPlace & RestoredHpa) =>
   [region, cluster, namespace, name].join('/');
 
@@ -166,7 +178,8 @@ async function fromLogs(options: RestoreOptions): Promise<{ hpas: SavedHpa[]; fa
       for (const { message, timestamp } of await log.deletions(cluster, options.since ?? new Date(0))) {
         const where = `the log of ${region} at ${new Date(timestamp).toISOString()}`;
         const saved = ofLine({ where, text: message, time: timestamp });
-        hpas.push(...saved.hpas.map((hpa) => ({ ...hpa, region })));
+        // A sweep by hand may have deleted in another Region than the one that it logged in; then the line says so.
+        hpas.push(...saved.hpas.map((hpa) => ({ ...hpa, region: hpa.region ?? region })));
         faults.push(...saved.faults);
       }
     }
@@ -176,7 +189,7 @@ async function fromLogs(options: RestoreOptions): Promise<{ hpas: SavedHpa[]; fa
 
 interface Destination extends ClusterPlace {
   readonly directory: LiveDirectory;
-  readonly manifests: readonly HorizontalPodAutoscaler[];
+  readonly hpas: readonly SavedHpa[];
 }
 
 /**
@@ -195,10 +208,12 @@ async function inKubeconfig(hpas: readonly SavedHpa[], options: RestoreOptions):
     );
   }
   const [cluster] = clusters;
-  const isIts = context === cluster || context?.endsWith(`:cluster/${cluster}`) || options.cluster === cluster;
-  if (context !== undefined && cluster !== undefined && !isIts) {
+  const [region] = regions;
+  const arn = context === undefined ? undefined : eksArn(context);
+  const isOfArn = arn?.cluster === cluster && (region === undefined || arn?.region === region);
+  if (context !== undefined && cluster !== undefined && ![context, options.cluster].includes(cluster) && !isOfArn) {
     throw new MalformedInputError(
-      `the HPAs are of cluster ${cluster}, and not of context ${context}; ` +
+      `the HPAs are of cluster ${describePlace({ cluster, region })}, and not of context ${context}; ` +
         `if that context leads to that cluster, say so with --cluster ${cluster}`,
     );
   }
@@ -210,10 +225,16 @@ async function inKubeconfig(hpas: readonly SavedHpa[], options: RestoreOptions):
   }
   return await Promise.all(
     [...groups].map(async ([name, group]): Promise<Destination> => {
+      const regionsOfName = [...new Set(group.map((hpa) => hpa.region ?? '(not known)'))];
+      if (regionsOfName.length > 1) {
+        throw new MalformedInputError(
+          `the HPAs are of several clusters that are named ${name} (${regionsOfName.join(', ')}), and a context is one of them: use --eks`,
+        );
+      }
       try {
         const directory = new KubeconfigDirectory({ kubeconfig, context: name });
         const [found = ''] = await directory.list();
-        return { cluster: found, directory, manifests: group.map(({ manifest }) => manifest) };
+        return { cluster: found, directory, hpas: group };
       } catch (error) {
         if (context !== undefined || name === undefined) throw error;
         throw new MalformedInputError(
@@ -227,7 +248,7 @@ async function inKubeconfig(hpas: readonly SavedHpa[], options: RestoreOptions):
 
 const isFirst = (value: string, index: number, all: readonly string[]) => all.indexOf(value) === index;
 
-const describePlace = ({ cluster = '(not known)', region }: SavedHpa) =>
+const describePlace = ({ cluster = '(not known)', region }: Omit<SavedHpa, 'manifest'>) =>
   region === undefined ? cluster : `${cluster} in ${region}`;
 
 /**
@@ -238,10 +259,9 @@ const describePlace = ({ cluster = '(not known)', region }: SavedHpa) =>
 async function inEks(hpas: readonly SavedHpa[], options: RestoreOptions): Promise<Destination[]> {
   const names = namesOf(options);
   const located = hpas.map((hpa) => {
-    // `aws eks update-kubeconfig` calls a context by the cluster's ARN.
-    const [, regionOfArn, nameOfArn] = /^arn:[^:]+:eks:([^:]+):\d+:cluster\/(.+)$/.exec(hpa.cluster ?? '') ?? [];
-    const cluster = nameOfArn ?? hpa.cluster ?? (names?.length === 1 ? names[0] : undefined);
-    return { ...hpa, cluster, region: hpa.region ?? regionOfArn };
+    const arn = eksArn(hpa.cluster ?? '');
+    const cluster = arn?.cluster ?? hpa.cluster ?? (names?.length === 1 ? names[0] : undefined);
+    return { ...hpa, cluster, region: hpa.region ?? arn?.region };
   });
   const known = [...new Set(located.flatMap(({ region }) => region ?? []))];
   const { places } = await targetsOf({
@@ -249,8 +269,9 @@ async function inEks(hpas: readonly SavedHpa[], options: RestoreOptions): Promis
     profile: options.profile,
     region: options.region ?? (known.length > 0 ? known : undefined),
   });
-  const destinations = new Map<string, Destination & { manifests: HorizontalPodAutoscaler[] }>();
-  for (const { cluster, region, manifest } of located) {
+  const destinations = new Map<string, Destination & { hpas: SavedHpa[] }>();
+  for (const hpa of located) {
+    const { cluster, region } = hpa;
     if (cluster === undefined) {
       throw new MalformedInputError('HPAs that do not say of which cluster they are: name the one with --eks CLUSTER');
     }
@@ -271,19 +292,25 @@ async function inEks(hpas: readonly SavedHpa[], options: RestoreOptions): Promis
       cluster,
       region: place.region,
       directory: place.directory,
-      manifests: [],
+      hpas: [],
     };
-    destination.manifests.push(manifest);
+    destination.hpas.push(hpa);
     destinations.set(key, destination);
   }
   return [...destinations.values()];
 }
 
+/** What `aws eks update-kubeconfig` calls a context. */
+function eksArn(context: string): { cluster: string; region: string } | undefined {
+  const [, region, cluster] = /^arn:[^:]+:eks:([^:]+):\d+:cluster\/(.+)$/.exec(context) ?? [];
+  return region === undefined || cluster === undefined ? undefined : { cluster, region };
+}
+
 /** Into one cluster. One that cannot be worked on stops no other. */
-async function restoreIn(
-  { cluster, directory, manifests }: Destination,
-  options: RestoreOptions,
-): Promise<RestoredHpa[]> {
+async function restoreIn({ cluster, directory, hpas }: Destination, options: RestoreOptions): Promise<RestoredHpa[]> {
+  const manifests = newestOfEach(hpas.map(({ manifest, time }) => ({ manifest, time }))).map(
+    ({ manifest }) => manifest,
+  );
   try {
     const connection = await directory.connection(cluster);
     const api = clusterApi(connection, TIMEOUT);
@@ -307,6 +334,7 @@ async function restoreIn(
 }
 
 function remedyOf(error: ClusterSkippedError | RetryableError): string {
+  if (error instanceof AwsAccessError) return error.remedy;
   if (!(error instanceof ClusterSkippedError)) return 'Run this again later; what is there already stays as it is.';
   if (error.reason !== 'ClusterForbidden') return error.remedy;
   return 'This is done with your own rights: they must allow it.';

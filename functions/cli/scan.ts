@@ -2,14 +2,17 @@ import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
-import type { ClusterReport, RunReport, SweptHpa } from '../domain/report.ts';
+import type { RunReport, SweptHpa } from '../domain/report.ts';
+import { SILENT } from '../platform/logger.ts';
 import { type RunProgress, sweepAccount } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
+import { hasMissed, onlyProblem } from './missed.ts';
 import { FORMATS, type Format, formatReport } from './output.ts';
 import { progressLine } from './progress.ts';
 import { savedListDirectory } from './saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
-import { addTargetOptions, meansMany, type TargetOptions, type Targets, targetsOf } from './targets.ts';
+import { addTargetOptions, collected, type TargetOptions, type Targets, targetsOf } from './targets.ts';
+import { say, screenOf } from './terminal.ts';
 import { type ObjectName, objectNameOf, readManifests } from './what-if/manifests.ts';
 import { type Changes, WhatIf } from './what-if/overlay.ts';
 
@@ -51,7 +54,7 @@ export async function scan(
     concurrency: CONCURRENCY,
     now,
     runId: randomUUID(),
-    log: { info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENT,
     withManifests,
     ...(selects && { selects }),
     ...(onProgress && { onProgress }),
@@ -99,7 +102,6 @@ Examples:
       gatewayclasses,gateways,envoyproxies,hpa,deployments,configmaps |
       reaper scan --file -`;
 
-const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
 const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];
 
 interface Flags extends Omit<ScanOptions, 'changes' | 'withManifests'> {
@@ -150,18 +152,13 @@ export function addScanCommand(program: Command): void {
         { ...flags, changes, withManifests: flags.output === 'html' },
         { now: () => new Date(), onProgress: progress.show },
       ).finally(progress.end);
-      const [alone, ...others] = report.clusters;
-      if (alone?.problem && others.length === 0 && report.regions.length === 0 && !meansMany(flags)) {
-        process.stderr.write(`reaper: ${alone.problem.message}\n${alone.problem.remedy}\n`);
+      const alone = onlyProblem(report, flags);
+      if (alone) {
+        say(`${alone.message}\n${alone.remedy}`);
         process.exitCode = EXIT.failed;
         return;
       }
-      const { isTTY, columns } = process.stdout;
-      const text = formatReport(report, flags.output, {
-        width: isTTY ? columns : undefined,
-        color: isTTY === true && process.stdout.hasColors(),
-      });
-      process.stdout.write(text);
+      process.stdout.write(formatReport(report, flags.output, screenOf(process.stdout)));
       process.exitCode = exitCodeOf(report, flags);
     });
 }
@@ -177,21 +174,14 @@ async function changesOf({ with: files = [], without: removed = [] }: Flags): Pr
   );
   if (ignored.size > 0) {
     const kinds = [...ignored].map(([kind, { length }]) => `${length} ${kind}`);
-    process.stderr.write(`reaper: ignored, since they decide nothing about an HPA: ${kinds.join(', ')}\n`);
+    say(`ignored, since they decide nothing about an HPA: ${kinds.join(', ')}`);
   }
   return { laid: read.flatMap(({ manifests }) => manifests), removed };
 }
 
 function exitCodeOf(report: RunReport, flags: Flags): number {
-  const { clusters, regions, remaining } = report;
-  const isNamed = typeof flags.eks === 'string';
-  if (regions.length > 0 || remaining.length > 0 || clusters.some((one) => isMissed(one, isNamed))) return EXIT.failed;
+  if (hasMissed(report, flags)) return EXIT.failed;
   const counts = ({ action, whatIf }: SweptHpa) =>
     whatIf ? whatIf.change.startsWith('BecomesStale') && whatIf.now.action === 'keep' : action === 'delete';
-  return flags.exitCode && clusters.some(({ hpas }) => hpas.some(counts)) ? EXIT.stale : EXIT.done;
+  return flags.exitCode && report.clusters.some(({ hpas }) => hpas.some(counts)) ? EXIT.stale : EXIT.done;
 }
-
-/** In a run over all clusters some are meant to be left out: those that opted out, are going, or never had the CRDs. */
-const isMissed = ({ result, problem }: ClusterReport, isNamed: boolean): boolean =>
-  result === 'failed' ||
-  (result === 'skipped' && (isNamed || ['ClusterUnauthorized', 'ClusterForbidden'].includes(problem?.reason ?? '')));

@@ -26,7 +26,8 @@ export interface LiveTargets extends Targets {
   readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
 }
 
-const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
+/** Of a flag that may be given more than once. */
+export const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
 const collectedTags = (value: string, previous: readonly string[] = []) => {
   if (!/^[^=]+=/.test(value)) throw new InvalidArgumentError('Expected key=value.');
   return [...previous, value];
@@ -37,7 +38,8 @@ const clusterNames = (value: string) => {
   return names.join();
 };
 
-export function addTargetOptions(command: Command): Command {
+/** @param useless flags of these that the command refuses, and does not show */
+export function addTargetOptions(command: Command, useless: readonly ('--all-contexts' | '--tag')[] = []): Command {
   // Commander knows of flags that exclude each other, but not of such that need another.
   command.hook('preAction', () => {
     const given = command.opts<TargetOptions>();
@@ -46,7 +48,7 @@ export function addTargetOptions(command: Command): Command {
       command.error(`error: option '--${stray.join("', '--")}' can only be used together with '--eks'`);
     }
   });
-  return command
+  command
     .option('--context <name>', 'a context of the kubeconfig (default: the current one)')
     .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts('context'))
     .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
@@ -62,6 +64,8 @@ export function addTargetOptions(command: Command): Command {
       collected,
     )
     .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', collectedTags);
+  for (const option of command.options) if (useless.some((flag) => flag === option.long)) option.hideHelp();
+  return command;
 }
 
 /** @throws {MalformedInputError} for a kubeconfig that leads nowhere, or no Region to be found */
@@ -89,9 +93,6 @@ function tagOf(text: string): [string, string] {
   const [key, ...value] = text.split('=');
   return [key as string, value.join('=')];
 }
-
-/** Whether a run was asked for many clusters, and not for one that was named (or is the current one). */
-export const meansMany = ({ eks, allContexts }: TargetOptions): boolean => eks === true || allContexts === true;
 
 /** From AWS_REGION or the profile, as the SDK finds it. */
 async function defaultRegion(profile: string | undefined): Promise<string> {

@@ -27,6 +27,8 @@ import {
   NoAnswerError,
   RetryableError,
 } from '../platform/errors.ts';
+import { SILENT } from '../platform/logger.ts';
+import { findTargets } from './find-targets.ts';
 import type { RunProgress } from './sweep-account.ts';
 import { sweepCluster } from './sweep-cluster.ts';
 
@@ -65,7 +67,7 @@ interface Examined {
 export async function examineClusters(options: ExamineOptions): Promise<DoctorReport> {
   const { concurrency, now, onProgress } = options;
   const startedAt = now().toISOString();
-  const { targets, regions, absent } = await findTargets(options);
+  const { targets, regions, absent } = await destinations(options);
   const done: Examined[] = [];
   let clusters = targets.length;
   const tell = () =>
@@ -102,44 +104,27 @@ const isAdmitted = ({ id, state }: Check) => id === 'cluster-access' && state ==
 
 type Target = ExaminedPlace & { readonly cluster: string };
 
-/** The clusters in the order of place and name, the Regions that could not be listed, and the names that are nowhere. */
-async function findTargets({ places, clusters: names }: ExamineOptions): Promise<{
+/** Where to look, the Regions that could not be listed, and the names that are nowhere. */
+async function destinations({ places, clusters: names, concurrency }: ExamineOptions): Promise<{
   targets: Target[];
   regions: DoctorReport['regions'];
   absent: ClusterHealth[];
 }> {
-  const [place, ...others] = places;
-  // A name that is not there is then found out by asking for it, and to list takes a permission of its own.
-  if (names !== undefined && place !== undefined && others.length === 0) {
-    return { targets: [...new Set(names)].map((cluster) => ({ ...place, cluster })), regions: [], absent: [] };
-  }
-  const regions: DoctorReport['regions'] = [];
-  const faults: unknown[] = [];
-  const listed = await Promise.all(
-    places.map(async (one): Promise<Target[]> => {
-      try {
-        const all = await one.directory.list();
-        return all
-          .filter((name) => names?.includes(name) ?? true)
-          .toSorted()
-          .map((cluster) => ({ ...one, cluster }));
-      } catch (error) {
-        if (!(error instanceof RetryableError)) throw error;
-        faults.push(error);
-        const isRefused = error instanceof AwsAccessError;
-        regions.push({
-          ...(one.eks && { region: one.eks.region }),
-          reason: isRefused ? 'AwsAccessRefused' : 'ListFailed',
-          message: describeError(error),
-          remedy: isRefused ? error.remedy : 'Run this again later.',
-        });
-        return [];
-      }
-    }),
-  );
-  if (faults.length === places.length && faults.length > 0) throw faults[0];
-  const targets = listed.flat();
-  const nowhere = [...new Set(names)].filter((name) => !targets.some(({ cluster }) => cluster === name));
+  const { targets, faults, nowhere } = await findTargets(places, names, concurrency);
+  const regions = places.flatMap((one): DoctorReport['regions'] => {
+    if (!faults.has(one)) return [];
+    const error = faults.get(one);
+    if (!(error instanceof RetryableError)) throw error;
+    const isRefused = error instanceof AwsAccessError;
+    return [
+      {
+        ...(one.eks && { region: one.eks.region }),
+        reason: isRefused ? 'AwsAccessRefused' : 'ListFailed',
+        message: describeError(error),
+        remedy: isRefused ? error.remedy : 'Run this again later.',
+      },
+    ];
+  });
   const searched = places.map(({ eks }) => eks?.region).join(', ');
   return { targets, regions, absent: nowhere.map((cluster) => absentFrom(searched, cluster)) };
 }
@@ -292,7 +277,7 @@ async function knownFacts(
       reading(() =>
         sweepCluster({
           ...{ cluster, api, mode: 'report', guards: DEFAULT_GUARDS, now, passId: 'doctor', withManifests: true },
-          log: { info: () => {}, warn: () => {}, error: () => {} },
+          log: SILENT,
         }),
       ),
     ]);

@@ -2,20 +2,19 @@ import type { Verdict } from '../domain/judge.ts';
 import type { RunReport } from '../domain/report.ts';
 import { NoAnswerError } from '../platform/errors.ts';
 import { deletionBudget } from './deletion-budget.ts';
-import { type Deletion, type SweepOptions, sweepCluster } from './sweep-cluster.ts';
+import { type SweepOptions, sweepCluster } from './sweep-cluster.ts';
 import { sweepNamedCluster } from './sweep-named-cluster.ts';
 import { type ClusterPlace, logRun, passIdOf, placeOf, type VisitOptions, visitClusters } from './visit-clusters.ts';
 
 export type { ClusterPlace, Place, RunProgress } from './visit-clusters.ts';
 
-type PassOptions = Omit<SweepOptions, 'cluster' | 'api' | 'passId' | 'budget' | 'stop' | 'selects' | 'beforeDeletion'>;
+type PassOptions = Omit<SweepOptions, 'cluster' | 'region' | 'api' | 'passId' | 'budget' | 'stop' | 'selects'>;
 
 export interface RunOptions extends VisitOptions, PassOptions {
   /** How many HPAs the whole run may delete, besides the limit for each cluster. */
   readonly maxDeletionsOfRun: number;
   /** As for one pass, told where. */
   readonly selects?: ((verdict: Verdict, place: ClusterPlace) => boolean) | undefined;
-  readonly beforeDeletion?: (deletion: Deletion & ClusterPlace) => Promise<void>;
   /** Once aborted, no further cluster is begun, and nothing more is written to those that are under way. */
   readonly stop?: AbortSignal;
 }
@@ -27,7 +26,7 @@ export interface RunOptions extends VisitOptions, PassOptions {
  * @throws what {@link visitClusters} throws
  */
 export async function sweepAccount(options: RunOptions): Promise<RunReport> {
-  const { maxDeletionsOfRun, runId, giveUp, log, selects, beforeDeletion, ...pass } = options;
+  const { maxDeletionsOfRun, runId, giveUp, log, selects, ...pass } = options;
   const budget = deletionBudget(maxDeletionsOfRun);
   const stop = AbortSignal.any([options.stop, giveUp].filter((signal) => signal !== undefined));
   const report = await visitClusters(options, async (target) => {
@@ -39,9 +38,8 @@ export async function sweepAccount(options: RunOptions): Promise<RunReport> {
       if (giveUp?.aborted) throw new NoAnswerError('the run has ended');
       return await sweepCluster({
         ...pass,
-        ...{ log, api, cluster, passId, budget, stop },
+        ...{ ...place, log, api, passId, budget, stop },
         ...(selects && { selects: (verdict) => selects(verdict, place) }),
-        ...(beforeDeletion && { beforeDeletion: (deletion) => beforeDeletion({ ...deletion, ...place }) }),
       });
     });
     return { result: 'swept', passId, lookAgain, hpas };

@@ -13,6 +13,8 @@ import { tellOwners } from './tell-owners.ts';
 
 export interface SweepOptions {
   readonly cluster: string;
+  /** Where the cluster is, for what is logged and saved before a deletion. */
+  readonly region?: string | undefined;
   readonly api: ClusterApi;
   /** `report` writes nothing to the cluster, not even the mark. */
   readonly mode: 'report' | 'delete';
@@ -43,6 +45,8 @@ export interface SweepOptions {
 /** What is known of an HPA right before it is deleted; the same is in the log line `deleting HPA`. */
 export interface Deletion {
   readonly cluster: string;
+  /** Absent for a cluster of a kubeconfig, and where it is that of the log. */
+  readonly region?: string;
   readonly passId: string;
   readonly reason: string;
   readonly manifest: HorizontalPodAutoscaler;
@@ -227,7 +231,7 @@ type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'm
 /** Mark, read again, delete: one wave each. Gives back what has to start again, since it is no longer what was judged. */
 async function remove(
   stale: readonly GuardedVerdict[],
-  { api, log, cluster, passId, stop, beforeDeletion }: SweepOptions,
+  { api, log, cluster, region, passId, stop, beforeDeletion }: SweepOptions,
   end: End,
 ): Promise<GuardedVerdict[]> {
   if (stale.length === 0) return [];
@@ -253,12 +257,15 @@ async function remove(
     }
     if (stop?.aborted) return end(verdict, 'Stopped');
     // Before the deletion, so that nothing is lost if this process dies right after it.
-    const deletion = { cluster, passId, reason: verdict.reason, manifest: verdict.hpa };
+    const place = { cluster, ...(region !== undefined && { region }) };
+    const deletion = { ...place, passId, reason: verdict.reason, manifest: verdict.hpa };
     try {
       await beforeDeletion?.(deletion);
     } catch (error) {
       return end(verdict, 'Failed', { message: `not deleted: ${describeError(error)}` });
     }
+    // Manifests are saved one after the other: the last of them may have waited for long.
+    if (stop?.aborted) return end(verdict, 'Stopped');
     log.info('deleting HPA', deletion);
     const result = await attempted(() => deleteMarked(now.hpa, api));
     if (result.result === 'done') end(verdict, 'Deleted', { manifest: verdict.hpa });

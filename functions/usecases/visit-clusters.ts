@@ -10,6 +10,7 @@ import {
   RetryableError,
 } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
+import { findTargets } from './find-targets.ts';
 
 /** Where clusters are: one Region of the account, or (without a Region) a kubeconfig. */
 export interface Place {
@@ -71,7 +72,7 @@ const LAST_MOMENT = 1_000;
 export async function visitClusters(options: VisitOptions, visit: Visit): Promise<RunReport> {
   const { concurrency, runId, mode, now, stop, giveUp, onProgress } = options;
   const startedAt = now().toISOString();
-  const { targets, regions, absent } = await findTargets(options);
+  const { targets, regions, absent } = await destinations(options);
   const reports = new Map<Target, ClusterReport>();
   const notSelected = new Set<Target>();
   const underWay = new Set<Target>();
@@ -132,46 +133,18 @@ export function logRun({ runId, mode, totals, regions, remaining }: RunReport, l
 export const passIdOf = (runId: string, { region, cluster }: Pick<Target, 'region' | 'cluster'>): string =>
   [runId, region, cluster].filter((part) => part !== undefined).join('/');
 
-/** The clusters in the order of Region and name, the Regions that could not be listed, and the names that are nowhere. */
-async function findTargets({
+/** Where to go, the Regions that could not be listed, and the names that are nowhere. */
+async function destinations({
   places,
   clusters: names,
   concurrency,
 }: VisitOptions): Promise<{ targets: Target[]; regions: RunReport['regions']; absent: ClusterReport[] }> {
-  const [place, ...others] = places;
-  if (names !== undefined && place !== undefined && others.length === 0) {
-    return { targets: [...new Set(names)].map((cluster) => ({ ...place, cluster })), regions: [], absent: [] };
-  }
-  const faults = new Map<Place, unknown>();
-  const listed = await pMap(
-    places,
-    async (one): Promise<Target[]> => {
-      try {
-        return (await one.directory.list()).toSorted().map((cluster) => ({ ...one, cluster }));
-      } catch (error) {
-        faults.set(one, error);
-        return [];
-      }
-    },
-    { concurrency },
-  );
-  if (faults.size > 0 && faults.size === places.length) {
-    const thrown = [...faults.values()];
-    throw thrown.find((fault) => fault instanceof AwsAccessError) ?? thrown[0];
-  }
+  const { targets, faults, nowhere } = await findTargets(places, names, concurrency);
   const regions = places.flatMap((one) => {
     const region = one.region !== undefined && { region: one.region };
     return faults.has(one) ? [{ ...region, ...problemOf(faults.get(one)) }] : [];
   });
-  const all = listed.flat();
-  if (names === undefined) return { targets: all, regions, absent: [] };
-  const known = new Set(all.map(({ cluster }) => cluster));
-  const nowhere = [...new Set(names)].filter((name) => !known.has(name));
-  return {
-    targets: all.filter(({ cluster }) => names.includes(cluster)),
-    regions,
-    absent: nowhere.map((cluster) => notFound(cluster, places, [...faults.keys()])),
-  };
+  return { targets, regions, absent: nowhere.map((cluster) => notFound(cluster, places, [...faults.keys()])) };
 }
 
 function notFound(cluster: string, places: readonly Place[], notListed: readonly Place[]): ClusterReport {

@@ -211,6 +211,9 @@ describe.concurrent('reap', patience, () => {
     expect(full.code).toBe(1);
     expect(full.stderr).toMatch(/\nreaper: production: .*: Failed, not deleted: EFBIG: file too large, write\n/);
     expect(full.stderr).toMatch(/\nreaper: the report could not be written: EFBIG: /);
+    expect(full.stderr).toContain(
+      `\nreaper: what was deleted is in ${directory.backups()[0]}; to undo it: reaper restore `,
+    );
     expect(writesTo(cluster).filter(isDeletion)).toHaveLength(1);
     expect(hpasOf(cluster)).toHaveLength(19);
 

@@ -264,6 +264,12 @@ describe.concurrent('restore', patience, () => {
         { cluster: 'ar' },
         /the HPAs are of cluster ar, and not of context arn:/,
       ],
+      [
+        'an ARN of another Region',
+        ['--context', 'arn:aws:eks:eu-central-1:123456789012:cluster/bar'],
+        { cluster: 'bar', region: 'us-east-1' },
+        /the HPAs are of cluster bar in us-east-1, and not of context arn:/,
+      ],
     ])('%s is refused, and nothing is asked', async (_, args, more, message) => {
       const { cluster, manifest } = await serveMissing();
       const arn = 'arn:aws:eks:eu-central-1:123456789012:cluster/bar';
@@ -300,7 +306,24 @@ describe.concurrent('restore', patience, () => {
         /^reaper: the HPAs are of several clusters \(production, other\), and --context takes those of one: /,
       );
       expect(cluster.requests).toEqual([]);
+      const absent = await run([...args, '--cluster', 'absent']);
+      expect(absent.stderr).toBe(`reaper: of cluster absent there is no deleted HPA in ${file}\n`);
       expect(await run([...args, '--cluster', 'production'])).toMatchObject({ code: 0 });
+    });
+
+    test('clusters of one name in two Regions do not go into one context', async () => {
+      const { cluster, manifest } = await serveMissing();
+      const file = save(
+        ['eu-central-1', 'us-east-1']
+          .map((region) => JSON.stringify(deletion(manifest, { cluster: 'shop', region })))
+          .join('\n'),
+      );
+      const result = await run(['restore', file, '--kubeconfig', kubeconfigOf({ shop: cluster })]);
+      expect(result).toMatchObject({ code: 1, stdout: '' });
+      expect(result.stderr).toBe(
+        'reaper: the HPAs are of several clusters that are named shop (eu-central-1, us-east-1), and a context is one of them: use --eks\n',
+      );
+      expect(cluster.requests).toEqual([]);
     });
 
     test('one that does not answer stops no other', async () => {
@@ -471,6 +494,40 @@ describe.concurrent('restore into EKS', patience, () => {
     expect(hpasOf(cluster)).toHaveLength(1);
   });
 
+  test('what backfill deleted in another Region goes into that one', async () => {
+    const { eks, logs, env, enrol } = await serveAws();
+    const { cluster, manifest } = await enrol('shop');
+    const message = logLine(manifest, { cluster: 'shop', region: 'us-east-1' });
+    logs.groups.set(BACKFILL_LOG, [{ timestamp: Date.now(), message }]);
+    const args = ['restore', '--eks', 'shop', '--since', '1h', '-o', 'json'];
+    const refused = await run([...args, '--region', 'eu-central-1'], { env });
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/HPAs of cluster shop are of us-east-1, and the Regions are eu-central-1; /);
+    expect([eks.described, cluster.requests]).toEqual([[], []]);
+
+    const { stdout } = await run(args, { env });
+    expect(JSON.parse(stdout).hpas).toMatchObject([{ cluster: 'shop', region: 'us-east-1', outcome: 'Restored' }]);
+  });
+
+  test('of one cluster that goes by two names the newest wins', async () => {
+    const { env, enrol } = await serveAws();
+    const { cluster, manifest } = await enrol('shop');
+    const older = { ...manifest, spec: { ...(manifest.spec as object), maxReplicas: 9 } };
+    const arn = 'arn:aws:eks:eu-central-1:123456789012:cluster/shop';
+    const file = save(
+      [
+        deletion(manifest, { cluster: arn, timestamp: '2026-11-24T12:00:00Z' }),
+        deletion(older, { cluster: 'shop', region: 'eu-central-1', timestamp: '2026-11-24T11:00:00Z' }),
+      ]
+        .map((line) => JSON.stringify(line))
+        .join('\n'),
+    );
+    const { code, stdout } = await run(['restore', file, '--eks', '-o', 'json'], { env });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).hpas).toMatchObject([{ cluster: 'shop', outcome: 'Restored' }]);
+    expect(cluster.objects('horizontalpodautoscalers')).toMatchObject([{ spec: manifest.spec }]);
+  });
+
   test.each<[string, (logs: FilterLogEventsDouble) => void, number, RegExp]>([
     [
       'nothing was deleted',
@@ -543,6 +600,17 @@ describe.concurrent('restore into EKS', patience, () => {
     const result = await run(['restore', file, ...args], { env });
     expect(result).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
     expect(eks.described).toEqual([]);
+  });
+
+  test('credentials that EKS does not take are told with what to do', async () => {
+    const { eks, env } = await serveAws();
+    const file = save(deletion(the('HorizontalPodAutoscaler', wantedList()), { cluster: 'shop' }));
+    eks.failRequests(9, 400, 'ExpiredTokenException');
+    const { code, stderr } = await run(['restore', file, '--eks'], { env });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^reaper: shop: EKS could not describe cluster shop: .*\nThe credentials have expired: .*\n$/,
+    );
   });
 
   test('a cluster that is gone is told', async () => {

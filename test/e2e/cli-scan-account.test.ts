@@ -85,6 +85,25 @@ const oneByOne = (stdout: string): Record<string, string> =>
       ]),
   );
 
+describe.concurrent('reap --eks', patience, () => {
+  test('tells of a Region that cannot be listed, also where the one cluster cannot be looked at', async () => {
+    const regions = ['--region', 'eu-central-1', '--region', 'eu-south-1'];
+    const { code, stdout } = await run(['reap', '--eks', 'lost', ...regions, '--dry-run'], { env });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^lost \(eu-central-1\): not swept\n.*\neu-south-1: could not be listed, AwsAccessRefused\n/s,
+    );
+  });
+
+  test.each(['scan', 'reap --dry-run', 'reap --dry-run -o json'])(
+    '%s: a cluster that is asked for by name and cannot be looked at makes 1',
+    async (command) => {
+      const { code } = await run([...command.split(' '), '--eks', 'calm,off'], { env });
+      expect(code).toBe(1);
+    },
+  );
+});
+
 describe.concurrent('--eks', patience, () => {
   test('all clusters of the account: each is looked at, or told with its reason; 1, and nothing is written', async () => {
     const { code, stdout, stderr } = await scan('--eks', '-o', 'json');

@@ -255,6 +255,17 @@ describe('what the whole run may delete', () => {
 });
 
 describe('a run that is told to stop', () => {
+  test('deletes nothing whose manifest was still being saved', async () => {
+    const at = await serveStale();
+    const stop = new AbortController();
+    const report = await run(
+      { 'eu-central-1': new Region({ shop: { at } }) },
+      { stop: stop.signal, beforeDeletion: async () => stop.abort() },
+    );
+    expect(summaryOf(report)).toEqual(['shop in eu-central-1: swept Stopped']);
+    expect(writesTo(at).map(({ method }) => method)).toEqual(['PATCH']);
+  });
+
   test('before it begins asks no cluster, and all remain', async () => {
     const at = await serveStale();
     const region = new Region({ a: { at }, b: { at } });
@@ -280,6 +291,23 @@ describe('a run that is told to stop', () => {
     expect(requestsOf(second, 'DELETE')).toEqual([]);
     expect(third.requests).toEqual([]);
   });
+});
+
+test('what is logged and saved before a deletion says in which Region', async () => {
+  const logged: unknown[] = [];
+  const saved: unknown[] = [];
+  const info = (message: string, attributes?: object) => {
+    if (message === 'deleting HPA') logged.push(attributes);
+  };
+  await run(
+    { 'eu-central-1': new Region({ shop: { at: await serveStale() } }) },
+    {
+      log: { info, warn: () => {}, error: () => {} },
+      beforeDeletion: async (deletion) => void saved.push(deletion),
+    },
+  );
+  expect(logged).toMatchObject([{ cluster: 'shop', region: 'eu-central-1', manifest: {} }]);
+  expect(saved).toEqual(logged);
 });
 
 describe('a run that is given up', () => {

@@ -87,10 +87,13 @@ function block(hpa: SweptHpa, view: View, screen: Screen): string[] {
   ];
 }
 
-/** Lines as wide as the terminal; a longer word stays whole, so that it can be copied. */
-function wrapped(text: string, { width = Number.POSITIVE_INFINITY }: Screen, indent = ''): string[] {
+const wrapped = (text: string, { width }: Screen, indent = ''): string[] =>
+  filled(harmless(text).split(' '), width, indent);
+
+/** Words in lines that are no wider, if they need not be: a longer word stays whole, so that it can be copied. */
+export function filled(words: readonly string[], width = Number.POSITIVE_INFINITY, indent = ''): string[] {
   const lines: string[] = [];
-  for (const word of harmless(text).split(' ')) {
+  for (const word of words) {
     const last = lines.at(-1);
     if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(indent + word);
