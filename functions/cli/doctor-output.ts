@@ -30,7 +30,7 @@ export function formatDoctorReport(report: DoctorReport, format: DoctorFormat, s
 const nameOf = ({ cluster, region }: ClusterHealth) => (region === undefined ? cluster : `${cluster} (${region})`);
 
 /** `1 broken, 2 warning, 20 ok`: the worst first. */
-export function summary(clusters: readonly ClusterHealth[]): string {
+function summary(clusters: readonly ClusterHealth[]): string {
   const counts = countStates(clusters);
   const worstFirst: State[] = ['broken', 'warning', 'unknown', 'ok'];
   return worstFirst
