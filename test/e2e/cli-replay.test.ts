@@ -125,7 +125,7 @@ describe.concurrent('replay', patience, () => {
     const { code, stdout } = await run([...args, '--yes', '-o', 'json'], { cwd: directory.path });
     expect(code).toBe(0);
     expect(JSON.parse(stdout).clusters).toMatchObject([{ hpas: [{ outcome: 'Deleted', changes: [change] }] }]);
-    expect(writes(cluster)).toEqual([`PATCH ${NAME}`, `DELETE ${NAME}`]);
+    expect(writes(cluster)).toEqual([`PATCH ${NAME}`, `DELETE ${NAME}`, 'POST events']);
     expect(hpasOf(cluster)).toEqual([]);
     expect(directory.lines()).toMatchObject([{ cluster: 'production', manifest: { metadata: { name: NAME } } }]);
   });

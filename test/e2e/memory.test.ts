@@ -13,6 +13,7 @@ import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-
 import { bundle } from '../../infra/bundle.ts';
 import type { LargeCluster } from '../builders/large-cluster.ts';
 import { EksDouble } from '../doubles/eks.ts';
+import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 
 /*
  * 10,000 HPAs and 5,000 Gateways in one cluster, swept by the packaged function in a process of its own; the cluster is in
@@ -24,10 +25,11 @@ const MEGABYTES_OF_HEAP = 100;
 
 const folder = mkdtempSync(join(tmpdir(), 'memory-'));
 const eks = new EksDouble();
-let eksUrl: string;
+const eventBridge = new EventBridgeDouble();
+let endpoints: Record<string, string>;
 beforeAll(async () => {
   await bundle(folder);
-  eksUrl = await eks.start();
+  endpoints = { AWS_ENDPOINT_URL_EKS: await eks.start(), AWS_ENDPOINT_URL_EVENTBRIDGE: await eventBridge.start() };
   const line = JSON.parse(readFileSync('test/fixtures/audit-events/envoyproxy-patch.json', 'utf8'));
   const { auditID, verb, objectRef, sourceIPs, requestReceivedTimestamp, stageTimestamp, user } = line;
   const times = { requestReceivedTimestamp, stageTimestamp };
@@ -37,7 +39,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'event.json'), JSON.stringify({ event, context: lambdaContext('reap') }));
 }, 60_000);
 afterAll(async () => {
-  await eks.stop();
+  await Promise.all([eks.stop(), eventBridge.stop()]);
   rmSync(folder, { recursive: true });
 });
 
@@ -68,8 +70,9 @@ async function reap(mode: 'report' | 'delete') {
       AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE',
       AWS_SECRET_ACCESS_KEY: 'secret',
       AWS_SESSION_TOKEN: 'token',
-      AWS_ENDPOINT_URL_EKS: eksUrl,
+      ...endpoints,
       ACCOUNT_ID: PLACE.account,
+      EVENT_BUS_NAME: 'bus',
       MODE: mode,
       MAX_DELETIONS: '10000',
     },
