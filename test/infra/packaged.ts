@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import type { Packaging } from './global-setup.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-export type Resource = { Type: string; Properties: any; Metadata?: any; DependsOn?: string | string[] };
+type Free = any;
+export type Resource = {
+  Type: string;
+  Condition?: string;
+  Properties: Free;
+  Metadata?: Free;
+  DependsOn?: string | string[];
+};
 
 export interface Template {
   Metadata?: object;
