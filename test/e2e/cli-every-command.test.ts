@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, describe, expect, test } from 'vitest';
+import { EksDouble } from '../doubles/eks.ts';
+import { awsEnvironment, patience, run, runInTerminal, save, serveLive } from './cli-harness.ts';
+import { type List, staleList, the } from './harness.ts';
+
+// What is the same for every command that looks at clusters, each as a process. What differs stands in its own file.
+
+const backup = save(
+  JSON.stringify({
+    ...{ message: 'deleting HPA', cluster: 'shop', passId: 'pass-1', reason: 'AutoscalingRemoved' },
+    manifest: the('HorizontalPodAutoscaler', staleList()),
+  }),
+);
+const auditLog = save(
+  JSON.stringify(JSON.parse(readFileSync('test/fixtures/audit-events/envoyproxy-patch.json', 'utf8'))),
+);
+
+/** Each command with what it needs; `into` is what restore must be told where the context is not called as the cluster. */
+const commands: Record<string, { args: string[]; into?: string[] }> = {
+  scan: { args: ['scan'] },
+  reap: { args: ['reap', '--yes'] },
+  restore: { args: ['restore', backup], into: ['--cluster', 'shop'] },
+  replay: { args: ['replay', auditLog] },
+  doctor: { args: ['doctor'] },
+};
+const each = Object.entries(commands).map(([name, command]) => [name, command] as const);
+
+const empty: List = { kind: 'List', items: [] };
+const eks = new EksDouble();
+afterAll(() => eks.stop());
+
+describe.concurrent.each(each)('%s', patience, (name, { args, into = [] }) => {
+  test('without a kubeconfig', async () => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(
+      /^reaper: .*no kubeconfig with a context was found; set KUBECONFIG, give --kubeconfig FILE/m,
+    );
+  });
+
+  test('without credentials', async () => {
+    const { code, stderr } = await run([...args, '--eks', 'shop'], { env: { AWS_REGION: 'eu-central-1' } });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^Give AWS credentials: /m);
+  });
+
+  test('with a server that does not listen', async () => {
+    const { kubeconfig } = await serveLive(empty);
+    const { code, stdout, stderr } = await run([...args, '--kubeconfig', kubeconfig, '--context', 'lost', ...into]);
+    expect(code).toBe(1);
+    expect(stdout + stderr).toContain('connect ECONNREFUSED 127.0.0.1:1');
+  });
+
+  test('with an empty cluster it changes nothing', async () => {
+    const { cluster, kubeconfig } = await serveLive(empty);
+    const { code } = await run([...args, '--kubeconfig', kubeconfig, '--context', 'production', ...into]);
+    // There is no namespace to put the HPA into; and nothing that doctor would find broken.
+    expect(code).toBe(name === 'restore' ? 1 : 0);
+    expect(cluster.objects('horizontalpodautoscalers')).toEqual([]);
+  });
+
+  test('with a flag that it does not know', async () => {
+    const { code, stdout, stderr } = await run([...args, '--colour']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: unknown option '--colour'/);
+  });
+
+  test('for a reader that has enough', async () => {
+    const { kubeconfig } = await serveLive(staleList());
+    const flags = ['--kubeconfig', kubeconfig, '--context', 'production', ...into, '-o', 'json'];
+    const { stderr } = await run([...args, ...(name === 'reap' ? ['--dry-run'] : []), ...flags], {
+      reader: async (stdout) => {
+        for await (const chunk of stdout) return String(chunk); // Leaving the loop closes the pipe, as `head -1` does.
+        return '';
+      },
+    });
+    expect(stderr).not.toMatch(/EPIPE|^\s+at /m);
+  });
+
+  test('on a terminal of 80 columns', async () => {
+    const { kubeconfig } = await serveLive(staleList());
+    const flags = ['--kubeconfig', kubeconfig, '--context', 'production', ...into];
+    const { screen } = await runInTerminal([...args, ...(name === 'reap' ? ['--dry-run'] : []), ...flags]);
+    // A sentence may go on in the next line; what is laid out may not. A word alone cannot be broken.
+    const laidOut = screen.filter((line) => !line.startsWith('reaper: ') && /\S\s+\S/.test(line.trim()));
+    expect(laidOut.filter((line) => line.length > 80)).toEqual([]);
+    expect(screen.join('\n')).toContain('envoy-gateway-system');
+  });
+});
+
+// One after the other: the double refuses the next requests, whoever sends them.
+test.each(each)('%s with credentials that have expired', patience, async (_, { args }) => {
+  const env = { ...awsEnvironment({ EKS: await eks.start() }), AWS_MAX_ATTEMPTS: '1' };
+  eks.failRequests(2, 400, 'ExpiredTokenException');
+  const { code, stderr } = await run([...args, '--eks', 'shop'], { env });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^The credentials have expired: get new ones /m);
+  await eks.stop();
+});
