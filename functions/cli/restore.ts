@@ -261,7 +261,7 @@ async function inEks(hpas: readonly SavedHpa[], options: RestoreOptions): Promis
   const located = hpas.map((hpa) => {
     const arn = eksArn(hpa.cluster ?? '');
     const cluster = arn?.cluster ?? hpa.cluster ?? (names?.length === 1 ? names[0] : undefined);
-    return { ...hpa, cluster, region: hpa.region ?? arn?.region };
+    return { hpa, cluster, region: hpa.region ?? arn?.region };
   });
   const known = [...new Set(located.flatMap(({ region }) => region ?? []))];
   const { places } = await targetsOf({
@@ -270,8 +270,7 @@ async function inEks(hpas: readonly SavedHpa[], options: RestoreOptions): Promis
     region: options.region ?? (known.length > 0 ? known : undefined),
   });
   const destinations = new Map<string, Destination & { hpas: SavedHpa[] }>();
-  for (const hpa of located) {
-    const { cluster, region } = hpa;
+  for (const { hpa, cluster, region } of located) {
     if (cluster === undefined) {
       throw new MalformedInputError('HPAs that do not say of which cluster they are: name the one with --eks CLUSTER');
     }
@@ -312,6 +311,7 @@ async function restoreIn({ cluster, directory, hpas }: Destination, options: Res
     ({ manifest }) => manifest,
   );
   try {
+    await refuseOtherAccount(cluster, directory, hpas);
     const connection = await directory.connection(cluster);
     const api = clusterApi(connection, TIMEOUT);
     try {
@@ -331,6 +331,18 @@ async function restoreIn({ cluster, directory, hpas }: Destination, options: Res
     say(`${cluster}: ${why}\n${remedyOf(error)}`);
     return manifests.map(({ metadata: { namespace, name } }) => ({ namespace, name, outcome: 'Failed', why }));
   }
+}
+
+/** Another account may have a cluster of the same name in the same Region; a context's ARN tells it apart. */
+async function refuseOtherAccount(cluster: string, directory: LiveDirectory, hpas: readonly SavedHpa[]): Promise<void> {
+  const { arn } = await directory.describe(cluster);
+  const other = hpas.find((hpa) => arn !== undefined && eksArn(hpa.cluster ?? '') && hpa.cluster !== arn);
+  if (other === undefined) return;
+  throw new ClusterSkippedError(
+    'ClusterNotFound',
+    `the HPAs were deleted in ${other.cluster}, and these credentials lead to ${arn}`,
+    'Give the credentials of that account (--profile).',
+  );
 }
 
 function remedyOf(error: ClusterSkippedError | RetryableError): string {

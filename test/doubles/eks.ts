@@ -17,6 +17,9 @@ export interface DescribedCluster {
   region?: string;
 }
 
+/** Whose clusters they are. */
+const ACCOUNT = '123456789012';
+
 /** ListClusters gives at most so many names a page. */
 const PAGE_SIZE = 100;
 
@@ -52,7 +55,8 @@ export class EksDouble extends ServiceDouble {
     const cluster = this.clusters.get(name);
     if (failure !== undefined) return failure;
     if (cluster === undefined || !isThere(cluster)) return refusal(404, 'ResourceNotFoundException');
-    return { status: 200, body: { cluster: description(name, cluster) } };
+    const arn = `arn:aws:eks:${cluster.region ?? region}:${ACCOUNT}:cluster/${name}`;
+    return { status: 200, body: { cluster: { arn, ...description(name, cluster) } } };
   }
 }
 

@@ -613,6 +613,22 @@ describe.concurrent('restore into EKS', patience, () => {
     );
   });
 
+  test('a cluster of the same name in another account gets nothing', async () => {
+    const { env, enrol } = await serveAws();
+    const { cluster, manifest } = await enrol('shop');
+    const arnOf = (account: string) => `arn:aws:eks:eu-central-1:${account}:cluster/shop`;
+    const other = await run(['restore', save(deletion(manifest, { cluster: arnOf('999999999999') })), '--eks'], {
+      env,
+    });
+    expect({ code: other.code, requests: cluster.requests }).toEqual({ code: 1, requests: [] });
+    expect(other.stderr).toBe(
+      `reaper: shop: the HPAs were deleted in ${arnOf('999999999999')}, and these credentials lead to ${arnOf('123456789012')}\n` +
+        'Give the credentials of that account (--profile).\n',
+    );
+    const own = await run(['restore', save(deletion(manifest, { cluster: arnOf('123456789012') })), '--eks'], { env });
+    expect(own).toMatchObject({ code: 0, stdout: expect.stringContaining('Restored') });
+  });
+
   test('a cluster that is gone is told', async () => {
     const { env } = await serveAws();
     const file = save(deletion(the('HorizontalPodAutoscaler', wantedList()), { cluster: 'gone' }));
