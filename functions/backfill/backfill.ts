@@ -11,6 +11,7 @@ import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platf
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { Measures } from '../platform/metrics.ts';
+import { parsePayload } from '../platform/payload.ts';
 import { dispatchSweeps } from '../usecases/dispatch-sweeps.ts';
 import { measureHpas } from '../usecases/measure-hpas.ts';
 import { publishOutcomes } from '../usecases/publish-outcomes.ts';
@@ -113,7 +114,7 @@ export function createHandler(dependencies: BackfillDependencies) {
       log.error('run failed', { error: error?.name, reason: describeError(error) });
     })
     .handler(async (event: unknown, context: Context) => {
-      const payload = parsePayload(event);
+      const payload = parsePayload(payloadSchema, event);
       refuseWhatIsNotAllowed(payload, config);
       const report = await run(payload, context, dependencies);
       measure(report, payload, metrics);
@@ -197,20 +198,6 @@ async function tell(
 
 /** Of a cluster's problem. */
 const UNREACHABLE = ['ClusterUnreachable', 'ClusterEndpointPrivate'];
-
-/** @throws {MalformedInputError} naming every fault */
-function parsePayload(event: unknown): Payload {
-  const parsed = payloadSchema.safeParse(event);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? `unknown ${issue.keys.join(', ')}`
-      : `${issue.path.join('.') || '(the payload)'}: ${issue.message}`,
-  );
-  throw new MalformedInputError(
-    `the payload does not fit: ${faults.join('; ')}; it may have ${Object.keys(payloadSchema.shape).join(', ')}`,
-  );
-}
 
 /** @throws {MalformedInputError} in place of doing less than what was asked for without a word */
 function refuseWhatIsNotAllowed({ mode, dispatch, regions, maxDeletions }: Payload, config: BackfillConfig): void {

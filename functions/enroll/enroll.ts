@@ -7,9 +7,10 @@ import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
 import { clusterNameSchema } from '../domain/change-event.ts';
 import type { EnrolmentReport } from '../domain/enrolment.ts';
 import { placeSchema } from '../platform/config.ts';
-import { describeError, MalformedInputError } from '../platform/errors.ts';
+import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { Measures } from '../platform/metrics.ts';
+import { parsePayload } from '../platform/payload.ts';
 import { enrolClusters } from '../usecases/enrol-clusters.ts';
 import { answerStack, isStackRequest } from './stack-request.ts';
 
@@ -97,7 +98,7 @@ export function createHandler(dependencies: EnrollDependencies) {
         await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
         return undefined;
       }
-      return await run(parseRequest(event));
+      return await run(parsePayload(enrolmentRequestSchema, event));
     });
 }
 
@@ -117,18 +118,4 @@ function runEnrolment(
     mayGoOn: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_A_CLUSTER,
     runId: context.awsRequestId,
   });
-}
-
-/** @throws {MalformedInputError} naming every fault */
-function parseRequest(event: unknown): EnrolmentRequest {
-  const parsed = enrolmentRequestSchema.safeParse(event);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) =>
-    issue.code === 'unrecognized_keys'
-      ? `unknown ${issue.keys.join(', ')}`
-      : `${issue.path.join('.') || '(the payload)'}: ${issue.message}`,
-  );
-  throw new MalformedInputError(
-    `the payload does not fit: ${faults.join('; ')}; it may have ${Object.keys(enrolmentRequestSchema.shape).join(', ')}`,
-  );
 }
