@@ -6,13 +6,12 @@ import type { RunProgress } from '../usecases/sweep-account.ts';
 import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from './doctor-output.ts';
 import { EXIT } from './exit-code.ts';
 import { progressLine } from './progress.ts';
+import { REQUEST_TIMEOUT } from './request-timeout.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
 import { quoted, say, screenOf } from './terminal.ts';
 
 /** So many clusters are looked at side by side. */
 const CONCURRENCY = 10;
-/** Milliseconds that one request may take: a person waits, and may be far away. */
-const TIMEOUT = 30_000;
 
 /**
  * Looks at every link to clusters, and changes nothing.
@@ -31,7 +30,7 @@ export async function doctor(
       ...targets,
       places: examined,
       concurrency: CONCURRENCY,
-      timeout: TIMEOUT,
+      timeout: REQUEST_TIMEOUT,
       now,
       onProgress,
     });

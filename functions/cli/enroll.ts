@@ -14,6 +14,7 @@ import { EXIT } from './exit-code.ts';
 import { table } from './output.ts';
 import { ask, canAsk } from './question.ts';
 import { RBAC_MANIFEST } from './rbac-manifest.ts';
+import { REQUEST_TIMEOUT } from './request-timeout.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
 import { say } from './terminal.ts';
 
@@ -50,8 +51,6 @@ interface Run {
 
 /** So many clusters are looked at side by side. */
 const CONCURRENCY = 5;
-/** Milliseconds that one request to a cluster may take. */
-const TIMEOUT = 30_000;
 
 const rbacObjects = parseAllDocuments(RBAC_MANIFEST).map((document) => document.toJS() as RbacObject);
 
@@ -146,7 +145,7 @@ async function seeToRbac(
 ): Promise<RbacPart[]> {
   let store: ReturnType<typeof rbacStore>;
   try {
-    store = rbacStore(await connect(), TIMEOUT);
+    store = rbacStore(await connect(), REQUEST_TIMEOUT);
   } catch (error) {
     return rbacObjects.map((object) => failed(cluster, object, 'none', error));
   }

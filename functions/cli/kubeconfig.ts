@@ -4,6 +4,7 @@ import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { ClusterDescription, LiveDirectory } from '../aws/cluster-directory.ts';
 import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
 import { MalformedInputError } from '../platform/errors.ts';
+import { REQUEST_TIMEOUT } from './request-timeout.ts';
 
 /** What the library calls the context that it makes up where it finds no kubeconfig at all. */
 const MADE_UP_CONTEXT = 'loaded-context';
@@ -16,9 +17,6 @@ export interface KubeconfigOptions {
   /** Every context of the kubeconfig. */
   readonly allContexts?: boolean | undefined;
 }
-
-/** Milliseconds that one request may take: a person waits, and may be far away. */
-const TIMEOUT = 30_000;
 
 /**
  * The clusters that the contexts of a kubeconfig lead to, by the contexts' names, with whatever authentication it
@@ -50,7 +48,7 @@ export class KubeconfigDirectory implements LiveDirectory {
   }
 
   async connect(context: string): Promise<ClusterApi> {
-    const api = this.#connected.get(context) ?? clusterApi(await this.connection(context), TIMEOUT);
+    const api = this.#connected.get(context) ?? clusterApi(await this.connection(context), REQUEST_TIMEOUT);
     this.#connected.set(context, api);
     return api;
   }

@@ -20,6 +20,7 @@ import { EXIT } from './exit-code.ts';
 import { readDocument } from './log-file.ts';
 import { harmless, table } from './output.ts';
 import { progressLine } from './progress.ts';
+import { REQUEST_TIMEOUT } from './request-timeout.ts';
 import { newestOfEach, ofLine, type SavedHpa, savedHpas } from './saved-hpas.ts';
 import { nameOfFile } from './saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
@@ -39,8 +40,6 @@ interface RestoreOptions extends TargetOptions, SelectionOptions {
 
 /** Clusters that are worked on side by side. */
 const CONCURRENCY = 5;
-/** Milliseconds that one request may take: a person waits, and may be far away. */
-const TIMEOUT = 30_000;
 
 export function addRestoreCommand(program: Command): void {
   addSelectionOptions(
@@ -313,11 +312,11 @@ async function restoreIn({ cluster, directory, hpas }: Destination, options: Res
   try {
     await refuseOtherAccount(cluster, directory, hpas);
     const connection = await directory.connection(cluster);
-    const api = clusterApi(connection, TIMEOUT);
+    const api = clusterApi(connection, REQUEST_TIMEOUT);
     try {
       return await restoreHpas(manifests, {
         api,
-        restorer: hpaRestorer(apiClient(connection, TIMEOUT)),
+        restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
         selects: selectionOf(options),
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,

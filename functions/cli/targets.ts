@@ -3,6 +3,7 @@ import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import type { Place } from '../usecases/sweep-account.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
+import { REQUEST_TIMEOUT } from './request-timeout.ts';
 
 /** Which clusters a command is about. The same flags mean the same in every command. */
 export interface TargetOptions extends KubeconfigOptions {
@@ -82,7 +83,7 @@ export async function targetsOf(options: TargetOptions): Promise<LiveTargets> {
   return {
     places: [...new Set(regions)].map((region) => ({
       region,
-      directory: new EksClusterDirectory(region, { profile, timeout: 30_000 }),
+      directory: new EksClusterDirectory(region, { profile, timeout: REQUEST_TIMEOUT }),
     })),
     ...(names && { clusters: names }),
     tags: Object.fromEntries((options.tag ?? []).map(tagOf)),
