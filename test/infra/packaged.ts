@@ -26,3 +26,6 @@ export const readTemplate = (packaging: Packaging): Template =>
 
 export const resourcesOf = ({ Resources }: Template, type: string) =>
   Object.entries(Resources).filter(([, { Type }]) => Type === type);
+
+/** The names of the zip files that a template refers to. */
+export const zipsOf = (template: Template): string[] => JSON.stringify(template).match(/\w+-[0-9a-f]{64}\.zip/g) ?? [];

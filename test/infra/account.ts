@@ -1,0 +1,345 @@
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import {
+  CreateLogGroupCommand,
+  DescribeSubscriptionFiltersCommand,
+  paginateFilterLogEvents,
+} from '@aws-sdk/client-cloudwatch-logs';
+import { CreateClusterCommand, EKSClient, TagResourceCommand } from '@aws-sdk/client-eks';
+import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import { GetRolePolicyCommand, IAMClient, ListRolePoliciesCommand, ListRolesCommand } from '@aws-sdk/client-iam';
+import type { SQSEvent, SQSRecord } from 'aws-lambda';
+import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
+import { lambdaContext, PLACE } from '../../functions/cli/event-path.ts';
+import { logGroupOf } from '../../functions/domain/enrolment.ts';
+import { readEksToken } from '../doubles/eks.ts';
+import { EksAccountDouble, type StoredEntry } from '../doubles/eks-account.ts';
+import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
+import type { Packaging } from './global-setup.ts';
+import { type EventSourceMapping, Moto, REGION, templateForMoto } from './moto.ts';
+import { resourcesOf } from './packaged.ts';
+import { RecordingProxy } from './recording-proxy.ts';
+
+/*
+ * moto's server as an AWS account with the packaged stack. Its functions run as Lambda runs them: the handler of the zip file
+ * in a process of its own, with the variables that moto's Lambda tells and the role's credentials. What they call goes through
+ * a proxy that writes it down. What moto lacks, and what answers in its place:
+ * - It runs a function in Docker only: `invoke` does. The mapping of the queue, which moto would follow by itself, is switched
+ *   off, and `deliver` does what Lambda's poller would; CloudWatch Logs' call of `forward` is made by the test.
+ * - The queue's delay is taken off. It would have to be waited for.
+ * - Its rules leave the account out of an event: `deliver` puts it in.
+ * - It makes up a cluster's endpoint and CA, and knows no authentication mode: the proxy puts them into DescribeCluster.
+ * - It knows no access entries: EksAccountDouble has them, and who comes into a cluster is up to them (`userOf`).
+ * - It makes no schedules and no custom resource: `fire` puts and invokes what Scheduler would, with the schedule's role.
+ * - It asks IAM nothing before a call; permissions.ts does so afterwards.
+ */
+
+/** Where an API server is. */
+export interface Endpoint {
+  url: string;
+  /** PEM. */
+  caCertificate: string;
+}
+
+export interface Invocation {
+  // biome-ignore lint/suspicious/noExplicitAny: each function has answers of its own
+  answer: any;
+  /** The JSON lines that it wrote. */
+  // biome-ignore lint/suspicious/noExplicitAny: of every shape
+  lines: any[];
+}
+
+/** A batch of a queue's messages, and what came of it. */
+export interface Delivery extends Invocation {
+  messages: Record<string, unknown>[];
+}
+
+export interface OutcomeEvent {
+  id: string;
+  source: string;
+  'detail-type': string;
+  resources: string[];
+  // biome-ignore lint/suspicious/noExplicitAny: each detail-type has a shape of its own
+  detail: any;
+}
+
+interface Message {
+  MessageId: string;
+  ReceiptHandle: string;
+  Body: string;
+  MD5OfBody: string;
+  Attributes: SQSRecord['attributes'];
+}
+
+/** With the role that made it. */
+export type Call = RecordedCall & { role: string };
+
+const run = promisify(execFile);
+const nameOf = (arn: string) => arn.split(/[:/]/).at(-1) ?? '';
+/** The access key of a role is its name, so that the proxy knows it. */
+const credentialsOf = (role: string) => ({ accessKeyId: role, secretAccessKey: `secret-of-${role}` });
+
+export type Account = Awaited<ReturnType<typeof startAccount>>;
+
+/**
+ * Deploys a packaging into an account of its own.
+ *
+ * @param bin of the virtual environment that install.sh makes
+ * @param parameters of the template
+ */
+export async function startAccount(
+  bin: string,
+  packaging: Packaging,
+  parameters: Readonly<Record<string, string>> = {},
+) {
+  const folder = await mkdtemp(join(tmpdir(), 'account-'));
+  const moto = await Moto.start(bin);
+  const entries = new EksAccountDouble(PLACE);
+  const entriesUrl = await entries.start();
+  const clusters = new Map<string, Endpoint>();
+  const proxy = new RecordingProxy({
+    account: PLACE.account,
+    upstreamOf: (path) => (path.includes('/access-entries') ? entriesUrl : moto.url),
+    complete(path, answer) {
+      const endpoint = clusters.get(/^\/clusters\/([^/]+)$/.exec(path)?.[1] ?? '');
+      if (endpoint === undefined || !('cluster' in answer)) return answer;
+      const certificateAuthority = { data: Buffer.from(endpoint.caCertificate).toString('base64') };
+      const accessConfig = { authenticationMode: 'API_AND_CONFIG_MAP' };
+      return { cluster: { ...(answer.cluster as object), endpoint: endpoint.url, certificateAuthority, accessConfig } };
+    },
+  });
+  const url = await proxy.start();
+
+  const template = templateForMoto(packaging);
+  const schedules = resourcesOf(template, 'AWS::Scheduler::Schedule');
+  for (const [id, { Properties }] of schedules) {
+    // An output is told with every reference in it resolved.
+    const { Arn, RoleArn, Input } = Properties.Target;
+    for (const [name, Value] of Object.entries({ Arn, RoleArn, Input })) template.Outputs[`${id}${name}`] = { Value };
+  }
+  await moto.createBucket();
+  const { Outputs = [] } = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
+  const outputs = new Map(Outputs.map(({ OutputKey, OutputValue = '' }) => [OutputKey, OutputValue]));
+  const outputOf = (name: string) => {
+    const value = outputs.get(name);
+    if (value === undefined)
+      throw new Error(`the stack has no output ${name}; it has ${[...outputs.keys()].join(', ')}`);
+    return value;
+  };
+
+  const functions = new Map((await moto.functions()).map((each) => [each.FunctionName, each]));
+  const code = new Map<string, string>();
+  for (const { FunctionName, CodeSha256 } of functions.values()) {
+    const digest = Buffer.from(CodeSha256, 'base64').toString('hex');
+    const zip = (await readdir(packaging.folder)).find((file) => file.endsWith(`-${digest}.zip`));
+    if (zip === undefined) throw new Error(`${FunctionName} has code that was not packaged`);
+    code.set(FunctionName, join(folder, FunctionName));
+    await run(join(bin, 'python'), ['-m', 'zipfile', '-e', join(packaging.folder, zip), join(folder, FunctionName)]);
+  }
+
+  const mappings = await moto.eventSourceMappings();
+  const queueOf = ({ EventSourceArn }: EventSourceMapping) => ({
+    QueueUrl: `${moto.url}/${PLACE.account}/${nameOf(EventSourceArn)}`,
+  });
+  for (const mapping of mappings) {
+    await moto.lambda(`/event-source-mappings/${mapping.UUID}`, { method: 'PUT', input: { Enabled: false } });
+    await moto.sqs('SetQueueAttributes', { ...queueOf(mapping), Attributes: { DelaySeconds: '0' } });
+  }
+
+  const eksOf = (region: string) => new EKSClient({ region, endpoint: moto.url, credentials: credentialsOf('admin') });
+  const arnOf = (cluster: string) => `arn:aws:eks:${REGION}:${PLACE.account}:cluster/${cluster}`;
+  const invoked = new Set<string>();
+  const fired = new Set<string>();
+  const callsOfServices: Call[] = [];
+  let printed = '';
+
+  async function invoke(name: string, event: unknown): Promise<Invocation> {
+    const configuration = functions.get(name);
+    if (configuration === undefined) throw new Error(`no function ${name}`);
+    invoked.add(name);
+    const { Handler, Environment, Role, Timeout, FunctionArn } = configuration;
+    const context = { ...lambdaContext(name), invokedFunctionArn: FunctionArn };
+    const eventFile = join(folder, `${context.awsRequestId}.json`);
+    await writeFile(eventFile, JSON.stringify({ event, context, remaining: Timeout * 1000 }));
+    const { accessKeyId, secretAccessKey } = credentialsOf(nameOf(Role));
+    const variables = Object.entries(Environment.Variables).map(([variable, value]) => [variable, String(value)]);
+    const script = join(import.meta.dirname, '../e2e/one-invocation.mjs');
+    const handler = join(folder, name, Handler.replace(/\.handler$/, '.mjs'));
+    const child = spawn(process.execPath, [script, handler, eventFile], {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      env: {
+        ...Object.fromEntries(variables),
+        AWS_REGION: REGION,
+        AWS_LAMBDA_FUNCTION_NAME: name,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+        AWS_SESSION_TOKEN: 'session-token',
+        AWS_ENDPOINT_URL: url,
+      },
+    });
+    const [out, err, told] = await Promise.all([
+      text(child.stdout as Readable),
+      text(child.stderr as Readable),
+      text(child.stdio[3] as Readable),
+    ]);
+    printed += out + err;
+    if (told === '') throw new Error(`${name} ended without an answer:\n${out}${err}`);
+    const json = (out + err).split('\n').filter((line) => line.startsWith('{'));
+    return { answer: JSON.parse(told).answer, lines: json.map((line) => JSON.parse(line)) };
+  }
+
+  return {
+    /** Of the stack. */
+    functions: [...functions.keys()],
+    schedules: schedules.map(([id]) => id),
+    invoked: invoked as ReadonlySet<string>,
+    fired: fired as ReadonlySet<string>,
+    /** What the functions printed. */
+    printed: () => printed,
+
+    /** Every call of a function or a service with a role of the stack, so far. */
+    calls: (): Call[] => [
+      ...proxy.calls.map(({ accessKeyId, ...call }) => ({ role: accessKeyId, ...call })),
+      ...callsOfServices,
+    ],
+
+    /** What the roles of the stack may do, by the name of the role, as IAM has it. */
+    async permissions(): Promise<Map<string, Statement[]>> {
+      const iam = new IAMClient({ region: REGION, endpoint: moto.url, credentials: credentialsOf('admin') });
+      const { Roles = [] } = await iam.send(new ListRolesCommand());
+      const permissions = new Map<string, Statement[]>();
+      for (const { RoleName = '' } of Roles) {
+        const { PolicyNames = [] } = await iam.send(new ListRolePoliciesCommand({ RoleName }));
+        const documents = await Promise.all(
+          PolicyNames.map((PolicyName) => iam.send(new GetRolePolicyCommand({ RoleName, PolicyName }))),
+        );
+        permissions.set(
+          RoleName,
+          // moto writes what it has from CloudFormation as Python does.
+          documents.flatMap(
+            ({ PolicyDocument = '' }) => JSON.parse(decodeURIComponent(PolicyDocument).replaceAll("'", '"')).Statement,
+          ),
+        );
+      }
+      return permissions;
+    },
+
+    /** A cluster with its audit log on, and with a log group where that is in the Region of the stack. */
+    async createCluster(name: string, endpoint: Endpoint, region = REGION): Promise<void> {
+      await eksOf(region).send(
+        new CreateClusterCommand({
+          name,
+          roleArn: `arn:aws:iam::${PLACE.account}:role/cluster`,
+          resourcesVpcConfig: { endpointPublicAccess: true },
+          logging: { clusterLogging: [{ types: ['audit'], enabled: true }] },
+        }),
+      );
+      clusters.set(name, endpoint);
+      entries.add(name);
+      if (region === REGION) await moto.logs.send(new CreateLogGroupCommand({ logGroupName: logGroupOf(name) }));
+    },
+    tagCluster: (name: string, tags: Record<string, string>) =>
+      eksOf(REGION).send(new TagResourceCommand({ resourceArn: arnOf(name), tags })),
+
+    /** The access entries of a cluster, by the ARN of the role. May be changed. */
+    entriesOf: (cluster: string): Map<string, StoredEntry> => entries.clusters.get(cluster)?.entries ?? new Map(),
+    logs: moto.logs,
+    async filtersOf(cluster: string) {
+      const logGroupName = logGroupOf(cluster);
+      const { subscriptionFilters = [] } = await moto.logs.send(
+        new DescribeSubscriptionFiltersCommand({ logGroupName }),
+      );
+      return subscriptionFilters.map(({ filterName, filterPattern, destinationArn }) => ({
+        ...{ filterName, filterPattern, destinationArn },
+      }));
+    },
+
+    /** Whom the access entries of a cluster make of a token, as aws-iam-authenticator tells it the API server. */
+    userOf(cluster: string, token: string): User | undefined {
+      const read = readEksToken(token);
+      const role = read?.url.searchParams.get('X-Amz-Credential')?.split('/')[0] ?? '';
+      if (!read?.isGoodFor(cluster, credentialsOf(role).secretAccessKey)) return undefined;
+      const entry = entries.clusters.get(cluster)?.entries.get(`arn:aws:iam::${PLACE.account}:role/${role}`);
+      if (entry === undefined) return undefined;
+      return { username: entry.username.replace('{{SessionName}}', 'session'), groups: entry.kubernetesGroups };
+    },
+
+    /** One invocation in a process of its own. */
+    invoke,
+
+    /** As Lambda's poller does with a batch of each queue: what the function does not give back is deleted. */
+    async deliver(): Promise<Delivery[]> {
+      const deliveries: Delivery[] = [];
+      for (const mapping of mappings) {
+        const { Messages = [] } = await moto.sqs<{ Messages?: Message[] }>('ReceiveMessage', {
+          ...queueOf(mapping),
+          MaxNumberOfMessages: mapping.BatchSize,
+          AttributeNames: ['All'],
+        });
+        if (Messages.length === 0) continue;
+        const invocation = await invoke(nameOf(mapping.FunctionArn), batchOf(mapping, Messages));
+        const failed = new Set(
+          invocation.answer.batchItemFailures.map((failure: { itemIdentifier: string }) => failure.itemIdentifier),
+        );
+        for (const { MessageId, ReceiptHandle } of Messages) {
+          if (!failed.has(MessageId)) await moto.sqs('DeleteMessage', { ...queueOf(mapping), ReceiptHandle });
+        }
+        deliveries.push({ ...invocation, messages: Messages.map(({ Body }) => JSON.parse(Body)) });
+      }
+      return deliveries;
+    },
+
+    /** What Scheduler does when a schedule comes round, with its role. */
+    async fire(schedule: string): Promise<Invocation | undefined> {
+      fired.add(schedule);
+      const [arn, role, input] = ['Arn', 'RoleArn', 'Input'].map((name) => outputOf(`${schedule}${name}`)) as [
+        string,
+        string,
+        string,
+      ];
+      if (arn.includes(':function:')) {
+        callsOfServices.push({ role: nameOf(role), action: 'lambda:InvokeFunction', resource: arn, context: {} });
+        return await invoke(nameOf(arn), JSON.parse(input));
+      }
+      const events = new EventBridgeClient({ region: REGION, endpoint: url, credentials: credentialsOf(nameOf(role)) });
+      const { Source, DetailType } = template.Resources[schedule]?.Properties.Target.EventBridgeParameters ?? {};
+      await events.send(new PutEventsCommand({ Entries: [{ EventBusName: arn, Source, DetailType, Detail: input }] }));
+      return undefined;
+    },
+
+    /** What the bus has led into the log group of the outcomes. */
+    async outcomes(): Promise<OutcomeEvent[]> {
+      const outcomes: OutcomeEvent[] = [];
+      const logGroupName = '/aws/events/envoy-hpa-reaper-outcomes';
+      for await (const { events = [] } of paginateFilterLogEvents({ client: moto.logs }, { logGroupName })) {
+        outcomes.push(...events.map(({ message = '' }) => JSON.parse(message)));
+      }
+      return outcomes;
+    },
+
+    async stop(): Promise<void> {
+      await Promise.all([proxy.stop(), entries.stop(), moto.stop()]);
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+const batchOf = ({ EventSourceArn }: EventSourceMapping, messages: readonly Message[]): SQSEvent => ({
+  Records: messages.map(({ MessageId, ReceiptHandle, Body, MD5OfBody, Attributes }) => ({
+    messageId: MessageId,
+    receiptHandle: ReceiptHandle,
+    body: JSON.stringify({ account: PLACE.account, ...JSON.parse(Body) }),
+    attributes: Attributes,
+    messageAttributes: {},
+    md5OfBody: MD5OfBody,
+    eventSource: 'aws:sqs',
+    eventSourceARN: EventSourceArn,
+    awsRegion: REGION,
+  })),
+});
