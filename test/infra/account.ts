@@ -1,11 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import process from 'node:process';
-import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
-import { promisify } from 'node:util';
 import {
   CreateLogGroupCommand,
   DescribeSubscriptionFiltersCommand,
@@ -16,13 +11,14 @@ import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge
 import { GetRolePolicyCommand, IAMClient, ListRolePoliciesCommand, ListRolesCommand } from '@aws-sdk/client-iam';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
-import { lambdaContext, PLACE } from '../../functions/cli/event-path.ts';
+import { PLACE } from '../../functions/cli/event-path.ts';
 import { logGroupOf } from '../../functions/domain/enrolment.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { EksAccountDouble, type StoredEntry } from '../doubles/eks-account.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
-import type { Packaging } from './global-setup.ts';
+import { type Invocation, invokeFunction, unpack } from './lambda.ts';
 import { type EventSourceMapping, Moto, REGION, templateForMoto } from './moto.ts';
+import type { Packaging } from './packaged.ts';
 import { resourcesOf } from './packaged.ts';
 import { RecordingProxy } from './recording-proxy.ts';
 
@@ -30,8 +26,8 @@ import { RecordingProxy } from './recording-proxy.ts';
  * moto's server as an AWS account with the packaged stack. Its functions run as Lambda runs them: the handler of the zip file
  * in a process of its own, with the variables that moto's Lambda tells and the role's credentials. What they call goes through
  * a proxy that writes it down. What moto lacks, and what answers in its place:
- * - It runs a function in Docker only: `invoke` does. The mapping of the queue, which moto would follow by itself, is switched
- *   off, and `deliver` does what Lambda's poller would; CloudWatch Logs' call of `forward` is made by the test.
+ * - It runs a function in Docker only: `invoke` does without. The mapping of the queue, which moto would follow by itself, is
+ *   switched off, and `deliver` does what Lambda's poller would; CloudWatch Logs' call of `forward` is made by the test.
  * - The queue's delay is taken off. It would have to be waited for.
  * - Its rules leave the account out of an event: `deliver` puts it in.
  * - It makes up a cluster's endpoint and CA, and knows no authentication mode: the proxy puts them into DescribeCluster.
@@ -45,14 +41,6 @@ export interface Endpoint {
   url: string;
   /** PEM. */
   caCertificate: string;
-}
-
-export interface Invocation {
-  // biome-ignore lint/suspicious/noExplicitAny: each function has answers of its own
-  answer: any;
-  /** The JSON lines that it wrote. */
-  // biome-ignore lint/suspicious/noExplicitAny: of every shape
-  lines: any[];
 }
 
 /** A batch of a queue's messages, and what came of it. */
@@ -80,7 +68,6 @@ interface Message {
 /** With the role that made it. */
 export type Call = RecordedCall & { role: string };
 
-const run = promisify(execFile);
 const nameOf = (arn: string) => arn.split(/[:/]/).at(-1) ?? '';
 /** The access key of a role is its name, so that the proxy knows it. */
 const credentialsOf = (role: string) => ({ accessKeyId: role, secretAccessKey: `secret-of-${role}` });
@@ -98,8 +85,17 @@ export async function startAccount(
   packaging: Packaging,
   parameters: Readonly<Record<string, string>> = {},
 ) {
-  const folder = await mkdtemp(join(tmpdir(), 'account-'));
   const moto = await Moto.start(bin);
+  try {
+    return await deploy(moto, bin, packaging, parameters);
+  } catch (error) {
+    await moto.stop();
+    throw error;
+  }
+}
+
+async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters: Readonly<Record<string, string>>) {
+  const folder = await mkdtemp(join(tmpdir(), 'account-'));
   const entries = new EksAccountDouble(PLACE);
   const entriesUrl = await entries.start();
   const clusters = new Map<string, Endpoint>();
@@ -125,23 +121,10 @@ export async function startAccount(
   }
   await moto.createBucket();
   const { Outputs = [] } = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
-  const outputs = new Map(Outputs.map(({ OutputKey, OutputValue = '' }) => [OutputKey, OutputValue]));
-  const outputOf = (name: string) => {
-    const value = outputs.get(name);
-    if (value === undefined)
-      throw new Error(`the stack has no output ${name}; it has ${[...outputs.keys()].join(', ')}`);
-    return value;
-  };
+  const outputs = new Map(Outputs.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
 
   const functions = new Map((await moto.functions()).map((each) => [each.FunctionName, each]));
-  const code = new Map<string, string>();
-  for (const { FunctionName, CodeSha256 } of functions.values()) {
-    const digest = Buffer.from(CodeSha256, 'base64').toString('hex');
-    const zip = (await readdir(packaging.folder)).find((file) => file.endsWith(`-${digest}.zip`));
-    if (zip === undefined) throw new Error(`${FunctionName} has code that was not packaged`);
-    code.set(FunctionName, join(folder, FunctionName));
-    await run(join(bin, 'python'), ['-m', 'zipfile', '-e', join(packaging.folder, zip), join(folder, FunctionName)]);
-  }
+  for (const each of functions.values()) await unpack(bin, packaging, join(folder, each.FunctionName), each);
 
   const mappings = await moto.eventSourceMappings();
   const queueOf = ({ EventSourceArn }: EventSourceMapping) => ({
@@ -163,35 +146,18 @@ export async function startAccount(
     const configuration = functions.get(name);
     if (configuration === undefined) throw new Error(`no function ${name}`);
     invoked.add(name);
-    const { Handler, Environment, Role, Timeout, FunctionArn } = configuration;
-    const context = { ...lambdaContext(name), invokedFunctionArn: FunctionArn };
-    const eventFile = join(folder, `${context.awsRequestId}.json`);
-    await writeFile(eventFile, JSON.stringify({ event, context, remaining: Timeout * 1000 }));
-    const { accessKeyId, secretAccessKey } = credentialsOf(nameOf(Role));
-    const variables = Object.entries(Environment.Variables).map(([variable, value]) => [variable, String(value)]);
-    const script = join(import.meta.dirname, '../e2e/one-invocation.mjs');
-    const handler = join(folder, name, Handler.replace(/\.handler$/, '.mjs'));
-    const child = spawn(process.execPath, [script, handler, eventFile], {
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: {
-        ...Object.fromEntries(variables),
-        AWS_REGION: REGION,
-        AWS_LAMBDA_FUNCTION_NAME: name,
-        AWS_ACCESS_KEY_ID: accessKeyId,
-        AWS_SECRET_ACCESS_KEY: secretAccessKey,
-        AWS_SESSION_TOKEN: 'session-token',
-        AWS_ENDPOINT_URL: url,
-      },
-    });
-    const [out, err, told] = await Promise.all([
-      text(child.stdout as Readable),
-      text(child.stderr as Readable),
-      text(child.stdio[3] as Readable),
-    ]);
-    printed += out + err;
-    if (told === '') throw new Error(`${name} ended without an answer:\n${out}${err}`);
-    const json = (out + err).split('\n').filter((line) => line.startsWith('{'));
-    return { answer: JSON.parse(told).answer, lines: json.map((line) => JSON.parse(line)) };
+    const { accessKeyId, secretAccessKey } = credentialsOf(nameOf(configuration.Role));
+    const surroundings = {
+      AWS_REGION: REGION,
+      AWS_LAMBDA_FUNCTION_NAME: name,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_SESSION_TOKEN: 'session-token',
+      AWS_ENDPOINT_URL: url,
+    };
+    const invocation = await invokeFunction(configuration, join(folder, name), surroundings, event);
+    printed += invocation.printed;
+    return invocation;
   }
 
   return {
@@ -298,11 +264,8 @@ export async function startAccount(
     /** What Scheduler does when a schedule comes round, with its role. */
     async fire(schedule: string): Promise<Invocation | undefined> {
       fired.add(schedule);
-      const [arn, role, input] = ['Arn', 'RoleArn', 'Input'].map((name) => outputOf(`${schedule}${name}`)) as [
-        string,
-        string,
-        string,
-      ];
+      const [arn, role, input] = ['Arn', 'RoleArn', 'Input'].map((name) => outputs.get(`${schedule}${name}`));
+      if (!arn || !role || !input) throw new Error(`the stack has no schedule ${schedule}`);
       if (arn.includes(':function:')) {
         callsOfServices.push({ role: nameOf(role), action: 'lambda:InvokeFunction', resource: arn, context: {} });
         return await invoke(nameOf(arn), JSON.parse(input));

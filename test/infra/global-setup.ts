@@ -1,23 +1,15 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import process from 'node:process';
-import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
-import { parse } from 'yaml';
+import type { Packaging } from './packaged.ts';
+import { install, packageWith } from './tools.ts';
 
 /** Where the tools are that install.sh has installed. */
 export interface Tools {
   /** Of cfn-lint, checkov and moto_server. */
   bin: string;
   jars: string;
-}
-
-/** What was packaged with one configuration: its folder holds template.json and the zip files. */
-export interface Packaging {
-  configuration: string;
-  folder: string;
 }
 
 declare module 'vitest' {
@@ -27,41 +19,21 @@ declare module 'vitest' {
   }
 }
 
-const run = promisify(execFile);
-
 /** Packages with the configuration that is delivered, and with one that has what a deployment has: clusters. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'infra-'));
   const stop = () => rm(folder, { recursive: true });
   try {
-    const delivered = parse(await readFile('infra/configuration.yml', 'utf8')) as object;
-    const configurations = {
-      delivered,
-      representative: { ...delivered, clusters: ['shop', 'shop_2', 'shop-3'], mode: 'report' },
-    };
-    const packagings: Packaging[] = [];
-    // One after the other: each packaging begins with the bundles in dist/.
-    for (const [configuration, values] of Object.entries(configurations)) {
-      const packaging = { configuration, folder: join(folder, configuration) };
-      const file = join(folder, `${configuration}.yml`);
-      await writeFile(file, JSON.stringify(values)); // JSON is YAML.
-      const env = { ...process.env, ENVOY_HPA_REAPER_CONFIGURATION: file };
-      await run(process.execPath, ['infra/package.ts', '--package', packaging.folder], { env });
-      packagings.push(packaging);
-    }
-    project.provide('packagings', packagings);
-    project.provide('tools', await installTools());
+    const clusters = ['shop', 'shop_2', 'shop-3'];
+    project.provide('packagings', [
+      await packageWith(folder, 'delivered', {}),
+      await packageWith(folder, 'representative', { clusters, mode: 'report' }),
+    ]);
+    const [bin = '', jars = ''] = await install('python', 'jars');
+    project.provide('tools', { bin, jars });
     return stop;
   } catch (error) {
     await stop();
     throw error;
   }
-}
-
-async function installTools(): Promise<Tools> {
-  const installing = run('bash', [join(import.meta.dirname, 'install.sh')]);
-  // What it says while it takes long.
-  installing.child.stderr?.pipe(process.stderr);
-  const [bin = '', jars = ''] = (await installing).stdout.trim().split('\n');
-  return { bin, jars };
 }

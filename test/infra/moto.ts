@@ -13,7 +13,7 @@ import {
 import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
 import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import type { Packaging } from './global-setup.ts';
+import type { Packaging } from './packaged.ts';
 import { readTemplate, type Template, zipsOf } from './packaged.ts';
 
 export const REGION = 'eu-central-1';

@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Packaging } from './global-setup.ts';
+
+/** What was packaged with one configuration: its folder holds template.json and the zip files. */
+export interface Packaging {
+  configuration: string;
+  folder: string;
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
 type Free = any;

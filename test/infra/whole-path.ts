@@ -10,8 +10,9 @@ import { SUBSCRIPTION_PATTERN } from '../../functions/domain/subscription-patter
 import { type Connection, connect } from '../contract/connection.ts';
 import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
 import { type Server, waitFor } from '../contract/server.ts';
-import { type Account, type Invocation, startAccount } from './account.ts';
-import type { Packaging } from './global-setup.ts';
+import { type Account, startAccount } from './account.ts';
+import type { Invocation } from './lambda.ts';
+import type { Packaging } from './packaged.ts';
 import { describePermissions } from './permissions.ts';
 
 const FORWARD = 'envoy-hpa-reaper-forward';
@@ -44,6 +45,9 @@ const ENROLLED = {
   ),
 };
 const NOT_ENROLLED = { filters: [], entries: {} };
+
+/** Milliseconds: some twenty invocations, each in a process of its own. */
+const PATIENCE = 300_000;
 
 /** The tokens of a function are its own. */
 type AnyServer = Omit<Server, 'reaperToken'>;
@@ -78,7 +82,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       admin = connect({ ...server, token: server.adminToken });
       open.push(admin.close);
       story = await tell();
-    });
+    }, PATIENCE);
     afterAll(async () => {
       for (const close of open.reverse()) await close();
     });
