@@ -8,7 +8,13 @@ import {
 } from '@aws-sdk/client-cloudwatch-logs';
 import { CreateClusterCommand, EKSClient, TagResourceCommand } from '@aws-sdk/client-eks';
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import { GetRolePolicyCommand, IAMClient, ListRolePoliciesCommand, ListRolesCommand } from '@aws-sdk/client-iam';
+import {
+  GetRolePolicyCommand,
+  IAMClient,
+  ListAttachedRolePoliciesCommand,
+  ListRolePoliciesCommand,
+  ListRolesCommand,
+} from '@aws-sdk/client-iam';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
 import { PLACE } from '../../functions/cli/event-path.ts';
@@ -181,6 +187,8 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
       const { Roles = [] } = await iam.send(new ListRolesCommand());
       const permissions = new Map<string, Statement[]>();
       for (const { RoleName = '' } of Roles) {
+        const { AttachedPolicies = [] } = await iam.send(new ListAttachedRolePoliciesCommand({ RoleName }));
+        if (AttachedPolicies.length > 0) throw new Error(`${RoleName} has policies that are not read here`);
         const { PolicyNames = [] } = await iam.send(new ListRolePoliciesCommand({ RoleName }));
         const documents = await Promise.all(
           PolicyNames.map((PolicyName) => iam.send(new GetRolePolicyCommand({ RoleName, PolicyName }))),
