@@ -31,6 +31,7 @@ const SERVICES = new Map<string, CallsOfService>([
   ['eks', eksCalls],
   ['events', eventsCalls],
   ['logs', logsCalls],
+  ['sns', snsCalls],
 ]);
 
 function eksCalls({ method = 'GET', url = '' }: AwsRequest, body: string, place: string): RecordedCall[] | undefined {
@@ -89,4 +90,10 @@ function logsCalls({ headers }: AwsRequest, body: string, place: string): Record
       context: destinationArn === undefined ? {} : { 'logs:DestinationArn': [destinationArn] },
     },
   ];
+}
+
+function snsCalls(_request: AwsRequest, body: string): RecordedCall[] | undefined {
+  const form = new URLSearchParams(body);
+  if (form.get('Action') !== 'Publish') return undefined;
+  return [{ action: 'sns:Publish', resource: form.get('TopicArn') ?? '', context: {} }];
 }

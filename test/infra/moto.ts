@@ -14,17 +14,24 @@ import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-
 import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
 import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { Packaging } from './packaged.ts';
-import { readTemplate, type Template, zipsOf } from './packaged.ts';
+import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 
 export const REGION = 'eu-central-1';
 /** moto finds a template by its URL only where that has "localhost" in it. */
 export const BUCKET = 'artifacts-localhost';
 
-/** A packaged template in a form that moto understands: there a rule cannot refer to its bus by `Ref`. */
-export const templateForMoto = (packaging: Packaging): Template =>
-  JSON.parse(
-    JSON.stringify(readTemplate(packaging)).replaceAll('{"Ref":"EventBus"}', '{"Fn::GetAtt":["EventBus","Name"]}'),
+/**
+ * A packaged template in a form that moto understands: there a rule cannot refer to its bus by `Ref`, and the ARN of a log
+ * group does not go on to its streams.
+ */
+export function templateForMoto(packaging: Packaging): Template {
+  const template = readTemplate(packaging);
+  const text = resourcesOf(template, 'AWS::Logs::LogGroup').reduce(
+    (changed, [id]) => changed.replaceAll(`{"Fn::GetAtt":["${id}","Arn"]}`, `{"Fn::Sub":"\${${id}.Arn}:*"}`),
+    JSON.stringify(template).replaceAll('{"Ref":"EventBus"}', '{"Fn::GetAtt":["EventBus","Name"]}'),
   );
+  return JSON.parse(text);
+}
 
 /** What Lambda tells of a function, as far as it is needed. */
 export interface FunctionConfiguration {

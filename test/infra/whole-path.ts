@@ -49,15 +49,15 @@ const NOT_ENROLLED = { filters: [], entries: {} };
 /** Milliseconds: some twenty invocations, each in a process of its own. */
 const PATIENCE = 300_000;
 
-/** The tokens of a function are its own. */
-type AnyServer = Omit<Server, 'reaperToken'>;
+/** Who a function is in it is up to its token. */
+type ApiServer = Omit<Server, 'reaperToken'>;
 
 export interface WholePathOptions {
   /** Of the virtual environment that install.sh makes. */
   bin: string;
   packaging: Packaging;
   /** @param userOf who a token is, which the API server asks */
-  startServer(userOf: (token: string) => User | undefined): Promise<AnyServer>;
+  startServer(userOf: (token: string) => User | undefined): Promise<ApiServer>;
 }
 
 /**
@@ -68,7 +68,7 @@ export interface WholePathOptions {
 export function describeWholePath(name: string, optionsOf: () => WholePathOptions): void {
   describe(`the deployed stack, with ${name}`, () => {
     let account: Account;
-    let server: AnyServer;
+    let server: ApiServer;
     let admin: Connection;
     let story: Awaited<ReturnType<typeof tell>>;
     const open: (() => void | Promise<void>)[] = [];
