@@ -190,12 +190,15 @@ function nearMisses(role: string, calls: readonly Call[]): { what: string; call:
   return calls.flatMap((call) => {
     const { action, resource, context } = call;
     const elsewhere = [
-      { what: 'another account', call: { ...call, resource: resource.replace(PLACE.account, '210987654321') } },
-      { what: 'another Region', call: { ...call, resource: resource.replace(PLACE.region, 'ap-south-2') } },
-    ].filter(
-      ({ what, call: miss }) =>
-        miss.resource !== resource && !(what === 'another Region' && IN_EVERY_REGION.includes(`${role} ${action}`)),
-    );
+      { what: 'another account', resource: resource.replace(PLACE.account, '210987654321') },
+      { what: 'another Region', resource: resource.replace(PLACE.region, 'ap-south-2') },
+      { what: 'another name', resource: resource.replace(/envoy-hpa-reaper[\w-]*/, 'another') },
+      { what: 'a longer name', resource: resource.replace(/envoy-hpa-reaper[\w-]*/, '$&-2') },
+      { what: 'logs of something else', resource: resource.replace('/aws/eks/', '/aws/lambda/') },
+    ]
+      .filter((miss) => miss.resource !== resource)
+      .filter(({ what }) => what !== 'another Region' || !IN_EVERY_REGION.includes(`${role} ${action}`))
+      .map(({ what, resource: other }) => ({ what, call: { ...call, resource: other } }));
     const changed = Object.keys(context)
       .filter((key) => !SAID_BY_THE_RESOURCE.includes(`${action} ${key}`))
       .flatMap((key) => {
