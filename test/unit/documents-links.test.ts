@@ -82,6 +82,13 @@ test.each(documents)('every test that %s quotes is there', (file) => {
   for (const [, source = '', title = ''] of quoted) expect(textOf(source), source).toContain(title);
 });
 
+test('docs/cost.md counts every metric that an alarm looks at, but for those of its query', () => {
+  const [, ...alarms] = textOf('infra/alarms.yml').split(/^ {4}Type: AWS::CloudWatch::Alarm$/m);
+  const always = alarms.filter((alarm) => !/^ {4}Condition: HasNotifications$/m.test(alarm));
+  const metrics = always.flatMap((alarm) => alarm.match(/^ +MetricName:/gm) ?? []);
+  expect(textOf('docs/cost.md')).toContain(`| Alarms | ${metrics.length} × 0.10: `);
+});
+
 describe('every command that is named is there, with its flags', () => {
   const reaper = new Command();
   for (const add of [
