@@ -9,8 +9,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   UnrecognizedClientException: 'AWS does not know these credentials: check the access key and the session token.',
   InvalidClientTokenId: 'AWS does not know these credentials: check the access key and the session token.',
   InvalidSignatureException: 'The secret access key does not fit, or the clock of this machine is wrong.',
-  AccessDeniedException: 'The credentials do not allow this call: see the permissions in the README.',
-  AccessDenied: 'The credentials do not allow this call: see the permissions in the README.',
+  AccessDeniedException: 'The credentials do not allow this call: see docs/permissions.md.',
+  AccessDenied: 'The credentials do not allow this call: see docs/permissions.md.',
 };
 
 /**

@@ -36,7 +36,7 @@ export const hpaReportSchema = z.object({
   name: z.string(),
   uid: z.string(),
   action: z.enum(['delete', 'keep']).check(z.describe('The judgement, whatever was done about it')),
-  reason: described('A row of the judgement table; the README lists them'),
+  reason: described('A row of the judgement table; docs/reasons.md lists them'),
   explanation: described('One sentence for a person'),
   owner: z.optional(z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() })),
   restsOn: z
@@ -94,7 +94,7 @@ export const manifestSchema = z
   );
 
 const sweptHpaSchema = z.extend(hpaReportSchema, {
-  outcome: z.enum(OUTCOMES).check(z.describe('What became of it in this pass; the README lists the outcomes')),
+  outcome: z.enum(OUTCOMES).check(z.describe('What became of it in this pass; docs/reasons.md lists the outcomes')),
   message: z.optional(described('What the API server said, for MarkRefused, DeleteRefused and Failed')),
   changes: z.array(changeSchema).check(z.describe('The changes that touched an object this verdict rests on')),
   manifest: z.optional(manifestSchema),
@@ -129,7 +129,7 @@ export const passReportSchema = z
 export type PassReport = z.infer<typeof passReportSchema>;
 
 export const problemSchema = z.object({
-  reason: described('Machine-readable, such as ClusterForbidden; the README lists them'),
+  reason: described('Machine-readable, such as ClusterForbidden; docs/reasons.md lists them'),
   message: z.string(),
   remedy: described('What a person can do about it'),
 });

@@ -23,13 +23,16 @@ export class MalformedInputError extends Error {
   override name = 'MalformedInputError';
 }
 
-export type SkipReason =
-  | 'ClusterNotFound'
-  | 'ClusterNotActive'
-  | 'ClusterOptedOut'
-  | 'ClusterUnauthorized'
-  | 'ClusterForbidden'
-  | 'CustomResourcesNotInstalled';
+/** Why nothing can be done in a cluster now. */
+export const SKIP_REASONS = [
+  'ClusterNotFound',
+  'ClusterNotActive',
+  'ClusterOptedOut',
+  'ClusterUnauthorized',
+  'ClusterForbidden',
+  'CustomResourcesNotInstalled',
+] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
 
 export class ClusterSkippedError extends Error {
   override name = 'ClusterSkippedError';

@@ -8,6 +8,7 @@ import {
   describeError,
   NoAnswerError,
   RetryableError,
+  SKIP_REASONS,
 } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import { findTargets } from './find-targets.ts';
@@ -199,8 +200,20 @@ export const placeOf = ({ cluster, region }: Target): ClusterPlace => ({
 /** A log line has its own message. */
 const explained = ({ message, ...problem }: Problem) => ({ ...problem, explanation: message });
 
+/** Every reason of a problem with a cluster; the last of them is a warning only. */
+export const PROBLEM_REASONS = [
+  ...SKIP_REASONS,
+  'AwsAccessRefused',
+  'ClusterEndpointPrivate',
+  'ClusterUnreachable',
+  'PassFailed',
+  'InternalError',
+  'AuditLogOff',
+] as const;
+type ClusterProblem = Problem & { reason: (typeof PROBLEM_REASONS)[number] };
+
 /** What is wrong with a cluster that cannot be swept, and what a person can do about it. */
-export function problemOf(error: unknown, description?: ClusterDescription): Problem {
+export function problemOf(error: unknown, description?: ClusterDescription): ClusterProblem {
   const message = describeError(error);
   if (error instanceof ClusterSkippedError)
     return { reason: error.reason, message: error.message, remedy: error.remedy };
@@ -230,7 +243,7 @@ export function problemOf(error: unknown, description?: ClusterDescription): Pro
   return { reason: 'InternalError', message, remedy: 'This is a fault of this program: please report it.' };
 }
 
-function warningsOf(cluster: string, { auditLog }: ClusterDescription): Problem[] {
+function warningsOf(cluster: string, { auditLog }: ClusterDescription): ClusterProblem[] {
   if (auditLog !== false) return [];
   return [
     {

@@ -106,7 +106,7 @@ test('Delete that cannot take everything away fails, names what is left, and tak
   await enroll(stackRequest('Delete'));
   expect(left()).toEqual([REAP.arn]);
   const Reason = expect.stringMatching(
-    /^b: EKS could not delete the access entry of .*-reap-eu-central-1 in b.* README\.$/,
+    /^b: EKS could not delete the access entry of .*-reap-eu-central-1 in b.*docs\/permissions\.md\.$/,
   );
   expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
 });
