@@ -68,6 +68,9 @@ export function addRestoreCommand(program: Command): void {
     .addHelpText(
       'after',
       `
+With --eks, an event "HPA Restored" on the bus envoy-hpa-reaper of the Region
+tells of each. Where that cannot be had, a line says so, and nothing else changes.
+
 Exit codes:
   0  all are restored, or were there
   1  not all
