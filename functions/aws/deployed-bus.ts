@@ -27,7 +27,8 @@ export class DeployedBus implements EventBus {
     } catch (error) {
       if (signal.aborted) throw new RetryableError(`no answer from ${this.#where} within ${this.#patience / 1000} s`);
       // The bus wraps what the SDK threw, whose name tells the remedy.
-      throw awsError(`not all events reached ${this.#where}`, (error as Error).cause ?? error);
+      const reason = error instanceof RetryableError ? (error.cause ?? error) : error;
+      throw awsError(`not all events reached ${this.#where}`, reason);
     }
   }
 

@@ -41,10 +41,13 @@ export async function tellOfRestorations(restorations: readonly Restoration[], p
   if (restorations.length === 0) return;
   const { DeployedBus } = await import('../aws/deployed-bus.ts');
   const time = new Date();
+  const regions = new Set(restorations.map(({ region }) => region));
   await Promise.all(
-    [...Map.groupBy(restorations, ({ region }) => region)].map(async ([region, those]) => {
+    [...regions].map(async (region) => {
       try {
-        const events = those.map((restoration) => outcomeBusEvent(outcomeOf(restoration), restoration.arn, time));
+        const events = restorations
+          .filter((restoration) => restoration.region === region)
+          .map((restoration) => outcomeBusEvent(outcomeOf(restoration), restoration.arn, time));
         await new DeployedBus({ region, profile }).put(events);
       } catch (error) {
         if (!(error instanceof RetryableError)) throw error;

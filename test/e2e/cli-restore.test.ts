@@ -95,6 +95,17 @@ describe.concurrent('restore', patience, () => {
         detail: await passReport(manifest),
       }),
     ],
+    [
+      'the log of the outcomes',
+      (manifest) =>
+        ['HPA Reported', 'HPA Deleted', 'Sweep Completed', 'HPA Restored']
+          .map((type) => {
+            const place = { cluster: 'production', region: 'eu-central-1', passId: 'pass-1' };
+            const detail = { version: '1', ...place, ...(type === 'HPA Deleted' && { manifest }) };
+            return JSON.stringify({ 'detail-type': type, source: 'envoy-hpa-reaper', detail });
+          })
+          .join('\n'),
+    ],
     ['a manifest', (manifest) => manifest],
     ['a manifest in YAML', (manifest) => stringify(manifest)],
     ['several documents', (manifest) => `# saved\n---\n${stringify(manifest)}---\n`],
