@@ -23,6 +23,7 @@ import { readTemplate, type Template } from './packaged.ts';
 const NOT_IN_MOTO = [
   'AWS::CloudFormation::CustomResource',
   'AWS::Lambda::EventInvokeConfig',
+  'AWS::Logs::MetricFilter',
   'AWS::Logs::SubscriptionFilter',
   'AWS::Scheduler::Schedule',
   'AWS::CloudWatch::Alarm',
