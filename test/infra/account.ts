@@ -141,6 +141,9 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     await moto.sqs('SetQueueAttributes', { ...queueOf(mapping), Attributes: { DelaySeconds: '0' } });
   }
 
+  const [topic] = resourcesOf(template, 'AWS::SNS::Topic').map(([, { Properties }]) => Properties.TopicName);
+  const inbox = await moto.subscribeQueue(topic);
+
   const eksOf = (region: string) => new EKSClient({ region, endpoint: moto.url, credentials: credentialsOf('admin') });
   const arnOf = (cluster: string) => `arn:aws:eks:${REGION}:${PLACE.account}:cluster/${cluster}`;
   const invoked = new Set<string>();
@@ -292,6 +295,15 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
         outcomes.push(...events.map(({ message = '' }) => JSON.parse(message)));
       }
       return outcomes;
+    },
+
+    /** What the topic of the stack was given to send since the stack was deployed. */
+    async notifications(): Promise<{ Subject: string; Message: string }[]> {
+      const { Messages = [] } = await moto.sqs<{ Messages?: Message[] }>('ReceiveMessage', {
+        QueueUrl: inbox,
+        MaxNumberOfMessages: 10,
+      });
+      return Messages.map(({ Body }) => JSON.parse(Body));
     },
 
     async stop(): Promise<void> {

@@ -23,6 +23,7 @@ const NOT_IN_MOTO = [
   'AWS::Scheduler::Schedule',
   'AWS::CloudWatch::Alarm',
   'AWS::SQS::QueuePolicy',
+  'AWS::SNS::Subscription',
 ];
 /*
  * - A rule cannot refer to its bus by `Ref`; what is deployed here refers to it by `GetAtt Name`, which is the same (moto.ts).
@@ -33,7 +34,7 @@ const NOT_IN_MOTO = [
  */
 
 /** The conditions of what is off by default. */
-const OFF = ['HasNotifications', 'TracesInvocations'];
+const OFF = ['TracesInvocations'];
 
 const packagings = inject('packagings');
 const representative = packagings.find(({ configuration }) => configuration === 'representative');

@@ -19,15 +19,15 @@ declare module 'vitest' {
   }
 }
 
-/** Packages with the configuration that is delivered, and with one that has what a deployment has: clusters. */
+/** Packages with the configuration that is delivered, and with one that has what a deployment has: clusters, an address. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'infra-'));
   const stop = () => rm(folder, { recursive: true });
   try {
-    const clusters = ['shop', 'shop_2', 'shop-3'];
+    const deployed = { clusters: ['shop', 'shop_2', 'shop-3'], notifyEmail: 'sre@example.com' };
     project.provide('packagings', [
       await packageWith(folder, 'delivered', {}),
-      await packageWith(folder, 'representative', { clusters, mode: 'report' }),
+      await packageWith(folder, 'representative', { ...deployed, mode: 'report' }),
     ]);
     const [bin = '', jars = ''] = await install('python', 'jars');
     project.provide('tools', { bin, jars });

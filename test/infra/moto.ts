@@ -13,6 +13,7 @@ import {
 import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
 import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PLACE } from '../../functions/cli/event-path.ts';
 import type { Packaging } from './packaged.ts';
 import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 
@@ -55,6 +56,12 @@ export interface EventSourceMapping {
   FunctionArn: string;
   FunctionResponseTypes: string[];
 }
+
+/** A request of the query protocol. */
+const form = (input: Record<string, string>) => ({
+  type: 'application/x-www-form-urlencoded',
+  body: new URLSearchParams(input).toString(),
+});
 
 /** moto's server as an AWS account, on a port that the system chooses. */
 export class Moto {
@@ -161,7 +168,7 @@ export class Moto {
       this.functions(),
       this.eventSourceMappings(),
       this.sqs<{ QueueUrls?: string[] }>('ListQueues'),
-      this.#ask('iam', { type: 'application/x-www-form-urlencoded', body: 'Action=ListRoles&Version=2010-05-08' }),
+      this.#ask('iam', form({ Action: 'ListRoles', Version: '2010-05-08' })),
     ]);
     const busNames = (buses.EventBuses ?? []).map(({ Name = '' }) => Name);
     return {
@@ -204,6 +211,15 @@ export class Moto {
       body: JSON.stringify(input),
     });
     return (answer === '' ? {} : JSON.parse(answer)) as Answer;
+  }
+
+  /** @returns the URL of a queue of its own that gets what the topic of this name sends */
+  async subscribeQueue(topic: string): Promise<string> {
+    const { QueueUrl } = await this.sqs<{ QueueUrl: string }>('CreateQueue', { QueueName: 'inbox' });
+    const arn = (service: string, name: string) => `arn:aws:${service}:${REGION}:${PLACE.account}:${name}`;
+    const subscription = { Protocol: 'sqs', TopicArn: arn('sns', topic), Endpoint: arn('sqs', 'inbox') };
+    await this.#ask('sns', form({ Action: 'Subscribe', Version: '2010-03-31', ...subscription }));
+    return QueueUrl;
   }
 
   /** Of a service whose client is not among the packages here. */

@@ -21,7 +21,7 @@ const EVERY_RESOURCE = [
   'backfill ListClusters',
   'enroll ListClusters',
   // X-Ray has no resource that a trace could be about.
-  ...['backfill', 'enroll', 'forward', 'reap'].map((role) => `${role} WriteTraces`),
+  ...['backfill', 'digest', 'enroll', 'forward', 'reap'].map((role) => `${role} WriteTraces`),
 ];
 
 /** Allowed, and not seen here. */
@@ -36,6 +36,7 @@ const SAME_IN_EVERY_CALL = [
   // It is asked for a prefix that IAM is not told.
   `enroll ListLogGroups arn:aws:logs:${place}:log-group:{:log-stream:}`,
   // A log group's ARN goes on to its streams; which is named there, these actions do not say.
+  `digest ReadOutcomes arn:aws:logs:${place}:log-group:/aws/events/envoy-hpa-reaper-outcomes:{log-stream:}`,
   ...['ReadAndDeleteFilters', 'PutFilters'].map(
     (statement) => `enroll ${statement} arn:aws:logs:${place}:log-group:/aws/eks/*/cluster:{log-stream:}`,
   ),

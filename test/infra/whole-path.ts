@@ -18,6 +18,7 @@ import { describePermissions } from './permissions.ts';
 const FORWARD = 'envoy-hpa-reaper-forward';
 const BACKFILL = 'envoy-hpa-reaper-backfill';
 const ENROLL = 'envoy-hpa-reaper-enroll';
+const DIGEST = 'envoy-hpa-reaper-digest';
 
 const roleArn = (name: string) => `arn:aws:iam::${PLACE.account}:role/envoy-hpa-reaper-${name}-${PLACE.region}`;
 const userOf = (name: string, session = '{{SessionName}}') =>
@@ -45,6 +46,9 @@ const ENROLLED = {
   ),
 };
 const NOT_ENROLLED = { filters: [], entries: {} };
+
+/** What is off by default. */
+const ALL_ON = { Tracing: 'active', NotifyEmail: 'sre@example.com' };
 
 /** Milliseconds: some twenty invocations, each in a process of its own. */
 const PATIENCE = 300_000;
@@ -75,7 +79,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
 
     beforeAll(async () => {
       const { bin, packaging, startServer } = optionsOf();
-      account = await startAccount(bin, packaging, { Tracing: 'active' });
+      account = await startAccount(bin, packaging, ALL_ON);
       open.push(account.stop);
       server = await startServer((token) => account.userOf('shop', token));
       open.push(server.close);
@@ -181,13 +185,17 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       const deleted = await part(() => account.invoke(BACKFILL, { clusters: ['shop'], mode: 'delete' }));
       const elsewhere = await part(() => account.invoke(BACKFILL, { regions: ['eu-west-1'] }));
 
+      await account.fire('DigestSchedule');
+      const digest = await part(() => account.invoke(DIGEST, { hours: 1 }));
+      const mails = await account.notifications();
+
       await account.tagCluster('dark', { 'envoy-hpa-reaper': 'off' });
       const optedOut = await part(() => account.fire('EnrolmentSchedule'));
       const removed = await removeStack();
       return {
         ...{ names, before, enrolled, drifted, mended, renewed, changed, beat },
         ...{ reportOverBus, heldBackOverBus, sweptOverBus, reported, heldBack, deleted, elsewhere },
-        ...{ optedOut, removed },
+        ...{ digest, mails, optedOut, removed },
       };
     }
 
@@ -312,6 +320,15 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(deleted.hpas).toEqual([names.kept]);
       expect(deleted.answer.totals).toMatchObject({ swept: 1, failed: 0 });
       expect(elsewhere.told).toEqual(['Cluster Unreachable far ClusterUnreachable']);
+    });
+
+    test('the topic gets one text on all that was told', () => {
+      const { digest, mails, names } = story;
+      expect(digest.answer).toMatchObject({ result: 'published', totals: { 'HPA Deleted': 3 } });
+      expect(mails).toHaveLength(1);
+      expect(mails[0]?.Subject).toBe(digest.answer.subject);
+      for (const hpa of [names.heard, names.swept, names.byHand]) expect(mails[0]?.Message).toContain(hpa);
+      expect(mails[0]?.Message).not.toContain(names.kept);
     });
 
     test('a cluster that opts out is left by enrolment, and no other is', () => {
