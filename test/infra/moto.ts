@@ -76,7 +76,8 @@ export class Moto {
     this.url = url;
     this.#server = server;
     const access = { region: REGION, endpoint: url, credentials: { accessKeyId: 'test', secretAccessKey: 'test' } };
-    this.cloudFormation = new CloudFormationClient(access);
+    // Tried again, what failed would be there already.
+    this.cloudFormation = new CloudFormationClient({ ...access, maxAttempts: 1 });
     this.logs = new CloudWatchLogsClient(access);
     this.events = new EventBridgeClient(access);
     this.s3 = new S3Client(access);
