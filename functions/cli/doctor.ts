@@ -7,6 +7,7 @@ import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from './doctor-
 import { EXIT } from './exit-code.ts';
 import { progressLine } from './progress.ts';
 import { REQUEST_TIMEOUT } from './request-timeout.ts';
+import { addJudgementOptions, type JudgementOptions } from './selection.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
 import { quoted, say, screenOf } from './terminal.ts';
 
@@ -20,7 +21,7 @@ const CONCURRENCY = 10;
  * @throws {AwsAccessError} when AWS does not let us in
  */
 export async function doctor(
-  options: TargetOptions,
+  options: TargetOptions & JudgementOptions,
   { now, onProgress }: { now: () => Date; onProgress: (progress: RunProgress) => void },
 ): Promise<DoctorReport> {
   const { places, ...targets } = await targetsOf(options);
@@ -30,6 +31,7 @@ export async function doctor(
       ...targets,
       places: examined,
       concurrency: CONCURRENCY,
+      controllerNamespaces: options.controllerNamespace,
       timeout: REQUEST_TIMEOUT,
       now,
       onProgress,
@@ -92,16 +94,18 @@ Examples:
       jq -r '.clusters[] | .cluster as $c | .checks[] |
         select(.state == "broken") | "\\($c) \\(.id): \\(.found)"'`;
 
-interface Flags extends TargetOptions {
+interface Flags extends TargetOptions, JudgementOptions {
   readonly output: DoctorFormat;
   readonly quiet?: boolean;
 }
 
 export function addDoctorCommand(program: Command): void {
-  addTargetOptions(
-    program
-      .command('doctor')
-      .description('Checks each link to a cluster and says how to mend each that is broken. Changes nothing.'),
+  addJudgementOptions(
+    addTargetOptions(
+      program
+        .command('doctor')
+        .description('Checks each link to a cluster and says how to mend each that is broken. Changes nothing.'),
+    ),
   )
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(DOCTOR_FORMATS).default('table'))
     .option('-q, --quiet', 'show no progress')

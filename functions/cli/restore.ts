@@ -318,6 +318,7 @@ async function restoreIn({ cluster, directory, hpas }: Destination, options: Res
         api,
         restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
         selects: selectionOf(options),
+        controllerNamespaces: options.controllerNamespace,
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,
       });

@@ -47,6 +47,8 @@ export interface ExamineOptions {
   /** Only clusters that carry all of these. */
   readonly tags: Readonly<Record<string, string>>;
   readonly concurrency: number;
+  /** As in a pass over a cluster. */
+  readonly controllerNamespaces?: readonly string[] | undefined;
   /** Milliseconds that one request to a cluster may take. */
   readonly timeout: number;
   readonly now: () => Date;
@@ -142,18 +144,20 @@ const absentFrom = (searched: string, cluster: string): ClusterHealth => ({
 });
 
 /** @returns `undefined` for a cluster that does not carry the tags */
-async function examine(target: Target, { tags, now, timeout }: ExamineOptions): Promise<Examined | undefined> {
+async function examine(target: Target, options: ExamineOptions): Promise<Examined | undefined> {
+  const { tags } = options;
   const { cluster, eks, commands } = target;
   const described = eks && (await eks.inspection.cluster(cluster));
   const carried = described && 'value' in described ? (described.value?.tags ?? {}) : {};
   if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return undefined;
   const [outside, inside] = await Promise.all([
     eks && described && eksFacts(eks.inspection, cluster, described),
-    clusterFacts(target, described, { now, timeout }),
+    clusterFacts(target, described, options),
   ]);
   const publicEndpoint = described && 'value' in described ? described.value?.publicEndpoint : undefined;
   const place = {
     ...commands(cluster),
+    controllerNamespaces: options.controllerNamespaces,
     ...(eks && {
       eks: { name: cluster, region: eks.region, ...(publicEndpoint !== undefined && { publicEndpoint }) },
     }),
@@ -194,8 +198,9 @@ async function eksFacts(
 async function clusterFacts(
   { directory, cluster }: Target,
   described: Reading<EksCluster | undefined> | undefined,
-  { now, timeout }: Pick<ExamineOptions, 'now' | 'timeout'>,
+  options: ExamineOptions,
 ): Promise<ClusterFacts> {
+  const { timeout } = options;
   // EKS has told already why it cannot tell where the cluster is.
   if (described && 'unread' in described) return nothingKnown(notLookedAt('see eks-cluster'));
   let connection: Awaited<ReturnType<LiveDirectory['connection']>>;
@@ -211,7 +216,7 @@ async function clusterFacts(
     const inspection = clusterInspection(connection, timeout);
     const access = await accessTo(inspection);
     if (access.result !== 'admitted') return nothingKnown({ value: access });
-    return await knownFacts(cluster, access, inspection, clusterApi(connection, timeout), now);
+    return await knownFacts(cluster, access, inspection, clusterApi(connection, timeout), options);
   } finally {
     connection.agent.destroy();
     directory.forget(cluster);
@@ -256,7 +261,7 @@ async function knownFacts(
   access: Access,
   inspection: ClusterInspection,
   api: ClusterApi,
-  now: () => Date,
+  { now, controllerNamespaces }: ExamineOptions,
 ): Promise<ClusterFacts> {
   const [scan, reap, functions, gatewayApi, envoyGatewayApi, gatewayApiBundle, controllers, config, pass] =
     await Promise.all([
@@ -276,8 +281,8 @@ async function knownFacts(
       reading(() => api.config.read()),
       reading(() =>
         sweepCluster({
-          ...{ cluster, api, mode: 'report', guards: DEFAULT_GUARDS, now, passId: 'doctor', withManifests: true },
-          log: SILENT,
+          ...{ cluster, api, mode: 'report', guards: DEFAULT_GUARDS, controllerNamespaces, now, log: SILENT },
+          ...{ passId: 'doctor', withManifests: true },
         }),
       ),
     ]);

@@ -306,6 +306,29 @@ describe('the links within a cluster', () => {
     expect(check.found).toMatch(found);
   });
 
+  test.each<[string[], string[], string[], State, RegExp]>([
+    [['eg-0'], ['eg-0', 'tenant'], ['v1.9.1'], 'ok', /^readable, in eg-0$/],
+    [['eg-0', 'eg-1'], ['eg-0', 'eg-1'], ['v1.9.1'], 'warning', /^there is one in eg-1, /],
+    [['eg-0'], ['eg-0', 'eg-1'], ['v1.9.1', 'v1.9.1'], 'broken', /^an Envoy Gateway runs in eg-1, which is no contr/],
+    [['eg-0'], ['tenant'], ['v1.9.1'], 'broken', /^there is no ConfigMap envoy-gateway-config in eg-0, /],
+    [['a', 'b'], ['eg-0'], [], 'unknown', /^there is no ConfigMap envoy-gateway-config in a or b, and no Envoy Gat/],
+  ])(
+    'in controller namespaces %j, of ConfigMaps in %j: %s',
+    (controllerNamespaces, namespaces, images, state, found) => {
+      const configs = {
+        value: namespaces.map((namespace) => config(namespace, namespace === 'tenant' ? '[' : undefined)),
+      };
+      const place = { ...prod, controllerNamespaces };
+      const check = verdict('envoy-gateway-config', { configs, controllers: runs(...images) }, place);
+      expect(check.state).toBe(state);
+      expect(check.found).toMatch(found);
+      const hpas = { value: { all: [newHpa], stale: 1 } };
+      expect(verdict('stale-hpas', { hpas }, place).command).toBe(
+        ['reaper scan --context prod', ...controllerNamespaces].join(' --controller-namespace '),
+      );
+    },
+  );
+
   test('a ConfigMap is judged also where nobody may list Deployments', () => {
     const unread = { unread: '403' };
     const readable = { value: [config('eg-0')] };
@@ -314,6 +337,10 @@ describe('the links within a cluster', () => {
       state: 'broken',
       found: expect.stringMatching(/^there is no ConfigMap envoy-gateway-config in any namespace, /),
     });
+    const place = { ...prod, controllerNamespaces: ['a', 'b'] };
+    expect(verdict('envoy-gateway-config', { configs: readable, controllers: unread }, place).found).toMatch(
+      /^there is no ConfigMap envoy-gateway-config in a or b, /,
+    );
     const unreadable = { value: [config('eg-0', 'kind: Envoy')] };
     expect(verdict('envoy-gateway-config', { configs: unreadable, controllers: unread }).state).toBe('broken');
   });
