@@ -26,19 +26,15 @@ export async function doctor(
 ): Promise<DoctorReport> {
   const { places, ...targets } = await targetsOf(options);
   const examined = await Promise.all(places.map((place) => examinedPlace(place, options)));
-  try {
-    return await examineClusters({
-      ...targets,
-      places: examined,
-      concurrency: CONCURRENCY,
-      controllerNamespaces: options.controllerNamespace,
-      timeout: REQUEST_TIMEOUT,
-      now,
-      onProgress,
-    });
-  } finally {
-    for (const { eks } of examined) eks?.inspection.close();
-  }
+  return await examineClusters({
+    ...targets,
+    places: examined,
+    concurrency: CONCURRENCY,
+    controllerNamespaces: options.controllerNamespace,
+    timeout: REQUEST_TIMEOUT,
+    now,
+    onProgress,
+  });
 }
 
 type Place = Awaited<ReturnType<typeof targetsOf>>['places'][number];
@@ -56,13 +52,19 @@ async function examinedPlace(
     return { directory, commands };
   }
   // Two clients of the AWS SDK, of which a kubeconfig needs none.
-  const { eksInspection } = await import('../aws/cluster-health.ts');
+  const { CloudWatchLogsSubscriptionFilters } = await import('../aws/subscription-filters.ts');
+  const { EksAccessEntries } = await import('../aws/access-entries.ts');
+  const aws = { region, profile };
   const as = profile === undefined ? '' : ` --profile ${quoted(profile)}`;
   const commands = (cluster: string) => ({
     flags: `--eks ${cluster} --region ${region}${as}`,
     kubectl: `aws eks update-kubeconfig --region ${region} --name ${cluster} --alias ${cluster}${as} && kubectl --context ${cluster}`,
   });
-  return { directory, eks: { region, inspection: eksInspection(region, profile) }, commands };
+  return {
+    directory,
+    eks: { region, filters: new CloudWatchLogsSubscriptionFilters(aws), entries: new EksAccessEntries(aws) },
+    commands,
+  };
 }
 
 const HELP = `

@@ -69,7 +69,12 @@ export function addEnrollCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit codes: 0 done, 1 something stands in the way, 2 wrong usage, 130 interrupted.
+Exit codes:
+  0    done, or nothing to do; a person's no is no failure
+  1    failed, or something stands in the way of a cluster
+  2    wrong usage
+  130  interrupted
+
 A cluster that is tagged envoy-hpa-reaper=off is not enrolled; what it has of ours is taken away.
 
 Examples:
@@ -219,13 +224,14 @@ async function regionOfRun(
   const { EksAccessEntries } = await import('../aws/access-entries.ts');
   const aws = { region, profile };
   const { destinationArn, roleArns } = await stackIn(region, directory, selection.clusters);
+  const arns = Object.values(roleArns);
   return {
     connection,
     options: {
       ...{ region, directory, destinationArn, remove, ...selection, concurrency: CONCURRENCY, allowed: [] },
       filters: new CloudWatchLogsSubscriptionFilters(aws),
       entries: new EksAccessEntries(aws),
-      roles: remove ? roleArns.map((arn) => ({ arn, id: '' })) : await rolesOf(roleArns, aws),
+      roles: remove ? arns.map((arn) => ({ arn, id: '' })) : await rolesOf(arns, aws),
       runId: randomUUID(),
       now: () => new Date(),
       log: SILENT,

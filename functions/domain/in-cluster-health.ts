@@ -1,3 +1,4 @@
+import { enrolling } from './eks-health.ts';
 import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
 import { type EnvoyGatewayVersion, leaksHpas, versionOfImage } from './envoy-gateway-version.ts';
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
@@ -172,16 +173,18 @@ function permissionCheck(
 
 const listed = (permissions: readonly Permission[]) => permissions.map(nameOfPermission).join(', ');
 
-/** Of a kubeconfig's cluster nobody knows whether the functions are meant to look after it. */
-function functionsVerdict({ kubectl, eks }: ClusterPlace, missing: readonly Permission[]): Verdict {
+/** Of a kubeconfig's cluster nobody knows whether the functions are meant to look after it, or whether it is one of EKS. */
+function functionsVerdict({ flags, kubectl, eks }: ClusterPlace, missing: readonly Permission[]): Verdict {
   const nothing = missing.length === TO_SCAN.length + TO_REAP.length + TO_TELL.length;
+  const found = `the group ${REAPER_GROUP} may not ${nothing ? 'do anything that it has to' : listed(missing)}`;
+  if (eks !== undefined) {
+    const remedy = 'Have the cluster enrolled: that applies the role of this version.';
+    return { state: 'broken', found, remedy, command: enrolling(flags) };
+  }
   return {
-    state: nothing && eks === undefined ? 'warning' : 'broken',
-    found: `the group ${REAPER_GROUP} may not ${nothing ? 'do anything that it has to' : listed(missing)}`,
-    remedy:
-      nothing && eks === undefined
-        ? 'Nothing to do if the functions do not look after this cluster; else apply the role.'
-        : 'Apply the role of this version.',
+    state: nothing ? 'warning' : 'broken',
+    found,
+    remedy: `${nothing ? 'Nothing to do if the functions do not look after this cluster; else apply the role' : 'Apply the role of this version'}; of an EKS cluster \`${enrolling(flags)}\` does it, with the filter and the entries.`,
     command: `${kubectl} apply -f infra/kubernetes/rbac.yaml`,
   };
 }
