@@ -128,12 +128,7 @@ function apiOver(live: ClusterApi, { hpas, deployments, ...config }: Snapshot): 
   return {
     hpas: { list: async () => [...hpas], get: live.hpas.get, mark: readOnly, delete: readOnly },
     config: {
-      read: async () => ({
-        gatewayClasses: [...config.gatewayClasses],
-        gateways: [...config.gateways],
-        envoyProxies: [...config.envoyProxies],
-        envoyGatewayConfigs: [...config.envoyGatewayConfigs],
-      }),
+      read: async () => config,
       deploymentExists: async (place) =>
         deployments.get(objectKey(place)) ?? (await live.config.deploymentExists(place)),
     },
