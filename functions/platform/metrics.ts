@@ -47,6 +47,9 @@ export const METRICS = {
   EnrolmentChanges: 'Count',
   EnrolmentProblems: 'Count',
   EnrolmentClustersLeft: 'Count', // The run's time did not suffice.
+  // digest
+  DigestsPublished: 'Count',
+  OutcomesNotUnderstood: 'Count', // Events in the log group that are malformed or of an unknown detail-type.
 } as const;
 export type MetricName = keyof typeof METRICS;
 

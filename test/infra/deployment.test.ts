@@ -27,6 +27,7 @@ const NOT_IN_MOTO = [
   'AWS::Scheduler::Schedule',
   'AWS::CloudWatch::Alarm',
   'AWS::SQS::QueuePolicy',
+  'AWS::SNS::Subscription',
 ];
 /*
  * - A rule cannot refer to its bus by `Ref`; what is deployed here refers to it by `GetAtt Name`, which is the same.
@@ -37,7 +38,7 @@ const NOT_IN_MOTO = [
  */
 
 /** The conditions of what is off by default. */
-const OFF = ['HasNotifications', 'TracesInvocations'];
+const OFF = ['TracesInvocations'];
 const BUCKET = 'artifacts-localhost';
 
 const packagings = inject('packagings');
@@ -128,7 +129,8 @@ describe('npm run deploy', () => {
         .digest('base64');
     expect((await moto.functions()).map(({ CodeSha256 }) => CodeSha256).sort()).toEqual(zips.map(sha256).sort());
 
-    const { rules } = await moto.inventory();
+    const { rules, topics } = await moto.inventory();
+    expect(topics).toEqual([`arn:aws:sns:${REGION}:123456789012:envoy-hpa-reaper`]);
     const [rule = '', ...others] = rules.filter((each) => each.includes(CHANGE_DETAIL_TYPE));
     expect(others).toEqual([]);
     expect(JSON.parse(rule.slice(rule.indexOf('{')))).toMatchObject({ source: [EVENT_SOURCE] });

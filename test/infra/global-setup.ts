@@ -29,7 +29,7 @@ declare module 'vitest' {
 
 const run = promisify(execFile);
 
-/** Packages with the configuration that is delivered, and with one that has what a deployment has: clusters. */
+/** Packages with the configuration that is delivered, and with one that has what a deployment has: clusters, an address. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'infra-'));
   const stop = () => rm(folder, { recursive: true });
@@ -37,7 +37,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const delivered = parse(await readFile('infra/configuration.yml', 'utf8')) as object;
     const configurations = {
       delivered,
-      representative: { ...delivered, clusters: ['shop', 'shop_2', 'shop-3'], mode: 'report' },
+      representative: {
+        ...delivered,
+        ...{ clusters: ['shop', 'shop_2', 'shop-3'], mode: 'report', notifyEmail: 'sre@example.com' },
+      },
     };
     const packagings: Packaging[] = [];
     // One after the other: each packaging begins with the bundles in dist/.

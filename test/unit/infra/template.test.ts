@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
+import { digestConfigSchema, digestRequestSchema } from '../../../functions/digest/digest.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
 import { STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
 import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/domain/heartbeat.ts';
@@ -138,6 +139,7 @@ describe('what is lost nowhere', () => {
   it.each([
     ['the payloads that forward', 'ForwardLambdaFunction', 'UnforwardedQueue'],
     ['the runs that backfill', 'BackfillLambdaFunction', 'UnsweptQueue'],
+    ['the runs that digest', 'DigestLambdaFunction', 'UndigestedQueue'],
   ])('are %s fails on', (_, id, queue) => {
     const asynchronous = of('AWS::Lambda::EventInvokeConfig').find(
       ([, { Properties }]) => Properties.FunctionName.Ref === id,
@@ -266,6 +268,42 @@ describe('notifications', () => {
   });
 });
 
+describe('the digest', () => {
+  it('is made once a day, when that has ended', () => {
+    const { Target, ...schedule } = properties('DigestSchedule');
+    expect(schedule).toMatchObject({ ScheduleExpression: 'cron(15 0 * * ? *)', FlexibleTimeWindow: { Mode: 'OFF' } });
+    expect(schedule).not.toHaveProperty('ScheduleExpressionTimezone'); // Then it is UTC.
+    expect(Target).toEqual({
+      Arn: arn('DigestLambdaFunction'),
+      RoleArn: arn('DigestScheduleRole'),
+      Input: '{}',
+      RetryPolicy: { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 },
+      DeadLetterConfig: { Arn: arn('UndigestedQueue') },
+    });
+    expect(digestRequestSchema.parse(JSON.parse(Target.Input))).toEqual({});
+  });
+
+  it('reads the log group of the outcomes and publishes to the topic, and may do nothing else', () => {
+    const { OUTCOME_LOG_GROUP, TOPIC_ARN } = properties('DigestLambdaFunction').Environment.Variables;
+    expect([OUTCOME_LOG_GROUP, TOPIC_ARN]).toEqual([{ Ref: 'OutcomeLogGroup' }, { Ref: 'NotificationTopic' }]);
+    expect(properties('DigestRole').Policies[0].PolicyDocument.Statement).toEqual([
+      { Sid: 'ReadOutcomes', Effect: 'Allow', Action: 'logs:FilterLogEvents', Resource: arn('OutcomeLogGroup') },
+      { Sid: 'PublishDigests', Effect: 'Allow', Action: 'sns:Publish', Resource: { Ref: 'NotificationTopic' } },
+      { Sid: 'KeepFailedRuns', Effect: 'Allow', Action: 'sqs:SendMessage', Resource: arn('UndigestedQueue') },
+      {
+        ...{ Sid: 'WriteLogs', Effect: 'Allow', Action: ['logs:CreateLogStream', 'logs:PutLogEvents'] },
+        Resource: arn('DigestLogGroup'),
+      },
+    ]);
+  });
+
+  it('is all there or nothing of it', () => {
+    const ofDigest = Object.keys(resources).filter((id) => /igest/.test(id));
+    expect(ofDigest).toHaveLength(9);
+    for (const id of ofDigest) expect([id, resources[id]?.Condition]).toEqual([id, 'HasNotifications']);
+  });
+});
+
 describe('the subscription', () => {
   it('has one filter for each cluster, with the pattern that the code tests', () => {
     expect(SUBSCRIPTION_PATTERN.length).toBeLessThanOrEqual(1024);
@@ -347,7 +385,7 @@ describe('the parameters', () => {
 describe('the roles', () => {
   it('are one for each function, and one for each schedule', () => {
     const roles = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
-    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole', 'HeartbeatScheduleRole');
+    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole', 'HeartbeatScheduleRole', 'DigestScheduleRole');
     expect(new Set(roles)).toEqual(new Set(of('AWS::IAM::Role').map(([id]) => id)));
     expect(new Set(roles).size).toBe(roles.length);
   });
@@ -370,8 +408,8 @@ describe('the roles', () => {
   });
 
   it('allow these actions, on one resource each', () => {
-    // What enroll may do is held to what it does, in test/e2e/enroll.test.ts.
-    const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole');
+    // What enroll may do is held to what it does, in test/e2e/enroll.test.ts; what digest may do stands above.
+    const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole' && id !== 'DigestRole');
     const allowed = others.map(([id, { Properties }]) => {
       expect(Properties.ManagedPolicyArns).toBeUndefined();
       const statements = Properties.Policies.flatMap(
@@ -408,6 +446,7 @@ describe('the roles', () => {
       SweepScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       EnrolmentScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       HeartbeatScheduleRole: ['events:PutEvents'],
+      DigestScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
     });
   });
 
@@ -447,6 +486,8 @@ describe('the roles', () => {
       EnrollRole: ['lambda.amazonaws.com', undefined],
       EnrolmentScheduleRole: ['scheduler.amazonaws.com', account],
       HeartbeatScheduleRole: ['scheduler.amazonaws.com', account],
+      DigestRole: ['lambda.amazonaws.com', undefined],
+      DigestScheduleRole: ['scheduler.amazonaws.com', account],
     });
   });
 });
@@ -459,7 +500,12 @@ describe('the functions', () => {
   });
 
   it('have the environment that they read, from the configuration', () => {
-    const defaultOf = ({ Ref }: { Ref: string }) => parameters[Ref]?.Default.toString() ?? '123456789012';
+    const VALUES = {
+      NotificationTopic: 'arn:aws:sns:eu-central-1:123456789012:envoy-hpa-reaper',
+      OutcomeLogGroup: properties('OutcomeLogGroup').LogGroupName,
+    };
+    const defaultOf = ({ Ref }: { Ref: string }) =>
+      parameters[Ref]?.Default.toString() ?? VALUES[Ref as keyof typeof VALUES] ?? '123456789012';
     const environment = (id: string) => {
       const values = Object.entries<string | { Ref: string }>(properties(id).Environment.Variables);
       // Lambda sets the Region itself; CloudFormation fills in what refers to something.
@@ -482,6 +528,9 @@ describe('the functions', () => {
       SETTLE_CONFIG_SECONDS: 12,
     });
     expect(properties('BackfillLambdaFunction').Environment.Variables.EVENT_BUS_NAME).toEqual({ Ref: 'EventBus' });
+    expect(digestConfigSchema.parse(environment('DigestLambdaFunction'))).toMatchObject({
+      OUTCOME_LOG_GROUP: '/aws/events/envoy-hpa-reaper-outcomes',
+    });
   });
 
   it('have what a sweep of a whole account needs', () => {
@@ -494,6 +543,7 @@ describe('the functions', () => {
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays: 30 },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays: 30 },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-enroll', RetentionInDays: 30 },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-digest', RetentionInDays: 30 },
       { LogGroupName: '/aws/events/envoy-hpa-reaper-outcomes', RetentionInDays: { Ref: 'OutcomeRetentionDays' } },
     ]);
   });
