@@ -20,6 +20,9 @@ const own = (service: string, name: MetricName, options: { stat?: string; label?
   { stat: 'Sum', ...options },
 ];
 
+/** One of our own metrics that no function measures. */
+const ofNoFunction = (name: MetricName): Metric => [METRICS_NAMESPACE, name, { stat: 'Sum' }];
+
 /** One of our own metrics that tells reasons apart, of all functions. */
 const byReason = (name: MetricName) => [
   { expression: `SEARCH('{${METRICS_NAMESPACE},reason,service} MetricName="${name}"', 'Sum', 3600)` },
@@ -50,11 +53,14 @@ export function dashboardBody(): string {
     ['Sweeps of all clusters', [own('backfill', 'SweepsCompleted'), own('backfill', 'ClustersRemaining')]],
     ['Held back, by guard', [byReason('HpasHeldBack')]],
     [
-      'HPAs found, deleted, reported',
-      (['HpasFound', 'HpasDeleted', 'HpasReported'] as const).flatMap((name) => [
-        own('reap', name, { label: `${name}, reap` }),
-        own('backfill', name, { label: `${name}, backfill` }),
-      ]),
+      'HPAs found, deleted, reported, restored',
+      [
+        ...(['HpasFound', 'HpasDeleted', 'HpasReported'] as const).flatMap((name) => [
+          own('reap', name, { label: `${name}, reap` }),
+          own('backfill', name, { label: `${name}, backfill` }),
+        ]),
+        ofNoFunction('HpasRestored'),
+      ],
     ],
     ['HPAs kept, by reason', [byReason('HpasKept')]],
     [

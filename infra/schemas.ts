@@ -12,6 +12,7 @@ import {
   deletedDetailSchema,
   heldBackDetailSchema,
   reportedDetailSchema,
+  restoredDetailSchema,
   sweptDetailSchema,
   unreachableDetailSchema,
 } from '../functions/domain/outcome-event.ts';
@@ -38,6 +39,7 @@ export function schemaDocuments(): Map<string, string> {
     'hpa-deleted-detail': deletedDetailSchema,
     'hpa-reported-detail': reportedDetailSchema,
     'hpa-held-back-detail': heldBackDetailSchema,
+    'hpa-restored-detail': restoredDetailSchema,
     'cluster-unreachable-detail': unreachableDetailSchema,
     'sweep-completed-detail': sweptDetailSchema,
   };

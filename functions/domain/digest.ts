@@ -4,6 +4,7 @@ import {
   HELD_BACK_DETAIL_TYPE,
   type OutcomeDetailType,
   REPORTED_DETAIL_TYPE,
+  RESTORED_DETAIL_TYPE,
   UNREACHABLE_DETAIL_TYPE,
 } from './outcome-event.ts';
 import type { ToldOutcome, ToldOutcomes } from './told-outcomes.ts';
@@ -31,11 +32,15 @@ const KINDS: readonly Kind[] = [
   },
   {
     ...{ type: REPORTED_DETAIL_TYPE, counted: 'left over', heading: 'Left over, and only reported', isOpen: true },
-    toDo: 'Left over: they go once the mode is delete; README.md, "Deploy".',
+    toDo: 'Left over: they go once the mode is delete; docs/installing.md, "From report to delete".',
   },
   {
     ...{ type: DELETED_DETAIL_TYPE, counted: 'deleted', heading: 'Deleted' },
     toDo: 'Deleted, and should have stayed: docs/undoing.md, "From the log of the functions".',
+  },
+  {
+    ...{ type: RESTORED_DETAIL_TYPE, counted: 'restored', heading: 'Restored by a person' },
+    toDo: 'Restored: one that is stale goes again with the next pass; docs/undoing.md, "What it answers".',
   },
 ];
 

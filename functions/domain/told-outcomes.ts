@@ -121,7 +121,10 @@ function parseJson(line: string): unknown {
 
 function whyOf(detail: OutcomeEvent['detail']): string[] {
   if ('remedy' in detail) return [clean(`${detail.reason}: ${detail.message}`), clean(`Remedy: ${detail.remedy}`)];
-  if (!('hpa' in detail && 'reason' in detail.hpa)) return [];
+  if ('manifestFrom' in detail) {
+    return [detail.explanation, ...(detail.stale ? ['It is stale.'] : [])].map(clean).filter((line) => line !== '');
+  }
+  if (!('hpa' in detail)) return [];
   const { reason, explanation, guard } = detail.hpa;
   const why = clean(`${reason}: ${explanation}`);
   return guard === undefined ? [why] : [why, clean(`${guard.name}: ${guard.explanation}.`)];

@@ -1,6 +1,11 @@
 import { busEvent, PLACE } from '../../functions/cli/event-path.ts';
 import { EVENT_SOURCE } from '../../functions/domain/change-event.ts';
-import { type OutcomeEvent, outcomesOfPass, outcomesOfProblem } from '../../functions/domain/outcome-event.ts';
+import {
+  type OutcomeEvent,
+  outcomesOfPass,
+  outcomesOfProblem,
+  RESTORED_DETAIL_TYPE,
+} from '../../functions/domain/outcome-event.ts';
 import type { Problem, SweptHpa } from '../../functions/domain/report.ts';
 
 /** Outcomes as EventBridge writes them to the log group, one JSON an event. */
@@ -52,3 +57,12 @@ export const problemLogged = (
   time: string,
   problem: Problem = { reason: 'ClusterUnreachable', message: 'no whole answer', remedy: 'Let reap reach it.' },
 ): string[] => logged(outcomesOfProblem(placeOf(cluster, PLACE.region), 'failed', problem), time);
+
+export const restorationLogged = (gateway: string, time: string, stale = false, explanation = ''): string[] => {
+  const { namespace, name, uid } = sweptHpa(gateway, 'Kept');
+  const detail = { version: '1' as const, cluster: 'shop', region: PLACE.region, manifestFrom: 'log' as const };
+  return logged(
+    [{ detailType: RESTORED_DETAIL_TYPE, detail: { ...detail, hpa: { namespace, name, uid }, stale, explanation } }],
+    time,
+  );
+};

@@ -23,6 +23,7 @@ import { readTemplate, type Template } from './packaged.ts';
 const NOT_IN_MOTO = [
   'AWS::CloudFormation::CustomResource',
   'AWS::Lambda::EventInvokeConfig',
+  'AWS::Logs::MetricFilter',
   'AWS::Logs::SubscriptionFilter',
   'AWS::Scheduler::Schedule',
   'AWS::CloudWatch::Alarm',
@@ -70,6 +71,14 @@ function template(): Template {
 }
 
 const writeTemplate = (changed: Template) => writeFileSync(join(folder, 'template.json'), JSON.stringify(changed));
+
+/** moto sees no change where only a parameter has another value. */
+function withMoreMemory(changed: Template): Template {
+  const reap = changed.Resources.ReapLambdaFunction;
+  if (reap === undefined) throw new Error('no function reap');
+  reap.Properties.MemorySize = 1024;
+  return changed;
+}
 
 interface Ended {
   code: number;
@@ -140,11 +149,7 @@ describe('npm run deploy', () => {
     expect(await deploy()).toMatchObject({ code: 0 });
     expect(await deploy()).toEqual({ code: 0, stdout: 'nothing changes\n', stderr: '' });
 
-    const changed = template();
-    const reap = changed.Resources.ReapLambdaFunction;
-    if (reap === undefined) throw new Error('no function reap');
-    reap.Properties.MemorySize = 1024;
-    writeTemplate(changed);
+    writeTemplate(withMoreMemory(template()));
     const line = 'Modify ReapLambdaFunction AWS::Lambda::Function\n';
     expect(await deploy('--plan')).toEqual({ code: 0, stdout: line, stderr: '' });
     expect((await moto.functions()).map(({ MemorySize }) => MemorySize)).not.toContain(1024);
@@ -164,6 +169,32 @@ describe('npm run deploy', () => {
       ArtifactPrefix: 'a/b/',
       Mode: 'report',
       MaxDeletions: '3',
+    });
+  });
+
+  test('keeps what it was given before, until it is given something else', async () => {
+    const given = async () => {
+      const { Stacks: [stack] = [] } = await moto.cloudFormation.send(
+        new DescribeStacksCommand({ StackName: 'envoy-hpa-reaper' }),
+      );
+      return Object.fromEntries((stack?.Parameters ?? []).map((each) => [each.ParameterKey, each.ParameterValue]));
+    };
+    await deploy('--parameter', 'Mode=delete', '--parameter', 'MaxDeletions=3');
+    const changed = template();
+    changed.Parameters.MaxDeletionsPerRun = { ...changed.Parameters.MaxDeletionsPerRun, Default: 7 };
+    writeTemplate(withMoreMemory(changed));
+    const { code, stdout } = await deploy('--parameter', 'MaxDeletions=4');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^keeps Mode=delete, given before; --parameter Mode=\.\.\. changes it\nModify /);
+    expect(await given()).toMatchObject({ Mode: 'delete', MaxDeletions: '4', MaxDeletionsPerRun: '7' });
+
+    // A parameter that the template no longer has cannot be kept.
+    const without = JSON.parse(JSON.stringify(changed).replaceAll('{"Ref":"Mode"}', '"report"')) as Template;
+    delete without.Parameters.Mode;
+    writeTemplate(without);
+    expect(await deploy()).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^keeps MaxDeletions=4, .*\nModify /),
     });
   });
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Digest, digestOf, MOST_BYTES, totalsOf } from '../../../functions/domain/digest.ts';
 import type { SweptHpa } from '../../../functions/domain/report.ts';
 import { ToldOutcomes } from '../../../functions/domain/told-outcomes.ts';
-import { changeBy, passLogged, problemLogged, sweptHpa } from '../../builders/outcomes.ts';
+import { changeBy, passLogged, problemLogged, restorationLogged, sweptHpa } from '../../builders/outcomes.ts';
 
 const PLACE = {
   ...{ account: '123456789012', region: 'eu-central-1' },
@@ -69,10 +69,12 @@ test('a day is told by cluster, what is urgent first, each HPA once, with what t
         remedy: 'Apply infra/kubernetes/rbac.yaml.',
       }),
       ...passLogged({ cluster: 'bank', sweep: true }, at('13:05')),
+      ...restorationLogged('shop/back', at('14:00')),
+      ...restorationLogged('shop/forced', at('14:00'), true, 'Its Deployment is not there.'),
     ]),
   ).toEqual({
-    subject: 'envoy-hpa-reaper eu-central-1: 1 unreachable, 2 held back, 1 left over, 2 deleted',
-    text: `envoy-hpa-reaper in account 123456789012, eu-central-1, from 2026-11-24 00:00 to 2026-11-25 00:00 UTC: 1 unreachable, 2 held back, 1 left over, 2 deleted.
+    subject: 'envoy-hpa-reaper eu-central-1: 1 unreachable, 2 held back, 1 left over, 2 deleted, 2 restored',
+    text: `envoy-hpa-reaper in account 123456789012, eu-central-1, from 2026-11-24 00:00 to 2026-11-25 00:00 UTC: 1 unreachable, 2 held back, 1 left over, 2 deleted, 2 restored.
 
 bank
   Unreachable (1)
@@ -91,6 +93,11 @@ shop
     AutoscalingRemoved: Gateway shop/b asks for no autoscaling: no envoyHpa in EnvoyProxy shop/b.
     BlastRadiusExceeded: 2 deletions at once, and the limit is 1.
     Changed by jane@example.com at 2026-11-24T07:58:03.196000Z: patch envoyproxies shop/web (audit ID audit-of-jane@example.com)
+  Restored by a person (2)
+  - envoy-gateway-system/envoy-shop-back-0a1b2c3d at 14:00
+  - envoy-gateway-system/envoy-shop-forced-0a1b2c3d at 14:00
+    Its Deployment is not there.
+    It is stale.
 
 toys (eu-west-1)
   Left over, and only reported (1)
@@ -109,8 +116,9 @@ toys
 What to do
 - Unreachable: follow the remedy; docs/runbook.md, "A cluster is unreachable".
 - Held back: let them go, or put the configuration back; docs/runbook.md, "Deletions are held back".
-- Left over: they go once the mode is delete; README.md, "Deploy".
+- Left over: they go once the mode is delete; docs/installing.md, "From report to delete".
 - Deleted, and should have stayed: docs/undoing.md, "From the log of the functions".
+- Restored: one that is stale goes again with the next pass; docs/undoing.md, "What it answers".
 
 ${QUERY}`,
   });
@@ -312,6 +320,7 @@ test('a subject that would be too long is cut', () => {
 test('every heading that a digest names is there', () => {
   const { text } = digest([
     ...problemLogged('bank', at('08:00')),
+    ...restorationLogged('shop/back', at('08:00')),
     ...(['Deleted', 'Reported', 'HeldBack'] as const).flatMap((outcome, index) =>
       passLogged({}, at(`1${index}:00`), [
         sweptHpa(`shop/${outcome}`, outcome, outcome === 'HeldBack' ? HELD_BACK : {}),
@@ -319,6 +328,6 @@ test('every heading that a digest names is there', () => {
     ),
   ]);
   const named = [...text.matchAll(/(\S+\.md), "([^"]+)"/g)];
-  expect(named).toHaveLength(4);
+  expect(named).toHaveLength(5);
   for (const [, file, heading] of named) expect(readFileSync(file as string, 'utf8')).toContain(`\n## ${heading}\n`);
 });

@@ -6,22 +6,27 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
+import { busEvent } from '../../../functions/cli/event-path.ts';
 import { digestConfigSchema, digestRequestSchema } from '../../../functions/digest/digest.ts';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
+import { BUS_NAME, CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
 import { STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
 import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/domain/heartbeat.ts';
-import { OUTCOME_DETAILS } from '../../../functions/domain/outcome-event.ts';
+import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/domain/outcome-event.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
+import { METRICS, METRICS_NAMESPACE } from '../../../functions/platform/metrics.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
 import { configurationSchema, readConfiguration } from '../../../infra/configuration.ts';
 import { stackParameters } from '../../../infra/parameters.ts';
+import { parseFilterPattern } from '../../doubles/filter-pattern.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
 type Resource = { Type: string; Properties: any; DependsOn?: string[]; Condition?: string };
 
 const OUTCOMES = Object.keys(OUTCOME_DETAILS);
+/** What a person tells of is not for a function to put. */
+const OF_FUNCTIONS = OUTCOMES.filter((detailType) => detailType !== RESTORED_DETAIL_TYPE);
 const LOG_GROUP = {
   'Fn::Sub': [
     `arn:`,
@@ -238,6 +243,29 @@ describe('the outcomes', () => {
     expect(Object.keys(properties('OutcomeRule').EventPattern)).toHaveLength(2);
   });
 
+  it('are counted there where no function is to count them', () => {
+    const { LogGroupName, FilterPattern, MetricTransformations } = properties('RestorationsCounted');
+    expect([LogGroupName, MetricTransformations]).toEqual([
+      { Ref: 'OutcomeLogGroup' },
+      [
+        {
+          MetricNamespace: METRICS_NAMESPACE,
+          MetricName: 'HpasRestored',
+          MetricValue: '1',
+          Unit: METRICS.HpasRestored,
+        },
+      ],
+    ]);
+    const matches = parseFilterPattern(FilterPattern);
+    const line = (detailType: string) =>
+      JSON.stringify(busEvent({ source: EVENT_SOURCE, detailType, detail: {}, resources: [], time: new Date(0) }));
+    expect(OUTCOMES.filter((detailType) => matches(line(detailType)))).toEqual([RESTORED_DETAIL_TYPE]);
+  });
+
+  it('are put by a person on the bus by its name', () => {
+    expect(properties('EventBus').Name).toBe(BUS_NAME);
+  });
+
   it('never fill the queue', () => {
     const { 'detail-type': fed } = properties('ChangeRule').EventPattern;
     expect(OUTCOMES.filter((detailType) => fed.includes(detailType))).toEqual([]);
@@ -452,8 +480,8 @@ describe('the roles', () => {
 
   it.each([
     ['ForwardRole', [CHANGE_DETAIL_TYPE]],
-    ['ReapRole', [OUTCOMES]],
-    ['BackfillRole', [SWEEP_DETAIL_TYPE, OUTCOMES]],
+    ['ReapRole', [OF_FUNCTIONS]],
+    ['BackfillRole', [SWEEP_DETAIL_TYPE, OF_FUNCTIONS]],
     ['HeartbeatScheduleRole', [HEARTBEAT_DETAIL_TYPE]],
   ])('let %s put its own events only', (id, detailTypes) => {
     const statements = properties(id).Policies[0].PolicyDocument.Statement.filter(
