@@ -39,8 +39,8 @@ const KINDS: readonly Kind[] = [
     toDo: 'Deleted, and should have stayed: docs/undoing.md, "From the log of the functions".',
   },
   {
-    ...{ type: RESTORED_DETAIL_TYPE, counted: 'restored', heading: 'Restored by a person' },
-    toDo: 'Restored: one that is stale goes again with the next pass; docs/undoing.md, "What it answers".',
+    ...{ type: RESTORED_DETAIL_TYPE, counted: 'restored', heading: 'Put back by a person' },
+    toDo: 'Put back: what is still stale goes again, unless it is kept or configured; docs/undoing.md, "What it answers".',
   },
 ];
 

@@ -121,9 +121,7 @@ function parseJson(line: string): unknown {
 
 function whyOf(detail: OutcomeEvent['detail']): string[] {
   if ('remedy' in detail) return [clean(`${detail.reason}: ${detail.message}`), clean(`Remedy: ${detail.remedy}`)];
-  if ('manifestFrom' in detail) {
-    return [detail.explanation, ...(detail.stale ? ['It is stale.'] : [])].map(clean).filter((line) => line !== '');
-  }
+  if ('manifestFrom' in detail) return detail.explanation === '' ? [] : [clean(detail.explanation)];
   if (!('hpa' in detail)) return [];
   const { reason, explanation, guard } = detail.hpa;
   const why = clean(`${reason}: ${explanation}`);

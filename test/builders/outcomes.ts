@@ -58,11 +58,15 @@ export const problemLogged = (
   problem: Problem = { reason: 'ClusterUnreachable', message: 'no whole answer', remedy: 'Let reap reach it.' },
 ): string[] => logged(outcomesOfProblem(placeOf(cluster, PLACE.region), 'failed', problem), time);
 
-export const restorationLogged = (gateway: string, time: string, stale = false, explanation = ''): string[] => {
-  const { namespace, name, uid } = sweptHpa(gateway, 'Kept');
-  const detail = { version: '1' as const, cluster: 'shop', region: PLACE.region, manifestFrom: 'log' as const };
-  return logged(
-    [{ detailType: RESTORED_DETAIL_TYPE, detail: { ...detail, hpa: { namespace, name, uid }, stale, explanation } }],
-    time,
-  );
-};
+export function restoredLogged(
+  gateway: string,
+  time: string,
+  { stale = false, explanation = '' }: { stale?: boolean; explanation?: string } = {},
+): string[] {
+  const { namespace, name, uid } = sweptHpa(gateway, 'Deleted');
+  const detail = {
+    ...{ version: '1' as const, ...placeOf('shop', PLACE.region), hpa: { namespace, name, uid } },
+    ...{ manifestFrom: 'log' as const, stale, explanation },
+  };
+  return logged([{ detailType: RESTORED_DETAIL_TYPE, detail }], time);
+}

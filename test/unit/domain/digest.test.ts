@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Digest, digestOf, MOST_BYTES, totalsOf } from '../../../functions/domain/digest.ts';
 import type { SweptHpa } from '../../../functions/domain/report.ts';
 import { ToldOutcomes } from '../../../functions/domain/told-outcomes.ts';
-import { changeBy, passLogged, problemLogged, restorationLogged, sweptHpa } from '../../builders/outcomes.ts';
+import { changeBy, passLogged, problemLogged, restoredLogged, sweptHpa } from '../../builders/outcomes.ts';
 
 const PLACE = {
   ...{ account: '123456789012', region: 'eu-central-1' },
@@ -69,12 +69,10 @@ test('a day is told by cluster, what is urgent first, each HPA once, with what t
         remedy: 'Apply infra/kubernetes/rbac.yaml.',
       }),
       ...passLogged({ cluster: 'bank', sweep: true }, at('13:05')),
-      ...restorationLogged('shop/back', at('14:00')),
-      ...restorationLogged('shop/forced', at('14:00'), true, 'Its Deployment is not there.'),
     ]),
   ).toEqual({
-    subject: 'envoy-hpa-reaper eu-central-1: 1 unreachable, 2 held back, 1 left over, 2 deleted, 2 restored',
-    text: `envoy-hpa-reaper in account 123456789012, eu-central-1, from 2026-11-24 00:00 to 2026-11-25 00:00 UTC: 1 unreachable, 2 held back, 1 left over, 2 deleted, 2 restored.
+    subject: 'envoy-hpa-reaper eu-central-1: 1 unreachable, 2 held back, 1 left over, 2 deleted',
+    text: `envoy-hpa-reaper in account 123456789012, eu-central-1, from 2026-11-24 00:00 to 2026-11-25 00:00 UTC: 1 unreachable, 2 held back, 1 left over, 2 deleted.
 
 bank
   Unreachable (1)
@@ -93,11 +91,6 @@ shop
     AutoscalingRemoved: Gateway shop/b asks for no autoscaling: no envoyHpa in EnvoyProxy shop/b.
     BlastRadiusExceeded: 2 deletions at once, and the limit is 1.
     Changed by jane@example.com at 2026-11-24T07:58:03.196000Z: patch envoyproxies shop/web (audit ID audit-of-jane@example.com)
-  Restored by a person (2)
-  - envoy-gateway-system/envoy-shop-back-0a1b2c3d at 14:00
-  - envoy-gateway-system/envoy-shop-forced-0a1b2c3d at 14:00
-    Its Deployment is not there.
-    It is stale.
 
 toys (eu-west-1)
   Left over, and only reported (1)
@@ -118,10 +111,26 @@ What to do
 - Held back: let them go, or put the configuration back; docs/runbook.md, "Deletions are held back".
 - Left over: they go once the mode is delete; docs/installing.md, "From report to delete".
 - Deleted, and should have stayed: docs/undoing.md, "From the log of the functions".
-- Restored: one that is stale goes again with the next pass; docs/undoing.md, "What it answers".
 
 ${QUERY}`,
   });
+});
+
+test('what a person put back is told, with what is to say of it', () => {
+  const explanation = 'It is stale all the same: no envoyHpa in EnvoyProxy shop/web.';
+  expect(
+    blocks([
+      ...restoredLogged('shop/web', at('09:00'), { stale: true, explanation }),
+      ...restoredLogged('shop/b', at('09:01')),
+    ]),
+  ).toEqual([
+    [
+      ...['shop', '  Put back by a person (2)'],
+      '  - envoy-gateway-system/envoy-shop-b-0a1b2c3d at 09:01',
+      '  - envoy-gateway-system/envoy-shop-web-0a1b2c3d at 09:00',
+      `    ${explanation}`,
+    ].join('\n'),
+  ]);
 });
 
 test.each<[string, string[]]>([
@@ -320,7 +329,7 @@ test('a subject that would be too long is cut', () => {
 test('every heading that a digest names is there', () => {
   const { text } = digest([
     ...problemLogged('bank', at('08:00')),
-    ...restorationLogged('shop/back', at('08:00')),
+    ...restoredLogged('shop/back', at('08:00')),
     ...(['Deleted', 'Reported', 'HeldBack'] as const).flatMap((outcome, index) =>
       passLogged({}, at(`1${index}:00`), [
         sweptHpa(`shop/${outcome}`, outcome, outcome === 'HeldBack' ? HELD_BACK : {}),
