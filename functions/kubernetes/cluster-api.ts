@@ -344,7 +344,7 @@ function translate(error: ApiStatusError): Error {
     return new ClusterSkippedError(
       'ClusterUnauthorized',
       message,
-      'Give the role an EKS access entry in this cluster (README, "Deploy"); an entry for a role that was deleted and made again must be made anew.',
+      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` makes the access entries, also anew for a role that was made again; with a kubeconfig, renew its credentials.',
       { cause: error },
     );
   }
@@ -353,7 +353,7 @@ function translate(error: ApiStatusError): Error {
     return new ClusterSkippedError(
       'ClusterForbidden',
       message,
-      'Apply infra/kubernetes/rbac.yaml to this cluster and give the access entry the group envoy-hpa-reaper.',
+      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group.',
       { cause: error },
     );
   }
