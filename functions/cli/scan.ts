@@ -169,12 +169,10 @@ async function changesOf({ with: files = [], without: removed = [] }: Flags): Pr
   if (files.length === 0 && removed.length === 0) return undefined;
   const read = [];
   for (const file of files) read.push(await readManifests(file));
-  const ignored = Map.groupBy(
-    read.flatMap((one) => one.ignored),
-    (kind) => kind,
-  );
+  const ignored = new Map<string, number>();
+  for (const kind of read.flatMap((one) => one.ignored)) ignored.set(kind, (ignored.get(kind) ?? 0) + 1);
   if (ignored.size > 0) {
-    const kinds = [...ignored].map(([kind, { length }]) => `${length} ${kind}`);
+    const kinds = [...ignored].map(([kind, count]) => `${count} ${kind}`);
     say(`ignored, since they decide nothing about an HPA: ${kinds.join(', ')}`);
   }
   return { laid: read.flatMap(({ manifests }) => manifests), removed };
