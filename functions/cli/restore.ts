@@ -1,7 +1,6 @@
 import process from 'node:process';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import pMap from 'p-map';
-import { stringify } from 'yaml';
 import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { clusterNameSchema } from '../domain/change-event.ts';
 import type { RestoreOutcome } from '../domain/restoration.ts';
@@ -18,7 +17,7 @@ import { type RestoredHpa, restoreHpas } from '../usecases/restore-hpas.ts';
 import type { ClusterPlace } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
 import { readDocument } from './log-file.ts';
-import { harmless, table } from './output.ts';
+import { harmless, serialized, table } from './output.ts';
 import { progressLine } from './progress.ts';
 import { REQUEST_TIMEOUT } from './request-timeout.ts';
 import { type Restoration, restorationsOf, tellOfRestorations } from './restored-events.ts';
@@ -328,6 +327,7 @@ async function restoreIn(
         api,
         restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
         selects: selectionOf(options),
+        controllerNamespaces: options.controllerNamespace,
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,
       });
@@ -368,8 +368,7 @@ function remedyOf(error: ClusterSkippedError | RetryableError): string {
 }
 
 function format(hpas: readonly (ClusterPlace & RestoredHpa)[], output: RestoreOptions['output']): string {
-  if (output === 'json') return `${JSON.stringify({ schemaVersion: 1, hpas }, null, 2)}\n`;
-  if (output === 'yaml') return stringify({ schemaVersion: 1, hpas }, { lineWidth: 0 });
+  if (output !== 'table') return serialized({ schemaVersion: 1, hpas }, output);
   if (hpas.length === 0) return '';
   const rows = hpas.map(({ outcome, cluster, namespace, name, why }) => [
     outcome,

@@ -38,18 +38,19 @@ export async function scan(
   options: ScanOptions,
   { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
 ): Promise<RunReport> {
-  const { file, changes, namespace, gateway, withManifests = false } = options;
+  const { file, changes, namespace, gateway, controllerNamespace, withManifests = false } = options;
   const targets: Targets =
     file === undefined
       ? await targetsOf(options)
       : { places: [{ directory: await savedListDirectory(file) }], tags: {} };
-  const whatIf = changes && new WhatIf(changes);
+  const whatIf = changes && new WhatIf(changes, controllerNamespace);
   const selects = selectionOf(options);
   const report = await sweepAccount({
     ...targets,
     places: whatIf ? targets.places.map((place) => whatIf.over(place)) : targets.places,
     mode: 'report',
     guards: DEFAULT_GUARDS,
+    controllerNamespaces: controllerNamespace,
     maxDeletionsOfRun: Number.POSITIVE_INFINITY,
     concurrency: CONCURRENCY,
     now,
@@ -168,12 +169,10 @@ async function changesOf({ with: files = [], without: removed = [] }: Flags): Pr
   if (files.length === 0 && removed.length === 0) return undefined;
   const read = [];
   for (const file of files) read.push(await readManifests(file));
-  const ignored = Map.groupBy(
-    read.flatMap((one) => one.ignored),
-    (kind) => kind,
-  );
+  const ignored = new Map<string, number>();
+  for (const kind of read.flatMap((one) => one.ignored)) ignored.set(kind, (ignored.get(kind) ?? 0) + 1);
   if (ignored.size > 0) {
-    const kinds = [...ignored].map(([kind, { length }]) => `${length} ${kind}`);
+    const kinds = [...ignored].map(([kind, count]) => `${count} ${kind}`);
     say(`ignored, since they decide nothing about an HPA: ${kinds.join(', ')}`);
   }
   return { laid: read.flatMap(({ manifests }) => manifests), removed };

@@ -7,16 +7,14 @@ import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from
 import {
   type ConfigMap,
   configMapSchema,
-  type EnvoyProxy,
   envoyProxySchema,
-  type Gateway,
-  type GatewayClass,
   gatewayClassSchema,
   gatewaySchema,
   type HorizontalPodAutoscaler,
   horizontalPodAutoscalerSchema,
 } from '../domain/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
+import type { Snapshot } from '../domain/snapshot.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
@@ -50,12 +48,7 @@ export interface HpaStore {
 }
 
 export interface GatewayConfigReader {
-  read(): Promise<{
-    gatewayClasses: GatewayClass[];
-    gateways: Gateway[];
-    envoyProxies: EnvoyProxy[];
-    envoyGatewayConfigs: EnvoyGatewayConfig[];
-  }>;
+  read(): Promise<Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>>;
   deploymentExists(place: { namespace: string; name: string }): Promise<boolean>;
 }
 
@@ -351,7 +344,7 @@ function translate(error: ApiStatusError): Error {
     return new ClusterSkippedError(
       'ClusterUnauthorized',
       message,
-      'Give the role an EKS access entry in this cluster (README, "Deploy"); an entry for a role that was deleted and made again must be made anew.',
+      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` makes the access entries, also anew for a role that was made again; with a kubeconfig, renew its credentials.',
       { cause: error },
     );
   }
@@ -360,7 +353,7 @@ function translate(error: ApiStatusError): Error {
     return new ClusterSkippedError(
       'ClusterForbidden',
       message,
-      'Apply infra/kubernetes/rbac.yaml to this cluster and give the access entry the group envoy-hpa-reaper.',
+      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group.',
       { cause: error },
     );
   }

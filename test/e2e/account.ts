@@ -89,11 +89,11 @@ const KINDS: Record<string, { count: number; list: typeof staleList; enrol?: () 
   },
   forbidden: {
     ...{ count: 10, list: staleList, enrol: () => ({ user: { username: 'reap', groups: [] } }) },
-    expected: { result: 'skipped', reason: 'ClusterForbidden', remedy: /rbac\.yaml/ },
+    expected: { result: 'skipped', reason: 'ClusterForbidden', remedy: /applies the RBAC/ },
   },
   unauthorized: {
     ...{ count: 10, list: staleList, enrol: () => ({ users: () => undefined }) },
-    expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entry/ },
+    expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entries, also anew/ },
   },
   'without-crds': {
     ...{ count: 10, list: staleList, enrol: () => ({ customResources: false }) },

@@ -163,13 +163,14 @@ export class Moto {
 
   /** The names of all that is there, by kind; S3 apart. */
   async inventory() {
-    const [groups, buses, functions, mappings, queues, roles] = await Promise.all([
+    const [groups, buses, functions, mappings, queues, roles, topics] = await Promise.all([
       this.logs.send(new DescribeLogGroupsCommand()),
       this.events.send(new ListEventBusesCommand()),
       this.functions(),
       this.eventSourceMappings(),
       this.sqs<{ QueueUrls?: string[] }>('ListQueues'),
       this.#ask('iam', form({ Action: 'ListRoles', Version: '2010-05-08' })),
+      this.#ask('sns', form({ Action: 'ListTopics', Version: '2010-03-31' })),
     ]);
     const busNames = (buses.EventBuses ?? []).map(({ Name = '' }) => Name);
     return {
@@ -180,6 +181,7 @@ export class Moto {
       mappings: mappings.map(({ EventSourceArn }) => EventSourceArn),
       queues: (queues.QueueUrls ?? []).map((url) => url.split('/').at(-1)),
       roles: [...roles.matchAll(/<RoleName>([^<]+)/g)].map(([, name]) => name),
+      topics: [...topics.matchAll(/<TopicArn>([^<]+)/g)].map(([, arn]) => arn),
     };
   }
 

@@ -53,7 +53,7 @@ describe('docs/configuration.md', () => {
   test('lists every configuration value, with the default that is delivered', () => {
     expect(firstCells(configuration)).toEqual(Object.keys(configurationSchema.shape));
     const delivered = parse(documentOf('infra/configuration.yml')) as Record<string, unknown>;
-    for (const [key, value] of Object.entries(delivered).filter(([name]) => name !== 'clusters')) {
+    for (const [key, value] of Object.entries(delivered).filter(([, value]) => !Array.isArray(value))) {
       expect(rowOf(configuration, `\`${key}\` |`)?.split(' | ')[1]?.replaceAll('`', ''), key).toBe(String(value));
     }
   });
