@@ -42,14 +42,16 @@ function prefixOf(text: string): string {
 async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...options }: DeployOptions): Promise<void> {
   const text = await readFile(join(from, 'template.json'));
   const artifacts = bucketOf(options, bucket);
-  for (const zip of zipsOf(JSON.parse(text.toString()) as Template)) {
+  const template = JSON.parse(text.toString()) as Template;
+  for (const zip of zipsOf(template)) {
     await artifacts.put(`${prefix}${zip}`, await readFile(join(from, zip)));
   }
   const hash = createHash('sha256').update(text).digest('hex');
   const templateUrl = await artifacts.put(`${prefix}template-${hash}.json`, text);
 
   const stack = stackOf(options);
-  const plan = await stack.plan(templateUrl, { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix });
+  const parameters = { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix };
+  const plan = await stack.plan(templateUrl, parameters, template.Metadata?.Tags);
   console.log(plan.changes.length === 0 ? 'nothing changes' : plan.changes.map(changeLine).join('\n'));
   if (onlyPlan || plan.changes.length === 0) {
     await stack.abandon(plan);

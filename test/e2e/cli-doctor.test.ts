@@ -272,9 +272,9 @@ describe('doctor', { timeout: 60_000 }, () => {
     [
       'a private endpoint',
       vpc({ endpointPublicAccess: false }),
-      { 'eks-endpoint': 'broken' },
+      { 'eks-endpoint': 'warning' },
       /private endpoint only/,
-      /^Switch its public endpoint on/,
+      /^Set subnetIds and securityGroupIds/,
       update,
     ],
     [
