@@ -2,8 +2,8 @@ import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/domain/enrolment.t
 import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
 
 /** The functions and the queues of the stack, by the ends of their names. */
-const FUNCTIONS = ['forward', 'reap', 'backfill', 'enroll'];
-const SIDE_QUEUES = ['changes-dead', 'undelivered', 'unforwarded', 'unswept', 'unenrolled'];
+const FUNCTIONS = ['forward', 'reap', 'backfill', 'enroll', 'digest'];
+const SIDE_QUEUES = ['changes-dead', 'undelivered', 'unforwarded', 'unswept', 'unenrolled', 'undigested'];
 
 const FIRST = `## What to look at first
 1. **Heartbeats**: one an hour means that events come through bus, rule, queue and reap.
@@ -19,6 +19,9 @@ const own = (service: string, name: MetricName, options: { stat?: string; label?
   ...[METRICS_NAMESPACE, name, 'service', service],
   { stat: 'Sum', ...options },
 ];
+
+/** One of our own metrics that no function measures. */
+const ofNoFunction = (name: MetricName): Metric => [METRICS_NAMESPACE, name, { stat: 'Sum' }];
 
 /** One of our own metrics that tells reasons apart, of all functions. */
 const byReason = (name: MetricName) => [
@@ -50,11 +53,14 @@ export function dashboardBody(): string {
     ['Sweeps of all clusters', [own('backfill', 'SweepsCompleted'), own('backfill', 'ClustersRemaining')]],
     ['Held back, by guard', [byReason('HpasHeldBack')]],
     [
-      'HPAs found, deleted, reported',
-      (['HpasFound', 'HpasDeleted', 'HpasReported'] as const).flatMap((name) => [
-        own('reap', name, { label: `${name}, reap` }),
-        own('backfill', name, { label: `${name}, backfill` }),
-      ]),
+      'HPAs found, deleted, reported, restored',
+      [
+        ...(['HpasFound', 'HpasDeleted', 'HpasReported'] as const).flatMap((name) => [
+          own('reap', name, { label: `${name}, reap` }),
+          own('backfill', name, { label: `${name}, backfill` }),
+        ]),
+        ofNoFunction('HpasRestored'),
+      ],
     ],
     ['HPAs kept, by reason', [byReason('HpasKept')]],
     [
@@ -96,6 +102,7 @@ export function dashboardBody(): string {
         own('enroll', name, { label: name }),
       ),
     ],
+    ['Digests of a day', [own('digest', 'DigestsPublished'), own('digest', 'OutcomesNotUnderstood')]],
   ];
   const widgets = graphs.map(([title, metrics, period = HOUR], index) => ({
     ...{ type: 'metric', x: 8 * (index % 3), y: 4 + 6 * Math.floor(index / 3), width: 8, height: 6 },

@@ -41,8 +41,8 @@ function prefixOf(text: string): string {
 
 async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...options }: DeployOptions): Promise<void> {
   const text = await readFile(join(from, 'template.json'));
-  const artifacts = bucketOf(options, bucket);
   const template = JSON.parse(text.toString()) as Template;
+  const artifacts = bucketOf(options, bucket);
   for (const zip of zipsOf(template)) {
     await artifacts.put(`${prefix}${zip}`, await readFile(join(from, zip)));
   }
@@ -50,7 +50,14 @@ async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...opti
   const templateUrl = await artifacts.put(`${prefix}template-${hash}.json`, text);
 
   const stack = stackOf(options);
-  const parameters = { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix };
+  const chosen = { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix };
+  // A deployment that once was told to report must not delete because a later one was not told again.
+  const kept = Object.entries(await stack.givenParameters()).filter(
+    ([key]) => !(key in chosen) && key in (template.Parameters ?? {}),
+  );
+  for (const [key, value] of kept)
+    console.log(`keeps ${key}=${value}, given before; --parameter ${key}=... changes it`);
+  const parameters = { ...Object.fromEntries(kept), ...chosen };
   const plan = await stack.plan(templateUrl, parameters, template.Metadata?.Tags);
   console.log(plan.changes.length === 0 ? 'nothing changes' : plan.changes.map(changeLine).join('\n'));
   if (onlyPlan || plan.changes.length === 0) {

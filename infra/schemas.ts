@@ -2,7 +2,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
+import { digestRequestSchema } from '../functions/digest/digest.ts';
 import { changeDetailSchema } from '../functions/domain/change-event.ts';
+import { digestReportSchema } from '../functions/domain/digest.ts';
 import { enrolmentReportSchema } from '../functions/domain/enrolment.ts';
 import { doctorReportSchema } from '../functions/domain/health.ts';
 import { heartbeatSchema } from '../functions/domain/heartbeat.ts';
@@ -10,6 +12,7 @@ import {
   deletedDetailSchema,
   heldBackDetailSchema,
   reportedDetailSchema,
+  restoredDetailSchema,
   sweptDetailSchema,
   unreachableDetailSchema,
 } from '../functions/domain/outcome-event.ts';
@@ -24,6 +27,8 @@ export function schemaDocuments(): Map<string, string> {
   const schemas = {
     'backfill-payload': payloadSchema,
     'change-event-detail': changeDetailSchema,
+    'digest-payload': digestRequestSchema,
+    'digest-report': digestReportSchema,
     'enrolment-payload': enrolmentRequestSchema,
     'enrolment-report': enrolmentReportSchema,
     'heartbeat-detail': heartbeatSchema,
@@ -34,6 +39,7 @@ export function schemaDocuments(): Map<string, string> {
     'hpa-deleted-detail': deletedDetailSchema,
     'hpa-reported-detail': reportedDetailSchema,
     'hpa-held-back-detail': heldBackDetailSchema,
+    'hpa-restored-detail': restoredDetailSchema,
     'cluster-unreachable-detail': unreachableDetailSchema,
     'sweep-completed-detail': sweptDetailSchema,
   };

@@ -10,6 +10,7 @@ import {
   DescribeStackEventsCommand,
   DescribeStacksCommand,
   ExecuteChangeSetCommand,
+  GetTemplateSummaryCommand,
   type Stack as StackDescription,
   type StackEvent,
 } from '@aws-sdk/client-cloudformation';
@@ -55,6 +56,21 @@ export class Stack {
   async describe(): Promise<StackDescription | undefined> {
     const described = await this.#describe(this.#name);
     return described?.StackStatus === 'REVIEW_IN_PROGRESS' ? undefined : described;
+  }
+
+  /** @returns the parameters whose values the stack was given, where they are not the defaults of its own template */
+  async givenParameters(): Promise<Record<string, string>> {
+    const existing = await this.describe();
+    if (existing === undefined) return {};
+    const { Parameters: declared = [] } = await this.#client.send(
+      new GetTemplateSummaryCommand({ StackName: this.#name }),
+    );
+    const defaults = new Map(declared.map(({ ParameterKey, DefaultValue }) => [ParameterKey, DefaultValue]));
+    return Object.fromEntries(
+      (existing.Parameters ?? [])
+        .filter(({ ParameterKey, ParameterValue }) => ParameterValue !== defaults.get(ParameterKey))
+        .map(({ ParameterKey = '', ParameterValue = '' }) => [ParameterKey, ParameterValue]),
+    );
   }
 
   /**

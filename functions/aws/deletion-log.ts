@@ -1,10 +1,6 @@
-import {
-  CloudWatchLogsClient,
-  paginateFilterLogEvents,
-  ResourceNotFoundException,
-} from '@aws-sdk/client-cloudwatch-logs';
+import { CloudWatchLogsClient, ResourceNotFoundException } from '@aws-sdk/client-cloudwatch-logs';
 import { MalformedInputError } from '../platform/errors.ts';
-import { awsError } from './access-error.ts';
+import { searchLog } from './log-search.ts';
 
 export interface LoggedDeletion {
   /** The JSON of a line `deleting HPA`. */
@@ -51,22 +47,19 @@ export class CloudWatchDeletionLog implements DeletionLog {
   /** @returns `undefined` where there is no such log group */
   async #search(logGroupName: string, cluster: string, since: Date): Promise<LoggedDeletion[] | undefined> {
     const deletions: LoggedDeletion[] = [];
-    const pages = paginateFilterLogEvents(
-      { client: this.#client },
-      {
-        logGroupName,
-        startTime: since.getTime(),
-        filterPattern: `{ $.message = "deleting HPA" && $.cluster = "${cluster}" }`,
-      },
-    );
+    const pages = searchLog(this.#client, {
+      logGroupName,
+      startTime: since.getTime(),
+      filterPattern: `{ $.message = "deleting HPA" && $.cluster = "${cluster}" }`,
+    });
     try {
-      for await (const { events = [] } of pages) {
+      for await (const events of pages) {
         for (const { message = '', timestamp = 0 } of events) deletions.push({ message, timestamp });
       }
       return deletions;
     } catch (error) {
-      if (error instanceof ResourceNotFoundException) return undefined;
-      throw awsError(`CloudWatch Logs could not search ${logGroupName} in ${this.#region}`, error);
+      if (error instanceof Error && error.cause instanceof ResourceNotFoundException) return undefined;
+      throw error;
     }
   }
 }

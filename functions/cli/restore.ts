@@ -21,6 +21,7 @@ import { readDocument } from './log-file.ts';
 import { harmless, table } from './output.ts';
 import { progressLine } from './progress.ts';
 import { REQUEST_TIMEOUT } from './request-timeout.ts';
+import { type Restoration, restorationsOf, tellOfRestorations } from './restored-events.ts';
 import { newestOfEach, ofLine, type SavedHpa, savedHpas } from './saved-hpas.ts';
 import { nameOfFile } from './saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
@@ -67,6 +68,9 @@ export function addRestoreCommand(program: Command): void {
     .addHelpText(
       'after',
       `
+With --eks, an event "HPA Restored" on the bus envoy-hpa-reaper of the Region
+tells of each. Where that cannot be had, a line says so, and nothing else changes.
+
 Exit codes:
   0  all are restored, or were there
   1  not all
@@ -127,6 +131,7 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
 
   const progress = progressLine(options.quiet);
   const done: (ClusterPlace & RestoredHpa)[] = [];
+  const restorations: Restoration[] = [];
   let clustersDone = 0;
   let failures = 0;
   const tell = () => progress.show({ clusters: destinations.length, clustersDone, hpas: done.length, failures });
@@ -136,7 +141,8 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     async (destination) => {
       const { cluster, region } = destination;
       const place = { cluster, ...(region !== undefined && { region }) };
-      const restored = await restoreIn(destination, options);
+      const { restored, toTell } = await restoreIn(destination, options);
+      restorations.push(...toTell);
       done.push(...restored.map((hpa) => ({ ...place, ...hpa })));
       clustersDone += 1;
       if (restored.some(({ outcome }) => outcome === 'Failed')) failures += 1;
@@ -148,6 +154,7 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
   done.sort((a, b) => sortKey(a).localeCompare(sortKey(b)));
   process.stdout.write(format(done, options.output));
   if (done.some(({ outcome }) => !GOOD.includes(outcome))) process.exitCode = EXIT.failed;
+  await tellOfRestorations(restorations, options.profile);
 }
 
 const GOOD: readonly RestoreOutcome[] = ['Restored', 'Restorable', 'AlreadyThere'];
@@ -305,22 +312,29 @@ function eksArn(context: string): { cluster: string; region: string } | undefine
 }
 
 /** Into one cluster. One that cannot be worked on stops no other. */
-async function restoreIn({ cluster, directory, hpas }: Destination, options: RestoreOptions): Promise<RestoredHpa[]> {
-  const manifests = newestOfEach(hpas.map(({ manifest, time }) => ({ manifest, time }))).map(
-    ({ manifest }) => manifest,
-  );
+async function restoreIn(
+  { cluster, region, directory, hpas }: Destination,
+  options: RestoreOptions,
+): Promise<{ restored: RestoredHpa[]; toTell: Restoration[] }> {
+  const newest = newestOfEach(hpas.map(({ manifest, time, passId }) => ({ manifest, time, passId })));
+  const manifests = newest.map(({ manifest }) => manifest);
   try {
-    await refuseOtherAccount(cluster, directory, hpas);
+    const { arn } = await directory.describe(cluster);
+    refuseOtherAccount(arn, hpas);
     const connection = await directory.connection(cluster);
     const api = clusterApi(connection, REQUEST_TIMEOUT);
     try {
-      return await restoreHpas(manifests, {
+      const restored = await restoreHpas(manifests, {
         api,
         restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
         selects: selectionOf(options),
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,
       });
+      // A kubeconfig tells neither account nor Region.
+      if (arn === undefined || region === undefined) return { restored, toTell: [] };
+      const origin = { arn, cluster, region, manifestFrom: options.since === undefined ? 'file' : 'log' } as const;
+      return { restored, toTell: restorationsOf(restored, newest, origin) };
     } finally {
       api.close();
     }
@@ -328,13 +342,15 @@ async function restoreIn({ cluster, directory, hpas }: Destination, options: Res
     if (!(error instanceof ClusterSkippedError || error instanceof RetryableError)) throw error;
     const why = describeError(error);
     say(`${cluster}: ${why}\n${remedyOf(error)}`);
-    return manifests.map(({ metadata: { namespace, name } }) => ({ namespace, name, outcome: 'Failed', why }));
+    const restored = manifests.map(
+      ({ metadata: { namespace, name } }) => ({ namespace, name, outcome: 'Failed', why }) as const,
+    );
+    return { restored, toTell: [] };
   }
 }
 
 /** Another account may have a cluster of the same name in the same Region; a context's ARN tells it apart. */
-async function refuseOtherAccount(cluster: string, directory: LiveDirectory, hpas: readonly SavedHpa[]): Promise<void> {
-  const { arn } = await directory.describe(cluster);
+function refuseOtherAccount(arn: string | undefined, hpas: readonly SavedHpa[]): void {
   const other = hpas.find((hpa) => arn !== undefined && eksArn(hpa.cluster ?? '') && hpa.cluster !== arn);
   if (other === undefined) return;
   throw new ClusterSkippedError(

@@ -5,13 +5,16 @@ import {
   horizontalPodAutoscalerSchema,
   objectKey,
 } from '../domain/kubernetes-objects.ts';
+import { DELETED_DETAIL_TYPE, OUTCOME_DETAILS } from '../domain/outcome-event.ts';
 import { passReportSchema, runReportSchema } from '../domain/report.ts';
 import { type LogLine, linesOfAnswer, linesOfText, parsedObject } from './log-file.ts';
 
-/** An HPA as it was saved, and of which cluster and when it was deleted, where that is known. */
+/** An HPA as it was saved, and where, when and by which pass it was deleted, where that is known. */
 export interface SavedHpa {
   readonly cluster?: string | undefined;
   readonly region?: string | undefined;
+  /** Of the pass that deleted it. */
+  readonly passId?: string | undefined;
   readonly manifest: HorizontalPodAutoscaler;
   /** Milliseconds since 1970. */
   readonly time?: number | undefined;
@@ -47,6 +50,7 @@ const deletionSchema = z.object({
   timestamp: z.optional(z.string()),
   cluster: z.string(),
   region: z.optional(z.string()),
+  passId: z.optional(z.string()),
   manifest: z.unknown(),
 });
 
@@ -73,7 +77,13 @@ function ofDocument(document: object, where: string, time?: number): SavedHpas {
     if (lines !== undefined) return joined(lines.map(ofLine));
   }
   const event = eventSchema.safeParse(document);
-  if (event.success) return ofDocument(event.data.detail, where, time);
+  if (event.success) {
+    const { 'detail-type': type, detail } = event.data;
+    // The other outcomes are events without a manifest.
+    return type in OUTCOME_DETAILS && type !== DELETED_DETAIL_TYPE
+      ? { hpas: [], faults: [] }
+      : ofDocument(detail, where, time);
+  }
   // Other lines of a log than those of a deletion say nothing here.
   if ('message' in document && document.message !== 'deleting HPA') return { hpas: [], faults: [] };
   if (has('message') || has('manifest')) return ofDeletion(document, where, time);
@@ -91,24 +101,27 @@ const isHpa = (item: unknown) => (item as { kind?: unknown } | null)?.kind === '
 function ofDeletion(document: object, where: string, time: number | undefined): SavedHpas {
   const deletion = deletionSchema.safeParse(document);
   if (!deletion.success) return faulty(where, 'a line of a deletion', deletion.error);
-  const { timestamp, cluster, region, manifest } = deletion.data;
-  return ofManifest(manifest, where, { cluster, region, time: timeOf(timestamp) ?? time });
+  const { timestamp, cluster, region, passId, manifest } = deletion.data;
+  return ofManifest(manifest, where, { cluster, region, passId, time: timeOf(timestamp) ?? time });
 }
 
 function ofRunReport(document: object, where: string): SavedHpas {
   const report = runReportSchema.safeParse(document);
   if (!report.success) return faulty(where, 'the report of a run', report.error);
-  const { clusters, finishedAt } = report.data;
+  const { clusters, finishedAt, runId } = report.data;
+  const time = timeOf(finishedAt);
   return joined(
-    clusters.map(({ hpas, cluster, region }) => deletedIn(hpas, where, { cluster, region, time: timeOf(finishedAt) })),
+    clusters.map(({ hpas, cluster, region, passId = runId }) =>
+      deletedIn(hpas, where, { cluster, region, passId, time }),
+    ),
   );
 }
 
 function ofPassReport(document: object, where: string): SavedHpas {
   const report = passReportSchema.safeParse(document);
   if (!report.success) return faulty(where, 'the report of a pass', report.error);
-  const { hpas, cluster, finishedAt } = report.data;
-  return deletedIn(hpas, where, { cluster, time: timeOf(finishedAt) });
+  const { hpas, cluster, passId, finishedAt } = report.data;
+  return deletedIn(hpas, where, { cluster, passId, time: timeOf(finishedAt) });
 }
 
 type Hpas = z.infer<typeof passReportSchema>['hpas'];

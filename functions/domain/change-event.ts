@@ -7,6 +7,8 @@ import type { Change } from './report.ts';
  * The version rises when a consumer would have to change; new optional fields do not raise it.
  */
 export const EVENT_SOURCE = 'envoy-hpa-reaper';
+/** The bus of a deployment, one in each Region; the functions are told its ARN or name by their environment. */
+export const BUS_NAME = 'envoy-hpa-reaper';
 export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 
 /** An EKS cluster's name, as CreateCluster allows it. */

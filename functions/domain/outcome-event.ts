@@ -12,15 +12,16 @@ import {
 } from './report.ts';
 
 /*
- * The EventBridge events that `reap` and `backfill` put once a pass is over, for whoever subscribes to them. None of their
- * detail-types is one that fills the queue of `reap`. The version of a detail rises when a subscriber would have to change;
- * new optional fields do not raise it.
+ * The EventBridge events that `reap` and `backfill` put once a pass is over, and the command line once it has restored an HPA
+ * of an EKS cluster, for whoever subscribes to them. None of their detail-types is one that fills the queue of `reap`. The
+ * version of a detail rises when a subscriber would have to change; new optional fields do not raise it.
  */
 export const DELETED_DETAIL_TYPE = 'HPA Deleted';
 export const REPORTED_DETAIL_TYPE = 'HPA Reported';
 export const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
 export const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
 export const SWEPT_DETAIL_TYPE = 'Sweep Completed';
+export const RESTORED_DETAIL_TYPE = 'HPA Restored';
 
 const described = (description: string) => z.string().check(z.describe(description));
 
@@ -30,12 +31,14 @@ const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what:
       version: z.literal('1'),
       cluster: described("The EKS cluster's name"),
       region: described('The AWS Region of the cluster'),
-      passId: described('Of the pass; its log lines carry it too'),
       ...shape,
     })
     .check(z.describe(`The detail of an EventBridge event ${detailType} with source ${EVENT_SOURCE}: ${what}`));
 
+const ofPass = { passId: described('Of the pass; its log lines carry it too') };
+
 const hpaShape = {
+  ...ofPass,
   hpa: hpaReportSchema,
   changes: z
     .array(changeSchema)
@@ -64,6 +67,7 @@ export const heldBackDetailSchema = detailOf(
   hpaShape,
 );
 export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass over a cluster was not possible', {
+  ...ofPass,
   result: z
     .enum(['skipped', 'failed'])
     .check(z.describe('skipped: nothing can be done there now; failed: the same again later may well succeed')),
@@ -73,11 +77,32 @@ export const sweptDetailSchema = detailOf(
   SWEPT_DETAIL_TYPE,
   'a pass that a schedule or a person asked for came to its end',
   {
+    ...ofPass,
     runIds: z.array(z.string()).check(z.describe('Of the runs of backfill that asked for it')),
     mode: z.enum(['report', 'delete']),
     hpas: z.number().check(z.describe('HPAs with a label of Envoy Gateway')),
     stale: z.number().check(z.describe('Of these, HPAs whose judgement is `delete`, whatever was done about it')),
     outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
+  },
+);
+export const restoredDetailSchema = detailOf(
+  RESTORED_DETAIL_TYPE,
+  'a person put a deleted HPA back with `reaper restore`',
+  {
+    hpa: z.object({
+      namespace: z.string(),
+      name: z.string(),
+      uid: described('Of the HPA that is there now'),
+      deletedUid: z.optional(described('Of the HPA that was deleted; absent where its manifest does not say it')),
+    }),
+    manifestFrom: z
+      .enum(['log', 'file'])
+      .check(z.describe('log: what the functions logged; file: a backup, a report or a manifest that the person gave')),
+    deletedByPass: z.optional(described('The passId of the pass that deleted it; absent where that is not known')),
+    stale: z
+      .boolean()
+      .check(z.describe('The judgement is `delete`: a pass deletes it again, unless the configuration changes before')),
+    explanation: described('Sentences for a person; empty where there is nothing to say'),
   },
 );
 
@@ -88,6 +113,7 @@ export const OUTCOME_DETAILS = {
   [HELD_BACK_DETAIL_TYPE]: heldBackDetailSchema,
   [UNREACHABLE_DETAIL_TYPE]: unreachableDetailSchema,
   [SWEPT_DETAIL_TYPE]: sweptDetailSchema,
+  [RESTORED_DETAIL_TYPE]: restoredDetailSchema,
 } as const;
 export type OutcomeDetailType = keyof typeof OUTCOME_DETAILS;
 

@@ -4,6 +4,9 @@ import { type ApiClient, HPAS, parseHpa, type WriteResult } from './cluster-api.
 
 export type OwnerReference = NonNullable<Metadata['ownerReferences']>[number];
 
+/** What a write came to, with the HPA as it is then. */
+export type Written = Exclude<WriteResult, { result: 'done' }> | { result: 'done'; hpa: HorizontalPodAutoscaler };
+
 /** What putting an HPA back takes beyond a pass. Only a person does that, with their own rights. */
 export interface HpaRestorer {
   /** The HPA of this name that is there now. */
@@ -12,16 +15,16 @@ export interface HpaRestorer {
   /** Whether the very object, by its uid, is there: the garbage collector goes by that. */
   ownerExists(owner: OwnerReference, namespace: string): Promise<boolean>;
   /** `conflict`: there is one of this name. `gone`: there is no such namespace. */
-  create(manifest: object, place: { namespace: string }): Promise<WriteResult>;
+  create(manifest: object, place: { namespace: string }): Promise<Written>;
   /** Says anew who owns which fields, if the HPA is still what was read. */
-  setManagedFields(hpa: HorizontalPodAutoscaler, entries: readonly ManagedFieldsEntry[]): Promise<WriteResult>;
+  setManagedFields(hpa: HorizontalPodAutoscaler, entries: readonly ManagedFieldsEntry[]): Promise<Written>;
 }
 
 /** Every call throws as those of {@link ApiClient} do. */
 export function hpaRestorer({ server, requests, read, write }: ApiClient): HpaRestorer {
   const [group, version, plural] = HPAS;
   const get = (path: string) => read(server.makeRequestContext(path, 'GET'));
-  const written = ({ body, ...answer }: WriteResult & { body?: unknown }): WriteResult =>
+  const written = ({ body, ...answer }: WriteResult & { body?: unknown }): Written =>
     answer.result === 'done' ? { result: 'done', hpa: parseHpa(body) } : answer;
   return {
     async find({ namespace, name }) {

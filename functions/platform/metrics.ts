@@ -3,8 +3,8 @@ import { Metrics } from '@aws-lambda-powertools/metrics';
 export const METRICS_NAMESPACE = 'EnvoyHpaReaper';
 
 /**
- * Every metric of the functions and its unit; the runbook, the alarms and the dashboard go by these names. Each
- * carries the dimension `service` (the function), and where it says so `reason`: every further value costs.
+ * Every metric and its unit; the runbook, the alarms and the dashboard go by these names. Each carries the dimension
+ * `service` (the function), and where it says so `reason`: every further value costs.
  */
 export const METRICS = {
   // forward
@@ -47,12 +47,17 @@ export const METRICS = {
   EnrolmentChanges: 'Count',
   EnrolmentProblems: 'Count',
   EnrolmentClustersLeft: 'Count', // The run's time did not suffice.
+  // digest
+  DigestsPublished: 'Count',
+  OutcomesNotUnderstood: 'Count', // Events in the log group that are malformed or of an unknown detail-type.
+  // no function, and so without a dimension: the filter on the outcomes' log group, infra/outcomes.yml
+  HpasRestored: 'Count', // By people, with the command line.
 } as const;
 export type MetricName = keyof typeof METRICS;
 
 export interface Measures {
   /** @param reason of a metric that tells reasons apart */
-  add(name: MetricName, value: number, reason?: string): void;
+  add(name: Exclude<MetricName, 'HpasRestored'>, value: number, reason?: string): void;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import type { EventBus } from '../aws/event-bus.ts';
+import type { BusEvent, EventBus } from '../aws/event-bus.ts';
 import { EVENT_SOURCE } from '../domain/change-event.ts';
 import type { OutcomeEvent } from '../domain/outcome-event.ts';
 import { describeError } from '../platform/errors.ts';
@@ -17,6 +17,12 @@ export interface PublishOptions {
   readonly timeLeft: number;
 }
 
+/** @param arn of the cluster */
+export const outcomeBusEvent = ({ detailType, detail }: OutcomeEvent, arn: string, time: Date): BusEvent => ({
+  ...{ source: EVENT_SOURCE, detailType, detail, time },
+  resources: [arn],
+});
+
 /** Milliseconds; a bus that does not answer must not eat the time of the next cluster. */
 const MOST_PATIENCE = 10_000;
 
@@ -30,10 +36,7 @@ export async function publishOutcomes(outcomes: readonly OutcomeEvent[], options
   const arnOf = ({ region, cluster }: OutcomeEvent['detail']) =>
     `arn:${place.partition}:eks:${region}:${place.account}:cluster/${cluster}`;
   const time = now();
-  const events = outcomes.map(({ detailType, detail }) => ({
-    ...{ source: EVENT_SOURCE, detailType, detail, time },
-    resources: [arnOf(detail)],
-  }));
+  const events = outcomes.map((outcome) => outcomeBusEvent(outcome, arnOf(outcome.detail), time));
   const patience = Math.max(0, Math.min(MOST_PATIENCE, timeLeft));
   const put = eventBus.put(events).then(() => 'put');
   try {

@@ -25,13 +25,21 @@ export interface RestoreOptions {
   readonly dryRun: boolean;
 }
 
-export interface RestoredHpa {
-  readonly namespace: string;
-  readonly name: string;
-  readonly outcome: RestoreOutcome;
+export type RestoredHpa = { readonly namespace: string; readonly name: string } & Result;
+
+type Result = {
   /** Sentences for a person; empty where there is nothing to say. */
   readonly why: string;
-}
+} & (
+  | { readonly outcome: Exclude<RestoreOutcome, 'Restored'> }
+  | {
+      readonly outcome: 'Restored';
+      /** Of the HPA that is there now. */
+      readonly uid: string;
+      /** It would be deleted again. */
+      readonly stale: boolean;
+    }
+);
 
 /** So many HPAs are asked for, or written, side by side. */
 const CONCURRENCY = 20;
@@ -57,19 +65,18 @@ export async function restoreHpas(
     meant,
     async (manifest) => {
       const { namespace, name } = manifest.metadata;
+      const verdict = verdictOn(manifest, judged);
       const result = await attempted(async () => {
         const live = await restorer.find(manifest.metadata);
         return live === undefined
-          ? await restore(manifest, verdictOn(manifest, judged), options)
-          : await finishOrLeave(live, manifest, options);
+          ? await restore(manifest, verdict, options)
+          : await finishOrLeave(live, manifest, verdict, options);
       });
       return { namespace, name, ...result };
     },
     { concurrency: CONCURRENCY },
   );
 }
-
-type Result = Pick<RestoredHpa, 'outcome' | 'why'>;
 
 /** The judgement on each manifest, with all of them laid over what is there. */
 async function judgeAsIfThere(
@@ -130,9 +137,7 @@ async function restore(
   if (created.result === 'conflict') return alreadyThere;
   if (created.result === 'gone') return noNamespace;
   if (created.result === 'refused') return { outcome: 'Refused', why: created.message };
-  return created.hpa === undefined
-    ? { outcome: 'Restored', why }
-    : await giveBack(created.hpa, manifest, restorer, why);
+  return await giveBack(created.hpa, manifest, verdict, restorer, why);
 }
 
 const alreadyThere: Result = { outcome: 'AlreadyThere', why: 'There is an HPA of this name; it stays as it is.' };
@@ -140,21 +145,25 @@ const alreadyThere: Result = { outcome: 'AlreadyThere', why: 'There is an HPA of
 async function finishOrLeave(
   live: HorizontalPodAutoscaler,
   manifest: HorizontalPodAutoscaler,
+  verdict: Verdict,
   { restorer, dryRun }: RestoreOptions,
 ): Promise<Result> {
   if (!isUnfinished(live) || managersOf(manifest).length === 0) return alreadyThere;
   const why = 'An earlier restoration had created it and not finished.';
-  return dryRun ? { outcome: 'Restorable', why } : await giveBack(live, manifest, restorer, why);
+  return dryRun ? { outcome: 'Restorable', why } : await giveBack(live, manifest, verdict, restorer, why);
 }
 
 /** The second write, again for as long as somebody else writes in between. */
 async function giveBack(
   hpa: HorizontalPodAutoscaler,
   manifest: HorizontalPodAutoscaler,
+  verdict: Verdict,
   restorer: HpaRestorer,
   why: string,
 ): Promise<Result> {
-  if (managersOf(manifest).length === 0) return { outcome: 'Restored', why };
+  const stale = verdict.action === 'delete';
+  const restored: Result = { outcome: 'Restored', why, uid: hpa.metadata.uid, stale };
+  if (managersOf(manifest).length === 0) return restored;
   let current = hpa;
   let answer: WriteResult = { result: 'conflict' };
   for (let attempt = 1; attempt <= ATTEMPTS && answer.result === 'conflict'; attempt += 1) {
@@ -169,7 +178,7 @@ async function giveBack(
   }
   switch (answer.result) {
     case 'done':
-      return { outcome: 'Restored', why };
+      return restored;
     case 'gone':
       return { outcome: 'Failed', why: 'It was created, and somebody deleted it at once.' };
     case 'conflict':

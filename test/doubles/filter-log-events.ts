@@ -11,12 +11,13 @@ export interface LoggedEvent {
 export interface FilterLogEventsRequest {
   logGroupName: string;
   startTime: number;
-  filterPattern: string;
+  endTime?: number;
+  filterPattern?: string;
   nextToken?: string;
 }
 
 /**
- * Answers FilterLogEvents as Amazon CloudWatch Logs does (AWS JSON 1.1): by the start time and the pattern, in pages of
+ * Answers FilterLogEvents as Amazon CloudWatch Logs does (AWS JSON 1.1): by the times and the pattern, in pages of
  * which any may be empty although more follow.
  */
 export class FilterLogEventsDouble extends ServiceDouble {
@@ -35,12 +36,13 @@ export class FilterLogEventsDouble extends ServiceDouble {
     if (failure !== undefined) return failure;
     const events = this.groups.get(request.logGroupName);
     if (events === undefined) return refusal(400, 'ResourceNotFoundException');
-    const matches = parseFilterPattern(request.filterPattern);
+    const { startTime, endTime = Number.POSITIVE_INFINITY, filterPattern } = request;
+    const matches = filterPattern === undefined ? () => true : parseFilterPattern(filterPattern);
     // Each page looks at one event.
     const at = Number(request.nextToken ?? 0);
     const found = events
       .slice(at, at + 1)
-      .filter(({ timestamp, message }) => timestamp >= request.startTime && matches(message));
+      .filter(({ timestamp, message }) => timestamp >= startTime && timestamp <= endTime && matches(message));
     return {
       status: 200,
       body: { events: found, ...(at + 1 < events.length && { nextToken: String(at + 1) }) },

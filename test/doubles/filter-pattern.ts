@@ -83,7 +83,7 @@ class Tokens {
   readonly #tokens: string[];
 
   constructor(pattern: string) {
-    const token = /\s*(&&|\|\||!=|>=|=|<|[(){}]|NOT EXISTS|"[^"]*"|\$[.\w]+|\d+)\s*/y;
+    const token = /\s*(&&|\|\||!=|>=|=|<|[(){}]|NOT EXISTS|"[^"]*"|\$[-.\w]+|\d+)\s*/y;
     this.#tokens = [];
     while (token.lastIndex < pattern.length) {
       const at = token.lastIndex;

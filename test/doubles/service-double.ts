@@ -6,8 +6,8 @@ import { text } from 'node:stream/consumers';
 
 export interface ServiceAnswer {
   status: number;
-  /** Becomes JSON. */
-  body: object;
+  /** Becomes JSON; a text is XML, as the query protocol answers. */
+  body: object | string;
 }
 
 /** A service of AWS on the loopback interface. A client finds it by AWS_ENDPOINT_URL_<SERVICE>. */
@@ -36,7 +36,12 @@ export abstract class ServiceDouble {
 
   /** The next requests fail as a whole. */
   failRequests(times: number, status: number, type: string): void {
-    for (let time = 0; time < times; time += 1) this.#failures.push(refusal(status, type));
+    for (let time = 0; time < times; time += 1) this.#failures.push(this.refused(status, type));
+  }
+
+  /** An error as the service writes it. */
+  protected refused(status: number, type: string): ServiceAnswer {
+    return refusal(status, type);
   }
 
   /** @param failure what the test wants answered to this request instead */
@@ -48,8 +53,10 @@ export abstract class ServiceDouble {
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { status, body } = this.answer(request, await text(request), this.#failures.shift());
-    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-requestid': randomUUID() });
-    response.end(JSON.stringify(body));
+    const isXml = typeof body === 'string';
+    const contentType = isXml ? 'text/xml' : 'application/x-amz-json-1.1';
+    response.writeHead(status, { 'content-type': contentType, 'x-amzn-requestid': randomUUID() });
+    response.end(isXml ? body : JSON.stringify(body));
   }
 }
 
@@ -57,4 +64,10 @@ export abstract class ServiceDouble {
 export const refusal = (status: number, type: string): ServiceAnswer => ({
   status,
   body: { __type: type, message: 'refused by the test' },
+});
+
+/** An error as the query protocol of AWS writes it. */
+export const queryRefusal = (status: number, code: string, message = 'refused by the test'): ServiceAnswer => ({
+  status,
+  body: `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error><RequestId>${randomUUID()}</RequestId></ErrorResponse>`,
 });

@@ -50,6 +50,8 @@ const environment = (env: Record<string, string>) => ({
   HOME: home,
   // On an EC2 instance the SDK would find credentials.
   AWS_EC2_METADATA_DISABLED: 'true',
+  // A service that the test has no double of is asked nowhere else.
+  AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
   NODE_COMPILE_CACHE: compiled,
   ...env,
 });

@@ -9,10 +9,14 @@ import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/
 import { EVENT_SOURCE } from '../../functions/domain/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE } from '../../functions/domain/heartbeat.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
+import { problemLogged } from '../builders/outcomes.ts';
 import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
+import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
+import { SnsDouble } from '../doubles/sns.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
+import { digest, environment as digestEnvironment, writeOutcomes } from './digest-harness.ts';
 import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
 import { beforeFirst, deleteAsAdmin, rewrite, STALE, staleList, times, wantedList } from './harness.ts';
 import { changed, context, loadReap, reapBatch, reapEvent, requested, young } from './reap-harness.ts';
@@ -213,6 +217,14 @@ async function live(): Promise<void> {
   vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await logs.start());
   await enroll({});
   await Promise.all([eks.stop(), logs.stop()]);
+
+  for (const [name, value] of Object.entries(digestEnvironment)) vi.stubEnv(name, value);
+  const [outcomes, sns] = [new FilterLogEventsDouble(), new SnsDouble()];
+  vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await outcomes.start());
+  vi.stubEnv('AWS_ENDPOINT_URL_SNS', await sns.start());
+  writeOutcomes(outcomes, problemLogged('shop', new Date(Date.now() - 60_000).toISOString()));
+  await digest({ hours: 1 });
+  await Promise.all([outcomes.stop(), sns.stop()]);
 }
 
 describe('the names', () => {
@@ -229,6 +241,13 @@ describe('the names', () => {
     ({ Resources: resources } = JSON.parse(text));
   }, 60_000);
 
+  /** What CloudWatch makes of the outcomes' log group: no function measures that. */
+  const filtered = () =>
+    Object.values(resources)
+      .filter(({ Type }) => Type === 'AWS::Logs::MetricFilter')
+      .flatMap(({ Properties }) => Properties.MetricTransformations)
+      .map(({ MetricNamespace, MetricName, Unit }) => [`${MetricNamespace} ${MetricName} {}`, Unit] as const);
+
   /** Our own metrics that alarms watch, written as `emitted` writes them. */
   const alarmed = () =>
     Object.values(resources)
@@ -244,22 +263,23 @@ describe('the names', () => {
     const metrics = widgets.flatMap(
       ({ properties }: { properties: { metrics?: unknown[][] } }) => properties.metrics ?? [],
     );
-    return metrics.flatMap(([first, name, dimension, value]: [unknown, string, string, string]) => {
-      if (first === 'EnvoyHpaReaper') return [`${first} ${name} {${dimension}=${value}}`];
+    return metrics.flatMap(([first, name, ...rest]: [unknown, string, ...unknown[]]) => {
+      const dimensions = rest.slice(0, -1).join('=');
+      if (first === 'EnvoyHpaReaper') return [`${first} ${name} {${dimensions}}`];
       const { expression = '' } = first as { expression?: string };
       const [, schema, found] = /^SEARCH\('\{(EnvoyHpaReaper,[\w,]+)\} MetricName="(\w+)"', 'Sum', 3600\)$/.exec(
         expression,
       ) ?? [undefined, undefined, undefined];
       if (schema === undefined) return [];
-      const [namespace, ...dimensions] = schema.split(',');
-      return [`${namespace} ${found} {${dimensions.toSorted().map((one) => `${one}=*`)}}`];
+      const [namespace, ...searched] = schema.split(',');
+      return [`${namespace} ${found} {${searched.toSorted().map((one) => `${one}=*`)}}`];
     });
   };
 
-  test('of alarms and dashboard are those that the functions emit, in the units of the table', async () => {
+  test('of alarms and dashboard are those that the functions emit or a filter makes, in the units of the table', async () => {
     vi.stubEnv('MAX_DELETIONS', '25');
     await live();
-    const [metrics, any] = [emitted(), new Set<string>()];
+    const [metrics, any] = [new Map([...emitted(), ...filtered()]), new Set<string>()];
     for (const metric of metrics.keys()) {
       any.add(metric);
       any.add(metric.replaceAll(/=[^,}]+/g, '=*'));

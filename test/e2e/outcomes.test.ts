@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { DeployedBus } from '../../functions/aws/deployed-bus.ts';
 import type { Admission } from '../../functions/cli/embedded-cluster/admission.ts';
 import type { RbacManifest } from '../../functions/cli/embedded-cluster/authorization.ts';
 import type {
@@ -9,6 +12,7 @@ import type {
   Intervention,
 } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/domain/outcome-event.ts';
+import { RetryableError } from '../../functions/platform/errors.ts';
 import { publishOutcomes } from '../../functions/usecases/publish-outcomes.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
 import { hpasOf, listOf, STALE, staleList, the, times, wantedList } from './harness.ts';
@@ -281,4 +285,15 @@ test('a bus that does not answer is not waited for beyond the time that is left'
     [message, { reason: 'the bus has not taken them within 0 s' }],
   ]);
   expect(counts).toEqual({ OutcomesNotPut: 1 });
+});
+
+test('a person waits for the bus of a deployment no longer than for ten seconds', async () => {
+  const silent = createServer(() => {});
+  await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening));
+  vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+  await expect(new DeployedBus({ region: 'eu-central-1' }, 50).put([])).rejects.toThrow(
+    new RetryableError('no answer from event bus envoy-hpa-reaper in eu-central-1 within 0.05 s'),
+  );
+  silent.closeAllConnections();
+  silent.close();
 });

@@ -23,11 +23,13 @@ import { readTemplate, resourcesOf, type Template } from './packaged.ts';
 const NOT_IN_MOTO = [
   'AWS::CloudFormation::CustomResource',
   'AWS::Lambda::EventInvokeConfig',
+  'AWS::Logs::MetricFilter',
   'AWS::Logs::SubscriptionFilter',
   'AWS::Scheduler::Schedule',
   'AWS::CloudWatch::Alarm',
   'AWS::SQS::QueuePolicy',
   'AWS::Events::EventBusPolicy',
+  'AWS::SNS::Subscription',
 ];
 /*
  * - A rule cannot refer to its bus by `Ref`; what is deployed here refers to it by `GetAtt Name`, which is the same.
@@ -39,19 +41,19 @@ const NOT_IN_MOTO = [
  */
 
 /** The conditions of what is off by default. */
-const OFF = ['HasNotifications', 'TracesInvocations'];
+const OFF = ['TracesInvocations'];
 const BUCKET = 'artifacts-localhost';
 
 const packagings = inject('packagings');
-const [delivered] = packagings;
-if (delivered === undefined) throw new Error('nothing was packaged');
+const representative = packagings.find(({ configuration }) => configuration === 'representative');
+if (representative === undefined) throw new Error('the representative configuration was not packaged');
 
 const folder = mkdtempSync(join(tmpdir(), 'deployment-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 let moto: Moto;
 beforeAll(async () => {
-  cpSync(delivered.folder, folder, { recursive: true });
+  cpSync(representative.folder, folder, { recursive: true });
   moto = await Moto.start(inject('tools').bin);
 });
 afterAll(() => moto?.stop());
@@ -66,7 +68,7 @@ beforeEach(async () => {
 
 /** What is deployed here, in a form that moto understands. */
 function template(): Template {
-  const text = JSON.stringify(readTemplate(delivered as (typeof packagings)[number]));
+  const text = JSON.stringify(readTemplate(representative as (typeof packagings)[number]));
   const adapted: Template = JSON.parse(text.replaceAll('{"Ref":"EventBus"}', '{"Fn::GetAtt":["EventBus","Name"]}'));
   for (const [, { Properties }] of resourcesOf(adapted, 'AWS::IAM::Role')) {
     Properties.Policies = Properties.Policies.filter((policy: object) => !('Fn::If' in policy));
@@ -75,6 +77,14 @@ function template(): Template {
 }
 
 const writeTemplate = (changed: Template) => writeFileSync(join(folder, 'template.json'), JSON.stringify(changed));
+
+/** moto sees no change where only a parameter has another value. */
+function withMoreMemory(changed: Template): Template {
+  const reap = changed.Resources.ReapLambdaFunction;
+  if (reap === undefined) throw new Error('no function reap');
+  reap.Properties.MemorySize = 1024;
+  return changed;
+}
 
 interface Ended {
   code: number;
@@ -144,11 +154,7 @@ describe('npm run deploy', () => {
     expect(await deploy()).toMatchObject({ code: 0 });
     expect(await deploy()).toEqual({ code: 0, stdout: 'nothing changes\n', stderr: '' });
 
-    const changed = template();
-    const reap = changed.Resources.ReapLambdaFunction;
-    if (reap === undefined) throw new Error('no function reap');
-    reap.Properties.MemorySize = 1024;
-    writeTemplate(changed);
+    writeTemplate(withMoreMemory(template()));
     const line = 'Modify ReapLambdaFunction AWS::Lambda::Function\n';
     expect(await deploy('--plan')).toEqual({ code: 0, stdout: line, stderr: '' });
     expect((await moto.functions()).map(({ MemorySize }) => MemorySize)).not.toContain(1024);
@@ -181,6 +187,32 @@ describe('npm run deploy', () => {
         { Key: 'cost center', Value: '42' },
       ],
     ]);
+  });
+
+  test('keeps what it was given before, until it is given something else', async () => {
+    const given = async () => {
+      const { Stacks: [stack] = [] } = await moto.cloudFormation.send(
+        new DescribeStacksCommand({ StackName: 'envoy-hpa-reaper' }),
+      );
+      return Object.fromEntries((stack?.Parameters ?? []).map((each) => [each.ParameterKey, each.ParameterValue]));
+    };
+    await deploy('--parameter', 'Mode=delete', '--parameter', 'MaxDeletions=3');
+    const changed = template();
+    changed.Parameters.MaxDeletionsPerRun = { ...changed.Parameters.MaxDeletionsPerRun, Default: 7 };
+    writeTemplate(withMoreMemory(changed));
+    const { code, stdout } = await deploy('--parameter', 'MaxDeletions=4');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^keeps Mode=delete, given before; --parameter Mode=\.\.\. changes it\nModify /);
+    expect(await given()).toMatchObject({ Mode: 'delete', MaxDeletions: '4', MaxDeletionsPerRun: '7' });
+
+    // A parameter that the template no longer has cannot be kept.
+    const without = JSON.parse(JSON.stringify(changed).replaceAll('{"Ref":"Mode"}', '"report"')) as Template;
+    delete without.Parameters.Mode;
+    writeTemplate(without);
+    expect(await deploy()).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^keeps MaxDeletions=4, .*\nModify /),
+    });
   });
 
   test('leaves no stack behind where nothing but a plan was asked for', async () => {

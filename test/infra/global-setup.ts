@@ -29,7 +29,10 @@ declare module 'vitest' {
 
 const run = promisify(execFile);
 
-/** Packages with the configuration that is delivered, and with one that has all that is off by default. */
+/**
+ * Packages with the configuration that is delivered, with one that has what a deployment has, clusters and an address, and
+ * with one that has all that is off by default.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'infra-'));
   const stop = () => rm(folder, { recursive: true });
@@ -37,6 +40,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const delivered = parse(await readFile('infra/configuration.yml', 'utf8')) as object;
     const configurations = {
       delivered,
+      representative: {
+        ...delivered,
+        ...{ clusters: ['shop', 'shop_2', 'shop-3'], mode: 'report', notifyEmail: 'sre@example.com' },
+      },
       everything: {
         ...delivered,
         clusters: ['shop', 'shop_2', 'shop-3'],

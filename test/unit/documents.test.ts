@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
+import { digestConfigSchema, digestRequestSchema } from '../../functions/digest/digest.ts';
 import { ENROLMENT_PROBLEMS } from '../../functions/domain/enrolment.ts';
 import { CHECKS } from '../../functions/domain/health.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/domain/judge.ts';
@@ -71,10 +72,22 @@ describe('docs/configuration.md', () => {
   });
 
   test('names every environment variable', () => {
-    for (const schema of [forwardConfigSchema, reapConfigSchema, backfillConfigSchema, enrollConfigSchema]) {
+    const schemas = [
+      forwardConfigSchema,
+      reapConfigSchema,
+      backfillConfigSchema,
+      enrollConfigSchema,
+      digestConfigSchema,
+    ];
+    for (const schema of schemas) {
       for (const name of Object.keys(schema.shape)) expect(configuration).toContain(`\`${name}\``);
     }
   });
+});
+
+test.each(['docs/reasons.md', 'docs/runbook.md'])('%s has a day told with a payload that digest takes', (file) => {
+  const [, payload] = /envoy-hpa-reaper-digest [^']+--payload '([^']+)'/.exec(documentOf(file)) ?? [];
+  expect(digestRequestSchema.safeParse(JSON.parse(payload ?? '')).error).toBeUndefined();
 });
 
 test('docs/permissions.md lists what infra/kubernetes/rbac.yaml allows', () => {

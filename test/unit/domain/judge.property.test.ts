@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import type { EnvoyGatewaySettings } from '../../../functions/domain/envoy-gateway-config.ts';
+import { type EnvoyGatewaySettings, readEnvoyGatewayConfig } from '../../../functions/domain/envoy-gateway-config.ts';
 import { DELETE_REASONS, judge, KEEP_REASONS, type Verdict } from '../../../functions/domain/judge.ts';
 import type {
   EnvoyProxySpec,
@@ -10,10 +10,10 @@ import type {
 } from '../../../functions/domain/kubernetes-objects.ts';
 import type { Snapshot } from '../../../functions/domain/snapshot.ts';
 import { clusterPlan, snapshotOfPlan } from '../../builders/arbitrary-cluster.ts';
-import { hashedNameOf } from '../../builders/cluster.ts';
+import { autoscaling, envoyGatewayConfig, envoyHpa, hashedNameOf } from '../../builders/cluster.ts';
 
 /**
- * Ten properties, each over 11,000 generated clusters. What fails prints its seed and the shrunk plan of the cluster; give
+ * Eleven properties, each over 11,000 generated clusters. What fails prints its seed and the shrunk plan of the cluster; give
  * both as `{ seed, path }` to fc.assert to see it again. Another seed: FAST_CHECK_SEED=7 npx vitest run judge.property
  */
 const SEED = Number(process.env.FAST_CHECK_SEED ?? 20260101);
@@ -273,6 +273,48 @@ test('every HPA is deleted that a fully known configuration asks for no more, an
     }
   });
   expect(stale).toBeGreaterThan(RUNS / 20);
+});
+
+/** What somebody can make who may write one namespace: Envoy Gateway's ConfigMap, and HPAs as if Envoy Gateway had made them. */
+const tenantPlan = fc.record({
+  config: fc.option(
+    fc.record({
+      controllerName: fc.constantFrom('one', 'two', 'vendor'),
+      gatewayNamespaceMode: fc.boolean(),
+      envoyProxy: fc.constantFrom(undefined, {}, { mergeGateways: true }, autoscaling(), autoscaling({ name: 'n' })),
+      text: fc.constantFrom(undefined, 'kind: ['),
+    }),
+    { nil: undefined, freq: 4 },
+  ),
+  hpas: fc.uniqueArray(
+    fc.record({ owner: fc.constantFrom('a/w', 'a/x', 'b/w', 'c', 'd'), name: fc.constantFrom('n', 'w', 'hashed') }),
+    { maxLength: 3, selector: ({ owner, name }) => (name === 'hashed' ? owner : name) },
+  ),
+});
+
+test('a tenant makes no HPA go that is kept without them, where an Envoy Gateway is known to serve its class', () => {
+  fc.assert(
+    fc.property(clusterPlan, tenantPlan, (plan, { config, hpas }) => {
+      const snapshot = snapshotOfPlan(plan);
+      const forged = hpas.map(({ owner, name }) =>
+        envoyHpa(owner, { at: `tenant/${name === 'hashed' ? hashedNameOf(owner) : name}` }),
+      );
+      const after = judge({
+        ...snapshot,
+        hpas: [...snapshot.hpas, ...forged],
+        envoyGatewayConfigs: [
+          ...snapshot.envoyGatewayConfigs,
+          ...(config ? [readEnvoyGatewayConfig(envoyGatewayConfig({ ...config, namespace: 'tenant' }))] : []),
+        ],
+      });
+      for (const [index, before] of judge(snapshot).entries()) {
+        const isUnserved = before.explanation.startsWith('No ConfigMap of an Envoy Gateway names');
+        const verdict = after[index] as Verdict;
+        must(before.action === 'delete' || isUnserved || verdict.action === 'keep', 'kept without the tenant', verdict);
+      }
+    }),
+    { seed: SEED, numRuns: RUNS },
+  );
 });
 
 describe('the judgement', () => {

@@ -1021,6 +1021,12 @@ describe('several ConfigMaps for one controllerName', () => {
     );
   });
 
+  test('where there is none, one in any namespace counts: its default then rules', () => {
+    const before = [envoyHpa(), ...owner, running];
+    expect(inShort(judged(...before))).toBe('keep DefaultsUnreadable');
+    expect(inShort(judged(...before, second({})))).toBe(REMOVED);
+  });
+
   test('a deletion rests on all that any of them rests on', () => {
     const objects = [envoyHpa(), ...owner, config, second({ text: 'a: [' })];
     expect(judged(...objects).restsOn).toEqual([

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE } from '../../../functions/domain/heartbeat.ts';
-import { OUTCOME_DETAILS } from '../../../functions/domain/outcome-event.ts';
+import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/domain/outcome-event.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
@@ -231,7 +231,7 @@ describe('the bus', () => {
   });
   const DETAIL_TYPES = [
     ...[CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE],
-    ...Object.keys(OUTCOME_DETAILS).filter((detailType) => detailType !== 'HPA Restored'),
+    ...Object.keys(OUTCOME_DETAILS).filter((detailType) => detailType !== RESTORED_DETAIL_TYPE),
   ];
 
   it('takes from each of our roles what is its own, and nothing else', () => {
@@ -259,10 +259,10 @@ describe('the bus', () => {
       'arn:aws:iam::210987654321:role/ForwardRole',
     ];
     for (const principal of others) {
-      const taken = [...DETAIL_TYPES, 'Something Else', undefined, 'HPA Restored'].filter((detailType) =>
+      const taken = [...DETAIL_TYPES, 'Something Else', undefined, RESTORED_DETAIL_TYPE].filter((detailType) =>
         isAllowed(anything, denials(), put(principal, detailType)),
       );
-      expect([principal, taken]).toEqual([principal, ['HPA Restored']]);
+      expect([principal, taken]).toEqual([principal, [RESTORED_DETAIL_TYPE]]);
     }
   });
 

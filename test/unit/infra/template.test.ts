@@ -5,19 +5,25 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
+import { busEvent } from '../../../functions/cli/event-path.ts';
+import { digestConfigSchema, digestRequestSchema } from '../../../functions/digest/digest.ts';
+import { BUS_NAME, CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
 import { STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
 import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/domain/heartbeat.ts';
-import { OUTCOME_DETAILS } from '../../../functions/domain/outcome-event.ts';
+import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/domain/outcome-event.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
+import { METRICS, METRICS_NAMESPACE } from '../../../functions/platform/metrics.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
 import { type Configuration, configurationSchema, readConfiguration } from '../../../infra/configuration.ts';
 import { stackParameters } from '../../../infra/parameters.ts';
 import { decided, packagedStack } from '../../builders/packaged-stack.ts';
+import { parseFilterPattern } from '../../doubles/filter-pattern.ts';
 
 const OUTCOMES = Object.keys(OUTCOME_DETAILS);
+/** What a person tells of is not for a function to put. */
+const OF_FUNCTIONS = OUTCOMES.filter((detailType) => detailType !== RESTORED_DETAIL_TYPE);
 const LOG_GROUP = {
   'Fn::Sub': [
     `arn:`,
@@ -133,6 +139,7 @@ describe('what is lost nowhere', () => {
   it.each([
     ['the payloads that forward', 'ForwardLambdaFunction', 'UnforwardedQueue'],
     ['the runs that backfill', 'BackfillLambdaFunction', 'UnsweptQueue'],
+    ['the runs that digest', 'DigestLambdaFunction', 'UndigestedQueue'],
   ])('are %s fails on', (_, id, queue) => {
     const asynchronous = of('AWS::Lambda::EventInvokeConfig').find(
       ([, { Properties }]) => Properties.FunctionName.Ref === id,
@@ -231,6 +238,29 @@ describe('the outcomes', () => {
     expect(Object.keys(properties('OutcomeRule').EventPattern)).toHaveLength(2);
   });
 
+  it('are counted there where no function is to count them', () => {
+    const { LogGroupName, FilterPattern, MetricTransformations } = properties('RestorationsCounted');
+    expect([LogGroupName, MetricTransformations]).toEqual([
+      { Ref: 'OutcomeLogGroup' },
+      [
+        {
+          MetricNamespace: METRICS_NAMESPACE,
+          MetricName: 'HpasRestored',
+          MetricValue: '1',
+          Unit: METRICS.HpasRestored,
+        },
+      ],
+    ]);
+    const matches = parseFilterPattern(FilterPattern);
+    const line = (detailType: string) =>
+      JSON.stringify(busEvent({ source: EVENT_SOURCE, detailType, detail: {}, resources: [], time: new Date(0) }));
+    expect(OUTCOMES.filter((detailType) => matches(line(detailType)))).toEqual([RESTORED_DETAIL_TYPE]);
+  });
+
+  it('are put by a person on the bus by its name', () => {
+    expect(properties('EventBus').Name).toBe(BUS_NAME);
+  });
+
   it('never fill the queue', () => {
     const { 'detail-type': fed } = properties('ChangeRule').EventPattern;
     expect(OUTCOMES.filter((detailType) => fed.includes(detailType))).toEqual([]);
@@ -260,6 +290,42 @@ describe('notifications', () => {
       Condition: 'HasNotifications',
       Properties: { TopicArn: { Ref: 'NotificationTopic' }, Protocol: 'email', Endpoint: { Ref: 'NotifyEmail' } },
     });
+  });
+});
+
+describe('the digest', () => {
+  it('is made once a day, when that has ended', () => {
+    const { Target, ...schedule } = properties('DigestSchedule');
+    expect(schedule).toMatchObject({ ScheduleExpression: 'cron(15 0 * * ? *)', FlexibleTimeWindow: { Mode: 'OFF' } });
+    expect(schedule).not.toHaveProperty('ScheduleExpressionTimezone'); // Then it is UTC.
+    expect(Target).toEqual({
+      Arn: arn('DigestLambdaFunction'),
+      RoleArn: arn('DigestScheduleRole'),
+      Input: '{}',
+      RetryPolicy: { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 },
+      DeadLetterConfig: { Arn: arn('UndigestedQueue') },
+    });
+    expect(digestRequestSchema.parse(JSON.parse(Target.Input))).toEqual({});
+  });
+
+  it('reads the log group of the outcomes and publishes to the topic, and may do nothing else', () => {
+    const { OUTCOME_LOG_GROUP, TOPIC_ARN } = properties('DigestLambdaFunction').Environment.Variables;
+    expect([OUTCOME_LOG_GROUP, TOPIC_ARN]).toEqual([{ Ref: 'OutcomeLogGroup' }, { Ref: 'NotificationTopic' }]);
+    expect(properties('DigestRole').Policies[0].PolicyDocument.Statement).toEqual([
+      { Sid: 'ReadOutcomes', Effect: 'Allow', Action: 'logs:FilterLogEvents', Resource: arn('OutcomeLogGroup') },
+      { Sid: 'PublishDigests', Effect: 'Allow', Action: 'sns:Publish', Resource: { Ref: 'NotificationTopic' } },
+      { Sid: 'KeepFailedRuns', Effect: 'Allow', Action: 'sqs:SendMessage', Resource: arn('UndigestedQueue') },
+      {
+        ...{ Sid: 'WriteLogs', Effect: 'Allow', Action: ['logs:CreateLogStream', 'logs:PutLogEvents'] },
+        Resource: arn('DigestLogGroup'),
+      },
+    ]);
+  });
+
+  it('is all there or nothing of it', () => {
+    const ofDigest = Object.keys(stack.Resources).filter((id) => /igest/.test(id));
+    expect(ofDigest).toHaveLength(9);
+    for (const id of ofDigest) expect([id, stack.Resources[id]?.Condition]).toEqual([id, 'HasNotifications']);
   });
 });
 
@@ -380,7 +446,7 @@ describe('the parameters', () => {
 describe('the roles', () => {
   it('are one for each function, and one for each schedule', () => {
     const roles = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
-    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole', 'HeartbeatScheduleRole');
+    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole', 'HeartbeatScheduleRole', 'DigestScheduleRole');
     expect(new Set(roles)).toEqual(new Set(of('AWS::IAM::Role').map(([id]) => id)));
     expect(new Set(roles).size).toBe(roles.length);
   });
@@ -403,8 +469,8 @@ describe('the roles', () => {
   });
 
   it('allow these actions, on one resource each', () => {
-    // What enroll may do is held to what it does, in test/e2e/enroll.test.ts.
-    const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole');
+    // What enroll may do is held to what it does, in test/e2e/enroll.test.ts; what digest may do stands above.
+    const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole' && id !== 'DigestRole');
     const allowed = others.map(([id, { Properties }]) => {
       expect(Properties.ManagedPolicyArns).toBeUndefined();
       // What a role has besides where a parameter asks for it is in security.test.ts.
@@ -442,13 +508,14 @@ describe('the roles', () => {
       SweepScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       EnrolmentScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       HeartbeatScheduleRole: ['events:PutEvents'],
+      DigestScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
     });
   });
 
   it.each([
     ['ForwardRole', [CHANGE_DETAIL_TYPE]],
-    ['ReapRole', [OUTCOMES]],
-    ['BackfillRole', [SWEEP_DETAIL_TYPE, OUTCOMES]],
+    ['ReapRole', [OF_FUNCTIONS]],
+    ['BackfillRole', [SWEEP_DETAIL_TYPE, OF_FUNCTIONS]],
     ['HeartbeatScheduleRole', [HEARTBEAT_DETAIL_TYPE]],
   ])('let %s put its own events only', (id, detailTypes) => {
     const statements = properties(id).Policies[0].PolicyDocument.Statement.filter(
@@ -481,6 +548,8 @@ describe('the roles', () => {
       EnrollRole: ['lambda.amazonaws.com', undefined],
       EnrolmentScheduleRole: ['scheduler.amazonaws.com', account],
       HeartbeatScheduleRole: ['scheduler.amazonaws.com', account],
+      DigestRole: ['lambda.amazonaws.com', undefined],
+      DigestScheduleRole: ['scheduler.amazonaws.com', account],
     });
   });
 });
@@ -493,7 +562,12 @@ describe('the functions', () => {
   });
 
   it('have the environment that they read, from the configuration', () => {
-    const defaultOf = ({ Ref }: { Ref: string }) => stack.Parameters[Ref]?.Default.toString() ?? '123456789012';
+    const VALUES = {
+      NotificationTopic: 'arn:aws:sns:eu-central-1:123456789012:envoy-hpa-reaper',
+      OutcomeLogGroup: properties('OutcomeLogGroup').LogGroupName,
+    };
+    const defaultOf = ({ Ref }: { Ref: string }) =>
+      stack.Parameters[Ref]?.Default.toString() ?? VALUES[Ref as keyof typeof VALUES] ?? '123456789012';
     const environment = (id: string) => {
       const values = Object.entries<string | { Ref: string }>(properties(id).Environment.Variables);
       // Lambda sets the Region itself; CloudFormation fills in what refers to something.
@@ -516,6 +590,9 @@ describe('the functions', () => {
       SETTLE_CONFIG_SECONDS: 12,
     });
     expect(properties('BackfillLambdaFunction').Environment.Variables.EVENT_BUS_NAME).toEqual({ Ref: 'EventBus' });
+    expect(digestConfigSchema.parse(environment('DigestLambdaFunction'))).toMatchObject({
+      OUTCOME_LOG_GROUP: '/aws/events/envoy-hpa-reaper-outcomes',
+    });
   });
 
   it('have what a sweep of a whole account needs', () => {
@@ -529,6 +606,7 @@ describe('the functions', () => {
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-enroll', RetentionInDays },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-digest', RetentionInDays },
       { LogGroupName: '/aws/events/envoy-hpa-reaper-outcomes', RetentionInDays: { Ref: 'OutcomeRetentionDays' } },
     ]);
   });

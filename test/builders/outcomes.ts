@@ -1,0 +1,72 @@
+import { busEvent, PLACE } from '../../functions/cli/event-path.ts';
+import { EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import {
+  type OutcomeEvent,
+  outcomesOfPass,
+  outcomesOfProblem,
+  RESTORED_DETAIL_TYPE,
+} from '../../functions/domain/outcome-event.ts';
+import type { Problem, SweptHpa } from '../../functions/domain/report.ts';
+
+/** Outcomes as EventBridge writes them to the log group, one JSON an event. */
+const logged = (outcomes: readonly OutcomeEvent[], time: string): string[] =>
+  outcomes.map((outcome) =>
+    JSON.stringify(busEvent({ ...outcome, source: EVENT_SOURCE, resources: [], time: new Date(time) })),
+  );
+
+const placeOf = (cluster: string, region: string) => ({ cluster, region, passId: `pass/${cluster}` });
+
+/** Of a stale HPA whose Gateway asks for no autoscaling. */
+export const sweptHpa = (gateway: string, outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}): SweptHpa => ({
+  ...{
+    namespace: 'envoy-gateway-system',
+    name: `envoy-${gateway.replace('/', '-')}-0a1b2c3d`,
+    uid: `uid of ${gateway}`,
+  },
+  ...{ action: 'delete', reason: 'AutoscalingRemoved', outcome },
+  explanation: `Gateway ${gateway} asks for no autoscaling: no envoyHpa in EnvoyProxy ${gateway}.`,
+  ...{ restsOn: [], replicas: { min: 1, max: 5 }, dropsCapacity: false, changes: [] },
+  ...hpa,
+});
+
+export const changeBy = (username: string, time: string, change: Partial<SweptHpa['changes'][number]> = {}) => ({
+  ...{
+    username,
+    auditID: `audit-of-${username}`,
+    verb: 'patch',
+    resource: 'envoyproxies',
+    namespace: 'shop',
+    name: 'web',
+  },
+  ...{ time, ...change },
+});
+
+/** @param sweep whether a schedule or a person asked for the pass */
+export const passLogged = (
+  { cluster = 'shop', region = PLACE.region, sweep = false }: { cluster?: string; region?: string; sweep?: boolean },
+  time: string,
+  hpas: readonly SweptHpa[] = [],
+): string[] =>
+  logged(
+    outcomesOfPass(placeOf(cluster, region), hpas, sweep ? { mode: 'delete', runIds: ['run-1'] } : undefined),
+    time,
+  );
+
+export const problemLogged = (
+  cluster: string,
+  time: string,
+  problem: Problem = { reason: 'ClusterUnreachable', message: 'no whole answer', remedy: 'Let reap reach it.' },
+): string[] => logged(outcomesOfProblem(placeOf(cluster, PLACE.region), 'failed', problem), time);
+
+export function restoredLogged(
+  gateway: string,
+  time: string,
+  { stale = false, explanation = '' }: { stale?: boolean; explanation?: string } = {},
+): string[] {
+  const { namespace, name, uid } = sweptHpa(gateway, 'Deleted');
+  const detail = {
+    ...{ version: '1' as const, ...placeOf('shop', PLACE.region), hpa: { namespace, name, uid } },
+    ...{ manifestFrom: 'log' as const, stale, explanation },
+  };
+  return logged([{ detailType: RESTORED_DETAIL_TYPE, detail }], time);
+}

@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest';
+import { hpasOf, outcomesOf, STALE, staleList, wantedList, writesTo } from './harness.ts';
+import { changed, reapBatch, requested, surroundings, sweepByEvent } from './reap-harness.ts';
+
+/*
+ * What docs/threat-model.md says of events that somebody else put, put again or kept back: they cost a pass, which decides by
+ * what the cluster says.
+ */
+const around = surroundings();
+
+const ofObject = (apiGroup: string, resource: string, name?: string) => ({ apiGroup, apiVersion: '', resource, name });
+const lies: [string, object][] = [
+  ['that an EnvoyProxy was deleted', changed('shop', { verb: 'delete' })],
+  [
+    'that all EnvoyProxies were deleted',
+    changed('shop', { verb: 'deletecollection', objectRef: ofObject('gateway.envoyproxy.io', 'envoyproxies') }),
+  ],
+  [
+    'that a Gateway was deleted',
+    changed('shop', { verb: 'delete', objectRef: ofObject('gateway.networking.k8s.io', 'gateways', 'web') }),
+  ],
+  ['that something else was written', changed('shop', { objectRef: ofObject('', 'secrets', 'x'), lines: 1_000_000 })],
+  ['that it happened years ago', changed('shop', { stageTimestamp: '2001-01-01T00:00:00.000000Z' })],
+  ['that it will happen', changed('shop', { stageTimestamp: '2999-01-01T00:00:00.000000Z' })],
+  ['more than is known of a change', changed('shop', { mode: 'delete', maxDeletions: 10_000, hpas: [STALE] })],
+  ['that everything is to go', requested('shop', { mode: 'delete', maxDeletions: 10_000, force: true })],
+];
+
+describe('an event that says', () => {
+  test.each(lies)('%s leaves alone what is wanted', async (_, event) => {
+    const cluster = await around.enrol('shop', wantedList());
+    const before = hpasOf(cluster);
+    expect(before).toHaveLength(1);
+    expect(await reapBatch([event])).toEqual([]);
+    expect(hpasOf(cluster)).toEqual(before);
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
+  test.each(lies)('%s has nothing deleted but what the next sweep would', async (_, event) => {
+    const cluster = await around.enrol('shop', staleList());
+    expect(outcomesOf(await sweepByEvent(event))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+});
+
+test('the same event again costs a pass that finds nothing to do', async () => {
+  const cluster = await around.enrol('shop', staleList());
+  await reapBatch([changed()]);
+  cluster.requests.length = 0;
+  expect(await reapBatch(Array<object>(10).fill(changed()))).toEqual([]);
+  expect(cluster.requests).toHaveLength(2);
+  expect(writesTo(cluster)).toEqual([]);
+});
+
+test('who changed what is only what the event says: it can name somebody who did nothing', async () => {
+  await around.enrol('shop', staleList());
+  const { hpas } = await sweepByEvent(changed('shop', { user: { username: 'somebody-else' } }));
+  expect(hpas.map(({ changes }) => changes.map(({ username }) => username))).toEqual([['somebody-else']]);
+});
