@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import * as z from 'zod';
+import { NAMESPACE_PATTERN } from '../functions/domain/kubernetes-objects.ts';
 
 const wholeNumber = (least: number, most: number) => {
   const expected = `expected a whole number from ${least} to ${most}`;
@@ -14,8 +15,14 @@ export const RETENTION_DAYS = [
 
 export const SCHEDULE_PATTERN = /^(off|rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))$/;
 
-/** Lambda takes 4 KB of environment variables, and the list of clusters is one of them. */
+/** Lambda takes 4 KB of environment variables, and each of these lists is one of them. */
 const LIST_FITS = 3_000;
+
+const listOf = (pattern: RegExp, fault: string, twice: string, tooLong: string) =>
+  z
+    .array(z.string().regex(pattern, fault))
+    .refine((names) => new Set(names).size === names.length, twice)
+    .refine((names) => names.join().length <= LIST_FITS, tooLong);
 
 const SCHEDULE_EXPECTED = 'expected off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)';
 
@@ -66,13 +73,18 @@ function hoursBetween(sweepSchedule: string): number {
 export const configurationSchema = z
   .strictObject({
     enrolment: z.enum(['auto', 'off']),
-    clusters: z
-      .array(z.string().regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'not the name of an EKS cluster'))
-      .refine((names) => new Set(names).size === names.length, 'names a cluster twice')
-      .refine(
-        (names) => names.join().length <= LIST_FITS,
-        'too long a list: leave it empty, and opt clusters out by tag',
-      ),
+    clusters: listOf(
+      /^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/,
+      'not the name of an EKS cluster',
+      'names a cluster twice',
+      'too long a list: leave it empty, and opt clusters out by tag',
+    ),
+    controllerNamespaces: listOf(
+      NAMESPACE_PATTERN,
+      'not the name of a namespace',
+      'names a namespace twice',
+      'too long a list: leave it empty',
+    ),
     mode: z.enum(['report', 'delete']),
     maxDeletions: wholeNumber(0, 10_000),
     maxDeletionsPerRun: wholeNumber(0, 10_000),

@@ -10,3 +10,4 @@ export const dashboard = dashboardBody();
 // With enrolment the list is only who may be enrolled; without it, the stack itself has the filters.
 export const filters = subscriptionFilters(configuration.enrolment === 'off' ? configuration.clusters : []);
 export const allowedClusters = configuration.clusters.join(',');
+export const controllerNamespaces = configuration.controllerNamespaces.join(',');

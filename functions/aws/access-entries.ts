@@ -6,7 +6,8 @@ import {
   ResourceNotFoundException,
   UpdateAccessEntryCommand,
 } from '@aws-sdk/client-eks';
-import { type AccessEntry, type EnrolledRole, KUBERNETES_GROUP, ROLE_ID_TAG, usernameOf } from '../domain/enrolment.ts';
+import { type AccessEntry, type EnrolledRole, ROLE_ID_TAG, usernameOf } from '../domain/enrolment.ts';
+import { REAPER_GROUP } from '../domain/permissions.ts';
 import { awsError } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 
@@ -16,7 +17,7 @@ export interface AccessEntries {
    * @returns `undefined` where there is none
    * @throws {RetryableError} when EKS cannot be asked, as the others do
    */
-  describe(cluster: string, role: EnrolledRole): Promise<AccessEntry | undefined>;
+  describe(cluster: string, role: Pick<EnrolledRole, 'arn'>): Promise<AccessEntry | undefined>;
   /** With our group, and a tag with the role's unique id. */
   create(cluster: string, role: EnrolledRole): Promise<void>;
   /** Puts groups and username right. */
@@ -32,7 +33,10 @@ export class EksAccessEntries implements AccessEntries {
     this.#client = new EKSClient(awsClient(options));
   }
 
-  async describe(clusterName: string, { arn: principalArn }: EnrolledRole): Promise<AccessEntry | undefined> {
+  async describe(
+    clusterName: string,
+    { arn: principalArn }: Pick<EnrolledRole, 'arn'>,
+  ): Promise<AccessEntry | undefined> {
     try {
       const { accessEntry = {} } = await this.#client.send(
         new DescribeAccessEntryCommand({ clusterName, principalArn }),
@@ -52,7 +56,7 @@ export class EksAccessEntries implements AccessEntries {
           clusterName,
           principalArn,
           type: 'STANDARD',
-          kubernetesGroups: [KUBERNETES_GROUP],
+          kubernetesGroups: [REAPER_GROUP],
           tags: { [ROLE_ID_TAG]: id },
         }),
       );
@@ -67,7 +71,7 @@ export class EksAccessEntries implements AccessEntries {
         new UpdateAccessEntryCommand({
           clusterName,
           principalArn: role.arn,
-          kubernetesGroups: [KUBERNETES_GROUP],
+          kubernetesGroups: [REAPER_GROUP],
           username: usernameOf(role),
         }),
       );

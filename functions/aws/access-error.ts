@@ -13,6 +13,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   AccessDenied: 'The credentials do not allow this call: see docs/permissions.md.',
 };
 
+/** Whether AWS knows who asks, and does not let them do this one thing. */
+export const isRefusal = ({ cause }: AwsAccessError): boolean =>
+  cause instanceof Error && ['AccessDeniedException', 'AccessDenied'].includes(cause.name);
+
 /**
  * What was thrown by a call to AWS, as an error that a caller here handles.
  *

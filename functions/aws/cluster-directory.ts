@@ -38,6 +38,8 @@ export interface ClusterDescription {
   readonly auditLog?: boolean;
   /** Whether the API server has an endpoint outside of its VPC; absent where that is not known. */
   readonly publicEndpoint?: boolean;
+  /** Who may reach the public endpoint; absent where that is not known. */
+  readonly publicAccessCidrs?: readonly string[];
   readonly arn?: string;
   /** As EKS says it, such as `ACTIVE`; absent where that is not known. */
   readonly status?: string;
@@ -114,6 +116,7 @@ export class EksClusterDirectory implements LiveDirectory {
       tags,
       auditLog: logging?.clusterLogging?.some(({ enabled, types }) => enabled && types?.includes('audit')) ?? false,
       publicEndpoint: resourcesVpcConfig?.endpointPublicAccess ?? true,
+      publicAccessCidrs: resourcesVpcConfig?.publicAccessCidrs ?? [],
       ...(arn !== undefined && { arn }),
       ...(status !== undefined && { status }),
       ...(accessConfig?.authenticationMode !== undefined && { authenticationMode: accessConfig.authenticationMode }),

@@ -17,9 +17,10 @@ export interface SubscriptionFilters {
    * The class (`STANDARD`, `INFREQUENT_ACCESS`, …) of every cluster's log group, by the cluster's name; those of clusters
    * that are gone are among them.
    *
+   * @param cluster the only one that is asked for
    * @throws {RetryableError} when CloudWatch Logs cannot be asked, as the others do
    */
-  logGroups(): Promise<Map<string, string>>;
+  logGroups(cluster?: string): Promise<Map<string, string>>;
   /** @returns none for a log group that is not there any more */
   list(cluster: string): Promise<SubscriptionFilter[]>;
   /** Makes the filter, or changes the one of that name. */
@@ -37,10 +38,11 @@ export class CloudWatchLogsSubscriptionFilters implements SubscriptionFilters {
     this.#client = new CloudWatchLogsClient(awsClient(options));
   }
 
-  async logGroups(): Promise<Map<string, string>> {
+  async logGroups(only?: string): Promise<Map<string, string>> {
+    const logGroupNamePrefix = only === undefined ? EKS_LOG_GROUPS : logGroupOf(only);
     const classes = new Map<string, string>();
     try {
-      const pages = paginateDescribeLogGroups({ client: this.#client }, { logGroupNamePrefix: EKS_LOG_GROUPS });
+      const pages = paginateDescribeLogGroups({ client: this.#client }, { logGroupNamePrefix });
       for await (const { logGroups = [] } of pages) {
         for (const { logGroupName = '', logGroupClass = 'STANDARD' } of logGroups) {
           const cluster = clusterOfLogGroup(logGroupName);
@@ -49,7 +51,7 @@ export class CloudWatchLogsSubscriptionFilters implements SubscriptionFilters {
       }
       return classes;
     } catch (error) {
-      throw awsError(`CloudWatch Logs could not list the log groups ${EKS_LOG_GROUPS}*`, error);
+      throw awsError(`CloudWatch Logs could not list the log groups ${logGroupNamePrefix}*`, error);
     }
   }
 

@@ -156,6 +156,7 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
       ...common,
       places: [...new Set(payload.regions ?? [config.AWS_REGION])].map(placeOf),
       guards: { ...guardsOf(config), raisedLimit: maxDeletions },
+      controllerNamespaces: config.CONTROLLER_NAMESPACES,
       maxDeletionsOfRun: maxDeletions ?? config.MAX_DELETIONS_PER_RUN,
       logEveryHpa: true,
     });

@@ -1,5 +1,4 @@
 import { styleText } from 'node:util';
-import { stringify } from 'yaml';
 import {
   type Check,
   type ClusterHealth,
@@ -8,23 +7,16 @@ import {
   STATES,
   type State,
 } from '../domain/health.ts';
-import { filled, type Screen, table } from './output.ts';
+import { filled, type Screen, serialized, table } from './output.ts';
 
 export const DOCTOR_FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
 export type DoctorFormat = (typeof DOCTOR_FORMATS)[number];
 
 /** The report as a command prints it; only a table goes by the screen. */
 export function formatDoctorReport(report: DoctorReport, format: DoctorFormat, screen: Screen): string {
-  switch (format) {
-    case 'json':
-      return `${JSON.stringify(report, null, 2)}\n`;
-    case 'yaml':
-      return stringify(report, { lineWidth: 0 });
-    case 'markdown':
-      return report.clusters.map(markdown).join('\n');
-    case 'table':
-      return report.clusters.map((health) => page(health, screen)).join('\n');
-  }
+  if (format === 'markdown') return report.clusters.map(markdown).join('\n');
+  if (format === 'table') return report.clusters.map((health) => page(health, screen)).join('\n');
+  return serialized(report, format);
 }
 
 const nameOf = ({ cluster, region }: ClusterHealth) => (region === undefined ? cluster : `${cluster} (${region})`);

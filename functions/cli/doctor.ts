@@ -7,6 +7,7 @@ import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from './doctor-
 import { EXIT } from './exit-code.ts';
 import { progressLine } from './progress.ts';
 import { REQUEST_TIMEOUT } from './request-timeout.ts';
+import { addJudgementOptions, type JudgementOptions } from './selection.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
 import { quoted, say, screenOf } from './terminal.ts';
 
@@ -20,23 +21,20 @@ const CONCURRENCY = 10;
  * @throws {AwsAccessError} when AWS does not let us in
  */
 export async function doctor(
-  options: TargetOptions,
+  options: TargetOptions & JudgementOptions,
   { now, onProgress }: { now: () => Date; onProgress: (progress: RunProgress) => void },
 ): Promise<DoctorReport> {
   const { places, ...targets } = await targetsOf(options);
   const examined = await Promise.all(places.map((place) => examinedPlace(place, options)));
-  try {
-    return await examineClusters({
-      ...targets,
-      places: examined,
-      concurrency: CONCURRENCY,
-      timeout: REQUEST_TIMEOUT,
-      now,
-      onProgress,
-    });
-  } finally {
-    for (const { eks } of examined) eks?.inspection.close();
-  }
+  return await examineClusters({
+    ...targets,
+    places: examined,
+    concurrency: CONCURRENCY,
+    controllerNamespaces: options.controllerNamespace,
+    timeout: REQUEST_TIMEOUT,
+    now,
+    onProgress,
+  });
 }
 
 type Place = Awaited<ReturnType<typeof targetsOf>>['places'][number];
@@ -54,13 +52,19 @@ async function examinedPlace(
     return { directory, commands };
   }
   // Two clients of the AWS SDK, of which a kubeconfig needs none.
-  const { eksInspection } = await import('../aws/cluster-health.ts');
+  const { CloudWatchLogsSubscriptionFilters } = await import('../aws/subscription-filters.ts');
+  const { EksAccessEntries } = await import('../aws/access-entries.ts');
+  const aws = { region, profile };
   const as = profile === undefined ? '' : ` --profile ${quoted(profile)}`;
   const commands = (cluster: string) => ({
     flags: `--eks ${cluster} --region ${region}${as}`,
     kubectl: `aws eks update-kubeconfig --region ${region} --name ${cluster} --alias ${cluster}${as} && kubectl --context ${cluster}`,
   });
-  return { directory, eks: { region, inspection: eksInspection(region, profile) }, commands };
+  return {
+    directory,
+    eks: { region, filters: new CloudWatchLogsSubscriptionFilters(aws), entries: new EksAccessEntries(aws) },
+    commands,
+  };
 }
 
 const HELP = `
@@ -92,16 +96,18 @@ Examples:
       jq -r '.clusters[] | .cluster as $c | .checks[] |
         select(.state == "broken") | "\\($c) \\(.id): \\(.found)"'`;
 
-interface Flags extends TargetOptions {
+interface Flags extends TargetOptions, JudgementOptions {
   readonly output: DoctorFormat;
   readonly quiet?: boolean;
 }
 
 export function addDoctorCommand(program: Command): void {
-  addTargetOptions(
-    program
-      .command('doctor')
-      .description('Checks each link to a cluster and says how to mend each that is broken. Changes nothing.'),
+  addJudgementOptions(
+    addTargetOptions(
+      program
+        .command('doctor')
+        .description('Checks each link to a cluster and says how to mend each that is broken. Changes nothing.'),
+    ),
   )
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(DOCTOR_FORMATS).default('table'))
     .option('-q, --quiet', 'show no progress')

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import pMap from 'p-map';
-import { parseAllDocuments, stringify } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { type EnrolledRole, type EnrolmentReport, stackOf } from '../domain/enrolment.ts';
 import type { ClusterConnection } from '../kubernetes/cluster-api.ts';
@@ -11,7 +11,7 @@ import { ClusterSkippedError, describeError, MalformedInputError } from '../plat
 import { SILENT } from '../platform/logger.ts';
 import { type EnrolOptions, enrolClusters } from '../usecases/enrol-clusters.ts';
 import { EXIT } from './exit-code.ts';
-import { table } from './output.ts';
+import { serialized, table } from './output.ts';
 import { ask, canAsk } from './question.ts';
 import { RBAC_MANIFEST } from './rbac-manifest.ts';
 import { REQUEST_TIMEOUT } from './request-timeout.ts';
@@ -69,7 +69,12 @@ export function addEnrollCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit codes: 0 done, 1 something stands in the way, 2 wrong usage, 130 interrupted.
+Exit codes:
+  0    done, or nothing to do; a person's no is no failure
+  1    failed, or something stands in the way of a cluster
+  2    wrong usage
+  130  interrupted
+
 A cluster that is tagged envoy-hpa-reaper=off is not enrolled; what it has of ours is taken away.
 
 Examples:
@@ -219,13 +224,14 @@ async function regionOfRun(
   const { EksAccessEntries } = await import('../aws/access-entries.ts');
   const aws = { region, profile };
   const { destinationArn, roleArns } = await stackIn(region, directory, selection.clusters);
+  const arns = Object.values(roleArns);
   return {
     connection,
     options: {
       ...{ region, directory, destinationArn, remove, ...selection, concurrency: CONCURRENCY, allowed: [] },
       filters: new CloudWatchLogsSubscriptionFilters(aws),
       entries: new EksAccessEntries(aws),
-      roles: remove ? roleArns.map((arn) => ({ arn, id: '' })) : await rolesOf(roleArns, aws),
+      roles: remove ? arns.map((arn) => ({ arn, id: '' })) : await rolesOf(arns, aws),
       runId: randomUUID(),
       now: () => new Date(),
       log: SILENT,
@@ -260,9 +266,7 @@ async function rolesOf(arns: readonly string[], aws: { region: string; profile: 
 }
 
 function print(result: Run, format: EnrollOptions['output']): void {
-  if (format === 'json') process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  else if (format === 'yaml') process.stdout.write(stringify(result, { lineWidth: 0 }));
-  else process.stdout.write(tableOf(result));
+  process.stdout.write(format === 'table' ? tableOf(result) : serialized(result, format));
 }
 
 function tableOf({ enrolments, rbac }: Run): string {

@@ -118,6 +118,7 @@ export async function planAndDelete(
     changes,
     concurrency: CONCURRENCY,
     guards: { ...DEFAULT_GUARDS, raisedLimit: maxDeletions },
+    controllerNamespaces: options.controllerNamespace,
     maxDeletionsOfRun: maxDeletions ?? DELETIONS_OF_A_RUN,
     now: () => new Date(),
     log: SILENT,

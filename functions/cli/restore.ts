@@ -328,6 +328,7 @@ async function restoreIn(
         api,
         restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
         selects: selectionOf(options),
+        controllerNamespaces: options.controllerNamespace,
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,
       });

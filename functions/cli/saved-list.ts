@@ -48,12 +48,7 @@ export function snapshotApi(snapshot: Snapshot): ClusterApi {
       delete: readOnly,
     },
     config: {
-      read: async () => ({
-        gatewayClasses: [...config.gatewayClasses],
-        gateways: [...config.gateways],
-        envoyProxies: [...config.envoyProxies],
-        envoyGatewayConfigs: [...config.envoyGatewayConfigs],
-      }),
+      read: async () => config,
       deploymentExists: async (place) => deployments.get(objectKey(place)) ?? false,
     },
     requestsSent: () => 0,

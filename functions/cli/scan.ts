@@ -38,18 +38,19 @@ export async function scan(
   options: ScanOptions,
   { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
 ): Promise<RunReport> {
-  const { file, changes, namespace, gateway, withManifests = false } = options;
+  const { file, changes, namespace, gateway, controllerNamespace, withManifests = false } = options;
   const targets: Targets =
     file === undefined
       ? await targetsOf(options)
       : { places: [{ directory: await savedListDirectory(file) }], tags: {} };
-  const whatIf = changes && new WhatIf(changes);
+  const whatIf = changes && new WhatIf(changes, controllerNamespace);
   const selects = selectionOf(options);
   const report = await sweepAccount({
     ...targets,
     places: whatIf ? targets.places.map((place) => whatIf.over(place)) : targets.places,
     mode: 'report',
     guards: DEFAULT_GUARDS,
+    controllerNamespaces: controllerNamespace,
     maxDeletionsOfRun: Number.POSITIVE_INFINITY,
     concurrency: CONCURRENCY,
     now,

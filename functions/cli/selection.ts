@@ -1,15 +1,33 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Verdict } from '../domain/judge.ts';
+import { NAMESPACE_PATTERN } from '../domain/kubernetes-objects.ts';
+
+/** How a command judges. The flag means as much as `controllerNamespaces` does for the functions. */
+export interface JudgementOptions {
+  readonly controllerNamespace?: readonly string[] | undefined;
+}
+
+export const addJudgementOptions = (command: Command): Command =>
+  command.option(
+    '--controller-namespace <name>',
+    'where Envoy Gateway runs: a ConfigMap elsewhere leads to no deletion; may be given more than once (default: anywhere)',
+    namespaces,
+  );
+
+function namespaces(name: string, previous: readonly string[] = []): string[] {
+  if (!NAMESPACE_PATTERN.test(name)) throw new InvalidArgumentError('Expected the name of a namespace.');
+  return [...previous, name];
+}
 
 /** Which HPAs a command is about. The same flags mean the same in every command. */
-export interface SelectionOptions {
+export interface SelectionOptions extends JudgementOptions {
   readonly namespace?: string | undefined;
   /** `namespace/name`, or a name in any namespace. */
   readonly gateway?: string | undefined;
 }
 
 export function addSelectionOptions(command: Command): Command {
-  return command
+  return addJudgementOptions(command)
     .option('-n, --namespace <name>', 'only HPAs that are in this namespace, or whose Gateway is')
     .option('--gateway <namespace/name>', 'only HPAs of this Gateway; without a namespace, in any', gatewayPlace);
 }

@@ -1,4 +1,13 @@
-import { FILTER_NAME, STATIC_FILTER_NAME } from './enrolment.ts';
+import {
+  type AccessEntry,
+  FILTER_NAME,
+  logGroupOf,
+  ROLES,
+  type Role,
+  STATIC_FILTER_NAME,
+  type SubscriptionFilter,
+  stackOf,
+} from './enrolment.ts';
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
 import { REAPER_GROUP } from './permissions.ts';
 import { SUBSCRIPTION_PATTERN } from './subscription-pattern.ts';
@@ -17,29 +26,11 @@ export interface EksCluster {
   readonly authenticationMode: string;
 }
 
-export interface LogGroup {
-  /** `STANDARD`, `INFREQUENT_ACCESS` or `DELIVERY`. */
-  readonly logGroupClass: string;
-}
-
-export interface SubscriptionFilter {
-  readonly name: string;
-  readonly destinationArn: string;
-  readonly pattern: string;
-}
-
-export interface AccessEntry {
-  readonly kubernetesGroups: readonly string[];
-}
-
-/** The functions that have a role of their own in a cluster. */
-export const ROLES = ['reap', 'backfill'] as const;
-export type Role = (typeof ROLES)[number];
-
 /** What was read of one cluster from EKS and CloudWatch Logs. `undefined` as a value: there is none. */
 export interface EksFacts {
   readonly cluster: Reading<EksCluster | undefined>;
-  readonly logGroup: Reading<LogGroup | undefined>;
+  /** The class of the log group: `STANDARD`, `INFREQUENT_ACCESS` or `DELIVERY`. */
+  readonly logGroup: Reading<string | undefined>;
   readonly filters: Reading<readonly SubscriptionFilter[]>;
   readonly accessEntries: Readonly<Record<Role, Reading<AccessEntry | undefined>>>;
 }
@@ -47,36 +38,23 @@ export interface EksFacts {
 export interface EksPlace {
   readonly name: string;
   readonly region: string;
+  /** The flags that lead `reaper` to this cluster: `--eks shop --region eu-central-1`. */
+  readonly flags: string;
 }
 
 /** Put by enrolment, or by the stack itself. */
 const isOurs = ({ name }: SubscriptionFilter) => name === FILTER_NAME || name === STATIC_FILTER_NAME;
 /**
- * How many subscription filters a log group takes: two, as the API reference of PutSubscriptionFilter still says, or five,
- * as newer editions of "Real-time processing of log data with subscriptions" (CloudWatch Logs user guide, Subscriptions.html)
- * do. Between the two nobody but the service can tell.
+ * A log group takes at least so many subscription filters, as the API reference of PutSubscriptionFilter says. The quota was
+ * raised since (to five, by cfn-lint's rule E2529 of September 2026), so that beyond it only CloudWatch Logs can tell.
  */
 const CERTAIN_SLOTS = 2;
-const MOST_SLOTS = 5;
-
-export const auditLogGroup = (cluster: string): string => `/aws/eks/${cluster}/cluster`;
 
 /** @returns whether EKS serves the API of a cluster in this state; one that is being updated goes on doing so */
 export const isServing = ({ status }: EksCluster): boolean => status === 'ACTIVE' || status === 'UPDATING';
 
 export const knowsAccessEntries = ({ authenticationMode }: EksCluster): boolean =>
   authenticationMode === 'API' || authenticationMode === 'API_AND_CONFIG_MAP';
-
-/** The role under which a function of the stack of the cluster's account and Region comes to it (`infra/roles.yml`). */
-export function roleArn({ arn }: EksCluster, role: Role): string {
-  const [, partition, , region, account] = arn.split(':');
-  return `arn:${partition}:iam::${account}:role/envoy-hpa-reaper-${role}-${region}`;
-}
-
-function forwardArn({ arn }: EksCluster): string {
-  const [, partition, , region, account] = arn.split(':');
-  return `arn:${partition}:lambda:${region}:${account}:function:envoy-hpa-reaper-forward`;
-}
 
 /** The links from a cluster's audit log to the functions, and from the functions back to the cluster's API. */
 export function eksChecks(place: EksPlace, facts: EksFacts): Check[] {
@@ -109,7 +87,7 @@ export function eksChecks(place: EksPlace, facts: EksFacts): Check[] {
             command: `${update} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
           },
     ),
-    checkOf('eks-log-group', facts.logGroup, (found) => logGroupVerdict(name, found)),
+    checkOf('eks-log-group', facts.logGroup, (found) => logGroupVerdict(place, found)),
     ...filterChecks(place, cluster, facts),
     described('eks-authentication-mode', (one) =>
       knowsAccessEntries(one)
@@ -125,7 +103,7 @@ export function eksChecks(place: EksPlace, facts: EksFacts): Check[] {
       checkOf(
         `eks-access-entry-${role}`,
         given(cluster, 'eks-cluster', (one) => as(facts.accessEntries[role], (entry) => ({ one, entry }))),
-        ({ one, entry }) => accessEntryVerdict(place, roleArn(one, role), entry),
+        ({ one, entry }) => accessEntryVerdict(place, stackOf(one.arn).roleArns[role], entry),
       ),
     ),
   ];
@@ -170,101 +148,114 @@ function endpointVerdict({ publicEndpoint, publicAccessCidrs }: EksCluster, upda
   return { state: 'ok', found: 'its endpoint is public' };
 }
 
-function logGroupVerdict(name: string, found: LogGroup | undefined): Omit<Check, 'id'> {
-  const group = auditLogGroup(name);
-  if (found === undefined) {
+/** Puts the filter, makes the entries and applies the RBAC, with the rights of whoever runs it. */
+export const enrolling = (flags: string): string => `reaper enroll ${flags}`;
+
+function logGroupVerdict({ name, flags }: EksPlace, logGroupClass: string | undefined): Omit<Check, 'id'> {
+  const group = logGroupOf(name);
+  if (logGroupClass === undefined) {
     return {
       state: 'broken',
       found: `there is no log group ${group}`,
-      remedy: 'EKS makes it once the audit log is on; a minute later, deploy the subscription filter again.',
+      remedy: 'EKS makes it once the audit log is on; a minute later, have the cluster enrolled again.',
+      command: enrolling(flags),
     };
   }
-  if (found.logGroupClass === 'STANDARD') return { state: 'ok', found: `${group}, of class STANDARD` };
+  if (logGroupClass === 'STANDARD') return { state: 'ok', found: `${group}, of class STANDARD` };
   return {
     state: 'broken',
-    found: `${group} is of class ${found.logGroupClass}, which takes no subscription filter`,
+    found: `${group} is of class ${logGroupClass}, which takes no subscription filter`,
     remedy:
       'A class cannot be changed. Export what you need of it and delete it; EKS makes a new one, of class STANDARD, with the next line.',
   };
 }
 
-function filterChecks({ region }: EksPlace, cluster: Reading<EksCluster>, { logGroup, filters }: EksFacts): Check[] {
+function filterChecks(place: EksPlace, cluster: Reading<EksCluster>, { logGroup, filters }: EksFacts): Check[] {
   const read = given(cluster, 'eks-cluster', (one) =>
     given(logGroup, 'eks-log-group', (group) =>
       group === undefined ? notLookedAt('see eks-log-group') : as(filters, (all) => ({ all, one })),
     ),
   );
   return [
-    checkOf('eks-subscription-filter', read, ({ all, one }) => filterVerdict(region, all, forwardArn(one))),
-    checkOf('eks-filter-slots', read, ({ all }) => slotsVerdict(all)),
+    checkOf('eks-subscription-filter', read, ({ all, one }) =>
+      filterVerdict(place, all, stackOf(one.arn).destinationArn),
+    ),
+    checkOf('eks-filter-slots', read, ({ all }) => slotsVerdict(place, all)),
   ];
 }
 
-function filterVerdict(region: string, all: readonly SubscriptionFilter[], destination: string): Omit<Check, 'id'> {
+function filterVerdict(
+  { region, flags }: EksPlace,
+  all: readonly SubscriptionFilter[],
+  destination: string,
+): Omit<Check, 'id'> {
   const ours = all.find(isOurs);
-  const deploy = `npm run package -- --region ${region} && npx osls deploy --package .serverless --region ${region}`;
   if (ours === undefined) {
     return {
       state: 'broken',
       found: `there is no subscription filter ${FILTER_NAME}`,
-      remedy: 'Name the cluster in infra/configuration.yml, and deploy.',
-      command: deploy,
+      remedy: 'Have the cluster enrolled.',
+      command: enrolling(flags),
     };
   }
+  const deploy = `npm run package -- --region ${region} && npx osls deploy --package .serverless --region ${region}`;
+  const isOfStack = ours.name === STATIC_FILTER_NAME;
+  const command = isOfStack ? deploy : enrolling(flags);
   if (ours.destinationArn !== destination) {
     return {
       state: 'broken',
       found: `the subscription filter ${ours.name} delivers to ${ours.destinationArn}, and not to ${destination}`,
-      remedy: 'Find out whose it is; then delete it, and deploy.',
-      command: deploy,
+      remedy: `Find out whose it is; then ${isOfStack ? 'delete it, and deploy' : 'have the cluster enrolled, which turns it here'}.`,
+      command,
     };
   }
   if (ours.pattern !== SUBSCRIPTION_PATTERN) {
     return {
       state: 'broken',
       found: `the pattern of the subscription filter ${ours.name} is not the one of this version`,
-      remedy:
-        'Deploy this version. (Where somebody changed it by hand, the deployment sees no change: delete the filter, take the cluster out of infra/configuration.yml, deploy, put it back in, deploy.)',
-      command: deploy,
+      remedy: isOfStack
+        ? 'Deploy this version. (Where somebody changed it by hand, the deployment sees no change: delete the filter, take the cluster out of infra/configuration.yml, deploy, put it back in, deploy.)'
+        : 'Deploy this version, if it is not; then have the cluster enrolled.',
+      command,
     };
   }
   return { state: 'ok', found: `${ours.name}, with the pattern of this version` };
 }
 
-function slotsVerdict(all: readonly SubscriptionFilter[]): Omit<Check, 'id'> {
+function slotsVerdict({ flags }: EksPlace, all: readonly SubscriptionFilter[]): Omit<Check, 'id'> {
   const others = all.filter((filter) => !isOurs(filter)).map(({ name }) => name);
-  const found = `${all.length} of ${MOST_SLOTS} (by older documents ${CERTAIN_SLOTS}) filters are in use`;
-  if (others.length < all.length || all.length < CERTAIN_SLOTS) return { state: 'ok', found };
-  const full = all.length >= MOST_SLOTS;
+  const isThere = others.length < all.length;
+  const found = `${all.length} filter${all.length === 1 ? '' : 's'}, ${isThere ? 'ours among them' : 'none of them ours'}`;
+  if (isThere || all.length < CERTAIN_SLOTS) return { state: 'ok', found };
   return {
-    state: full ? 'broken' : 'warning',
-    found: `${found}, none of them ours: ${others.join(', ')}`,
-    remedy: full
-      ? 'Delete one that is no longer needed, or let one stream feed several readers.'
-      : 'Deploy; if the filter is refused (LimitExceededException), delete one that is no longer needed.',
+    state: 'warning',
+    found: `${found}: ${others.join(', ')}; whether there is room for one more, only CloudWatch Logs can tell`,
+    remedy:
+      'Have the cluster enrolled; if that says NoFreeFilterSlot, delete one that is no longer needed, or let one stream feed several readers.',
+    command: enrolling(flags),
   };
 }
 
 function accessEntryVerdict(
-  { name, region }: EksPlace,
+  { flags }: EksPlace,
   principalArn: string,
   entry: AccessEntry | undefined,
 ): Omit<Check, 'id'> {
-  const about = `--region ${region} --cluster-name ${name} --principal-arn ${principalArn}`;
+  const command = enrolling(flags);
   if (entry === undefined) {
     return {
       state: 'broken',
       found: `there is no access entry for ${principalArn}`,
-      remedy: 'Create it, after the role: an entry for a role that was deleted and made again is dead.',
-      command: `aws eks create-access-entry ${about} --kubernetes-groups ${REAPER_GROUP}`,
+      remedy: 'Have the cluster enrolled, once the stack is deployed.',
+      command,
     };
   }
-  const groups = entry.kubernetesGroups;
+  const { groups } = entry;
   if (groups.includes(REAPER_GROUP)) return { state: 'ok', found: `with the Kubernetes group ${REAPER_GROUP}` };
   return {
     state: 'broken',
     found: `the access entry gives ${groups.length === 0 ? 'no Kubernetes group' : groups.join(', ')}, and not ${REAPER_GROUP}`,
-    remedy: `Give it the Kubernetes group ${REAPER_GROUP}.`,
-    command: `aws eks update-access-entry ${about} --kubernetes-groups ${[...groups, REAPER_GROUP].join(' ')}`,
+    remedy: `Have the cluster enrolled: then it gives ${REAPER_GROUP}, and no other group.`,
+    command,
   };
 }

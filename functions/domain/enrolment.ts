@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { REAPER_GROUP } from './permissions.ts';
 import { SUBSCRIPTION_PATTERN } from './subscription-pattern.ts';
 
 /** The subscription filter that enrolment puts, looks after and takes away; it touches no filter of another name. */
@@ -8,8 +9,6 @@ export const FILTER_NAME = 'envoy-hpa-reaper';
  * switching from one to the other takes nothing away that the other has just put.
  */
 export const STATIC_FILTER_NAME = 'envoy-hpa-reaper-static';
-/** The Kubernetes group that infra/kubernetes/rbac.yaml gives its rights to. */
-export const KUBERNETES_GROUP = 'envoy-hpa-reaper';
 /** The tag of an access entry with the unique id of the role that it was made for. */
 export const ROLE_ID_TAG = 'envoy-hpa-reaper/role-id';
 
@@ -39,14 +38,17 @@ export interface EnrolledRole {
   readonly id: string;
 }
 
+/** The functions that have a role of their own in a cluster. */
+export const ROLES = ['reap', 'backfill'] as const;
+export type Role = (typeof ROLES)[number];
+
 /** What the stack of a cluster's account and Region has, by the names that it is deployed with (infra/roles.yml). */
-export function stackOf(clusterArn: string): { destinationArn: string; roleArns: string[] } {
+export function stackOf(clusterArn: string): { destinationArn: string; roleArns: Readonly<Record<Role, string>> } {
   const [, partition, , region, account] = clusterArn.split(':');
+  const arnOf = (role: Role) => `arn:${partition}:iam::${account}:role/envoy-hpa-reaper-${role}-${region}`;
   return {
     destinationArn: `arn:${partition}:lambda:${region}:${account}:function:envoy-hpa-reaper-forward`,
-    roleArns: ['reap', 'backfill'].map(
-      (name) => `arn:${partition}:iam::${account}:role/envoy-hpa-reaper-${name}-${region}`,
-    ),
+    roleArns: { reap: arnOf('reap'), backfill: arnOf('backfill') },
   };
 }
 
@@ -94,7 +96,7 @@ export function judgeEntry(entry: AccessEntry | undefined, role: EnrolledRole, w
   }
   // The type of an entry cannot be changed.
   if (type !== 'STANDARD') return { found: 'different', differs: `type ${type}`, action: 'replace' };
-  if (groups.join() !== KUBERNETES_GROUP) {
+  if (groups.join() !== REAPER_GROUP) {
     return { found: 'different', differs: `groups ${groups.join(', ') || '(none)'}`, action: 'update' };
   }
   if (username !== usernameOf(role)) return { found: 'different', differs: `username ${username}`, action: 'update' };

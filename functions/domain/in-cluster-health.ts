@@ -1,3 +1,4 @@
+import { enrolling } from './eks-health.ts';
 import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
 import { type EnvoyGatewayVersion, leaksHpas, versionOfImage } from './envoy-gateway-version.ts';
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
@@ -50,6 +51,8 @@ export interface ClusterPlace {
   readonly kubectl: string;
   /** What EKS knows of it besides; absent for a cluster of a kubeconfig. */
   readonly eks?: { readonly name: string; readonly region: string; readonly publicEndpoint?: boolean } | undefined;
+  /** Where Envoy Gateway is said to run; absent or empty: anywhere. */
+  readonly controllerNamespaces?: readonly string[] | undefined;
 }
 
 type Verdict = Omit<Check, 'id'>;
@@ -57,7 +60,12 @@ type Verdict = Omit<Check, 'id'>;
 /** The links within a cluster: its API, what may be done with it, the CRDs, and Envoy Gateway. */
 export function inClusterChecks(place: ClusterPlace, facts: ClusterFacts): Check[] {
   const { access, denied, controllers, configs, envoyProxies, hpas } = facts;
-  const scan = `reaper scan ${place.flags}`;
+  const { controllerNamespaces = [] } = place;
+  const scan = [
+    'reaper scan',
+    place.flags,
+    ...controllerNamespaces.map((name) => `--controller-namespace ${name}`),
+  ].join(' ');
   return [
     checkOf('cluster-access', access, (one) => accessVerdict(place, one)),
     checkOf('cluster-version', admitted(access), ({ version }) => ({ state: 'ok', found: version })),
@@ -165,16 +173,18 @@ function permissionCheck(
 
 const listed = (permissions: readonly Permission[]) => permissions.map(nameOfPermission).join(', ');
 
-/** Of a kubeconfig's cluster nobody knows whether the functions are meant to look after it. */
-function functionsVerdict({ kubectl, eks }: ClusterPlace, missing: readonly Permission[]): Verdict {
+/** Of a kubeconfig's cluster nobody knows whether the functions are meant to look after it, or whether it is one of EKS. */
+function functionsVerdict({ flags, kubectl, eks }: ClusterPlace, missing: readonly Permission[]): Verdict {
   const nothing = missing.length === TO_SCAN.length + TO_REAP.length + TO_TELL.length;
+  const found = `the group ${REAPER_GROUP} may not ${nothing ? 'do anything that it has to' : listed(missing)}`;
+  if (eks !== undefined) {
+    const remedy = 'Have the cluster enrolled: that applies the role of this version.';
+    return { state: 'broken', found, remedy, command: enrolling(flags) };
+  }
   return {
-    state: nothing && eks === undefined ? 'warning' : 'broken',
-    found: `the group ${REAPER_GROUP} may not ${nothing ? 'do anything that it has to' : listed(missing)}`,
-    remedy:
-      nothing && eks === undefined
-        ? 'Nothing to do if the functions do not look after this cluster; else apply the role.'
-        : 'Apply the role of this version.',
+    state: nothing ? 'warning' : 'broken',
+    found,
+    remedy: `${nothing ? 'Nothing to do if the functions do not look after this cluster; else apply the role' : 'Apply the role of this version'}; of an EKS cluster \`${enrolling(flags)}\` does it, with the filter and the entries.`,
     command: `${kubectl} apply -f infra/kubernetes/rbac.yaml`,
   };
 }
@@ -228,26 +238,37 @@ function controllersVerdict(controllers: readonly Controller[]): Verdict {
 
 /** @param controllers absent where they could not be read */
 function configVerdict(
-  { kubectl }: ClusterPlace,
-  configs: readonly EnvoyGatewayConfig[],
+  { kubectl, controllerNamespaces = [] }: ClusterPlace,
+  all: readonly EnvoyGatewayConfig[],
   controllers: readonly Controller[] | undefined,
 ): Verdict {
+  const isListed = (namespace: string) => controllerNamespaces.length === 0 || controllerNamespaces.includes(namespace);
+  const running = [...new Set((controllers ?? []).map(({ namespace }) => namespace))];
+  const leftOut = running.filter((namespace) => !isListed(namespace));
+  if (leftOut.length > 0) {
+    return {
+      state: 'broken',
+      found: `an Envoy Gateway runs in ${leftOut.join(', ')}, which is no controller namespace: what it leaves behind is kept`,
+      remedy: 'Name that namespace too: --controller-namespace here, controllerNamespaces in infra/configuration.yml.',
+    };
+  }
+  const configs = all.filter(({ configMap }) => isListed(configMap.metadata.namespace));
   const where = configs.map(({ configMap }) => configMap.metadata.namespace);
   const unreadable = configs.flatMap(({ configMap, settings }) =>
     isReadable(settings) ? [] : [`that in ${configMap.metadata.namespace} cannot be read: ${settings.unreadable}`],
   );
-  const expected = [...new Set((controllers ?? []).map(({ namespace }) => namespace))];
-  const missing = expected.filter((namespace) => !where.includes(namespace));
+  const missing = running.filter((namespace) => !where.includes(namespace));
+  const inThese = controllerNamespaces.length > 0 ? ` in ${controllerNamespaces.join(' or ')}` : '';
   if (configs.length === 0 && controllers?.length === 0) {
     return {
       state: 'unknown',
-      found: 'there is no ConfigMap envoy-gateway-config, and no Envoy Gateway was found either',
+      found: `there is no ConfigMap envoy-gateway-config${inThese}, and no Envoy Gateway was found either`,
     };
   }
   if (missing.length > 0 || configs.length === 0) {
     return {
       state: 'broken',
-      found: `there is no ConfigMap envoy-gateway-config ${missing.length > 0 ? `in ${missing.join(', ')}` : 'in any namespace'}, so what its defaults are is not known`,
+      found: `there is no ConfigMap envoy-gateway-config${missing.length > 0 ? ` in ${missing.join(', ')}` : inThese || ' in any namespace'}, so what its defaults are is not known`,
       remedy:
         'The Helm chart makes it beside the Deployment; where Envoy Gateway is configured otherwise, keep a copy there under that name.',
     };
@@ -260,7 +281,7 @@ function configVerdict(
       command: `${kubectl} get configmap -A --field-selector metadata.name=envoy-gateway-config -o yaml`,
     };
   }
-  const left = controllers === undefined || expected.length === 0 ? [] : where.filter((one) => !expected.includes(one));
+  const left = running.length === 0 ? [] : where.filter((one) => !running.includes(one));
   if (left.length > 0) {
     return {
       state: 'warning',

@@ -73,10 +73,26 @@ interface Grounds {
  * An HPA whose Deployment still runs is stale for two reasons only: the configuration that rules it, fully known, asks for
  * no autoscaling (`AutoscalingRemoved`), or for another HPA that is there (`Renamed`). For every other reason Envoy Gateway
  * itself has removed the Deployment, so that must be gone.
+ *
+ * With `controllerNamespaces` nothing is stale that is not stale by the ConfigMaps in these namespaces alone.
  */
 export function judge(snapshot: Snapshot): Verdict[] {
-  const cluster = new Cluster(snapshot);
-  return snapshot.hpas.map((hpa) => judgeHpa(hpa, cluster));
+  const { hpas, envoyGatewayConfigs, controllerNamespaces = [] } = snapshot;
+  const whole = new Cluster(snapshot);
+  if (controllerNamespaces.length === 0) return hpas.map((hpa) => judgeHpa(hpa, whole));
+
+  const isListed = ({ namespace }: { namespace: string }) => controllerNamespaces.includes(namespace);
+  const listed = envoyGatewayConfigs.filter(({ configMap }) => isListed(configMap.metadata));
+  const known = new Cluster({ ...snapshot, envoyGatewayConfigs: listed });
+  return hpas.map((hpa) => {
+    const verdict = judgeHpa(hpa, known);
+    // A controller puts its HPAs into its own namespace or beside their Gateways. So in a listed namespace they are of a
+    // listed controller. Anywhere else they may be of one that was left out of the list: then every ConfigMap must agree.
+    const { owner } = verdict;
+    const isBesideGateway = owner?.kind === 'Gateway' && owner.namespace === hpa.metadata.namespace;
+    const isOfListed = isListed(hpa.metadata) && !isBesideGateway;
+    return verdict.action === 'keep' || isOfListed ? verdict : judgeHpa(hpa, whole);
+  });
 }
 
 function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: Cluster): Verdict {
@@ -186,7 +202,9 @@ function judgeOwned(hpa: HorizontalPodAutoscaler, owner: Owner, relatives: Relat
 
   const configs = cluster.configsFor(gatewayClass);
   if (configs.length === 0) {
-    const explanation = `No ConfigMap of an Envoy Gateway names controller ${gatewayClass.spec.controllerName}`;
+    const { controllerNamespaces = [] } = cluster.snapshot;
+    const where = controllerNamespaces.length > 0 ? ` in ${controllerNamespaces.join(', ')}` : '';
+    const explanation = `No ConfigMap of an Envoy Gateway${where} names controller ${gatewayClass.spec.controllerName}`;
     return onlyIfGone([], 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
   }
   const verdicts = configs.map((config): Verdict => {

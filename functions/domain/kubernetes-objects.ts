@@ -137,6 +137,9 @@ export const configMapSchema = checked({
 });
 export type ConfigMap = z.infer<typeof configMapSchema>;
 
+/** What a namespace may be called: a DNS label of RFC 1123. */
+export const NAMESPACE_PATTERN = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
 /** Kubernetes' own way of writing where an object is: `namespace/name`, or `name` for what has no namespace. */
 export function objectKey(object: { namespace?: string | undefined; name: string }): string {
   return object.namespace === undefined ? object.name : `${object.namespace}/${object.name}`;

@@ -9,6 +9,8 @@ export interface Snapshot {
   readonly gateways: readonly Gateway[];
   readonly envoyProxies: readonly EnvoyProxy[];
   readonly envoyGatewayConfigs: readonly EnvoyGatewayConfig[];
+  /** The namespaces whose ConfigMaps alone may lead to a deletion; absent or empty: every namespace. */
+  readonly controllerNamespaces?: readonly string[] | undefined;
   /** By `namespace/name`: whether this Deployment exists. A Deployment that nobody asked for is not in it. */
   readonly deployments: ReadonlyMap<string, boolean>;
 }

@@ -7,16 +7,14 @@ import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from
 import {
   type ConfigMap,
   configMapSchema,
-  type EnvoyProxy,
   envoyProxySchema,
-  type Gateway,
-  type GatewayClass,
   gatewayClassSchema,
   gatewaySchema,
   type HorizontalPodAutoscaler,
   horizontalPodAutoscalerSchema,
 } from '../domain/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
+import type { Snapshot } from '../domain/snapshot.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
@@ -50,12 +48,7 @@ export interface HpaStore {
 }
 
 export interface GatewayConfigReader {
-  read(): Promise<{
-    gatewayClasses: GatewayClass[];
-    gateways: Gateway[];
-    envoyProxies: EnvoyProxy[];
-    envoyGatewayConfigs: EnvoyGatewayConfig[];
-  }>;
+  read(): Promise<Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>>;
   deploymentExists(place: { namespace: string; name: string }): Promise<boolean>;
 }
 

@@ -216,6 +216,7 @@ async function reapCluster(
         api,
         mode,
         guards: { ...guardsOf(config), maxDeletions, raisedLimit },
+        controllerNamespaces: config.CONTROLLER_NAMESPACES,
         mayTryAgain: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
         now,
         passId,

@@ -1,7 +1,10 @@
 import pMap from 'p-map';
-import type { LiveDirectory } from '../aws/cluster-directory.ts';
-import type { EksInspection } from '../aws/cluster-health.ts';
-import { type EksCluster, type EksFacts, eksChecks, knowsAccessEntries, roleArn } from '../domain/eks-health.ts';
+import type { AccessEntries } from '../aws/access-entries.ts';
+import { isRefusal } from '../aws/access-error.ts';
+import { type ClusterDescription, type LiveDirectory, OPT_OUT_TAG } from '../aws/cluster-directory.ts';
+import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
+import { type EksCluster, type EksFacts, eksChecks, knowsAccessEntries } from '../domain/eks-health.ts';
+import { type Role, stackOf } from '../domain/enrolment.ts';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
 import {
   as,
@@ -35,7 +38,7 @@ import { sweepCluster } from './sweep-cluster.ts';
 /** Where clusters are: a kubeconfig, or a Region of the account, which can be asked about the links outside of them too. */
 export interface ExaminedPlace {
   readonly directory: LiveDirectory;
-  readonly eks?: { readonly region: string; readonly inspection: EksInspection };
+  readonly eks?: { readonly region: string; readonly filters: SubscriptionFilters; readonly entries: AccessEntries };
   /** How a person gets to one of the clusters: the flags for `reaper`, and the beginning of a command of `kubectl`. */
   readonly commands: (cluster: string) => { flags: string; kubectl: string };
 }
@@ -47,6 +50,8 @@ export interface ExamineOptions {
   /** Only clusters that carry all of these. */
   readonly tags: Readonly<Record<string, string>>;
   readonly concurrency: number;
+  /** As in a pass over a cluster. */
+  readonly controllerNamespaces?: readonly string[] | undefined;
   /** Milliseconds that one request to a cluster may take. */
   readonly timeout: number;
   readonly now: () => Date;
@@ -142,24 +147,27 @@ const absentFrom = (searched: string, cluster: string): ClusterHealth => ({
 });
 
 /** @returns `undefined` for a cluster that does not carry the tags */
-async function examine(target: Target, { tags, now, timeout }: ExamineOptions): Promise<Examined | undefined> {
+async function examine(target: Target, options: ExamineOptions): Promise<Examined | undefined> {
+  const { tags } = options;
   const { cluster, eks, commands } = target;
-  const described = eks && (await eks.inspection.cluster(cluster));
+  const described = eks && (await description(target));
   const carried = described && 'value' in described ? (described.value?.tags ?? {}) : {};
   if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return undefined;
   const [outside, inside] = await Promise.all([
-    eks && described && eksFacts(eks.inspection, cluster, described),
-    clusterFacts(target, described, { now, timeout }),
+    eks && described && eksFacts(eks, cluster, as(described, eksCluster)),
+    clusterFacts(target, described, options),
   ]);
   const publicEndpoint = described && 'value' in described ? described.value?.publicEndpoint : undefined;
+  const reached = commands(cluster);
   const place = {
-    ...commands(cluster),
+    ...reached,
+    controllerNamespaces: options.controllerNamespaces,
     ...(eks && {
       eks: { name: cluster, region: eks.region, ...(publicEndpoint !== undefined && { publicEndpoint }) },
     }),
   };
   const checks = [
-    ...(eks && outside ? eksChecks({ name: cluster, region: eks.region }, outside) : []),
+    ...(eks && outside ? eksChecks({ name: cluster, region: eks.region, flags: reached.flags }, outside) : []),
     ...inClusterChecks(place, inside),
   ];
   return {
@@ -168,34 +176,66 @@ async function examine(target: Target, { tags, now, timeout }: ExamineOptions): 
   };
 }
 
+/** @returns `undefined` as the value where there is no such cluster */
+const description = ({ cluster, directory }: Target): Promise<Reading<ClusterDescription | undefined>> =>
+  readingOfAws('eks:DescribeCluster', async () => {
+    try {
+      return await directory.describe(cluster);
+    } catch (error) {
+      if (error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound') return undefined;
+      throw error;
+    }
+  });
+
+const eksCluster = (described: ClusterDescription | undefined): EksCluster | undefined =>
+  described && {
+    arn: described.arn ?? '',
+    status: described.status ?? 'without a status',
+    optedOut: described.tags[OPT_OUT_TAG] === 'off',
+    auditLog: described.auditLog ?? false,
+    publicEndpoint: described.publicEndpoint ?? true,
+    publicAccessCidrs: described.publicAccessCidrs ?? [],
+    // EKS knew no other before there were access entries.
+    authenticationMode: described.authenticationMode ?? 'CONFIG_MAP',
+  };
+
 async function eksFacts(
-  inspection: EksInspection,
+  { filters, entries }: NonNullable<ExaminedPlace['eks']>,
   name: string,
   cluster: Reading<EksCluster | undefined>,
 ): Promise<EksFacts> {
-  const logGroup = await inspection.logGroup(name);
-  const hasLogGroup = 'value' in logGroup && logGroup.value !== undefined;
-  const entryOf = async (role: 'reap' | 'backfill'): Promise<EksFacts['accessEntries']['reap']> => {
+  const entryOf = async (role: Role): Promise<EksFacts['accessEntries'][Role]> => {
     const asked = given(cluster, 'eks-cluster', (one) => {
       if (one === undefined) return notLookedAt('see eks-cluster');
       if (!knowsAccessEntries(one)) return notLookedAt('see eks-authentication-mode');
-      return { value: roleArn(one, role) };
+      return { value: stackOf(one.arn).roleArns[role] };
     });
-    return 'value' in asked ? await inspection.accessEntry(name, asked.value) : asked;
+    if (!('value' in asked)) return asked;
+    return await readingOfAws('eks:DescribeAccessEntry', () => entries.describe(name, { arn: asked.value }));
   };
-  const [filters, reap, backfill] = await Promise.all([
-    hasLogGroup ? inspection.subscriptionFilters(name) : notLookedAt('see eks-log-group'),
+  const [logGroups, reap, backfill] = await Promise.all([
+    readingOfAws('logs:DescribeLogGroups', () => filters.logGroups(name)),
     entryOf('reap'),
     entryOf('backfill'),
   ]);
-  return { cluster, logGroup, filters, accessEntries: { reap, backfill } };
+  const logGroup = as(logGroups, (classes) => classes.get(name));
+  const hasLogGroup = 'value' in logGroup && logGroup.value !== undefined;
+  return {
+    cluster,
+    logGroup,
+    filters: hasLogGroup
+      ? await readingOfAws('logs:DescribeSubscriptionFilters', () => filters.list(name))
+      : notLookedAt('see eks-log-group'),
+    accessEntries: { reap, backfill },
+  };
 }
 
 async function clusterFacts(
   { directory, cluster }: Target,
-  described: Reading<EksCluster | undefined> | undefined,
-  { now, timeout }: Pick<ExamineOptions, 'now' | 'timeout'>,
+  described: Reading<ClusterDescription | undefined> | undefined,
+  options: ExamineOptions,
 ): Promise<ClusterFacts> {
+  const { timeout } = options;
   // EKS has told already why it cannot tell where the cluster is.
   if (described && 'unread' in described) return nothingKnown(notLookedAt('see eks-cluster'));
   let connection: Awaited<ReturnType<LiveDirectory['connection']>>;
@@ -211,7 +251,7 @@ async function clusterFacts(
     const inspection = clusterInspection(connection, timeout);
     const access = await accessTo(inspection);
     if (access.result !== 'admitted') return nothingKnown({ value: access });
-    return await knownFacts(cluster, access, inspection, clusterApi(connection, timeout), now);
+    return await knownFacts(cluster, access, inspection, clusterApi(connection, timeout), options);
   } finally {
     connection.agent.destroy();
     directory.forget(cluster);
@@ -256,7 +296,7 @@ async function knownFacts(
   access: Access,
   inspection: ClusterInspection,
   api: ClusterApi,
-  now: () => Date,
+  { now, controllerNamespaces }: ExamineOptions,
 ): Promise<ClusterFacts> {
   const [scan, reap, functions, gatewayApi, envoyGatewayApi, gatewayApiBundle, controllers, config, pass] =
     await Promise.all([
@@ -276,8 +316,8 @@ async function knownFacts(
       reading(() => api.config.read()),
       reading(() =>
         sweepCluster({
-          ...{ cluster, api, mode: 'report', guards: DEFAULT_GUARDS, now, passId: 'doctor', withManifests: true },
-          log: SILENT,
+          ...{ cluster, api, mode: 'report', guards: DEFAULT_GUARDS, controllerNamespaces, now, log: SILENT },
+          ...{ passId: 'doctor', withManifests: true },
         }),
       ),
     ]);
@@ -306,5 +346,23 @@ async function reading<Value>(read: () => Promise<Value>, remedy?: string): Prom
       error instanceof ClusterSkippedError || error instanceof RetryableError || error instanceof ApiStatusError;
     if (!isExpected) throw error;
     return { unread: describeError(error), ...(remedy !== undefined && { remedy }) };
+  }
+}
+
+/**
+ * @param permission what the call takes, by its name in IAM
+ * @throws {AwsAccessError} where no other call would be answered either
+ */
+async function readingOfAws<Value>(permission: string, read: () => Promise<Value>): Promise<Reading<Value>> {
+  try {
+    return { value: await read() };
+  } catch (error) {
+    if (!(error instanceof RetryableError)) throw error;
+    if (!(error instanceof AwsAccessError)) return { unread: describeError(error), remedy: 'Run this again later.' };
+    if (!isRefusal(error)) throw error;
+    return {
+      unread: `the credentials do not allow ${permission}`,
+      remedy: `Allow ${permission} to whoever runs this.`,
+    };
   }
 }

@@ -19,6 +19,8 @@ export interface RestoreOptions {
   readonly restorer: HpaRestorer;
   /** Which of the manifests are meant; without it all. */
   readonly selects?: ((verdict: Verdict) => boolean) | undefined;
+  /** As in a pass over a cluster. */
+  readonly controllerNamespaces?: readonly string[] | undefined;
   /** Puts back also what would be deleted again. */
   readonly force: boolean;
   /** Writes nothing. */
@@ -58,8 +60,8 @@ export async function restoreHpas(
   manifests: readonly HorizontalPodAutoscaler[],
   options: RestoreOptions,
 ): Promise<RestoredHpa[]> {
-  const { api, restorer, selects = () => true } = options;
-  const judged = await judgeAsIfThere(manifests, api);
+  const { restorer, selects = () => true } = options;
+  const judged = await judgeAsIfThere(manifests, options);
   const meant = manifests.filter((manifest) => selects(verdictOn(manifest, judged)));
   return await pMap(
     meant,
@@ -81,18 +83,13 @@ export async function restoreHpas(
 /** The judgement on each manifest, with all of them laid over what is there. */
 async function judgeAsIfThere(
   manifests: readonly HorizontalPodAutoscaler[],
-  api: ClusterApi,
+  { api, controllerNamespaces }: RestoreOptions,
 ): Promise<Map<string, Verdict>> {
-  const { verdicts } = await readAndJudge({
-    ...api,
-    hpas: {
-      ...api.hpas,
-      list: async () => [
-        ...(await api.hpas.list()),
-        ...manifests.map((hpa) => asIfThere(hpa, `restored ${objectKey(hpa.metadata)}`)),
-      ],
-    },
-  });
+  const list = async () => [
+    ...(await api.hpas.list()),
+    ...manifests.map((hpa) => asIfThere(hpa, `restored ${objectKey(hpa.metadata)}`)),
+  ];
+  const { verdicts } = await readAndJudge({ ...api, hpas: { ...api.hpas, list } }, controllerNamespaces);
   return new Map(verdicts.map((verdict) => [objectKey(verdict.hpa.metadata), verdict]));
 }
 

@@ -19,6 +19,8 @@ export interface SweepOptions {
   /** `report` writes nothing to the cluster, not even the mark. */
   readonly mode: 'report' | 'delete';
   readonly guards: GuardSettings;
+  /** The namespaces whose ConfigMaps alone may lead to a deletion; absent or empty: every namespace. */
+  readonly controllerNamespaces?: readonly string[] | undefined;
   readonly now: () => Date;
   readonly passId: string;
   readonly log: Log;
@@ -99,7 +101,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
 
   /** Gives back what is to be deleted; of everything else that was read nothing is held on to. */
   const findStale = async (): Promise<GuardedVerdict[]> => {
-    const { snapshot, verdicts: judged } = await readAndJudge(api);
+    const { snapshot, verdicts: judged } = await readAndJudge(api, options.controllerNamespaces);
     const guarded = guard(judged.filter(selects), snapshot, guards, now(), deletions());
     const verdicts = withinBudget(
       guarded.filter(({ hpa }) => !ended.has(hpa.metadata.uid)),
@@ -183,10 +185,14 @@ function withinBudget(
  * The whole state that the judgement needs, and the judgement. The HPAs are listed before the configuration, so that an HPA that is seen was
  * there before the configuration was read; and without any, the configuration is not read at all.
  */
-export async function readAndJudge(api: ClusterApi): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
+export async function readAndJudge(
+  api: ClusterApi,
+  controllerNamespaces?: readonly string[],
+): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
   const hpas = await api.hpas.list();
   if (hpas.length === 0) return { snapshot: emptySnapshot, verdicts: [] };
-  const snapshot = { hpas, ...(await api.config.read()), deployments: new Map<string, boolean>() };
+  const config = await api.config.read();
+  const snapshot = { hpas, ...config, controllerNamespaces, deployments: new Map<string, boolean>() };
   const verdicts = judge(snapshot);
   const needed = verdicts.flatMap(({ needsDeployment }) => needsDeployment ?? []);
   if (needed.length === 0) return { snapshot, verdicts };
@@ -198,14 +204,19 @@ export async function readAndJudge(api: ClusterApi): Promise<{ snapshot: Snapsho
  * The second verdicts on what was marked, by uid. Everything is read in one wave: which Deployments are needed is known from
  * the first reading.
  */
-async function judgeAgain(marked: readonly Verdict[], api: ClusterApi): Promise<Map<string, Verdict>> {
+async function judgeAgain(
+  marked: readonly Verdict[],
+  { api, controllerNamespaces }: SweepOptions,
+): Promise<Map<string, Verdict>> {
   const [hpas, config, deployments] = await Promise.all([
     api.hpas.list(),
     api.config.read(),
     readDeployments(marked.flatMap(deploymentsOf), api),
   ]);
   const uids = new Set(marked.map(({ hpa }) => hpa.metadata.uid));
-  const verdicts = judge({ hpas, ...config, deployments }).filter(({ hpa }) => uids.has(hpa.metadata.uid));
+  const verdicts = judge({ hpas, ...config, controllerNamespaces, deployments }).filter(({ hpa }) =>
+    uids.has(hpa.metadata.uid),
+  );
   return new Map(verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
 }
 
@@ -229,11 +240,8 @@ async function readDeployments(keys: readonly string[], api: ClusterApi): Promis
 type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) => void;
 
 /** Mark, read again, delete: one wave each. Gives back what has to start again, since it is no longer what was judged. */
-async function remove(
-  stale: readonly GuardedVerdict[],
-  { api, log, cluster, region, passId, stop, beforeDeletion }: SweepOptions,
-  end: End,
-): Promise<GuardedVerdict[]> {
+async function remove(stale: readonly GuardedVerdict[], options: SweepOptions, end: End): Promise<GuardedVerdict[]> {
+  const { api, log, cluster, region, passId, stop, beforeDeletion } = options;
   if (stale.length === 0) return [];
   const startAgain: GuardedVerdict[] = [];
 
@@ -248,7 +256,7 @@ async function remove(
   });
   if (marked.length === 0) return startAgain;
 
-  const verdictsNow = await judgeAgain(marked, api);
+  const verdictsNow = await judgeAgain(marked, options);
   await forEachOf(marked, async (verdict) => {
     const now = verdictsNow.get(verdict.hpa.metadata.uid);
     if (now === undefined || !isSameVerdict(verdict, now) || !isStillMarked(now.hpa, verdict.hpa)) {

@@ -1,6 +1,9 @@
 import * as z from 'zod/mini';
 import { DEFAULT_GUARDS, type GuardSettings } from '../domain/guards.ts';
+import { NAMESPACE_PATTERN } from '../domain/kubernetes-objects.ts';
 import { wholeNumber } from '../platform/config.ts';
+
+const namesOf = (names: string): string[] => (names === '' ? [] : names.split(','));
 
 /** The environment variables of every function that sweeps. */
 export const sweepSettings = {
@@ -8,6 +11,20 @@ export const sweepSettings = {
   MAX_DELETIONS: wholeNumber(DEFAULT_GUARDS.maxDeletions, 0, 10_000),
   SETTLE_HPA_SECONDS: wholeNumber(DEFAULT_GUARDS.settleHpaSeconds, 0, 1_800),
   SETTLE_CONFIG_SECONDS: wholeNumber(DEFAULT_GUARDS.settleConfigSeconds, 0, 1_800),
+  /** Names, parted by commas; empty for every namespace. */
+  CONTROLLER_NAMESPACES: z.optional(
+    z.pipe(
+      z
+        .string()
+        .check(
+          z.refine(
+            (names) => namesOf(names).every((name) => NAMESPACE_PATTERN.test(name)),
+            'expected the names of namespaces, parted by commas',
+          ),
+        ),
+      z.transform(namesOf),
+    ),
+  ),
 };
 
 const schema = z.object(sweepSettings);

@@ -12,20 +12,14 @@ export interface StoredEntry {
 }
 
 export interface AccountCluster extends DescribedCluster {
-  auditLog: boolean;
-  authenticationMode: 'CONFIG_MAP' | 'API_AND_CONFIG_MAP' | 'API';
   /** By the ARN of the principal. */
   entries: Map<string, StoredEntry>;
 }
 
-const PAGE = 2;
-
-/**
- * Amazon EKS with all the clusters of an account and Region and their access entries (REST, JSON): ListClusters in pages,
- * DescribeCluster, and Create-, Describe-, Update- and DeleteAccessEntry.
- */
+/** Answers, besides, Create-, Describe-, Update- and DeleteAccessEntry, and records what IAM is asked for each request. */
 export class EksAccountDouble extends EksDouble {
   override readonly clusters = new Map<string, AccountCluster>();
+  override pageSize = 2;
   readonly calls: RecordedCall[] = [];
   readonly #place: string;
   readonly #account: string;
@@ -39,7 +33,7 @@ export class EksAccountDouble extends EksDouble {
 
   add(name: string, change: Partial<AccountCluster> = {}): AccountCluster {
     const cluster: AccountCluster = {
-      ...{ status: 'ACTIVE', tags: {}, auditLog: true, authenticationMode: 'API', entries: new Map() },
+      ...{ status: 'ACTIVE', tags: {}, authenticationMode: 'API', entries: new Map() },
       ...change,
     };
     this.clusters.set(name, cluster);
@@ -61,35 +55,16 @@ export class EksAccountDouble extends EksDouble {
     failure: ServiceAnswer | undefined,
   ): ServiceAnswer {
     const { method = 'GET', url = '' } = request;
-    const { pathname, searchParams } = new URL(url, 'http://eks');
+    const { pathname } = new URL(url, 'http://eks');
     const [, name = '', ofEntries, principal = ''] =
       /^\/clusters(?:\/([^/]+)(?:(\/access-entries)(?:\/(.+))?)?)?$/.exec(pathname) ?? [];
     this.#record(method, name, ofEntries, decodeURIComponent(principal), body);
     const refused = this.#refusals.find(({ matches }) => matches.test(`${method} ${decodeURIComponent(pathname)}`));
     if (failure ?? refused) return failure ?? (refused as { answer: ServiceAnswer }).answer;
-    if (name === '') return this.#list(searchParams.get('nextToken'));
+    if (!ofEntries) return super.answer(request, body, undefined);
     const cluster = this.clusters.get(name);
     if (cluster === undefined) return refusal(404, 'ResourceNotFoundException');
-    if (ofEntries) return this.#entry(method, name, cluster, decodeURIComponent(principal), body);
-    const { status, body: answer } = super.answer(request, body, undefined);
-    const types = { types: ['audit'], enabled: cluster.auditLog };
-    const { authenticationMode } = cluster;
-    const logging = { clusterLogging: [types, { types: ['api'], enabled: !cluster.auditLog }] };
-    const arn = `${this.#place}:cluster/${name}`;
-    const described = {
-      ...(answer as { cluster: object }).cluster,
-      arn,
-      logging,
-      accessConfig: { authenticationMode },
-    };
-    return { status, body: { cluster: described } };
-  }
-
-  #list(token: string | null): ServiceAnswer {
-    const names = [...this.clusters.keys()];
-    const from = Number(token ?? 0);
-    const nextToken = from + PAGE < names.length ? String(from + PAGE) : undefined;
-    return { status: 200, body: { clusters: names.slice(from, from + PAGE), ...(nextToken && { nextToken }) } };
+    return this.#entry(method, name, cluster, decodeURIComponent(principal), body);
   }
 
   #entry(

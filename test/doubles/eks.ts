@@ -13,15 +13,17 @@ export interface DescribedCluster {
   auditLog?: boolean;
   /** False: only a private endpoint. */
   publicAccess?: boolean;
+  /** Who may reach the public endpoint; everybody, where a test does not say. */
+  publicAccessCidrs?: string[];
+  authenticationMode?: 'CONFIG_MAP' | 'API_AND_CONFIG_MAP' | 'API';
   /** Where it is; in every Region, where a test does not say. */
   region?: string;
+  /** Still listed, and gone when it is described. */
+  gone?: boolean;
 }
 
 /** Whose clusters they are. */
 const ACCOUNT = '123456789012';
-
-/** ListClusters gives at most so many names a page. */
-const PAGE_SIZE = 100;
 
 /** Answers DescribeCluster and ListClusters as Amazon EKS does (REST, JSON). */
 export class EksDouble extends ServiceDouble {
@@ -30,8 +32,12 @@ export class EksDouble extends ServiceDouble {
   readonly described: string[] = [];
   /** The Regions whose clusters were listed, one for each page, whatever the answer was. */
   readonly listed: string[] = [];
+  /** The access keys that anything was asked with. */
+  readonly accessKeys = new Set<string>();
   /** Regions that a caller is not let into. */
   readonly deniedRegions = new Set<string>();
+  /** ListClusters gives at most so many names a page. */
+  pageSize = 100;
   /** What happens right before a cluster is described. */
   onDescribe: ((name: string) => void) | undefined;
 
@@ -40,29 +46,31 @@ export class EksDouble extends ServiceDouble {
     _body: string,
     failure: ServiceAnswer | undefined,
   ): ServiceAnswer {
-    const region = /Credential=[^/]+\/\d+\/([^/]+)\/eks\//.exec(headers.authorization ?? '')?.[1] ?? '';
+    const [, accessKey = '', region = ''] =
+      /Credential=([^/]+)\/\d+\/([^/]+)\/eks\//.exec(headers.authorization ?? '') ?? [];
+    this.accessKeys.add(accessKey);
     const isThere = (cluster: DescribedCluster | undefined) => cluster && (cluster.region ?? region) === region;
     const { pathname, searchParams } = new URL(url, 'http://eks');
     if (pathname === '/clusters') {
       this.listed.push(region);
       if (this.deniedRegions.has(region)) return refusal(403, 'AccessDeniedException');
       const names = [...this.clusters].filter(([, cluster]) => isThere(cluster)).map(([name]) => name);
-      return failure ?? { status: 200, body: page(names, searchParams) };
+      return failure ?? { status: 200, body: page(names, searchParams, this.pageSize) };
     }
     const name = /^\/clusters\/([^/]+)$/.exec(pathname)?.[1] ?? '';
     this.described.push(name);
     this.onDescribe?.(name);
     const cluster = this.clusters.get(name);
     if (failure !== undefined) return failure;
-    if (cluster === undefined || !isThere(cluster)) return refusal(404, 'ResourceNotFoundException');
+    if (cluster === undefined || cluster.gone || !isThere(cluster)) return refusal(404, 'ResourceNotFoundException');
     const arn = `arn:aws:eks:${cluster.region ?? region}:${ACCOUNT}:cluster/${name}`;
     return { status: 200, body: { cluster: { arn, ...description(name, cluster) } } };
   }
 }
 
-function page(names: readonly string[], query: URLSearchParams) {
+function page(names: readonly string[], query: URLSearchParams, pageSize: number) {
   const start = Number(query.get('nextToken') ?? 0);
-  const end = start + Math.min(Number(query.get('maxResults') ?? PAGE_SIZE), PAGE_SIZE);
+  const end = start + Math.min(Number(query.get('maxResults') ?? pageSize), pageSize);
   return { clusters: names.slice(start, end), nextToken: end < names.length ? String(end) : null };
 }
 
@@ -70,16 +78,20 @@ const LOG_TYPES = ['api', 'audit', 'authenticator', 'controllerManager', 'schedu
 
 function description(
   name: string,
-  { status, endpoint, ca, tags = {}, auditLog = true, publicAccess = true }: DescribedCluster,
+  { status, endpoint, ca, tags = {}, auditLog = true, publicAccess = true, ...access }: DescribedCluster,
 ) {
+  const { authenticationMode, publicAccessCidrs = ['0.0.0.0/0'] } = access;
   const certificateAuthority = ca === undefined ? {} : { data: Buffer.from(ca).toString('base64') };
   const enabled = auditLog ? ['audit'] : [];
   const clusterLogging = [
     ...(enabled.length > 0 ? [{ enabled: true, types: enabled }] : []),
     { enabled: false, types: LOG_TYPES.filter((type) => !enabled.includes(type)) },
   ];
-  const resourcesVpcConfig = { endpointPublicAccess: publicAccess, endpointPrivateAccess: !publicAccess };
-  return { name, status, endpoint, certificateAuthority, tags, logging: { clusterLogging }, resourcesVpcConfig };
+  const endpoints = { endpointPublicAccess: publicAccess, endpointPrivateAccess: !publicAccess };
+  const resourcesVpcConfig = { ...endpoints, publicAccessCidrs };
+  const accessConfig = authenticationMode === undefined ? {} : { accessConfig: { authenticationMode } };
+  const logging = { clusterLogging };
+  return { name, status, endpoint, certificateAuthority, tags, logging, resourcesVpcConfig, ...accessConfig };
 }
 
 /** What a token says, and whether its signature is that of the key: reckoned by hand, not with the library that signed it. */

@@ -18,8 +18,9 @@ const PAGE = 2;
 const SLOTS = 2;
 
 /**
- * Amazon CloudWatch Logs with log groups and their subscription filters (AWS JSON 1.1): DescribeLogGroups in pages, and
- * Describe-, Put- and DeleteSubscriptionFilter, with its limit of filters and its refusal of other classes than STANDARD.
+ * Amazon CloudWatch Logs with log groups and their subscription filters (AWS JSON 1.1): DescribeLogGroups and
+ * DescribeSubscriptionFilters in pages, Put- and DeleteSubscriptionFilter, with a limit of filters and the refusal to put one
+ * on a log group of another class than STANDARD.
  */
 export class SubscriptionFiltersDouble extends ServiceDouble {
   readonly groups = new Map<string, StoredLogGroup>();
@@ -38,7 +39,7 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
     return group;
   }
 
-  /** Every request whose `Operation logGroup` matches is refused. */
+  /** Every request whose `Operation logGroup` (or the beginning of its name) matches is refused. */
   refuse(matches: RegExp, type: string): void {
     this.#refusals.push({ matches, answer: refusal(400, type) });
   }
@@ -61,18 +62,23 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
       resource: `${this.#place}:${logGroupName}:log-stream:`,
       context: context as Record<string, string[]>,
     });
-    const refused = this.#refusals.find(({ matches }) => matches.test(`${operation} ${logGroupName}`));
+    const refused = this.#refusals.find(({ matches }) =>
+      matches.test(`${operation} ${logGroupName || input.logGroupNamePrefix}`),
+    );
     if (failure ?? refused) return failure ?? (refused as { answer: ServiceAnswer }).answer;
     if (operation === 'DescribeLogGroups') return this.#list(input);
     const group = this.groups.get(logGroupName);
     if (group === undefined) return refusal(400, 'ResourceNotFoundException');
-    if (group.logGroupClass !== 'STANDARD') return refusal(400, 'InvalidOperationException');
+    if (group.logGroupClass !== 'STANDARD' && operation.startsWith('Put')) {
+      return refusal(400, 'InvalidOperationException');
+    }
     switch (operation) {
       case 'DescribeSubscriptionFilters':
-        return {
-          status: 200,
-          body: { subscriptionFilters: group.filters.map((filter) => ({ logGroupName, ...filter })) },
-        };
+        return page(
+          'subscriptionFilters',
+          group.filters.map((filter) => ({ logGroupName, ...filter })),
+          input.nextToken,
+        );
       case 'PutSubscriptionFilter':
         return put(group, input);
       case 'DeleteSubscriptionFilter':
@@ -84,15 +90,19 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
 
   #list({ logGroupNamePrefix = '', nextToken }: { logGroupNamePrefix?: string; nextToken?: string }): ServiceAnswer {
     const names = [...this.groups.keys()].filter((name) => name.startsWith(logGroupNamePrefix));
-    const from = Number(nextToken ?? 0);
-    const logGroups = names.slice(from, from + PAGE).map((logGroupName) => ({
+    const logGroups = names.map((logGroupName) => ({
       logGroupName,
       logGroupClass: this.groups.get(logGroupName)?.logGroupClass,
       arn: `${this.#place}:${logGroupName}:*`,
     }));
-    const more = from + PAGE < names.length && { nextToken: String(from + PAGE) };
-    return { status: 200, body: { logGroups, ...more } };
+    return page('logGroups', logGroups, nextToken);
   }
+}
+
+function page(field: string, items: readonly object[], nextToken: string | undefined): ServiceAnswer {
+  const from = Number(nextToken ?? 0);
+  const more = from + PAGE < items.length && { nextToken: String(from + PAGE) };
+  return { status: 200, body: { [field]: items.slice(from, from + PAGE), ...more } };
 }
 
 function put({ filters }: StoredLogGroup, { filterName, filterPattern, destinationArn }: StoredFilter): ServiceAnswer {

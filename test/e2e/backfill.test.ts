@@ -8,7 +8,7 @@ import { sweepRequestSchema } from '../../functions/domain/sweep-request.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import type { PutEventsEntry } from '../doubles/eventbridge.ts';
 import { backfillSurroundings, describeAccount, nowhere } from './account.ts';
-import { hpasOf, STALE, staleList, the, times, wantedList, writesTo } from './harness.ts';
+import { hpasOf, STALE, staleList, the, times, wantedList, withTenantConfig, writesTo } from './harness.ts';
 import { loadReap, context as reapContext, SECRET_ACCESS_KEY } from './reap-harness.ts';
 
 describeAccount('on embedded clusters');
@@ -153,6 +153,13 @@ describe('inline', () => {
     await around.enrol('b', times(2, staleList()));
     const { totals } = await self.backfill({ mode: 'delete', concurrency: 1 });
     expect(totals.outcomes).toEqual({ Deleted: 2, HeldBack: 2 });
+  });
+
+  test('only ConfigMaps in the controller namespaces count', async () => {
+    vi.stubEnv('CONTROLLER_NAMESPACES', 'envoy-gateway-system');
+    await around.enrol('shop', withTenantConfig(staleList()));
+    const { totals } = await self.backfill({ mode: 'delete' });
+    expect(totals.outcomes).toEqual({ Deleted: 1 });
   });
 
   test('an answer over the limit of Lambda is shortened and says so; the log has it all', async () => {

@@ -6,21 +6,20 @@ import {
   type EmbeddedClusterOptions,
 } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
+import { PLACE } from '../../functions/cli/event-path.ts';
 import { CHECKS, type Check, type ClusterHealth, doctorReportSchema } from '../../functions/domain/health.ts';
-import { SUBSCRIPTION_PATTERN } from '../../functions/domain/subscription-pattern.ts';
 import { reaperRbac } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
-import { EksHealthDouble } from '../doubles/eks-health.ts';
-import { type LogGroupOfDouble, LogGroupsDouble } from '../doubles/log-groups.ts';
+import { type AccountCluster, EksAccountDouble } from '../doubles/eks-account.ts';
+import type { RecordedCall } from '../doubles/iam-policy.ts';
+import { type StoredFilter, type StoredLogGroup, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { awsEnvironment, kubeconfigFor, run, runInTerminal, save, serveUntilEnd } from './cli-harness.ts';
+import { BACKFILL, FORWARD_ARN, logGroup, ourEntries, ourFilter, REAP } from './enroll-harness.ts';
 import { type List, listOf, staleList, the } from './harness.ts';
 
-const arnOf = (name: string) => `arn:aws:eks:eu-central-1:123456789012:cluster/${name}`;
-const FORWARD = 'arn:aws:lambda:eu-central-1:123456789012:function:envoy-hpa-reaper-forward';
-const roleArn = (role: string) => `arn:aws:iam::123456789012:role/envoy-hpa-reaper-${role}-eu-central-1`;
 const rbac = await reaperRbac();
 
-const doubles: (EksHealthDouble | LogGroupsDouble)[] = [];
+const doubles: (EksAccountDouble | SubscriptionFiltersDouble)[] = [];
 afterAll(async () => void (await Promise.all(doubles.map((double) => double.stop()))));
 
 /** Everything that a cluster hangs on; a test breaks one thing of it. */
@@ -28,11 +27,10 @@ interface World {
   name: string;
   list: List;
   options: EmbeddedClusterOptions;
-  eks: EksHealthDouble;
-  logs: LogGroupsDouble;
-  group: LogGroupOfDouble;
-  details: Record<string, unknown>;
-  described: { status: string; endpoint?: string; tags: Record<string, string> };
+  eks: EksAccountDouble;
+  logs: SubscriptionFiltersDouble;
+  group: StoredLogGroup;
+  described: AccountCluster;
 }
 
 type Break = (world: World) => void;
@@ -63,55 +61,40 @@ function soundList(): List {
 
 interface Account {
   env: Record<string, string>;
-  eks: EksHealthDouble;
-  logs: LogGroupsDouble;
+  eks: EksAccountDouble;
+  logs: SubscriptionFiltersDouble;
 }
 
 async function openAccount(): Promise<Account> {
-  const [eks, logs] = [new EksHealthDouble(), new LogGroupsDouble()];
+  const [eks, logs] = [new EksAccountDouble(PLACE), new SubscriptionFiltersDouble(PLACE)];
   doubles.push(eks, logs);
   const [EKS, CLOUDWATCH_LOGS] = await Promise.all([eks.start(), logs.start()]);
   return { env: awsEnvironment({ EKS, CLOUDWATCH_LOGS }), eks, logs };
 }
 
+const another = (name: string) => ({ filterName: name, filterPattern: '', destinationArn: 'another' });
+
 /** A cluster of the account, where all is well but for what the test breaks. */
 async function enrol({ env, eks, logs }: Account, name: string, breaks: Break = () => {}): Promise<EmbeddedCluster> {
   const isGood = (token: string) => readEksToken(token)?.isGoodFor(name, env.AWS_SECRET_ACCESS_KEY ?? '') ?? false;
-  const group = {
-    logGroupName: `/aws/eks/${name}/cluster`,
-    logGroupClass: 'STANDARD',
-    filters: [
-      { filterName: 'another', filterPattern: '', destinationArn: FORWARD.replace('forward', 'another') },
-      { filterName: 'envoy-hpa-reaper', filterPattern: SUBSCRIPTION_PATTERN, destinationArn: FORWARD },
-    ],
-  };
-  // What begins with the same name comes first, on a page of its own.
-  logs.groups.push({ logGroupName: `${group.logGroupName}-old`, logGroupClass: 'DELIVERY', filters: [] }, group);
-  for (const role of ['reap', 'backfill']) {
-    eks.accessEntries.set(`${name} ${roleArn(role)}`, ['viewers', 'envoy-hpa-reaper']);
-  }
+  // What begins with the same name comes first.
+  for (const end of ['-old', '-older']) logs.add(`${logGroup(name)}${end}`, [], 'DELIVERY');
+  const group = logs.add(logGroup(name), [another('another'), another('a third'), ourFilter()]);
+  const described = eks.add(name, {
+    tags: { team: 'shop' },
+    authenticationMode: 'API_AND_CONFIG_MAP',
+    entries: ourEntries(),
+  });
+  for (const entry of described.entries.values()) entry.kubernetesGroups.unshift('viewers');
   const world: World = {
     name,
     list: soundList(),
     options: { rbac, users: (token) => (token === 'admin-token' || isGood(token) ? admin : undefined) },
-    ...{ eks, logs, group },
-    details: {
-      arn: arnOf(name),
-      logging: {
-        clusterLogging: [
-          { types: ['api', 'audit'], enabled: true },
-          { types: ['scheduler'], enabled: false },
-        ],
-      },
-      resourcesVpcConfig: { endpointPublicAccess: true, endpointPrivateAccess: true, publicAccessCidrs: ['0.0.0.0/0'] },
-      accessConfig: { authenticationMode: 'API_AND_CONFIG_MAP' },
-    },
-    described: { status: 'ACTIVE', tags: { team: 'shop' } },
+    ...{ eks, logs, group, described },
   };
   breaks(world);
   const cluster = await serveUntilEnd(world.list, world.options);
-  eks.clusters.set(name, { endpoint: cluster.url, ca: cluster.caCertificate, ...world.described });
-  eks.details.set(name, world.details);
+  Object.assign(described, { endpoint: cluster.url, ca: cluster.caCertificate, ...described });
   return cluster;
 }
 
@@ -166,7 +149,7 @@ describe('doctor', { timeout: 60_000 }, () => {
     expect(Object.fromEntries(health.checks.map(({ id, found }) => [id, found]))).toMatchObject({
       'eks-cluster': 'ACTIVE',
       'eks-log-group': '/aws/eks/shop/cluster, of class STANDARD',
-      'eks-filter-slots': '2 of 5 (by older documents 2) filters are in use',
+      'eks-filter-slots': '3 filters, ours among them',
       'eks-authentication-mode': 'API_AND_CONFIG_MAP',
       'cluster-access': `${built.cluster.url} answers and lets us in`,
       'cluster-version': 'v1.34.2',
@@ -177,13 +160,11 @@ describe('doctor', { timeout: 60_000 }, () => {
       'envoy-gateway-leaks': 'v1.9.1 in envoy-gateway-system does not leak, and nothing is left of one that did',
       'stale-hpas': '0 of 1 HPA with a label of Envoy Gateway are stale',
     });
-    expect(new Set(built.eks.requests)).toEqual(
-      new Set([
-        'GET /clusters/shop',
-        ...['reap', 'backfill'].map((role) => `GET /clusters/shop/access-entries/${encodeURIComponent(roleArn(role))}`),
-      ]),
-    );
-    expect(new Set(built.logs.calls)).toEqual(new Set(['DescribeLogGroups', 'DescribeSubscriptionFilters']));
+    const asked = (calls: readonly RecordedCall[]) => [...new Set(calls.map(({ action }) => action))].toSorted();
+    expect(asked(built.eks.calls)).toEqual(['eks:DescribeAccessEntry', 'eks:DescribeCluster']);
+    const principals = built.eks.calls.flatMap(({ context }) => context['eks:principalArn'] ?? []);
+    expect(principals.toSorted()).toEqual([BACKFILL.arn, REAP.arn]);
+    expect(asked(built.logs.calls)).toEqual(['logs:DescribeLogGroups', 'logs:DescribeSubscriptionFilters']);
   });
 
   test('of a kubeconfig looks at the cluster alone', async () => {
@@ -193,31 +174,19 @@ describe('doctor', { timeout: 60_000 }, () => {
     expect(health).toMatchObject({ cluster: 'production' });
     expect(health).not.toHaveProperty('region');
     expect(statesOf(health)).toEqual(Object.fromEntries(ofClusterOnly.map((id) => [id, 'ok'])));
-    expect([built.eks.requests, built.logs.calls]).toEqual([[], []]);
+    expect([built.eks.calls, built.logs.calls]).toEqual([[], []]);
   });
 
-  const entry =
-    (role: string, groups?: string[]): Break =>
-    ({ eks, name }) => {
-      const key = `${name} ${roleArn(role)}`;
-      if (groups === undefined) eks.accessEntries.delete(key);
-      else eks.accessEntries.set(key, groups);
-    };
-  const vpc =
-    (config: object): Break =>
-    ({ details }) => {
-      details.resourcesVpcConfig = { endpointPublicAccess: true, publicAccessCidrs: ['0.0.0.0/0'], ...config };
-    };
-  const ours = ({ group }: World) => group.filters.at(-1) as LogGroupOfDouble['filters'][number];
+  const ours = ({ group }: World) => group.filters.at(-1) as StoredFilter;
   const filters =
     (count: number): Break =>
     ({ group }) => {
-      group.filters = Array.from({ length: count }, (_, n) => ({
-        filterName: `f${n}`,
-        filterPattern: '',
-        destinationArn: 'x',
-      }));
+      group.filters = Array.from({ length: count }, (_, n) => another(`f${n}`));
     };
+  const denied = ({ eks, logs }: World, call: RegExp) => {
+    eks.refuse(call, 403, 'AccessDeniedException');
+    logs.refuse(call, 'AccessDeniedException');
+  };
   const image =
     (reference: string): Break =>
     ({ list }) => {
@@ -249,6 +218,7 @@ describe('doctor', { timeout: 60_000 }, () => {
     };
   const EVERYTHING = ['*'];
   const ALL = { apiGroups: EVERYTHING, resources: EVERYTHING, verbs: EVERYTHING };
+  const enrolling = /^reaper enroll --eks shop --region eu-central-1$/;
   const update = /^aws eks update-cluster-config --region eu-central-1 --name shop /;
 
   /** What is broken, what changes with it, what is said of the first of these, and what to do. */
@@ -271,7 +241,7 @@ describe('doctor', { timeout: 60_000 }, () => {
     ],
     [
       'a private endpoint',
-      vpc({ endpointPublicAccess: false }),
+      ({ described }) => void Object.assign(described, { publicAccess: false }),
       { 'eks-endpoint': 'warning' },
       /private endpoint only/,
       /^Set subnetIds and securityGroupIds/,
@@ -279,15 +249,14 @@ describe('doctor', { timeout: 60_000 }, () => {
     ],
     [
       'a public endpoint for an office alone',
-      vpc({ publicAccessCidrs: ['203.0.113.0/24'] }),
+      ({ described }) => void Object.assign(described, { publicAccessCidrs: ['203.0.113.0/24'] }),
       { 'eks-endpoint': 'warning' },
       /admits 203\.0\.113\.0\/24 alone/,
       /run `reaper` from there/,
     ],
     [
       'no audit log',
-      ({ details }) =>
-        void Object.assign(details, { logging: { clusterLogging: [{ types: ['audit'], enabled: false }] } }),
+      ({ described }) => void Object.assign(described, { auditLog: false }),
       { 'eks-audit-log': 'broken' },
       /^the audit log is off: /,
       /CloudWatch Logs charges for /,
@@ -295,10 +264,11 @@ describe('doctor', { timeout: 60_000 }, () => {
     ],
     [
       'no log group',
-      ({ logs, group }) => void logs.groups.splice(logs.groups.indexOf(group), 1),
+      ({ logs, name }) => void logs.groups.delete(logGroup(name)),
       { 'eks-log-group': 'broken', 'eks-subscription-filter': 'unknown', 'eks-filter-slots': 'unknown' },
       /^there is no log group \/aws\/eks\/shop\/cluster$/,
       /^EKS makes it once the audit log is on/,
+      enrolling,
     ],
     [
       'a log group of another class',
@@ -309,45 +279,57 @@ describe('doctor', { timeout: 60_000 }, () => {
     ],
     [
       'no filter of ours',
-      ({ group }) => void group.filters.pop(),
+      filters(1),
       { 'eks-subscription-filter': 'broken' },
       /^there is no subscription filter envoy-hpa-reaper$/,
-      /^Name the cluster in infra\/configuration\.yml/,
-      /osls deploy/,
+      /^Have the cluster enrolled\.$/,
+      enrolling,
     ],
     [
       'a filter that delivers elsewhere',
-      (world) => void Object.assign(ours(world), { destinationArn: FORWARD.replace('123456789012', '210987654321') }),
+      (world) =>
+        void Object.assign(ours(world), { destinationArn: FORWARD_ARN.replace('123456789012', '210987654321') }),
       { 'eks-subscription-filter': 'broken' },
       /delivers to arn:aws:lambda:eu-central-1:210987654321:function:envoy-hpa-reaper-forward, and not to arn:aws:lambda:eu-central-1:123456789012:/,
-      /^Find out whose it is/,
-      /osls deploy/,
+      /^Find out whose it is; then have the cluster enrolled/,
+      enrolling,
     ],
     [
       'a filter with another pattern',
       (world) => void Object.assign(ours(world), { filterPattern: '{ $.verb = "delete" }' }),
       { 'eks-subscription-filter': 'broken' },
       /pattern .* is not the one of this version$/,
-      /^Deploy this version\./,
+      /^Deploy this version, /,
+      enrolling,
+    ],
+    [
+      'a filter of the stack with another pattern',
+      (world) => void Object.assign(ours(world), { filterName: 'envoy-hpa-reaper-static', filterPattern: '' }),
+      { 'eks-subscription-filter': 'broken' },
+      /^the pattern of the subscription filter envoy-hpa-reaper-static is not /,
+      /^Deploy this version\. /,
+      /osls deploy/,
+    ],
+    [
+      'a filter of the stack that delivers elsewhere',
+      (world) =>
+        void Object.assign(ours(world), { filterName: 'envoy-hpa-reaper-static', destinationArn: 'elsewhere' }),
+      { 'eks-subscription-filter': 'broken' },
+      /^the subscription filter envoy-hpa-reaper-static delivers to elsewhere, /,
+      /; then delete it, and deploy\.$/,
       /osls deploy/,
     ],
     [
       'two filters of others',
       filters(2),
       { 'eks-filter-slots': 'warning', 'eks-subscription-filter': 'broken' },
-      /^2 of 5 .* none of them ours: f0, f1$/,
-      /LimitExceededException/,
-    ],
-    [
-      'five filters of others',
-      filters(5),
-      { 'eks-filter-slots': 'broken', 'eks-subscription-filter': 'broken' },
-      /^5 of 5 /,
-      /^Delete one that is no longer needed/,
+      /^2 filters, none of them ours: f0, f1; whether there is room for one more, only CloudWatch Logs can tell$/,
+      /NoFreeFilterSlot/,
+      enrolling,
     ],
     [
       'an authentication mode without access entries',
-      ({ details }) => void Object.assign(details, { accessConfig: { authenticationMode: 'CONFIG_MAP' } }),
+      ({ described }) => void Object.assign(described, { authenticationMode: 'CONFIG_MAP' }),
       {
         'eks-authentication-mode': 'broken',
         'eks-access-entry-reap': 'unknown',
@@ -359,19 +341,20 @@ describe('doctor', { timeout: 60_000 }, () => {
     ],
     [
       'no access entry for reap',
-      entry('reap'),
+      ({ described }) => void described.entries.delete(REAP.arn),
       { 'eks-access-entry-reap': 'broken' },
       /^there is no access entry for arn:aws:iam::123456789012:role\/envoy-hpa-reaper-reap-eu-central-1$/,
-      /^Create it, after the role/,
-      /^aws eks create-access-entry --region eu-central-1 --cluster-name shop --principal-arn arn:\S+-reap-eu-central-1 --kubernetes-groups envoy-hpa-reaper$/,
+      /^Have the cluster enrolled, once the stack is deployed\.$/,
+      enrolling,
     ],
     [
       'an access entry for backfill without the group',
-      entry('backfill', ['viewers']),
+      ({ described }) =>
+        void Object.assign(described.entries.get(BACKFILL.arn) ?? {}, { kubernetesGroups: ['viewers'] }),
       { 'eks-access-entry-backfill': 'broken' },
       /gives viewers, and not envoy-hpa-reaper$/,
-      /^Give it the Kubernetes group/,
-      /^aws eks update-access-entry --region eu-central-1 --cluster-name shop --principal-arn arn:\S+-backfill-eu-central-1 --kubernetes-groups viewers envoy-hpa-reaper$/,
+      /^Have the cluster enrolled: then it gives envoy-hpa-reaper, and no other group\.$/,
+      enrolling,
     ],
     [
       'an API server that does not know us',
@@ -407,16 +390,16 @@ describe('doctor', { timeout: 60_000 }, () => {
       ({ options }) => void Object.assign(options, { rbac: [] }),
       { 'rbac-functions': 'broken' },
       /^the group envoy-hpa-reaper may not do anything that it has to$/,
-      /^Apply the role of this version/,
-      /^aws eks update-kubeconfig --region eu-central-1 --name shop --alias shop && kubectl --context shop apply -f infra\/kubernetes\/rbac\.yaml$/,
+      /^Have the cluster enrolled: that applies the role of this version\.$/,
+      enrolling,
     ],
     [
       'a role of an older version',
       rights((rules) => void rules[0]?.verbs.pop()),
       { 'rbac-functions': 'broken' },
       /^the group envoy-hpa-reaper may not delete horizontalpodautoscalers\.autoscaling$/,
-      /^Apply the role/,
-      /rbac\.yaml$/,
+      /^Have the cluster enrolled: /,
+      enrolling,
     ],
     [
       'a person who may look only',
@@ -571,28 +554,28 @@ describe('doctor', { timeout: 60_000 }, () => {
     ],
     [
       'no permission for DescribeAccessEntry',
-      ({ eks, name }) => void eks.denied.add(`DescribeAccessEntry ${name}`),
+      (world) => denied(world, new RegExp(`^GET /clusters/${world.name}/access-entries/`)),
       { 'eks-access-entry-reap': 'unknown', 'eks-access-entry-backfill': 'unknown' },
       /^the credentials do not allow eks:DescribeAccessEntry$/,
       /^Allow eks:DescribeAccessEntry to whoever runs this\.$/,
     ],
     [
       'no permission for DescribeLogGroups',
-      ({ logs, group }) => void logs.denied.add(`DescribeLogGroups ${group.logGroupName}`),
+      (world) => denied(world, new RegExp(`^DescribeLogGroups ${logGroup(world.name)}$`)),
       { 'eks-log-group': 'unknown', 'eks-subscription-filter': 'unknown', 'eks-filter-slots': 'unknown' },
       /^the credentials do not allow logs:DescribeLogGroups$/,
       /^Allow logs:DescribeLogGroups /,
     ],
     [
       'no permission for DescribeSubscriptionFilters',
-      ({ logs, group }) => void logs.denied.add(`DescribeSubscriptionFilters ${group.logGroupName}`),
+      (world) => denied(world, new RegExp(`^DescribeSubscriptionFilters ${logGroup(world.name)}$`)),
       { 'eks-subscription-filter': 'unknown', 'eks-filter-slots': 'unknown' },
       /^the credentials do not allow logs:DescribeSubscriptionFilters$/,
       /^Allow logs:DescribeSubscriptionFilters /,
     ],
     [
       'no permission for DescribeCluster',
-      ({ eks, name }) => void eks.denied.add(`DescribeCluster ${name}`),
+      (world) => denied(world, new RegExp(`^GET /clusters/${world.name}$`)),
       {
         'eks-cluster': 'unknown',
         ...ofEks('unknown'),
@@ -634,8 +617,8 @@ describe('doctor', { timeout: 60_000 }, () => {
   });
 
   test.each<[string, number, Break]>([
-    ['something unknown', 0, ({ eks, name }) => void eks.denied.add(`DescribeAccessEntry ${name}`)],
-    ['a cluster that EKS does not describe', 1, ({ eks, name }) => void eks.denied.add(`DescribeCluster ${name}`)],
+    ['something unknown', 0, (world) => denied(world, new RegExp(`^GET /clusters/${world.name}/access-entries/`))],
+    ['a cluster that EKS does not describe', 1, (world) => denied(world, new RegExp(`^GET /clusters/${world.name}$`))],
   ])('%s ends it with %i', async (_, expected, breaks) => {
     const { code } = await examine(await build(breaks));
     expect(code).toBe(expected);
@@ -661,7 +644,7 @@ describe('doctor', { timeout: 60_000 }, () => {
     const built = await build();
     const { eks, env } = built;
     const other = await serveUntilEnd(staleList(), { users: () => admin, rbac });
-    eks.clusters.set('depot', { status: 'ACTIVE', endpoint: other.url, ca: other.caCertificate, tags: {} });
+    eks.add('depot', { endpoint: other.url, ca: other.caCertificate });
     const all = await run(['doctor', '--eks', '-o', 'json'], { env });
     expect(all).toMatchObject({ code: 1, stderr: '' });
     expect(JSON.parse(all.stdout).clusters.map(({ cluster }: ClusterHealth) => cluster)).toEqual(['depot', 'shop']);
@@ -694,8 +677,8 @@ describe('doctor', { timeout: 60_000 }, () => {
 
 describe('doctor for a person', { timeout: 60_000 }, () => {
   const broken: Break = (world) => {
-    world.details.logging = {};
-    world.eks.accessEntries.clear();
+    Object.assign(world.described, { auditLog: false });
+    world.described.entries.clear();
     world.list.items.pop();
     world.list.items.push(controller('docker.io/envoyproxy/gateway:v1.3.0'));
   };
@@ -728,12 +711,11 @@ describe('doctor for a person', { timeout: 60_000 }, () => {
     expect(screen.filter((line) => line.length > 80)).toEqual([]);
     expect(written).toContain('\u001b[31mbroken\u001b[39m');
     expect(written).toContain('\u001b[32mok\u001b[39m');
-    const at = screen.findIndex((line) => line.includes('create-access-entry'));
-    expect(screen.slice(at, at + 4).map((line) => line.trim())).toEqual([
-      'aws eks create-access-entry --region eu-central-1 --cluster-name shop \\',
-      '--principal-arn \\',
-      'arn:aws:iam::123456789012:role/envoy-hpa-reaper-reap-eu-central-1 \\',
-      '--kubernetes-groups envoy-hpa-reaper',
+    const at = screen.findIndex((line) => line.includes('aws eks update-cluster-config'));
+    expect(screen.slice(at, at + 3).map((line) => line.trim())).toEqual([
+      'aws eks update-cluster-config --region eu-central-1 --name shop --logging \\',
+      `'{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
+      expect.stringMatching(/^\S+: /),
     ]);
   });
 
@@ -804,12 +786,14 @@ describe('doctor that cannot look', { timeout: 60_000 }, () => {
     logs.failRequests(1, 400, 'ExpiredTokenException');
     const { code, stdout, stderr } = await run(['doctor', '--eks', 'shop'], { env });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(/^reaper: logs:DescribeLogGroups was not answered: .*\nThe credentials have expired: /);
+    expect(stderr).toMatch(
+      /^reaper: CloudWatch Logs could not list the log groups \/aws\/eks\/shop\/cluster\*: .*\nThe credentials have expired: /,
+    );
   });
 
   test('no permission to list the clusters', async () => {
     const { env, eks } = await build();
-    eks.denied.add('ListClusters');
+    eks.refuse(/^GET \/clusters$/, 403, 'AccessDeniedException');
     const { code, stdout, stderr } = await run(['doctor', '--eks'], { env });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(

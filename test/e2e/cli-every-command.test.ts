@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { EksDouble } from '../doubles/eks.ts';
-import { awsEnvironment, patience, run, runInTerminal, save, serveLive } from './cli-harness.ts';
-import { type List, staleList, the } from './harness.ts';
+import { awsEnvironment, folder, patience, run, runInTerminal, save, serveLive } from './cli-harness.ts';
+import { type List, staleList, the, withTenantConfig } from './harness.ts';
 
 // What is the same for every command that looks at clusters, each as a process. What differs stands in its own file.
 
@@ -16,13 +16,16 @@ const auditLog = save(
   JSON.stringify(JSON.parse(readFileSync('test/fixtures/audit-events/envoyproxy-patch.json', 'utf8'))),
 );
 
-/** Each command with what it needs; `into` is what restore must be told where the context is not called as the cluster. */
-const commands: Record<string, { args: string[]; into?: string[] }> = {
-  scan: { args: ['scan'] },
-  reap: { args: ['reap', '--yes'] },
-  restore: { args: ['restore', backup], into: ['--cluster', 'shop'] },
-  replay: { args: ['replay', auditLog] },
-  doctor: { args: ['doctor'] },
+/**
+ * Each command with what it needs; `into` is what restore must be told where the context is not called as the cluster, and
+ * `stale` is how it tells of a stale HPA.
+ */
+const commands: Record<string, { args: string[]; into?: string[]; stale: string }> = {
+  scan: { args: ['scan'], stale: '"action": "delete"' },
+  reap: { args: ['reap', '--yes'], stale: '"outcome": "Deleted"' },
+  restore: { args: ['restore', backup, '--dry-run'], into: ['--cluster', 'shop'], stale: '"outcome": "StillStale"' },
+  replay: { args: ['replay', auditLog], stale: '"action": "delete"' },
+  doctor: { args: ['doctor'], stale: '1 of 1 HPA with a label of Envoy Gateway is stale' },
 };
 const each = Object.entries(commands).map(([name, command]) => [name, command] as const);
 
@@ -30,7 +33,7 @@ const empty: List = { kind: 'List', items: [] };
 const eks = new EksDouble();
 afterAll(() => eks.stop());
 
-describe.concurrent.each(each)('%s', patience, (name, { args, into = [] }) => {
+describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }) => {
   test('without a kubeconfig', async () => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -66,6 +69,21 @@ describe.concurrent.each(each)('%s', patience, (name, { args, into = [] }) => {
     expect(stderr).toMatch(/^error: unknown option '--colour'/);
   });
 
+  test('judges by the ConfigMaps in the controller namespaces', async () => {
+    const list = withTenantConfig(staleList());
+    // The processes go by the real clock.
+    for (const { kind, metadata } of list.items)
+      if (kind !== 'ConfigMap') Reflect.deleteProperty(metadata, 'creationTimestamp');
+    if (name === 'restore') list.items = list.items.filter(({ kind }) => kind !== 'HorizontalPodAutoscaler');
+    const { kubeconfig } = await serveLive(list, { now: () => new Date('2026-01-01T00:00:00Z') });
+    const flags = ['--kubeconfig', kubeconfig, '--context', 'production', ...into, '-o', 'json'];
+    const all = await run([...args, ...flags, ...(name === 'reap' ? ['--backup-dir', folder] : [])]);
+    expect(all.stdout).not.toContain(stale);
+    const named = ['--controller-namespace', 'elsewhere', '--controller-namespace', 'envoy-gateway-system'];
+    const few = await run([...args, ...flags, ...named, ...(name === 'reap' ? ['--backup-dir', folder] : [])]);
+    expect(few.stdout).toContain(stale);
+  });
+
   test('for a reader that has enough', async () => {
     const { kubeconfig } = await serveLive(staleList());
     const flags = ['--kubeconfig', kubeconfig, '--context', 'production', ...into, '-o', 'json'];
@@ -97,4 +115,12 @@ test.each(each)('%s with credentials that have expired', patience, async (_, { a
   expect(code).toBe(1);
   expect(stderr).toMatch(/^The credentials have expired: get new ones /m);
   await eks.stop();
+});
+
+test('a controller namespace that cannot be one is wrong usage', patience, async () => {
+  const { code, stderr } = await run(['scan', '--controller-namespace', 'Shop']);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(
+    /'--controller-namespace <name>' argument 'Shop' is invalid. Expected the name of a namespace/,
+  );
 });

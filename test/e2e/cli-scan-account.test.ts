@@ -1,44 +1,13 @@
-import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { runReportSchema } from '../../functions/domain/report.ts';
-import { EksDouble, readEksToken } from '../doubles/eks.ts';
-import { refusal, type ServiceAnswer } from '../doubles/service-double.ts';
+import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
 import { awsEnvironment, patience, run, runInTerminal, save, serveUntilEnd } from './cli-harness.ts';
 import { listOf, STALE, staleList, wantedList, writesTo } from './harness.ts';
 
-/** Lists the clusters too, two a page. What Region is asked stands in the signature: one double answers for all. */
-class AccountDouble extends EksDouble {
-  readonly listings: { region: string; accessKey: string }[] = [];
-  /** Regions that have no cluster, or an error of this type. */
-  readonly otherRegions = new Map<string, string | undefined>();
-
-  protected override answer(
-    request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>,
-    body: string,
-    failure: ServiceAnswer | undefined,
-  ): ServiceAnswer {
-    const { pathname, searchParams } = new URL(request.url ?? '', 'http://eks');
-    if (pathname !== '/clusters') return super.answer(request, body, failure);
-    const [, accessKey = '', region = ''] =
-      /Credential=([^/]+)\/\d+\/([^/]+)\/eks\//.exec(request.headers.authorization ?? '') ?? [];
-    this.listings.push({ region, accessKey });
-    if (failure !== undefined) return failure;
-    if (this.otherRegions.has(region)) {
-      const type = this.otherRegions.get(region);
-      return type === undefined ? { status: 200, body: { clusters: [] } } : refusal(403, type);
-    }
-    const from = Number(searchParams.get('nextToken') ?? 0);
-    const names = [...this.clusters.keys(), ...this.deleted];
-    const next = from + 2 < names.length ? { nextToken: String(from + 2) } : {};
-    return { status: 200, body: { clusters: names.slice(from, from + 2), ...next } };
-  }
-
-  /** Listed, and gone when they are described. */
-  readonly deleted: string[] = [];
-}
-
-const eks = new AccountDouble();
+// What Region is asked stands in the signature: one double answers for all.
+const eks = new EksDouble();
+eks.pageSize = 2;
 let env: Record<string, string>;
 const servers = new Map<string, EmbeddedCluster>();
 afterAll(() => eks.stop());
@@ -62,16 +31,17 @@ beforeAll(async () => {
   servers.set('closed', await serveUntilEnd(staleList(), known('closed', [])));
   servers.set('strange', await serveUntilEnd(staleList(), { users: {} }));
   servers.set('bare', await serveUntilEnd(hpaAlone, { ...known('bare'), customResources: false }));
+  const add = (name: string, described: DescribedCluster) =>
+    eks.clusters.set(name, { region: 'eu-central-1', ...described });
   for (const [name, { url, caCertificate }] of servers) {
-    eks.clusters.set(name, { status: 'ACTIVE', endpoint: url, ca: caCertificate, tags: { team: `of-${name}` } });
+    add(name, { status: 'ACTIVE', endpoint: url, ca: caCertificate, tags: { team: `of-${name}` } });
   }
   const nowhere = { endpoint: 'https://127.0.0.1:1', ca: servers.get('shop')?.caCertificate ?? '' };
-  eks.clusters.set('lost', { status: 'ACTIVE', ...nowhere });
-  eks.clusters.set('off', { status: 'ACTIVE', ...nowhere, tags: { 'envoy-hpa-reaper': 'off' } });
-  eks.clusters.set('young', { status: 'CREATING' });
-  eks.deleted.push('gone');
-  eks.otherRegions.set('eu-west-1', undefined);
-  eks.otherRegions.set('eu-south-1', 'AccessDeniedException');
+  add('lost', { status: 'ACTIVE', ...nowhere });
+  add('off', { status: 'ACTIVE', ...nowhere, tags: { 'envoy-hpa-reaper': 'off' } });
+  add('young', { status: 'CREATING' });
+  add('gone', { status: 'ACTIVE', gone: true });
+  eks.deniedRegions.add('eu-south-1');
 });
 
 const scan = (...args: string[]) => run(['scan', ...args], { env });
@@ -199,7 +169,7 @@ describe.concurrent('--eks', patience, () => {
     });
     const table = (await scan(...args)).stdout.split('\n');
     expect(table[0]).toBe('eu-south-1: could not be listed, AwsAccessRefused');
-    expect(eks.listings.map(({ region }) => region)).toContain('eu-west-1');
+    expect(eks.listed).toContain('eu-west-1');
   });
 
   test('an account without clusters', async () => {
@@ -217,9 +187,12 @@ describe.concurrent('--eks', patience, () => {
       AWS_CONFIG_FILE: save('[profile other]\nregion = eu-west-1\n'),
       AWS_SHARED_CREDENTIALS_FILE: save('[other]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = secret\n'),
     };
-    const { code, stderr } = await run(['scan', '--eks', '--profile', 'other', '-o', 'json'], { env: profiles });
+    const { code, stdout, stderr } = await run(['scan', '--eks', '--profile', 'other', '-o', 'json'], {
+      env: profiles,
+    });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(eks.listings).toContainEqual({ region: 'eu-west-1', accessKey: 'AKIDOTHER' });
+    expect(eks.accessKeys).toContain('AKIDOTHER');
+    expect(JSON.parse(stdout)).toMatchObject({ clusters: [], regions: [] });
     const nobody = await run(['scan', '--eks', '--profile', 'nobody', '--region', 'eu-west-1'], { env: profiles });
     expect(nobody).toMatchObject({ code: 1, stdout: '' });
     expect(nobody.stderr).toMatch(/^reaper: EKS could not list the clusters of eu-west-1: .*\nGive AWS credentials: /);
@@ -248,7 +221,7 @@ test.each([
   ['ExpiredTokenException', 403],
   ['ExpiredTokenException', 400],
 ])('expired credentials (%s, %i)', patience, async (type, status) => {
-  const account = new AccountDouble();
+  const account = new EksDouble();
   const url = await account.start();
   account.failRequests(10, status, type);
   const { code, stdout, stderr } = await run(['scan', '--eks'], { env: awsEnvironment({ EKS: url }) });
@@ -261,7 +234,7 @@ test.each([
 });
 
 test('an account of one cluster that is left out on purpose has a report like any other', patience, async () => {
-  const account = new AccountDouble();
+  const account = new EksDouble();
   account.clusters.set('off', { status: 'ACTIVE', tags: { 'envoy-hpa-reaper': 'off' } });
   const one = awsEnvironment({ EKS: await account.start() });
   const { code, stdout, stderr } = await run(['scan', '--eks', '-o', 'json'], { env: one });

@@ -55,10 +55,13 @@ const aGateway = (namespace: string, name: string) =>
   });
 
 /** Of each HPA what changes, from which reason to which, in the order of their names. */
-async function changesOf(list: List, { files = [], without = [] }: { files?: string[]; without?: string[] }) {
+async function changesOf(
+  list: List,
+  { files = [], without = [], ...options }: { files?: string[]; without?: string[]; controllerNamespace?: string[] },
+) {
   const read = await Promise.all(files.map((text) => readManifests(save(text))));
   const changes = { laid: read.flatMap(({ manifests }) => manifests), removed: without.map(objectNameOf) };
-  const report = await scan({ file: save(list), changes }, { now: () => new Date('2027-01-01T00:00:00Z') });
+  const report = await scan({ file: save(list), changes, ...options }, { now: () => new Date('2027-01-01T00:00:00Z') });
   expect(runReportSchema.parse(report)).toEqual(report);
   return report.clusters.flatMap(({ hpas }) =>
     hpas.map(({ reason, whatIf }) => `${whatIf?.change}: ${whatIf?.now.reason}, ${reason}`),
@@ -216,6 +219,21 @@ function withNamespace(kubeconfig: string, namespace: string): string {
   for (const { context } of config.contexts) context.namespace = namespace;
   return save(config);
 }
+
+test('a ConfigMap that would come where no controller is changes nothing', async () => {
+  const list = staleList();
+  const laid = manifest(the('ConfigMap', list), (object) => {
+    Object.assign(object.metadata as Json, { namespace: 'tenant' });
+    object.data = { 'envoy-gateway.yaml': 'a: [' };
+  });
+  expect(await changesOf(list, { files: [laid] })).toEqual([
+    'BecomesStaleWithoutDeployment: AutoscalingRemoved, DefaultsUnreadable',
+  ]);
+  const controllerNamespace = ['envoy-gateway-system'];
+  expect(await changesOf(list, { files: [laid], controllerNamespace })).toEqual([
+    'Unchanged: AutoscalingRemoved, AutoscalingRemoved',
+  ]);
+});
 
 describe('what Envoy Gateway has said of a Gateway or a class does not outlast what it said it of', () => {
   const REJECTED = { conditions: [{ type: 'Accepted', status: 'False', reason: 'Invalid' }] };

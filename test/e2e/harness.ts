@@ -45,6 +45,14 @@ export function the(kind: string, { items }: List): KubernetesObject {
   return object;
 }
 
+/** With a ConfigMap that somebody wrote a moment ago in a namespace of theirs, and that cannot be read. */
+export function withTenantConfig(list: List): List {
+  const copy = structuredClone(the('ConfigMap', list));
+  Object.assign(copy.metadata, { namespace: 'tenant', uid: 'tenant', creationTimestamp: new Date().toISOString() });
+  copy.data = { 'envoy-gateway.yaml': 'a: [' };
+  return { ...list, items: [...list.items, copy] };
+}
+
 /** The same cluster with so many of its one Gateway and its one HPA (or of the HPA alone, where the Gateway is gone). */
 export function times(count: number, list: List, kinds = ['Gateway', 'HorizontalPodAutoscaler']): List {
   const copies = (kind: string) =>

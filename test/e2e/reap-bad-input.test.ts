@@ -425,6 +425,7 @@ describe('the environment', () => {
     vi.stubEnv('MAX_DELETIONS', '-7');
     vi.stubEnv('SETTLE_HPA_SECONDS', '3601');
     vi.stubEnv('SETTLE_CONFIG_SECONDS', 'soon');
+    vi.stubEnv('CONTROLLER_NAMESPACES', 'eg,,Shop');
     const failure = await loadReap().catch((error: unknown) => error);
     expect(failure).toMatchObject({
       name: 'ConfigurationError',
@@ -435,9 +436,10 @@ describe('the environment', () => {
         'MAX_DELETIONS: expected a whole number from 0 to 10000',
         'SETTLE_HPA_SECONDS: expected a whole number from 0 to 1800',
         'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 1800',
+        'CONTROLLER_NAMESPACES: expected the names of namespaces, parted by commas',
       ],
     });
-    expect(String(failure)).not.toMatch(/1234|destroy|-7|3601|soon/);
+    expect(String(failure)).not.toMatch(/1234|destroy|-7|3601|soon|Shop/);
   });
 
   test('all that may be missing has a default', async () => {

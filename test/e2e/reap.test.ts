@@ -18,6 +18,7 @@ import {
   the,
   times,
   wantedList,
+  withTenantConfig,
   writesTo,
 } from './harness.ts';
 import { changed, context, loadReap, reapBatch, reapEvent, surroundings, sweepByEvent, young } from './reap-harness.ts';
@@ -196,6 +197,21 @@ describe('what is stale and stays', () => {
     expect(hpasOf(cluster)).toEqual([STALE]);
   });
 });
+
+test.each([
+  ['', [STALE]],
+  ['envoy-gateway-system', []],
+  ['other,envoy-gateway-system', []],
+  ['other', [STALE]],
+])(
+  "with the controller namespaces '%s', a ConfigMap of a tenant that cannot be read leaves %j",
+  async (names, left) => {
+    vi.stubEnv('CONTROLLER_NAMESPACES', names);
+    const cluster = await around.enrol('shop', withTenantConfig(staleList()));
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(hpasOf(cluster)).toEqual(left);
+  },
+);
 
 describe('what settles is looked at again', () => {
   const stillRuns = () => {

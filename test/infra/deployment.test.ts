@@ -144,7 +144,8 @@ describe('npm run deploy', () => {
         .digest('base64');
     expect((await moto.functions()).map(({ CodeSha256 }) => CodeSha256).sort()).toEqual(zips.map(sha256).sort());
 
-    const { rules } = await moto.inventory();
+    const { rules, topics } = await moto.inventory();
+    expect(topics).toEqual([`arn:aws:sns:${REGION}:123456789012:envoy-hpa-reaper`]);
     const [rule = '', ...others] = rules.filter((each) => each.includes(CHANGE_DETAIL_TYPE));
     expect(others).toEqual([]);
     expect(JSON.parse(rule.slice(rule.indexOf('{')))).toMatchObject({ source: [EVENT_SOURCE] });

@@ -75,13 +75,14 @@ export class Moto {
 
   /** The names of all that is there, by kind; S3 apart. */
   async inventory() {
-    const [groups, buses, functions, mappings, queues, roles] = await Promise.all([
+    const [groups, buses, functions, mappings, queues, roles, topics] = await Promise.all([
       this.logs.send(new DescribeLogGroupsCommand()),
       this.events.send(new ListEventBusesCommand()),
       this.functions(),
       this.#get<{ EventSourceMappings: { EventSourceArn: string }[] }>('/2015-03-31/event-source-mappings'),
       this.#ask('sqs', { target: 'AmazonSQS.ListQueues', body: '{}' }),
       this.#ask('iam', { body: 'Action=ListRoles&Version=2010-05-08' }),
+      this.#ask('sns', { body: 'Action=ListTopics&Version=2010-03-31' }),
     ]);
     const busNames = (buses.EventBuses ?? []).map(({ Name = '' }) => Name);
     return {
@@ -92,6 +93,7 @@ export class Moto {
       mappings: mappings.EventSourceMappings.map(({ EventSourceArn }) => EventSourceArn),
       queues: ((JSON.parse(queues) as { QueueUrls?: string[] }).QueueUrls ?? []).map((url) => url.split('/').at(-1)),
       roles: [...roles.matchAll(/<RoleName>([^<]+)/g)].map(([, name]) => name),
+      topics: [...topics.matchAll(/<TopicArn>([^<]+)/g)].map(([, arn]) => arn),
     };
   }
 

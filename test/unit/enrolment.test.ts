@@ -37,7 +37,7 @@ test('a log group belongs to the cluster whose control plane writes it, or to no
 test('the stack and the names of its sessions are those of the partition, the account and the Region', () => {
   const { destinationArn, roleArns } = stackOf('arn:aws-cn:eks:cn-north-1:123456789012:cluster/shop');
   expect(destinationArn).toBe('arn:aws-cn:lambda:cn-north-1:123456789012:function:envoy-hpa-reaper-forward');
-  expect(roleArns).toEqual([
+  expect(Object.values(roleArns)).toEqual([
     'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-reap-cn-north-1',
     'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-backfill-cn-north-1',
   ]);

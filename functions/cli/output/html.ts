@@ -1,19 +1,6 @@
 import { stringify } from 'yaml';
 import type { ClusterReport, RunReport, SweptHpa } from '../../domain/report.ts';
-import {
-  CHANGES,
-  columnsOf,
-  counted,
-  gapsOf,
-  introductionOf,
-  type Notice,
-  noticesOf,
-  regionNoticesOf,
-  summaryOf,
-  titleOf,
-  toneOf,
-  totalsOf,
-} from './words.ts';
+import { CHANGES, clusterWordsOf, columnsOf, counted, type Notice, titleOf, toneOf, wordsOf } from './words.ts';
 
 /**
  * One page that needs nothing but itself: no script, no font, no request. Whatever others have written (names, annotations,
@@ -22,11 +9,8 @@ import {
 export function htmlReport(report: RunReport): string {
   const { clusters, mode, finishedAt } = report;
   const title = report.whatIf ? 'What if: HPAs of Envoy Gateway' : 'HPAs of Envoy Gateway';
-  const isAlone = clusters.length === 1 && report.totals.clusters === 1;
-  const notices = [
-    ...regionNoticesOf(report).map(noticeHtml),
-    ...gapsOf(report).map((sentence) => html`<p class="notice">${sentence}</p>`),
-  ];
+  const { introduction, totals, regions, gaps, isOfOneCluster } = wordsOf(report);
+  const notices = [...regions.map(noticeHtml), ...gaps.map((sentence) => html`<p class="notice">${sentence}</p>`)];
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -41,12 +25,12 @@ export function htmlReport(report: RunReport): string {
 <header>
 <h1>${title}</h1>
 <p>${mode === 'delete' ? 'Stale HPAs were deleted' : 'Nothing was changed'}. As of <time datetime="${finishedAt}">${finishedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>.</p>
-${introductionOf(report).map((sentence) => html`<p>${sentence}</p>`)}
+${introduction.map((sentence) => html`<p>${sentence}</p>`)}
 ${counts(report)}
 </header>
 <main>
 ${notices}
-${isAlone ? [] : [overview(report)]}
+${isOfOneCluster ? [] : [overview(clusters, totals)]}
 ${clusters.map((cluster, index) => clusterSection(cluster, index, report))}
 </main>
 </body>
@@ -81,8 +65,8 @@ function counts(report: RunReport): Markup {
 }
 
 /** All clusters at a glance, each row a link to its section. */
-function overview(report: RunReport): Markup {
-  const rows = report.clusters.map((cluster, index) => {
+function overview(clusters: readonly ClusterReport[], totals: string): Markup {
+  const rows = clusters.map((cluster, index) => {
     const stale = cluster.hpas.filter(({ action }) => action === 'delete').length;
     const isSwept = cluster.result === 'swept';
     return html`<tr class="${isSwept ? (stale > 0 ? 'bad' : '') : 'open'}">
@@ -94,7 +78,7 @@ function overview(report: RunReport): Markup {
   });
   return html`<section>
 <h2>All clusters</h2>
-<p>${totalsOf(report)}.</p>
+<p>${totals}.</p>
 <table class="overview">
 <thead><tr><th>Cluster</th><th>Result</th><th class="number">HPAs</th><th class="number">Stale</th></tr></thead>
 <tbody>${rows}</tbody>
@@ -105,12 +89,13 @@ function overview(report: RunReport): Markup {
 
 function clusterSection(cluster: ClusterReport, index: number, report: RunReport): Markup {
   const { hpas, result } = cluster;
+  const { title, summary, notices } = clusterWordsOf(cluster, report);
   const isShown = (hpa: SweptHpa) => toneOf(hpa) !== undefined || hpa.outcome !== 'Kept';
   const [shown, kept] = [hpas.filter(isShown), hpas.filter((hpa) => !isShown(hpa))];
   return html`<section id="cluster-${String(index)}">
-<h2>${titleOf(cluster)}</h2>
-<p>${result === 'swept' ? `${summaryOf(hpas, report)}.` : 'Not swept.'}</p>
-${noticesOf(cluster).map(noticeHtml)}
+<h2>${title}</h2>
+<p>${result === 'swept' ? `${summary}.` : 'Not swept.'}</p>
+${notices.map(noticeHtml)}
 ${shown.length > 0 ? [hpaTable(shown, report)] : []}
 ${kept.length > 0 ? [html`<details><summary>${counted(kept.length, 'HPA')} kept</summary>${hpaTable(kept, report)}</details>`] : []}
 </section>

@@ -1,37 +1,26 @@
 import type { ClusterReport, RunReport } from '../../domain/report.ts';
-import {
-  columnsOf,
-  gapsOf,
-  introductionOf,
-  type Notice,
-  noticesOf,
-  regionNoticesOf,
-  summaryOf,
-  titleOf,
-  totalsOf,
-  type View,
-} from './words.ts';
+import { clusterWordsOf, columnsOf, type Notice, type View, wordsOf } from './words.ts';
 
 /** For a ticket: a heading and a table for each cluster. */
 export function markdownReport(report: RunReport): string {
-  const isAlone = report.clusters.length === 1 && report.totals.clusters === 1;
+  const { introduction, totals, regions, gaps, isOfOneCluster } = wordsOf(report);
   const paragraphs = [
-    ...introductionOf(report).map(escaped),
-    ...(isAlone ? [] : [`${escaped(totalsOf(report))}.`]),
+    ...introduction.map(escaped),
+    ...(isOfOneCluster ? [] : [`${escaped(totals)}.`]),
     ...report.clusters.flatMap((cluster) => clusterParagraphs(cluster, report)),
-    ...regionNoticesOf(report).map(noticeParagraph),
-    ...gapsOf(report).map(escaped),
+    ...regions.map(noticeParagraph),
+    ...gaps.map(escaped),
   ];
   return `${paragraphs.join('\n\n')}\n`;
 }
 
 function clusterParagraphs(cluster: ClusterReport, view: View): string[] {
-  const { hpas, result } = cluster;
+  const { title, summary, notices } = clusterWordsOf(cluster, view);
   return [
-    `### ${escaped(titleOf(cluster))}`,
-    ...(result === 'swept' ? [`${summaryOf(hpas, view)}.`] : []),
-    ...noticesOf(cluster).map(noticeParagraph),
-    ...(hpas.length === 0 ? [] : [hpaTable(cluster, view)]),
+    `### ${escaped(title)}`,
+    ...(cluster.result === 'swept' ? [`${summary}.`] : []),
+    ...notices.map(noticeParagraph),
+    ...(cluster.hpas.length === 0 ? [] : [hpaTable(cluster, view)]),
   ];
 }
 

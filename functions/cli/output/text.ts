@@ -1,18 +1,6 @@
 import { styleText } from 'node:util';
 import type { ClusterReport, RunReport, SweptHpa } from '../../domain/report.ts';
-import {
-  columnsOf,
-  gapsOf,
-  introductionOf,
-  type Notice,
-  noticesOf,
-  regionNoticesOf,
-  summaryOf,
-  titleOf,
-  toneOf,
-  totalsOf,
-  type View,
-} from './words.ts';
+import { clusterWordsOf, columnsOf, type Notice, toneOf, type View, wordsOf } from './words.ts';
 
 export interface Screen {
   /** Columns of the terminal; absent where the output goes somewhere else. */
@@ -22,14 +10,13 @@ export interface Screen {
 
 /** For a person at a terminal: a section for each cluster, what else is to be known, and the sum of several clusters. */
 export function textReport(report: RunReport, screen: Screen): string {
-  const { clusters } = report;
-  const isAlone = clusters.length === 1 && report.totals.clusters === 1;
+  const { introduction, totals, regions, gaps, isOfOneCluster } = wordsOf(report);
   const sections = [
-    introductionOf(report).flatMap((sentence) => wrapped(sentence, screen)),
-    ...clusters.map((cluster) => clusterSection(cluster, report, screen)),
-    regionNoticesOf(report).flatMap((notice) => noticeLines(notice, screen)),
-    gapsOf(report).flatMap((sentence) => wrapped(sentence, screen)),
-    isAlone ? [] : wrapped(`In all: ${totalsOf(report)}`, screen),
+    introduction.flatMap((sentence) => wrapped(sentence, screen)),
+    ...report.clusters.map((cluster) => clusterSection(cluster, report, screen)),
+    regions.flatMap((notice) => noticeLines(notice, screen)),
+    gaps.flatMap((sentence) => wrapped(sentence, screen)),
+    isOfOneCluster ? [] : wrapped(`In all: ${totals}`, screen),
   ];
   return sections
     .filter((lines) => lines.length > 0)
@@ -38,14 +25,10 @@ export function textReport(report: RunReport, screen: Screen): string {
 }
 
 function clusterSection(cluster: ClusterReport, view: View, screen: Screen): string[] {
-  const title = titleOf(cluster);
-  const notices = noticesOf(cluster).flatMap((notice) => noticeLines(notice, screen, '  '));
-  if (cluster.result !== 'swept') return [...wrapped(`${title}: not swept`, screen), ...notices];
-  return [
-    ...wrapped(`${title}: ${summaryOf(cluster.hpas, view)}`, screen),
-    ...notices,
-    ...hpaLines(cluster.hpas, view, screen),
-  ];
+  const { title, summary, notices } = clusterWordsOf(cluster, view);
+  const told = notices.flatMap((notice) => noticeLines(notice, screen, '  '));
+  if (cluster.result !== 'swept') return [...wrapped(`${title}: not swept`, screen), ...told];
+  return [...wrapped(`${title}: ${summary}`, screen), ...told, ...hpaLines(cluster.hpas, view, screen)];
 }
 
 const noticeLines = ({ title, message, remedy }: Notice, screen: Screen, indent = ''): string[] => [

@@ -5,6 +5,23 @@ import { type ClusterReport, OUTCOMES, type Problem, type RunReport, type SweptH
 
 export type View = Pick<RunReport, 'mode' | 'whatIf'>;
 
+/** What is told of a run beside its clusters. */
+export const wordsOf = (report: RunReport) => ({
+  introduction: introductionOf(report),
+  regions: regionNoticesOf(report),
+  gaps: gapsOf(report),
+  totals: totalsOf(report),
+  /** There is no sum to tell then. */
+  isOfOneCluster: report.clusters.length === 1 && report.totals.clusters === 1,
+});
+
+/** What is told of a cluster beside its HPAs. */
+export const clusterWordsOf = (cluster: ClusterReport, view: View) => ({
+  title: titleOf(cluster),
+  summary: summaryOf(cluster.hpas, view),
+  notices: noticesOf(cluster),
+});
+
 export interface Column {
   readonly heading: string;
   cell(hpa: SweptHpa): string;
@@ -63,7 +80,7 @@ export function toneOf({ action, whatIf }: SweptHpa): 'bad' | 'open' | 'good' | 
 const LABELLED = 'with a label of Envoy Gateway';
 
 /** One clause on some HPAs: how many are stale, or in a run that deletes, what became of them. */
-export function summaryOf(hpas: readonly SweptHpa[], { mode, whatIf }: View): string {
+function summaryOf(hpas: readonly SweptHpa[], { mode, whatIf }: View): string {
   if (hpas.length === 0) return 'no HPA that carries a label of Envoy Gateway';
   const all = `${counted(hpas.length, 'HPA')} ${LABELLED}`;
   if (mode === 'delete') {
@@ -83,7 +100,7 @@ export function summaryOf(hpas: readonly SweptHpa[], { mode, whatIf }: View): st
 }
 
 /** One clause on all clusters together. */
-export function totalsOf(report: RunReport): string {
+function totalsOf(report: RunReport): string {
   const { clusters, swept, skipped, failed } = report.totals;
   const notDone = clusters - swept - skipped - failed;
   const parts = [
@@ -97,7 +114,7 @@ export function totalsOf(report: RunReport): string {
 }
 
 /** What the run was about, a sentence each; none for a run about everything as it is. */
-export function introductionOf({ selection, whatIf }: RunReport): string[] {
+function introductionOf({ selection, whatIf }: RunReport): string[] {
   const { namespace, gateway } = selection ?? {};
   const sentences = [];
   if (selection) {
@@ -130,7 +147,7 @@ export interface Notice extends Pick<Problem, 'message' | 'remedy'> {
 }
 
 /** What is wrong beside the HPAs: why a cluster was not swept, and warnings. */
-export function noticesOf({ result, problem, warnings }: ClusterReport): Notice[] {
+function noticesOf({ result, problem, warnings }: ClusterReport): Notice[] {
   return [
     ...(problem ? [{ ...problem, title: `${result}, ${problem.reason}` }] : []),
     ...warnings.map((warning) => ({ ...warning, title: `warning, ${warning.reason}` })),
@@ -138,14 +155,14 @@ export function noticesOf({ result, problem, warnings }: ClusterReport): Notice[
 }
 
 /** The Regions whose clusters are not known. */
-export const regionNoticesOf = ({ regions }: RunReport): Notice[] =>
+const regionNoticesOf = ({ regions }: RunReport): Notice[] =>
   regions.map(({ region, ...problem }) => ({
     ...problem,
     title: `${region ?? 'the clusters'}: could not be listed, ${problem.reason}`,
   }));
 
 /** What is missing from the report, a sentence each. */
-export function gapsOf({ remaining, shortened = [] }: RunReport): string[] {
+function gapsOf({ remaining, shortened = [] }: RunReport): string[] {
   const names = remaining.map(titleOf).join(', ');
   return [
     ...(remaining.length > 0 ? [`Not finished before the run had to end: ${names}.`] : []),

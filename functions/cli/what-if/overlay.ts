@@ -33,10 +33,13 @@ interface Before {
 /** Clusters with changes laid over them: they are judged as they would be, and the report says what that changes. */
 export class WhatIf {
   readonly #changes: Changes;
+  readonly #controllerNamespaces: readonly string[] | undefined;
   readonly #before = new Map<string, Before>();
 
-  constructor(changes: Changes) {
+  /** @param controllerNamespaces as in the pass over these clusters */
+  constructor(changes: Changes, controllerNamespaces?: readonly string[]) {
     this.#changes = changes;
+    this.#controllerNamespaces = controllerNamespaces;
   }
 
   /** The same clusters with the changes laid over what is read of them; nothing can be written there. */
@@ -49,7 +52,7 @@ export class WhatIf {
       connect: async (cluster) => {
         const { namespace = 'default' } = await directory.describe(cluster);
         const live = await directory.connect(cluster);
-        const { snapshot, verdicts } = await readAndJudge(live);
+        const { snapshot, verdicts } = await readAndJudge(live, this.#controllerNamespaces);
         const inNamespace = <Object extends ObjectName>(object: Object) => placed(object, namespace);
         const laid = this.#changes.laid.map(inNamespace);
         const { changed, absent } = layOver(snapshot, { laid, removed: this.#changes.removed });
@@ -125,12 +128,7 @@ function apiOver(live: ClusterApi, { hpas, deployments, ...config }: Snapshot): 
   return {
     hpas: { list: async () => [...hpas], get: live.hpas.get, mark: readOnly, delete: readOnly },
     config: {
-      read: async () => ({
-        gatewayClasses: [...config.gatewayClasses],
-        gateways: [...config.gateways],
-        envoyProxies: [...config.envoyProxies],
-        envoyGatewayConfigs: [...config.envoyGatewayConfigs],
-      }),
+      read: async () => config,
       deploymentExists: async (place) =>
         deployments.get(objectKey(place)) ?? (await live.config.deploymentExists(place)),
     },

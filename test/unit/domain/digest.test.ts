@@ -329,6 +329,7 @@ test('a subject that would be too long is cut', () => {
 test('every heading that a digest names is there', () => {
   const { text } = digest([
     ...problemLogged('bank', at('08:00')),
+    ...restoredLogged('shop/back', at('08:00')),
     ...(['Deleted', 'Reported', 'HeldBack'] as const).flatMap((outcome, index) =>
       passLogged({}, at(`1${index}:00`), [
         sweptHpa(`shop/${outcome}`, outcome, outcome === 'HeldBack' ? HELD_BACK : {}),
@@ -336,6 +337,6 @@ test('every heading that a digest names is there', () => {
     ),
   ]);
   const named = [...text.matchAll(/(\S+\.md), "([^"]+)"/g)];
-  expect(named).toHaveLength(4);
+  expect(named).toHaveLength(5);
   for (const [, file, heading] of named) expect(readFileSync(file as string, 'utf8')).toContain(`\n## ${heading}\n`);
 });

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { type EksCluster, type EksFacts, eksChecks, ROLES, roleArn } from '../../../functions/domain/eks-health.ts';
+import { type EksCluster, type EksFacts, eksChecks } from '../../../functions/domain/eks-health.ts';
+import { ROLES, stackOf } from '../../../functions/domain/enrolment.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/domain/envoy-gateway-config.ts';
 import { leaksHpas, versionOfImage } from '../../../functions/domain/envoy-gateway-version.ts';
 import {
@@ -45,6 +46,8 @@ const sound = (): ClusterFacts => ({
 
 const checkOf = (checks: readonly Check[], id: CheckId) => checks.find((check) => check.id === id) as Check;
 
+const shop = { name: 'shop', region: 'eu-central-1', flags: '--eks shop --region eu-central-1' };
+
 describe('what doctor asks about is what is deployed', () => {
   const [role, binding] = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8')).map((one) =>
     one.toJS(),
@@ -75,12 +78,12 @@ describe('what doctor asks about is what is deployed', () => {
     const { functions } = parse(readFileSync('serverless.yml', 'utf8'), { logLevel: 'silent' });
     const destinationArn = `arn:aws:lambda:eu-central-1:123456789012:function:${functions.forward.name}`;
     const filters = [{ name: filter?.Properties.FilterName ?? '', destinationArn, pattern: SUBSCRIPTION_PATTERN }];
-    const checks = eksChecks({ name: 'shop', region: 'eu-central-1' }, { ...eks(), filters: { value: filters } });
+    const checks = eksChecks(shop, { ...eks(), filters: { value: filters } });
     expect(checkOf(checks, 'eks-subscription-filter').state).toBe('ok');
     const roles = readFileSync('infra/roles.yml', 'utf8');
     for (const role of ROLES) {
-      const name = roleArn(cluster(), role)
-        .split('/')[1]
+      const name = stackOf(cluster().arn)
+        .roleArns[role].split('/')[1]
         ?.replace('eu-central-1', '$' + '{AWS::Region}');
       expect(roles).toContain(`RoleName: !Sub ${name}\n`);
     }
@@ -130,22 +133,24 @@ const cluster = (change: Partial<EksCluster> = {}): EksCluster => ({
   ...change,
 });
 
+const entryOf = (groups: string[]) => ({ groups, username: '', type: 'STANDARD', tags: {} });
+
 const eks = (change: Partial<EksCluster> = {}): EksFacts => {
-  const entry = { value: { kubernetesGroups: [REAPER_GROUP] } };
+  const entry = { value: entryOf([REAPER_GROUP]) };
   return {
     cluster: { value: cluster(change) },
-    logGroup: { value: { logGroupClass: 'STANDARD' } },
+    logGroup: { value: 'STANDARD' },
     filters: { value: [] },
     accessEntries: { reap: entry, backfill: entry },
   };
 };
 
 describe('the links outside of a cluster', () => {
-  const place = { name: 'shop', region: 'cn-north-1' };
+  const place = { ...shop, region: 'cn-north-1' };
   const inChina = { arn: 'arn:aws-cn:eks:cn-north-1:123456789012:cluster/shop' };
 
   test('are reckoned in the partition, account and Region of the cluster', () => {
-    expect(ROLES.map((role) => roleArn(cluster(inChina), role))).toEqual([
+    expect(Object.values(stackOf(inChina.arn).roleArns)).toEqual([
       'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-reap-cn-north-1',
       'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-backfill-cn-north-1',
     ]);
@@ -169,24 +174,17 @@ describe('the links outside of a cluster', () => {
     [0, 'ok'],
     [1, 'ok'],
     [2, 'warning'],
-    [4, 'warning'],
-    [5, 'broken'],
+    [5, 'warning'],
   ])('%i filters of others leave room for ours: %s', (count, state) => {
     const filters = Array.from({ length: count }, (_, n) => ({ name: `f${n}`, destinationArn: '', pattern: '' }));
     const checks = eksChecks(place, { ...eks(), filters: { value: filters } });
     expect(checkOf(checks, 'eks-filter-slots').state).toBe(state);
   });
 
-  test('an access entry without any group is told apart, and keeps the groups that it has', () => {
-    const entries = (kubernetesGroups: string[]): EksFacts => ({
-      ...eks(),
-      accessEntries: { reap: { value: { kubernetesGroups } }, backfill: { value: undefined } },
-    });
-    const bare = checkOf(eksChecks(place, entries([])), 'eks-access-entry-reap');
+  test('an access entry without any group is told apart', () => {
+    const accessEntries = { reap: { value: entryOf([]) }, backfill: { value: undefined } };
+    const bare = checkOf(eksChecks(place, { ...eks(), accessEntries }), 'eks-access-entry-reap');
     expect(bare.found).toBe('the access entry gives no Kubernetes group, and not envoy-hpa-reaper');
-    expect(bare.command).toMatch(/ --kubernetes-groups envoy-hpa-reaper$/);
-    const full = checkOf(eksChecks(place, entries(['a', 'b'])), 'eks-access-entry-reap');
-    expect(full.command).toMatch(/ --kubernetes-groups a b envoy-hpa-reaper$/);
   });
 
   test('what was not read is unknown once, with its remedy, and what rests on it refers to it', () => {
@@ -306,6 +304,29 @@ describe('the links within a cluster', () => {
     expect(check.found).toMatch(found);
   });
 
+  test.each<[string[], string[], string[], State, RegExp]>([
+    [['eg-0'], ['eg-0', 'tenant'], ['v1.9.1'], 'ok', /^readable, in eg-0$/],
+    [['eg-0', 'eg-1'], ['eg-0', 'eg-1'], ['v1.9.1'], 'warning', /^there is one in eg-1, /],
+    [['eg-0'], ['eg-0', 'eg-1'], ['v1.9.1', 'v1.9.1'], 'broken', /^an Envoy Gateway runs in eg-1, which is no contr/],
+    [['eg-0'], ['tenant'], ['v1.9.1'], 'broken', /^there is no ConfigMap envoy-gateway-config in eg-0, /],
+    [['a', 'b'], ['eg-0'], [], 'unknown', /^there is no ConfigMap envoy-gateway-config in a or b, and no Envoy Gat/],
+  ])(
+    'in controller namespaces %j, of ConfigMaps in %j: %s',
+    (controllerNamespaces, namespaces, images, state, found) => {
+      const configs = {
+        value: namespaces.map((namespace) => config(namespace, namespace === 'tenant' ? '[' : undefined)),
+      };
+      const place = { ...prod, controllerNamespaces };
+      const check = verdict('envoy-gateway-config', { configs, controllers: runs(...images) }, place);
+      expect(check.state).toBe(state);
+      expect(check.found).toMatch(found);
+      const hpas = { value: { all: [newHpa], stale: 1 } };
+      expect(verdict('stale-hpas', { hpas }, place).command).toBe(
+        ['reaper scan --context prod', ...controllerNamespaces].join(' --controller-namespace '),
+      );
+    },
+  );
+
   test('a ConfigMap is judged also where nobody may list Deployments', () => {
     const unread = { unread: '403' };
     const readable = { value: [config('eg-0')] };
@@ -314,6 +335,10 @@ describe('the links within a cluster', () => {
       state: 'broken',
       found: expect.stringMatching(/^there is no ConfigMap envoy-gateway-config in any namespace, /),
     });
+    const place = { ...prod, controllerNamespaces: ['a', 'b'] };
+    expect(verdict('envoy-gateway-config', { configs: readable, controllers: unread }, place).found).toMatch(
+      /^there is no ConfigMap envoy-gateway-config in a or b, /,
+    );
     const unreadable = { value: [config('eg-0', 'kind: Envoy')] };
     expect(verdict('envoy-gateway-config', { configs: unreadable, controllers: unread }).state).toBe('broken');
   });

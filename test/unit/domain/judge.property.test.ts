@@ -13,8 +13,9 @@ import { clusterPlan, snapshotOfPlan } from '../../builders/arbitrary-cluster.ts
 import { autoscaling, envoyGatewayConfig, envoyHpa, hashedNameOf } from '../../builders/cluster.ts';
 
 /**
- * Eleven properties, each over 11,000 generated clusters. What fails prints its seed and the shrunk plan of the cluster; give
- * both as `{ seed, path }` to fc.assert to see it again. Another seed: FAST_CHECK_SEED=7 npx vitest run judge.property
+ * Fifteen properties, each over 11,000 generated clusters (four of them over a quarter, with six lists of namespaces each). What
+ * fails prints its seed and the shrunk plan of the cluster; give both as `{ seed, path }` to fc.assert to see it again. Another
+ * seed: FAST_CHECK_SEED=7 npx vitest run judge.property
  */
 const SEED = Number(process.env.FAST_CHECK_SEED ?? 20260101);
 const RUNS = 11_000;
@@ -242,6 +243,63 @@ describe('no HPA is deleted', () => {
           must(rests.length === 0, `annotated ${kind}, on which it rests`, verdict);
         });
       }
+    });
+  });
+});
+
+describe('with a list of controller namespaces', () => {
+  const LISTS = [['sys'], ['sys2'], ['sys', 'sys2'], ['a'], ['sys', 'a'], ['elsewhere']];
+  const isBesideGateway = ({ hpa, owner }: Verdict) =>
+    owner?.kind === 'Gateway' && owner.namespace === hpa.metadata.namespace;
+  const onEveryList = (
+    holds: (listed: Verdict, context: { whole: Verdict; alone: Verdict; snapshot: Snapshot; list: string[] }) => void,
+  ) =>
+    onEveryCluster((snapshot, verdicts) => {
+      for (const list of LISTS) {
+        const listedConfigs = snapshot.envoyGatewayConfigs.filter(({ configMap }) =>
+          list.includes(configMap.metadata.namespace),
+        );
+        const alone = judge({ ...snapshot, envoyGatewayConfigs: listedConfigs });
+        judge({ ...snapshot, controllerNamespaces: list }).forEach((verdict, index) => {
+          holds(verdict, { whole: verdicts[index] as Verdict, alone: alone[index] as Verdict, snapshot, list });
+        });
+      }
+    }, RUNS / 4);
+
+  test('nothing is deleted that is not deleted with the ConfigMaps of the list alone', () => {
+    onEveryList((listed, { alone }) => {
+      must(listed.action === 'keep' || alone.action === 'delete', 'deleted by a ConfigMap elsewhere', listed);
+    });
+  });
+
+  test('nothing outside of these namespaces is deleted that is not deleted without the list', () => {
+    let left = 0;
+    onEveryList((listed, { whole, alone, list }) => {
+      if (list.includes(listed.hpa.metadata.namespace) && !isBesideGateway(listed)) return;
+      must(listed.action === 'keep' || whole.action === 'delete', 'deleted because of the list', listed);
+      if (alone.action === 'delete' && whole.action === 'keep') left += 1;
+    });
+    expect(left).toBeGreaterThan(0);
+  });
+
+  test('nothing within them is deleted that any ConfigMap asks for on behalf of its owner, but by a patched namespace', () => {
+    let more = 0;
+    onEveryList((listed, { whole, snapshot }) => {
+      if (listed.action === 'keep' || whole.action === 'delete') return;
+      more += 1;
+      const isPatched = JSON.stringify(snapshot).includes('"metadata":{"namespace":"sys"}');
+      const isAskedFor = wishes(snapshot).some(
+        ({ owner, places }) => owner === ownerOf(listed.hpa) && places.includes(placeOf(listed.hpa)),
+      );
+      must(isPatched || !isAskedFor, 'asked for by a ConfigMap that is not in the list', listed);
+    });
+    expect(more).toBeGreaterThan(0);
+  });
+
+  test('a class that no ConfigMap of the list names keeps every HPA whose Deployment is not gone', () => {
+    onEveryList((listed, { snapshot, list }) => {
+      if (snapshot.envoyGatewayConfigs.some(({ configMap }) => list.includes(configMap.metadata.namespace))) return;
+      must(listed.action === 'keep' || isGone(listed, snapshot), 'deleted without any configuration', listed);
     });
   });
 });

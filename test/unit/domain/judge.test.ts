@@ -1054,6 +1054,84 @@ describe('several ConfigMaps for one controllerName', () => {
   });
 });
 
+describe('a ConfigMap in the namespace of somebody who may create ConfigMaps', () => {
+  const tenant = (options: Parameters<typeof envoyGatewayConfig>[0] = {}) =>
+    envoyGatewayConfig({ namespace: 'tenant', ...options });
+  const controller = ['envoy-gateway-system'];
+  /** The verdict on the first HPA with a ConfigMap of the tenant that counts as any other, and with the list. */
+  const both = (objects: ClusterObject[], controllerNamespaces = controller) => {
+    const snapshot = snapshotOf(objects);
+    return [snapshot, { ...snapshot, controllerNamespaces }].map((one) => inShort(judge(one)[0] as Verdict));
+  };
+  const owner = [gatewayClass(), gateway()];
+
+  test('keeps what is stale', () => {
+    for (const options of [{ text: 'a: [' }, { envoyProxy: autoscaling() }, { envoyProxy: merging() }]) {
+      const [today, listed] = both([envoyHpa(), ...owner, config, running, tenant(options)]);
+      expect(today).toMatch(/^keep /);
+      expect(listed).toBe(REMOVED);
+    }
+  });
+
+  test('deletes what is wanted by a configuration that is in no ConfigMap', () => {
+    expect(both([envoyHpa(), ...owner, running, tenant()])).toEqual([REMOVED, 'keep DefaultsUnreadable']);
+    // Whoever may create an HPA too can pretend that it is the newer one.
+    const forged = envoyHpa('shop/web', { at: `tenant/${hashedNameOf('shop/web')}` });
+    const renaming = tenant({ envoyProxy: autoscaling() });
+    expect(both([envoyHpa(), forged, ...owner, running, renaming])).toEqual([
+      'delete Renamed',
+      'keep DefaultsUnreadable',
+    ]);
+  });
+
+  test('keeps an HPA by asking for one of its name', () => {
+    const patch = { value: { metadata: { namespace: 'envoy-gateway-system', name: hashedNameOf('shop/web') } } };
+    const asking = tenant({ controllerName: 'tenant', envoyProxy: autoscaling({ patch }) });
+    const another = [
+      gatewayClass('tenant', { controllerName: 'tenant' }),
+      gateway('tenant/x', { className: 'tenant' }),
+    ];
+    expect(both([envoyHpa(), ...owner, ...another, config, running, asking])).toEqual([WANTED, REMOVED]);
+  });
+
+  test('a verdict by the list says so, and rests on no ConfigMap elsewhere', () => {
+    const snapshot = snapshotOf([envoyHpa(), ...owner, config, running, tenant({ text: 'a: [' })]);
+    const [verdict] = judge({ ...snapshot, controllerNamespaces: controller });
+    const rests = verdict?.restsOn.filter(({ kind }) => kind === 'ConfigMap').map(({ namespace }) => namespace);
+    expect(rests).toEqual(controller);
+    const [none] = judge({ ...snapshot, controllerNamespaces: ['a', 'b'] });
+    expect(none?.explanation).toMatch(/^No ConfigMap of an Envoy Gateway in a, b names controller /);
+  });
+
+  test('an empty list is every namespace', () => {
+    expect(both([envoyHpa(), ...owner, running, tenant()], [])).toEqual([REMOVED, REMOVED]);
+  });
+
+  describe('where the list leaves out a namespace in which Envoy Gateway does run', () => {
+    const second = (options: Parameters<typeof envoyGatewayConfig>[0] = {}) =>
+      envoyGatewayConfig({ namespace: 'second', envoyProxy: autoscaling(), ...options });
+    const at = `second/${hashedNameOf('shop/web')}`;
+
+    test('its HPAs stay, whatever the one in the list says', () => {
+      const left = [envoyHpa('shop/web', { at }), ...owner, config, deployment(at)];
+      expect(both([...left, second()])).toEqual([WANTED, WANTED]);
+      expect(both([...left, second({ text: 'a: [' })])).toEqual(['keep DefaultsUnreadable', 'keep DefaultsUnreadable']);
+      // And beside its Gateway, where it is not told by the place who made it.
+      const beside = 'shop/web';
+      const inNamespaceMode = [envoyHpa('shop/web', { at: beside }), ...owner, config, deployment(beside)];
+      expect(both([...inNamespaceMode, second({ gatewayNamespaceMode: true })])).toEqual([WANTED, WANTED]);
+      expect(
+        both([...inNamespaceMode, second({ gatewayNamespaceMode: true })], ['envoy-gateway-system', 'shop']),
+      ).toEqual([WANTED, WANTED]);
+    });
+
+    test('they go when both say so', () => {
+      const left = [envoyHpa('shop/web', { at }), ...owner, config, deployment(at), second({ envoyProxy: {} })];
+      expect(both(left)).toEqual([REMOVED, REMOVED]);
+    });
+  });
+});
+
 const configMapRead = (namespace: string) => ({
   kind: 'ConfigMap',
   namespace,

@@ -23,6 +23,7 @@ it('names every fault at once', () => {
     ...rest,
     enrolment: 'on',
     clusters: ['shop', 'shop/prod'],
+    controllerNamespaces: ['Envoy'],
     mode: 'dry-run',
     maxDeletions: 2.5,
     settleHpaSeconds: '120',
@@ -38,7 +39,16 @@ it('names every fault at once', () => {
   expect(() => checkConfiguration(wrong, 'mine.yml')).toThrow(/^mine\.yml does not fit:\n/);
   const faults = faultsOf(wrong);
   for (const name of [
-    ...['enrolment', 'clusters.1', 'mode', 'maxDeletions', 'maxDeletionsPerRun', 'sweepSchedule', 'sweepAlarmHours'],
+    ...[
+      'enrolment',
+      'clusters.1',
+      'controllerNamespaces.0',
+      'mode',
+      'maxDeletions',
+      'maxDeletionsPerRun',
+      'sweepSchedule',
+      'sweepAlarmHours',
+    ],
     ...['settleHpaSeconds', 'settleConfigSeconds', 'notifyEmail', 'tracing', 'logLevel'],
   ]) {
     expect(faults).toContainEqual(expect.stringContaining(`  ${name}: `));
@@ -47,9 +57,15 @@ it('names every fault at once', () => {
   expect(faults).toContainEqual(expect.stringMatching(/^ {2}\(the file\): .*"maxDeletion"/));
 });
 
-it('refuses a cluster that is named twice, and a file that holds nothing', () => {
+it('refuses a cluster or a namespace that is named twice, and a file that holds nothing', () => {
+  const controllerNamespaces = ['a', 'b', 'b'];
+  expect(faultsOf({ ...delivered, controllerNamespaces })).toEqual(['  controllerNamespaces: names a namespace twice']);
   expect(faultsOf({ ...delivered, clusters: ['a', 'b', 'a'] })).toEqual(['  clusters: names a cluster twice']);
   expect(faultsOf(null)).toHaveLength(1);
+});
+
+it.each(['-a', 'a-', 'a.b', '', 'a'.repeat(64), 'A', 1])('takes no namespace to be called %s', (name) => {
+  expect(faultsOf({ ...delivered, controllerNamespaces: ['a'.repeat(63), name] })).toHaveLength(1);
 });
 
 it('refuses a list of clusters that does not fit an environment variable', () => {
@@ -57,6 +73,10 @@ it('refuses a list of clusters that does not fit an environment variable', () =>
   expect(faultsOf({ ...delivered, clusters: names(30) })).toEqual([]);
   expect(faultsOf({ ...delivered, clusters: names(31) })).toEqual([
     '  clusters: too long a list: leave it empty, and opt clusters out by tag',
+  ]);
+  const controllerNamespaces = names(50).map((name) => name.slice(-63));
+  expect(faultsOf({ ...delivered, controllerNamespaces })).toEqual([
+    '  controllerNamespaces: too long a list: leave it empty',
   ]);
 });
 

@@ -37,6 +37,7 @@ const DAYS_14 = 14 * 24 * 60 * 60;
 const configuration: Configuration = {
   enrolment: 'off',
   clusters: ['shop', 'shop-2'],
+  controllerNamespaces: ['eg', 'eg-2'],
   mode: 'report',
   maxDeletions: 7,
   maxDeletionsPerRun: 8,
@@ -581,6 +582,7 @@ describe('the functions', () => {
       MAX_DELETIONS: 7,
       SETTLE_HPA_SECONDS: 11,
       SETTLE_CONFIG_SECONDS: 12,
+      CONTROLLER_NAMESPACES: ['eg', 'eg-2'],
     });
     expect(backfillConfigSchema.parse(environment('BackfillLambdaFunction'))).toMatchObject({
       MODE: 'report',
@@ -588,6 +590,7 @@ describe('the functions', () => {
       MAX_DELETIONS_PER_RUN: 8,
       SETTLE_HPA_SECONDS: 11,
       SETTLE_CONFIG_SECONDS: 12,
+      CONTROLLER_NAMESPACES: ['eg', 'eg-2'],
     });
     expect(properties('BackfillLambdaFunction').Environment.Variables.EVENT_BUS_NAME).toEqual({ Ref: 'EventBus' });
     expect(digestConfigSchema.parse(environment('DigestLambdaFunction'))).toMatchObject({
