@@ -78,6 +78,9 @@ const nameOf = (arn: string) => arn.split(/[:/]/).at(-1) ?? '';
 /** The access key of a role is its name, so that the proxy knows it. */
 const credentialsOf = (role: string) => ({ accessKeyId: role, secretAccessKey: `secret-of-${role}` });
 
+/** moto makes no policy of a bus. As one of a role, every reference in it is resolved. */
+const BUS_POLICY = 'bus-policy';
+
 export type Account = Awaited<ReturnType<typeof startAccount>>;
 
 /**
@@ -125,6 +128,17 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     const { Arn, RoleArn, Input } = Properties.Target;
     for (const [name, Value] of Object.entries({ Arn, RoleArn, Input })) template.Outputs[`${id}${name}`] = { Value };
   }
+  const [policy, ...others] = resourcesOf(template, 'AWS::Events::EventBusPolicy');
+  if (policy === undefined || others.length > 0) throw new Error('expected one policy of the bus');
+  const Statement = { Sid: policy[0], ...policy[1].Properties.Statement };
+  template.Resources.BusPolicy = {
+    Type: 'AWS::IAM::Role',
+    Properties: {
+      RoleName: BUS_POLICY,
+      AssumeRolePolicyDocument: {},
+      Policies: [{ PolicyName: BUS_POLICY, PolicyDocument: { Version: '2012-10-17', Statement: [Statement] } }],
+    },
+  };
   await moto.createBucket();
   const { Outputs = [] } = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
   const outputs = new Map(Outputs.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
@@ -143,6 +157,20 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
 
   const [topic] = resourcesOf(template, 'AWS::SNS::Topic').map(([, { Properties }]) => Properties.TopicName);
   const inbox = await moto.subscribeQueue(topic);
+
+  const iam = new IAMClient({ region: REGION, endpoint: moto.url, credentials: credentialsOf('admin') });
+  async function statementsOf(RoleName: string): Promise<Statement[]> {
+    const { AttachedPolicies = [] } = await iam.send(new ListAttachedRolePoliciesCommand({ RoleName }));
+    if (AttachedPolicies.length > 0) throw new Error(`${RoleName} has policies that are not read here`);
+    const { PolicyNames = [] } = await iam.send(new ListRolePoliciesCommand({ RoleName }));
+    const documents = await Promise.all(
+      PolicyNames.map((PolicyName) => iam.send(new GetRolePolicyCommand({ RoleName, PolicyName }))),
+    );
+    // moto writes what it has from CloudFormation as Python does.
+    return documents.flatMap(
+      ({ PolicyDocument = '' }) => JSON.parse(decodeURIComponent(PolicyDocument).replaceAll("'", '"')).Statement,
+    );
+  }
 
   const eksOf = (region: string) => new EKSClient({ region, endpoint: moto.url, credentials: credentialsOf('admin') });
   const arnOf = (cluster: string) => `arn:aws:eks:${REGION}:${PLACE.account}:cluster/${cluster}`;
@@ -186,26 +214,11 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
 
     /** What the roles of the stack may do, by the name of the role, as IAM has it. */
     async permissions(): Promise<Map<string, Statement[]>> {
-      const iam = new IAMClient({ region: REGION, endpoint: moto.url, credentials: credentialsOf('admin') });
       const { Roles = [] } = await iam.send(new ListRolesCommand());
-      const permissions = new Map<string, Statement[]>();
-      for (const { RoleName = '' } of Roles) {
-        const { AttachedPolicies = [] } = await iam.send(new ListAttachedRolePoliciesCommand({ RoleName }));
-        if (AttachedPolicies.length > 0) throw new Error(`${RoleName} has policies that are not read here`);
-        const { PolicyNames = [] } = await iam.send(new ListRolePoliciesCommand({ RoleName }));
-        const documents = await Promise.all(
-          PolicyNames.map((PolicyName) => iam.send(new GetRolePolicyCommand({ RoleName, PolicyName }))),
-        );
-        permissions.set(
-          RoleName,
-          // moto writes what it has from CloudFormation as Python does.
-          documents.flatMap(
-            ({ PolicyDocument = '' }) => JSON.parse(decodeURIComponent(PolicyDocument).replaceAll("'", '"')).Statement,
-          ),
-        );
-      }
-      return permissions;
+      const names = Roles.map(({ RoleName = '' }) => RoleName).filter((name) => name !== BUS_POLICY);
+      return new Map(await Promise.all(names.map(async (name) => [name, await statementsOf(name)] as const)));
     },
+    busPolicy: () => statementsOf(BUS_POLICY),
 
     /** A cluster with its audit log on, and with a log group where that is in the Region of the stack. */
     async createCluster(name: string, endpoint: Endpoint, region = REGION): Promise<void> {

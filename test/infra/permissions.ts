@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { PLACE } from '../../functions/cli/event-path.ts';
-import { allowing, list, needlessWildcards, type Statement, unusedParts } from '../doubles/iam-policy.ts';
+import { isAllowed, list, needlessWildcards, type Statement, unusedParts } from '../doubles/iam-policy.ts';
 import type { Account, Call } from './account.ts';
 
 /** What Lambda and Scheduler do by themselves with a role that they are given. Neither of them runs here. */
@@ -11,6 +11,14 @@ const BY_AWS = {
   'sqs:SendMessage': 'Lambda and Scheduler put what failed to the last into a queue',
   'logs:CreateLogStream': "Lambda writes a function's log",
   'logs:PutLogEvents': "Lambda writes a function's log",
+  'kms:GenerateDataKey': 'SQS encrypts in the name of who sends',
+  'kms:Decrypt': 'SQS decrypts in the name of who sends or receives',
+  'ec2:CreateNetworkInterface': 'Lambda lets a function into a VPC',
+  'ec2:DeleteNetworkInterface': 'Lambda lets a function into a VPC',
+  'ec2:DescribeNetworkInterfaces': 'Lambda lets a function into a VPC',
+  'ec2:DescribeSubnets': 'Lambda lets a function into a VPC',
+  'ec2:AssignPrivateIpAddresses': 'Lambda lets a function into a VPC',
+  'ec2:UnassignPrivateIpAddresses': 'Lambda lets a function into a VPC',
   'xray:PutTraceSegments': 'Lambda writes the traces of invocations',
   'xray:PutTelemetryRecords': 'Lambda writes the traces of invocations',
 } as const;
@@ -20,6 +28,8 @@ const EVERY_RESOURCE = [
   // It tells names only.
   'backfill ListClusters',
   'enroll ListClusters',
+  // Lambda asks for what there is.
+  ...['backfill', 'reap'].map((role) => `${role} SeeNetwork`),
   // X-Ray has no resource that a trace could be about.
   ...['backfill', 'digest', 'enroll', 'forward', 'reap'].map((role) => `${role} WriteTraces`),
 ];
@@ -60,9 +70,10 @@ const NEVER = [
 const shortOf = (role: string) => role.replace(/^envoy-hpa-reaper-/, '').replace(`-${PLACE.region}`, '');
 const byAws = (action: string) => action in BY_AWS;
 
-/** Without what is done by AWS itself. */
+/** What is allowed, without what is done by AWS itself. */
 const ofTheCode = (statements: readonly Statement[]): Statement[] =>
   statements
+    .filter(({ Effect }) => Effect === 'Allow')
     .map((statement) => ({ ...statement, Action: list(statement.Action).filter((action) => !byAws(action)) }))
     .filter(({ Action }) => Action.length > 0);
 
@@ -73,8 +84,13 @@ interface Role {
   calls: Call[];
 }
 
+/** @param statements of the role, and those that deny something to everybody */
+const letsPass = (statements: readonly Statement[], { role, ...call }: Call) => {
+  const principal = `arn:aws:iam::${PLACE.account}:role/${role}`;
+  return isAllowed(statements, statements, { ...call, context: { ...call.context, 'aws:PrincipalArn': [principal] } });
+};
 const refusedBy = (statements: readonly Statement[], calls: readonly Call[]) =>
-  calls.filter((call) => allowing(statements, call).length === 0);
+  calls.filter((call) => !letsPass(statements, call));
 const unused = ({ name, statements, calls }: Role) =>
   unusedParts(ofTheCode(statements), calls).map((part) => `${name} ${part}`);
 const needless = ({ name, statements, calls }: Role) =>
@@ -86,10 +102,10 @@ export function describePermissions(accountOf: () => Account): void {
     async function roles(): Promise<Role[]> {
       const account = accountOf();
       const calls = account.calls();
-      const permissions = [...(await account.permissions())];
+      const [permissions, ofTheBus] = [[...(await account.permissions())], await account.busPolicy()];
       return permissions.map(([role, statements]) => ({
         name: shortOf(role),
-        statements,
+        statements: [...statements, ...ofTheBus],
         calls: calls.filter((call) => call.role === role),
       }));
     }
@@ -125,14 +141,16 @@ export function describePermissions(accountOf: () => Account): void {
 
     test('every resource is named but where IAM knows none', async () => {
       const everything = (await roles()).flatMap(({ name, statements }) =>
-        statements.filter(({ Resource }) => list(Resource).includes('*')).map(({ Sid }) => `${name} ${Sid}`),
+        statements
+          .filter(({ Effect, Resource }) => Effect === 'Allow' && list(Resource).includes('*'))
+          .map(({ Sid }) => `${name} ${Sid}`),
       );
       expect(everything.sort()).toEqual(EVERY_RESOURCE.toSorted());
     });
 
     test('the same calls elsewhere, or with something else in them, are refused', async () => {
       for (const { name, statements, calls } of await roles()) {
-        const allowed = nearMisses(name, calls).filter(({ call }) => allowing(statements, call).length > 0);
+        const allowed = nearMisses(name, calls).filter(({ call }) => letsPass(statements, call));
         expect(allowed, name).toEqual([]);
       }
     });
@@ -144,7 +162,7 @@ export function describePermissions(accountOf: () => Account): void {
           resources.map((resource) => ({ role: name, action, resource, context: {} })),
         );
         expect(
-          never.filter((call) => allowing(statements, call).length > 0),
+          never.filter((call) => letsPass(statements, call)),
           name,
         ).toEqual([]);
       }
@@ -167,7 +185,7 @@ export function describePermissions(accountOf: () => Account): void {
       const shows = (role: Role) =>
         refusedBy(role.statements, role.calls).length > 0 ||
         [...unused(role), ...needless(role)].some((part) => !known.includes(part)) ||
-        nearMisses(role.name, role.calls).some(({ call }) => allowing(role.statements, call).length > 0);
+        nearMisses(role.name, role.calls).some(({ call }) => letsPass(role.statements, call));
       for (const role of await roles()) {
         expect(shows(role), role.name).toBe(false);
         const others = (statement: Statement) => role.statements.filter((other) => other !== statement);

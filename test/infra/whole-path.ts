@@ -48,7 +48,14 @@ const ENROLLED = {
 const NOT_ENROLLED = { filters: [], entries: {} };
 
 /** What is off by default. */
-const ALL_ON = { Tracing: 'active', NotifyEmail: 'sre@example.com' };
+const ALL_ON = {
+  Tracing: 'active',
+  NotifyEmail: 'sre@example.com',
+  KmsKeyArn: `arn:aws:kms:${PLACE.region}:${PLACE.account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+  SubnetIds: 'subnet-0a1b2c3d,subnet-4e5f6071',
+  SecurityGroupIds: 'sg-0a1b2c3d',
+  PermissionsBoundary: `arn:aws:iam::${PLACE.account}:policy/boundary`,
+};
 
 /** Milliseconds: some twenty invocations, each in a process of its own. */
 const PATIENCE = 300_000;
