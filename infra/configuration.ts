@@ -3,8 +3,10 @@ import { parse } from 'yaml';
 import * as z from 'zod';
 import { NAMESPACE_PATTERN } from '../functions/domain/kubernetes-objects.ts';
 
-const wholeNumber = (least: number, most: number) =>
-  z.int(`expected a whole number from ${least} to ${most}`).min(least).max(most);
+const wholeNumber = (least: number, most: number) => {
+  const expected = `expected a whole number from ${least} to ${most}`;
+  return z.int(expected).min(least, expected).max(most, expected);
+};
 
 /** The retentions that CloudWatch Logs knows, in days. */
 export const RETENTION_DAYS = [
@@ -29,6 +31,35 @@ export const MOST_ALARM_HOURS = 168;
 
 export const EMAIL_PATTERN = /^(off|[^\s@]+@[^\s@]+\.[^\s@]+)$/;
 export const EMAIL_EXPECTED = 'expected an e-mail address, or off';
+
+export const KMS_KEY_PATTERN = /^(off|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key[/][0-9A-Za-z-]+)$/;
+export const KMS_KEY_EXPECTED = 'expected the ARN of a KMS key (not of an alias), or off';
+
+export const POLICY_PATTERN = /^(off|arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy[/][!-~]+)$/;
+export const POLICY_EXPECTED = 'expected the ARN of an IAM policy, or off';
+
+/** Lambda takes no more. */
+export const MOST_SUBNETS = 16;
+export const MOST_SECURITY_GROUPS = 5;
+
+/** A list of EC2's ids, such as `subnet-0a1b2c3d`. */
+const ids = (prefix: string, most: number) =>
+  z
+    .array(z.string().regex(new RegExp(`^${prefix}-[0-9a-f]{8,17}$`), `expected an id such as ${prefix}-0a1b2c3d4e5f`))
+    .max(most, `expected ${most} at most`);
+
+/** What IAM, SQS and the others all take. */
+const TAG_CHARACTERS = /^[\p{L}\p{N} _.:/=+@-]*$/u;
+const TAG_EXPECTED = 'expected letters, digits, spaces and _ . : / = + - @';
+
+/** CloudFormation takes no more for a stack. */
+const MOST_TAGS = 50;
+
+const tagKey = z
+  .string()
+  .regex(/^.{1,128}$/s, 'expected 1 to 128 characters')
+  .regex(TAG_CHARACTERS, TAG_EXPECTED)
+  .regex(/^(?!aws:)/i, 'expected a key that does not begin with aws:, which is reserved');
 
 /** Of a `cron(…)` that is not known. */
 function hoursBetween(sweepSchedule: string): number {
@@ -62,12 +93,32 @@ export const configurationSchema = z
     // What settles is looked at again for 37 minutes (infra/queue.yml).
     settleHpaSeconds: wholeNumber(0, 1_800),
     settleConfigSeconds: wholeNumber(0, 1_800),
+    // The most are such that what the runbook says of retries stays true: infra/queue.yml, functions/reap/reap.ts.
+    delaySeconds: wholeNumber(0, 60),
+    batchSize: wholeNumber(1, 10),
+    batchWindowSeconds: wholeNumber(0, 10),
+    concurrency: wholeNumber(2, 1_000),
     logRetentionDays: z.literal(RETENTION_DAYS),
     outcomeRetentionDays: z.literal(RETENTION_DAYS),
     notifyEmail: z.string(EMAIL_EXPECTED).regex(EMAIL_PATTERN, EMAIL_EXPECTED),
     tracing: z.enum(['active', 'off']),
     // The manifest of what is deleted is logged at INFO: without it nothing can be undone.
     logLevel: z.enum(['DEBUG', 'INFO']),
+    kmsKeyArn: z.string(KMS_KEY_EXPECTED).regex(KMS_KEY_PATTERN, KMS_KEY_EXPECTED),
+    subnetIds: ids('subnet', MOST_SUBNETS),
+    securityGroupIds: ids('sg', MOST_SECURITY_GROUPS),
+    permissionsBoundary: z.string(POLICY_EXPECTED).regex(POLICY_PATTERN, POLICY_EXPECTED),
+    tags: z
+      .record(
+        tagKey,
+        z.string('expected a text').max(256, 'expected 256 characters at most').regex(TAG_CHARACTERS, TAG_EXPECTED),
+        'expected keys with a text each',
+      )
+      .refine((tags) => Object.keys(tags).length <= MOST_TAGS, `expected ${MOST_TAGS} at most`),
+  })
+  .refine(({ subnetIds, securityGroupIds }) => (subnetIds.length === 0) === (securityGroupIds.length === 0), {
+    path: ['securityGroupIds'],
+    message: 'expected both subnetIds and securityGroupIds, or neither',
   })
   .refine(
     ({ sweepSchedule, sweepAlarmHours }) =>
@@ -80,7 +131,11 @@ export type Configuration = z.infer<typeof configurationSchema>;
 export function checkConfiguration(values: unknown, file: string): Configuration {
   const checked = configurationSchema.safeParse(values);
   if (checked.success) return checked.data;
-  const faults = checked.error.issues.map(({ path, message }) => `  ${path.join('.') || '(the file)'}: ${message}`);
+  const faults = checked.error.issues.map((issue) => {
+    // What is wrong with a key stands within.
+    const message = issue.code === 'invalid_key' ? issue.issues[0]?.message : issue.message;
+    return `  ${issue.path.join('.') || '(the file)'}: ${message}`;
+  });
   throw new Error(`${file} does not fit:\n${faults.join('\n')}`);
 }
 

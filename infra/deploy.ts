@@ -57,7 +57,8 @@ async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...opti
   );
   for (const [key, value] of kept)
     console.log(`keeps ${key}=${value}, given before; --parameter ${key}=... changes it`);
-  const plan = await stack.plan(templateUrl, { ...Object.fromEntries(kept), ...chosen });
+  const parameters = { ...Object.fromEntries(kept), ...chosen };
+  const plan = await stack.plan(templateUrl, parameters, template.Metadata?.Tags);
   console.log(plan.changes.length === 0 ? 'nothing changes' : plan.changes.map(changeLine).join('\n'));
   if (onlyPlan || plan.changes.length === 0) {
     await stack.abandon(plan);

@@ -77,9 +77,14 @@ export class Stack {
    * Asks what a deployment would change, and changes nothing.
    *
    * @param templateUrl where S3 has the template
+   * @param tags of the stack, which CloudFormation gives to every resource that can have some; none leaves those it has
    * @throws {StackError} when the stack is in no state to be changed, or the template does not fit
    */
-  async plan(templateUrl: string, parameters: Readonly<Record<string, string>>): Promise<Plan> {
+  async plan(
+    templateUrl: string,
+    parameters: Readonly<Record<string, string>>,
+    tags: Readonly<Record<string, string>> = {},
+  ): Promise<Plan> {
     const existing = await this.describe();
     const status = existing?.StackStatus ?? '';
     if (status.endsWith('_IN_PROGRESS')) throw new StackError(`it is ${status}; wait until that has ended`);
@@ -87,6 +92,7 @@ export class Stack {
       throw new StackError(`it is ${status} and takes no changes; remove it (npm run remove), then deploy again`);
     }
     const type = existing ? 'UPDATE' : 'CREATE';
+    const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
     const { Id: changeSet } = await this.#client.send(
       new CreateChangeSetCommand({
         StackName: this.#name,
@@ -97,6 +103,7 @@ export class Stack {
           ParameterKey,
           ParameterValue,
         })),
+        ...(Tags.length > 0 && { Tags }),
         // The roles have names of their own: access entries refer to them.
         Capabilities: ['CAPABILITY_NAMED_IAM'],
       }),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 /** What is read here of a CloudFormation template. */
 export interface Template {
   Description?: string;
+  Metadata?: { Tags?: Record<string, string> };
   Parameters?: Record<string, object>;
   Resources: Record<string, Resource>;
   Outputs?: Record<string, object>;
@@ -38,6 +39,21 @@ const PARAMETERS = {
   },
 };
 
+const isOff = (parameter: string) => ({ 'Fn::Equals': [{ Ref: parameter }, 'off'] });
+const BOTH_OR_NEITHER = 'SubnetIds and SecurityGroupIds: give both or neither';
+
+/** What CloudFormation refuses before it does anything. osls knows no such section. */
+const RULES = {
+  SubnetsHaveSecurityGroups: {
+    RuleCondition: isOff('SecurityGroupIds'),
+    Assertions: [{ Assert: isOff('SubnetIds'), AssertDescription: BOTH_OR_NEITHER }],
+  },
+  SecurityGroupsHaveSubnets: {
+    RuleCondition: isOff('SubnetIds'),
+    Assertions: [{ Assert: isOff('SecurityGroupIds'), AssertDescription: BOTH_OR_NEITHER }],
+  },
+};
+
 // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's Fn::Sub fills it in
 const CODE_KEY = '${ArtifactPrefix}';
 
@@ -57,6 +73,7 @@ export function deployableTemplate(packaged: Template, keyOf: (zip: string) => s
   const template = {
     ...packaged,
     Parameters: { ...PARAMETERS, ...packaged.Parameters },
+    Rules: RULES,
     Resources: Object.fromEntries(resources),
     Outputs: Object.fromEntries(outputs),
   };

@@ -130,9 +130,11 @@ function statusVerdict({ name, region }: EksPlace, cluster: EksCluster | undefin
 function endpointVerdict({ publicEndpoint, publicAccessCidrs }: EksCluster, update: string): Omit<Check, 'id'> {
   if (!publicEndpoint) {
     return {
-      state: 'broken',
-      found: 'it has a private endpoint only, and the functions run outside of any VPC',
-      remedy: 'Switch its public endpoint on, or run `reaper` from within its VPC in place of the functions.',
+      state: 'warning',
+      found:
+        'it has a private endpoint only, which the functions reach from subnets that it admits and from nowhere else',
+      remedy:
+        'Set subnetIds and securityGroupIds (docs/private-endpoints.md), switch its public endpoint on, or run `reaper` from within its VPC in place of the functions.',
       command: `${update} --resources-vpc-config endpointPublicAccess=true,endpointPrivateAccess=true`,
     };
   }

@@ -222,7 +222,8 @@ export function problemOf(error: unknown, description?: ClusterDescription): Clu
     return {
       reason: 'ClusterEndpointPrivate',
       message: `${message}; the cluster has a private endpoint only`,
-      remedy: 'Run this from within the VPC of the cluster, or switch its public endpoint on.',
+      remedy:
+        'Run this from within the VPC of the cluster (the functions: set subnetIds and securityGroupIds, see docs/private-endpoints.md), or switch its public endpoint on.',
     };
   }
   if (error instanceof NoAnswerError) {

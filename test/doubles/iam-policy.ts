@@ -13,7 +13,7 @@ type Condition = Record<string, Record<string, OneOrMore<string>>>;
 
 export interface Statement {
   Sid: string;
-  Effect: 'Allow';
+  Effect: 'Allow' | 'Deny';
   Action: OneOrMore<string>;
   Resource: OneOrMore<string>;
   Condition?: Condition;
@@ -33,17 +33,21 @@ export function statementsOf(file: string, role: string, values: Readonly<Record
       scalar('!Ref', value),
       scalar('!GetAtt', value),
       scalar('!Sub', (text) => text.replace(/\$\{([^}]+)\}/g, (_, name) => value(name))),
-      { tag: '!Equals', collection: 'seq', resolve: () => undefined as never },
+      ...['!Equals', '!Not', '!If'].map((tag) => ({
+        tag,
+        collection: 'seq' as const,
+        resolve: () => undefined as never,
+      })),
     ],
   });
-  return Resources[role].Properties.Policies.flatMap(
-    ({ PolicyDocument }: { PolicyDocument: { Statement: Statement[] } }) => PolicyDocument.Statement,
-  );
+  // What comes from another file, infra/policies.yml, is what AWS does in the name of the role.
+  const policies: (string | { PolicyDocument: { Statement: Statement[] } })[] = Resources[role].Properties.Policies;
+  return policies.flatMap((policy) => (typeof policy === 'string' ? [] : policy.PolicyDocument.Statement));
 }
 
 const list = <T>(value: OneOrMore<T>): readonly T[] => (Array.isArray(value) ? value : [value as T]);
 
-/** @returns the statements that allow the call */
+/** @returns the statements that allow the call, or deny it, as may be */
 export const allowing = (statements: readonly Statement[], { action, resource, context }: RecordedCall): Statement[] =>
   statements.filter(
     ({ Action, Resource, Condition = {} }) =>
@@ -53,6 +57,17 @@ export const allowing = (statements: readonly Statement[], { action, resource, c
         Object.entries(keys).every(([key, expected]) => holds(operator, context[key], list(expected))),
       ),
   );
+
+/** As IAM decides within an account: by what the caller's policy allows, unless the policy of the resource denies it. */
+export function isAllowed(
+  ofCaller: readonly Statement[],
+  ofResource: readonly Statement[],
+  call: RecordedCall,
+): boolean {
+  const allows = ofCaller.filter(({ Effect }) => Effect === 'Allow');
+  const denies = ofResource.filter(({ Effect }) => Effect === 'Deny');
+  return allowing(allows, call).length > 0 && allowing(denies, call).length === 0;
+}
 
 function holds(operator: string, actual: readonly string[] | undefined, expected: readonly string[]): boolean {
   const isExpected = (one: string) => expected.includes(one);
@@ -65,6 +80,10 @@ function holds(operator: string, actual: readonly string[] | undefined, expected
     case 'StringEquals':
     case 'ArnEquals':
       return actual?.length === 1 && actual.every(isExpected);
+    // True of a key that is not there, too.
+    case 'StringNotEquals':
+    case 'ArnNotEquals':
+      return !(actual ?? []).some(isExpected);
     case 'StringEqualsIfExists':
     case 'ArnEqualsIfExists':
       return actual === undefined || actual.every(isExpected);

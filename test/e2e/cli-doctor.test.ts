@@ -242,9 +242,9 @@ describe('doctor', { timeout: 60_000 }, () => {
     [
       'a private endpoint',
       ({ described }) => void Object.assign(described, { publicAccess: false }),
-      { 'eks-endpoint': 'broken' },
+      { 'eks-endpoint': 'warning' },
       /private endpoint only/,
-      /^Switch its public endpoint on/,
+      /^Set subnetIds and securityGroupIds/,
       update,
     ],
     [

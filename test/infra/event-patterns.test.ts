@@ -8,6 +8,7 @@ import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-
 import { createHandler } from '../../functions/forward/forward.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { dispatchSweeps } from '../../functions/usecases/dispatch-sweeps.ts';
+import { decided } from '../builders/packaged-stack.ts';
 import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
 import { matchEvents } from './event-ruler.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';
@@ -175,8 +176,9 @@ describe('what the functions may put', () => {
   let puts: [role: string, detailTypes: string[]][];
   beforeAll(() => {
     puts = resourcesOf(template, 'AWS::IAM::Role').flatMap(([role, { Properties }]) =>
-      // biome-ignore lint/suspicious/noExplicitAny: IAM
-      Properties.Policies.flatMap(({ PolicyDocument }: any) => PolicyDocument.Statement)
+      decided(Properties.Policies, false)
+        // biome-ignore lint/suspicious/noExplicitAny: IAM
+        .flatMap(({ PolicyDocument }: any) => PolicyDocument.Statement)
         .filter(({ Action }: { Action: string | string[] }) => [Action].flat().includes('events:PutEvents'))
         .map(({ Condition }: { Condition: Record<string, Record<string, string | string[]>> }) => {
           const equals = Condition['ForAllValues:StringEquals'] ?? {};

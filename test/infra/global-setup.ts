@@ -29,7 +29,10 @@ declare module 'vitest' {
 
 const run = promisify(execFile);
 
-/** Packages with the configuration that is delivered, and with one that has what a deployment has: clusters, an address. */
+/**
+ * Packages with the configuration that is delivered, with one that has what a deployment has, clusters and an address, and
+ * with one that has all that is off by default.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'infra-'));
   const stop = () => rm(folder, { recursive: true });
@@ -40,6 +43,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
       representative: {
         ...delivered,
         ...{ clusters: ['shop', 'shop_2', 'shop-3'], mode: 'report', notifyEmail: 'sre@example.com' },
+      },
+      everything: {
+        ...delivered,
+        clusters: ['shop', 'shop_2', 'shop-3'],
+        mode: 'report',
+        notifyEmail: 'sre@example.com',
+        tracing: 'active',
+        kmsKeyArn: 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+        subnetIds: ['subnet-0a1b2c3d', 'subnet-4e5f6071'],
+        securityGroupIds: ['sg-0a1b2c3d'],
+        permissionsBoundary: 'arn:aws:iam::123456789012:policy/boundary',
+        tags: { team: 'platform', 'cost center': '42' },
       },
     };
     const packagings: Packaging[] = [];

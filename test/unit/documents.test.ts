@@ -12,7 +12,8 @@ import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
 import { PROBLEM_REASONS } from '../../functions/usecases/visit-clusters.ts';
-import { configurationSchema } from '../../infra/configuration.ts';
+import { configurationSchema, readConfiguration } from '../../infra/configuration.ts';
+import { stackParameters } from '../../infra/parameters.ts';
 import { SCHEMAS_FOLDER, schemaDocuments } from '../../infra/schemas.ts';
 
 const documentOf = (name: string) => readFileSync(name, 'utf8');
@@ -49,13 +50,25 @@ describe('docs/reasons.md', () => {
 
 describe('docs/configuration.md', () => {
   const configuration = documentOf('docs/configuration.md');
+  const cellOf = (key: string, column: number) =>
+    rowOf(configuration, `\`${key}\` |`)?.split(/ ?\| /)[column + 1]?.replaceAll('`', '').trim();
 
   test('lists every configuration value, with the default that is delivered', () => {
     expect(firstCells(configuration)).toEqual(Object.keys(configurationSchema.shape));
     const delivered = parse(documentOf('infra/configuration.yml')) as Record<string, unknown>;
-    for (const [key, value] of Object.entries(delivered).filter(([, value]) => !Array.isArray(value))) {
-      expect(rowOf(configuration, `\`${key}\` |`)?.split(' | ')[1]?.replaceAll('`', ''), key).toBe(String(value));
+    for (const [key, value] of Object.entries(delivered)) {
+      const isEmpty = typeof value === 'object' && Object.keys(value ?? {}).length === 0;
+      expect(cellOf(key, 1), key).toBe(isEmpty ? 'none' : String(value));
     }
+  });
+
+  test('names every parameter of the template beside the value that gives its default', () => {
+    const named = new Map(firstCells(configuration).map((key) => [cellOf(key, 2), cellOf(key, 1)]));
+    named.delete('');
+    const parameters = Object.entries(stackParameters(readConfiguration()));
+    expect([...named].toSorted()).toEqual(
+      parameters.map(([name, { Default }]) => [name, name.endsWith('Ids') ? 'none' : String(Default)]).toSorted(),
+    );
   });
 
   test('names every environment variable', () => {

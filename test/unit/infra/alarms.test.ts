@@ -1,36 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
+import { packagedStack } from '../../builders/packaged-stack.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-type Resource = { Type: string; Properties: any; Condition?: string };
-
-const folder = mkdtempSync(join(tmpdir(), 'package-'));
-afterAll(() => rmSync(folder, { recursive: true }));
 const runbook = readFileSync('docs/runbook.md', 'utf8');
 
-let resources: Record<string, Resource>;
+const stack = packagedStack({ clusters: ['shop'] });
+const { of, properties } = stack;
 
-beforeAll(() => {
-  const delivered = parse(readFileSync('infra/configuration.yml', 'utf8'));
-  const file = join(folder, 'configuration.yml');
-  writeFileSync(file, stringify({ ...delivered, clusters: ['shop'] }));
-  const env = { PATH: process.env.PATH, HOME: folder, ENVOY_HPA_REAPER_CONFIGURATION: file };
-  const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
-  expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
-  ({ Resources: resources } = JSON.parse(
-    readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8'),
-  ));
-}, 60_000);
-
-const of = (type: string) => Object.entries(resources).filter(([, { Type }]) => Type === type);
 const alarms = () => of('AWS::CloudWatch::Alarm').map(([id, { Properties }]) => [id, Properties] as const);
-const properties = (id: string) => resources[id]?.Properties;
 
 describe('every alarm', () => {
   it('says what to do in two sentences, and names a heading of the runbook', () => {
@@ -63,7 +41,7 @@ describe('every alarm', () => {
   it('tells when it begins and when it ends, if there is somebody to tell', () => {
     const notify = [{ 'Fn::If': ['HasNotifications', { Ref: 'NotificationTopic' }, { Ref: 'AWS::NoValue' }] }];
     for (const [id, { AlarmActions, OKActions }] of alarms()) {
-      const isThereWithThem = resources[id]?.Condition === 'HasNotifications';
+      const isThereWithThem = stack.Resources[id]?.Condition === 'HasNotifications';
       const actions = isThereWithThem ? [{ Ref: 'NotificationTopic' }] : notify;
       expect([id, AlarmActions, OKActions]).toEqual([id, actions, actions]);
     }
@@ -87,7 +65,7 @@ describe('every alarm', () => {
 it('is there where what it watches is there', () => {
   for (const [id, { Condition, Properties }] of of('AWS::CloudWatch::Alarm')) {
     const watched = [...JSON.stringify(Properties).matchAll(/"(?:Ref|Fn::GetAtt)":\[?"(\w+)"/g)]
-      .map(([, name]) => resources[name as string])
+      .map(([, name]) => stack.Resources[name as string])
       .filter((resource) => resource !== undefined && resource.Type !== 'AWS::SNS::Topic');
     if (watched.length > 0) expect([id, Condition]).toEqual([id, watched[0]?.Condition]);
   }
@@ -162,7 +140,7 @@ describe('there is an alarm', () => {
   });
 
   it('on two periods without a sweep, where there is a schedule', () => {
-    expect(resources.NoSweep?.Condition).toBe(resources.SweepSchedule?.Condition);
+    expect(stack.Resources.NoSweep?.Condition).toBe(stack.Resources.SweepSchedule?.Condition);
     expect(properties('NoSweep')).toMatchObject({
       Period: 3_600,
       EvaluationPeriods: { Ref: 'SweepAlarmHours' },

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { afterAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { checkConfiguration, readConfiguration } from '../../../infra/configuration.ts';
+import { checkConfiguration, configurationSchema, readConfiguration } from '../../../infra/configuration.ts';
 import { subscriptionFilters } from '../../../infra/subscription-filters.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'configuration-'));
@@ -112,6 +112,72 @@ it('takes an address for notifications', () => {
   expect(faultsOf({ ...delivered, notifyEmail: 'sre@example.com' })).toEqual([]);
 });
 
+const KEY = 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+const POLICY = 'arn:aws:iam::123456789012:policy/boundaries/functions';
+const SUBNET = 'subnet-0a1b2c3d4e5f67890';
+const GROUP = 'sg-0a1b2c3d';
+
+it.each<Record<string, unknown>>([
+  { delaySeconds: 0 },
+  { delaySeconds: 60 },
+  { batchSize: 1 },
+  { batchWindowSeconds: 0 },
+  { batchWindowSeconds: 10 },
+  { concurrency: 2 },
+  { concurrency: 1_000 },
+  { kmsKeyArn: KEY },
+  { permissionsBoundary: POLICY },
+  { permissionsBoundary: 'arn:aws-us-gov:iam::aws:policy/PowerUserAccess' },
+  { subnetIds: Array(16).fill(SUBNET), securityGroupIds: Array(5).fill(GROUP) },
+  { tags: { team: 'platform', 'cost center': '4 2', owner: 'sre@example.com', note: '', größe: 'XL' } },
+])('takes %j', (values) => {
+  expect(faultsOf({ ...delivered, ...values })).toEqual([]);
+});
+
+const WHOLE = (least: number, most: number) => `expected a whole number from ${least} to ${most}`;
+const KEY_EXPECTED = 'expected the ARN of a KMS key (not of an alias), or off';
+const POLICY_EXPECTED = 'expected the ARN of an IAM policy, or off';
+const BOTH = '  securityGroupIds: expected both subnetIds and securityGroupIds, or neither';
+
+it.each<[Record<string, unknown>, string]>([
+  [{ delaySeconds: 61 }, `  delaySeconds: ${WHOLE(0, 60)}`],
+  [{ delaySeconds: -1 }, `  delaySeconds: ${WHOLE(0, 60)}`],
+  [{ delaySeconds: '15' }, `  delaySeconds: ${WHOLE(0, 60)}`],
+  [{ batchSize: 0 }, `  batchSize: ${WHOLE(1, 10)}`],
+  [{ batchSize: 11 }, `  batchSize: ${WHOLE(1, 10)}`],
+  [{ batchWindowSeconds: 11 }, `  batchWindowSeconds: ${WHOLE(0, 10)}`],
+  [{ concurrency: 1 }, `  concurrency: ${WHOLE(2, 1000)}`],
+  [{ concurrency: 1_001 }, `  concurrency: ${WHOLE(2, 1000)}`],
+  [{ kmsKeyArn: false }, `  kmsKeyArn: ${KEY_EXPECTED}`],
+  [{ kmsKeyArn: 'alias/mine' }, `  kmsKeyArn: ${KEY_EXPECTED}`],
+  [{ kmsKeyArn: KEY.replace(':key/', ':alias/') }, `  kmsKeyArn: ${KEY_EXPECTED}`],
+  [{ permissionsBoundary: 'boundary' }, `  permissionsBoundary: ${POLICY_EXPECTED}`],
+  [{ permissionsBoundary: POLICY.replace(':policy/', ':role/') }, `  permissionsBoundary: ${POLICY_EXPECTED}`],
+  [
+    { subnetIds: ['vpc-0a1b2c3d'], securityGroupIds: [GROUP] },
+    '  subnetIds.0: expected an id such as subnet-0a1b2c3d4e5f',
+  ],
+  [
+    { subnetIds: [SUBNET], securityGroupIds: [GROUP, 'default'] },
+    '  securityGroupIds.1: expected an id such as sg-0a1b2c3d4e5f',
+  ],
+  [{ subnetIds: Array(17).fill(SUBNET), securityGroupIds: [GROUP] }, '  subnetIds: expected 16 at most'],
+  [{ subnetIds: [SUBNET], securityGroupIds: Array(6).fill(GROUP) }, '  securityGroupIds: expected 5 at most'],
+  [{ subnetIds: [SUBNET] }, BOTH],
+  [{ securityGroupIds: [GROUP] }, BOTH],
+  [{ tags: { team: 7 } }, '  tags.team: expected a text'],
+  [{ tags: { team: 'a;b' } }, '  tags.team: expected letters, digits, spaces and _ . : / = + - @'],
+  [{ tags: { 'a*': '' } }, '  tags.a*: expected letters, digits, spaces and _ . : / = + - @'],
+  [{ tags: { 'AWS:x': '' } }, '  tags.AWS:x: expected a key that does not begin with aws:, which is reserved'],
+  [{ tags: { '': 'x' } }, '  tags.: expected 1 to 128 characters'],
+  [{ tags: { ['k'.repeat(129)]: 'x' } }, `  tags.${'k'.repeat(129)}: expected 1 to 128 characters`],
+  [{ tags: { team: 'x'.repeat(257) } }, '  tags.team: expected 256 characters at most'],
+  [{ tags: Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`k${n}`, ''])) }, '  tags: expected 50 at most'],
+  [{ tags: ['team'] }, '  tags: expected keys with a text each'],
+])('refuses %j', (values, fault) => {
+  expect(faultsOf({ ...delivered, ...values })).toEqual([fault]);
+});
+
 it('stops npm run package, with that message and nothing else', () => {
   const file = join(folder, 'wrong.yml');
   writeFileSync(file, 'clusters: shop\nmode: off\n');
@@ -119,7 +185,9 @@ it('stops npm run package, with that message and nothing else', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['infra/package.ts'], { env, encoding: 'utf8' });
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr.split('\n')[0]).toBe(`${file} does not fit:`);
-  expect(stderr.trimEnd().split('\n')).toHaveLength(16);
+  // One fault a line: the two values that are wrong, and all the others, which are missing.
+  const named = stderr.trimEnd().split('\n').slice(1);
+  expect(named.map((line) => line.trim().split(':')[0])).toEqual(Object.keys(configurationSchema.shape));
 });
 
 it('gives clusters whose names differ only in their signs a filter each', () => {

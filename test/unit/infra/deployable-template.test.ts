@@ -28,6 +28,7 @@ describe('the deployable template', () => {
     expect(template).toEqual({
       Description: 'a stack',
       Parameters: { ArtifactBucket: expect.any(Object), ArtifactPrefix: expect.any(Object), Mine: { Type: 'String' } },
+      Rules: { SubnetsHaveSecurityGroups: expect.any(Object), SecurityGroupsHaveSubnets: expect.any(Object) },
       Resources: {
         ReapLambdaFunction: {
           Type: 'AWS::Lambda::Function',

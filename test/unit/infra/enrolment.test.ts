@@ -1,38 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { describe, expect, it } from 'vitest';
 import { enrollConfigSchema, enrolmentRequestSchema } from '../../../functions/enroll/enroll.ts';
+import { packagedStack } from '../../builders/packaged-stack.ts';
 
-// biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-type Resource = { Type: string; Properties: any; DependsOn?: string | string[]; Condition?: string };
-
-const folder = mkdtempSync(join(tmpdir(), 'package-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-let resources: Record<string, Resource>;
-let conditions: Record<string, unknown>;
-
-beforeAll(() => {
-  const delivered = parse(readFileSync('infra/configuration.yml', 'utf8'));
-  const file = join(folder, 'configuration.yml');
-  writeFileSync(file, stringify({ ...delivered, enrolment: 'auto', clusters: ['shop', 'shop-2'] }));
-  const env = { PATH: process.env.PATH, HOME: folder, ENVOY_HPA_REAPER_CONFIGURATION: file };
-  const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
-  expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
-  const text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
-  ({ Resources: resources, Conditions: conditions } = JSON.parse(text));
-}, 60_000);
-
-const properties = (id: string) => resources[id]?.Properties;
+const stack = packagedStack({ enrolment: 'auto', clusters: ['shop', 'shop-2'] });
+const { properties } = stack;
 const arn = (id: string) => ({ 'Fn::GetAtt': [id, 'Arn'] });
 
 /** What a resource waits for when the stack is created, and outlives when it is deleted. */
 function needs(id: string, found = new Set<string>()): Set<string> {
-  const { DependsOn = [], ...resource } = resources[id] ?? {};
+  const { DependsOn = [], ...resource } = stack.Resources[id] ?? {};
   const text = JSON.stringify(resource);
   const named = [
     ...[DependsOn].flat(),
@@ -41,7 +17,7 @@ function needs(id: string, found = new Set<string>()): Set<string> {
     ...[...text.matchAll(/\$\{(\w+)[}.]/g)].map(([, name]) => name as string),
   ];
   for (const name of named) {
-    if (!(name in resources) || found.has(name)) continue;
+    if (!(name in stack.Resources) || found.has(name)) continue;
     found.add(name);
     needs(name, found);
   }
@@ -97,11 +73,11 @@ it('has the environment that it reads: the ARNs and ids of the stack, and the li
 });
 
 it('is all there or nothing of it, and with it the stack has no filter of its own', () => {
-  const ofEnrolment = Object.keys(resources).filter((id) => /nrol/.test(id));
+  const ofEnrolment = Object.keys(stack.Resources).filter((id) => /nrol/.test(id));
   expect(ofEnrolment).toHaveLength(10);
-  for (const id of ofEnrolment) expect([id, resources[id]?.Condition]).toEqual([id, 'EnrolsByItself']);
-  expect(conditions.EnrolsByItself).toEqual({ 'Fn::Equals': [{ Ref: 'Enrolment' }, 'auto'] });
-  expect(Object.values(resources).filter(({ Type }) => Type === 'AWS::Logs::SubscriptionFilter')).toEqual([]);
+  for (const id of ofEnrolment) expect([id, stack.Resources[id]?.Condition]).toEqual([id, 'EnrolsByItself']);
+  expect(stack.Conditions.EnrolsByItself).toEqual({ 'Fn::Equals': [{ Ref: 'Enrolment' }, 'auto'] });
+  expect(Object.values(stack.Resources).filter(({ Type }) => Type === 'AWS::Logs::SubscriptionFilter')).toEqual([]);
 });
 
 describe('the role', () => {

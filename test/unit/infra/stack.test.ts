@@ -52,7 +52,7 @@ it('updates with a change set, and waits until CloudFormation is done', async ()
     ['DescribeStacks', stack('UPDATE_COMPLETE_CLEANUP_IN_PROGRESS')],
     ['DescribeStacks', stack('UPDATE_COMPLETE')],
   );
-  const plan = await mine.plan('https://bucket/template.json', { ArtifactBucket: 'bucket' });
+  const plan = await mine.plan('https://bucket/template.json', { ArtifactBucket: 'bucket' }, { team: 'platform' });
   expect(plan).toEqual({ type: 'UPDATE', changeSet: 'arn:set', changes: [{ Type: 'Resource' }, {}] });
   await expect(mine.execute(plan)).resolves.toMatchObject({ StackStatus: 'UPDATE_COMPLETE' });
   expect(left).toEqual([]);
@@ -63,6 +63,7 @@ it('updates with a change set, and waits until CloudFormation is done', async ()
     ChangeSetType: 'UPDATE',
     TemplateURL: 'https://bucket/template.json',
     Parameters: [{ ParameterKey: 'ArtifactBucket', ParameterValue: 'bucket' }],
+    Tags: [{ Key: 'team', Value: 'platform' }],
     Capabilities: ['CAPABILITY_NAMED_IAM'],
   });
   expect(sent[5]?.[1]).toMatchObject({ NextToken: 'more' });
@@ -72,14 +73,20 @@ it.each([
   ["The submitted information didn't contain changes. Submit different information to create a change set."],
   ['No updates are to be performed.'],
 ])('knows that there is nothing to do: %s', async (StatusReason) => {
-  const { stack: mine, left } = against(
+  const {
+    stack: mine,
+    sent,
+    left,
+  } = against(
     ['DescribeStacks', stack('UPDATE_COMPLETE')],
     ['CreateChangeSet', { Id: 'arn:set' }],
     ['DescribeChangeSet', { Status: 'FAILED', StatusReason, Changes: [] }],
     ['DeleteChangeSet', {}],
   );
-  const plan = await mine.plan('url', {});
+  const plan = await mine.plan('url', {}, {});
   expect(plan.changes).toEqual([]);
+  // Without any tags to give it leaves those that the stack has.
+  expect(sent[1]?.[1]).not.toHaveProperty('Tags');
   await mine.abandon(plan);
   expect(left).toEqual([]);
 });

@@ -1,10 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
 import { busEvent } from '../../../functions/cli/event-path.ts';
 import { digestConfigSchema, digestRequestSchema } from '../../../functions/digest/digest.ts';
@@ -17,12 +16,10 @@ import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
 import { METRICS, METRICS_NAMESPACE } from '../../../functions/platform/metrics.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
-import { configurationSchema, readConfiguration } from '../../../infra/configuration.ts';
+import { type Configuration, configurationSchema, readConfiguration } from '../../../infra/configuration.ts';
 import { stackParameters } from '../../../infra/parameters.ts';
+import { decided, packagedStack } from '../../builders/packaged-stack.ts';
 import { parseFilterPattern } from '../../doubles/filter-pattern.ts';
-
-// biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-type Resource = { Type: string; Properties: any; DependsOn?: string[]; Condition?: string };
 
 const OUTCOMES = Object.keys(OUTCOME_DETAILS);
 /** What a person tells of is not for a function to put. */
@@ -37,7 +34,7 @@ const LOG_GROUP = {
   ].join('$'),
 };
 const DAYS_14 = 14 * 24 * 60 * 60;
-const configuration = {
+const configuration: Configuration = {
   enrolment: 'off',
   clusters: ['shop', 'shop-2'],
   controllerNamespaces: ['eg', 'eg-2'],
@@ -48,54 +45,53 @@ const configuration = {
   sweepAlarmHours: 5,
   settleHpaSeconds: 11,
   settleConfigSeconds: 12,
+  delaySeconds: 20,
+  batchSize: 9,
+  batchWindowSeconds: 10,
+  concurrency: 7,
   logRetentionDays: 30,
   notifyEmail: 'sre@example.com',
   tracing: 'active',
   outcomeRetentionDays: 731,
   logLevel: 'DEBUG',
+  kmsKeyArn: 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+  subnetIds: ['subnet-0a1b2c3d', 'subnet-0a1b2c3d4e5f67890'],
+  securityGroupIds: ['sg-0a1b2c3d'],
+  permissionsBoundary: 'arn:aws:iam::123456789012:policy/boundary',
+  tags: { team: 'platform' },
 };
 
-const folder = mkdtempSync(join(tmpdir(), 'package-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-let text: string;
-let resources: Record<string, Resource>;
-let conditions: Record<string, unknown>;
-let parameters: Record<string, { Default: string | number; AllowedValues?: string[] }>;
-
-beforeAll(() => {
-  writeFileSync(join(folder, 'configuration.yml'), JSON.stringify(configuration)); // JSON is YAML.
-  // No credentials, no Region, no home.
-  const env = {
-    PATH: process.env.PATH,
-    HOME: folder,
-    ENVOY_HPA_REAPER_CONFIGURATION: join(folder, 'configuration.yml'),
-  };
-  const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
-  expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
-  text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
-  ({ Resources: resources, Conditions: conditions, Parameters: parameters } = JSON.parse(text));
-}, 60_000);
-
-const of = (type: string) => Object.entries(resources).filter(([, { Type }]) => Type === type);
-const properties = (id: string) => resources[id]?.Properties;
+const stack = packagedStack(configuration);
+const { of, properties, folder } = stack;
 const arn = (id: string) => ({ 'Fn::GetAtt': [id, 'Arn'] });
 
 describe('the queue', () => {
-  it('hides a message for six timeouts of reap and its batch window', () => {
-    const [[, mapping] = []] = of('AWS::Lambda::EventSourceMapping');
-    expect(mapping?.Properties).toMatchObject({
-      EventSourceArn: arn('ChangeQueue'),
-      FunctionName: arn('ReapLambdaFunction'),
-      FunctionResponseTypes: ['ReportBatchItemFailures'],
-      ScalingConfig: { MaximumConcurrency: expect.any(Number) },
-    });
-    const atLeast = 6 * properties('ReapLambdaFunction').Timeout + mapping?.Properties.MaximumBatchingWindowInSeconds;
+  it('hides a message for six timeouts of reap and its batch window, the longest that the configuration takes', () => {
+    expect(of('AWS::Lambda::EventSourceMapping').map(([, { Properties }]) => Properties)).toEqual([
+      {
+        EventSourceArn: arn('ChangeQueue'),
+        FunctionName: arn('ReapLambdaFunction'),
+        Enabled: true,
+        BatchSize: 9,
+        MaximumBatchingWindowInSeconds: 10,
+        FunctionResponseTypes: ['ReportBatchItemFailures'],
+        ScalingConfig: { MaximumConcurrency: 7 },
+      },
+    ]);
+    const longest = configurationSchema.shape.batchWindowSeconds.maxValue ?? Number.POSITIVE_INFINITY;
+    const atLeast = 6 * properties('ReapLambdaFunction').Timeout + longest;
     expect(properties('ChangeQueue').VisibilityTimeout).toBeGreaterThanOrEqual(atLeast);
   });
 
-  it('waits a moment, and gives a message more receives than a look-again takes', () => {
-    expect(properties('ChangeQueue').DelaySeconds).toBeGreaterThan(0);
+  it('tries a message for about 50 minutes, the longest delay that the configuration takes included', () => {
+    const { DelaySeconds, VisibilityTimeout, RedrivePolicy } = properties('ChangeQueue');
+    expect(DelaySeconds).toBe(20);
+    const longest = configurationSchema.shape.delaySeconds.maxValue ?? Number.POSITIVE_INFINITY;
+    const minutes = [0, longest].map((delay) => (delay + VisibilityTimeout * RedrivePolicy.maxReceiveCount) / 60);
+    for (const tried of minutes) expect(Math.round(tried / 5) * 5).toBe(50);
+  });
+
+  it('gives a message more receives than a look-again takes', () => {
     expect(properties('ChangeQueue').RedrivePolicy).toMatchObject({
       deadLetterTargetArn: arn('ChangeDeadLetterQueue'),
       maxReceiveCount: 8,
@@ -125,9 +121,8 @@ describe('the queue', () => {
 });
 
 describe('what is lost nowhere', () => {
-  it('is every queue encrypted, and dead letters kept for 14 days', () => {
+  it('are dead letters, for 14 days', () => {
     const queues = of('AWS::SQS::Queue');
-    for (const [id, { Properties }] of queues) expect([id, Properties.SqsManagedSseEnabled]).toEqual([id, true]);
     expect(
       queues.filter(([, { Properties }]) => Properties.MessageRetentionPeriod === DAYS_14).map(([id]) => id),
     ).toEqual(
@@ -171,14 +166,14 @@ describe('the schedule', () => {
       RetryPolicy: { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 },
       DeadLetterConfig: { Arn: arn('UnsweptQueue') },
     });
-    for (const mode of parameters.Mode?.AllowedValues ?? []) {
+    for (const mode of stack.Parameters.Mode?.AllowedValues ?? []) {
       const input = Target.Input['Fn::Sub'].replace(`${'$'}{Mode}`, mode);
       expect(payloadSchema.parse(JSON.parse(input))).toMatchObject({ dispatch: 'bus', mode });
     }
   });
 
   it('is not there when it is off', () => {
-    expect(conditions[resources.SweepSchedule?.Condition ?? '']).toEqual({
+    expect(stack.Conditions[stack.Resources.SweepSchedule?.Condition ?? '']).toEqual({
       'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'SweepScheduleExpression' }, 'off'] }],
     });
   });
@@ -212,7 +207,7 @@ describe('the heartbeat', () => {
 
 describe('tracing', () => {
   it('is on where it is configured, for every function and no further', () => {
-    expect(conditions.TracesInvocations).toEqual({ 'Fn::Equals': [{ Ref: 'Tracing' }, 'active'] });
+    expect(stack.Conditions.TracesInvocations).toEqual({ 'Fn::Equals': [{ Ref: 'Tracing' }, 'active'] });
     for (const [id, { Properties, Condition }] of of('AWS::Lambda::Function')) {
       const mode = { 'Fn::If': ['TracesInvocations', 'Active', 'PassThrough'] };
       expect([id, Properties.TracingConfig]).toEqual([id, { Mode: mode }]);
@@ -222,7 +217,7 @@ describe('tracing', () => {
       );
     }
     expect(properties('MayTrace').Roles).toHaveLength(of('AWS::Lambda::Function').length);
-    expect(resources.MayTrace?.Condition).toBe('TracesInvocations');
+    expect(stack.Resources.MayTrace?.Condition).toBe('TracesInvocations');
     expect(properties('MayTrace').PolicyDocument.Statement).toEqual([
       {
         Sid: 'WriteTraces',
@@ -288,9 +283,11 @@ describe('the outcomes', () => {
 
 describe('notifications', () => {
   it('go to the address that is configured, if one is', () => {
-    expect(conditions.HasNotifications).toEqual({ 'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'NotifyEmail' }, 'off'] }] });
-    expect(resources.NotificationTopic?.Condition).toBe('HasNotifications');
-    expect(resources.NotificationEmail).toMatchObject({
+    expect(stack.Conditions.HasNotifications).toEqual({
+      'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'NotifyEmail' }, 'off'] }],
+    });
+    expect(stack.Resources.NotificationTopic?.Condition).toBe('HasNotifications');
+    expect(stack.Resources.NotificationEmail).toMatchObject({
       Condition: 'HasNotifications',
       Properties: { TopicArn: { Ref: 'NotificationTopic' }, Protocol: 'email', Endpoint: { Ref: 'NotifyEmail' } },
     });
@@ -327,9 +324,9 @@ describe('the digest', () => {
   });
 
   it('is all there or nothing of it', () => {
-    const ofDigest = Object.keys(resources).filter((id) => /igest/.test(id));
+    const ofDigest = Object.keys(stack.Resources).filter((id) => /igest/.test(id));
     expect(ofDigest).toHaveLength(9);
-    for (const id of ofDigest) expect([id, resources[id]?.Condition]).toEqual([id, 'HasNotifications']);
+    for (const id of ofDigest) expect([id, stack.Resources[id]?.Condition]).toEqual([id, 'HasNotifications']);
   });
 });
 
@@ -367,7 +364,7 @@ describe('the subscription', () => {
 
 describe('the parameters', () => {
   it('are what differs between accounts, with the configuration as their defaults', () => {
-    const defaults = Object.entries(parameters).map(([name, { Default }]) => [name, Default]);
+    const defaults = Object.entries(stack.Parameters).map(([name, { Default }]) => [name, Default]);
     expect(Object.fromEntries(defaults)).toEqual({
       Mode: 'report',
       MaxDeletions: 7,
@@ -377,19 +374,25 @@ describe('the parameters', () => {
       SweepAlarmHours: 5,
       NotifyEmail: 'sre@example.com',
       Tracing: 'active',
+      LogRetentionDays: 30,
       OutcomeRetentionDays: 731,
+      KmsKeyArn: configuration.kmsKeyArn,
+      SubnetIds: 'subnet-0a1b2c3d,subnet-0a1b2c3d4e5f67890',
+      SecurityGroupIds: 'sg-0a1b2c3d',
+      PermissionsBoundary: configuration.permissionsBoundary,
     });
   });
 
   it('take what the configuration takes', () => {
     const parameters = stackParameters(readConfiguration());
     const { Mode, MaxDeletions, SweepScheduleExpression, SweepAlarmHours, NotifyEmail, Tracing } = parameters;
-    const { OutcomeRetentionDays } = parameters;
+    const { LogRetentionDays, OutcomeRetentionDays } = parameters;
     const takes = (values: object) => configurationSchema.safeParse({ ...readConfiguration(), ...values }).success;
     for (const mode of Mode.AllowedValues) expect(takes({ mode })).toBe(true);
     for (const outcomeRetentionDays of OutcomeRetentionDays.AllowedValues) {
       expect(takes({ outcomeRetentionDays })).toBe(true);
     }
+    for (const logRetentionDays of LogRetentionDays.AllowedValues) expect(takes({ logRetentionDays })).toBe(true);
     const { MinValue, MaxValue } = MaxDeletions;
     expect([MinValue - 1, MinValue, MaxValue, MaxValue + 1].map((maxDeletions) => takes({ maxDeletions }))).toEqual([
       false,
@@ -408,6 +411,36 @@ describe('the parameters', () => {
       const allowed = new RegExp(SweepScheduleExpression.AllowedPattern).test(sweepSchedule);
       expect([sweepSchedule, takes({ sweepSchedule })]).toEqual([sweepSchedule, allowed]);
     }
+    const key = 'arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab';
+    for (const kmsKeyArn of ['off', key, `${key}/x`, key.replace(':key', ':alias'), 'alias/mine', '', `x${key}`]) {
+      const allowed = new RegExp(parameters.KmsKeyArn.AllowedPattern).test(kmsKeyArn);
+      expect([kmsKeyArn, takes({ kmsKeyArn })]).toEqual([kmsKeyArn, allowed]);
+    }
+    const policy = 'arn:aws:iam::123456789012:policy/a/b';
+    const aws = 'arn:aws:iam::aws:policy/PowerUserAccess';
+    for (const permissionsBoundary of ['off', policy, aws, 'b', '', policy.replace(':policy', ':role'), `${policy} `]) {
+      const allowed = new RegExp(parameters.PermissionsBoundary.AllowedPattern).test(permissionsBoundary);
+      expect([permissionsBoundary, takes({ permissionsBoundary })]).toEqual([permissionsBoundary, allowed]);
+    }
+  });
+
+  it.each([
+    ['SubnetIds', 'subnet', 16],
+    ['SecurityGroupIds', 'sg', 5],
+  ] as const)('take as %s a list as it can be configured', (name, prefix, most) => {
+    const { AllowedPattern } = stackParameters(readConfiguration())[name];
+    const list = (count: number) => Array(count).fill(`${prefix}-0a1b2c3d`).join(',');
+    const tried = [
+      'off',
+      list(1),
+      list(most),
+      list(most + 1),
+      '',
+      `${list(1)},`,
+      `${list(1)}, ${list(1)}`,
+      'vpc-0a1b2c3d',
+    ];
+    expect(tried.filter((value) => new RegExp(AllowedPattern).test(value))).toEqual(['off', list(1), list(most)]);
   });
 });
 
@@ -441,7 +474,8 @@ describe('the roles', () => {
     const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole' && id !== 'DigestRole');
     const allowed = others.map(([id, { Properties }]) => {
       expect(Properties.ManagedPolicyArns).toBeUndefined();
-      const statements = Properties.Policies.flatMap(
+      // What a role has besides where a parameter asks for it is in security.test.ts.
+      const statements = decided(Properties.Policies, false).flatMap(
         ({ PolicyDocument }: { PolicyDocument: { Statement: unknown[] } }) => PolicyDocument.Statement,
       );
       for (const { Effect, Action, Resource } of statements) {
@@ -534,7 +568,7 @@ describe('the functions', () => {
       OutcomeLogGroup: properties('OutcomeLogGroup').LogGroupName,
     };
     const defaultOf = ({ Ref }: { Ref: string }) =>
-      parameters[Ref]?.Default.toString() ?? VALUES[Ref as keyof typeof VALUES] ?? '123456789012';
+      stack.Parameters[Ref]?.Default.toString() ?? VALUES[Ref as keyof typeof VALUES] ?? '123456789012';
     const environment = (id: string) => {
       const values = Object.entries<string | { Ref: string }>(properties(id).Environment.Variables);
       // Lambda sets the Region itself; CloudFormation fills in what refers to something.
@@ -569,25 +603,26 @@ describe('the functions', () => {
   });
 
   it('log into groups of the stack, for as long as configured', () => {
-    expect(of('AWS::Logs::LogGroup').map(([, { Properties }]) => Properties)).toEqual([
-      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-forward', RetentionInDays: 30 },
-      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays: 30 },
-      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays: 30 },
-      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-enroll', RetentionInDays: 30 },
-      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-digest', RetentionInDays: 30 },
+    const RetentionInDays = { Ref: 'LogRetentionDays' };
+    expect(of('AWS::Logs::LogGroup').map(([, { Properties }]) => decided(Properties, false))).toEqual([
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-forward', RetentionInDays },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-enroll', RetentionInDays },
+      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-digest', RetentionInDays },
       { LogGroupName: '/aws/events/envoy-hpa-reaper-outcomes', RetentionInDays: { Ref: 'OutcomeRetentionDays' } },
     ]);
   });
 });
 
 it('names nothing of the machine that packaged it', () => {
-  for (const path of [process.cwd(), homedir(), tmpdir(), folder]) expect(text).not.toContain(path);
+  for (const path of [process.cwd(), homedir(), tmpdir(), folder]) expect(stack.text).not.toContain(path);
 });
 
 describe('what anybody can deploy', () => {
   it('is what was packaged, with each code by the SHA-256 of its zip file', () => {
     const { Resources } = JSON.parse(readFileSync(join(folder, 'template.json'), 'utf8'));
-    const packaged = Object.keys(resources).filter((id) => !id.startsWith('ServerlessDeploymentBucket'));
+    const packaged = Object.keys(stack.Resources).filter((id) => !id.startsWith('ServerlessDeploymentBucket'));
     expect(Object.keys(Resources)).toEqual(packaged);
     for (const [id, { Properties }] of of('AWS::Lambda::Function')) {
       const { S3Key, S3Bucket } = Resources[id].Properties.Code;

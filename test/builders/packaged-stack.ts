@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { parse } from 'yaml';
+import type { Configuration } from '../../infra/configuration.ts';
+
+export interface PackagedResource {
+  Type: string;
+  // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
+  Properties: any;
+  DependsOn?: string[];
+  Condition?: string;
+}
+
+interface Template {
+  Resources: Record<string, PackagedResource>;
+  Conditions: Record<string, unknown>;
+  Parameters: Record<string, { Default: string | number; AllowedValues?: string[] }>;
+}
+
+/** What `npm run package` made, from `beforeAll` to the end of the file. */
+export interface PackagedStack extends Template {
+  /** With the zip files and template.json. */
+  readonly folder: string;
+  /** The template as osls wrote it. */
+  text: string;
+  /** The resources of a type, with their logical ids. */
+  of(type: string): [string, PackagedResource][];
+  /** Of a resource, by its logical id. */
+  // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
+  properties(id: string): any;
+}
+
+/** Packages once for the whole file, with these values in place of those that are delivered: no credentials, no Region, no home. */
+export function packagedStack(values: Partial<Configuration>): PackagedStack {
+  const folder = mkdtempSync(join(tmpdir(), 'package-'));
+  const self = {
+    folder,
+    of: (type) => Object.entries(self.Resources).filter(([, { Type }]) => Type === type),
+    properties: (id) => self.Resources[id]?.Properties,
+  } as PackagedStack;
+  beforeAll(() => {
+    const file = join(folder, 'configuration.yml');
+    const delivered = parse(readFileSync('infra/configuration.yml', 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...delivered, ...values })); // JSON is YAML.
+    const env = { PATH: process.env.PATH, HOME: folder, ENVOY_HPA_REAPER_CONFIGURATION: file };
+    const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
+    expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
+    self.text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
+    Object.assign(self, JSON.parse(self.text));
+  }, 60_000);
+  afterAll(() => rmSync(folder, { recursive: true }));
+  return self;
+}
+
+/**
+ * A part of a template as CloudFormation takes it when every condition is true, or false: each `Fn::If` decided, and
+ * without what is `AWS::NoValue` then.
+ */
+export function decided<Part>(part: Part, conditions: boolean): Part {
+  if (Array.isArray(part)) {
+    return part.map((one) => decided(one, conditions)).filter((one) => one !== undefined) as Part;
+  }
+  if (typeof part !== 'object' || part === null) return part;
+  if ('Fn::If' in part) return decided((part['Fn::If'] as Part[])[conditions ? 1 : 2] as Part, conditions);
+  if ('Ref' in part && part.Ref === 'AWS::NoValue') return undefined as Part;
+  const entries = Object.entries(part).map(([key, value]) => [key, decided(value, conditions)]);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as Part;
+}

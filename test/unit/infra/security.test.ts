@@ -1,0 +1,284 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE } from '../../../functions/domain/heartbeat.ts';
+import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/domain/outcome-event.ts';
+import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
+import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
+import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
+
+/* What an account's own rules ask for, of every resource that it concerns, those included that nobody has thought of yet. */
+
+const stack = packagedStack({ enrolment: 'auto', tags: { team: 'platform', 'cost center': '42' } });
+const { of } = stack;
+
+/** The resources of a type where every parameter switches something on, and where none does. */
+const switched = (type: string) =>
+  of(type).map(([id, resource]): [string, PackagedResource, PackagedResource] => [
+    id,
+    decided(resource, true),
+    decided(resource, false),
+  ]);
+
+const statementsOf = ({ Properties }: PackagedResource): Statement[] =>
+  Properties.Policies.flatMap(({ PolicyDocument }: { PolicyDocument: { Statement: Statement[] } }) => [
+    ...PolicyDocument.Statement,
+  ]);
+const actionsOf = (role: PackagedResource) => statementsOf(role).flatMap(({ Action }) => Action);
+const ofService = (service: string, role: PackagedResource) =>
+  statementsOf(role).filter(({ Action }) => [Action].flat().some((action) => action.startsWith(`${service}:`)));
+
+/** The functions of a role, by logical id. */
+const functionsOf = (role: string) =>
+  of('AWS::Lambda::Function').filter(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0] === role);
+
+describe('a customer managed key', () => {
+  const key = { Ref: 'KmsKeyArn' };
+
+  it.each([
+    ['AWS::SQS::Queue', 'KmsMasterKeyId'],
+    ['AWS::SNS::Topic', 'KmsMasterKeyId'],
+    ['AWS::Logs::LogGroup', 'KmsKeyId'],
+    ['AWS::Lambda::Function', 'KmsKeyArn'],
+  ])('encrypts every %s, and none without', (type, property) => {
+    expect(of(type)).not.toEqual([]);
+    for (const [id, on, off] of switched(type)) {
+      expect([id, on.Properties[property], off.Properties[property]]).toEqual([id, key, undefined]);
+    }
+  });
+
+  it("takes the place of SQS's own", () => {
+    for (const [id, on, off] of switched('AWS::SQS::Queue')) {
+      expect([id, on.Properties.SqsManagedSseEnabled, off.Properties.SqsManagedSseEnabled]).toEqual([
+        ...[id, undefined, true],
+      ]);
+    }
+  });
+
+  it('may be used by each role for what it does, through that service only', () => {
+    for (const [id, on, off] of switched('AWS::IAM::Role')) {
+      const needs = (action: string, service: string, actions: string | string[]) =>
+        actionsOf(off).includes(action) ? [[service, actions]] : [];
+      const expected = [
+        ...needs('sqs:SendMessage', 'sqs', ['kms:GenerateDataKey', 'kms:Decrypt']),
+        ...needs('sqs:ReceiveMessage', 'sqs', 'kms:Decrypt'),
+        ...needs('sns:Publish', 'sns', ['kms:GenerateDataKey', 'kms:Decrypt']),
+      ];
+      const via = (service: string) => ({ 'Fn::Sub': `${service}.${'$'}{AWS::Region}.amazonaws.com` });
+      expect([id, ofService('kms', on).map(({ Sid: _, ...statement }) => statement)]).toEqual([
+        id,
+        expected.map(([service, Action]) => ({
+          ...{ Effect: 'Allow', Action, Resource: key },
+          Condition: { StringEquals: { 'kms:ViaService': via(service as string) } },
+        })),
+      ]);
+      expect([id, ofService('kms', off)]).toEqual([id, []]);
+    }
+  });
+});
+
+describe('the policy of the key that docs/kms-key.md gives', () => {
+  const [, json = ''] = /```json\n(.*?)```/s.exec(readFileSync('docs/kms-key.md', 'utf8')) ?? [];
+  const statements = (): Record<string, Statement & { Principal: Record<string, string> }> =>
+    Object.fromEntries(JSON.parse(json).Statement.map((statement: Statement) => [statement.Sid, statement]));
+
+  it('lets CloudWatch Logs use it for every log group of the stack', () => {
+    const [patterns] = Object.values(statements().LogsAreEncrypted?.Condition?.ArnLike ?? {}) as string[][];
+    for (const [id, { Properties }] of of('AWS::Logs::LogGroup')) {
+      const arn = `arn:aws:logs:REGION:ACCOUNT:log-group:${Properties.LogGroupName}`;
+      expect([id, patterns?.some((pattern) => arn.startsWith(pattern.replace(/\*$/, '')))]).toEqual([id, true]);
+    }
+  });
+
+  it('names every service that fills a queue or publishes, of its own accord', () => {
+    const services = of('AWS::SQS::QueuePolicy').flatMap(([, { Properties }]) =>
+      Properties.PolicyDocument.Statement.map(({ Principal }: { Principal: { Service: string } }) => Principal.Service),
+    );
+    const named = Object.values(statements()).map(({ Principal }) => Object.values(Principal)[0]);
+    expect(named.toSorted()).toEqual(
+      [
+        'arn:aws:iam::ACCOUNT:root',
+        'logs.REGION.amazonaws.com',
+        'cloudwatch.amazonaws.com',
+        ...new Set(services),
+      ].toSorted(),
+    );
+  });
+});
+
+describe('subnets and security groups', () => {
+  const split = (parameter: string) => ({ 'Fn::Split': [',', { Ref: parameter }] });
+  const inVpc = { SubnetIds: split('SubnetIds'), SecurityGroupIds: split('SecurityGroupIds') };
+
+  it('are those of the functions that talk to API servers, and of no other', () => {
+    const configured = switched('AWS::Lambda::Function').flatMap(([id, on, off]) => {
+      expect([id, off.Properties.VpcConfig]).toEqual([id, undefined]);
+      return on.Properties.VpcConfig ? [[id, on.Properties.VpcConfig]] : [];
+    });
+    expect(Object.fromEntries(configured)).toEqual({ ReapLambdaFunction: inVpc, BackfillLambdaFunction: inVpc });
+  });
+
+  it('need rights for network interfaces, of the roles of these functions alone and not of their code', () => {
+    for (const [id, on, off] of switched('AWS::IAM::Role')) {
+      const inside = functionsOf(id).some(([, { Properties }]) => decided(Properties, true).VpcConfig);
+      const region = `${'$'}{AWS::Region}`;
+      expect([id, ofService('ec2', off)]).toEqual([id, []]);
+      expect([id, ofService('ec2', on)]).toEqual([
+        id,
+        inside
+          ? [
+              {
+                ...{ Sid: 'SeeNetwork', Effect: 'Allow', Resource: '*' },
+                Action: ['ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets'],
+              },
+              {
+                ...{ Sid: 'ManageInterfaces', Effect: 'Allow' },
+                Action: [
+                  ...['ec2:CreateNetworkInterface', 'ec2:DeleteNetworkInterface'],
+                  ...['ec2:AssignPrivateIpAddresses', 'ec2:UnassignPrivateIpAddresses'],
+                ],
+                Resource: { 'Fn::Sub': `arn:${'$'}{AWS::Partition}:ec2:${region}:*:*/*` },
+              },
+              {
+                ...{ Sid: 'LeaveItToLambda', Effect: 'Deny', Action: 'ec2:*', Resource: '*' },
+                Condition: {
+                  ArnLike: {
+                    'lambda:SourceFunctionArn': {
+                      'Fn::Sub': `arn:${'$'}{AWS::Partition}:lambda:${region}:${'$'}{AWS::AccountId}:function:envoy-hpa-reaper-*`,
+                    },
+                  },
+                },
+              },
+            ]
+          : [],
+      ]);
+    }
+  });
+
+  it('are given both or neither', () => {
+    const rules = Object.values(
+      (JSON.parse(readFileSync(join(stack.folder, 'template.json'), 'utf8')) as { Rules: Record<string, Rule> }).Rules,
+    );
+    const passes = (values: Record<string, string>) =>
+      rules.every(
+        ({ RuleCondition, Assertions }) =>
+          !isEqual(RuleCondition, values) || Assertions.every(({ Assert }) => isEqual(Assert, values)),
+      );
+    const [SubnetIds, SecurityGroupIds] = ['subnet-0a1b2c3d', 'sg-0a1b2c3d'];
+    expect([
+      passes({ SubnetIds: 'off', SecurityGroupIds: 'off' }),
+      passes({ SubnetIds, SecurityGroupIds }),
+      passes({ SubnetIds, SecurityGroupIds: 'off' }),
+      passes({ SubnetIds: 'off', SecurityGroupIds }),
+    ]).toEqual([true, true, false, false]);
+    for (const { Assertions } of rules) expect(Assertions[0]?.AssertDescription).toContain('both or neither');
+  });
+
+  interface Equals {
+    'Fn::Equals': [{ Ref: string }, string];
+  }
+  interface Rule {
+    RuleCondition: Equals;
+    Assertions: { Assert: Equals; AssertDescription: string }[];
+  }
+  const isEqual = ({ 'Fn::Equals': [{ Ref }, value] }: Equals, values: Record<string, string>) => values[Ref] === value;
+});
+
+it('gives every role the permissions boundary, where there is one', () => {
+  for (const [id, on, off] of switched('AWS::IAM::Role')) {
+    expect([id, on.Properties.PermissionsBoundary, off.Properties.PermissionsBoundary]).toEqual([
+      ...[id, { Ref: 'PermissionsBoundary' }, undefined],
+    ]);
+  }
+});
+
+it('keeps every log group for as long as a parameter says', () => {
+  for (const [id, { Properties }] of of('AWS::Logs::LogGroup')) {
+    expect([id, Properties.RetentionInDays]).toEqual([id, { Ref: expect.stringMatching(/RetentionDays$/) }]);
+    expect(stack.Parameters[Properties.RetentionInDays.Ref]?.AllowedValues).toContain(400);
+  }
+});
+
+it('tells the tags of the stack, for who deploys it', () => {
+  expect(JSON.parse(readFileSync(join(stack.folder, 'template.json'), 'utf8')).Metadata).toEqual({
+    Tags: { team: 'platform', 'cost center': '42' },
+  });
+});
+
+describe('the bus', () => {
+  const BUS = 'arn:aws:events:eu-central-1:123456789012:event-bus/envoy-hpa-reaper';
+  const roleArn = (id: string) => `arn:aws:iam::123456789012:role/${id}`;
+
+  /** With what CloudFormation puts in: roles are called as their logical ids are. */
+  const filled = <Part>(part: Part): Part =>
+    JSON.parse(JSON.stringify(part), (_, value) => {
+      const [id, attribute] = value?.['Fn::GetAtt'] ?? [];
+      if (attribute !== 'Arn') return value;
+      return id === 'EventBus' ? BUS : roleArn(id);
+    });
+
+  const policies = () => of('AWS::Events::EventBusPolicy').map(([, { Properties }]) => Properties);
+  const denials = (): Statement[] => policies().map(({ Statement: statement }) => filled(statement));
+  const put = (principal: string | undefined, detailType: string | undefined): RecordedCall => ({
+    action: 'events:PutEvents',
+    resource: BUS,
+    context: {
+      'events:source': [EVENT_SOURCE],
+      ...(principal !== undefined && { 'aws:PrincipalArn': [principal] }),
+      ...(detailType !== undefined && { 'events:detail-type': [detailType] }),
+    },
+  });
+  const DETAIL_TYPES = [
+    ...[CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE],
+    ...Object.keys(OUTCOME_DETAILS).filter((detailType) => detailType !== RESTORED_DETAIL_TYPE),
+  ];
+
+  it('takes from each of our roles what is its own, and nothing else', () => {
+    const puts = of('AWS::IAM::Role').flatMap(([id, role]) => {
+      const own = filled(statementsOf(decided(role, true)));
+      return DETAIL_TYPES.filter((detailType) => isAllowed(own, denials(), put(roleArn(id), detailType))).map(
+        (detailType) => `${id} ${detailType}`,
+      );
+    });
+    const outcomes = DETAIL_TYPES.slice(3);
+    expect(puts.toSorted()).toEqual(
+      [
+        `ForwardRole ${CHANGE_DETAIL_TYPE}`,
+        `BackfillRole ${SWEEP_DETAIL_TYPE}`,
+        `HeartbeatScheduleRole ${HEARTBEAT_DETAIL_TYPE}`,
+        ...['ReapRole', 'BackfillRole'].flatMap((role) => outcomes.map((detailType) => `${role} ${detailType}`)),
+      ].toSorted(),
+    );
+  });
+
+  it('takes from nobody else anything but that something was restored, whatever they may do', () => {
+    const anything: Statement[] = [{ Sid: 'Anything', Effect: 'Allow', Action: 'events:PutEvents', Resource: '*' }];
+    const others = [
+      ...[roleArn('Administrator'), 'arn:aws:iam::123456789012:root', roleArn('EnrollRole'), undefined],
+      'arn:aws:iam::210987654321:role/ForwardRole',
+    ];
+    for (const principal of others) {
+      const taken = [...DETAIL_TYPES, 'Something Else', undefined, RESTORED_DETAIL_TYPE].filter((detailType) =>
+        isAllowed(anything, denials(), put(principal, detailType)),
+      );
+      expect([principal, taken]).toEqual([principal, [RESTORED_DETAIL_TYPE]]);
+    }
+  });
+
+  it('refuses nothing but events, so that the stack can be changed and deleted', () => {
+    expect(policies()).toEqual([
+      {
+        EventBusName: { Ref: 'EventBus' },
+        StatementId: 'only-our-roles-put',
+        Statement: expect.objectContaining({ Effect: 'Deny', Principal: '*', Action: 'events:PutEvents' }),
+      },
+    ]);
+  });
+
+  it('has no key of its own', () => {
+    for (const [id, on] of switched('AWS::Events::EventBus')) {
+      expect([id, on.Properties.KmsKeyIdentifier]).toEqual([id, undefined]);
+    }
+  });
+});
