@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import type { SQSBatchResponse } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
+import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
 import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
 import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../../functions/cli/event-path.ts';
 import type { PassReport } from '../../functions/domain/report.ts';
@@ -9,7 +11,7 @@ import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
 import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
-import { type Server, waitFor } from './server.ts';
+import { reaperRbac, reaper as reaperUser, type Server, waitFor } from './server.ts';
 
 const quiet = { log: { info: () => {}, warn: () => {}, error: () => {} }, metrics: { add: () => {} } };
 
@@ -123,8 +125,27 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       expect(ours(again)).toEqual([[healthy.hpaName, 'Kept', 'AutoscalingConfigured']]);
     });
 
-    test('is let in for every call that the product makes', async () => {
+    /** The role's rights that a line of the audit log made use of, each as `verb group/resource name`. */
+    const usedBy = ({ verb, user, objectRef = {}, annotations }: AuditEvent): string[] => {
+      const { apiGroup = '', resource, name = '' } = objectRef;
+      const isOurs =
+        user.username === reaperUser.username && annotations?.['authorization.k8s.io/decision'] === 'allow';
+      return isOurs ? [`${verb} ${apiGroup}/${resource} ${resource === 'configmaps' ? name : ''}`] : [];
+    };
+    async function rights(): Promise<string[]> {
+      const rules = (await reaperRbac()).flatMap(({ rules = [] }) => rules);
+      return rules.flatMap(({ verbs, apiGroups = [], resources = [], resourceNames = [''] }) =>
+        verbs.flatMap((verb) =>
+          apiGroups.flatMap((group) =>
+            resources.flatMap((resource) => resourceNames.map((name) => `${verb} ${group}/${resource} ${name}`)),
+          ),
+        ),
+      );
+    }
+
+    test('is let in for every call that the product makes, and has no right that none of them needs', async () => {
       await healthy.applyHpa();
+      const since = (await server.audit()).length;
       const found = (await api.hpas.list()).find(({ metadata }) => metadata.name === healthy.hpaName);
       if (found === undefined) throw new Error('the HPA is not in the list');
       await expect(api.config.read()).resolves.toBeDefined();
@@ -137,6 +158,27 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       await expect(api.hpas.delete(marked.hpa)).resolves.toEqual({ result: 'done' });
       await expect(api.hpas.delete(marked.hpa)).resolves.toEqual({ result: 'gone' });
       await expect(api.hpas.get(found)).resolves.toBeUndefined();
+      const object = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'healthy', name: 'web' };
+      const event = {
+        object: { ...object, uid: randomUUID() },
+        reason: 'StaleHPADeleted',
+        message: '',
+        time: new Date(),
+      };
+      for (let time = 0; time < 2; time += 1) await expect(api.events?.record(event)).resolves.toBe('done');
+      const { body } = await admin.get('/api/v1/namespaces/healthy/events');
+      const [counted] = body.items.filter(
+        (item: { involvedObject: { uid: string } }) => item.involvedObject.uid === event.object.uid,
+      );
+      expect(counted.count).toBe(2);
+
+      const lines = async () => (await server.audit()).slice(since);
+      const last = (line: AuditEvent) => usedBy(line).includes('get autoscaling/horizontalpodautoscalers ');
+      await waitFor(async () => (await lines()).filter(last).length === 2);
+      // EKS's audit log has no Events: one that counts two was created, and then patched.
+      const ofEvents = ['create /events ', 'patch /events '];
+      const used = new Set([...ofEvents, ...(await lines()).flatMap(usedBy)]);
+      expect([...used].sort()).toEqual((await rights()).sort());
     });
 
     test.each<[string, (connection: Connection) => Promise<{ status: number }>]>([

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { type AwsRequest, accessEntryArn, callsOf } from './aws-calls.ts';
 import { type DescribedCluster, EksDouble } from './eks.ts';
 import type { RecordedCall } from './iam-policy.ts';
 import { refusal, type ServiceAnswer } from './service-double.ts';
@@ -49,16 +48,12 @@ export class EksAccountDouble extends EksDouble {
     return this.calls.map(({ action }) => action).filter((action) => !/:(Describe|List)/.test(action));
   }
 
-  protected override answer(
-    request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>,
-    body: string,
-    failure: ServiceAnswer | undefined,
-  ): ServiceAnswer {
+  protected override answer(request: AwsRequest, body: string, failure: ServiceAnswer | undefined): ServiceAnswer {
     const { method = 'GET', url = '' } = request;
     const { pathname } = new URL(url, 'http://eks');
     const [, name = '', ofEntries, principal = ''] =
       /^\/clusters(?:\/([^/]+)(?:(\/access-entries)(?:\/(.+))?)?)?$/.exec(pathname) ?? [];
-    this.#record(method, name, ofEntries, decodeURIComponent(principal), body);
+    this.calls.push(...callsOf(request, body, this.#account));
     const refused = this.#refusals.find(({ matches }) => matches.test(`${method} ${decodeURIComponent(pathname)}`));
     if (failure ?? refused) return failure ?? (refused as { answer: ServiceAnswer }).answer;
     if (!ofEntries) return super.answer(request, body, undefined);
@@ -93,40 +88,9 @@ export class EksAccountDouble extends EksDouble {
       const { kubernetesGroups, username } = given;
       Object.assign(known, { ...(kubernetesGroups && { kubernetesGroups }), ...(username && { username }) });
     }
-    const accessEntryArn = this.#entryArn(clusterName, principalArn);
+    const entryArn = accessEntryArn(this.#place, clusterName, principalArn);
     const dates = { createdAt: 1_795_444_000, modifiedAt: 1_795_444_000 };
-    const accessEntry = { clusterName, principalArn, accessEntryArn, ...dates, ...entries.get(principalArn) };
+    const accessEntry = { clusterName, principalArn, accessEntryArn: entryArn, ...dates, ...entries.get(principalArn) };
     return { status: 200, body: { accessEntry } };
-  }
-
-  #entryArn(cluster: string, principal: string): string {
-    const name = principal.split('/').slice(1).join('/');
-    return `${this.#place}:access-entry/${cluster}/role/${this.#account}/${name}/${randomUUID()}`;
-  }
-
-  /** What IAM is asked before such a call (Service Authorization Reference, Amazon EKS). */
-  #record(method: string, name: string, ofEntries: string | undefined, principal: string, body: string): void {
-    const clusterArn = `${this.#place}:cluster/${name}`;
-    if (name === '') this.calls.push({ action: 'eks:ListClusters', resource: '*', context: {} });
-    else if (!ofEntries) this.calls.push({ action: 'eks:DescribeCluster', resource: clusterArn, context: {} });
-    else {
-      const { principalArn = principal, kubernetesGroups, username, type, tags } = body === '' ? {} : JSON.parse(body);
-      const context = {
-        'eks:principalArn': [principalArn],
-        ...(kubernetesGroups && { 'eks:kubernetesGroups': kubernetesGroups }),
-        ...(username && { 'eks:username': [username] }),
-        ...(type && { 'eks:accessEntryType': [type] }),
-      };
-      const entry = this.#entryArn(name, principalArn);
-      if (principal !== '') {
-        const verb = { GET: 'Describe', DELETE: 'Delete' }[method] ?? 'Update';
-        this.calls.push({ action: `eks:${verb}AccessEntry`, resource: entry, context });
-        return;
-      }
-      this.calls.push({ action: 'eks:CreateAccessEntry', resource: clusterArn, context });
-      const keys = Object.keys(tags ?? {});
-      if (keys.length > 0)
-        this.calls.push({ action: 'eks:TagResource', resource: entry, context: { 'aws:TagKeys': keys } });
-    }
   }
 }

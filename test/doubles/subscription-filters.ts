@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { type AwsRequest, callsOf } from './aws-calls.ts';
 import type { RecordedCall } from './iam-policy.ts';
 import { refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
@@ -26,10 +26,12 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
   readonly groups = new Map<string, StoredLogGroup>();
   readonly calls: RecordedCall[] = [];
   readonly #place: string;
+  readonly #account: string;
   readonly #refusals: { matches: RegExp; answer: ServiceAnswer }[] = [];
 
   constructor({ region, account }: { region: string; account: string }) {
     super();
+    this.#account = account;
     this.#place = `arn:aws:logs:${region}:${account}:log-group`;
   }
 
@@ -48,20 +50,11 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
     return this.calls.map(({ action }) => action).filter((action) => !action.includes(':Describe'));
   }
 
-  protected override answer(
-    { headers }: Pick<IncomingMessage, 'headers'>,
-    body: string,
-    failure: ServiceAnswer | undefined,
-  ): ServiceAnswer {
-    const [, operation = ''] = /^Logs_20140328\.(\w+)$/.exec(String(headers['x-amz-target'])) ?? [];
+  protected override answer(request: AwsRequest, body: string, failure: ServiceAnswer | undefined): ServiceAnswer {
+    const [, operation = ''] = /^Logs_20140328\.(\w+)$/.exec(String(request.headers['x-amz-target'])) ?? [];
     const input = JSON.parse(body);
     const { logGroupName = '' } = input;
-    const context = operation.startsWith('Put') ? { 'logs:DestinationArn': [input.destinationArn] } : {};
-    this.calls.push({
-      action: `logs:${operation}`,
-      resource: `${this.#place}:${logGroupName}:log-stream:`,
-      context: context as Record<string, string[]>,
-    });
+    this.calls.push(...callsOf(request, body, this.#account));
     const refused = this.#refusals.find(({ matches }) =>
       matches.test(`${operation} ${logGroupName || input.logGroupNamePrefix}`),
     );

@@ -1,22 +1,14 @@
 import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
-import { readEksToken } from './eks.ts';
 import { type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
-/**
- * Answers the TokenReviews of a kube-apiserver as aws-iam-authenticator does for EKS: a token is good for the cluster that
- * it was signed for, and whom it lets in is up to that cluster's access entries.
- */
+/** Answers the TokenReviews of a kube-apiserver as aws-iam-authenticator does for EKS. */
 export class TokenWebhookDouble extends ServiceDouble {
-  readonly #secretAccessKey: string;
-  readonly #users: Readonly<Record<string, User>>;
-  /** The clusters whose tokens were let in, in the order of arrival. */
-  readonly letIn: string[] = [];
+  readonly #userOf: (token: string) => User | undefined;
 
-  /** @param users whom a token for a cluster is, by the cluster's name */
-  constructor(secretAccessKey: string, users: Readonly<Record<string, User>>) {
+  /** @param userOf whom a token lets in */
+  constructor(userOf: (token: string) => User | undefined) {
     super();
-    this.#secretAccessKey = secretAccessKey;
-    this.#users = users;
+    this.#userOf = userOf;
   }
 
   protected override answer(_request: unknown, body: string): ServiceAnswer {
@@ -25,10 +17,7 @@ export class TokenWebhookDouble extends ServiceDouble {
       kind: string;
       spec: { token: string };
     };
-    const token = readEksToken(spec.token);
-    const cluster = Object.keys(this.#users).find((name) => token?.isGoodFor(name, this.#secretAccessKey));
-    if (cluster !== undefined) this.letIn.push(cluster);
-    const user = cluster !== undefined && this.#users[cluster];
+    const user = this.#userOf(spec.token);
     return { status: 200, body: { apiVersion, kind, status: user ? { authenticated: true, user } : {} } };
   }
 }

@@ -7,6 +7,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import type { SQSBatchResponse } from 'aws-lambda';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
@@ -36,7 +37,10 @@ beforeAll(async () => {
   const detail = { version: '1', cluster: 'large', auditID, verb, objectRef, user, sourceIPs, ...times, lines: 1 };
   const change = { source: EVENT_SOURCE, detailType: CHANGE_DETAIL_TYPE, detail, resources: [], time: new Date() };
   const event = queueBatch([JSON.stringify(busEvent(change))]);
-  writeFileSync(join(folder, 'event.json'), JSON.stringify({ event, context: lambdaContext('reap') }));
+  writeFileSync(
+    join(folder, 'event.json'),
+    JSON.stringify({ event, context: lambdaContext('reap'), remaining: 840_000 }),
+  );
 }, 60_000);
 afterAll(async () => {
   await Promise.all([eks.stop(), eventBridge.stop()]);
@@ -79,11 +83,11 @@ async function reap(mode: 'report' | 'delete') {
   });
   const told = await text(child.stdio[3] as Readable);
   if (told === '') throw new Error('the function ended without an answer; what it said stands above');
-  const { peak, failures } = JSON.parse(told) as { peak: number; failures: number };
+  const { peak, answer } = JSON.parse(told) as { peak: number; answer: SQSBatchResponse };
   const finished = readFileSync(log, 'utf8')
     .split('\n')
     .find((line) => line.includes('"pass finished"'));
-  return { peak, failures, outcomes: JSON.parse(finished ?? '{}').outcomes };
+  return { peak, failures: answer.batchItemFailures.length, outcomes: JSON.parse(finished ?? '{}').outcomes };
 }
 
 /** Less than a minute, but not on a machine that does ten other things. */

@@ -4,17 +4,12 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import {
-  CreateStackCommand,
-  DescribeStacksCommand,
-  ListStackResourcesCommand,
-  ListStacksCommand,
-} from '@aws-sdk/client-cloudformation';
-import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { DescribeStacksCommand, ListStackResourcesCommand, ListStacksCommand } from '@aws-sdk/client-cloudformation';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
-import { Moto, REGION } from './moto.ts';
-import { readTemplate, resourcesOf, type Template } from './packaged.ts';
+import { BUCKET, Moto, REGION, templateForMoto } from './moto.ts';
+import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 
 /*
  * `npm run deploy` and `npm run remove` over the wire, against moto's server. What moto lacks:
@@ -32,9 +27,9 @@ const NOT_IN_MOTO = [
   'AWS::SNS::Subscription',
 ];
 /*
- * - A rule cannot refer to its bus by `Ref`; what is deployed here refers to it by `GetAtt Name`, which is the same.
+ * - A rule cannot refer to its bus by `Ref`; what is deployed here refers to it by `GetAtt Name`, which is the same (moto.ts).
  * - It takes AWS::NoValue in a list for an element; what is deployed here has not the roles' policies that may be none.
- * - It finds a template by its URL only where that has "localhost" in it; hence the bucket's name.
+ * - It finds a template by its URL only where that has "localhost" in it; hence the bucket's name (moto.ts).
  * - It knows no outputs of a stack that came from a change set, and never rolls back. test/unit/infra/stack.test.ts has
  *   what CloudFormation answers then.
  * - It checks no permission and no AllowedPattern.
@@ -42,7 +37,6 @@ const NOT_IN_MOTO = [
 
 /** The conditions of what is off by default. */
 const OFF = ['TracesInvocations'];
-const BUCKET = 'artifacts-localhost';
 
 const packagings = inject('packagings');
 const representative = packagings.find(({ configuration }) => configuration === 'representative');
@@ -61,15 +55,12 @@ afterAll(() => moto?.stop());
 beforeEach(async () => {
   await moto.reset();
   writeTemplate(template());
-  await moto.s3.send(
-    new CreateBucketCommand({ Bucket: BUCKET, CreateBucketConfiguration: { LocationConstraint: REGION } }),
-  );
+  await moto.createBucket();
 });
 
 /** What is deployed here, in a form that moto understands. */
 function template(): Template {
-  const text = JSON.stringify(readTemplate(representative as (typeof packagings)[number]));
-  const adapted: Template = JSON.parse(text.replaceAll('{"Ref":"EventBus"}', '{"Fn::GetAtt":["EventBus","Name"]}'));
+  const adapted = templateForMoto(representative as (typeof packagings)[number]);
   for (const [, { Properties }] of resourcesOf(adapted, 'AWS::IAM::Role')) {
     Properties.Policies = Properties.Policies.filter((policy: object) => !('Fn::If' in policy));
   }
@@ -101,10 +92,8 @@ const run = (script: string, args: readonly string[], env = moto.environment()) 
 const deploy = (...args: string[]) => run('infra/deploy.ts', ['--bucket', BUCKET, '--from', folder, ...args]);
 const remove = (...args: string[]) => run('infra/remove.ts', args);
 
-const zipsIn = (text: string) => text.match(/\w+-[0-9a-f]{64}\.zip/g) ?? [];
-
 test('the same source makes the same zip files', () => {
-  const [first, ...others] = packagings.map((packaging) => zipsIn(JSON.stringify(readTemplate(packaging))));
+  const [first, ...others] = packagings.map((packaging) => zipsOf(readTemplate(packaging)));
   expect(first?.length).toBeGreaterThan(1);
   for (const zips of others) expect(zips).toEqual(first);
 });
@@ -131,7 +120,7 @@ describe('npm run deploy', () => {
         .sort(),
     );
 
-    const zips = zipsIn(JSON.stringify(template()));
+    const zips = zipsOf(template());
     const keys = await moto.keys(BUCKET);
     const isZip = (key: string) => key.endsWith('.zip');
     expect(keys.filter(isZip)).toEqual(zips.map((zip) => `envoy-hpa-reaper/${zip}`).sort());
@@ -270,26 +259,10 @@ describe('npm run remove', () => {
   });
 });
 
-/** As `aws cloudformation deploy` and StackSets do it: the template, and two parameters. */
 test('the template is enough, once the zip files are in the bucket', async () => {
-  for (const zip of zipsIn(JSON.stringify(template()))) {
-    await moto.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: zip, Body: readFileSync(join(folder, zip)) }));
-  }
-  await moto.cloudFormation.send(
-    new CreateStackCommand({
-      StackName: 'by-hand',
-      TemplateBody: JSON.stringify(template()),
-      Parameters: [
-        { ParameterKey: 'ArtifactBucket', ParameterValue: BUCKET },
-        { ParameterKey: 'ArtifactPrefix', ParameterValue: '' },
-      ],
-      Capabilities: ['CAPABILITY_NAMED_IAM'],
-    }),
-  );
-  const { Stacks = [] } = await moto.cloudFormation.send(new DescribeStacksCommand({ StackName: 'by-hand' }));
-  expect(Stacks[0]?.StackStatus).toBe('CREATE_COMPLETE');
-  expect(Stacks[0]?.Outputs?.map(({ OutputKey }) => OutputKey).sort()).toEqual(Object.keys(template().Outputs).sort());
-  expect(Stacks[0]?.Outputs?.find(({ OutputKey }) => OutputKey === 'ReapRoleArn')?.OutputValue).toBe(
+  const { Outputs } = await moto.createStack('by-hand', representative, template());
+  expect(Outputs?.map(({ OutputKey }) => OutputKey).sort()).toEqual(Object.keys(template().Outputs).sort());
+  expect(Outputs?.find(({ OutputKey }) => OutputKey === 'ReapRoleArn')?.OutputValue).toBe(
     `arn:aws:iam::123456789012:role/envoy-hpa-reaper-reap-${REGION}`,
   );
 });

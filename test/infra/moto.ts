@@ -1,14 +1,67 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
+import {
+  CloudFormationClient,
+  CreateStackCommand,
+  DescribeStacksCommand,
+  type Stack,
+} from '@aws-sdk/client-cloudformation';
 import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
-import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { PLACE } from '../../functions/cli/event-path.ts';
+import type { Packaging } from './packaged.ts';
+import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 
 export const REGION = 'eu-central-1';
+/** moto finds a template by its URL only where that has "localhost" in it. */
+export const BUCKET = 'artifacts-localhost';
+
+/**
+ * A packaged template in a form that moto understands: there a rule cannot refer to its bus by `Ref`, and the ARN of a log
+ * group does not go on to its streams.
+ */
+export function templateForMoto(packaging: Packaging): Template {
+  const template = readTemplate(packaging);
+  const text = resourcesOf(template, 'AWS::Logs::LogGroup').reduce(
+    (changed, [id]) => changed.replaceAll(`{"Fn::GetAtt":["${id}","Arn"]}`, `{"Fn::Sub":"\${${id}.Arn}:*"}`),
+    JSON.stringify(template).replaceAll('{"Ref":"EventBus"}', '{"Fn::GetAtt":["EventBus","Name"]}'),
+  );
+  return JSON.parse(text);
+}
+
+/** What Lambda tells of a function, as far as it is needed. */
+export interface FunctionConfiguration {
+  FunctionName: string;
+  FunctionArn: string;
+  CodeSha256: string;
+  Handler: string;
+  MemorySize: number;
+  Timeout: number;
+  /** The ARN. */
+  Role: string;
+  /** moto leaves numbers as they are. */
+  Environment: { Variables: Record<string, string | number> };
+}
+
+/** What Lambda tells of how a queue leads to a function, as far as it is needed. */
+export interface EventSourceMapping {
+  UUID: string;
+  BatchSize: number;
+  EventSourceArn: string;
+  FunctionArn: string;
+  FunctionResponseTypes: string[];
+}
+
+/** A request of the query protocol. */
+const form = (input: Record<string, string>) => ({
+  type: 'application/x-www-form-urlencoded',
+  body: new URLSearchParams(input).toString(),
+});
 
 /** moto's server as an AWS account, on a port that the system chooses. */
 export class Moto {
@@ -23,7 +76,8 @@ export class Moto {
     this.url = url;
     this.#server = server;
     const access = { region: REGION, endpoint: url, credentials: { accessKeyId: 'test', secretAccessKey: 'test' } };
-    this.cloudFormation = new CloudFormationClient(access);
+    // Tried again, what failed would be there already.
+    this.cloudFormation = new CloudFormationClient({ ...access, maxAttempts: 1 });
     this.logs = new CloudWatchLogsClient(access);
     this.events = new EventBridgeClient(access);
     this.s3 = new S3Client(access);
@@ -68,6 +122,40 @@ export class Moto {
     await fetch(`${this.url}/moto-api/reset`, { method: 'POST' });
   }
 
+  async createBucket(): Promise<void> {
+    const CreateBucketConfiguration = { LocationConstraint: REGION } as const;
+    await this.s3.send(new CreateBucketCommand({ Bucket: BUCKET, CreateBucketConfiguration }));
+  }
+
+  /**
+   * As `aws cloudformation deploy` and StackSets do it: the zip files in the bucket, the template, and its parameters.
+   *
+   * @param template of the packaging, for moto
+   */
+  async createStack(
+    StackName: string,
+    { folder }: Packaging,
+    template: Template,
+    parameters: Readonly<Record<string, string>> = {},
+  ): Promise<Stack> {
+    for (const zip of zipsOf(template)) {
+      await this.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: zip, Body: await readFile(join(folder, zip)) }));
+    }
+    await this.cloudFormation.send(
+      new CreateStackCommand({
+        StackName,
+        TemplateBody: JSON.stringify(template),
+        Parameters: Object.entries({ ArtifactBucket: BUCKET, ArtifactPrefix: '', ...parameters }).map(
+          ([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }),
+        ),
+        Capabilities: ['CAPABILITY_NAMED_IAM'],
+      }),
+    );
+    const { Stacks: [stack] = [] } = await this.cloudFormation.send(new DescribeStacksCommand({ StackName }));
+    if (stack?.StackStatus !== 'CREATE_COMPLETE') throw new Error(`the stack is ${stack?.StackStatus}`);
+    return stack;
+  }
+
   async keys(bucket: string): Promise<string[]> {
     const { Contents = [] } = await this.s3.send(new ListObjectsV2Command({ Bucket: bucket }));
     return Contents.map(({ Key = '' }) => Key);
@@ -79,10 +167,10 @@ export class Moto {
       this.logs.send(new DescribeLogGroupsCommand()),
       this.events.send(new ListEventBusesCommand()),
       this.functions(),
-      this.#get<{ EventSourceMappings: { EventSourceArn: string }[] }>('/2015-03-31/event-source-mappings'),
-      this.#ask('sqs', { target: 'AmazonSQS.ListQueues', body: '{}' }),
-      this.#ask('iam', { body: 'Action=ListRoles&Version=2010-05-08' }),
-      this.#ask('sns', { body: 'Action=ListTopics&Version=2010-03-31' }),
+      this.eventSourceMappings(),
+      this.sqs<{ QueueUrls?: string[] }>('ListQueues'),
+      this.#ask('iam', form({ Action: 'ListRoles', Version: '2010-05-08' })),
+      this.#ask('sns', form({ Action: 'ListTopics', Version: '2010-03-31' })),
     ]);
     const busNames = (buses.EventBuses ?? []).map(({ Name = '' }) => Name);
     return {
@@ -90,15 +178,20 @@ export class Moto {
       buses: busNames,
       rules: (await Promise.all(busNames.map((bus) => this.#rules(bus)))).flat(),
       functions: functions.map(({ FunctionName }) => FunctionName),
-      mappings: mappings.EventSourceMappings.map(({ EventSourceArn }) => EventSourceArn),
-      queues: ((JSON.parse(queues) as { QueueUrls?: string[] }).QueueUrls ?? []).map((url) => url.split('/').at(-1)),
+      mappings: mappings.map(({ EventSourceArn }) => EventSourceArn),
+      queues: (queues.QueueUrls ?? []).map((url) => url.split('/').at(-1)),
       roles: [...roles.matchAll(/<RoleName>([^<]+)/g)].map(([, name]) => name),
       topics: [...topics.matchAll(/<TopicArn>([^<]+)/g)].map(([, arn]) => arn),
     };
   }
 
-  async functions(): Promise<{ FunctionName: string; CodeSha256: string; MemorySize: number }[]> {
-    return (await this.#get<{ Functions: [] }>('/2015-03-31/functions')).Functions;
+  async functions(): Promise<FunctionConfiguration[]> {
+    return (await this.lambda<{ Functions: FunctionConfiguration[] }>('/functions')).Functions;
+  }
+
+  async eventSourceMappings(): Promise<EventSourceMapping[]> {
+    const path = '/event-source-mappings';
+    return (await this.lambda<{ EventSourceMappings: EventSourceMapping[] }>(path)).EventSourceMappings;
   }
 
   async #rules(EventBusName: string): Promise<string[]> {
@@ -106,19 +199,42 @@ export class Moto {
     return Rules.map(({ Name, EventPattern }) => `${EventBusName} ${Name} ${EventPattern}`);
   }
 
-  async #get<Answer>(path: string): Promise<Answer> {
-    return JSON.parse(await this.#ask('lambda', { path })) as Answer;
+  async lambda<Answer>(path: string, sent: { method?: string; input?: object } = {}): Promise<Answer> {
+    const { method, input } = sent;
+    const body = input && JSON.stringify(input);
+    return JSON.parse(
+      await this.#ask('lambda', { path: `/2015-03-31${path}`, ...(method && { method }), ...(body && { body }) }),
+    );
+  }
+
+  async sqs<Answer>(operation: string, input: object = {}): Promise<Answer> {
+    const answer = await this.#ask('sqs', {
+      type: 'application/x-amz-json-1.0',
+      target: `AmazonSQS.${operation}`,
+      body: JSON.stringify(input),
+    });
+    return (answer === '' ? {} : JSON.parse(answer)) as Answer;
+  }
+
+  /** @returns the URL of a queue of its own that gets what the topic of this name sends */
+  async subscribeQueue(topic: string): Promise<string> {
+    const { QueueUrl } = await this.sqs<{ QueueUrl: string }>('CreateQueue', { QueueName: 'inbox' });
+    const arn = (service: string, name: string) => `arn:aws:${service}:${REGION}:${PLACE.account}:${name}`;
+    const subscription = { Protocol: 'sqs', TopicArn: arn('sns', topic), Endpoint: arn('sqs', 'inbox') };
+    await this.#ask('sns', form({ Action: 'Subscribe', Version: '2010-03-31', ...subscription }));
+    return QueueUrl;
   }
 
   /** Of a service whose client is not among the packages here. */
-  async #ask(service: string, { path = '/', target, body }: { path?: string; target?: string; body?: string }) {
+  async #ask(service: string, sent: { method?: string; path?: string; target?: string; body?: string; type?: string }) {
+    const { path = '/', target, body, type = 'application/json', method = body === undefined ? 'GET' : 'POST' } = sent;
     const response = await fetch(this.url + path, {
-      method: body === undefined ? 'GET' : 'POST',
+      method,
       headers: {
         // moto learns the service from it, and checks no signature.
         authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${REGION}/${service}/aws4_request, SignedHeaders=host, Signature=0`,
-        ...(body !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
-        ...(target !== undefined && { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': target }),
+        ...(body !== undefined && { 'content-type': type }),
+        ...(target !== undefined && { 'x-amz-target': target }),
       },
       ...(body !== undefined && { body }),
     });

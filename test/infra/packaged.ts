@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Packaging } from './global-setup.ts';
+
+/** What was packaged with one configuration: its folder holds template.json and the zip files. */
+export interface Packaging {
+  configuration: string;
+  folder: string;
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
 type Free = any;
@@ -26,3 +31,6 @@ export const readTemplate = (packaging: Packaging): Template =>
 
 export const resourcesOf = ({ Resources }: Template, type: string) =>
   Object.entries(Resources).filter(([, { Type }]) => Type === type);
+
+/** The names of the zip files that a template refers to. */
+export const zipsOf = (template: Template): string[] => JSON.stringify(template).match(/\w+-[0-9a-f]{64}\.zip/g) ?? [];

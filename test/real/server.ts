@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { inject } from 'vitest';
 import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
 import { adminToken, reaperToken, type Server } from '../contract/server.ts';
+import type { ControlPlane } from './control-plane/start.ts';
 
 /** The kube-apiserver that global-setup.ts has started for all files. */
 export async function realServer(): Promise<Server> {
@@ -11,11 +12,13 @@ export async function realServer(): Promise<Server> {
     caCertificate: controlPlane.caCertificate,
     adminToken,
     reaperToken,
-    audit: async () => {
-      const lines = (await readFile(controlPlane.auditLog, 'utf8')).split('\n');
-      // The last line is empty or still being written.
-      return lines.slice(0, -1).map((line) => JSON.parse(line) as AuditEvent);
-    },
+    audit: () => auditOf(controlPlane),
     close: async () => {},
   };
+}
+
+export async function auditOf({ auditLog }: ControlPlane): Promise<AuditEvent[]> {
+  const lines = (await readFile(auditLog, 'utf8')).split('\n');
+  // The last line is empty or still being written.
+  return lines.slice(0, -1).map((line) => JSON.parse(line) as AuditEvent);
 }

@@ -1,0 +1,341 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  CreateLogGroupCommand,
+  DescribeSubscriptionFiltersCommand,
+  paginateFilterLogEvents,
+} from '@aws-sdk/client-cloudwatch-logs';
+import { CreateClusterCommand, EKSClient, TagResourceCommand } from '@aws-sdk/client-eks';
+import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import {
+  GetRolePolicyCommand,
+  IAMClient,
+  ListAttachedRolePoliciesCommand,
+  ListRolePoliciesCommand,
+  ListRolesCommand,
+} from '@aws-sdk/client-iam';
+import type { SQSEvent, SQSRecord } from 'aws-lambda';
+import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
+import { PLACE } from '../../functions/cli/event-path.ts';
+import { logGroupOf } from '../../functions/domain/enrolment.ts';
+import { readEksToken } from '../doubles/eks.ts';
+import { EksAccountDouble, type StoredEntry } from '../doubles/eks-account.ts';
+import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
+import { type Invocation, invokeFunction, unpack } from './lambda.ts';
+import { type EventSourceMapping, Moto, REGION, templateForMoto } from './moto.ts';
+import type { Packaging } from './packaged.ts';
+import { resourcesOf } from './packaged.ts';
+import { RecordingProxy } from './recording-proxy.ts';
+
+/*
+ * moto's server as an AWS account with the packaged stack. Its functions run as Lambda runs them: the handler of the zip file
+ * in a process of its own, with the variables that moto's Lambda tells and the role's credentials. What they call goes through
+ * a proxy that writes it down. What moto lacks, and what answers in its place:
+ * - It runs a function in Docker only: `invoke` does without. The mapping of the queue, which moto would follow by itself, is
+ *   switched off, and `deliver` does what Lambda's poller would; CloudWatch Logs' call of `forward` is made by the test.
+ * - The queue's delay is taken off. It would have to be waited for.
+ * - Its rules leave the account out of an event: `deliver` puts it in.
+ * - It makes up a cluster's endpoint and CA, and knows no authentication mode: the proxy puts them into DescribeCluster.
+ * - It knows no access entries: EksAccountDouble has them, and who comes into a cluster is up to them (`userOf`).
+ * - It makes no schedules and no custom resource: `fire` puts and invokes what Scheduler would, with the schedule's role.
+ * - It asks IAM nothing before a call; permissions.ts does so afterwards.
+ */
+
+/** Where an API server is. */
+export interface Endpoint {
+  url: string;
+  /** PEM. */
+  caCertificate: string;
+}
+
+/** A batch of a queue's messages, and what came of it. */
+export interface Delivery extends Invocation {
+  messages: Record<string, unknown>[];
+}
+
+export interface OutcomeEvent {
+  id: string;
+  source: string;
+  'detail-type': string;
+  resources: string[];
+  // biome-ignore lint/suspicious/noExplicitAny: each detail-type has a shape of its own
+  detail: any;
+}
+
+interface Message {
+  MessageId: string;
+  ReceiptHandle: string;
+  Body: string;
+  MD5OfBody: string;
+  Attributes: SQSRecord['attributes'];
+}
+
+/** With the role that made it. */
+export type Call = RecordedCall & { role: string };
+
+const nameOf = (arn: string) => arn.split(/[:/]/).at(-1) ?? '';
+/** The access key of a role is its name, so that the proxy knows it. */
+const credentialsOf = (role: string) => ({ accessKeyId: role, secretAccessKey: `secret-of-${role}` });
+
+/** moto makes no policy of a bus. As one of a role, every reference in it is resolved. */
+const BUS_POLICY = 'bus-policy';
+
+export type Account = Awaited<ReturnType<typeof startAccount>>;
+
+/**
+ * Deploys a packaging into an account of its own.
+ *
+ * @param bin of the virtual environment that install.sh makes
+ * @param parameters of the template
+ */
+export async function startAccount(
+  bin: string,
+  packaging: Packaging,
+  parameters: Readonly<Record<string, string>> = {},
+) {
+  const moto = await Moto.start(bin);
+  try {
+    return await deploy(moto, bin, packaging, parameters);
+  } catch (error) {
+    await moto.stop();
+    throw error;
+  }
+}
+
+async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters: Readonly<Record<string, string>>) {
+  const folder = await mkdtemp(join(tmpdir(), 'account-'));
+  const entries = new EksAccountDouble(PLACE);
+  const entriesUrl = await entries.start();
+  const clusters = new Map<string, Endpoint>();
+  const proxy = new RecordingProxy({
+    account: PLACE.account,
+    upstreamOf: (path) => (path.includes('/access-entries') ? entriesUrl : moto.url),
+    complete(path, answer) {
+      const endpoint = clusters.get(/^\/clusters\/([^/]+)$/.exec(path)?.[1] ?? '');
+      if (endpoint === undefined || !('cluster' in answer)) return answer;
+      const certificateAuthority = { data: Buffer.from(endpoint.caCertificate).toString('base64') };
+      const accessConfig = { authenticationMode: 'API_AND_CONFIG_MAP' };
+      return { cluster: { ...(answer.cluster as object), endpoint: endpoint.url, certificateAuthority, accessConfig } };
+    },
+  });
+  const url = await proxy.start();
+
+  const template = templateForMoto(packaging);
+  const schedules = resourcesOf(template, 'AWS::Scheduler::Schedule');
+  for (const [id, { Properties }] of schedules) {
+    // An output is told with every reference in it resolved.
+    const { Arn, RoleArn, Input } = Properties.Target;
+    for (const [name, Value] of Object.entries({ Arn, RoleArn, Input })) template.Outputs[`${id}${name}`] = { Value };
+  }
+  const [policy, ...others] = resourcesOf(template, 'AWS::Events::EventBusPolicy');
+  if (policy === undefined || others.length > 0) throw new Error('expected one policy of the bus');
+  const Statement = { Sid: policy[0], ...policy[1].Properties.Statement };
+  template.Resources.BusPolicy = {
+    Type: 'AWS::IAM::Role',
+    Properties: {
+      RoleName: BUS_POLICY,
+      AssumeRolePolicyDocument: {},
+      Policies: [{ PolicyName: BUS_POLICY, PolicyDocument: { Version: '2012-10-17', Statement: [Statement] } }],
+    },
+  };
+  await moto.createBucket();
+  const { Outputs = [] } = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
+  const outputs = new Map(Outputs.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
+
+  const functions = new Map((await moto.functions()).map((each) => [each.FunctionName, each]));
+  for (const each of functions.values()) await unpack(bin, packaging, join(folder, each.FunctionName), each);
+
+  const mappings = await moto.eventSourceMappings();
+  const queueOf = ({ EventSourceArn }: EventSourceMapping) => ({
+    QueueUrl: `${moto.url}/${PLACE.account}/${nameOf(EventSourceArn)}`,
+  });
+  for (const mapping of mappings) {
+    await moto.lambda(`/event-source-mappings/${mapping.UUID}`, { method: 'PUT', input: { Enabled: false } });
+    await moto.sqs('SetQueueAttributes', { ...queueOf(mapping), Attributes: { DelaySeconds: '0' } });
+  }
+
+  const [topic] = resourcesOf(template, 'AWS::SNS::Topic').map(([, { Properties }]) => Properties.TopicName);
+  const inbox = await moto.subscribeQueue(topic);
+
+  const iam = new IAMClient({ region: REGION, endpoint: moto.url, credentials: credentialsOf('admin') });
+  async function statementsOf(RoleName: string): Promise<Statement[]> {
+    const { AttachedPolicies = [] } = await iam.send(new ListAttachedRolePoliciesCommand({ RoleName }));
+    if (AttachedPolicies.length > 0) throw new Error(`${RoleName} has policies that are not read here`);
+    const { PolicyNames = [] } = await iam.send(new ListRolePoliciesCommand({ RoleName }));
+    const documents = await Promise.all(
+      PolicyNames.map((PolicyName) => iam.send(new GetRolePolicyCommand({ RoleName, PolicyName }))),
+    );
+    // moto writes what it has from CloudFormation as Python does.
+    return documents.flatMap(
+      ({ PolicyDocument = '' }) => JSON.parse(decodeURIComponent(PolicyDocument).replaceAll("'", '"')).Statement,
+    );
+  }
+
+  const eksOf = (region: string) => new EKSClient({ region, endpoint: moto.url, credentials: credentialsOf('admin') });
+  const arnOf = (cluster: string) => `arn:aws:eks:${REGION}:${PLACE.account}:cluster/${cluster}`;
+  const invoked = new Set<string>();
+  const fired = new Set<string>();
+  const callsOfServices: Call[] = [];
+  let printed = '';
+
+  async function invoke(name: string, event: unknown): Promise<Invocation> {
+    const configuration = functions.get(name);
+    if (configuration === undefined) throw new Error(`no function ${name}`);
+    invoked.add(name);
+    const { accessKeyId, secretAccessKey } = credentialsOf(nameOf(configuration.Role));
+    const surroundings = {
+      AWS_REGION: REGION,
+      AWS_LAMBDA_FUNCTION_NAME: name,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_SESSION_TOKEN: 'session-token',
+      AWS_ENDPOINT_URL: url,
+    };
+    const invocation = await invokeFunction(configuration, join(folder, name), surroundings, event);
+    printed += invocation.printed;
+    return invocation;
+  }
+
+  return {
+    /** Of the stack. */
+    functions: [...functions.keys()],
+    schedules: schedules.map(([id]) => id),
+    invoked: invoked as ReadonlySet<string>,
+    fired: fired as ReadonlySet<string>,
+    /** What the functions printed. */
+    printed: () => printed,
+
+    /** Every call of a function or a service with a role of the stack, so far. */
+    calls: (): Call[] => [
+      ...proxy.calls.map(({ accessKeyId, ...call }) => ({ role: accessKeyId, ...call })),
+      ...callsOfServices,
+    ],
+
+    /** What the roles of the stack may do, by the name of the role, as IAM has it. */
+    async permissions(): Promise<Map<string, Statement[]>> {
+      const { Roles = [] } = await iam.send(new ListRolesCommand());
+      const names = Roles.map(({ RoleName = '' }) => RoleName).filter((name) => name !== BUS_POLICY);
+      return new Map(await Promise.all(names.map(async (name) => [name, await statementsOf(name)] as const)));
+    },
+    busPolicy: () => statementsOf(BUS_POLICY),
+
+    /** A cluster with its audit log on, and with a log group where that is in the Region of the stack. */
+    async createCluster(name: string, endpoint: Endpoint, region = REGION): Promise<void> {
+      await eksOf(region).send(
+        new CreateClusterCommand({
+          name,
+          roleArn: `arn:aws:iam::${PLACE.account}:role/cluster`,
+          resourcesVpcConfig: { endpointPublicAccess: true },
+          logging: { clusterLogging: [{ types: ['audit'], enabled: true }] },
+        }),
+      );
+      clusters.set(name, endpoint);
+      entries.add(name);
+      if (region === REGION) await moto.logs.send(new CreateLogGroupCommand({ logGroupName: logGroupOf(name) }));
+    },
+    tagCluster: (name: string, tags: Record<string, string>) =>
+      eksOf(REGION).send(new TagResourceCommand({ resourceArn: arnOf(name), tags })),
+
+    /** The access entries of a cluster, by the ARN of the role. May be changed. */
+    entriesOf: (cluster: string): Map<string, StoredEntry> => entries.clusters.get(cluster)?.entries ?? new Map(),
+    logs: moto.logs,
+    async filtersOf(cluster: string) {
+      const logGroupName = logGroupOf(cluster);
+      const { subscriptionFilters = [] } = await moto.logs.send(
+        new DescribeSubscriptionFiltersCommand({ logGroupName }),
+      );
+      return subscriptionFilters.map(({ filterName, filterPattern, destinationArn }) => ({
+        ...{ filterName, filterPattern, destinationArn },
+      }));
+    },
+
+    /** Whom the access entries of a cluster make of a token, as aws-iam-authenticator tells it the API server. */
+    userOf(cluster: string, token: string): User | undefined {
+      const read = readEksToken(token);
+      const role = read?.url.searchParams.get('X-Amz-Credential')?.split('/')[0] ?? '';
+      if (!read?.isGoodFor(cluster, credentialsOf(role).secretAccessKey)) return undefined;
+      const entry = entries.clusters.get(cluster)?.entries.get(`arn:aws:iam::${PLACE.account}:role/${role}`);
+      if (entry === undefined) return undefined;
+      return { username: entry.username.replace('{{SessionName}}', 'session'), groups: entry.kubernetesGroups };
+    },
+
+    /** One invocation in a process of its own. */
+    invoke,
+
+    /** As Lambda's poller does with a batch of each queue: what the function does not give back is deleted. */
+    async deliver(): Promise<Delivery[]> {
+      const deliveries: Delivery[] = [];
+      for (const mapping of mappings) {
+        const { Messages = [] } = await moto.sqs<{ Messages?: Message[] }>('ReceiveMessage', {
+          ...queueOf(mapping),
+          MaxNumberOfMessages: mapping.BatchSize,
+          AttributeNames: ['All'],
+        });
+        if (Messages.length === 0) continue;
+        const invocation = await invoke(nameOf(mapping.FunctionArn), batchOf(mapping, Messages));
+        const failed = new Set(
+          invocation.answer.batchItemFailures.map((failure: { itemIdentifier: string }) => failure.itemIdentifier),
+        );
+        for (const { MessageId, ReceiptHandle } of Messages) {
+          if (!failed.has(MessageId)) await moto.sqs('DeleteMessage', { ...queueOf(mapping), ReceiptHandle });
+        }
+        deliveries.push({ ...invocation, messages: Messages.map(({ Body }) => JSON.parse(Body)) });
+      }
+      return deliveries;
+    },
+
+    /** What Scheduler does when a schedule comes round, with its role. */
+    async fire(schedule: string): Promise<Invocation | undefined> {
+      fired.add(schedule);
+      const [arn, role, input] = ['Arn', 'RoleArn', 'Input'].map((name) => outputs.get(`${schedule}${name}`));
+      if (!arn || !role || !input) throw new Error(`the stack has no schedule ${schedule}`);
+      if (arn.includes(':function:')) {
+        callsOfServices.push({ role: nameOf(role), action: 'lambda:InvokeFunction', resource: arn, context: {} });
+        return await invoke(nameOf(arn), JSON.parse(input));
+      }
+      const events = new EventBridgeClient({ region: REGION, endpoint: url, credentials: credentialsOf(nameOf(role)) });
+      const { Source, DetailType } = template.Resources[schedule]?.Properties.Target.EventBridgeParameters ?? {};
+      await events.send(new PutEventsCommand({ Entries: [{ EventBusName: arn, Source, DetailType, Detail: input }] }));
+      return undefined;
+    },
+
+    /** What the bus has led into the log group of the outcomes. */
+    async outcomes(): Promise<OutcomeEvent[]> {
+      const outcomes: OutcomeEvent[] = [];
+      const logGroupName = '/aws/events/envoy-hpa-reaper-outcomes';
+      for await (const { events = [] } of paginateFilterLogEvents({ client: moto.logs }, { logGroupName })) {
+        outcomes.push(...events.map(({ message = '' }) => JSON.parse(message)));
+      }
+      return outcomes;
+    },
+
+    /** What the topic of the stack was given to send since the stack was deployed. */
+    async notifications(): Promise<{ Subject: string; Message: string }[]> {
+      const { Messages = [] } = await moto.sqs<{ Messages?: Message[] }>('ReceiveMessage', {
+        QueueUrl: inbox,
+        MaxNumberOfMessages: 10,
+      });
+      return Messages.map(({ Body }) => JSON.parse(Body));
+    },
+
+    async stop(): Promise<void> {
+      await Promise.all([proxy.stop(), entries.stop(), moto.stop()]);
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+const batchOf = ({ EventSourceArn }: EventSourceMapping, messages: readonly Message[]): SQSEvent => ({
+  Records: messages.map(({ MessageId, ReceiptHandle, Body, MD5OfBody, Attributes }) => ({
+    messageId: MessageId,
+    receiptHandle: ReceiptHandle,
+    body: JSON.stringify({ account: PLACE.account, ...JSON.parse(Body) }),
+    attributes: Attributes,
+    messageAttributes: {},
+    md5OfBody: MD5OfBody,
+    eventSource: 'aws:sqs',
+    eventSourceARN: EventSourceArn,
+    awsRegion: REGION,
+  })),
+});

@@ -1,0 +1,22 @@
+import { inject } from 'vitest';
+import { admin, startEmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { adminToken, reaperRbac } from '../contract/server.ts';
+import { describeWholePath } from './whole-path.ts';
+
+describeWholePath('the embedded cluster', () => {
+  const packaging = inject('packagings').find(({ configuration }) => configuration === 'delivered');
+  if (packaging === undefined) throw new Error('the delivered configuration was not packaged');
+  return {
+    bin: inject('tools').bin,
+    packaging,
+    async startServer(userOf) {
+      const cluster = await startEmbeddedCluster({
+        // What is written is old enough for nothing to settle.
+        now: () => new Date(Date.now() - 3_600_000),
+        users: (token) => (token === adminToken ? admin : userOf(token)),
+        rbac: await reaperRbac(),
+      });
+      return { ...cluster, adminToken, audit: async () => cluster.audit };
+    },
+  };
+});

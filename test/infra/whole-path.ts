@@ -1,0 +1,378 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+import { PutSubscriptionFilterCommand } from '@aws-sdk/client-cloudwatch-logs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
+import { PLACE, subscriptionEvent } from '../../functions/cli/event-path.ts';
+import { logGroupOf } from '../../functions/domain/enrolment.ts';
+import { SUBSCRIPTION_PATTERN } from '../../functions/domain/subscription-pattern.ts';
+import { type Connection, connect } from '../contract/connection.ts';
+import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
+import { type Server, waitFor } from '../contract/server.ts';
+import { type Account, startAccount } from './account.ts';
+import type { Invocation } from './lambda.ts';
+import type { Packaging } from './packaged.ts';
+import { describePermissions } from './permissions.ts';
+
+const FORWARD = 'envoy-hpa-reaper-forward';
+const BACKFILL = 'envoy-hpa-reaper-backfill';
+const ENROLL = 'envoy-hpa-reaper-enroll';
+const DIGEST = 'envoy-hpa-reaper-digest';
+
+const roleArn = (name: string) => `arn:aws:iam::${PLACE.account}:role/envoy-hpa-reaper-${name}-${PLACE.region}`;
+const userOf = (name: string, session = '{{SessionName}}') =>
+  `arn:aws:sts::${PLACE.account}:assumed-role/envoy-hpa-reaper-${name}-${PLACE.region}/${session}`;
+
+/** What enrolment is to leave in a cluster. */
+const ENROLLED = {
+  filters: [
+    {
+      filterName: 'envoy-hpa-reaper',
+      filterPattern: SUBSCRIPTION_PATTERN,
+      destinationArn: `arn:aws:lambda:${PLACE.region}:${PLACE.account}:function:${FORWARD}`,
+    },
+  ],
+  entries: Object.fromEntries(
+    ['backfill', 'reap'].map((name) => [
+      roleArn(name),
+      {
+        kubernetesGroups: ['envoy-hpa-reaper'],
+        username: userOf(name),
+        type: 'STANDARD',
+        tags: { 'envoy-hpa-reaper/role-id': expect.stringMatching(/^AROA\w+$/) },
+      },
+    ]),
+  ),
+};
+const NOT_ENROLLED = { filters: [], entries: {} };
+
+/** What is off by default. */
+const ALL_ON = {
+  Tracing: 'active',
+  NotifyEmail: 'sre@example.com',
+  KmsKeyArn: `arn:aws:kms:${PLACE.region}:${PLACE.account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+  SubnetIds: 'subnet-0a1b2c3d,subnet-4e5f6071',
+  SecurityGroupIds: 'sg-0a1b2c3d',
+  PermissionsBoundary: `arn:aws:iam::${PLACE.account}:policy/boundary`,
+};
+
+/** Milliseconds: some twenty invocations, each in a process of its own. */
+const PATIENCE = 300_000;
+
+/** Who a function is in it is up to its token. */
+type ApiServer = Omit<Server, 'reaperToken'>;
+
+export interface WholePathOptions {
+  /** Of the virtual environment that install.sh makes. */
+  bin: string;
+  packaging: Packaging;
+  /** @param userOf who a token is, which the API server asks */
+  startServer(userOf: (token: string) => User | undefined): Promise<ApiServer>;
+}
+
+/**
+ * The deployed stack from its beginning to its end. Its story is told once, each part after the other; each test looks at what
+ * came of one part. The account has the cluster `shop`, which is an API server, `dark`, where nothing answers, and `far`, in
+ * another Region and not enrolled.
+ */
+export function describeWholePath(name: string, optionsOf: () => WholePathOptions): void {
+  describe(`the deployed stack, with ${name}`, () => {
+    let account: Account;
+    let server: ApiServer;
+    let admin: Connection;
+    let story: Awaited<ReturnType<typeof tell>>;
+    const open: (() => void | Promise<void>)[] = [];
+
+    beforeAll(async () => {
+      const { bin, packaging, startServer } = optionsOf();
+      account = await startAccount(bin, packaging, ALL_ON);
+      open.push(account.stop);
+      server = await startServer((token) => account.userOf('shop', token));
+      open.push(server.close);
+      admin = connect({ ...server, token: server.adminToken });
+      open.push(admin.close);
+      story = await tell();
+    }, PATIENCE);
+    afterAll(async () => {
+      for (const close of open.reverse()) await close();
+    });
+
+    const known = new Set<string>();
+    /** One part of the story: what is done, what the bus leads on, and how everything is then. */
+    async function part(act: () => Promise<Invocation | undefined>) {
+      const done = await act();
+      const deliveries = await account.deliver();
+      const outcomes = (await account.outcomes()).filter(({ id }) => !known.has(id));
+      for (const { id } of outcomes) known.add(id);
+      const { body } = await admin.get(`/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`);
+      return {
+        answer: done?.answer,
+        deliveries,
+        outcomes,
+        told: outcomes
+          .map(({ 'detail-type': type, detail: { cluster, hpa, reason } }) =>
+            [type, cluster, hpa?.name ?? reason].filter(Boolean).join(' '),
+          )
+          .sort(),
+        hpas: body.items.map((hpa: { metadata: { name: string } }) => hpa.metadata.name).sort(),
+        shop: await enrolmentOf('shop'),
+        dark: await enrolmentOf('dark'),
+      };
+    }
+
+    const enrolmentOf = async (cluster: string) => ({
+      filters: await account.filtersOf(cluster),
+      entries: structuredClone(Object.fromEntries(account.entriesOf(cluster))),
+    });
+
+    const install = async (namespace: string) => {
+      const installation = new Installation(admin, namespace);
+      await installation.setUp();
+      await installation.setAutoscaling('on');
+      await installation.applyHpa();
+      return installation;
+    };
+
+    async function tell() {
+      await account.createCluster('shop', server);
+      const nowhere = { url: 'https://127.0.0.1:9', caCertificate: server.caCertificate };
+      await account.createCluster('dark', nowhere);
+      await account.createCluster('far', nowhere, 'eu-west-1');
+      const kept = await install('kept');
+      const heard = await install('heard');
+      const swept = await install('swept');
+      const byHand = await install('by-hand');
+      const names = { kept: kept.hpaName, heard: heard.hpaName, swept: swept.hpaName, byHand: byHand.hpaName };
+
+      const before = await part(() => account.invoke(BACKFILL, {}));
+      const enrolled = await part(() => account.fire('EnrolmentSchedule'));
+
+      for (const cluster of ['shop', 'dark']) {
+        await account.logs.send(
+          new PutSubscriptionFilterCommand({
+            ...{ logGroupName: logGroupOf(cluster), filterName: 'envoy-hpa-reaper', filterPattern: 'something else' },
+            destinationArn: ENROLLED.filters[0]?.destinationArn,
+          }),
+        );
+        const entries = account.entriesOf(cluster);
+        Object.assign(entries.get(roleArn('reap')) ?? {}, { kubernetesGroups: ['system:masters'] });
+        Object.assign(entries.get(roleArn('backfill')) ?? {}, { username: 'somebody' });
+      }
+      const drifted = await enrolmentOf('shop');
+      const mended = await part(() => account.fire('EnrolmentSchedule'));
+
+      account.entriesOf('shop').delete(roleArn('backfill'));
+      const ofAnotherRole = { tags: { 'envoy-hpa-reaper/role-id': 'AROAGONE' } };
+      Object.assign(account.entriesOf('shop').get(roleArn('reap')) ?? {}, ofAnotherRole);
+      const renewed = await part(() => account.fire('EnrolmentSchedule'));
+
+      const since = (await server.audit()).length;
+      await heard.setAutoscaling('off');
+      const written = async () => (await server.audit()).slice(since);
+      // The audit log is written behind the answer.
+      await waitFor(async () => (await written()).some(({ verb }) => verb === 'patch'));
+      const lines = subscriptionEvent('shop', await written());
+      const changed = await part(() => account.invoke(FORWARD, lines));
+
+      const beat = await part(() => account.fire('HeartbeatSchedule'));
+
+      await swept.setAutoscaling('off');
+      const reportOverBus = await part(() => account.invoke(BACKFILL, { dispatch: 'bus' }));
+      const heldBackOverBus = await part(() =>
+        account.invoke(BACKFILL, { dispatch: 'bus', mode: 'delete', maxDeletions: 0 }),
+      );
+      const sweptOverBus = await part(() => account.fire('SweepSchedule'));
+
+      await byHand.setAutoscaling('off');
+      const reported = await part(() => account.invoke(BACKFILL, { clusters: ['shop'] }));
+      const heldBack = await part(() =>
+        account.invoke(BACKFILL, { clusters: ['shop'], mode: 'delete', maxDeletions: 0 }),
+      );
+      const deleted = await part(() => account.invoke(BACKFILL, { clusters: ['shop'], mode: 'delete' }));
+      const elsewhere = await part(() => account.invoke(BACKFILL, { regions: ['eu-west-1'] }));
+
+      await account.fire('DigestSchedule');
+      const digest = await part(() => account.invoke(DIGEST, { hours: 1 }));
+      const mails = await account.notifications();
+
+      await account.tagCluster('dark', { 'envoy-hpa-reaper': 'off' });
+      const optedOut = await part(() => account.fire('EnrolmentSchedule'));
+      const removed = await removeStack();
+      return {
+        ...{ names, before, enrolled, drifted, mended, renewed, changed, beat },
+        ...{ reportOverBus, heldBackOverBus, sweptOverBus, reported, heldBack, deleted, elsewhere },
+        ...{ digest, mails, optedOut, removed },
+      };
+    }
+
+    /** As CloudFormation asks for it, with the URL where it wants the answer. */
+    async function removeStack() {
+      const answers: unknown[] = [];
+      const cloudFormation = createServer(async (request, response) => {
+        answers.push(await json(request));
+        response.end();
+      });
+      await new Promise<void>((listening) => cloudFormation.listen(0, '127.0.0.1', listening));
+      try {
+        const { port } = cloudFormation.address() as AddressInfo;
+        const removal = await part(() =>
+          account.invoke(ENROLL, {
+            ...{ RequestType: 'Delete', RequestId: 'request', LogicalResourceId: 'EnrolmentRemoval' },
+            ...{ StackId: 'stack', PhysicalResourceId: 'envoy-hpa-reaper-enrolment' },
+            ResponseURL: `http://127.0.0.1:${port}/`,
+          }),
+        );
+        return { ...removal, answers };
+      } finally {
+        cloudFormation.closeAllConnections();
+        await new Promise((closed) => cloudFormation.close(closed));
+      }
+    }
+
+    const detailsOf = ({ deliveries }: { deliveries: { messages: Record<string, unknown>[] }[] }) =>
+      deliveries.flatMap(({ messages }) => messages.map((message) => [message['detail-type'], message.detail]));
+
+    test('no cluster lets it in before it is enrolled, and the bus says so', () => {
+      const { before } = story;
+      expect(before.shop).toEqual(NOT_ENROLLED);
+      expect(before.told).toEqual([
+        'Cluster Unreachable dark ClusterUnreachable',
+        'Cluster Unreachable shop ClusterUnauthorized',
+      ]);
+    });
+
+    test('enrolment puts the filters and the access entries', () => {
+      const { enrolled } = story;
+      expect(enrolled.shop).toEqual(ENROLLED);
+      expect(enrolled.dark).toEqual(ENROLLED);
+      expect(enrolled.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 6, problems: 0 });
+    });
+
+    test('enrolment mends what drifted, and makes anew what is gone or was made for another role', () => {
+      const { drifted, mended, renewed } = story;
+      expect(drifted).not.toEqual(ENROLLED);
+      for (const { shop, dark } of [mended, renewed]) expect([shop, dark]).toEqual([ENROLLED, ENROLLED]);
+      expect(mended.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 6, problems: 0 });
+      expect(renewed.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 2, problems: 0 });
+    });
+
+    test('a change is forwarded to the bus, its rule fills the queue, and reap deletes exactly what it left behind', () => {
+      const { changed, names, mended } = story;
+      expect(detailsOf(changed)).toEqual([
+        [
+          'Envoy Gateway Configuration Changed',
+          expect.objectContaining({
+            cluster: 'shop',
+            verb: 'patch',
+            objectRef: expect.objectContaining({ resource: 'envoyproxies', namespace: 'heard', name: 'web' }),
+          }),
+        ],
+      ]);
+      expect(changed.deliveries.map(({ answer }) => answer)).toEqual([{ batchItemFailures: [] }]);
+      expect(mended.hpas).toEqual(Object.values(names).sort());
+      expect(changed.hpas).toEqual(
+        Object.values(names)
+          .filter((hpa) => hpa !== names.heard)
+          .sort(),
+      );
+      expect(changed.told).toEqual([`HPA Deleted shop ${names.heard}`]);
+      expect(changed.outcomes).toMatchObject([
+        {
+          source: 'envoy-hpa-reaper',
+          resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/shop`],
+          detail: {
+            hpa: { reason: 'AutoscalingRemoved' },
+            changes: [{ username: 'admin', verb: 'patch', resource: 'envoyproxies' }],
+            manifest: { kind: 'HorizontalPodAutoscaler', metadata: { name: names.heard } },
+          },
+        },
+      ]);
+    });
+
+    test('a heartbeat comes through the queue and is counted, and touches nothing', () => {
+      const { beat, changed } = story;
+      expect(detailsOf(beat)).toEqual([['Heartbeat', { version: '1' }]]);
+      const [delivery] = beat.deliveries;
+      expect(delivery?.answer).toEqual({ batchItemFailures: [] });
+      expect(delivery?.lines.find(({ _aws }) => _aws !== undefined)).toMatchObject({ Heartbeats: 1 });
+      expect(beat.told).toEqual([]);
+      expect(beat.hpas).toEqual(changed.hpas);
+    });
+
+    test('a sweep over the bus does no more than it was asked to', () => {
+      const { reportOverBus, heldBackOverBus, sweptOverBus, names, beat } = story;
+      const unreachable = 'Cluster Unreachable dark ClusterUnreachable';
+      expect(reportOverBus.told).toEqual([unreachable, `HPA Reported shop ${names.swept}`, 'Sweep Completed shop']);
+      expect(reportOverBus.hpas).toEqual(beat.hpas);
+      expect(heldBackOverBus.told).toEqual([unreachable, `HPA Held Back shop ${names.swept}`, 'Sweep Completed shop']);
+      expect(heldBackOverBus.hpas).toEqual(beat.hpas);
+      expect(sweptOverBus.told).toEqual([unreachable, `HPA Deleted shop ${names.swept}`, 'Sweep Completed shop']);
+      expect(sweptOverBus.hpas).toEqual(beat.hpas.filter((hpa: string) => hpa !== names.swept));
+    });
+
+    test('the message of a cluster that does not answer stays in the queue, that of the other does not', () => {
+      const { deliveries } = story.sweptOverBus;
+      expect(deliveries).toHaveLength(1);
+      expect(deliveries[0]?.messages).toHaveLength(2);
+      expect(deliveries[0]?.answer.batchItemFailures).toHaveLength(1);
+    });
+
+    test('a sweep by hand answers with its report, and does no more than it was asked to', () => {
+      const { reported, heldBack, deleted, elsewhere, names, sweptOverBus } = story;
+      expect(reported.told).toEqual([`HPA Reported shop ${names.byHand}`, 'Sweep Completed shop']);
+      expect(heldBack.told).toEqual([`HPA Held Back shop ${names.byHand}`, 'Sweep Completed shop']);
+      expect(heldBack.hpas).toEqual(sweptOverBus.hpas);
+      expect(deleted.told).toEqual([`HPA Deleted shop ${names.byHand}`, 'Sweep Completed shop']);
+      expect(deleted.hpas).toEqual([names.kept]);
+      expect(deleted.answer.totals).toMatchObject({ swept: 1, failed: 0 });
+      expect(elsewhere.told).toEqual(['Cluster Unreachable far ClusterUnreachable']);
+    });
+
+    test('the topic gets one text on all that was told', () => {
+      const { digest, mails, names } = story;
+      expect(digest.answer).toMatchObject({ result: 'published', totals: { 'HPA Deleted': 3 } });
+      expect(mails).toHaveLength(1);
+      expect(mails[0]?.Subject).toBe(digest.answer.subject);
+      for (const hpa of [names.heard, names.swept, names.byHand]) expect(mails[0]?.Message).toContain(hpa);
+      expect(mails[0]?.Message).not.toContain(names.kept);
+    });
+
+    test('a cluster that opts out is left by enrolment, and no other is', () => {
+      expect(story.optedOut.dark).toEqual(NOT_ENROLLED);
+      expect(story.optedOut.shop).toEqual(ENROLLED);
+    });
+
+    test('the deletion of the stack takes everything away, and is answered', () => {
+      const { removed, names } = story;
+      expect(removed.shop).toEqual(NOT_ENROLLED);
+      expect(removed.dark).toEqual(NOT_ENROLLED);
+      expect(removed.answers).toEqual([expect.objectContaining({ Status: 'SUCCESS', RequestId: 'request' })]);
+      expect(removed.hpas).toEqual([names.kept]);
+    });
+
+    test('each function comes into the cluster as its access entry says, and nobody writes but to what is stale', async () => {
+      const ours = (await server.audit()).filter(({ user }) => user.username?.includes('assumed-role'));
+      expect(new Set(ours.map(({ user }) => user.username))).toEqual(
+        new Set(['reap', 'backfill'].map((role) => userOf(role, 'session'))),
+      );
+      const { heard, swept, byHand } = story.names;
+      const writes = ours.filter(({ verb }) => !['get', 'list'].includes(verb));
+      expect(
+        writes.map(({ verb, objectRef, responseStatus }) => [verb, objectRef?.name, responseStatus?.code]),
+      ).toEqual(
+        [heard, swept, byHand].flatMap((hpa) => [
+          ['patch', hpa, 200],
+          ['delete', hpa, 200],
+        ]),
+      );
+    });
+
+    test('no secret is printed', () => {
+      expect(account.printed()).toContain('"pass finished"');
+      expect(account.printed()).not.toMatch(/secret-of-|session-token|k8s-aws-v1/);
+    });
+
+    describePermissions(() => account);
+  });
+}
