@@ -353,7 +353,7 @@ function translate(error: ApiStatusError): Error {
     return new ClusterSkippedError(
       'ClusterForbidden',
       message,
-      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group.',
+      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
       { cause: error },
     );
   }

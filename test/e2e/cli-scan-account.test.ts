@@ -111,7 +111,7 @@ describe.concurrent('--eks', patience, () => {
     expect(lines.slice(closed + 1, closed + 4)).toEqual([
       '  skipped, ClusterForbidden',
       expect.stringMatching(/^ {4}.* 403: .* cannot list resource "horizontalpodautoscalers" /),
-      '    Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group.',
+      '    Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
     ]);
     expect(lines.slice(-2)).toEqual([
       'In all: 10 clusters, 3 swept, 6 skipped, 1 failed; 1 stale of 2 HPAs with a label of Envoy Gateway',

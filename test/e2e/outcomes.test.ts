@@ -138,7 +138,7 @@ describe('reap tells the bus', () => {
           cluster: 'forbidden',
           result: 'skipped',
           reason: 'ClusterForbidden',
-          remedy: expect.stringContaining('rbac'),
+          remedy: expect.stringContaining('RBAC'),
         },
       ],
       [

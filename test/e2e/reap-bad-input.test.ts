@@ -243,7 +243,7 @@ describe('an API server that', () => {
     await isSkipped(
       'ClusterUnauthorized',
       new RegExp(`^${list} 401: Unauthorized$`),
-      /Give the role an EKS access entry/,
+      /reaper enroll --eks CLUSTER` makes the access entries/,
     );
     expect(around.eks.described).toEqual(['shop', 'shop', 'shop', 'shop']);
     expect(writesTo(cluster)).toEqual([]);
@@ -251,7 +251,11 @@ describe('an API server that', () => {
 
   test('allows nothing is skipped', async () => {
     await around.enrol('shop', staleList(), { rbac: [] });
-    await isSkipped('ClusterForbidden', /403: .*cannot list resource "horizontalpodautoscalers"/, /rbac\.yaml/);
+    await isSkipped(
+      'ClusterForbidden',
+      /403: .*cannot list resource "horizontalpodautoscalers"/,
+      /reaper enroll --eks CLUSTER` applies the RBAC/,
+    );
     expect(around.eks.described).toEqual(['shop', 'shop']);
   });
 
@@ -267,7 +271,11 @@ describe('an API server that', () => {
       },
     ];
     const cluster = await around.enrol('shop', staleList(), { rbac: reader });
-    await isSkipped('ClusterForbidden', /403: .*cannot patch resource "horizontalpodautoscalers"/, /rbac\.yaml/);
+    await isSkipped(
+      'ClusterForbidden',
+      /403: .*cannot patch resource "horizontalpodautoscalers"/,
+      /reaper enroll --eks CLUSTER` applies the RBAC/,
+    );
     expect(hpasOf(cluster)).toEqual([STALE]);
   });
 

@@ -77,11 +77,11 @@ describeAccount('three of them on a real kube-apiserver', async () => {
       },
       'real-forbidden': {
         described,
-        expected: { result: 'skipped', reason: 'ClusterForbidden', remedy: /rbac\.yaml/ },
+        expected: { result: 'skipped', reason: 'ClusterForbidden', remedy: /applies the RBAC/ },
       },
       'real-unauthorized': {
         described,
-        expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entry/ },
+        expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entries, also anew/ },
       },
     },
     hpas,
