@@ -653,6 +653,14 @@ describe('doctor', { timeout: 60_000 }, () => {
     expect(report.clusters.map(({ cluster }) => cluster)).toEqual(['shop']);
   });
 
+  test.each<[string, string, string[], Break?]>([
+    ['not described', 'unknown', ['--eks'], (world) => denied(world, new RegExp(`^GET /clusters/${world.name}$`))],
+    ['not there', 'broken', ['--eks', 'shpo']],
+  ])('a cluster that is %s may carry the tag', async (_, state, args, breaks) => {
+    const { code, health } = await examine(await build(breaks), [...args, '--tag', 'team=shop']);
+    expect([code, checkOf(health, 'eks-cluster').state]).toEqual([1, state]);
+  });
+
   test('all contexts, of which one leads nowhere', async () => {
     const { kubeconfig } = await build();
     const { code, stdout } = await run(['doctor', '--kubeconfig', kubeconfig, '--all-contexts', '-o', 'json']);
