@@ -308,7 +308,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       { 'eks-subscription-filter': 'broken' },
       /^the pattern of the subscription filter envoy-hpa-reaper-static is not /,
       /^Deploy this version\. /,
-      /osls deploy/,
+      /^npm run deploy -- --bucket BUCKET --region eu-central-1$/,
     ],
     [
       'a filter of the stack that delivers elsewhere',
@@ -317,7 +317,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       { 'eks-subscription-filter': 'broken' },
       /^the subscription filter envoy-hpa-reaper-static delivers to elsewhere, /,
       /; then delete it, and deploy\.$/,
-      /osls deploy/,
+      /^npm run deploy -- --bucket BUCKET --region eu-central-1$/,
     ],
     [
       'two filters of others',
