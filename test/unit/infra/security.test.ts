@@ -64,6 +64,7 @@ describe('a customer managed key', () => {
         ...needs('sqs:SendMessage', 'sqs', ['kms:GenerateDataKey', 'kms:Decrypt']),
         ...needs('sqs:ReceiveMessage', 'sqs', 'kms:Decrypt'),
         ...needs('sns:Publish', 'sns', ['kms:GenerateDataKey', 'kms:Decrypt']),
+        ...needs('logs:PutLogEvents', 'logs', ['kms:GenerateDataKey', 'kms:Decrypt']),
       ];
       const via = (service: string) => ({ 'Fn::Sub': `${service}.${'$'}{AWS::Region}.amazonaws.com` });
       expect([id, ofService('kms', on).map(({ Sid: _, ...statement }) => statement)]).toEqual([
