@@ -207,6 +207,29 @@ it('tells the tags of the stack, for who deploys it', () => {
   });
 });
 
+it('lets nothing publish to the topic by its own policy but the alarms of the stack', () => {
+  const alarm = `arn:${'$'}{AWS::Partition}:cloudwatch:${'$'}{AWS::Region}:${'$'}{AWS::AccountId}:alarm:envoy-hpa-reaper-*`;
+  for (const [topic] of of('AWS::SNS::Topic')) {
+    expect(of('AWS::SNS::TopicPolicy').map(([, { Properties }]) => Properties)).toEqual([
+      {
+        Topics: [{ Ref: topic }],
+        PolicyDocument: {
+          Version: '2012-10-17',
+          Statement: [
+            {
+              ...{ Effect: 'Allow', Principal: { Service: 'cloudwatch.amazonaws.com' }, Action: 'sns:Publish' },
+              ...{ Resource: { Ref: topic }, Condition: { ArnLike: { 'aws:SourceArn': { 'Fn::Sub': alarm } } } },
+            },
+          ],
+        },
+      },
+    ]);
+  }
+  for (const [id, { Properties }] of of('AWS::CloudWatch::Alarm')) {
+    expect([id, Properties.AlarmName]).toEqual([id, expect.stringMatching(/^envoy-hpa-reaper-/)]);
+  }
+});
+
 describe('the bus', () => {
   const BUS = 'arn:aws:events:eu-central-1:123456789012:event-bus/envoy-hpa-reaper';
   const roleArn = (id: string) => `arn:aws:iam::123456789012:role/${id}`;
