@@ -217,7 +217,7 @@ describe('tracing', () => {
   it('is allowed to the role of each function itself: Lambda makes no traced function whose role lacks it', () => {
     const ofFunctions = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
     const policy = {
-      PolicyName: 'tracing',
+      PolicyName: 'write-traces',
       PolicyDocument: {
         Version: '2012-10-17',
         Statement: [
