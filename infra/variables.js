@@ -1,4 +1,5 @@
 // The TypeScript that serverless.yml takes values from; osls reads variables from .js files only.
+import { alarmResources } from './alarms.ts';
 import { readConfiguration } from './configuration.ts';
 import { dashboardBody } from './dashboard.ts';
 import { stackParameters } from './parameters.ts';
@@ -6,6 +7,7 @@ import { subscriptionFilters } from './subscription-filters.ts';
 
 export const configuration = readConfiguration();
 export const parameters = stackParameters(configuration);
+export const alarms = alarmResources();
 export const dashboard = dashboardBody();
 // With enrolment the list is only who may be enrolled; without it, the stack itself has the filters.
 export const filters = subscriptionFilters(configuration.enrolment === 'off' ? configuration.clusters : []);

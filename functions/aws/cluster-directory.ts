@@ -9,6 +9,7 @@ import {
 import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
 import { ClusterSkippedError } from '../platform/errors.ts';
 import { awsError } from './access-error.ts';
+import { awsClient } from './client-options.ts';
 import { eksToken } from './eks-token.ts';
 
 /** An EKS cluster with this tag set to `off` is left alone. */
@@ -92,12 +93,7 @@ export class EksClusterDirectory implements LiveDirectory {
     this.#region = region;
     this.#now = now;
     this.#timeout = timeout;
-    this.#eks = new EKSClient({
-      region,
-      ...(profile !== undefined && { profile }),
-      // Without these a connection that is swallowed holds the function until its timeout.
-      requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-    });
+    this.#eks = new EKSClient(awsClient({ region, profile }));
   }
 
   async list(): Promise<string[]> {

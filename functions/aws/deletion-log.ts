@@ -1,6 +1,7 @@
-import { CloudWatchLogsClient, ResourceNotFoundException } from '@aws-sdk/client-cloudwatch-logs';
+import { type CloudWatchLogsClient, ResourceNotFoundException } from '@aws-sdk/client-cloudwatch-logs';
 import { MalformedInputError } from '../platform/errors.ts';
-import { searchLog } from './log-search.ts';
+import type { AwsClientOptions } from './client-options.ts';
+import { searchClient, searchLog } from './log-search.ts';
 
 export interface LoggedDeletion {
   /** The JSON of a line `deleting HPA`. */
@@ -28,10 +29,9 @@ export class CloudWatchDeletionLog implements DeletionLog {
   readonly #client: CloudWatchLogsClient;
   readonly #region: string;
 
-  /** @param profile of the AWS configuration files, in place of what the SDK finds by itself */
-  constructor(region: string, profile?: string) {
-    this.#region = region;
-    this.#client = new CloudWatchLogsClient({ region, ...(profile !== undefined && { profile }) });
+  constructor(options: AwsClientOptions) {
+    this.#region = options.region;
+    this.#client = searchClient(options);
   }
 
   async deletions(cluster: string, since: Date): Promise<LoggedDeletion[]> {

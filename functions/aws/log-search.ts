@@ -1,10 +1,17 @@
 import {
-  type CloudWatchLogsClient,
+  CloudWatchLogsClient,
   type FilteredLogEvent,
   type FilterLogEventsRequest,
   paginateFilterLogEvents,
 } from '@aws-sdk/client-cloudwatch-logs';
 import { awsError } from './access-error.ts';
+import { type AwsClientOptions, awsClient } from './client-options.ts';
+
+/** Milliseconds. A page is what CloudWatch Logs finds while it searches, so some take long. */
+const REQUEST_TIMEOUT = 30_000;
+
+export const searchClient = (options: AwsClientOptions): CloudWatchLogsClient =>
+  new CloudWatchLogsClient(awsClient({ requestTimeout: REQUEST_TIMEOUT, ...options }));
 
 /**
  * The events of one log group that a search finds, page by page, the oldest first.

@@ -1,6 +1,5 @@
-import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
-import { awsClient } from './client-options.ts';
-import { searchLog } from './log-search.ts';
+import type { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { searchClient, searchLog } from './log-search.ts';
 
 /** The outcomes that EventBridge has written to a log group. */
 export interface OutcomeLog {
@@ -13,16 +12,13 @@ export interface OutcomeLog {
   pages(since: Date, until: Date): AsyncIterable<string[]>;
 }
 
-/** Milliseconds. A page is what CloudWatch Logs finds while it searches, so some take long. */
-const REQUEST_TIMEOUT = 30_000;
-
 /** A log group of CloudWatch Logs. */
 export class CloudWatchOutcomeLog implements OutcomeLog {
   readonly #client: CloudWatchLogsClient;
   readonly #logGroupName: string;
 
   constructor(region: string, logGroupName: string) {
-    this.#client = new CloudWatchLogsClient(awsClient({ region, requestTimeout: REQUEST_TIMEOUT }));
+    this.#client = searchClient({ region });
     this.#logGroupName = logGroupName;
   }
 

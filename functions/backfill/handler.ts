@@ -3,6 +3,7 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { awsClient } from '../aws/client-options.ts';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
 import { EventBridgeBus } from '../aws/event-bus.ts';
 import { readConfig } from '../platform/config.ts';
@@ -12,11 +13,7 @@ import { backfillConfigSchema, createHandler } from './backfill.ts';
 const config = readConfig(backfillConfigSchema, process.env);
 const logger = new Logger({ serviceName: 'backfill' });
 const { measures, powertools } = emfMetrics('backfill');
-const client = new EventBridgeClient({
-  region: config.AWS_REGION,
-  // Without these a connection that is swallowed holds the function until its timeout.
-  requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-});
+const client = new EventBridgeClient(awsClient({ region: config.AWS_REGION }));
 
 export const handler = createHandler({
   config,

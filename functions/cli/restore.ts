@@ -178,7 +178,7 @@ async function fromLogs(options: RestoreOptions): Promise<{ hpas: SavedHpa[]; fa
   const hpas: SavedHpa[] = [];
   const faults: string[] = [];
   for (const { region = '' } of places) {
-    const log = new CloudWatchDeletionLog(region, options.profile);
+    const log = new CloudWatchDeletionLog({ region, profile: options.profile });
     for (const cluster of namesOf(options) ?? []) {
       for (const { message, timestamp } of await log.deletions(cluster, options.since ?? new Date(0))) {
         const where = `the log of ${region} at ${new Date(timestamp).toISOString()}`;

@@ -31,8 +31,8 @@ export interface DigestDependencies {
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const MOST_HOURS = 31 * 24;
-/** Milliseconds: publishing is tried three times, each of which may wait 30 s for its answer. */
-const LEAST_TIME_TO_PUBLISH = 100_000;
+/** Milliseconds: another page and publishing are tried three times each, and each time wait up to 30 s for the answer. */
+const LEAST_TIME_TO_GO_ON = 190_000;
 
 const hoursExpected = `expected a whole number from 1 to ${MOST_HOURS}`;
 const time = (description: string) =>
@@ -82,7 +82,7 @@ export function createHandler({ config, outcomes, topic, log, metrics, now }: Di
         period: periodOf(request, now().getTime()),
         place: { account: config.ACCOUNT_ID, region: config.AWS_REGION, logGroup: config.OUTCOME_LOG_GROUP },
         ...{ outcomes, topic, dryRun: request.dryRun ?? false, log, metrics },
-        mayGoOn: () => context.getRemainingTimeInMillis() > LEAST_TIME_TO_PUBLISH,
+        mayGoOn: () => context.getRemainingTimeInMillis() > LEAST_TIME_TO_GO_ON,
       });
     });
 }

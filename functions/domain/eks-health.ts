@@ -198,9 +198,8 @@ function filterVerdict(
       command: enrolling(flags),
     };
   }
-  const deploy = `npm run package -- --region ${region} && npx osls deploy --package .serverless --region ${region}`;
   const isOfStack = ours.name === STATIC_FILTER_NAME;
-  const command = isOfStack ? deploy : enrolling(flags);
+  const command = isOfStack ? `npm run deploy -- --bucket BUCKET --region ${region}` : enrolling(flags);
   if (ours.destinationArn !== destination) {
     return {
       state: 'broken',

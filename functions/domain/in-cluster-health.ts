@@ -50,7 +50,9 @@ export interface ClusterPlace {
   /** The beginning of a command that leads `kubectl` there. */
   readonly kubectl: string;
   /** What EKS knows of it besides; absent for a cluster of a kubeconfig. */
-  readonly eks?: { readonly name: string; readonly region: string; readonly publicEndpoint?: boolean } | undefined;
+  readonly eks?:
+    | { readonly name: string; readonly region: string; readonly publicEndpoint?: boolean | undefined }
+    | undefined;
   /** Where Envoy Gateway is said to run; absent or empty: anywhere. */
   readonly controllerNamespaces?: readonly string[] | undefined;
 }

@@ -3,6 +3,7 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { awsClient } from '../aws/client-options.ts';
 import { EventBridgeBus } from '../aws/event-bus.ts';
 import { readConfig } from '../platform/config.ts';
 import { emfMetrics } from '../platform/metrics.ts';
@@ -11,11 +12,7 @@ import { createHandler, forwardConfigSchema } from './forward.ts';
 const config = readConfig(forwardConfigSchema, process.env);
 const logger = new Logger({ serviceName: 'forward' });
 const { measures, powertools } = emfMetrics('forward');
-const client = new EventBridgeClient({
-  region: config.AWS_REGION,
-  // Without these a connection that is swallowed holds the function until its timeout.
-  requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-});
+const client = new EventBridgeClient(awsClient({ region: config.AWS_REGION }));
 
 export const handler = createHandler({
   config,

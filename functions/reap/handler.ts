@@ -2,6 +2,7 @@ import process from 'node:process';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
+import { awsClient } from '../aws/client-options.ts';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
 import { readConfig } from '../platform/config.ts';
@@ -18,10 +19,7 @@ async function connectBus(): Promise<EventBus> {
     import('@aws-sdk/client-eventbridge'),
     import('../aws/event-bus.ts'),
   ]);
-  const client = new EventBridgeClient({
-    region: config.AWS_REGION,
-    requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
-  });
+  const client = new EventBridgeClient(awsClient({ region: config.AWS_REGION }));
   return new EventBridgeBus(client, config.EVENT_BUS_NAME);
 }
 let bus: Promise<EventBus> | undefined;

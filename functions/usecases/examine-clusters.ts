@@ -146,25 +146,21 @@ const absentFrom = (searched: string, cluster: string): ClusterHealth => ({
   ],
 });
 
-/** @returns `undefined` for a cluster that does not carry the tags */
+/** @returns `undefined` for a cluster that does not carry the tags; one of which none are known is looked at */
 async function examine(target: Target, options: ExamineOptions): Promise<Examined | undefined> {
-  const { tags } = options;
   const { cluster, eks, commands } = target;
   const described = eks && (await description(target));
-  const carried = described && 'value' in described ? (described.value?.tags ?? {}) : {};
-  if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return undefined;
+  const known = described && 'value' in described ? described.value : undefined;
+  if (known && Object.entries(options.tags).some(([key, value]) => known.tags[key] !== value)) return undefined;
   const [outside, inside] = await Promise.all([
     eks && described && eksFacts(eks, cluster, as(described, eksCluster)),
     clusterFacts(target, described, options),
   ]);
-  const publicEndpoint = described && 'value' in described ? described.value?.publicEndpoint : undefined;
   const reached = commands(cluster);
   const place = {
     ...reached,
     controllerNamespaces: options.controllerNamespaces,
-    ...(eks && {
-      eks: { name: cluster, region: eks.region, ...(publicEndpoint !== undefined && { publicEndpoint }) },
-    }),
+    eks: eks && { name: cluster, region: eks.region, publicEndpoint: known?.publicEndpoint },
   };
   const checks = [
     ...(eks && outside ? eksChecks({ name: cluster, region: eks.region, flags: reached.flags }, outside) : []),

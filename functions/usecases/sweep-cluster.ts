@@ -182,8 +182,8 @@ function withinBudget(
 }
 
 /**
- * The whole state that the judgement needs, and the judgement. The HPAs are listed before the configuration, so that an HPA that is seen was
- * there before the configuration was read; and without any, the configuration is not read at all.
+ * The whole state that the judgement needs, and the judgement. The HPAs are listed before the configuration, so that an HPA
+ * that is seen was there before the configuration was read; and without any, the configuration is not read at all.
  */
 export async function readAndJudge(
   api: ClusterApi,

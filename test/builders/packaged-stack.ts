@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { parse } from 'yaml';
@@ -34,25 +34,33 @@ export interface PackagedStack extends Template {
   properties(id: string): any;
 }
 
-/** Packages once for the whole file, with these values in place of those that are delivered: no credentials, no Region, no home. */
+/**
+ * Packages once for the whole file, with these values in place of those that are delivered: no credentials, no Region, no
+ * home. In a working directory of its own, since packaging leaves dist/ and .serverless/ there and test files run side by side.
+ */
 export function packagedStack(values: Partial<Configuration>): PackagedStack {
-  const folder = mkdtempSync(join(tmpdir(), 'package-'));
+  const directory = mkdtempSync(join(tmpdir(), 'package-'));
+  const folder = join(directory, 'packaged');
   const self = {
     folder,
     of: (type) => Object.entries(self.Resources).filter(([, { Type }]) => Type === type),
     properties: (id) => self.Resources[id]?.Properties,
   } as PackagedStack;
   beforeAll(() => {
-    const file = join(folder, 'configuration.yml');
+    for (const read of ['functions', 'infra', 'node_modules']) symlinkSync(resolve(read), join(directory, read));
+    copyFileSync('serverless.yml', join(directory, 'serverless.yml')); // osls takes no link for it.
+    const file = join(directory, 'configuration.yml');
     const delivered = parse(readFileSync('infra/configuration.yml', 'utf8'));
     writeFileSync(file, JSON.stringify({ ...delivered, ...values })); // JSON is YAML.
-    const env = { PATH: process.env.PATH, HOME: folder, ENVOY_HPA_REAPER_CONFIGURATION: file };
-    const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
+    const env = { PATH: process.env.PATH, HOME: directory, ENVOY_HPA_REAPER_CONFIGURATION: file };
+    const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], {
+      ...{ cwd: directory, env, encoding: 'utf8' },
+    });
     expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
     self.text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
     Object.assign(self, JSON.parse(self.text));
   }, 60_000);
-  afterAll(() => rmSync(folder, { recursive: true }));
+  afterAll(() => rmSync(directory, { recursive: true }));
   return self;
 }
 

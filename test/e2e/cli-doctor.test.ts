@@ -308,7 +308,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       { 'eks-subscription-filter': 'broken' },
       /^the pattern of the subscription filter envoy-hpa-reaper-static is not /,
       /^Deploy this version\. /,
-      /osls deploy/,
+      /^npm run deploy -- --bucket BUCKET --region eu-central-1$/,
     ],
     [
       'a filter of the stack that delivers elsewhere',
@@ -317,7 +317,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       { 'eks-subscription-filter': 'broken' },
       /^the subscription filter envoy-hpa-reaper-static delivers to elsewhere, /,
       /; then delete it, and deploy\.$/,
-      /osls deploy/,
+      /^npm run deploy -- --bucket BUCKET --region eu-central-1$/,
     ],
     [
       'two filters of others',
@@ -651,6 +651,14 @@ describe('doctor', { timeout: 60_000 }, () => {
     const { code, report } = await examine(built, ['--eks', '--tag', 'team=shop']);
     expect(code).toBe(0);
     expect(report.clusters.map(({ cluster }) => cluster)).toEqual(['shop']);
+  });
+
+  test.each<[string, string, string[], Break?]>([
+    ['not described', 'unknown', ['--eks'], (world) => denied(world, new RegExp(`^GET /clusters/${world.name}$`))],
+    ['not there', 'broken', ['--eks', 'shpo']],
+  ])('a cluster that is %s may carry the tag', async (_, state, args, breaks) => {
+    const { code, health } = await examine(await build(breaks), [...args, '--tag', 'team=shop']);
+    expect([code, checkOf(health, 'eks-cluster').state]).toEqual([1, state]);
   });
 
   test('all contexts, of which one leads nowhere', async () => {

@@ -148,8 +148,8 @@ describe('an invocation fails, so that Lambda tries again,', () => {
       0,
     ],
     [
-      'where the time does not suffice',
-      100_000,
+      'where the time does not suffice for another page and for publishing',
+      190_000,
       'RetryableError: 1 outcomes read, and no time is left for the rest: ask for a shorter time with since and until',
       () => {},
       0,

@@ -8,6 +8,7 @@ import { addReapCommand } from '../../functions/cli/reap.ts';
 import { addReplayCommand } from '../../functions/cli/replay.ts';
 import { addRestoreCommand } from '../../functions/cli/restore.ts';
 import { addScanCommand } from '../../functions/cli/scan.ts';
+import { alarmResources } from '../../infra/alarms.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 
 /* What the documents lead to is there: pages, headings, files, tests and commands with their flags. */
@@ -83,9 +84,8 @@ test.each(documents)('every test that %s quotes is there', (file) => {
 });
 
 test('docs/cost.md counts every metric that an alarm looks at, but for those of its query', () => {
-  const [, ...alarms] = textOf('infra/alarms.yml').split(/^ {4}Type: AWS::CloudWatch::Alarm$/m);
-  const always = alarms.filter((alarm) => !/^ {4}Condition: HasNotifications$/m.test(alarm));
-  const metrics = always.flatMap((alarm) => alarm.match(/^ +MetricName:/gm) ?? []);
+  const always = Object.values(alarmResources()).filter(({ Condition }) => Condition !== 'HasNotifications');
+  const metrics = JSON.stringify(always).match(/"MetricName":/g) ?? [];
   expect(textOf('docs/cost.md')).toContain(`| Alarms | ${metrics.length} × 0.10: `);
 });
 

@@ -1,0 +1,204 @@
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/domain/enrolment.ts';
+import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
+
+/** The alarms of the stack, by logical id: `changes-dead` is `ChangesDead`, and called `envoy-hpa-reaper-changes-dead`. */
+export const alarmResources = () =>
+  Object.fromEntries(
+    Object.entries(ALARMS).map(([name, { description, condition, rule }]) => {
+      const actions =
+        condition === 'HasNotifications' ? [TOPIC] : [{ 'Fn::If': ['HasNotifications', TOPIC, NO_VALUE] }];
+      const alarm = {
+        Type: 'AWS::CloudWatch::Alarm',
+        ...(condition !== undefined && { Condition: condition }),
+        Properties: {
+          ...{ AlarmName: `envoy-hpa-reaper-${name}`, AlarmDescription: description, ...rule },
+          ...{ AlarmActions: actions, OKActions: actions },
+        },
+      };
+      return [name.replaceAll(/(?:^|-)(.)/g, (_, first: string) => first.toUpperCase()), alarm];
+    }),
+  );
+
+const TOPIC = { Ref: 'NotificationTopic' };
+const NO_VALUE = { Ref: 'AWS::NoValue' };
+
+type Condition = 'EnrolsByItself' | 'HasNotifications' | 'SweepsBySchedule';
+
+interface Alarm {
+  /** What to do, and its heading in docs/runbook.md. */
+  readonly description: string;
+  /** Of the template; without one it is always there. */
+  readonly condition?: Condition | undefined;
+  /** Properties of the alarm: what it looks at, and how much of that is wrong. */
+  readonly rule: object;
+}
+
+const limit = (ComparisonOperator: string, Threshold: number, TreatMissingData = 'notBreaching') => ({
+  ...{ ComparisonOperator, Threshold, TreatMissingData },
+});
+const moreThan = (threshold: number) => limit('GreaterThanThreshold', threshold);
+const atLeast = (threshold: number) => limit('GreaterThanOrEqualToThreshold', threshold);
+/** Where nothing is measured nothing is wrong, but for what should come. */
+const NONE_COMES = limit('LessThanThreshold', 1, 'breaching');
+
+/** @param id of the queue in the template */
+const ofQueue = (MetricName: string, id: string) => ({
+  ...{ Namespace: 'AWS/SQS', MetricName },
+  Dimensions: [{ Name: 'QueueName', Value: { 'Fn::GetAtt': [id, 'QueueName'] } }],
+  ...{ Statistic: 'Maximum', Period: 300, EvaluationPeriods: 1 },
+});
+
+/** Of one of our own metrics, the sum of each hour. */
+const own = (MetricName: MetricName, dimensions: Readonly<Record<string, string>>) => ({
+  ...{ Namespace: METRICS_NAMESPACE, MetricName },
+  Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
+  ...{ Statistic: 'Sum', Period: 3_600 },
+});
+
+/** On a queue that is not empty. */
+const queueAlarm = (id: string, description: string, condition?: Condition): Alarm => ({
+  ...{ description, condition },
+  rule: { ...ofQueue('ApproximateNumberOfMessagesVisible', id), ...moreThan(0) },
+});
+
+/** On three within 15 minutes: one that fails is tried again, and most often that is all. */
+const failingAlarm = (id: string, description: string, condition?: Condition): Alarm => {
+  const counted = (Id: string, MetricName: string) => {
+    const Metric = { Namespace: 'AWS/Lambda', MetricName, Dimensions: [{ Name: 'FunctionName', Value: { Ref: id } }] };
+    return { Id, ReturnData: false, MetricStat: { Metric, Period: 900, Stat: 'Sum' } };
+  };
+  const sum = { Id: 'failing', Expression: 'FILL(errors, 0) + FILL(throttles, 0)', Label: 'Errors and throttles' };
+  const Metrics = [sum, counted('errors', 'Errors'), counted('throttles', 'Throttles')];
+  return { description, condition, rule: { Metrics, EvaluationPeriods: 1, ...atLeast(3) } };
+};
+
+const ALARMS: Readonly<Record<string, Alarm>> = {
+  'changes-dead': queueAlarm(
+    'ChangeDeadLetterQueue',
+    'Changes were given up after 8 tries in about 50 minutes. Mend what the log of reap says, then redrive the queue ' +
+      '(docs/runbook.md, "Changes in the dead-letter queue").',
+  ),
+  undelivered: queueAlarm(
+    'UndeliveredQueue',
+    "EventBridge could not put events into the change queue for 24 hours. Mend the queue's policy or key, sweep every " +
+      'cluster by hand, and purge this queue (docs/runbook.md, "Events that EventBridge could not deliver").',
+  ),
+  unforwarded: queueAlarm(
+    'UnforwardedQueue',
+    'Audit log lines failed in forward three times. Mend what its log says, sweep the cluster that the messages name, ' +
+      'and purge this queue (docs/runbook.md, "Log lines that could not be forwarded").',
+  ),
+  unswept: queueAlarm(
+    'UnsweptQueue',
+    'A run of backfill failed three times, or its schedule could not start it. Mend what its log says, have the next ' +
+      'run succeed, and purge this queue (docs/runbook.md, "Runs that failed").',
+  ),
+  unenrolled: queueAlarm(
+    'UnenrolledQueue',
+    'A run of enroll failed three times, or its schedule could not start it. Mend what its log says, have the next run ' +
+      'succeed, and purge this queue (docs/runbook.md, "Enrolments that failed").',
+    'EnrolsByItself',
+  ),
+  undigested: queueAlarm(
+    'UndigestedQueue',
+    'A run of digest failed three times, or its schedule could not start it. Mend what its log says, have the day told ' +
+      'by hand, and purge this queue (docs/runbook.md, "Digests that failed").',
+    'HasNotifications',
+  ),
+  'changes-wait': {
+    description:
+      'A change waits longer than all of its tries take, so nobody takes from the queue. See whether the event source ' +
+      'mapping of reap is enabled and reap is not throttled (docs/runbook.md, "Changes that wait too long").',
+    rule: {
+      ...ofQueue('ApproximateAgeOfOldestMessage', 'ChangeQueue'),
+      ...moreThan(2_960), // VisibilityTimeout times maxReceiveCount of the queue, in seconds
+    },
+  },
+  'forward-failing': failingAlarm(
+    'ForwardLambdaFunction',
+    'Invocations of forward fail or are throttled, so changes do not reach the bus. Its log says why; the payloads are ' +
+      'kept in the unforwarded queue (docs/runbook.md, "A function fails").',
+  ),
+  'reap-failing': failingAlarm(
+    'ReapLambdaFunction',
+    'Invocations of reap fail or are throttled as a whole. Its log says why; the messages come again and end in the ' +
+      'dead-letter queue (docs/runbook.md, "A function fails").',
+  ),
+  'backfill-failing': failingAlarm(
+    'BackfillLambdaFunction',
+    'Invocations of backfill fail or are throttled, so clusters are not swept. Its log says why; what failed three ' +
+      'times is kept in the unswept queue (docs/runbook.md, "A function fails").',
+  ),
+  'enroll-failing': failingAlarm(
+    'EnrollLambdaFunction',
+    'Invocations of enroll fail or are throttled, so new clusters are not enrolled and drift stays. Its log says why; ' +
+      'what failed three times is kept in the unenrolled queue (docs/runbook.md, "A function fails").',
+    'EnrolsByItself',
+  ),
+  'digest-failing': failingAlarm(
+    'DigestLambdaFunction',
+    'Invocations of digest fail or are throttled, so nobody is told of the day. Its log says why; what failed three ' +
+      'times is kept in the undigested queue (docs/runbook.md, "A function fails").',
+    'HasNotifications',
+  ),
+  // CloudWatch Logs measures each filter by itself, and an alarm takes no SEARCH; a query finds those of every cluster.
+  'log-delivery-failing': {
+    description:
+      'CloudWatch Logs cannot hand audit log lines to forward. See whether the function and its permission for ' +
+      'CloudWatch Logs are there and it is not throttled (docs/runbook.md, "Log lines do not reach forward").',
+    rule: {
+      Metrics: [
+        {
+          Id: 'errors',
+          Expression: {
+            'Fn::Sub': [
+              'SELECT SUM(DeliveryErrors) FROM SCHEMA("AWS/Logs", DestinationType, FilterName, LogGroupName) ' +
+                // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's Fn::Sub fills it in
+                "WHERE FilterName = '${Filter}'",
+              { Filter: { 'Fn::If': ['EnrolsByItself', FILTER_NAME, STATIC_FILTER_NAME] } },
+            ],
+          },
+          Period: 300,
+        },
+      ],
+      ...{ EvaluationPeriods: 3, DatapointsToAlarm: 2, ...moreThan(0) },
+    },
+  },
+  // Two hours, so that it stays while each hourly sweep finds the same.
+  'held-back': {
+    description:
+      'More HPAs are stale in one cluster than may go at once, so none goes. Look whether they should, then sweep the ' +
+      'cluster by hand with maxDeletions, or put the configuration right (docs/runbook.md, "Deletions are held back").',
+    rule: {
+      ...own('HpasHeldBack', { service: 'reap', reason: 'BlastRadiusExceeded' }),
+      ...{ EvaluationPeriods: 2, DatapointsToAlarm: 1, ...moreThan(0) },
+    },
+  },
+  // Three looks within an hour: the message of a sweep is tried as often.
+  'clusters-unreachable': {
+    description:
+      'An API server gave no answer three times. Let reap reach its endpoint, or tag the cluster envoy-hpa-reaper=off ' +
+      '(docs/runbook.md, "A cluster is unreachable").',
+    rule: {
+      ...own('ClustersUnreachable', { service: 'reap' }),
+      ...{ EvaluationPeriods: 2, DatapointsToAlarm: 1, ...atLeast(3) },
+    },
+  },
+  'no-sweep': {
+    description:
+      'No sweep of all clusters has completed for two periods of the schedule. See whether the schedule is enabled and ' +
+      'what the log of backfill says (docs/runbook.md, "No sweep").',
+    condition: 'SweepsBySchedule',
+    rule: {
+      ...own('SweepsCompleted', { service: 'backfill' }),
+      ...{ EvaluationPeriods: { Ref: 'SweepAlarmHours' }, ...NONE_COMES },
+    },
+  },
+  // Two of them, since one comes a moment sooner or later than an hour after the other.
+  'heartbeat-missing': {
+    description:
+      'The hourly heartbeat has not come through bus, rule, queue and reap twice, so no event does. Find the link that ' +
+      'holds it up, in this order (docs/runbook.md, "The heartbeat is missing").',
+    rule: { ...own('Heartbeats', { service: 'reap' }), EvaluationPeriods: 2, ...NONE_COMES },
+  },
+};
