@@ -50,14 +50,18 @@ async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...opti
   const templateUrl = await artifacts.put(`${prefix}template-${hash}.json`, text);
 
   const stack = stackOf(options);
-  const chosen = { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix };
-  // A deployment that once was told to report must not delete because a later one was not told again.
-  const kept = Object.entries(await stack.givenParameters()).filter(
-    ([key]) => !(key in chosen) && key in (template.Parameters ?? {}),
-  );
-  for (const [key, value] of kept)
-    console.log(`keeps ${key}=${value}, given before; --parameter ${key}=... changes it`);
-  const parameters = { ...Object.fromEntries(kept), ...chosen };
+  const parameters: Record<string, string> = { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix };
+  for (const { key, value, isGiven } of await stack.parameters()) {
+    const declared = template.Parameters?.[key];
+    if (declared === undefined) continue;
+    if (isGiven && !(key in parameters)) {
+      // A deployment that once was told to report must not delete because a later one was not told again.
+      parameters[key] = value;
+      console.log(`keeps ${key}=${value}, given before; --parameter ${key}=... changes it`);
+    }
+    const next = parameters[key] ?? String(declared.Default);
+    if (next !== value) console.log(`${key}: ${value} -> ${next}`);
+  }
   const plan = await stack.plan(templateUrl, parameters, template.Metadata?.Tags);
   console.log(plan.changes.length === 0 ? 'nothing changes' : plan.changes.map(changeLine).join('\n'));
   if (onlyPlan || plan.changes.length === 0) {

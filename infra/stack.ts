@@ -24,6 +24,14 @@ export interface Plan {
   readonly changes: readonly Change[];
 }
 
+/** What a stack has for a parameter of its template. */
+export interface StackParameter {
+  readonly key: string;
+  readonly value: string;
+  /** It is not the default of the stack's template. */
+  readonly isGiven: boolean;
+}
+
 /** A stack did not become what it was to become. */
 export class StackError extends Error {
   override name = 'StackError';
@@ -58,19 +66,19 @@ export class Stack {
     return described?.StackStatus === 'REVIEW_IN_PROGRESS' ? undefined : described;
   }
 
-  /** @returns the parameters whose values the stack was given, where they are not the defaults of its own template */
-  async givenParameters(): Promise<Record<string, string>> {
+  /** @returns none where there is no stack yet */
+  async parameters(): Promise<StackParameter[]> {
     const existing = await this.describe();
-    if (existing === undefined) return {};
+    if (existing === undefined) return [];
     const { Parameters: declared = [] } = await this.#client.send(
       new GetTemplateSummaryCommand({ StackName: this.#name }),
     );
     const defaults = new Map(declared.map(({ ParameterKey, DefaultValue }) => [ParameterKey, DefaultValue]));
-    return Object.fromEntries(
-      (existing.Parameters ?? [])
-        .filter(({ ParameterKey, ParameterValue }) => ParameterValue !== defaults.get(ParameterKey))
-        .map(({ ParameterKey = '', ParameterValue = '' }) => [ParameterKey, ParameterValue]),
-    );
+    return (existing.Parameters ?? []).map(({ ParameterKey: key = '', ParameterValue: value = '' }) => ({
+      key,
+      value,
+      isGiven: value !== defaults.get(key),
+    }));
   }
 
   /**

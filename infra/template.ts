@@ -6,9 +6,14 @@ import { join } from 'node:path';
 export interface Template {
   Description?: string;
   Metadata?: { Tags?: Record<string, string> };
-  Parameters?: Record<string, object>;
+  Parameters?: Record<string, Parameter>;
   Resources: Record<string, Resource>;
   Outputs?: Record<string, object>;
+}
+
+interface Parameter {
+  Type: string;
+  Default?: string | number;
 }
 
 interface Resource {

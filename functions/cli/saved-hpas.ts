@@ -80,7 +80,7 @@ function ofDocument(document: object, where: string, time?: number): SavedHpas {
   if (event.success) {
     const { 'detail-type': type, detail } = event.data;
     // The other outcomes are events without a manifest.
-    return type in OUTCOME_DETAILS && type !== DELETED_DETAIL_TYPE
+    return Object.hasOwn(OUTCOME_DETAILS, type) && type !== DELETED_DETAIL_TYPE
       ? { hpas: [], faults: [] }
       : ofDocument(detail, where, time);
   }

@@ -190,7 +190,9 @@ describe('npm run deploy', () => {
     writeTemplate(withMoreMemory(changed));
     const { code, stdout } = await deploy('--parameter', 'MaxDeletions=4');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^keeps Mode=delete, given before; --parameter Mode=\.\.\. changes it\nModify /);
+    expect(stdout).toMatch(
+      /^keeps Mode=delete, given before; --parameter Mode=\.\.\. changes it\nMaxDeletions: 3 -> 4\nMaxDeletionsPerRun: 100 -> 7\nModify /,
+    );
     expect(await given()).toMatchObject({ Mode: 'delete', MaxDeletions: '4', MaxDeletionsPerRun: '7' });
 
     // A parameter that the template no longer has cannot be kept.
