@@ -193,6 +193,46 @@ it('gives every role the permissions boundary, where there is one', () => {
   }
 });
 
+describe('no role', () => {
+  const statements = () =>
+    [
+      ...switched('AWS::IAM::Role').map(([id, on]) => [id, statementsOf(on)] as const),
+      ...of('AWS::IAM::Policy').map(
+        ([id, one]) => [id, one.Properties.PolicyDocument.Statement as Statement[]] as const,
+      ),
+    ].flatMap(([id, those]) => those.map((one): [role: string, statement: Statement] => [id, one]));
+  const allowed = () =>
+    statements().flatMap(([role, { Effect, Action }]) =>
+      Effect === 'Allow' ? [Action].flat().map((action) => [role, action] as const) : [],
+    );
+
+  it('may do anything that is not named', () => {
+    for (const [role, action] of allowed()) expect([role, action]).toEqual([role, expect.stringMatching(/^\w+:\w+$/)]);
+  });
+
+  it('gives cluster rights away by a policy, passes a role, or makes a log group', () => {
+    const never = ['eks:AssociateAccessPolicy', 'iam:PassRole', 'logs:CreateLogGroup'];
+    expect(allowed().filter(([, action]) => never.includes(action))).toEqual([]);
+  });
+
+  it('is let through by a condition of many values because there are none', () => {
+    const ofMany = statements().flatMap(([role, { Sid, Condition = {} }]) =>
+      Object.entries(Condition)
+        .filter(([operator]) => operator.startsWith('ForAllValues:'))
+        .flatMap(([, keys]) => Object.keys(keys).map((key) => [role, Sid, key, Condition.Null?.[key]])),
+    );
+    for (const [role, sid, key, isNull] of ofMany) expect([role, sid, key, isNull]).toEqual([role, sid, key, 'false']);
+    expect(stack.text.match(/"ForAllValues:/g)).toHaveLength(
+      new Set(ofMany.map(([role, sid]) => `${role} ${sid}`)).size,
+    );
+  });
+});
+
+it('keeps no version of a function, which the deletion of the stack would leave', () => {
+  expect(of('AWS::Lambda::Version')).toEqual([]);
+  expect(stack.text).not.toMatch(/"(DeletionPolicy|UpdateReplacePolicy)":\s*"Retain/);
+});
+
 it('keeps every log group for as long as a parameter says', () => {
   for (const [id, { Properties }] of of('AWS::Logs::LogGroup')) {
     expect([id, Properties.RetentionInDays]).toEqual([id, { Ref: expect.stringMatching(/RetentionDays$/) }]);
