@@ -4,6 +4,7 @@ import { Agent, createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
@@ -57,6 +58,15 @@ it('puts the RBAC into the tool, which is one file', () => {
   // Signs that are escaped in one kind of literal or another.
   const lines = manifest.split('\n').filter((line) => !/["'`\\]/.test(line));
   expect(lines.filter((line) => !text.includes(line))).toEqual([]);
+});
+
+it('says nothing of its Node where that is older than the next AWS SDK wants: the one inside is not updated', () => {
+  const older = `data:text/javascript,Object.defineProperty(process, 'version', { value: 'v20.19.0' })`;
+  const args = ['--import', older, join(folder, 'reaper.mjs'), 'doctor', '--eks'];
+  const env = { PATH: process.env.PATH, HOME: folder, AWS_REGION: 'eu-central-1', AWS_EC2_METADATA_DISABLED: 'true' };
+  const { status, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^reaper: EKS could not list the clusters of eu-central-1: Could not load credentials/);
 });
 
 it('makes a command of the tool that reads a kubeconfig', async () => {
