@@ -64,6 +64,7 @@ describe('a customer managed key', () => {
         ...needs('sqs:SendMessage', 'sqs', ['kms:GenerateDataKey', 'kms:Decrypt']),
         ...needs('sqs:ReceiveMessage', 'sqs', 'kms:Decrypt'),
         ...needs('sns:Publish', 'sns', ['kms:GenerateDataKey', 'kms:Decrypt']),
+        ...needs('logs:PutLogEvents', 'logs', ['kms:GenerateDataKey', 'kms:Decrypt']),
       ];
       const via = (service: string) => ({ 'Fn::Sub': `${service}.${'$'}{AWS::Region}.amazonaws.com` });
       expect([id, ofService('kms', on).map(({ Sid: _, ...statement }) => statement)]).toEqual([
@@ -195,16 +196,21 @@ it('gives every role the permissions boundary, where there is one', () => {
 
 describe('no role', () => {
   const statements = () =>
-    [
-      ...switched('AWS::IAM::Role').map(([id, on]) => [id, statementsOf(on)] as const),
-      ...of('AWS::IAM::Policy').map(
-        ([id, one]) => [id, one.Properties.PolicyDocument.Statement as Statement[]] as const,
-      ),
-    ].flatMap(([id, those]) => those.map((one): [role: string, statement: Statement] => [id, one]));
+    switched('AWS::IAM::Role').flatMap(([id, on]) =>
+      statementsOf(on).map((statement): [role: string, statement: Statement] => [id, statement]),
+    );
   const allowed = () =>
     statements().flatMap(([role, { Effect, Action }]) =>
       Effect === 'Allow' ? [Action].flat().map((action) => [role, action] as const) : [],
     );
+
+  it('has a policy beside it, where nobody would look', () => {
+    const beside = Object.entries(stack.Resources).filter(([, { Type }]) => /^AWS::IAM::\w*Policy$/.test(Type));
+    expect(beside).toEqual([]);
+    for (const [id, { Properties }] of of('AWS::IAM::Role')) {
+      expect([id, Properties.ManagedPolicyArns]).toEqual([id, undefined]);
+    }
+  });
 
   it('may do anything that is not named', () => {
     for (const [role, action] of allowed()) expect([role, action]).toEqual([role, expect.stringMatching(/^\w+:\w+$/)]);
@@ -244,6 +250,29 @@ it('tells the tags of the stack, for who deploys it', () => {
   expect(JSON.parse(readFileSync(join(stack.folder, 'template.json'), 'utf8')).Metadata).toEqual({
     Tags: { team: 'platform', 'cost center': '42' },
   });
+});
+
+it('lets nothing publish to the topic by its own policy but the alarms of the stack', () => {
+  const alarm = `arn:${'$'}{AWS::Partition}:cloudwatch:${'$'}{AWS::Region}:${'$'}{AWS::AccountId}:alarm:envoy-hpa-reaper-*`;
+  for (const [topic] of of('AWS::SNS::Topic')) {
+    expect(of('AWS::SNS::TopicPolicy').map(([, { Properties }]) => Properties)).toEqual([
+      {
+        Topics: [{ Ref: topic }],
+        PolicyDocument: {
+          Version: '2012-10-17',
+          Statement: [
+            {
+              ...{ Effect: 'Allow', Principal: { Service: 'cloudwatch.amazonaws.com' }, Action: 'sns:Publish' },
+              ...{ Resource: { Ref: topic }, Condition: { ArnLike: { 'aws:SourceArn': { 'Fn::Sub': alarm } } } },
+            },
+          ],
+        },
+      },
+    ]);
+  }
+  for (const [id, { Properties }] of of('AWS::CloudWatch::Alarm')) {
+    expect([id, Properties.AlarmName]).toEqual([id, expect.stringMatching(/^envoy-hpa-reaper-/)]);
+  }
 });
 
 describe('the bus', () => {

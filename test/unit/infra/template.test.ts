@@ -208,24 +208,34 @@ describe('the heartbeat', () => {
 describe('tracing', () => {
   it('is on where it is configured, for every function and no further', () => {
     expect(stack.Conditions.TracesInvocations).toEqual({ 'Fn::Equals': [{ Ref: 'Tracing' }, 'active'] });
-    for (const [id, { Properties, Condition }] of of('AWS::Lambda::Function')) {
+    for (const [id, { Properties }] of of('AWS::Lambda::Function')) {
       const mode = { 'Fn::If': ['TracesInvocations', 'Active', 'PassThrough'] };
       expect([id, Properties.TracingConfig]).toEqual([id, { Mode: mode }]);
-      const role = { Ref: Properties.Role['Fn::GetAtt'][0] };
-      expect(properties('MayTrace').Roles).toContainEqual(
-        Condition === undefined ? role : { 'Fn::If': [Condition, role, { Ref: 'AWS::NoValue' }] },
-      );
     }
-    expect(properties('MayTrace').Roles).toHaveLength(of('AWS::Lambda::Function').length);
-    expect(stack.Resources.MayTrace?.Condition).toBe('TracesInvocations');
-    expect(properties('MayTrace').PolicyDocument.Statement).toEqual([
-      {
-        Sid: 'WriteTraces',
-        Effect: 'Allow',
-        Action: ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'],
-        Resource: '*',
+  });
+
+  it('is allowed to the role of each function itself: Lambda makes no traced function whose role lacks it', () => {
+    const ofFunctions = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
+    const policy = {
+      PolicyName: 'write-traces',
+      PolicyDocument: {
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Sid: 'WriteTraces',
+            Effect: 'Allow',
+            Action: ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'],
+            Resource: '*',
+          },
+        ],
       },
-    ]);
+    };
+    for (const [id, { Properties }] of of('AWS::IAM::Role')) {
+      const traces = Properties.Policies.filter((one: object) => JSON.stringify(one).includes('xray:'));
+      const expected = { 'Fn::If': ['TracesInvocations', policy, { Ref: 'AWS::NoValue' }] };
+      expect([id, traces]).toEqual([id, ofFunctions.includes(id) ? [expected] : []]);
+    }
+    expect(of('AWS::IAM::Policy')).toEqual([]);
   });
 });
 
