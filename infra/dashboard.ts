@@ -102,6 +102,7 @@ export function dashboardBody(): string {
         own('enroll', name, { label: name }),
       ),
     ],
+    ['Outcomes that did not get to the bus', [own('reap', 'OutcomesNotPut'), own('backfill', 'OutcomesNotPut')]],
     ['Digests of a day', [own('digest', 'DigestsPublished'), own('digest', 'OutcomesNotUnderstood')]],
   ];
   const widgets = graphs.map(([title, metrics, period = HOUR], index) => ({

@@ -75,13 +75,18 @@ Exit codes:
   2    wrong usage
   130  interrupted
 
-A cluster that is tagged envoy-hpa-reaper=off is not enrolled; what it has of ours is taken away.
+A cluster that is tagged envoy-hpa-reaper=off is not enrolled; what it has of
+ours is taken away.
 
 Examples:
-  reaper enroll                                 the EKS cluster of the current context of your kubeconfig
-  reaper enroll --eks shop --dry-run            what would be done in the EKS cluster shop
-  reaper enroll --eks --region eu-central-1     every cluster of the account and Region
-  reaper enroll --context shop --remove --yes`,
+  The EKS cluster of the current context of your kubeconfig:
+    reaper enroll
+  What would be done in the EKS cluster shop:
+    reaper enroll --eks shop --dry-run
+  Every cluster of the account and Region:
+    reaper enroll --eks --region eu-central-1
+  Take all three away from the cluster of a context, without a question:
+    reaper enroll --context shop --remove --yes`,
     )
     .action(async (options: EnrollOptions) => {
       if (!options.yes && !options.dryRun && !canAsk()) {

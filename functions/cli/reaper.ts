@@ -26,6 +26,8 @@ addReplayCommand(program);
 addDoctorCommand(program);
 addEnrollCommand(program);
 
+// The AWS SDK would tell of each Node before 22 that its next versions want a newer one; the one in here stays.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
 tolerateClosedPipe();
 keepMemorySmall();
 

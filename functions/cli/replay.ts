@@ -4,6 +4,7 @@ import type { Change } from '../domain/report.ts';
 import { forwardAuditEvents } from '../usecases/forward-audit-events.ts';
 import { PLACE } from './event-path.ts';
 import { type LogLine, linesOfAnswer, linesOfText, parsedObject, readDocument } from './log-file.ts';
+import { counted } from './output/words.ts';
 import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, mayGoOn, planAndDelete } from './reap.ts';
 import { nameOfFile } from './saved-list.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
@@ -97,7 +98,7 @@ async function changesIn(file: string): Promise<Change[]> {
   );
   const { kept, unreadable } = { kept: 0, unreadable: 0, ...forwarded };
   say(
-    `${nameOfFile(file)}: ${lines.length} lines, ${kept} of them may affect an HPA, ${unreadable} unreadable; ${changes.length} changed object${changes.length === 1 ? '' : 's'}`,
+    `${nameOfFile(file)}: ${counted(lines.length, 'line')}, ${kept} of them may affect an HPA, ${unreadable} unreadable; ${counted(changes.length, 'changed object')}`,
   );
   for (const fault of faults.slice(0, FAULTS_TOLD)) say(fault);
   if (faults.length > FAULTS_TOLD) say(`and ${faults.length - FAULTS_TOLD} more lines like that`);

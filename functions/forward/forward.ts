@@ -44,12 +44,12 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
         log.info('control message', { messageType: forwarded.messageType });
         return;
       }
-      const { cluster, lines, kept, unreadable, entries } = forwarded;
+      const { cluster, lines, kept, unreadable, entries, auditIDs } = forwarded;
       metrics.add('LinesReceived', lines);
       metrics.add('LinesKept', kept);
       metrics.add('LinesUnreadable', unreadable);
       metrics.add('EntriesPut', entries);
-      log.info('forwarded', { cluster, lines, kept, unreadable, entries });
+      log.info('forwarded', { cluster, lines, kept, unreadable, entries, auditIDs });
     });
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Agent } from 'node:http';
 import { CustomObjectsApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/CustomObjectsApi.js';
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
@@ -96,6 +97,7 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
   const server = new ServerConfiguration(connection.server, {});
   // An agent alone is never closed: it opens new connections for what still waits, or comes later.
   const closed = new AbortController();
+  setMaxListeners(0, closed.signal); // Node 20 would warn of more than ten requests at a time.
   const transport = httpTransport(connection.agent, timeout, closed.signal);
   const requests = new CustomObjectsApiRequestFactory({
     baseServer: server,

@@ -39,6 +39,8 @@ export type Forwarded =
       unreadable: number;
       /** Events put on the bus, one for each changed object. */
       entries: number;
+      /** Of these. */
+      auditIDs: string[];
     };
 
 /**
@@ -97,6 +99,7 @@ export async function forwardAuditEvents(
     kept: kept.length,
     unreadable,
     entries: latest.length,
+    auditIDs: latest.map(({ event }) => event.auditID),
   };
 }
 

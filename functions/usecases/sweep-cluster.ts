@@ -364,7 +364,8 @@ const isAbout = (change: Change, object: ObjectRead): boolean =>
   (change.name === undefined || change.name === object.name);
 
 /** One line for each HPA that is not plainly wanted (or for each at all), and one for the pass. */
-function logReport({ hpas, cluster, passId, mode, lookAgain }: PassReport, log: Log, everyHpa: boolean): void {
+function logReport(report: PassReport, log: Log, everyHpa: boolean): void {
+  const { hpas, changes, cluster, passId, mode, lookAgain } = report;
   const outcomes: Record<string, number> = {};
   // A log line has its own message: what the API server said goes under another name.
   for (const { manifest: _manifest, restsOn: _restsOn, message: answer, ...hpa } of hpas) {
@@ -380,5 +381,6 @@ function logReport({ hpas, cluster, passId, mode, lookAgain }: PassReport, log: 
       ...(answer !== undefined && { answer }),
     });
   }
-  log.info('pass finished', { cluster, passId, mode, outcomes, lookAgain });
+  const auditIDs = changes.map(({ auditID }) => auditID);
+  log.info('pass finished', { cluster, passId, mode, outcomes, lookAgain, ...(changes.length > 0 && { auditIDs }) });
 }

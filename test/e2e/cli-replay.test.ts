@@ -24,8 +24,8 @@ const change = {
   namespace: 'autoscaling-removed',
   name: 'proxy',
 };
-const told = (file: string, count = 3) =>
-  `reaper: ${file}: ${count} lines, 1 of them may affect an HPA, 0 unreadable; 1 changed object\n` +
+const told = (file: string, count = '3 lines') =>
+  `reaper: ${file}: ${count}, 1 of them may affect an HPA, 0 unreadable; 1 changed object\n` +
   `reaper: ${removal().stageTimestamp} jane@example.com: patch envoyproxies autoscaling-removed/proxy\n`;
 
 describe.concurrent('replay', patience, () => {
@@ -68,9 +68,9 @@ describe.concurrent('replay', patience, () => {
       stderr: expect.stringContaining(told(file)),
     });
     const piped = await run(['replay', '-', '--kubeconfig', kubeconfigOf({ production: cluster })], {
-      stdin: lines().join('\n'),
+      stdin: JSON.stringify(removal()),
     });
-    expect(piped).toMatchObject({ code: 0, stderr: expect.stringContaining(told('standard input')) });
+    expect(piped).toMatchObject({ code: 0, stderr: expect.stringContaining(told('standard input', '1 line')) });
     expect(piped.stdout).toMatch(/^production: 1 stale of 1 HPA /);
   });
 

@@ -88,6 +88,7 @@ describe('forward', () => {
         message: 'forwarded',
         function_request_id: 'request-1',
         ...{ cluster: 'shop', lines: 3, kept: 1, unreadable: 1, entries: 1 },
+        auditIDs: [auditEvent('envoyproxy-patch').auditID],
       },
     ]);
     expect(counted()).toMatchObject({

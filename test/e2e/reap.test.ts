@@ -82,6 +82,14 @@ describe('reap', () => {
     expect(changes.map(({ auditID }) => auditID)).toEqual(['its own', 'the whole namespace']);
   });
 
+  test('says of a plainly wanted HPA nothing but that the change was looked at', async () => {
+    await around.enrol('shop', wantedList());
+    expect(await reapBatch([changed()])).toEqual([]);
+    expect(around.output.logged()).toMatchObject([
+      { message: 'pass finished', cluster: 'shop', outcomes: { Kept: 1 }, auditIDs: ['audit-1'] },
+    ]);
+  });
+
   test('says where a deletion drops capacity', async () => {
     const list = staleList();
     the('HorizontalPodAutoscaler', list).status = { currentReplicas: 4, desiredReplicas: 4 };

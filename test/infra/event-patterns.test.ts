@@ -5,6 +5,9 @@ import { beforeAll, describe, expect, inject, test } from 'vitest';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import { busEvent, lambdaContext, PLACE, subscriptionEvent } from '../../functions/cli/event-path.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE } from '../../functions/domain/heartbeat.ts';
+import { OUTCOME_DETAILS } from '../../functions/domain/outcome-event.ts';
+import { SWEEP_DETAIL_TYPE } from '../../functions/domain/sweep-request.ts';
 import { createHandler } from '../../functions/forward/forward.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { dispatchSweeps } from '../../functions/usecases/dispatch-sweeps.ts';
@@ -30,10 +33,6 @@ const patterns = Object.fromEntries(rules.map(([id, { Properties }]) => [id, Pro
 const feeding = rules
   .filter(([, { Properties }]) => Properties.Targets.some(({ Arn }: { Arn: object }) => idOf(Arn) === queue))
   .map(([id]) => id);
-/** The detail-types that the queue is filled with. */
-const fed: string[] = feeding
-  .flatMap((id) => patterns[id]['detail-type'])
-  .filter((type: unknown) => typeof type === 'string');
 
 /** Every detail-type that the code knows: the constants `…_DETAIL_TYPE` of functions/domain. */
 async function knownDetailTypes(): Promise<string[]> {
@@ -88,46 +87,47 @@ const eventOf = (detailType: string, change: object = {}) => ({
   ...change,
 });
 
-const without = (field: string) => {
-  const { [field]: _, ...event } = eventOf(CHANGE_DETAIL_TYPE) as Record<string, unknown>;
-  return event;
-};
+const without = (field: string, { [field]: _, ...event }: Record<string, unknown>) => event;
 
-/** Events that are almost one that the queue is for. */
-const nearMisses: [string, object][] = [
-  ...[
-    'Envoy-hpa-reaper',
-    'ENVOY-HPA-REAPER',
-    'envoy-hpa-reaper2',
-    'envoy-hpa-reaper.shop',
-    'envoy-hpa',
-    ' envoy-hpa-reaper',
-    '',
-    '*',
-    'aws.eks',
-  ].map((source): [string, object] => [`source ${JSON.stringify(source)}`, { ...eventOf(CHANGE_DETAIL_TYPE), source }]),
-  ...fed
-    .flatMap((type) => [
-      type.toLowerCase(),
-      type.toUpperCase(),
-      `${type} `,
-      ` ${type}`,
-      `${type} Again`,
-      type.slice(0, -1),
-      type.slice(1),
-      type.replaceAll(' ', ''),
-    ])
-    .concat('', '*')
-    // One word has no space to lose.
-    .filter((type) => !fed.includes(type))
-    .map((type): [string, object] => [`detail-type ${JSON.stringify(type)}`, eventOf(type)]),
-  ['no source', without('source')],
-  ['no detail-type', without('detail-type')],
-  ['source and detail-type exchanged', { ...eventOf(EVENT_SOURCE), source: CHANGE_DETAIL_TYPE }],
-  ['both in the detail only', { ...eventOf('', { source: '' }), detail: eventOf(CHANGE_DETAIL_TYPE) }],
-  ['source null', { ...eventOf(CHANGE_DETAIL_TYPE), source: null }],
-  ['detailType as the SDK spells it', { ...without('detail-type'), DetailType: CHANGE_DETAIL_TYPE }],
-];
+/** Events that are almost one of these types. */
+function nearMissesOf(types: readonly string[]): [string, object][] {
+  const [type = ''] = types;
+  const event = eventOf(type);
+  return [
+    ...[
+      'Envoy-hpa-reaper',
+      'ENVOY-HPA-REAPER',
+      'envoy-hpa-reaper2',
+      'envoy-hpa-reaper.shop',
+      'envoy-hpa',
+      ' envoy-hpa-reaper',
+      '',
+      '*',
+      'aws.eks',
+    ].map((source): [string, object] => [`source ${JSON.stringify(source)}`, { ...event, source }]),
+    ...types
+      .flatMap((one) => [
+        one.toLowerCase(),
+        one.toUpperCase(),
+        `${one} `,
+        ` ${one}`,
+        `${one} Again`,
+        one.slice(0, -1),
+        one.slice(1),
+        one.replaceAll(' ', ''),
+      ])
+      .concat('', '*')
+      // One word has no space to lose.
+      .filter((one) => !types.includes(one))
+      .map((one): [string, object] => [`detail-type ${JSON.stringify(one)}`, eventOf(one)]),
+    ['no source', without('source', event)],
+    ['no detail-type', without('detail-type', event)],
+    ['source and detail-type exchanged', { ...eventOf(EVENT_SOURCE), source: type }],
+    ['both in the detail only', { ...eventOf('', { source: '' }), detail: event }],
+    ['source null', { ...event, source: null }],
+    ['detailType as the SDK spells it', { ...without('detail-type', event), DetailType: type }],
+  ];
+}
 
 describe('the rule that fills the queue of reap', () => {
   test('is one', () => {
@@ -146,28 +146,32 @@ describe('the rule that fills the queue of reap', () => {
     expect(events).toHaveLength(2);
     expect(matchEvents(jars, patterns, events)).toEqual(events.map(() => feeding));
   });
+});
 
-  test('takes the detail-types of the code that reap takes, and no other of them', async () => {
+/** Each rule, by its logical id, and what it is for. */
+const taken: [rule: string, detailTypes: readonly string[]][] = [
+  [feeding[0] ?? '', [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE]],
+  ['OutcomeRule', Object.keys(OUTCOME_DETAILS)],
+];
+
+test('every rule is looked at', () => {
+  expect(taken.map(([rule]) => rule).toSorted()).toEqual(Object.keys(patterns).toSorted());
+});
+
+describe.each(taken)('%s', (rule, detailTypes) => {
+  const matched = (events: readonly object[]) =>
+    matchEvents(jars, patterns, [...events]).map((matching) => matching?.includes(rule));
+
+  test('takes its own detail-types, and no other that the code knows', async () => {
     const known = await knownDetailTypes();
-    expect(known).toContain(CHANGE_DETAIL_TYPE);
-    expect(known).toEqual(expect.arrayContaining(fed));
-    const matched = matchEvents(
-      jars,
-      patterns,
-      known.map((type) => eventOf(type)),
-    );
-    expect(known.filter((_type, index) => matched[index]?.includes(feeding[0] ?? '')).sort()).toEqual([...fed].sort());
+    const takes = matched(known.map((type) => eventOf(type)));
+    expect(known.filter((_type, index) => takes[index]).toSorted()).toEqual(detailTypes.toSorted());
   });
 
   test('takes no near miss', () => {
-    const matched = matchEvents(
-      jars,
-      patterns,
-      nearMisses.map(([, event]) => event),
-    );
-    expect(
-      nearMisses.filter((_miss, index) => matched[index]?.includes(feeding[0] ?? '')).map(([name]) => name),
-    ).toEqual([]);
+    const nearMisses = nearMissesOf(detailTypes);
+    const takes = matched(nearMisses.map(([, event]) => event));
+    expect(nearMisses.filter((_miss, index) => takes[index]).map(([name]) => name)).toEqual([]);
   });
 });
 

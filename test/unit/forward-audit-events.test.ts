@@ -44,6 +44,7 @@ describe('forwardAuditEvents', () => {
       kept: 1,
       unreadable: 0,
       entries: 1,
+      auditIDs: ['32df6f3e-b334-4a3d-9ec5-6f7e2b279248'],
     });
     expect(events).toEqual([
       {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
+import { METRICS } from '../../../functions/platform/metrics.ts';
 import { packagedStack } from '../../builders/packaged-stack.ts';
 
 const runbook = readFileSync('docs/runbook.md', 'utf8');
@@ -194,5 +195,17 @@ describe('the dashboard', () => {
       `AWS/SQS ApproximateAgeOfOldestMessage ${properties('ChangeQueue').QueueName}`,
     ];
     expect(shown.filter((metric) => metric.startsWith('AWS/')).toSorted()).toEqual(expected.toSorted());
+  });
+
+  it('shows every metric of ours but those that only tell the others in more detail', () => {
+    const shown = new Set(
+      [...body().matchAll(/\["EnvoyHpaReaper","(\w+)"|MetricName=\\"(Hpas|Clusters)(\w+)\\"/g)].map(
+        ([, name, kind, rest]) => name ?? `${kind}${rest}`,
+      ),
+    );
+    expect(Object.keys(METRICS).filter((name) => !shown.has(name))).toEqual([
+      ...['Payloads', 'ControlMessages', 'EntriesPut', 'HpasAlreadyGone', 'HpasStopped'],
+      ...['ClustersSwept', 'ClustersDispatched', 'ClustersFailed'],
+    ]);
   });
 });

@@ -84,25 +84,8 @@ describe('the role', () => {
   // biome-ignore lint/suspicious/noExplicitAny: IAM
   const statements = (): any[] => properties('EnrollRole').Policies[0].PolicyDocument.Statement;
 
-  it('never gives a cluster-admin policy away, passes no role and makes no log group', () => {
-    const actions = statements().flatMap(({ Action }) => Action);
-    for (const action of actions) expect(action).toMatch(/^(eks|logs|sqs):[A-Za-z]+$/);
-    expect(actions).not.toContain('eks:AssociateAccessPolicy');
-    expect(actions).not.toContain('logs:CreateLogGroup');
-  });
-
   it('has no resource but the narrowest that IAM knows', () => {
     const everything = statements().filter(({ Resource }) => Resource === '*');
     expect(everything.map(({ Action }) => Action)).toEqual(['eks:ListClusters']);
-  });
-
-  it('holds every condition of many values to there being one', () => {
-    for (const { Sid, Condition = {} } of statements()) {
-      const ofMany = Object.entries(Condition).filter(([operator]) => operator.startsWith('ForAllValues:'));
-      for (const key of ofMany.flatMap(([, keys]) => Object.keys(keys as object))) {
-        expect([Sid, Condition.Null?.[key]]).toEqual([Sid, 'false']);
-      }
-    }
-    expect(statements().filter(({ Condition = {} }) => 'ForAllValues:StringEquals' in Condition)).toHaveLength(3);
   });
 });

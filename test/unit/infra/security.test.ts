@@ -194,6 +194,51 @@ it('gives every role the permissions boundary, where there is one', () => {
   }
 });
 
+describe('no role', () => {
+  const statements = () =>
+    switched('AWS::IAM::Role').flatMap(([id, on]) =>
+      statementsOf(on).map((statement): [role: string, statement: Statement] => [id, statement]),
+    );
+  const allowed = () =>
+    statements().flatMap(([role, { Effect, Action }]) =>
+      Effect === 'Allow' ? [Action].flat().map((action) => [role, action] as const) : [],
+    );
+
+  it('has a policy beside it, where nobody would look', () => {
+    const beside = Object.entries(stack.Resources).filter(([, { Type }]) => /^AWS::IAM::\w*Policy$/.test(Type));
+    expect(beside).toEqual([]);
+    for (const [id, { Properties }] of of('AWS::IAM::Role')) {
+      expect([id, Properties.ManagedPolicyArns]).toEqual([id, undefined]);
+    }
+  });
+
+  it('may do anything that is not named', () => {
+    for (const [role, action] of allowed()) expect([role, action]).toEqual([role, expect.stringMatching(/^\w+:\w+$/)]);
+  });
+
+  it('gives cluster rights away by a policy, passes a role, or makes a log group', () => {
+    const never = ['eks:AssociateAccessPolicy', 'iam:PassRole', 'logs:CreateLogGroup'];
+    expect(allowed().filter(([, action]) => never.includes(action))).toEqual([]);
+  });
+
+  it('is let through by a condition of many values because there are none', () => {
+    const ofMany = statements().flatMap(([role, { Sid, Condition = {} }]) =>
+      Object.entries(Condition)
+        .filter(([operator]) => operator.startsWith('ForAllValues:'))
+        .flatMap(([, keys]) => Object.keys(keys).map((key) => [role, Sid, key, Condition.Null?.[key]])),
+    );
+    for (const [role, sid, key, isNull] of ofMany) expect([role, sid, key, isNull]).toEqual([role, sid, key, 'false']);
+    expect(stack.text.match(/"ForAllValues:/g)).toHaveLength(
+      new Set(ofMany.map(([role, sid]) => `${role} ${sid}`)).size,
+    );
+  });
+});
+
+it('keeps no version of a function, which the deletion of the stack would leave', () => {
+  expect(of('AWS::Lambda::Version')).toEqual([]);
+  expect(stack.text).not.toMatch(/"(DeletionPolicy|UpdateReplacePolicy)":\s*"Retain/);
+});
+
 it('keeps every log group for as long as a parameter says', () => {
   for (const [id, { Properties }] of of('AWS::Logs::LogGroup')) {
     expect([id, Properties.RetentionInDays]).toEqual([id, { Ref: expect.stringMatching(/RetentionDays$/) }]);
