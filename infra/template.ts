@@ -14,6 +14,7 @@ export interface Template {
 interface Parameter {
   Type: string;
   Default?: string | number;
+  AllowedPattern?: string;
 }
 
 interface Resource {
