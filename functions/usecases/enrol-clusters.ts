@@ -97,7 +97,8 @@ async function visit(
     if (Object.entries(tags).some(([key, value]) => description?.tags[key] !== value)) return undefined;
     Object.assign(report, aimOf(cluster, description, logGroupClass, options));
     if (report.because === 'NotFound') report.problems.push(notFound(cluster, options.region));
-    if (report.aim === 'enrol' && description?.auditLog === false) report.problems.push(auditLogOff(cluster));
+    if (report.aim === 'enrol' && description?.auditLog === false)
+      report.problems.push(auditLogOff(cluster, options.region));
     if (report.aim !== 'leave') {
       await seeToFilter(report, logGroupClass, description, options);
       if (description) await seeToEntries(report, description, options);
@@ -140,12 +141,12 @@ async function seeToFilter(
   { cluster, aim, parts, problems }: ClusterEnrolment,
   logGroupClass: string | undefined,
   description: ClusterDescription | undefined,
-  { filters, destinationArn, dryRun }: EnrolOptions,
+  { region, filters, destinationArn, dryRun }: EnrolOptions,
 ): Promise<void> {
   const wanted = aim === 'enrol';
   if (logGroupClass === undefined) {
     // It is not there before the audit log is switched on.
-    if (wanted && description?.auditLog !== false) problems.push(logGroupMissing(cluster));
+    if (wanted && description?.auditLog !== false) problems.push(logGroupMissing(cluster, region));
     return;
   }
   if (logGroupClass !== 'STANDARD') {
@@ -161,7 +162,7 @@ async function seeToFilter(
       const result = await filters.put(cluster, { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn });
       if (result === 'noFreeSlot') {
         part.outcome = 'failed';
-        problems.push(noFreeSlot(cluster));
+        problems.push(noFreeSlot(cluster, region));
       }
     });
   } catch (error) {
@@ -172,11 +173,11 @@ async function seeToFilter(
 async function seeToEntries(
   { cluster, aim, parts, problems }: ClusterEnrolment,
   { authenticationMode }: ClusterDescription,
-  { entries, roles, dryRun }: EnrolOptions,
+  { region, entries, roles, dryRun }: EnrolOptions,
 ): Promise<void> {
   const wanted = aim === 'enrol';
   if (authenticationMode === 'CONFIG_MAP') {
-    if (wanted) problems.push(noAccessEntries(cluster));
+    if (wanted) problems.push(noAccessEntries(cluster, region));
     return;
   }
   for (const role of roles) {
@@ -231,16 +232,16 @@ const notFound = (cluster: string, region: string): EnrolmentProblem => ({
   remedy: 'Check the name and the Region; nothing to do if it was deleted.',
 });
 
-const auditLogOff = (cluster: string): EnrolmentProblem => ({
+const auditLogOff = (cluster: string, region: string): EnrolmentProblem => ({
   reason: 'AuditLogOff',
   message: `the audit log of cluster ${cluster} is off: no change there is heard of, only a sweep finds what it leaves`,
-  remedy: `aws eks update-cluster-config --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}' (CloudWatch Logs charges for it)`,
+  remedy: `aws eks update-cluster-config --region ${region} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}' (CloudWatch Logs charges for it)`,
 });
 
-const logGroupMissing = (cluster: string): EnrolmentProblem => ({
+const logGroupMissing = (cluster: string, region: string): EnrolmentProblem => ({
   reason: 'LogGroupMissing',
   message: `the audit log of cluster ${cluster} is on, but there is no log group ${logGroupOf(cluster)}`,
-  remedy: `EKS makes it within minutes; if it was deleted, make it again: aws logs create-log-group --log-group-name ${logGroupOf(cluster)}`,
+  remedy: `EKS makes it within minutes; if it was deleted, make it again: aws logs create-log-group --region ${region} --log-group-name ${logGroupOf(cluster)}`,
 });
 
 const logGroupNotStandard = (cluster: string, logGroupClass: string): EnrolmentProblem => ({
@@ -249,14 +250,14 @@ const logGroupNotStandard = (cluster: string, logGroupClass: string): EnrolmentP
   remedy: 'A log group keeps its class: delete it and let EKS make it again, or leave this cluster to the sweeps.',
 });
 
-const noFreeSlot = (cluster: string): EnrolmentProblem => ({
+const noFreeSlot = (cluster: string, region: string): EnrolmentProblem => ({
   reason: 'NoFreeFilterSlot',
   message: `the log group ${logGroupOf(cluster)} has as many subscription filters as it may`,
-  remedy: `Take one away (aws logs describe-subscription-filters --log-group-name ${logGroupOf(cluster)}), or leave this cluster to the sweeps.`,
+  remedy: `Take one away (aws logs describe-subscription-filters --region ${region} --log-group-name ${logGroupOf(cluster)}), or leave this cluster to the sweeps.`,
 });
 
-const noAccessEntries = (cluster: string): EnrolmentProblem => ({
+const noAccessEntries = (cluster: string, region: string): EnrolmentProblem => ({
   reason: 'NoAccessEntries',
   message: `the authentication mode of cluster ${cluster} is CONFIG_MAP, which knows no access entries`,
-  remedy: `aws eks update-cluster-config --name ${cluster} --access-config authenticationMode=API_AND_CONFIG_MAP (there is no way back)`,
+  remedy: `aws eks update-cluster-config --region ${region} --name ${cluster} --access-config authenticationMode=API_AND_CONFIG_MAP (there is no way back)`,
 });

@@ -177,7 +177,7 @@ async function visitOne(
     description = await directory.describe(cluster);
     const carried = description.tags;
     if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return 'not selected';
-    return { ...placeOf(target), warnings: warningsOf(cluster, description), ...(await visit(target)) };
+    return { ...placeOf(target), warnings: warningsOf(target, description), ...(await visit(target)) };
   } catch (error) {
     // Its connection was taken away: that is no fault of the cluster.
     if (giveUp?.aborted) return 'given up';
@@ -244,13 +244,13 @@ export function problemOf(error: unknown, description?: ClusterDescription): Clu
   return { reason: 'InternalError', message, remedy: 'This is a fault of this program: please report it.' };
 }
 
-function warningsOf(cluster: string, { auditLog }: ClusterDescription): ClusterProblem[] {
+function warningsOf({ cluster, region }: Target, { auditLog }: ClusterDescription): ClusterProblem[] {
   if (auditLog !== false) return [];
   return [
     {
       reason: 'AuditLogOff',
       message: `the audit log of cluster ${cluster} is off: a change there makes no event, only a sweep finds what it leaves`,
-      remedy: `aws eks update-cluster-config --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}' (CloudWatch Logs charges for it)`,
+      remedy: `aws eks update-cluster-config${region === undefined ? '' : ` --region ${region}`} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}' (CloudWatch Logs charges for it)`,
     },
   ];
 }

@@ -225,9 +225,13 @@ describe('what stands in the way', () => {
     const remedies = Object.fromEntries(
       report.clusters.flatMap(({ problems }) => problems.map(({ reason, remedy }) => [reason, remedy])),
     );
-    expect(remedies.AuditLogOff).toMatch(/^aws eks update-cluster-config --name never-logged --logging .*charges/);
+    expect(remedies.AuditLogOff).toMatch(
+      /^aws eks update-cluster-config --region eu-central-1 --name never-logged --logging .*charges/,
+    );
     expect(remedies.NoAccessEntries).toMatch(/authenticationMode=API_AND_CONFIG_MAP/);
-    expect(remedies.NoFreeFilterSlot).toContain('describe-subscription-filters --log-group-name /aws/eks/full/cluster');
+    expect(remedies.NoFreeFilterSlot).toContain(
+      'describe-subscription-filters --region eu-central-1 --log-group-name /aws/eks/full/cluster',
+    );
     for (const remedy of Object.values(remedies)) expect(remedy).toMatch(/\S/);
     const warned = around.output.logged().filter(({ message }) => message === 'enrolment problem');
     expect(warned).toHaveLength(9);

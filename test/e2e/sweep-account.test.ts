@@ -210,7 +210,13 @@ describe('a cluster with a problem', () => {
       'f in eu-central-1: swept Deleted',
     ]);
     expect(report.totals).toMatchObject({ clusters: 6, swept: 1, skipped: 1, failed: 4 });
-    expect(report.clusters.flatMap(({ warnings }) => warnings.map(({ reason }) => reason))).toEqual(['AuditLogOff']);
+    expect(report.clusters.flatMap(({ warnings }) => warnings)).toEqual([
+      {
+        reason: 'AuditLogOff',
+        message: expect.stringMatching(/^the audit log of cluster \S+ is off: /),
+        remedy: expect.stringMatching(/^aws eks update-cluster-config --region eu-central-1 --name /),
+      },
+    ]);
     expect(logged.map(([message]) => message)).toEqual([...Array(4).fill('cluster failed'), 'cluster skipped']);
     expect(logged[4]?.[1]).toEqual({
       ...{ cluster: 'e', region: 'eu-central-1', passId: 'run-1/eu-central-1/e', reason: 'ClusterNotFound' },
