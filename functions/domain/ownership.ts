@@ -42,6 +42,12 @@ export function appliedByEnvoyGateway(hpa: HorizontalPodAutoscaler): boolean {
   return (hpa.metadata.managedFields ?? []).some(isApplyOfEnvoyGateway);
 }
 
+/**
+ * What `kubectl apply` (and Argo CD with it) and Helm leave on everything that they apply. Envoy Gateway writes neither. A
+ * client-side apply comes to own only those fields whose values it changes, so managedFields need not show it.
+ */
+const ADOPTING_ANNOTATIONS = ['kubectl.kubernetes.io/last-applied-configuration', 'meta.helm.sh/release-name'];
+
 /** Why the HPA is no longer Envoy Gateway's alone, one clause for a person; `undefined` while it is. */
 export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
   const controller = hpa.metadata.ownerReferences?.find(
@@ -53,6 +59,8 @@ export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
       ),
   );
   if (controller) return `${controller.kind} ${controller.name} controls it`;
+  const annotation = ADOPTING_ANNOTATIONS.find((name) => hpa.metadata.annotations?.[name] !== undefined);
+  if (annotation) return `annotation ${annotation} says that somebody applies it`;
   const manager = hpa.metadata.managedFields?.find(
     (entry) => entry.manager !== ENVOY_GATEWAY_MANAGER && ownedField(entry, 'f:scaleTargetRef') !== undefined,
   );

@@ -65,6 +65,12 @@ describe('adoptedBy', () => {
     );
     expect(adoptedBy(hpaWith(apply, { fieldsV1 }))).toBe('field manager (unnamed) owns its scaleTargetRef');
   });
+  test('says by which annotation', () => {
+    const annotations = { 'meta.helm.sh/release-name': '' };
+    expect(adoptedBy(envoyHpa('shop/web', { metadata: { annotations } }))).toBe(
+      'annotation meta.helm.sh/release-name says that somebody applies it',
+    );
+  });
   test('nobody', () => {
     expect(adoptedBy(envoyHpa())).toBeUndefined();
     expect(adoptedBy(envoyHpa('shop/web', { metadata: { managedFields: null } }))).toBeUndefined();
