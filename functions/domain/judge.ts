@@ -2,6 +2,7 @@ import { type EffectiveProxy, effectiveProxy, expectedHpas, mergesGateways } fro
 import { type EnvoyGatewayConfig, type EnvoyGatewaySettings, isReadable } from './envoy-gateway-config.ts';
 import {
   type EnvoyProxy,
+  type EnvoyProxySpec,
   type Gateway,
   type GatewayClass,
   type HorizontalPodAutoscaler,
@@ -243,8 +244,13 @@ function judgeOwned(hpa: HorizontalPodAutoscaler, owner: Owner, relatives: Relat
       fallbackReplicas: kubernetes?.envoyDeployment?.replicas ?? 1,
     };
     if (!kubernetes?.envoyHpa) {
-      const explanation = `${describeOwner(owner)} asks for no autoscaling: no envoyHpa in ${source}.`;
-      return { ...decided, action: 'delete', reason: 'AutoscalingRemoved', explanation };
+      const explanation = `${describeOwner(owner)} asks for no autoscaling: no envoyHpa in ${source}`;
+      if (relatives.heedsDefault && !mayBeOf(configs, hpa, owner)) {
+        const { namespace } = hpa.metadata;
+        const unknown = `${explanation}, and what a ConfigMap of an Envoy Gateway in ${namespace} said is not known`;
+        return onlyIfGone(configs, 'AutoscalingRemoved', 'DefaultsUnreadable', unknown);
+      }
+      return { ...decided, action: 'delete', reason: 'AutoscalingRemoved', explanation: `${explanation}.` };
     }
     const expected = expectedHpas(relatives.identity, effective.spec, config, settings);
     const [successor] = expected
@@ -288,6 +294,11 @@ function judgeOwned(hpa: HorizontalPodAutoscaler, owner: Owner, relatives: Relat
     }
   );
 }
+
+/** Envoy Gateway puts its HPAs into its own namespace, where its ConfigMap is, or beside their Gateways. */
+const mayBeOf = (configs: readonly EnvoyGatewayConfig[], { metadata }: HorizontalPodAutoscaler, owner: Owner) =>
+  (owner.kind === 'Gateway' && owner.namespace === metadata.namespace) ||
+  configs.some(({ configMap }) => configMap.metadata.namespace === metadata.namespace);
 
 /** Why Envoy Gateway rejects what the owner asks for, or what it refers to cannot be found: one clause. */
 function rejected(owner: Owner, relatives: Relatives, settings: EnvoyGatewaySettings): string | undefined {
@@ -338,6 +349,8 @@ interface Relatives {
   readonly identity: { gateway: Gateway } | { className: string };
   proxyOf(gateway: Gateway): EnvoyProxy | undefined;
   effective(settings: EnvoyGatewaySettings): EffectiveProxy;
+  /** Whether a default has a say beside the EnvoyProxies of the owner and its class, whatever it says. */
+  readonly heedsDefault: boolean;
   describe(levels: EffectiveProxy['levels'], config: EnvoyGatewayConfig): string;
 }
 
@@ -397,6 +410,8 @@ class Cluster {
     const classProxy = find(classReference);
     const ownProxy = find(ownReference);
     const sources = { gateway: ownProxy, class: classProxy };
+    const effective = (defaultProxy: EnvoyProxySpec | undefined) =>
+      effectiveProxy(specOf(ownProxy), specOf(classProxy), defaultProxy);
 
     return {
       gateways,
@@ -412,7 +427,8 @@ class Cluster {
       ],
       identity: gateway ? { gateway } : { className: className ?? '' },
       proxyOf: (other) => find(gatewayProxyReference(other)),
-      effective: (settings) => effectiveProxy(specOf(ownProxy), specOf(classProxy), settings.defaultProxy),
+      effective: (settings) => effective(settings.defaultProxy),
+      heedsDefault: effective({}).levels.includes('default'),
       describe: (levels, config) =>
         levels
           .map((level) => {

@@ -62,7 +62,10 @@ const isApplied = ({ metadata }: HorizontalPodAutoscaler) =>
   ) ?? false;
 
 /** What one Envoy Gateway makes of one owner. */
-type Opinion = { says: 'unknown' | 'other owner' | 'no autoscaling' } | { says: 'autoscaling'; places: string[] };
+type Opinion =
+  | { says: 'unknown' | 'other owner' }
+  | { says: 'no autoscaling'; heedsDefault: boolean; namespace: string }
+  | { says: 'autoscaling'; places: string[] };
 
 const isNotAccepted = ({ status }: Gateway | GatewayClass) =>
   status?.conditions?.some((condition) => condition.type === 'Accepted' && condition.status === 'False') ?? false;
@@ -124,7 +127,14 @@ function opinion(
   const provider = levels.map((spec) => spec.provider?.type).find((type) => type !== undefined);
   if (provider !== undefined && provider !== 'Kubernetes') return { says: 'unknown' };
   const asking = levels.map((spec) => spec.provider?.kubernetes?.envoyHpa).filter((hpa) => hpa !== undefined);
-  if (asking.length === 0) return { says: 'no autoscaling' };
+  if (asking.length === 0) {
+    const anyDefault = {};
+    return {
+      says: 'no autoscaling',
+      heedsDefault: inForce(own, ofClass.spec, anyDefault).includes(anyDefault),
+      namespace,
+    };
+  }
 
   const [lowest, ...above] = levels
     .map((spec) => spec.provider?.kubernetes?.envoyHpa?.patch?.value?.metadata)
@@ -154,6 +164,13 @@ function opinions(owner: string, snapshot: Snapshot): Opinion[] {
     return [opinion(owner, gatewayClass, settings, configMap.metadata.namespace, snapshot)];
   });
   return all.length === 0 ? [{ says: 'unknown' }] : all;
+}
+
+/** Whether a default counts, and it is not known that of the HPA's own Envoy Gateway: that one's ConfigMap is missing. */
+function mayHaveAnotherDefault({ metadata }: HorizontalPodAutoscaler, owner: string, snapshot: Snapshot): boolean {
+  if (owner.startsWith(`${metadata.namespace}/`)) return false; // In GatewayNamespace mode the place does not tell.
+  const none = opinions(owner, snapshot).filter((each) => each.says === 'no autoscaling');
+  return none.some((each) => each.heedsDefault) && none.every(({ namespace }) => namespace !== metadata.namespace);
 }
 
 /** Every live owner's wish: one HPA, at one of these places (two only in GatewayNamespace mode). */
@@ -203,7 +220,10 @@ describe('no HPA is deleted', () => {
 
   test('where anything that it rests on could not be read, unless its Deployment is gone', () => {
     onEveryDeletion((verdict, snapshot) => {
-      const isKnown = opinions(ownerOf(verdict.hpa) as string, snapshot).every((each) => each.says !== 'unknown');
+      const owner = ownerOf(verdict.hpa) as string;
+      const isKnown =
+        opinions(owner, snapshot).every((each) => each.says !== 'unknown') &&
+        (verdict.reason === 'Renamed' || !mayHaveAnotherDefault(verdict.hpa, owner, snapshot));
       must(isKnown || isGone(verdict, snapshot), 'not all is known, and the Deployment is not gone', verdict);
     });
   });
@@ -326,6 +346,7 @@ test('every HPA is deleted that a fully known configuration asks for no more, an
       if (objects.some(({ metadata }) => metadata.deletionTimestamp || metadata.annotations)) continue;
       if (specs.includes(`"name":"${hpa.metadata.name}"`)) continue; // Another owner may ask for it by name.
       if (!opinions(owner, snapshot).every(({ says }) => says === 'no autoscaling')) continue;
+      if (mayHaveAnotherDefault(hpa, owner, snapshot) && !isGone(verdict, snapshot)) continue;
       stale += 1;
       must(verdict.action === 'delete' && verdict.reason === 'AutoscalingRemoved', 'it is stale', verdict);
     }

@@ -226,6 +226,7 @@ describe('adoption', () => {
       ownerReferences: [{ apiVersion, kind, name: 'x', uid: 'x', ...(controller !== undefined && { controller }) }],
     },
   });
+  const lastApplied = { 'kubectl.kubernetes.io/last-applied-configuration': '{}' };
   const managedBy = (manager: string, spec: object, operation = 'Update') => ({
     metadata: {
       managedFields: [appliedFields(labelsOf('shop/web')), { manager, operation, fieldsV1: { 'f:spec': spec } }],
@@ -249,6 +250,13 @@ describe('adoption', () => {
       'keep Adopted',
     ],
     ['kubectl edit moved scaleTargetRef', managedBy('kubectl-edit', { 'f:scaleTargetRef': {} }), 'keep Adopted'],
+    [
+      'kubectl apply or Argo CD applies it, and owns its bounds only',
+      { metadata: { ...managedBy('argocd-controller', { 'f:maxReplicas': {} }).metadata, annotations: lastApplied } },
+      'keep Adopted',
+    ],
+    ['Helm has it', { metadata: { annotations: { 'meta.helm.sh/release-name': 'proxy' } } }, 'keep Adopted'],
+    ['it has another annotation', { metadata: { annotations: { 'example.com/release-name': 'proxy' } } }, REMOVED],
     ['another manager owns other fields', managedBy('kubectl-edit', { 'f:maxReplicas': {} }), REMOVED],
     ['Envoy Gateway updated scaleTargetRef as well', managedBy('envoy-gateway', { 'f:scaleTargetRef': {} }), REMOVED],
   ])('%s', (_, over, expected) => {
@@ -1021,10 +1029,35 @@ describe('several ConfigMaps for one controllerName', () => {
     );
   });
 
-  test('where there is none, one in any namespace counts: its default then rules', () => {
-    const before = [envoyHpa(), ...owner, running];
-    expect(inShort(judged(...before))).toBe('keep DefaultsUnreadable');
-    expect(inShort(judged(...before, second({})))).toBe(REMOVED);
+  describe('none of them where the HPA is: what a missing one said by default is not known', () => {
+    const proxy = (spec: EnvoyProxySpec) => [
+      gatewayClass(),
+      gateway('shop/web', { proxy: 'p' }),
+      envoyProxy('shop/p', spec),
+    ];
+    const beside = 'shop/web';
+    test.each<[string, ClusterObject[], string]>([
+      ['no EnvoyProxy', owner, 'keep DefaultsUnreadable'],
+      ['an EnvoyProxy that replaces the default', proxy(noAutoscaling), REMOVED],
+      ['an EnvoyProxy that merges into it', proxy({ mergeType: 'StrategicMerge' }), 'keep DefaultsUnreadable'],
+    ])('%s', (_, objects, expected) => {
+      const deployed = [deployment(OWN_PLACE), deployment(beside)];
+      expect(inShort(judged(envoyHpa(), ...objects, ...deployed, second({})))).toBe(expected);
+      expect(inShort(judged(envoyHpa(), ...objects, ...deployed, second({}), config))).toBe(REMOVED);
+      const another = envoyGatewayConfig({ controllerName: 'other' });
+      expect(inShort(judged(envoyHpa(), ...objects, ...deployed, second({}), another))).toBe(expected);
+      expect(inShort(judged(envoyHpa(), ...objects, second({})))).toBe(REMOVED);
+      // In GatewayNamespace mode the place does not tell whose it is.
+      expect(inShort(judged(envoyHpa('shop/web', { at: beside }), ...objects, ...deployed, second({})))).toBe(REMOVED);
+    });
+
+    test('says so', () => {
+      expect(judged(envoyHpa(), ...owner, running, second({})).explanation).toBe(
+        'Gateway shop/web asks for no autoscaling: no envoyHpa in the default in ConfigMap second/envoy-gateway-config, ' +
+          'and what a ConfigMap of an Envoy Gateway in envoy-gateway-system said is not known, ' +
+          `but Deployment ${OWN_PLACE} still runs.`,
+      );
+    });
   });
 
   test('a deletion rests on all that any of them rests on', () => {
@@ -1074,7 +1107,9 @@ describe('a ConfigMap in the namespace of somebody who may create ConfigMaps', (
   });
 
   test('deletes what is wanted by a configuration that is in no ConfigMap', () => {
-    expect(both([envoyHpa(), ...owner, running, tenant()])).toEqual([REMOVED, 'keep DefaultsUnreadable']);
+    const beside = envoyHpa('shop/web', { at: 'shop/web' });
+    expect(both([beside, ...owner, deployment('shop/web'), tenant()])).toEqual([REMOVED, 'keep DefaultsUnreadable']);
+    expect(inShort(judged(envoyHpa(), ...owner, running, tenant()))).toBe('keep DefaultsUnreadable');
     // Whoever may create an HPA too can pretend that it is the newer one.
     const forged = envoyHpa('shop/web', { at: `tenant/${hashedNameOf('shop/web')}` });
     const renaming = tenant({ envoyProxy: autoscaling() });
@@ -1104,7 +1139,9 @@ describe('a ConfigMap in the namespace of somebody who may create ConfigMaps', (
   });
 
   test('an empty list is every namespace', () => {
-    expect(both([envoyHpa(), ...owner, running, tenant()], [])).toEqual([REMOVED, REMOVED]);
+    const merges = tenant({ envoyProxy: merging() });
+    const kept = 'keep ScaleTargetStillRuns';
+    expect(both([envoyHpa(), ...owner, running, config, merges], [])).toEqual([kept, kept]);
   });
 
   describe('where the list leaves out a namespace in which Envoy Gateway does run', () => {
@@ -1114,8 +1151,9 @@ describe('a ConfigMap in the namespace of somebody who may create ConfigMaps', (
 
     test('its HPAs stay, whatever the one in the list says', () => {
       const left = [envoyHpa('shop/web', { at }), ...owner, config, deployment(at)];
-      expect(both([...left, second()])).toEqual([WANTED, WANTED]);
-      expect(both([...left, second({ text: 'a: [' })])).toEqual(['keep DefaultsUnreadable', 'keep DefaultsUnreadable']);
+      const unknown = 'keep DefaultsUnreadable';
+      expect(both([...left, second()])).toEqual([WANTED, unknown]);
+      expect(both([...left, second({ text: 'a: [' })])).toEqual([unknown, unknown]);
       // And beside its Gateway, where it is not told by the place who made it.
       const beside = 'shop/web';
       const inNamespaceMode = [envoyHpa('shop/web', { at: beside }), ...owner, config, deployment(beside)];
@@ -1125,9 +1163,12 @@ describe('a ConfigMap in the namespace of somebody who may create ConfigMaps', (
       ).toEqual([WANTED, WANTED]);
     });
 
-    test('they go when both say so', () => {
-      const left = [envoyHpa('shop/web', { at }), ...owner, config, deployment(at), second({ envoyProxy: {} })];
-      expect(both(left)).toEqual([REMOVED, REMOVED]);
+    test('they go when an EnvoyProxy says so, and by a default only with their Deployment', () => {
+      const left = [envoyHpa('shop/web', { at }), config, second({ envoyProxy: {} })];
+      const proxy = [gatewayClass('eg', { proxy: 'shop/class' }), envoyProxy('shop/class', noAutoscaling), gateway()];
+      expect(both([...left, ...proxy, deployment(at)])).toEqual([REMOVED, REMOVED]);
+      expect(both([...left, ...owner, deployment(at)])).toEqual([REMOVED, 'keep DefaultsUnreadable']);
+      expect(both([...left, ...owner])).toEqual([REMOVED, REMOVED]);
     });
   });
 });
