@@ -156,6 +156,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
         outcome === 'Failed' ||
         outcome === 'Stopped' ||
         heldBy?.name === 'Settling' ||
+        // Its Deployment is going. Where parameters or defaults are at fault, it may well run on for good.
         (reason === 'ScaleTargetStillRuns' && outcome === 'Kept'),
     ),
   };

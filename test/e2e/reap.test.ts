@@ -254,6 +254,20 @@ describe('what settles is looked at again', () => {
     );
   });
 
+  test.each(['ParametersUnresolved', 'DefaultsUnreadable'])(
+    'but not %s, where no Deployment is going',
+    async (reason) => {
+      const list = listOf('invalid-parameters-v1.3.0');
+      const { namespace, name } = the('HorizontalPodAutoscaler', list).metadata;
+      const items = list.items.filter(({ kind }) => reason === 'ParametersUnresolved' || kind !== 'ConfigMap');
+      const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { namespace, name }, spec: {} };
+      await around.enrol('shop', { ...list, items: [...items, deployment as unknown as KubernetesObject] });
+      const explanation = expect.stringMatching(`, but Deployment ${namespace}/${name} still runs\\.$`);
+      expect(await reapBatch([changed()])).toEqual([]);
+      expect(around.output.logged()).toContainEqual(expect.objectContaining({ outcome: 'Kept', reason, explanation }));
+    },
+  );
+
   test('only those messages of a batch come back that were not received seven times', async () => {
     await around.enrol('shop', young(staleList()));
     const { Records } = queueBatch([changed(), changed()].map((event) => JSON.stringify(event)));
