@@ -65,7 +65,7 @@ export const reportedDetailSchema = detailOf(
 );
 export const heldBackDetailSchema = detailOf(
   HELD_BACK_DETAIL_TYPE,
-  'an HPA is stale, and the blast radius holds it back until a person decides; again with every pass until then',
+  'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with what the API server said; again with every pass until then',
   hpaShape,
 );
 export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass over a cluster was not possible', {
@@ -171,7 +171,7 @@ export function outcomesOfRun({ clusters, mode, runId }: RunReport, ownRegion: s
 }
 
 function outcomeOf(place: PassPlace, swept: SweptHpa): OutcomeEvent | undefined {
-  const { outcome, message: _message, whatIf: _whatIf, changes, manifest, ...hpa } = swept;
+  const { outcome, message = '', whatIf: _whatIf, changes, manifest, ...hpa } = swept;
   const detail = { version: '1' as const, ...place, hpa, changes };
   switch (outcome) {
     case 'Reported':
@@ -180,6 +180,11 @@ function outcomeOf(place: PassPlace, swept: SweptHpa): OutcomeEvent | undefined 
       // What settles is looked at again by itself.
       if (hpa.guard?.name === 'Settling') return undefined;
       return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting(detail) };
+    case 'MarkRefused':
+    case 'DeleteRefused': {
+      const refused = { ...hpa, guard: { name: outcome, explanation: message } };
+      return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting({ ...detail, hpa: refused }) };
+    }
     case 'Deleted':
       return { detailType: DELETED_DETAIL_TYPE, detail: fitting({ ...detail, ...(manifest && { manifest }) }) };
     default:

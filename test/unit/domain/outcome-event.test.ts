@@ -15,6 +15,14 @@ function toldOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {
   return { detailType, detail, bytes: Buffer.byteLength(JSON.stringify(detail)) };
 }
 
+test.each(['MarkRefused', 'DeleteRefused'] as const)('%s is told as held back, with who refused it', (outcome) => {
+  const message = 'admission webhook "policy.example.com" denied the request: never on a Friday';
+  expect(toldOf(outcome, { message })).toMatchObject({
+    detailType: 'HPA Held Back',
+    detail: { ...PLACE, hpa: { reason: 'AutoscalingRemoved', guard: { name: outcome, explanation: message } } },
+  });
+});
+
 test.each(['Kept', 'AlreadyGone', 'Conflict', 'Stopped', 'Failed'] as const)('%s is not told', (outcome) => {
   expect(outcomesOfPass(PLACE, [sweptHpa('shop/web', outcome)])).toEqual([]);
 });
@@ -33,6 +41,8 @@ describe('an event has at most 255 KB:', () => {
     ['Deleted', {}],
     ['Reported', {}],
     ['HeldBack', { guard: { name: 'BlastRadiusExceeded', explanation: '2 deletions at once, and the limit is 1' } }],
+    ['MarkRefused', { message: 'no' }],
+    ['DeleteRefused', { message: 'no' }],
   ])('%s leaves out what its verdict rests on, where that is too much', (outcome, hpa) => {
     const { detail, bytes } = toldOf(outcome, { ...hpa, restsOn: gateways(2_000) });
     expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['restsOn'], []]);
