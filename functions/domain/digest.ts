@@ -28,7 +28,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     ...{ type: HELD_BACK_DETAIL_TYPE, counted: 'held back', heading: 'Held back until a person decides', isOpen: true },
-    toDo: 'Held back: let them go, or put the configuration back; docs/runbook.md, "Deletions are held back".',
+    toDo: 'Held back: let them go, mend the policy that refuses it, or put the configuration back; docs/runbook.md, "Deletions are held back".',
   },
   {
     ...{ type: REPORTED_DETAIL_TYPE, counted: 'left over', heading: 'Left over, and only reported', isOpen: true },

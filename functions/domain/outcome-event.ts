@@ -43,18 +43,20 @@ const hpaShape = {
   changes: z
     .array(changeSchema)
     .check(z.describe('Who wrote to an object that the verdict rests on, where that is what led to the pass')),
+  leftOut: z.optional(
+    z
+      .array(z.enum(['manifest', 'restsOn']))
+      .check(
+        z.describe(
+          'What did not fit into an event. manifest: it is in the log of the function, in the line `deleting HPA`; restsOn: it is empty here',
+        ),
+      ),
+  ),
 };
 
 export const deletedDetailSchema = detailOf(DELETED_DETAIL_TYPE, 'a stale HPA was deleted', {
   ...hpaShape,
   manifest: z.optional(manifestSchema),
-  leftOut: z.optional(
-    z
-      .array(z.literal('manifest'))
-      .check(
-        z.describe('What did not fit into an event; it is in the log of the function, in the line `deleting HPA`'),
-      ),
-  ),
 });
 export const reportedDetailSchema = detailOf(
   REPORTED_DETAIL_TYPE,
@@ -63,7 +65,7 @@ export const reportedDetailSchema = detailOf(
 );
 export const heldBackDetailSchema = detailOf(
   HELD_BACK_DETAIL_TYPE,
-  'an HPA is stale, and the blast radius holds it back until a person decides; again with every pass until then',
+  'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with what the API server said; again with every pass until then',
   hpaShape,
 );
 export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass over a cluster was not possible', {
@@ -169,16 +171,39 @@ export function outcomesOfRun({ clusters, mode, runId }: RunReport, ownRegion: s
 }
 
 function outcomeOf(place: PassPlace, swept: SweptHpa): OutcomeEvent | undefined {
-  const { outcome, message: _message, whatIf: _whatIf, changes, manifest, ...hpa } = swept;
+  const { outcome, message = '', whatIf: _whatIf, changes, manifest, ...hpa } = swept;
   const detail = { version: '1' as const, ...place, hpa, changes };
-  if (outcome === 'Reported') return { detailType: REPORTED_DETAIL_TYPE, detail };
-  // What settles is looked at again by itself.
-  if (outcome === 'HeldBack' && hpa.guard?.name !== 'Settling') return { detailType: HELD_BACK_DETAIL_TYPE, detail };
-  if (outcome !== 'Deleted') return undefined;
-  const whole = { ...detail, ...(manifest !== undefined && { manifest }) };
-  const fits = Buffer.byteLength(JSON.stringify(whole)) <= MOST_DETAIL_BYTES;
-  return { detailType: DELETED_DETAIL_TYPE, detail: fits ? whole : { ...detail, leftOut: ['manifest'] } };
+  switch (outcome) {
+    case 'Reported':
+      return { detailType: REPORTED_DETAIL_TYPE, detail: fitting(detail) };
+    case 'HeldBack':
+      // What settles is looked at again by itself.
+      if (hpa.guard?.name === 'Settling') return undefined;
+      return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting(detail) };
+    case 'MarkRefused':
+    case 'DeleteRefused': {
+      const refused = { ...hpa, guard: { name: outcome, explanation: message } };
+      return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting({ ...detail, hpa: refused }) };
+    }
+    case 'Deleted':
+      return { detailType: DELETED_DETAIL_TYPE, detail: fitting({ ...detail, ...(manifest && { manifest }) }) };
+    default:
+      return undefined;
+  }
 }
+
+/** The detail without what is too large for an event; it says what that is. */
+function fitting(whole: z.infer<typeof deletedDetailSchema>): z.infer<typeof deletedDetailSchema> {
+  if (fits(whole)) return whole;
+  const { manifest, ...detail } = whole;
+  const leftOut = manifest ? ['manifest' as const] : [];
+  const withoutManifest = { ...detail, leftOut };
+  if (manifest && fits(withoutManifest)) return withoutManifest;
+  // Of a class that merges its Gateways these are all of them.
+  return { ...detail, hpa: { ...detail.hpa, restsOn: [] }, leftOut: [...leftOut, 'restsOn'] };
+}
+
+const fits = (detail: object) => Buffer.byteLength(JSON.stringify(detail)) <= MOST_DETAIL_BYTES;
 
 function sweepCompleted(
   place: PassPlace,

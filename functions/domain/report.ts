@@ -12,7 +12,7 @@ export const OUTCOMES = [
   'DeleteRefused', // Stale, and an admission policy refuses the deletion: kept.
   'Conflict', // Stale, and it or its configuration went on changing during the pass: looked at again later.
   'Stopped', // Stale, and the pass was told to stop before it was deleted.
-  'Failed', // Stale, and the API server did not answer a write; what came of that is seen in the next pass.
+  'Failed', // Stale, and the API server did not answer a write, nor is it known to be done: tried again later.
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 

@@ -24,7 +24,7 @@ export interface SweepOptions {
   readonly now: () => Date;
   readonly passId: string;
   readonly log: Log;
-  /** Asked before what conflicted starts again; without it there is always time. */
+  /** Asked before what conflicted starts again, and before a lost answer is made up for; without it there is always time. */
   readonly mayTryAgain?: () => boolean;
   /** What led to this pass, for the report only: nothing is decided by it. */
   readonly changes?: readonly Change[];
@@ -156,6 +156,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
         outcome === 'Failed' ||
         outcome === 'Stopped' ||
         heldBy?.name === 'Settling' ||
+        // Its Deployment is going. Where parameters or defaults are at fault, it may well run on for good.
         (reason === 'ScaleTargetStillRuns' && outcome === 'Kept'),
     ),
   };
@@ -275,7 +276,7 @@ async function remove(stale: readonly GuardedVerdict[], options: SweepOptions, e
     // Manifests are saved one after the other: the last of them may have waited for long.
     if (stop?.aborted) return end(verdict, 'Stopped');
     log.info('deleting HPA', deletion);
-    const result = await attempted(() => deleteMarked(now.hpa, api));
+    const result = await attempted(() => deleteMarked(now.hpa, options));
     if (result.result === 'done') end(verdict, 'Deleted', { manifest: verdict.hpa });
     else if (result.result === 'gone') end(verdict, 'AlreadyGone');
     else if (result.result === 'conflict') startAgain.push(verdict);
@@ -316,10 +317,11 @@ async function mark(hpa: HorizontalPodAutoscaler, api: ClusterApi): Promise<Writ
 }
 
 /** Deletes the HPA in the version that was judged, or in a later one that differs from it in its status only. */
-async function deleteMarked(judged: HorizontalPodAutoscaler, api: ClusterApi): Promise<WriteResult> {
+async function deleteMarked(judged: HorizontalPodAutoscaler, options: SweepOptions): Promise<WriteResult> {
+  const { api } = options;
   let current = judged;
   for (let attempt = 1; attempt <= DELETE_ATTEMPTS; attempt += 1) {
-    const answer = await api.hpas.delete(current);
+    const answer = await deleteOnce(current, options);
     if (answer.result !== 'conflict') return answer;
     const found = await api.hpas.get(current);
     if (found === undefined) return { result: 'gone' };
@@ -327,6 +329,21 @@ async function deleteMarked(judged: HorizontalPodAutoscaler, api: ClusterApi): P
     current = found;
   }
   return { result: 'conflict' };
+}
+
+/** A deletion may be done although its answer is lost: then the HPA itself says so, if there is time to look. */
+async function deleteOnce(
+  hpa: HorizontalPodAutoscaler,
+  { api, mayTryAgain = () => true }: SweepOptions,
+): Promise<WriteResult> {
+  try {
+    return await api.hpas.delete(hpa);
+  } catch (error) {
+    if (!(error instanceof RetryableError) || !mayTryAgain()) throw error;
+    const found = await api.hpas.get(hpa).catch(() => hpa);
+    if (found?.metadata.uid === hpa.metadata.uid) throw error;
+    return { result: 'done' };
+  }
 }
 
 /** The mark is intact, and nobody has changed anything else but the status: what was judged is what is there. */

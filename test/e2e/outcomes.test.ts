@@ -100,6 +100,20 @@ describe('reap tells the bus', () => {
     ]);
   });
 
+  test.each([
+    ['MarkRefused', 'UPDATE'],
+    ['DeleteRefused', 'DELETE'],
+  ])('of each whose %s, with what the API server said', async (name, refused) => {
+    const webhook = { webhook: 'policy.example.com', code: 403, message: 'never on a Friday' };
+    await around.enrol('shop', staleList(), {
+      admission: ({ operation, resource }) =>
+        operation === refused && resource === 'horizontalpodautoscalers' ? webhook : undefined,
+    });
+    await reapBatch([changed()]);
+    const explanation = expect.stringMatching(/ 403: admission webhook "policy\.example\.com" .*: never on a Friday$/);
+    expect(told()).toMatchObject([['HPA Held Back', { ...ofShop, hpa: { guard: { name, explanation } } }]]);
+  });
+
   test('nothing where nothing is stale, and asks it nothing', async () => {
     await around.enrol('shop', wantedList());
     await reapBatch([changed()]);

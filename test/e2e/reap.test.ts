@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
+import type { EmbeddedCluster, Intervention } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
 import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
 import { queueBatch } from '../../functions/cli/event-path.ts';
@@ -253,6 +254,20 @@ describe('what settles is looked at again', () => {
     );
   });
 
+  test.each(['ParametersUnresolved', 'DefaultsUnreadable'])(
+    'but not %s, where no Deployment is going',
+    async (reason) => {
+      const list = listOf('invalid-parameters-v1.3.0');
+      const { namespace, name } = the('HorizontalPodAutoscaler', list).metadata;
+      const items = list.items.filter(({ kind }) => reason === 'ParametersUnresolved' || kind !== 'ConfigMap');
+      const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { namespace, name }, spec: {} };
+      await around.enrol('shop', { ...list, items: [...items, deployment as unknown as KubernetesObject] });
+      const explanation = expect.stringMatching(`, but Deployment ${namespace}/${name} still runs\\.$`);
+      expect(await reapBatch([changed()])).toEqual([]);
+      expect(around.output.logged()).toContainEqual(expect.objectContaining({ outcome: 'Kept', reason, explanation }));
+    },
+  );
+
   test('only those messages of a batch come back that were not received seven times', async () => {
     await around.enrol('shop', young(staleList()));
     const { Records } = queueBatch([changed(), changed()].map((event) => JSON.stringify(event)));
@@ -296,6 +311,65 @@ describe('somebody else is at work too', () => {
     expect(between.map(({ method, status }) => `${method} ${status}`)).toEqual([
       ...['DELETE 409', 'GET 200', 'DELETE 200', 'POST 201'],
     ]);
+  });
+
+  describe('the answer to a deletion is lost:', () => {
+    /** What is asked from the deletion on. */
+    const asked = (cluster: EmbeddedCluster) =>
+      cluster.requests
+        .slice(cluster.requests.findIndex(({ method }) => method === 'DELETE'))
+        .map(({ method }) => method);
+    const answers = (cluster: EmbeddedCluster, byMethod: Record<string, () => Intervention | undefined>) => {
+      const isOfHpa = (path: string) => path.endsWith(`/${STALE.split('/')[1]}`);
+      cluster.onRequest = ({ method, path }) => (isOfHpa(path) ? byMethod[method]?.() : undefined);
+    };
+    const lost = (): Intervention => ({ kind: 'cut', after: 10 });
+    const never = (): Intervention => ({ kind: 'reset' });
+    const unable = (): Intervention => ({ kind: 'respond', status: 500, body: { message: 'etcd' } });
+
+    test('the HPA is gone, and that is told', async () => {
+      const cluster = await around.enrol('shop', staleList());
+      answers(cluster, { DELETE: lost });
+      expect(await reapBatch([changed()])).toEqual([]);
+      expect([hpasOf(cluster), asked(cluster)]).toEqual([[], ['DELETE', 'GET', 'POST']]);
+      expect(around.output.counted('HpasDeleted')).toBe(1);
+      const [{ DetailType, Detail } = { Detail: '{}' }] = around.bus.taken;
+      expect([DetailType, JSON.parse(Detail).manifest.metadata.uid]).toEqual([
+        'HPA Deleted',
+        the('HorizontalPodAutoscaler', staleList()).metadata.uid,
+      ]);
+    });
+
+    test('another HPA of its name is there, so it is gone', async () => {
+      const cluster = await around.enrol('shop', staleList());
+      const { metadata, ...made } = the('HorizontalPodAutoscaler', staleList());
+      const { resourceVersion: _, ...again } = { ...metadata, uid: 'another' };
+      const makeAgain = () => {
+        cluster.load({ items: [{ ...made, metadata: again }] });
+        return undefined;
+      };
+      answers(cluster, { DELETE: lost, GET: makeAgain });
+      expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
+      expect(hpasOf(cluster)).toEqual([STALE]);
+    });
+
+    test.each<[string, Record<string, () => Intervention>, number, string[]]>([
+      ['the HPA is still there', { DELETE: never }, 60_000, ['DELETE', 'GET']],
+      ['nobody says whether it is there', { DELETE: lost, GET: unable }, 60_000, ['DELETE', 'GET']],
+      ['there is no time to ask', { DELETE: lost }, 19_000, ['DELETE']],
+    ])('%s, so its message comes back', async (_, byMethod, remaining, requests) => {
+      const cluster = await around.enrol('shop', staleList());
+      answers(cluster, byMethod);
+      const handler = await loadReap();
+      expect(await handler(queueBatch([JSON.stringify(changed())]), context(remaining))).toEqual({
+        batchItemFailures: [{ itemIdentifier: 'message-1' }],
+      });
+      expect(asked(cluster)).toEqual(requests);
+      expect(around.output.logged()).toContainEqual(
+        expect.objectContaining({ outcome: 'Failed', answer: expect.stringMatching(/^no whole answer from /) }),
+      );
+      expect(around.bus.taken).toEqual([]);
+    });
   });
 
   test.each<[string, (hpa: KubernetesObject) => void]>([

@@ -108,12 +108,29 @@ toys
 
 What to do
 - Unreachable: follow the remedy; docs/runbook.md, "A cluster is unreachable".
-- Held back: let them go, or put the configuration back; docs/runbook.md, "Deletions are held back".
+- Held back: let them go, mend the policy that refuses it, or put the configuration back; docs/runbook.md, "Deletions are held back".
 - Left over: they go once the mode is delete; docs/installing.md, "From report to delete".
 - Deleted, and should have stayed: docs/undoing.md, "From the log of the functions".
 
 ${QUERY}`,
   });
+});
+
+test('what an admission policy refuses is held back, with what the API server said', () => {
+  const message = 'admission webhook "policy.example.com" denied the request: never on a Friday';
+  const { subject, text } = digest([
+    ...passLogged({}, at('08:00'), [sweptHpa('shop/a', 'MarkRefused', { message })]),
+    ...passLogged({ sweep: true }, at('09:05'), [sweptHpa('shop/a', 'DeleteRefused', { message })]),
+  ]);
+  expect(subject).toBe('envoy-hpa-reaper eu-central-1: 1 held back');
+  expect(text).toContain(`
+shop
+  Held back until a person decides (1)
+  - envoy-gateway-system/envoy-shop-a-0a1b2c3d 2 times from 08:00 to 09:05
+    AutoscalingRemoved: Gateway shop/a asks for no autoscaling: no envoyHpa in EnvoyProxy shop/a.
+    DeleteRefused: ${message}.
+
+`);
 });
 
 test('what a person put back is told, with what is to say of it', () => {
