@@ -13,9 +13,12 @@ export function describeOwnerEvents(name: string, start: () => Promise<Server>):
     let server: Server;
     let admin: Connection;
     const apis: ClusterApi[] = [];
-    const recorder = (token: string): EventRecorder => {
+    const recorder = (token: string, beforeRequest = async () => {}): EventRecorder => {
       const agent = new Agent({ ca: server.caCertificate, keepAlive: true });
-      const headers = async () => ({ authorization: `Bearer ${token}` });
+      const headers = async () => {
+        await beforeRequest();
+        return { authorization: `Bearer ${token}` };
+      };
       const api = clusterApi({ server: server.url, agent, headers });
       apis.push(api);
       return api.events as EventRecorder;
@@ -77,6 +80,20 @@ export function describeOwnerEvents(name: string, start: () => Promise<Server>):
       ]);
       await events.record({ ...event, reason: 'Another' });
       expect(await eventsOf(event.object)).toHaveLength(2);
+    });
+
+    test('what was counted by another in between stays as it is, and is a conflict', async () => {
+      const event = eventOn();
+      const other = recorder(server.reaperToken);
+      await other.record(event);
+      let requests = 0;
+      const late = recorder(server.reaperToken, async () => {
+        requests += 1;
+        // The first would create it and the second reads it.
+        if (requests === 3) await other.record({ ...event, message: 'of the other' });
+      });
+      expect(await late.record({ ...event, message: 'too late' })).toBe('conflict');
+      expect(await eventsOf(event.object)).toMatchObject([{ count: 2, message: 'of the other' }]);
     });
 
     test('one on a GatewayClass lies in the namespace default', async () => {
