@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Context } from 'aws-lambda';
 import { describe, expect, test, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { DeployedBus } from '../../functions/aws/deployed-bus.ts';
@@ -11,12 +12,12 @@ import type {
   EmbeddedClusterOptions,
   Intervention,
 } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { lambdaContext } from '../../functions/cli/event-path.ts';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/domain/outcome-event.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
-import { publishOutcomes } from '../../functions/usecases/publish-outcomes.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
 import { hpasOf, listOf, STALE, staleList, the, times, wantedList } from './harness.ts';
-import { changed, reapBatch, requested, sweepByEvent, young } from './reap-harness.ts';
+import { changed, loadReap, reapBatch, requested, sweepByEvent, young } from './reap-harness.ts';
 
 /** What infra/kubernetes/rbac.yaml allowed before Events. */
 const rbacWithoutEvents = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8'))
@@ -274,32 +275,27 @@ test('the report of backfill is its answer, whatever becomes of the events', asy
   expect(around.output.counted('OutcomesNotPut')).toBe(2);
 });
 
-test('a bus that does not answer is not waited for beyond the time that is left', async () => {
-  const lines: unknown[] = [];
-  const counts: Record<string, number> = {};
-  const log = (...line: unknown[]) => void lines.push(line);
-  const place = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', passId: 'pass-1' };
-  const problem = { result: 'failed' as const, reason: 'ClusterUnreachable', message: 'no answer', remedy: 'Look.' };
-  const around = {
-    place: { partition: 'aws', account: '123456789012' },
-    eventBus: { put: () => new Promise<void>(() => {}) },
-    log: { info: log, warn: log, error: log },
-    metrics: { add: (name: string, value: number) => Object.assign(counts, { [name]: value }) },
-    now: () => new Date(),
-  };
-  for (const timeLeft of [20, -1_000]) {
-    await publishOutcomes([{ detailType: 'Cluster Unreachable', detail: { ...place, ...problem } }], {
-      ...around,
-      timeLeft,
+test.each(['aws-cn', 'aws-us-gov'])(
+  "events name the cluster in the function's own partition, %s",
+  async (partition) => {
+    await around.enrol('shop', staleList());
+    const invokedBy = ({ invokedFunctionArn, ...context }: Context): Context => ({
+      ...context,
+      invokedFunctionArn: invokedFunctionArn.replace(':aws:', `:${partition}:`),
     });
-  }
-  const message = 'outcomes not put on the bus, see the log for what they would tell';
-  expect(lines).toEqual([
-    [message, { reason: 'the bus has not taken them within 0.02 s' }],
-    [message, { reason: 'the bus has not taken them within 0 s' }],
-  ]);
-  expect(counts).toEqual({ OutcomesNotPut: 1 });
-});
+    const backfill = await self.loadBackfill();
+    await backfill({}, invokedBy(lambdaContext('backfill', 900_000)));
+    await backfill({ dispatch: 'bus' }, invokedBy(lambdaContext('backfill', 900_000)));
+    await (await loadReap())(changed(), invokedBy(lambdaContext('reap')));
+    const resources = [`arn:${partition}:eks:eu-central-1:123456789012:cluster/shop`];
+    expect(around.bus.taken.map(({ DetailType, Resources }) => [DetailType, Resources])).toEqual([
+      ['HPA Reported', resources],
+      ['Sweep Completed', resources],
+      ['Cluster Sweep Requested', resources],
+      ['HPA Deleted', resources],
+    ]);
+  },
+);
 
 test('a person waits for the bus of a deployment no longer than for ten seconds', async () => {
   const silent = createServer(() => {});
