@@ -21,13 +21,18 @@ beforeEach(() => void lines.splice(0));
 const tell = (hpas: readonly SweptHpa[], record: EventRecorder['record']) =>
   tellOwners(hpas, { events: { record }, cluster: 'shop', passId: 'pass-1', log, now });
 
-const deletedOf = (gateway: string, name: string): SweptHpa => {
-  const owner = { kind: 'Gateway', namespace: 'shop', name: gateway } as const;
-  const restsOn = [{ ...owner, uid: `uid of ${gateway}`, resourceVersion: '7' }];
-  return sweptHpa(`shop/${gateway}`, 'Deleted', { name, owner, restsOn });
+/** Rests on a Gateway and an EnvoyProxy of the same name. */
+const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): SweptHpa => {
+  const owner = { namespace: 'shop', name: gateway, kind: 'Gateway' };
+  const proxy = { ...owner, kind: 'EnvoyProxy', uid: `uid of the EnvoyProxy ${gateway}` };
+  return sweptHpa(`shop/${gateway}`, outcome, {
+    name,
+    owner,
+    restsOn: [proxy, { ...owner, uid: `uid of ${gateway}` }],
+  });
 };
+const deletedFor = (gateway: string, name: string) => sweptFor(gateway, name, 'Deleted');
 
-/** What is told of HPAs that were all deleted for one Gateway. */
 async function toldOf(hpas: readonly SweptHpa[]): Promise<ObjectEvent[]> {
   const told: ObjectEvent[] = [];
   await tell(hpas, async (event) => {
@@ -40,8 +45,9 @@ const sentence = (name: string) =>
   `Deleted HPA envoy-gateway-system/${name}, which Envoy Gateway left behind (AutoscalingRemoved): ` +
   'Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web.';
 
-test('one Event tells of all that was deleted for a Gateway', async () => {
-  expect(await toldOf([deletedOf('web', 'one'), deletedOf('web', 'two')])).toEqual([
+test('one Event tells of all that was deleted for a Gateway, and of nothing else', async () => {
+  const refused = [sweptFor('web', 'three', 'DeleteRefused'), sweptFor('api', 'four', 'MarkRefused')];
+  expect(await toldOf([deletedFor('web', 'one'), deletedFor('web', 'two'), ...refused])).toEqual([
     {
       object: {
         ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'shop', name: 'web' },
@@ -54,7 +60,7 @@ test('one Event tells of all that was deleted for a Gateway', async () => {
 
 test('a message has 1,024 characters at most, and shows where it was cut', async () => {
   const name = 'n'.repeat(1_024 - sentence('').length);
-  const [[whole], [cut]] = [await toldOf([deletedOf('web', name)]), await toldOf([deletedOf('web', `${name}n`)])];
+  const [[whole], [cut]] = [await toldOf([deletedFor('web', name)]), await toldOf([deletedFor('web', `${name}n`)])];
   expect(whole?.message).toBe(sentence(name));
   expect(cut?.message).toBe(`${sentence(`${name}n`).slice(0, 1_023)}…`);
 });
@@ -63,11 +69,15 @@ test('an API server that does not answer is waited for five seconds, and nobody 
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const gateways = Array.from({ length: 21 }, (_, number) => `web-${number}`);
-  const begun: ((reason: Error) => void)[] = [];
+  const begun: PromiseWithResolvers<'conflict'>[] = [];
   let ended = false;
   const telling = tell(
-    gateways.map((gateway) => deletedOf(gateway, 'one')),
-    () => new Promise((_, reject) => begun.push(reject)),
+    gateways.map((gateway) => deletedFor(gateway, 'one')),
+    () => {
+      const answer = Promise.withResolvers<'conflict'>();
+      begun.push(answer);
+      return answer.promise;
+    },
   ).then(() => {
     ended = true;
   });
@@ -80,7 +90,9 @@ test('an API server that does not answer is waited for five seconds, and nobody 
   ]);
   expect([ended, lines]).toEqual([true, said]);
 
-  for (const refuse of begun) refuse(new Error('too late'));
+  const [first, ...others] = begun;
+  first?.reject(new Error('too late'));
+  for (const { resolve } of others) resolve('conflict');
   await vi.advanceTimersByTimeAsync(0);
   expect([begun.length, lines]).toEqual([20, said]);
   await telling;
