@@ -96,6 +96,20 @@ export function describeOwnerEvents(name: string, start: () => Promise<Server>):
       expect(await eventsOf(event.object)).toMatchObject([{ count: 2, message: 'of the other' }]);
     });
 
+    test('what expires in between is gone, and not told as written', async () => {
+      const event = eventOn();
+      await recorder(server.reaperToken).record(event);
+      const [{ metadata }] = await eventsOf(event.object);
+      let requests = 0;
+      const late = recorder(server.reaperToken, async () => {
+        requests += 1;
+        // The first would create it.
+        if (requests === 2) await admin.delete(`/api/v1/namespaces/default/events/${metadata.name}`);
+      });
+      expect(await late.record(event)).toBe('gone');
+      expect(await eventsOf(event.object)).toEqual([]);
+    });
+
     test('one on a GatewayClass lies in the namespace default', async () => {
       const event = eventOn({ kind: 'GatewayClass', namespace: undefined, name: 'eg' });
       expect(await recorder(server.reaperToken).record(event)).toBe('done');
