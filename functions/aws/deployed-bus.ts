@@ -5,27 +5,27 @@ import { awsError } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 import { type BusEvent, EventBridgeBus, type EventBus } from './event-bus.ts';
 
+/** Milliseconds that all of a call may take. */
+const PATIENCE = 10_000;
+
 /** The bus of the deployment in a Region, with the rights of a person. They may lack both. */
 export class DeployedBus implements EventBus {
   readonly #client: EventBridgeClient;
-  readonly #patience: number;
   readonly #where: string;
 
-  /** @param patience milliseconds that all of it may take */
-  constructor(options: AwsClientOptions, patience = 10_000) {
+  constructor(options: AwsClientOptions) {
     this.#client = new EventBridgeClient(awsClient(options));
-    this.#patience = patience;
     this.#where = `event bus ${BUS_NAME} in ${options.region}`;
   }
 
   /** @throws {RetryableError} also when there is no such bus, or it has not taken all in time */
   async put(events: readonly BusEvent[]): Promise<void> {
-    const signal = AbortSignal.timeout(this.#patience);
+    const signal = AbortSignal.timeout(PATIENCE);
     try {
       await this.#find(signal);
       await new EventBridgeBus(this.#client, BUS_NAME).put(events, signal);
     } catch (error) {
-      if (signal.aborted) throw new RetryableError(`no answer from ${this.#where} within ${this.#patience / 1000} s`);
+      if (signal.aborted) throw new RetryableError(`no answer from ${this.#where} within ${PATIENCE / 1000} s`);
       // The bus wraps what the SDK threw, whose name tells the remedy.
       const reason = error instanceof RetryableError ? (error.cause ?? error) : error;
       throw awsError(`not all events reached ${this.#where}`, reason);

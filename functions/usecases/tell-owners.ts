@@ -35,6 +35,8 @@ export async function tellOwners(hpas: readonly SweptHpa[], options: TellOptions
     log.info('no Event written', { cluster, passId, object: `${event.object.kind} ${objectKey(event.object)}`, why });
   const waiting = new Set(told);
   const record = async (event: ObjectEvent) => {
+    // Its turn can come once the log has said already that it was not written.
+    if (!waiting.has(event)) return;
     try {
       const result = await events.record(event);
       if (result !== 'done' && waiting.has(event)) missed(event, result);

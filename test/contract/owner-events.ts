@@ -13,9 +13,12 @@ export function describeOwnerEvents(name: string, start: () => Promise<Server>):
     let server: Server;
     let admin: Connection;
     const apis: ClusterApi[] = [];
-    const recorder = (token: string): EventRecorder => {
+    const recorder = (token: string, beforeRequest = async () => {}): EventRecorder => {
       const agent = new Agent({ ca: server.caCertificate, keepAlive: true });
-      const headers = async () => ({ authorization: `Bearer ${token}` });
+      const headers = async () => {
+        await beforeRequest();
+        return { authorization: `Bearer ${token}` };
+      };
       const api = clusterApi({ server: server.url, agent, headers });
       apis.push(api);
       return api.events as EventRecorder;
@@ -77,6 +80,34 @@ export function describeOwnerEvents(name: string, start: () => Promise<Server>):
       ]);
       await events.record({ ...event, reason: 'Another' });
       expect(await eventsOf(event.object)).toHaveLength(2);
+    });
+
+    test('what was counted by another in between stays as it is, and is a conflict', async () => {
+      const event = eventOn();
+      const other = recorder(server.reaperToken);
+      await other.record(event);
+      let requests = 0;
+      const late = recorder(server.reaperToken, async () => {
+        requests += 1;
+        // The first would create it and the second reads it.
+        if (requests === 3) await other.record({ ...event, message: 'of the other' });
+      });
+      expect(await late.record({ ...event, message: 'too late' })).toBe('conflict');
+      expect(await eventsOf(event.object)).toMatchObject([{ count: 2, message: 'of the other' }]);
+    });
+
+    test('what expires in between is gone, and not told as written', async () => {
+      const event = eventOn();
+      await recorder(server.reaperToken).record(event);
+      const [{ metadata }] = await eventsOf(event.object);
+      let requests = 0;
+      const late = recorder(server.reaperToken, async () => {
+        requests += 1;
+        // The first would create it.
+        if (requests === 2) await admin.delete(`/api/v1/namespaces/default/events/${metadata.name}`);
+      });
+      expect(await late.record(event)).toBe('gone');
+      expect(await eventsOf(event.object)).toEqual([]);
     });
 
     test('one on a GatewayClass lies in the namespace default', async () => {

@@ -126,6 +126,14 @@ describe('a pass', () => {
     expect(around.output.text).not.toContain('SecondsToDeletion');
   });
 
+  test('that only reports measures no time', async () => {
+    vi.stubEnv('MODE', 'report');
+    await around.enrol('shop', staleList());
+    await reapBatch([changed()]);
+    expect(around.output.counted('HpasReported')).toBe(1);
+    expect(around.output.text).not.toContain('SecondsToDeletion');
+  });
+
   test('that fails is found again by its audit ids', async () => {
     const cluster = await around.enrol('shop', staleList());
     await cluster.close();
@@ -144,6 +152,8 @@ describe('a pass', () => {
     cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
     expect(await reapBatch([changed()])).toEqual(['message-1']);
     expect([around.output.counted('ClustersUnreachable'), around.output.counted('PassesFailed')]).toEqual([0, 1]);
+    await self.backfill({});
+    expect([around.output.counted('ClustersUnreachable'), around.output.counted('ClustersFailed')]).toEqual([0, 1]);
   });
 });
 
@@ -153,7 +163,9 @@ describe('a sweep is completed', () => {
     ['over the bus', { dispatch: 'bus' }, 1],
     ['of some clusters: not of all', { clusters: ['shop'] }, 0],
     ['of some tags: not of all', { tags: { team: 'a' } }, 0],
+    ['of a Region that cannot be listed: not of all', { regions: ['eu-central-1', 'ap-south-1'] }, 0],
   ])('%s', async (_, request, count) => {
+    around.eks.deniedRegions.add('ap-south-1');
     await around.enrol('shop', wantedList());
     await self.backfill(request);
     expect(around.output.counted('SweepsCompleted')).toBe(count);

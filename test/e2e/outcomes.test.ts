@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, test, vi } from 'vitest';
+import type { Context } from 'aws-lambda';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { DeployedBus } from '../../functions/aws/deployed-bus.ts';
 import type { Admission } from '../../functions/cli/embedded-cluster/admission.ts';
@@ -11,12 +12,12 @@ import type {
   EmbeddedClusterOptions,
   Intervention,
 } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { lambdaContext } from '../../functions/cli/event-path.ts';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/domain/outcome-event.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
-import { publishOutcomes } from '../../functions/usecases/publish-outcomes.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
-import { hpasOf, listOf, STALE, staleList, the, times, wantedList } from './harness.ts';
-import { changed, reapBatch, requested, sweepByEvent, young } from './reap-harness.ts';
+import { hpasOf, listOf, STALE, serve, staleList, sweep, the, times, wantedList } from './harness.ts';
+import { changed, loadReap, reapBatch, requested, sweepByEvent, young } from './reap-harness.ts';
 
 /** What infra/kubernetes/rbac.yaml allowed before Events. */
 const rbacWithoutEvents = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8'))
@@ -123,9 +124,17 @@ describe('reap tells the bus', () => {
   test('that a sweep is complete, with what came of it', async () => {
     await around.enrol('shop', staleList());
     await around.enrol('bank', wantedList());
-    await reapBatch([requested('shop'), requested('bank', { runId: 'run-2' })]);
-    expect(typesTold()).toEqual(['HPA Deleted', 'Sweep Completed', 'Sweep Completed']);
-    expect(told().slice(1)).toEqual([
+    await around.enrol('office', staleList());
+    await reapBatch([
+      requested('shop'),
+      requested('bank', { runId: 'run-2' }),
+      requested('office', { mode: 'report' }),
+    ]);
+    expect(typesTold()).toEqual([
+      ...['HPA Deleted', 'Sweep Completed', 'Sweep Completed'],
+      ...['HPA Reported', 'Sweep Completed'],
+    ]);
+    expect(told().filter(([detailType]) => detailType === 'Sweep Completed')).toEqual([
       [
         'Sweep Completed',
         { ...ofShop, runIds: ['run-1'], mode: 'delete', hpas: 1, stale: 1, outcomes: { Deleted: 1 } },
@@ -135,6 +144,13 @@ describe('reap tells the bus', () => {
         {
           ...{ ...ofShop, cluster: 'bank', passId: expect.stringMatching(/\/bank$/) },
           ...{ runIds: ['run-2'], mode: 'delete', hpas: 1, stale: 0, outcomes: { Kept: 1 } },
+        },
+      ],
+      [
+        'Sweep Completed',
+        {
+          ...{ ...ofShop, cluster: 'office', passId: expect.stringMatching(/\/office$/) },
+          ...{ runIds: ['run-1'], mode: 'report', hpas: 1, stale: 1, outcomes: { Reported: 1 } },
         },
       ],
     ]);
@@ -226,6 +242,17 @@ describe('reap tells the owner in the cluster', () => {
     expect(eventsOf(cluster)).toMatchObject([{ ...told, count: 2 }]);
   });
 
+  test.each<[string, (deleted: AbortSignal) => Partial<Parameters<typeof sweep>[1]>]>([
+    ['is stopped', (deleted) => ({ stop: deleted })],
+    ['runs out of time', (deleted) => ({ mayTryAgain: () => !deleted.aborted })],
+  ])('nobody once the pass %s', async (_, optionsOf) => {
+    const deleted = new AbortController();
+    const cluster = await serve(staleList());
+    cluster.onRequest = ({ method }) => void (method === 'DELETE' && deleted.abort());
+    expect((await sweep(cluster, optionsOf(deleted.signal))).hpas).toMatchObject([{ outcome: 'Deleted' }]);
+    expect(eventsOf(cluster)).toEqual([]);
+  });
+
   test('nobody where the Gateway is gone as well', async () => {
     const cluster = await around.enrol('shop', listOf('gateway-deleted-v1.3.0'));
     await sweepByEvent(changed());
@@ -267,6 +294,17 @@ test('backfill tells of every cluster that it swept or could not sweep itself', 
   ]);
 });
 
+test('backfill tells of a cluster of another Region where it is', async () => {
+  await around.enrol('shop', staleList(), { described: { region: 'eu-west-1' } });
+  await self.backfill({ regions: ['eu-west-1'] });
+  expect(told()).toMatchObject([
+    ['HPA Reported', { region: 'eu-west-1' }],
+    ['Sweep Completed', { region: 'eu-west-1' }],
+  ]);
+  const resources = ['arn:aws:eks:eu-west-1:123456789012:cluster/shop'];
+  expect(around.bus.taken.map(({ Resources }) => Resources)).toEqual([resources, resources]);
+});
+
 test('the report of backfill is its answer, whatever becomes of the events', async () => {
   await around.enrol('shop', staleList());
   around.bus.failRequests(1, 400, 'AccessDeniedException');
@@ -274,40 +312,59 @@ test('the report of backfill is its answer, whatever becomes of the events', asy
   expect(around.output.counted('OutcomesNotPut')).toBe(2);
 });
 
-test('a bus that does not answer is not waited for beyond the time that is left', async () => {
-  const lines: unknown[] = [];
-  const counts: Record<string, number> = {};
-  const log = (...line: unknown[]) => void lines.push(line);
-  const place = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', passId: 'pass-1' };
-  const problem = { result: 'failed' as const, reason: 'ClusterUnreachable', message: 'no answer', remedy: 'Look.' };
-  const around = {
-    place: { partition: 'aws', account: '123456789012' },
-    eventBus: { put: () => new Promise<void>(() => {}) },
-    log: { info: log, warn: log, error: log },
-    metrics: { add: (name: string, value: number) => Object.assign(counts, { [name]: value }) },
-    now: () => new Date(),
-  };
-  for (const timeLeft of [20, -1_000]) {
-    await publishOutcomes([{ detailType: 'Cluster Unreachable', detail: { ...place, ...problem } }], {
-      ...around,
-      timeLeft,
+test.each(['aws-cn', 'aws-us-gov'])(
+  "events name the cluster in the function's own partition, %s",
+  async (partition) => {
+    await around.enrol('shop', staleList());
+    const invokedBy = ({ invokedFunctionArn, ...context }: Context): Context => ({
+      ...context,
+      invokedFunctionArn: invokedFunctionArn.replace(':aws:', `:${partition}:`),
     });
-  }
-  const message = 'outcomes not put on the bus, see the log for what they would tell';
-  expect(lines).toEqual([
-    [message, { reason: 'the bus has not taken them within 0.02 s' }],
-    [message, { reason: 'the bus has not taken them within 0 s' }],
-  ]);
-  expect(counts).toEqual({ OutcomesNotPut: 1 });
+    const backfill = await self.loadBackfill();
+    await backfill({}, invokedBy(lambdaContext('backfill', 900_000)));
+    await backfill({ dispatch: 'bus' }, invokedBy(lambdaContext('backfill', 900_000)));
+    await (await loadReap())(changed(), invokedBy(lambdaContext('reap')));
+    const resources = [`arn:${partition}:eks:eu-central-1:123456789012:cluster/shop`];
+    expect(around.bus.taken.map(({ DetailType, Resources }) => [DetailType, Resources])).toEqual([
+      ['HPA Reported', resources],
+      ['Sweep Completed', resources],
+      ['Cluster Sweep Requested', resources],
+      ['HPA Deleted', resources],
+    ]);
+  },
+);
+
+/** A bus that takes connections and never answers. */
+async function listenSilently(): Promise<void> {
+  const silent = createServer(() => {});
+  await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening));
+  onTestFinished(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+  vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+}
+
+test('a function answers in time where the bus does not', async () => {
+  await listenSilently();
+  const cluster = await around.enrol('shop', staleList());
+  await (await loadReap())(changed(), lambdaContext('reap', 1_020));
+  let left = 900_000;
+  cluster.onRequest = () => {
+    left = 2_030;
+    return undefined;
+  };
+  const backfill = await self.loadBackfill();
+  await backfill({}, { ...lambdaContext('backfill'), getRemainingTimeInMillis: () => left });
+  const reasons = around.output.logged().flatMap(({ level, reason }) => (level === 'ERROR' ? [reason] : []));
+  expect(reasons).toEqual(['0.02', '0.03'].map((limit) => `the bus has not taken them within ${limit} s`));
 });
 
 test('a person waits for the bus of a deployment no longer than for ten seconds', async () => {
-  const silent = createServer(() => {});
-  await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening));
-  vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
-  await expect(new DeployedBus({ region: 'eu-central-1' }, 50).put([])).rejects.toThrow(
-    new RetryableError('no answer from event bus envoy-hpa-reaper in eu-central-1 within 0.05 s'),
+  await listenSilently();
+  const { timeout } = AbortSignal;
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((milliseconds) => timeout.call(AbortSignal, milliseconds / 200));
+  await expect(new DeployedBus({ region: 'eu-central-1' }).put([])).rejects.toThrow(
+    new RetryableError('no answer from event bus envoy-hpa-reaper in eu-central-1 within 10 s'),
   );
-  silent.closeAllConnections();
-  silent.close();
 });

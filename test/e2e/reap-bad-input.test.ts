@@ -1,8 +1,9 @@
-import { setTimeout } from 'node:timers/promises';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
+import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
 import { type Intervention, tooManyRequests } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { PLACE, queueBatch } from '../../functions/cli/event-path.ts';
+import { clusterApi, type HpaStore } from '../../functions/kubernetes/cluster-api.ts';
 import { createHandler } from '../../functions/reap/reap.ts';
 import {
   beforeFirst,
@@ -12,7 +13,9 @@ import {
   requestsOf,
   rewrite,
   STALE,
+  serve,
   staleList,
+  sweep,
   the,
   times,
   writesTo,
@@ -322,16 +325,33 @@ describe('an API server that', () => {
   );
 
   test('refuses one mark for good ends the pass only when no other write is under way', async () => {
-    const cluster = await around.enrol('shop', times(2, staleList()));
+    const cluster = await serve(times(2, staleList()));
+    const api = clusterApi(connectionTo(cluster));
+    onTestFinished(() => api.close());
+    const refused = Promise.withResolvers<void>();
+    const ends: string[] = [];
+    const mark: HpaStore['mark'] = async (hpa) => {
+      try {
+        const answer = await api.hpas.mark(hpa);
+        ends.push(answer.result);
+        return answer;
+      } catch (error) {
+        ends.push('forbidden');
+        refused.resolve();
+        throw error;
+      }
+    };
     const forbidden = status(403, 'hpa "a" is forbidden: User "reap" cannot patch resource "horizontalpodautoscalers"');
     cluster.onRequest = async ({ method }) => {
       if (method !== 'PATCH') return undefined;
       if (requestsOf(cluster, 'PATCH').length === 1) return forbidden;
-      await setTimeout(50);
+      await refused.promise;
       return undefined;
     };
-    expect(await reapEvent(changed())).toMatchObject({ skipped: 'ClusterForbidden' });
-    expect(requestsOf(cluster, 'PATCH').map(({ status: code }) => code)).toEqual([403, 200]);
+    await expect(sweep(cluster, { api: { ...api, hpas: { ...api.hpas, mark } } })).rejects.toMatchObject({
+      reason: 'ClusterForbidden',
+    });
+    expect(ends).toEqual(['forbidden', 'done']);
   });
 
   test('fails after deletions: the report still tells of them', async () => {
