@@ -26,6 +26,10 @@ export interface AccessEntries {
   delete(cluster: string, role: EnrolledRole): Promise<void>;
 }
 
+/**
+ * By the EKS API. Where the status of the cluster or its authentication mode does not allow a call, EKS answers
+ * `InvalidRequestException` (API reference): a `RetryableError`, as everything but a refusal of access, an `AwsAccessError`.
+ */
 export class EksAccessEntries implements AccessEntries {
   readonly #client: EKSClient;
 

@@ -11,6 +11,7 @@ export interface Roles {
   idOf(name: string): Promise<string | undefined>;
 }
 
+/** By IAM's GetRole, which takes the name without its path. */
 export class IamRoles implements Roles {
   readonly #client: IAMClient;
 

@@ -31,6 +31,10 @@ export interface SubscriptionFilters {
 
 const EKS_LOG_GROUPS = '/aws/eks/';
 
+/**
+ * By the CloudWatch Logs API, all pages of it. A log group that is gone (`ResourceNotFoundException`) and one that is full
+ * (`LimitExceededException`) are answers; all else is a `RetryableError`, where access is refused an `AwsAccessError`.
+ */
 export class CloudWatchLogsSubscriptionFilters implements SubscriptionFilters {
   readonly #client: CloudWatchLogsClient;
 

@@ -7,7 +7,7 @@ import type { LiveDirectory } from '../aws/cluster-directory.ts';
 import { type EnrolledRole, type EnrolmentReport, stackOf } from '../domain/enrolment.ts';
 import type { ClusterConnection } from '../kubernetes/cluster-api.ts';
 import { type RbacObject, rbacStore } from '../kubernetes/rbac-store.ts';
-import { ClusterSkippedError, describeError, MalformedInputError } from '../platform/errors.ts';
+import { ClusterSkippedError, describeError, MalformedInputError, type SkipReason } from '../platform/errors.ts';
 import { SILENT } from '../platform/logger.ts';
 import { type EnrolOptions, enrolClusters } from '../usecases/enrol-clusters.ts';
 import { EXIT } from './exit-code.ts';
@@ -76,7 +76,11 @@ Exit codes:
   130  interrupted
 
 A cluster that is tagged envoy-hpa-reaper=off is not enrolled; what it has of
-ours is taken away.
+ours is taken away. The stack's list (clusters in infra/configuration.yml) is not
+read here: of a cluster that it leaves out, the stack takes filter and entries
+away again within 15 minutes.
+
+--remove also takes the filter that a deleted cluster left on its log group.
 
 Examples:
   The EKS cluster of the current context of your kubeconfig:
@@ -137,7 +141,7 @@ async function run(regions: readonly RegionOfRun[], remove: boolean, dryRun: boo
   for (const { options, connection } of regions) {
     const report = await enrolClusters({ ...options, dryRun });
     enrolments.push(report);
-    // The RBAC of a cluster that only opted out is a person's own business.
+    // The RBAC of a cluster that only opted out is a person's own business; that of one that is deleted goes with it.
     const inEks = report.clusters.filter(({ aim, because }) => aim === 'enrol' || because === 'Asked');
     const parts = await pMap(inEks, ({ cluster }) => seeToRbac(cluster, () => connection(cluster), remove, dryRun), {
       concurrency: CONCURRENCY,
@@ -179,12 +183,15 @@ async function seeToRbac(
   return parts;
 }
 
+const SKIP_REMEDIES: Partial<Record<SkipReason, string>> = {
+  ClusterOptedOut: 'Reach it by a context of your kubeconfig: --context in place of --eks.',
+  ClusterNotActive: 'Run this again once it is ACTIVE; nothing to do if it never was.',
+};
+
 function failed(cluster: string, { kind, metadata }: RbacObject, action: RbacPart['action'], error: unknown): RbacPart {
-  const reason = error instanceof ClusterSkippedError ? error.reason : undefined;
   const remedy =
-    reason === 'ClusterOptedOut'
-      ? 'Reach it by a context of your kubeconfig: --context in place of --eks.'
-      : 'Run this as somebody whom the cluster lets write ClusterRoles and ClusterRoleBindings, from where its API can be reached.';
+    (error instanceof ClusterSkippedError && SKIP_REMEDIES[error.reason]) ||
+    'Run this as somebody whom the cluster lets write ClusterRoles and ClusterRoleBindings, from where its API can be reached.';
   const problem = { message: describeError(error), remedy };
   return { cluster, kind, name: metadata.name, action, outcome: 'failed', problem };
 }
@@ -228,8 +235,11 @@ async function regionOfRun(
   const { CloudWatchLogsSubscriptionFilters } = await import('../aws/subscription-filters.ts');
   const { EksAccessEntries } = await import('../aws/access-entries.ts');
   const aws = { region, profile };
-  const { destinationArn, roleArns } = await stackIn(region, directory, selection.clusters);
-  const arns = Object.values(roleArns);
+  const stack = await stackIn(directory, selection.clusters);
+  if (stack === undefined && !remove) throw new MalformedInputError(`there is no EKS cluster in ${region}`);
+  // Without a cluster there is no entry, and a filter is taken away by its name.
+  const { destinationArn = '', roleArns = {} } = stack ?? {};
+  const arns = Object.values<string>(roleArns);
   return {
     connection,
     options: {
@@ -244,10 +254,11 @@ async function regionOfRun(
   };
 }
 
-/** A cluster's own ARN tells the account. */
-async function stackIn(region: string, directory: LiveDirectory, names: readonly string[] | undefined) {
-  const [name] = names ?? (await directory.list());
-  if (name === undefined) throw new MalformedInputError(`there is no EKS cluster in ${region}`);
+/** The ARN of any cluster tells the account: one that is named may be gone. @returns `undefined` where there is none */
+async function stackIn(directory: LiveDirectory, names: readonly string[] = []) {
+  const known = await directory.list();
+  const name = names.find((one) => known.includes(one)) ?? known[0];
+  if (name === undefined) return undefined;
   const { arn } = await directory.describe(name);
   if (arn === undefined) throw new MalformedInputError(`EKS does not tell the ARN of cluster ${name}`);
   return stackOf(arn);

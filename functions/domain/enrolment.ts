@@ -65,7 +65,13 @@ export type Finding =
   | { readonly found: 'different' | 'dead'; readonly differs: string; readonly action: 'update' | 'replace' }
   | { readonly found: 'unwanted'; readonly action: 'delete' };
 
-/** @param filters all of the log group */
+/**
+ * What is to be done about the filter of our name. Where one is wanted, the stack's own does as well, if it delivers the
+ * same to the same function; where none is wanted, the stack's own is left to the stack.
+ *
+ * @param filters all of the log group
+ * @returns the finding, with the name of the filter that it is about
+ */
 export function judgeFilter(
   filters: readonly SubscriptionFilter[],
   destinationArn: string,
@@ -86,6 +92,12 @@ export function judgeFilter(
   return { name, found: 'different', differs, action: 'update' };
 }
 
+/**
+ * What is to be done about the access entry of a role. EKS binds an entry to the unique id of its role and does not tell
+ * which (API reference, `AccessEntry.principalArn`): hence the tag. Neither that nor the type can be changed, only replaced.
+ *
+ * @param entry `undefined` where there is none
+ */
 export function judgeEntry(entry: AccessEntry | undefined, role: EnrolledRole, wanted: boolean): Finding {
   if (!wanted) return entry ? { found: 'unwanted', action: 'delete' } : { found: 'absent', action: 'none' };
   if (entry === undefined) return { found: 'absent', action: 'create' };
@@ -138,14 +150,28 @@ const partSchema = z.object({
 export type EnrolmentPart = z.infer<typeof partSchema>;
 
 export const AIMS = ['enrol', 'remove', 'leave'] as const;
-export const BECAUSE = ['Active', 'OptedOut', 'NotListed', 'Asked', 'Gone', 'NotActive', 'NotFound'] as const;
+export const BECAUSE = [
+  'Active',
+  'OptedOut',
+  'NotListed',
+  'Asked',
+  'Deleting',
+  'Gone',
+  'NotActive',
+  'NotFound',
+  'NotDescribed',
+] as const;
 
 const clusterEnrolmentSchema = z.object({
   cluster: z.string(),
   aim: z.enum(AIMS).check(z.describe('What this run is to bring about there')),
   because: z
     .enum(BECAUSE)
-    .check(z.describe('Gone: only the log group is left of the cluster. NotActive: left for the next run')),
+    .check(
+      z.describe(
+        'Deleting: asked for, and its entries go with it. Gone: only its log group is left. NotActive: left for the next run. NotDescribed: EKS was asked and did not say, see the problem',
+      ),
+    ),
   parts: z.array(partSchema),
   problems: z.array(problemSchema),
 });

@@ -91,17 +91,19 @@ async function visit(
   options: EnrolOptions,
 ): Promise<ClusterEnrolment | undefined> {
   const { directory, dryRun, runId, log, tags = {} } = options;
-  const report: ClusterEnrolment = { cluster, aim: 'leave', because: 'NotFound', parts: [], problems: [] };
+  const report: ClusterEnrolment = { cluster, aim: 'leave', because: 'NotDescribed', parts: [], problems: [] };
   try {
-    const description = isKnown ? await directory.describe(cluster) : undefined;
+    const description = isKnown ? await describe(cluster, directory) : undefined;
     if (Object.entries(tags).some(([key, value]) => description?.tags[key] !== value)) return undefined;
     Object.assign(report, aimOf(cluster, description, logGroupClass, options));
-    if (report.because === 'NotFound') report.problems.push(notFound(cluster, options.region));
+    // Without a list of names, it was deleted during this run: nothing is wrong.
+    if (report.because === 'NotFound' && options.clusters) report.problems.push(notFound(cluster, options.region));
     if (report.aim === 'enrol' && description?.auditLog === false)
       report.problems.push(auditLogOff(cluster, options.region));
     if (report.aim !== 'leave') {
       await seeToFilter(report, logGroupClass, description, options);
-      if (description) await seeToEntries(report, description, options);
+      // The entries of a cluster go with it.
+      if (description && report.because !== 'Deleting') await seeToEntries(report, description, options);
     }
   } catch (error) {
     report.problems.push(problemOf(error));
@@ -119,6 +121,16 @@ async function visit(
   return report;
 }
 
+/** @returns `undefined` for a cluster that was deleted after they were listed */
+async function describe(cluster: string, directory: AccountDirectory): Promise<ClusterDescription | undefined> {
+  try {
+    return await directory.describe(cluster);
+  } catch (error) {
+    if (error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound') return undefined;
+    throw error;
+  }
+}
+
 function aimOf(
   cluster: string,
   description: ClusterDescription | undefined,
@@ -129,9 +141,9 @@ function aimOf(
     return logGroupClass === undefined ? { aim: 'leave', because: 'NotFound' } : { aim: 'remove', because: 'Gone' };
   }
   const { status, tags } = description;
-  // What is on its way is left alone; its entries go with a cluster that is being deleted.
-  if (status !== 'ACTIVE' && !(remove && status === 'UPDATING')) return { aim: 'leave', because: 'NotActive' };
-  if (remove) return { aim: 'remove', because: 'Asked' };
+  // Whatever its status: nobody may come by once it is ACTIVE, or is gone and its log group is not.
+  if (remove) return { aim: 'remove', because: status === 'DELETING' ? 'Deleting' : 'Asked' };
+  if (status !== 'ACTIVE') return { aim: 'leave', because: 'NotActive' };
   if (tags[OPT_OUT_TAG] === 'off') return { aim: 'remove', because: 'OptedOut' };
   if (allowed.length > 0 && !allowed.includes(cluster)) return { aim: 'remove', because: 'NotListed' };
   return { aim: 'enrol', because: 'Active' };
@@ -218,11 +230,9 @@ async function carryOut(part: EnrolmentPart, dryRun: boolean, write: () => Promi
 
 function problemOf(error: unknown): EnrolmentProblem {
   const message = describeError(error);
-  if (error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound') {
-    return { reason: 'ClusterNotFound', message, remedy: error.remedy };
-  }
   if (error instanceof AwsAccessError) return { reason: 'AwsAccessRefused', message, remedy: error.remedy };
-  const remedy = 'The next run tries it again; if it stays, the message says what is in the way.';
+  const remedy =
+    'The next run tries it again, or the next deletion of the stack; if it stays, the message says what is in the way.';
   return { reason: 'EnrolmentFailed', message, remedy };
 }
 

@@ -18,6 +18,7 @@ export interface PackagedResource {
 interface Template {
   Resources: Record<string, PackagedResource>;
   Conditions: Record<string, unknown>;
+  Outputs: Record<string, { Value: unknown }>;
   Parameters: Record<string, { Default: string | number; AllowedValues?: string[] }>;
 }
 

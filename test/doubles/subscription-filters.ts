@@ -13,7 +13,7 @@ export interface StoredLogGroup {
   filters: StoredFilter[];
 }
 
-const PAGE = 2;
+const PAGE = 1;
 /** A log group takes so many subscription filters. */
 const SLOTS = 2;
 

@@ -155,6 +155,43 @@ describe('enroll', patience, () => {
   });
 
   test.each([
+    ['by its name, in a Region where no cluster is left', ['--eks', 'gone'], () => eks.clusters.clear()],
+    ['by its name beside one that is there', ['--eks', 'gone,shop'], () => {}],
+    ['with all others of the Region', ['--eks'], () => eks.clusters.clear()],
+  ])('--remove takes the filter that a deleted cluster left, %s', async (_, target, before) => {
+    logs.add(logGroup('gone'), [ourFilter()]);
+    before();
+    const { code, stdout, stderr } = await enroll([...target, '--remove', '--yes']);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/^gone +subscriptionFilter +envoy-hpa-reaper +unwanted +delete +done$/m);
+    expect(logs.groups.get(logGroup('gone'))?.filters).toEqual([]);
+  });
+
+  test('--remove goes by the status: a cluster that is being deleted takes its RBAC with it, another one is tried', async () => {
+    for (const status of ['DELETING', 'CREATING']) {
+      eks.add(status, { status, entries: ourEntries() });
+      logs.add(logGroup(status), [ourFilter()]);
+    }
+    const { code, stdout, stderr } = await enroll(['--eks', 'CREATING,DELETING', '--remove', '--yes', '-o', 'json']);
+    expect(code).toBe(1);
+    expect([...logs.groups.values()].flatMap(({ filters }) => filters)).toEqual([]);
+    const { enrolments, rbac } = JSON.parse(stdout);
+    expect(enrolments[0].clusters).toMatchObject([
+      { cluster: 'CREATING', because: 'Asked', parts: [{}, {}, {}], problems: [] },
+      { cluster: 'DELETING', because: 'Deleting', parts: [{}], problems: [] },
+    ]);
+    expect(new Set(rbac.map((part: { cluster: string }) => part.cluster))).toEqual(new Set(['CREATING']));
+    expect(stderr).toContain('reaper: CREATING: cluster CREATING is CREATING\nRun this again once it is ACTIVE');
+  });
+
+  test('says of a name that no cluster has that there is none', async () => {
+    const { code, stderr } = await enroll(['--eks', 'shpo', '--yes']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('reaper: shpo: there is no cluster shpo in eu-central-1\nCheck the name and the Region');
+    expect(writes()).toEqual([]);
+  });
+
+  test.each([
     ['its ARN', { name: `arn:aws:eks:eu-central-1:${PLACE.account}:cluster/shop`, exec: undefined }],
     [
       'the command that gets the token',
@@ -267,7 +304,7 @@ describe('enroll', patience, () => {
       () => iam.deny(),
       /IAM could not tell the id of role .*\nThe credentials do not allow this call/s,
     ],
-    ['a cluster that is not there', () => eks.clusters.clear(), /there is no cluster shop in this account and Region/],
+    ['a Region without a cluster', () => eks.clusters.clear(), /there is no EKS cluster in eu-central-1\n/],
   ])('%s ends it before anything is done', async (_, break_, message) => {
     break_();
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--yes']);

@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { PLACE } from '../../functions/cli/event-path.ts';
 import { enroll, enrolmentSurroundings, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enroll-harness.ts';
 
@@ -10,9 +10,9 @@ const around = enrolmentSurroundings();
 /** The signed query of a URL that lets whoever has it answer for the stack. */
 const SIGNATURE = '?X-Amz-Signature=0123456789abcdef';
 
-/** Where CloudFormation wants its answers: what came there, and what was answered to it, 200 when nothing is given. */
+/** Where CloudFormation wants its answers: what came there, and what was answered to it, 200 when nothing is given; nothing, where something else is done. */
 let answers: { method?: string; url?: string; headers: IncomingHttpHeaders; body: Record<string, unknown> }[];
-let statuses: number[];
+let statuses: (number | (() => void))[];
 let stack: Server;
 
 beforeEach(async () => {
@@ -21,7 +21,9 @@ beforeEach(async () => {
   stack = createServer(async (request, response) => {
     const { method, url, headers } = request;
     answers.push({ ...(method && { method }), ...(url && { url }), headers, body: JSON.parse(await text(request)) });
-    response.writeHead(statuses.shift() ?? 200).end();
+    const status = statuses.shift() ?? 200;
+    if (typeof status === 'number') response.writeHead(status).end();
+    else status();
   });
   await new Promise<void>((listening) => stack.listen(0, '127.0.0.1', listening));
 });
@@ -95,6 +97,57 @@ test('Delete takes away everything of ours, whatever the list says, and is answe
   expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
 });
 
+describe('Delete of a stack with one cluster', () => {
+  const called = () => [...around.eks.calls, ...around.logs.calls].map(({ action }) => action);
+  const ENTRY = ['eks:DescribeAccessEntry', 'eks:DeleteAccessEntry'];
+  const FILTER = ['logs:DescribeLogGroups', 'logs:DescribeSubscriptionFilters', 'logs:DeleteSubscriptionFilter'];
+  const ALL = ['eks:ListClusters', 'eks:DescribeCluster', ...ENTRY, ...ENTRY, ...FILTER];
+
+  test.each([
+    ['ACTIVE', ALL],
+    ['UPDATING', ALL],
+    ['CREATING', ALL],
+    ['FAILED', ALL],
+    ['PENDING', ALL],
+    // Its entries go with it; its log group does not.
+    ['DELETING', ['eks:ListClusters', 'eks:DescribeCluster', ...FILTER]],
+  ])('that is %s takes away what does not go by itself', async (status, calls) => {
+    around.eks.add('a', { status, entries: ourEntries() });
+    around.logs.add(logGroup('a'), [ourFilter()]);
+    await enroll(stackRequest('Delete'));
+    expect(called()).toEqual(calls);
+    expect(around.logs.groups.get(logGroup('a'))?.filters).toEqual([]);
+    expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
+  });
+
+  test.each(['UPDATING', 'CREATING', 'FAILED', 'PENDING'])(
+    'that is %s fails where EKS refuses for that, and takes the filter all the same',
+    async (status) => {
+      around.eks.add('a', { status, entries: ourEntries() });
+      around.logs.add(logGroup('a'), [ourFilter()]);
+      around.eks.refuse(/^DELETE .*-reap-/, 400, 'InvalidRequestException');
+      await enroll(stackRequest('Delete'));
+      expect(left()).toEqual([REAP.arn]);
+      const Reason = expect.stringMatching(
+        /^a: EKS could not delete the access entry of .*-reap-eu-central-1 in a: refused by the test\. /,
+      );
+      expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
+    },
+  );
+
+  test.each([
+    ['left its log group', () => around.logs.add(logGroup('a'), [ourFilter()])],
+    ['left nothing', () => {}],
+  ])('that is gone since they were listed, and %s, is a success', async (_, leave) => {
+    around.eks.add('a');
+    around.eks.refuse(/^GET \/clusters\/a$/, 404, 'ResourceNotFoundException');
+    leave();
+    await enroll(stackRequest('Delete'));
+    expect(left()).toEqual([]);
+    expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
+  });
+});
+
 test('Delete of an account without clusters is a success', async () => {
   await enroll(stackRequest('Delete'));
   expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
@@ -154,6 +207,15 @@ test('an answer that is not taken is sent again', async () => {
   await enroll(stackRequest('Create'));
   expect(answers).toHaveLength(3);
   expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1);
+});
+
+test('an answer to which nothing is said is given up after 4 seconds, and sent again', async () => {
+  const impatience = new AbortController();
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(impatience.signal);
+  statuses = [() => impatience.abort()];
+  await enroll(stackRequest('Create'));
+  expect(answers).toHaveLength(2);
+  expect(timeout.mock.calls).toEqual([[4_000], [4_000]]);
 });
 
 test('an answer that is never taken fails the invocation, so that Lambda tries it again, and tells no URL', async () => {

@@ -176,6 +176,30 @@ describe('a scheduled run', () => {
     expect([...(entriesOf('not-listed')?.keys() ?? [])]).toEqual(['arn:aws:iam::1:role/theirs']);
   });
 
+  test('leaves a cluster that is being deleted, and takes its filter once it is gone', async () => {
+    enrolled('a', { status: 'DELETING' });
+    expect(told(await enroll({}))).toEqual({ a: ['leave: NotActive'] });
+    expect(filtersOf('a')).toEqual([ourFilter()]);
+    around.eks.clusters.delete('a');
+    expect(told(await enroll({}))).toEqual({ a: ['remove: Gone', THREE_DELETED[0]] });
+    expect(filtersOf('a')).toEqual([]);
+  });
+
+  test('says nothing of a cluster that is gone, and whose log group goes while it is looked at', async () => {
+    around.logs.add(logGroup('gone'), [ourFilter()]);
+    around.logs.refuse(/^DescribeSubscriptionFilters /, 'ResourceNotFoundException');
+    expect(await enroll({})).toMatchObject({ clusters: [], totals: { problems: 0 } });
+  });
+
+  test('hears in a warm process of a tag that was changed since the last run', async () => {
+    const cluster = enrolled('a');
+    const run = await loadEnroll();
+    const context = lambdaContext('envoy-hpa-reaper-enroll', 300_000);
+    expect(told(await run({}, context))).toEqual({ a: ['enrol: Active', ...THREE_RIGHT] });
+    cluster.tags = { 'envoy-hpa-reaper': 'off' };
+    expect(told(await run({}, context))).toEqual({ a: ['remove: OptedOut', ...THREE_DELETED] });
+  });
+
   test('is content with the filter that the stack itself has', async () => {
     around.eks.add('a', { entries: ourEntries() });
     around.logs.add(logGroup('a'), [{ ...ourFilter(), filterName: 'envoy-hpa-reaper-static' }]);
@@ -217,7 +241,7 @@ describe('what stands in the way', () => {
       'config-map': ['enrol: Active', THREE_CREATED[0], 'NoAccessEntries'],
       denied: ['enrol: Active', THREE_CREATED[0], entries[1], 'AwsAccessRefused'],
       broken: ['enrol: Active', 'envoy-hpa-reaper absent, create failed', ...entries, 'EnrolmentFailed'],
-      undescribed: ['leave: NotFound', 'AwsAccessRefused'],
+      undescribed: ['leave: NotDescribed', 'AwsAccessRefused'],
       well: ['enrol: Active', ...THREE_CREATED],
     });
     expect(report.totals).toEqual({ clusters: 10, enrolled: 1, changes: 19, problems: 9 });
@@ -295,13 +319,15 @@ describe('by hand', () => {
     expect(entriesOf('a')).toEqual(new Map());
   });
 
-  test('removes from all, whatever they are tagged, and from one that is being updated', async () => {
-    enrolled('a');
+  test('removes from all, whatever their tags and status', async () => {
+    enrolled('a', { tags: { 'envoy-hpa-reaper': 'off' } });
     enrolled('b', { status: 'UPDATING' });
+    enrolled('c', { status: 'DELETING' });
     around.logs.add(logGroup('gone'), [ourFilter()]);
     expect(told(await enroll({ remove: true }))).toEqual({
       a: ['remove: Asked', ...THREE_DELETED],
       b: ['remove: Asked', ...THREE_DELETED],
+      c: ['remove: Deleting', THREE_DELETED[0]],
       gone: ['remove: Gone', THREE_DELETED[0]],
     });
   });

@@ -46,7 +46,13 @@ it('runs every 15 minutes with a payload that it takes', () => {
   const { ScheduleExpression, Target } = properties('EnrolmentSchedule');
   expect(ScheduleExpression).toBe('rate(15 minutes)');
   expect(enrolmentRequestSchema.parse(JSON.parse(Target.Input))).toEqual({});
-  expect(Target).toMatchObject({ Arn: arn('EnrollLambdaFunction'), DeadLetterConfig: { Arn: arn('UnenrolledQueue') } });
+  expect(Target).toEqual({
+    Arn: arn('EnrollLambdaFunction'),
+    RoleArn: arn('EnrolmentScheduleRole'),
+    Input: '{}',
+    RetryPolicy: { MaximumEventAgeInSeconds: 900, MaximumRetryAttempts: 5 },
+    DeadLetterConfig: { Arn: arn('UnenrolledQueue') },
+  });
   expect(needs('EnrolmentSchedule')).toContain('LogsMayInvokeForward');
 });
 

@@ -152,6 +152,15 @@ describe('what is lost nowhere', () => {
   });
 });
 
+it('tells what a person needs for entries and filters of their own', () => {
+  const outputs = Object.entries(stack.Outputs).filter(([name]) => !name.includes('Serverless'));
+  expect(Object.fromEntries(outputs.map(([name, { Value }]) => [name, Value]))).toEqual({
+    ReapRoleArn: arn('ReapRole'),
+    BackfillRoleArn: arn('BackfillRole'),
+    ForwardFunctionArn: arn('ForwardLambdaFunction'),
+  });
+});
+
 describe('the schedule', () => {
   it('has backfill put the sweeps on the bus, in the mode of the deployment', () => {
     const { Target, ...schedule } = properties('SweepSchedule');
@@ -608,8 +617,18 @@ describe('the functions', () => {
     });
   });
 
-  it('have what a sweep of a whole account needs', () => {
-    expect(properties('BackfillLambdaFunction')).toMatchObject({ MemorySize: 512, Timeout: 900 });
+  it('have the time and the memory that they need', () => {
+    const given = of('AWS::Lambda::Function').map(([id, { Properties }]) => [
+      id.replace('LambdaFunction', ''),
+      `${Properties.Timeout} s, ${Properties.MemorySize} MB`,
+    ]);
+    expect(Object.fromEntries(given)).toEqual({
+      Forward: '30 s, 256 MB',
+      Reap: '60 s, 512 MB',
+      Backfill: '900 s, 512 MB',
+      Enroll: '300 s, 256 MB',
+      Digest: '900 s, 512 MB',
+    });
   });
 
   it('log into groups of the stack, for as long as configured', () => {
