@@ -74,7 +74,8 @@ const failingAlarm = (id: string, description: string, condition?: Condition): A
 
 /**
  * CloudWatch Logs measures each filter by itself, and an alarm takes no SEARCH; a query finds those of every cluster. It knows
- * no OR, and an alarm takes one query: hence an alarm for each name. A cluster may have either filter, whatever `Enrolment` says.
+ * no OR, and an alarm takes one query: hence an alarm for each name. A cluster may have either filter, whatever the parameter
+ * Enrolment says.
  */
 const deliveryAlarm = (filterName: string): Alarm => {
   const Expression =

@@ -41,7 +41,7 @@ export const METRICS = {
   ClustersDispatched: 'Count', // reap was asked to sweep them.
   ClustersFailed: 'Count', // Not swept, and not skipped: also those that are unreachable.
   ClustersRemaining: 'Count', // The run's time did not suffice.
-  SweepsCompleted: 'Count', // Of its Region's clusters none remains and none failed but the unreachable; over the bus: requested.
+  SweepsCompleted: 'Count', // No cluster of the Region remains or failed, but the unreachable; over the bus: requested.
   // enroll
   ClustersEnrolled: 'Count',
   EnrolmentChanges: 'Count',
