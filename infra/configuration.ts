@@ -13,7 +13,9 @@ export const RETENTION_DAYS = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
 
-export const SCHEDULE_PATTERN = /^(off|rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))$/;
+/** Minutes, hours, days of the month, months, days of the week and years, each with the signs that EventBridge takes there. */
+const CRON = '[0-9,*/-]+ [0-9,*/-]+ [0-9,*?/LW-]+ [0-9A-Z,*/-]+ [0-9A-Z,*?#-]+ [0-9,*/-]+';
+export const SCHEDULE_PATTERN = new RegExp(`^(off|rate\\([1-9][0-9]* (minute|hour|day)s?\\)|cron\\(${CRON}\\))$`);
 
 /** Lambda takes 4 KB of environment variables, and each of these lists is one of them. */
 const LIST_FITS = 3_000;
@@ -61,12 +63,34 @@ const tagKey = z
   .regex(TAG_CHARACTERS, TAG_EXPECTED)
   .regex(/^(?!aws:)/i, 'expected a key that does not begin with aws:, which is reserved');
 
-/** Of a `cron(…)` that is not known. */
-function hoursBetween(sweepSchedule: string): number {
+const MINUTES = { minute: 1, hour: 60, day: 1_440 };
+
+/** Two periods of a schedule. Of a cron(…) at least so many: which days it leaves out is not looked at. */
+function leastAlarmHours(sweepSchedule: string): number {
   const [, count, unit] = /^rate\((\d+) (minute|hour|day)/.exec(sweepSchedule) ?? [];
-  return unit === undefined
-    ? 0
-    : Number(count) * { minute: 1 / 60, hour: 1, day: 24 }[unit as 'minute' | 'hour' | 'day'];
+  if (unit !== undefined) return Math.ceil((2 * Number(count) * MINUTES[unit as keyof typeof MINUTES]) / 60);
+  const [, hours] = /^cron\(\S+ (\S+)/.exec(sweepSchedule) ?? [];
+  if (hours === undefined) return 1;
+  if (hours === '*') return 2;
+  return /^\d+$/.test(hours) ? 48 : 3;
+}
+
+/** What is wrong with when sweeps come and when one is missed, and with which of the two. */
+export function sweepFault(
+  sweepSchedule: string,
+  sweepAlarmHours: number,
+): { of: 'sweepSchedule' | 'sweepAlarmHours'; message: string } | undefined {
+  const least = leastAlarmHours(sweepSchedule);
+  if (least > MOST_ALARM_HOURS) {
+    const message =
+      `expected a rate of ${MOST_ALARM_HOURS / 2} hours at most: an alarm looks back two periods, ` +
+      'and CloudWatch allows no more than 7 days';
+    return { of: 'sweepSchedule', message };
+  }
+  if (sweepAlarmHours < least) {
+    return { of: 'sweepAlarmHours', message: `expected ${least} at least, two periods of ${sweepSchedule}` };
+  }
+  return undefined;
 }
 
 /** What `infra/configuration.yml` may say; what each value means stands there. */
@@ -120,11 +144,10 @@ export const configurationSchema = z
     path: ['securityGroupIds'],
     message: 'expected both subnetIds and securityGroupIds, or neither',
   })
-  .refine(
-    ({ sweepSchedule, sweepAlarmHours }) =>
-      sweepAlarmHours >= Math.min(2 * hoursBetween(sweepSchedule), MOST_ALARM_HOURS),
-    { path: ['sweepAlarmHours'], message: 'less than two periods of sweepSchedule' },
-  );
+  .superRefine(({ sweepSchedule, sweepAlarmHours }, context) => {
+    const fault = sweepFault(sweepSchedule, sweepAlarmHours);
+    if (fault) context.addIssue({ code: 'custom', path: [fault.of], message: fault.message });
+  });
 export type Configuration = z.infer<typeof configurationSchema>;
 
 /** @throws {Error} whose message names every fault, one a line */

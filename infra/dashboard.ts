@@ -50,7 +50,10 @@ const HOUR = 3_600;
 export function dashboardBody(): string {
   const graphs: [title: string, metrics: unknown[], period?: number][] = [
     ['Heartbeats that came through', [own('reap', 'Heartbeats')]],
-    ['Sweeps of all clusters', [own('backfill', 'SweepsCompleted'), own('backfill', 'ClustersRemaining')]],
+    [
+      'Sweeps of all clusters',
+      (['SweepsCompleted', 'ClustersFailed', 'ClustersRemaining'] as const).map((name) => own('backfill', name)),
+    ],
     ['Held back, by guard', [byReason('HpasHeldBack')]],
     [
       'HPAs found, deleted, reported, restored',

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Change } from '@aws-sdk/client-cloudformation';
 import { Command, InvalidArgumentError } from 'commander';
+import { sweepFault } from './configuration.ts';
 import { addStackOptions, bucketOf, orExplain, type StackOptions, stackOf } from './stack-command.ts';
 import { DEFAULT_PREFIX, PREFIX_PATTERN, type Template, zipsOf } from './template.ts';
 
@@ -62,6 +63,7 @@ async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...opti
     const next = parameters[key] ?? String(declared.Default);
     if (next !== value) console.log(`${key}: ${value} -> ${next}`);
   }
+  checkSweeps((key) => parameters[key] ?? String(template.Parameters?.[key]?.Default));
   const plan = await stack.plan(templateUrl, parameters, template.Metadata?.Tags);
   console.log(plan.changes.length === 0 ? 'nothing changes' : plan.changes.map(changeLine).join('\n'));
   if (onlyPlan || plan.changes.length === 0) {
@@ -71,6 +73,13 @@ async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...opti
   const { StackStatus, Outputs = [] } = await stack.execute(plan);
   console.log(`stack ${options.stackName}: ${StackStatus}`);
   for (const { OutputKey, OutputValue } of Outputs) console.log(`${OutputKey} ${OutputValue}`);
+}
+
+/** @throws {Error} when the two parameters do not fit each other, which CloudFormation cannot tell */
+function checkSweeps(next: (parameter: string) => string): void {
+  const names = { sweepSchedule: 'SweepScheduleExpression', sweepAlarmHours: 'SweepAlarmHours' };
+  const fault = sweepFault(next(names.sweepSchedule), Number(next(names.sweepAlarmHours)));
+  if (fault) throw new Error(`--parameter ${names[fault.of]}=...: ${fault.message}`);
 }
 
 function changeLine({ ResourceChange: change }: Change): string {

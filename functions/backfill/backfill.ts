@@ -107,7 +107,7 @@ const MAX_ANSWER_BYTES = 6_000_000;
  * @throws {RetryableError} when no cluster can be listed, or events did not reach the bus
  */
 export function createHandler(dependencies: BackfillDependencies) {
-  const { config, log, metrics } = dependencies;
+  const { config, log } = dependencies;
   return middy<unknown, RunReport>()
     .onError(({ error }) => {
       // Returning nothing leaves the failure a failure.
@@ -117,7 +117,7 @@ export function createHandler(dependencies: BackfillDependencies) {
       const payload = parsePayload(payloadSchema, event);
       refuseWhatIsNotAllowed(payload, config);
       const report = await run(payload, context, dependencies);
-      measure(report, payload, metrics);
+      measure(report, payload, dependencies);
       await tell(report, context, dependencies);
       const answer = shortenReport(report, MAX_ANSWER_BYTES);
       if (answer.shortened) log.warn('report shortened', { runId: report.runId, leftOut: answer.shortened });
@@ -165,8 +165,8 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
   }
 }
 
-function measure(report: RunReport, payload: Payload, metrics: Measures): void {
-  const { totals, clusters, remaining, regions } = report;
+function measure(report: RunReport, payload: Payload, { config, metrics }: BackfillDependencies): void {
+  const { totals, clusters, remaining } = report;
   measureHpas(
     clusters.flatMap(({ hpas }) => hpas),
     metrics,
@@ -180,10 +180,22 @@ function measure(report: RunReport, payload: Payload, metrics: Measures): void {
   for (const [reason, { length }] of Map.groupBy(problemsOf('skipped'), (one) => one)) {
     metrics.add('ClustersSkipped', length, reason);
   }
-  metrics.add('ClustersUnreachable', problemsOf('failed').filter((reason) => UNREACHABLE.includes(reason)).length);
-  const ofAll = payload.clusters === undefined && payload.tags === undefined && regions.length === 0;
-  if (ofAll && remaining.length === 0) metrics.add('SweepsCompleted', 1);
+  metrics.add('ClustersUnreachable', clusters.filter(isUnreachable).length);
+  if (isCompleted(report, payload, config.AWS_REGION)) metrics.add('SweepsCompleted', 1);
 }
+
+/**
+ * Whether every cluster of the function's own Region was swept, or asked for over the bus: but for those that are skipped, or
+ * whose API server gave no answer, which are told of by themselves.
+ */
+function isCompleted({ clusters, regions, remaining }: RunReport, payload: Payload, ownRegion: string): boolean {
+  const isOfAll = payload.clusters === undefined && payload.tags === undefined;
+  const isOfOwn = payload.regions === undefined || payload.regions.includes(ownRegion);
+  const failed = clusters.filter((cluster) => cluster.result === 'failed' && !isUnreachable(cluster));
+  return isOfAll && isOfOwn && ![...regions, ...remaining, ...failed].some(({ region }) => region === ownRegion);
+}
+
+const isUnreachable = ({ problem }: ClusterReport) => problem !== undefined && UNREACHABLE.includes(problem.reason);
 
 /** The report is the answer, whatever becomes of its events. */
 async function tell(

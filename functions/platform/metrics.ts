@@ -39,9 +39,9 @@ export const METRICS = {
   // backfill
   ClustersSwept: 'Count',
   ClustersDispatched: 'Count', // reap was asked to sweep them.
-  ClustersFailed: 'Count',
+  ClustersFailed: 'Count', // Not swept, and not skipped: also those that are unreachable.
   ClustersRemaining: 'Count', // The run's time did not suffice.
-  SweepsCompleted: 'Count', // Of all clusters, with none remaining; over the bus: requested.
+  SweepsCompleted: 'Count', // No cluster of the Region remains or failed, but the unreachable; over the bus: requested.
   // enroll
   ClustersEnrolled: 'Count',
   EnrolmentChanges: 'Count',

@@ -20,6 +20,8 @@ export interface DescribedCluster {
   region?: string;
   /** Still listed, and gone when it is described. */
   gone?: boolean;
+  /** Listed, and not to be described. */
+  denied?: boolean;
 }
 
 /** Whose clusters they are. */
@@ -63,6 +65,7 @@ export class EksDouble extends ServiceDouble {
     const cluster = this.clusters.get(name);
     if (failure !== undefined) return failure;
     if (cluster === undefined || cluster.gone || !isThere(cluster)) return refusal(404, 'ResourceNotFoundException');
+    if (cluster.denied) return refusal(403, 'AccessDeniedException');
     const arn = `arn:aws:eks:${cluster.region ?? region}:${ACCOUNT}:cluster/${name}`;
     return { status: 200, body: { cluster: { arn, ...description(name, cluster) } } };
   }

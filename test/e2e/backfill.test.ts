@@ -314,6 +314,7 @@ describe('over the bus', () => {
     self.bus.refuseEntries(4, 'ThrottlingException', ({ Detail }) => Detail.includes('"b"'));
     await expect(self.backfill({ dispatch: 'bus' })).rejects.toMatchObject({ name: 'RetryableError' });
     expect(detailsOf(self.bus.taken).map(({ cluster }) => cluster)).toEqual(['a', 'c']);
+    expect(around.output.counted('SweepsCompleted')).toBe(0);
     expect(around.output.logged()).toContainEqual(
       expect.objectContaining({ message: 'run failed', reason: expect.stringContaining('ThrottlingException') }),
     );

@@ -163,12 +163,66 @@ describe('a sweep is completed', () => {
     ['over the bus', { dispatch: 'bus' }, 1],
     ['of some clusters: not of all', { clusters: ['shop'] }, 0],
     ['of some tags: not of all', { tags: { team: 'a' } }, 0],
-    ['of a Region that cannot be listed: not of all', { regions: ['eu-central-1', 'ap-south-1'] }, 0],
+    ['of its own Region with others', { regions: ['eu-west-1', 'eu-central-1'] }, 1],
+    ['of another Region only: not of its own', { regions: ['eu-west-1'] }, 0],
   ])('%s', async (_, request, count) => {
-    around.eks.deniedRegions.add('ap-south-1');
     await around.enrol('shop', wantedList());
     await self.backfill(request);
     expect(around.output.counted('SweepsCompleted')).toBe(count);
+  });
+
+  test.each<[string, string, number]>([
+    ['though another Region could not be listed', 'eu-west-1', 1],
+    ['but not where its own could not be listed', 'eu-central-1', 0],
+  ])('%s', async (_, denied, count) => {
+    await around.enrol('shop', wantedList());
+    around.eks.deniedRegions.add(denied);
+    const { regions } = await self.backfill({ regions: ['eu-west-1', 'eu-central-1'] });
+    expect(regions).toMatchObject([{ region: denied, reason: 'AwsAccessRefused' }]);
+    expect(around.output.counted('SweepsCompleted')).toBe(count);
+  });
+
+  const counts = (...names: ('SweepsCompleted' | 'ClustersFailed' | 'ClustersUnreachable')[]) =>
+    names.map((name) => around.output.counted(name));
+
+  test.each([{}, { dispatch: 'bus' }])('but not where AWS describes no cluster, or not each: %j', async (request) => {
+    for (const name of ['shop', 'bank']) await around.enrol(name, wantedList(), { described: { denied: true } });
+    await self.backfill(request);
+    expect(counts('SweepsCompleted', 'ClustersFailed', 'ClustersUnreachable')).toEqual([0, 2, 0]);
+    await around.enrol('shop', wantedList());
+    await self.backfill(request);
+    expect(counts('SweepsCompleted', 'ClustersFailed')).toEqual([0, 3]);
+    await around.enrol('bank', wantedList());
+    await self.backfill(request);
+    expect(counts('SweepsCompleted', 'ClustersFailed')).toEqual([1, 3]);
+  });
+
+  test('though a cluster of another Region cannot be described', async () => {
+    await around.enrol('shop', wantedList(), { described: { region: 'eu-central-1' } });
+    await around.enrol('bank', wantedList(), { described: { region: 'eu-west-1', denied: true } });
+    await self.backfill({ regions: ['eu-central-1', 'eu-west-1'] });
+    expect(counts('SweepsCompleted', 'ClustersFailed')).toEqual([1, 1]);
+  });
+
+  test('but not where an API server answers with something else than its lists', async () => {
+    const cluster = await around.enrol('shop', wantedList());
+    cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
+    await self.backfill({});
+    expect(counts('SweepsCompleted', 'ClustersFailed', 'ClustersUnreachable')).toEqual([0, 1, 0]);
+  });
+
+  test.each<[string, number, Parameters<typeof around.enrol>[2]]>([
+    ['was deleted meanwhile', 0, { described: { gone: true } }],
+    ['opted out', 0, { described: { tags: { 'envoy-hpa-reaper': 'off' } } }],
+    ['lets nobody in', 0, { users: () => undefined }],
+    ['is unreachable', 1, {}],
+    ['is unreachable, with a private endpoint only', 1, { described: { publicAccess: false } }],
+  ])('though a cluster %s', async (_, unreachable, enrol) => {
+    await around.enrol('shop', wantedList());
+    const other = await around.enrol('bank', wantedList(), enrol);
+    if (unreachable > 0) await other.close();
+    await self.backfill({});
+    expect(counts('SweepsCompleted', 'ClustersFailed', 'ClustersUnreachable')).toEqual([1, unreachable, unreachable]);
   });
 });
 

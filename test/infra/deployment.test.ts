@@ -205,6 +205,31 @@ describe('npm run deploy', () => {
     });
   });
 
+  test('refuses a schedule and hours of its alarm that do not fit, given now or before', async () => {
+    const refusal = (message: string) => ({
+      code: 1,
+      stdout: expect.not.stringContaining('Modify'),
+      stderr: `stack envoy-hpa-reaper: --parameter ${message}\n`,
+    });
+    expect(await deploy('--parameter', 'SweepScheduleExpression=rate(1 day)')).toEqual(
+      refusal('SweepAlarmHours=...: expected 48 at least, two periods of rate(1 day)'),
+    );
+    expect(await stacks()).toEqual([]);
+    const daily = ['--parameter', 'SweepScheduleExpression=rate(1 day)', '--parameter', 'SweepAlarmHours=48'];
+    expect(await deploy(...daily)).toMatchObject({ code: 0 });
+    writeTemplate(withMoreMemory(template()));
+    expect(await deploy('--parameter', 'SweepAlarmHours=3')).toEqual(
+      refusal('SweepAlarmHours=...: expected 48 at least, two periods of rate(1 day)'),
+    );
+    expect(await deploy('--parameter', 'SweepScheduleExpression=rate(8 days)')).toEqual(
+      refusal(
+        'SweepScheduleExpression=...: expected a rate of 84 hours at most: an alarm looks back two periods, ' +
+          'and CloudWatch allows no more than 7 days',
+      ),
+    );
+    expect(await deploy()).toMatchObject({ code: 0 });
+  });
+
   test('leaves no stack behind where nothing but a plan was asked for', async () => {
     const before = await moto.inventory();
     expect(await deploy('--plan')).toMatchObject({ code: 0, stderr: '' });

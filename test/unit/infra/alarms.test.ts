@@ -1,13 +1,36 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
-import { METRICS } from '../../../functions/platform/metrics.ts';
-import { packagedStack } from '../../builders/packaged-stack.ts';
+import { METRICS, METRICS_NAMESPACE } from '../../../functions/platform/metrics.ts';
+import { type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 
 const runbook = readFileSync('docs/runbook.md', 'utf8');
 
 const stack = packagedStack({ clusters: ['shop'] });
 const { of, properties } = stack;
+
+interface Looked {
+  Stat?: string;
+  Statistic?: string;
+  Period?: number;
+}
+
+/** Statistic, period, periods, how many of them, operator, threshold, and what nothing measured means. */
+function limitsOf(alarm: PackagedResource['Properties']) {
+  const { EvaluationPeriods, DatapointsToAlarm, ComparisonOperator, Threshold, TreatMissingData } = alarm;
+  const looked: Looked[] = (alarm.Metrics ?? []).map((metric: { MetricStat?: Looked }) => metric.MetricStat ?? metric);
+  const only = <Value>(values: (Value | undefined)[]) => {
+    const [one, ...others] = new Set(values.filter((value) => value !== undefined));
+    expect(others).toEqual([]);
+    return one;
+  };
+  const statistic = only([alarm.Statistic, ...looked.map(({ Stat }) => Stat)]);
+  const period = only([alarm.Period, ...looked.map(({ Period }) => Period)]);
+  return [
+    ...[statistic, period, EvaluationPeriods, DatapointsToAlarm],
+    ...[ComparisonOperator, Threshold, TreatMissingData],
+  ];
+}
 
 const alarms = () => of('AWS::CloudWatch::Alarm').map(([id, { Properties }]) => [id, Properties] as const);
 
@@ -48,10 +71,34 @@ describe('every alarm', () => {
     }
   });
 
-  it('takes nothing measured for nothing wrong, but where something should come', () => {
-    const breaching = alarms().filter(([, { TreatMissingData }]) => TreatMissingData === 'breaching');
-    expect(breaching.map(([id]) => id).toSorted()).toEqual(['HeartbeatMissing', 'NoSweep']);
-    expect(alarms().filter(([, { TreatMissingData }]) => TreatMissingData === undefined)).toEqual([]);
+  it('goes off at this, and at nothing else', () => {
+    const more = (than: number) => ['GreaterThanThreshold', than, 'notBreaching'];
+    const three = ['GreaterThanOrEqualToThreshold', 3, 'notBreaching'];
+    // Where something should come.
+    const none = ['LessThanThreshold', 1, 'breaching'];
+    const notEmpty = ['Maximum', 300, 1, undefined, ...more(0)];
+    const failing = ['Sum', 900, 1, undefined, ...three];
+    const notDelivered = [undefined, 300, 3, 2, ...more(0)];
+    expect(Object.fromEntries(alarms().map(([, alarm]) => [alarm.AlarmName, limitsOf(alarm)]))).toEqual({
+      'envoy-hpa-reaper-changes-dead': notEmpty,
+      'envoy-hpa-reaper-undelivered': notEmpty,
+      'envoy-hpa-reaper-unforwarded': notEmpty,
+      'envoy-hpa-reaper-unswept': notEmpty,
+      'envoy-hpa-reaper-unenrolled': notEmpty,
+      'envoy-hpa-reaper-undigested': notEmpty,
+      'envoy-hpa-reaper-changes-wait': ['Maximum', 300, 1, undefined, ...more(2_960)],
+      'envoy-hpa-reaper-forward-failing': failing,
+      'envoy-hpa-reaper-reap-failing': failing,
+      'envoy-hpa-reaper-backfill-failing': failing,
+      'envoy-hpa-reaper-enroll-failing': failing,
+      'envoy-hpa-reaper-digest-failing': failing,
+      'envoy-hpa-reaper-log-delivery-failing': notDelivered,
+      'envoy-hpa-reaper-static-log-delivery-failing': notDelivered,
+      'envoy-hpa-reaper-held-back': ['Sum', 3_600, 2, 1, ...more(0)],
+      'envoy-hpa-reaper-clusters-unreachable': ['Sum', 5_400, 1, undefined, ...three],
+      'envoy-hpa-reaper-no-sweep': ['Sum', 3_600, { Ref: 'SweepAlarmHours' }, undefined, ...none],
+      'envoy-hpa-reaper-heartbeat-missing': ['Sum', 3_600, 2, undefined, ...none],
+    });
   });
 
   it('looks back no further than CloudWatch allows', () => {
@@ -84,9 +131,6 @@ describe('there is an alarm', () => {
         ...[id, 'AWS/SQS'],
         [{ Name: 'QueueName', Value: { 'Fn::GetAtt': [expect.any(String), 'QueueName'] } }],
       ]);
-      expect([alarm.Statistic, alarm.ComparisonOperator, alarm.Threshold]).toEqual([
-        ...['Maximum', 'GreaterThanThreshold', 0],
-      ]);
     }
     const headings = watched.map(([, { AlarmDescription }]) => /"([^"]+)"/.exec(AlarmDescription)?.[1]);
     expect(new Set(headings).size).toBe(queues.length);
@@ -95,18 +139,17 @@ describe('there is an alarm', () => {
   it('on what waits longer than all of its tries take', () => {
     const { VisibilityTimeout, RedrivePolicy } = properties('ChangeQueue');
     expect(properties('ChangesWait')).toMatchObject({
-      ...{ Namespace: 'AWS/SQS', MetricName: 'ApproximateAgeOfOldestMessage', Statistic: 'Maximum' },
+      ...{ Namespace: 'AWS/SQS', MetricName: 'ApproximateAgeOfOldestMessage' },
       Dimensions: [{ Name: 'QueueName', Value: { 'Fn::GetAtt': ['ChangeQueue', 'QueueName'] } }],
-      ComparisonOperator: 'GreaterThanThreshold',
       Threshold: VisibilityTimeout * RedrivePolicy.maxReceiveCount,
     });
   });
 
   it('on errors and throttles of every function', () => {
     const expressions = alarms().filter(([, { Metrics }]) => Metrics?.length === 3);
-    const watched = expressions.map(([, { Metrics, Threshold }]) => {
+    const watched = expressions.map(([, { Metrics }]) => {
       const [sum, ...those] = Metrics;
-      expect([sum.Expression, Threshold]).toEqual(['FILL(errors, 0) + FILL(throttles, 0)', 3]);
+      expect(sum.Expression).toBe('FILL(errors, 0) + FILL(throttles, 0)');
       const [errors, throttles] = those.map(({ MetricStat: { Metric } }: { MetricStat: { Metric: object } }) => Metric);
       expect(those.map(({ Id, ReturnData }: { Id: string; ReturnData: boolean }) => [Id, ReturnData])).toEqual([
         ['errors', false],
@@ -124,39 +167,46 @@ describe('there is an alarm', () => {
     );
   });
 
-  it('on the delivery of log lines through the filters that enrolment or the stack puts', () => {
-    expect(properties('LogDeliveryFailing').Metrics).toEqual([
+  it.each([
+    ['that enrolment puts', 'LogDeliveryFailing', FILTER_NAME],
+    ['of the stack', 'StaticLogDeliveryFailing', STATIC_FILTER_NAME],
+  ])('on the delivery of log lines through the filters %s, whatever Enrolment is', (_, id, filterName) => {
+    expect(stack.Resources[id]).not.toHaveProperty('Condition');
+    expect(properties(id).Metrics).toEqual([
       {
         Id: 'errors',
-        Expression: {
-          'Fn::Sub': [
-            'SELECT SUM(DeliveryErrors) FROM SCHEMA("AWS/Logs", DestinationType, FilterName, LogGroupName) ' +
-              `WHERE FilterName = '${'$'}{Filter}'`,
-            { Filter: { 'Fn::If': ['EnrolsByItself', FILTER_NAME, STATIC_FILTER_NAME] } },
-          ],
-        },
+        Expression:
+          'SELECT SUM(DeliveryErrors) FROM SCHEMA("AWS/Logs", DestinationType, FilterName, LogGroupName) ' +
+          `WHERE FilterName = '${filterName}'`,
         Period: 300,
       },
     ]);
   });
 
-  it('on two periods without a sweep, where there is a schedule', () => {
-    expect(stack.Resources.NoSweep?.Condition).toBe(stack.Resources.SweepSchedule?.Condition);
-    expect(properties('NoSweep')).toMatchObject({
-      Period: 3_600,
-      EvaluationPeriods: { Ref: 'SweepAlarmHours' },
-      Threshold: 1,
-      Statistic: 'Sum',
-    });
-    expect(properties('NoSweep')).not.toHaveProperty('DatapointsToAlarm');
+  it('on three tries of a sweep, whenever they come, and for as long as each hourly sweep ends so', () => {
+    const { VisibilityTimeout } = properties('ChangeQueue');
+    // The period slides: were it no longer than an hour, it would end between two hourly sweeps that find the same.
+    expect(properties('ClustersUnreachable').Period).toBeGreaterThan(3_600 + 2 * VisibilityTimeout);
   });
 
-  it('on two heartbeats that do not come', () => {
-    expect(properties('HeartbeatSchedule').ScheduleExpression).toBe('rate(1 hour)');
-    expect(properties('HeartbeatMissing')).toMatchObject({
-      ...{ Period: 3_600, EvaluationPeriods: 2, Statistic: 'Sum' },
-      ...{ ComparisonOperator: 'LessThanThreshold', Threshold: 1 },
+  it('on these metrics of ours', () => {
+    const ours = alarms().filter(([, { Namespace }]) => Namespace === METRICS_NAMESPACE);
+    expect(Object.fromEntries(ours.map(([id, { MetricName, Dimensions }]) => [id, [MetricName, Dimensions]]))).toEqual({
+      HeldBack: [
+        'HpasHeldBack',
+        [
+          { Name: 'service', Value: 'reap' },
+          { Name: 'reason', Value: 'BlastRadiusExceeded' },
+        ],
+      ],
+      ClustersUnreachable: ['ClustersUnreachable', [{ Name: 'service', Value: 'reap' }]],
+      NoSweep: ['SweepsCompleted', [{ Name: 'service', Value: 'backfill' }]],
+      HeartbeatMissing: ['Heartbeats', [{ Name: 'service', Value: 'reap' }]],
     });
+  });
+
+  it('on sweeps that do not come, where there is a schedule', () => {
+    expect(stack.Resources.NoSweep?.Condition).toBe(stack.Resources.SweepSchedule?.Condition);
   });
 });
 
@@ -205,7 +255,27 @@ describe('the dashboard', () => {
     );
     expect(Object.keys(METRICS).filter((name) => !shown.has(name))).toEqual([
       ...['Payloads', 'ControlMessages', 'EntriesPut', 'HpasAlreadyGone', 'HpasStopped'],
-      ...['ClustersSwept', 'ClustersDispatched', 'ClustersFailed'],
+      ...['ClustersSwept', 'ClustersDispatched'],
     ]);
+  });
+
+  it('shows sums, and of what is no count the worst', () => {
+    const metrics: unknown[][] = widgets().flatMap(({ properties: { metrics = [] } }) => metrics);
+    const shown = metrics.map((metric) => {
+      const { stat, expression } = metric.at(-1) as { stat?: string; expression?: string };
+      const [, name, searched] = /MetricName="(\w+)".*, '(\w+)', 3600\)$/.exec(expression ?? '') ?? [];
+      return `${name ?? metric[1]} ${searched ?? stat}`;
+    });
+    expect(new Set(shown.filter((one) => !one.endsWith(' Sum')))).toEqual(
+      new Set([
+        'ApproximateNumberOfMessagesVisible Maximum',
+        'ApproximateAgeOfOldestMessage Maximum',
+        'RequestsPerPass Average',
+        'RequestsPerPass Maximum',
+        'SecondsToDeletion p50',
+        'SecondsToDeletion p90',
+        'SecondsToDeletion Maximum',
+      ]),
+    );
   });
 });

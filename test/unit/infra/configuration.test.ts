@@ -80,29 +80,52 @@ it('refuses a list of clusters that does not fit an environment variable', () =>
   ]);
 });
 
-it.each(['off', 'rate(1 hour)', 'rate(30 minutes)', 'cron(0 6 ? * MON-FRI *)'])('takes the schedule %s', (value) => {
-  expect(faultsOf({ ...delivered, sweepSchedule: value })).toEqual([]);
+it.each([
+  'off',
+  'rate(1 hour)',
+  'rate(30 minutes)',
+  'cron(0 6 ? * MON-FRI *)',
+  'cron(0/15 8-17,20 L * ? 2026-2030)',
+  'cron(*/5 * 3W JAN,JUL ? *)',
+  'cron(15 10 ? * 6#3 *)',
+])('takes the schedule %s', (sweepSchedule) => {
+  expect(faultsOf({ ...delivered, sweepSchedule, sweepAlarmHours: 168 })).toEqual([]);
 });
 
-it.each([false, 'on', 'rate(0 hours)', 'rate(1 week)', 'cron(0 6 * * *)', 'at(2026-01-01T00:00:00)'])(
-  'refuses the schedule %s',
-  (value) => {
-    expect(faultsOf({ ...delivered, sweepSchedule: value })).toEqual([
-      '  sweepSchedule: expected off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)',
-    ]);
-  },
-);
+it.each([
+  ...[false, 'on', 'rate(0 hours)', 'rate(1 week)', 'at(2026-01-01T00:00:00)'],
+  // Too few fields, too many, and in each of the six one that EventBridge does not take there.
+  ...['cron(0 6 * * *)', 'cron(0 6 * * ? * *)'],
+  ...['cron(a 6 * * ? *)', 'cron(0 b * * ? *)', 'cron(0 6 C * ? *)', 'cron(0 6 * jan ? *)', 'cron(0 6 ? * mon *)'],
+  'cron(0 6 * * ? ?)',
+])('refuses the schedule %s', (sweepSchedule) => {
+  expect(faultsOf({ ...delivered, sweepSchedule, sweepAlarmHours: 168 })).toEqual([
+    '  sweepSchedule: expected off, or as EventBridge Scheduler takes it: rate(1 hour), cron(0 6 * * ? *)',
+  ]);
+});
+
+const TOO_RARE =
+  '  sweepSchedule: expected a rate of 84 hours at most: an alarm looks back two periods, and CloudWatch allows no more than 7 days';
 
 it.each([
   ['rate(30 minutes)', 1, []],
   ['rate(1 hour)', 2, []],
-  ['rate(1 hour)', 1, ['  sweepAlarmHours: less than two periods of sweepSchedule']],
-  ['rate(1 day)', 47, ['  sweepAlarmHours: less than two periods of sweepSchedule']],
+  ['rate(1 hour)', 1, ['  sweepAlarmHours: expected 2 at least, two periods of rate(1 hour)']],
+  ['rate(31 minutes)', 1, ['  sweepAlarmHours: expected 2 at least, two periods of rate(31 minutes)']],
+  ['rate(1 day)', 47, ['  sweepAlarmHours: expected 48 at least, two periods of rate(1 day)']],
   ['rate(1 day)', 48, []],
-  // More than seven days is more than an alarm can look back.
-  ['rate(5 days)', 168, []],
-  ['rate(5 days)', 167, ['  sweepAlarmHours: less than two periods of sweepSchedule']],
-  ['cron(0 6 * * ? *)', 2, []],
+  ['rate(84 hours)', 168, []],
+  ['rate(84 hours)', 167, ['  sweepAlarmHours: expected 168 at least, two periods of rate(84 hours)']],
+  ['rate(85 hours)', 168, [TOO_RARE]],
+  ['rate(5041 minutes)', 168, [TOO_RARE]],
+  ['rate(4 days)', 168, [TOO_RARE]],
+  ['cron(0 * * * ? *)', 2, []],
+  ['cron(0 * * * ? *)', 1, ['  sweepAlarmHours: expected 2 at least, two periods of cron(0 * * * ? *)']],
+  // As delivered, it is hourly sweeps that are watched.
+  ['cron(0 8-17 * * ? *)', 2, ['  sweepAlarmHours: expected 3 at least, two periods of cron(0 8-17 * * ? *)']],
+  ['cron(0 8-17 * * ? *)', 3, []],
+  ['cron(0 6 * * ? *)', 47, ['  sweepAlarmHours: expected 48 at least, two periods of cron(0 6 * * ? *)']],
+  ['cron(0,30 18 ? * MON-FRI *)', 48, []],
   ['off', 1, []],
 ])('holds the alarm to two periods of the schedule: %s, %i', (sweepSchedule, sweepAlarmHours, faults) => {
   expect(faultsOf({ ...delivered, sweepSchedule, sweepAlarmHours })).toEqual(faults);

@@ -1,5 +1,8 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { deployableTemplate, type Template, zipsOf } from '../../../infra/template.ts';
+import { deployableTemplate, type Template, writeDeployable, zipsOf } from '../../../infra/template.ts';
 
 const BUCKET = { Ref: 'ServerlessDeploymentBucket' };
 
@@ -47,6 +50,24 @@ describe('the deployable template', () => {
 
   it('names the zip files that it refers to', () => {
     expect(zipsOf(template)).toEqual(['named-reap.zip']);
+  });
+
+  it('is written with its zip files, and leaves none of an earlier packaging, but whatever else is there', () => {
+    const from = mkdtempSync(join(tmpdir(), 'packaged-'));
+    const to = join(from, 'dist');
+    const write = (zip: string) => {
+      writeFileSync(join(from, 'reap.zip'), zip);
+      writeDeployable(from, to);
+      return readdirSync(to).toSorted();
+    };
+    writeFileSync(join(from, 'cloudformation-template-update-stack.json'), JSON.stringify(packaged));
+    // The SHA-256 of each text.
+    const first = 'reap-a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e.zip';
+    const second = 'reap-16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4.zip';
+    expect(write('first')).toEqual([first, 'template.json']);
+    writeFileSync(join(to, 'notes.zip'), 'mine');
+    expect(write('second')).toEqual(['notes.zip', second, 'template.json']);
+    rmSync(from, { recursive: true });
   });
 
   it("is refused where something else refers to osls' bucket", () => {

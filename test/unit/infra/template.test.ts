@@ -253,7 +253,14 @@ describe('the outcomes', () => {
     expect(properties('OutcomeRule')).toMatchObject({
       EventBusName: { Ref: 'EventBus' },
       EventPattern: { source: [EVENT_SOURCE], 'detail-type': OUTCOMES },
-      Targets: [{ Arn: LOG_GROUP, DeadLetterConfig: { Arn: arn('UndeliveredQueue') } }],
+      Targets: [
+        {
+          Id: 'OutcomeLogGroup',
+          Arn: LOG_GROUP,
+          RetryPolicy: { MaximumEventAgeInSeconds: 86_400, MaximumRetryAttempts: 185 },
+          DeadLetterConfig: { Arn: arn('UndeliveredQueue') },
+        },
+      ],
     });
     expect(Object.keys(properties('OutcomeRule').EventPattern)).toHaveLength(2);
   });
@@ -383,22 +390,53 @@ describe('the subscription', () => {
 
 describe('the parameters', () => {
   it('are what differs between accounts, with the configuration as their defaults', () => {
-    const defaults = Object.entries(stack.Parameters).map(([name, { Default }]) => [name, Default]);
-    expect(Object.fromEntries(defaults)).toEqual({
-      Mode: 'report',
-      MaxDeletions: 7,
-      MaxDeletionsPerRun: 8,
-      Enrolment: 'off',
-      SweepScheduleExpression: 'rate(2 hours)',
-      SweepAlarmHours: 5,
-      NotifyEmail: 'sre@example.com',
-      Tracing: 'active',
-      LogRetentionDays: 30,
-      OutcomeRetentionDays: 731,
-      KmsKeyArn: configuration.kmsKeyArn,
-      SubnetIds: 'subnet-0a1b2c3d,subnet-0a1b2c3d4e5f67890',
-      SecurityGroupIds: 'sg-0a1b2c3d',
-      PermissionsBoundary: configuration.permissionsBoundary,
+    const { Parameters } = JSON.parse(readFileSync(join(folder, 'template.json'), 'utf8')) as {
+      Parameters: Record<string, { Description?: string; ConstraintDescription?: string }>;
+    };
+    const rules = Object.entries(Parameters).map(([name, { Description, ConstraintDescription, ...rule }]) => {
+      expect([name, Description]).toEqual([name, expect.stringMatching(/^\S.{10,}/)]);
+      expect([name, ConstraintDescription !== undefined]).toEqual([name, 'AllowedPattern' in rule]);
+      return [name, rule];
+    });
+    const text = (Default: string, AllowedPattern: string) => ({ Type: 'String', Default, AllowedPattern });
+    const either = (Default: string, ...AllowedValues: string[]) => ({ Type: 'String', Default, AllowedValues });
+    const from = (MinValue: number, MaxValue: number, Default: number) => ({
+      ...{ Type: 'Number', Default, MinValue, MaxValue },
+    });
+    const days = (Default: number) => ({
+      ...{ Type: 'Number', Default },
+      AllowedValues: [
+        ...[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096],
+        ...[1827, 2192, 2557, 2922, 3288, 3653],
+      ],
+    });
+    expect(Object.fromEntries(rules)).toEqual({
+      ArtifactBucket: { Type: 'String', AllowedPattern: '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$' },
+      ArtifactPrefix: text('envoy-hpa-reaper/', '^([0-9A-Za-z._-]+/)*$'),
+      Mode: either('report', 'report', 'delete'),
+      MaxDeletions: from(0, 10_000, 7),
+      MaxDeletionsPerRun: from(0, 10_000, 8),
+      Enrolment: either('off', 'auto', 'off'),
+      SweepScheduleExpression: text(
+        'rate(2 hours)',
+        '^(off|rate\\([1-9][0-9]* (minute|hour|day)s?\\)|cron\\([0-9,*/-]+ [0-9,*/-]+ [0-9,*?/LW-]+ ' +
+          '[0-9A-Z,*/-]+ [0-9A-Z,*?#-]+ [0-9,*/-]+\\))$',
+      ),
+      SweepAlarmHours: from(1, 168, 5),
+      NotifyEmail: text('sre@example.com', '^(off|[^\\s@]+@[^\\s@]+\\.[^\\s@]+)$'),
+      Tracing: either('active', 'active', 'off'),
+      LogRetentionDays: days(30),
+      OutcomeRetentionDays: days(731),
+      KmsKeyArn: text(configuration.kmsKeyArn, '^(off|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key[/][0-9A-Za-z-]+)$'),
+      SubnetIds: text(
+        'subnet-0a1b2c3d,subnet-0a1b2c3d4e5f67890',
+        '^(off|subnet-[0-9a-f]{8,17}(,subnet-[0-9a-f]{8,17}){0,15})$',
+      ),
+      SecurityGroupIds: text('sg-0a1b2c3d', '^(off|sg-[0-9a-f]{8,17}(,sg-[0-9a-f]{8,17}){0,4})$'),
+      PermissionsBoundary: text(
+        configuration.permissionsBoundary,
+        '^(off|arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy[/][!-~]+)$',
+      ),
     });
   });
 
@@ -426,7 +464,15 @@ describe('the parameters', () => {
       const allowed = new RegExp(NotifyEmail.AllowedPattern).test(notifyEmail);
       expect([notifyEmail, takes({ notifyEmail })]).toEqual([notifyEmail, allowed]);
     }
-    for (const sweepSchedule of ['off', 'rate(1 hour)', 'hourly', 'Off', 'rate(0 hours)', 'xoff']) {
+    for (const sweepSchedule of [
+      'off',
+      'rate(1 hour)',
+      'hourly',
+      'Off',
+      'rate(0 hours)',
+      'xoff',
+      'cron(a b c d e f)',
+    ]) {
       const allowed = new RegExp(SweepScheduleExpression.AllowedPattern).test(sweepSchedule);
       expect([sweepSchedule, takes({ sweepSchedule })]).toEqual([sweepSchedule, allowed]);
     }
