@@ -101,8 +101,9 @@ const ALARMS: Readonly<Record<string, Alarm>> = {
   ),
   undelivered: queueAlarm(
     'UndeliveredQueue',
-    "EventBridge could not put events into the change queue for 24 hours. Mend the queue's policy or key, sweep every " +
-      'cluster by hand, and purge this queue (docs/runbook.md, "Events that EventBridge could not deliver").',
+    'EventBridge could not deliver changes to the change queue, or outcomes to their log group, for 24 hours. Mend what ' +
+      'the messages say, sweep every cluster by hand or save the outcomes, and purge this queue ' +
+      '(docs/runbook.md, "Events that EventBridge could not deliver").',
   ),
   unforwarded: queueAlarm(
     'UnforwardedQueue',

@@ -82,7 +82,7 @@ export function eksChecks(place: EksPlace, facts: EksFacts): Check[] {
         ? { state: 'ok', found: 'the audit log is on' }
         : {
             state: 'broken',
-            found: 'the audit log is off: no change makes an event, only the hourly backfill finds what is left behind',
+            found: 'the audit log is off: no change makes an event, only a sweep finds what is left behind',
             remedy: 'Switch it on, if you want that; CloudWatch Logs charges for every line that it takes in.',
             command: `${update} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
           },

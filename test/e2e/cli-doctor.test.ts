@@ -702,7 +702,7 @@ describe('doctor for a person', { timeout: 60_000 }, () => {
       'ok      eks-cluster                ACTIVE',
       'ok      eks-opt-out                it is not tagged as one to be left alone',
       'ok      eks-endpoint               its endpoint is public',
-      'broken  eks-audit-log              the audit log is off: no change makes an event, only the hourly backfill finds what is left behind',
+      'broken  eks-audit-log              the audit log is off: no change makes an event, only a sweep finds what is left behind',
     ]);
     expect(lines.slice(lines.indexOf('To mend:'), lines.indexOf('To mend:') + 3)).toEqual([
       'To mend:',

@@ -98,7 +98,7 @@ describe('the queue', () => {
     });
   });
 
-  it('takes messages from its rule only', () => {
+  it('lets in its rule only, by its own policy', () => {
     expect(of('AWS::SQS::QueuePolicy').map(([, { Properties }]) => Properties.PolicyDocument.Statement)).toEqual([
       [
         {
