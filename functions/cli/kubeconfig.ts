@@ -1,9 +1,10 @@
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
+import type { Cluster, User } from '@kubernetes/client-node/dist/config_types.js';
 import type { ClusterDescription, LiveDirectory } from '../aws/cluster-directory.ts';
 import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
-import { MalformedInputError } from '../platform/errors.ts';
+import { ClusterSkippedError, MalformedInputError } from '../platform/errors.ts';
 import { REQUEST_TIMEOUT } from './request-timeout.ts';
 
 /** What the library calls the context that it makes up where it finds no kubeconfig at all. */
@@ -35,7 +36,8 @@ export class KubeconfigDirectory implements LiveDirectory {
     const config = load(options);
     const known = contextsOf(config);
     this.#contexts = options.allContexts ? known : [options.context ?? config.getCurrentContext()];
-    for (const context of known.length === 0 ? [''] : this.#contexts) clusterOf(config, context);
+    if (known.length === 0) throw new MalformedInputError(noContextIn(options));
+    for (const context of this.#contexts) clusterOf(config, context);
   }
 
   async list(): Promise<string[]> {
@@ -73,7 +75,7 @@ export class KubeconfigDirectory implements LiveDirectory {
     const after = (...flags: string[]) =>
       args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
     const cluster = clusterOfArn ?? after('--cluster-name', '--cluster-id', '-i');
-    const region = regionOfArn ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(new URL(server).hostname)?.[1];
+    const region = regionOfArn ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
     if (cluster === undefined || region === undefined) {
       throw new MalformedInputError(
         `context ${context} does not say which EKS cluster it leads to; give the cluster with --eks NAME --region REGION`,
@@ -82,15 +84,37 @@ export class KubeconfigDirectory implements LiveDirectory {
     return { cluster, region };
   }
 
-  /** @throws {MalformedInputError} for a context that the kubeconfig does not have */
+  /**
+   * @throws {MalformedInputError} for a context that the kubeconfig does not have
+   * @throws {ClusterSkippedError} for one that gives no way in; the headers throw it too, where that comes later
+   */
   async connection(context: string): Promise<ClusterConnection> {
     // The library's object has one current context; each connection has an object of its own.
     const config = load(this.#options);
-    const { server } = clusterOf(config, context);
+    const { server, skipTLSVerify, proxyUrl } = clusterOf(config, context);
+    // What the library takes: it sends no credentials in the clear without being told to.
+    const schemes = skipTLSVerify || proxyUrl ? /^https?:/ : /^https:/;
+    if (!schemes.test(server) || !URL.canParse(server)) {
+      throw new ClusterSkippedError(
+        'ClusterUnauthorized',
+        `context ${context}: its server ${server} is no https:// URL`,
+        'Write https://HOST:PORT into the kubeconfig; http:// is taken only with insecure-skip-tls-verify: true.',
+      );
+    }
     config.setCurrentContext(context);
     const authenticated = async (): Promise<RequestOptions> => {
       const request: RequestOptions = {};
-      await config.applyToHTTPSOptions(request);
+      try {
+        await config.applyToHTTPSOptions(request);
+      } catch (error) {
+        const [fault, remedy] = faultOfLogin(config.getCurrentUser(), error as NodeJS.ErrnoException);
+        // Without its cause, which may quote what a command printed: the token stands there.
+        throw new ClusterSkippedError(
+          'ClusterUnauthorized',
+          `context ${context}: cannot authenticate: ${fault}`,
+          remedy,
+        );
+      }
       return request;
     };
     const { agent } = (await authenticated()) as { agent: HttpAgent };
@@ -116,18 +140,47 @@ const contextsOf = (config: KubeConfig): string[] =>
     .filter((name) => name !== MADE_UP_CONTEXT);
 
 /** @throws {MalformedInputError} for a context that is not there or that names no cluster */
-function clusterOf(config: KubeConfig, context: string): { server: string } {
+function clusterOf(config: KubeConfig, context: string): Cluster {
   const known = contextsOf(config);
   if (!known.includes(context)) {
     throw new MalformedInputError(
-      known.length === 0
-        ? 'no kubeconfig with a context was found; set KUBECONFIG, give --kubeconfig FILE, or read a saved List with --file'
-        : `the kubeconfig has no context ${context || '(none is current)'}; it has ${known.join(', ')}`,
+      `the kubeconfig has no context ${context || '(none is current)'}; it has ${known.join(', ')}`,
     );
   }
   const cluster = config.getCluster(config.getContextObject(context)?.cluster ?? '');
   if (!cluster?.server) throw new MalformedInputError(`context ${context} names no cluster with a server`);
   return cluster;
+}
+
+function noContextIn({ kubeconfig = process.env.KUBECONFIG }: KubeconfigOptions): string {
+  return kubeconfig
+    ? `kubeconfig ${kubeconfig} has no context`
+    : 'no kubeconfig with a context was found; set KUBECONFIG, or give --kubeconfig FILE';
+}
+
+/** @returns what keeps a user from authenticating, in the terms of a kubeconfig, and what to do about it */
+function faultOfLogin(user: User | null, error: NodeJS.ErrnoException): [fault: string, remedy: string] {
+  const command = `its command ${user?.exec?.command}`;
+  const provider = user?.authProvider?.name;
+  const message = error.message.replaceAll(/\s+/g, ' ').trim();
+  if (error.syscall?.startsWith('spawn')) {
+    return [`${command} cannot be run: ${message}`, 'Install that command, or put it on the PATH.'];
+  }
+  if (error.syscall !== undefined) return [message, 'Put that file back, or have the kubeconfig written again.'];
+  if (user?.exec && error.code === undefined) {
+    const isAnswer = error instanceof SyntaxError || error instanceof TypeError;
+    return [
+      isAnswer ? `${command} prints no ExecCredential` : `${command} failed: ${message || 'it does not say why'}`,
+      'Log in again, or run that command by hand to see what is in the way.',
+    ];
+  }
+  if (provider !== undefined) {
+    return [
+      `auth-provider ${provider} gives no token: ${message}`,
+      'Log in again, or have an exec command in its place: kubectl no longer knows auth-provider.',
+    ];
+  }
+  return [message, 'Check the cluster and the user of that context in the kubeconfig.'];
 }
 
 function load({ kubeconfig }: KubeconfigOptions): KubeConfig {

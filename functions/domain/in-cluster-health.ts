@@ -9,7 +9,8 @@ import { nameOfPermission, type Permission, REAPER_GROUP, TO_REAP, TO_SCAN, TO_T
 /** Whether an API server answers, and whether it lets us in. */
 export type Access =
   | { readonly result: 'admitted'; readonly server: string; readonly version: string }
-  | { readonly result: 'unauthorized' | 'forbidden' | 'no-answer' | 'failed'; readonly message: string };
+  | { readonly result: 'unauthorized' | 'forbidden' | 'no-answer'; readonly message: string }
+  | { readonly result: 'failed'; readonly message: string; readonly remedy?: string };
 
 /** A Deployment that runs Envoy Gateway itself. */
 export interface Controller {
@@ -159,7 +160,11 @@ function accessVerdict({ kubectl, eks }: ClusterPlace, access: Access): Verdict 
             : 'Check that the API server runs, and that its endpoint admits where this runs (publicAccessCidrs, network).',
       };
     case 'failed':
-      return { state: 'broken', found: access.message, remedy: 'The message says what is in the way.' };
+      return {
+        state: 'broken',
+        found: access.message,
+        remedy: access.remedy ?? 'The message says what is in the way.',
+      };
   }
 }
 

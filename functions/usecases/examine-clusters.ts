@@ -238,7 +238,10 @@ async function clusterFacts(
   try {
     connection = await directory.connection(cluster);
   } catch (error) {
-    // Not running, opted out, or a context that names no cluster.
+    // A context that gives no way in. Of a cluster of EKS, eks-cluster and its like say it.
+    if (described === undefined && error instanceof ClusterSkippedError) {
+      return nothingKnown({ value: { result: 'failed', message: error.message, remedy: error.remedy } });
+    }
     const isExpected = error instanceof ClusterSkippedError || error instanceof MalformedInputError;
     if (!isExpected && !(error instanceof RetryableError)) throw error;
     return nothingKnown(notLookedAt(describeError(error)));

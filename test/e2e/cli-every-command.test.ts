@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { EksDouble } from '../doubles/eks.ts';
-import { awsEnvironment, folder, patience, run, runInTerminal, save, serveLive } from './cli-harness.ts';
+import {
+  awsEnvironment,
+  folder,
+  kubeconfigFor,
+  patience,
+  run,
+  runInTerminal,
+  save,
+  serveLive,
+  serveUntilEnd,
+} from './cli-harness.ts';
 import { type List, staleList, the, withTenantConfig } from './harness.ts';
 
 // What is the same for every command that looks at clusters, each as a process. What differs stands in its own file.
@@ -38,8 +48,36 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(
-      /^reaper: .*no kubeconfig with a context was found; set KUBECONFIG, give --kubeconfig FILE/m,
+      /^reaper: .*no kubeconfig with a context was found; set KUBECONFIG, or give --kubeconfig FILE/m,
     );
+  });
+
+  test.each(['--kubeconfig', 'KUBECONFIG'])('with a kubeconfig in %s that has no context', async (way) => {
+    const file = save({ apiVersion: 'v1', kind: 'Config' });
+    const flags = way === '--kubeconfig' ? [way, file] : [];
+    const { code, stdout, stderr } = await run([...args, ...flags], {
+      env: { KUBECONFIG: flags.length > 0 ? '' : file },
+    });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(
+      new RegExp(`^reaper: .*kubeconfig ${file} has no context(; else give --context .*)?\n$`, 'm'),
+    );
+  });
+
+  test('with a context whose user cannot log in', async () => {
+    const config = { ...kubeconfigFor(await serveUntilEnd(empty), ''), 'current-context': 'production' };
+    Object.assign(config, { users: [{ name: 'jane', user: { exec: { command: 'no-such-plugin' } } }] });
+    const { code, stdout, stderr } = await run([
+      ...args,
+      '--kubeconfig',
+      save(config),
+      '--context',
+      'production',
+      ...into,
+    ]);
+    expect(code).toBe(1);
+    expect(stdout + stderr).toContain('production: cannot authenticate: its command no-such-plugin cannot be run');
+    expect(stdout + stderr).toContain('Install that command, or put it on the PATH.');
   });
 
   test('without credentials', async () => {
