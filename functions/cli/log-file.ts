@@ -1,10 +1,4 @@
-import { createReadStream } from 'node:fs';
-import process from 'node:process';
-import { buffer } from 'node:stream/consumers';
-import { gunzipSync } from 'node:zlib';
 import * as z from 'zod/mini';
-import { MalformedInputError } from '../platform/errors.ts';
-import { nameOfFile } from './saved-list.ts';
 
 /** What one line of a log says, and where it stands, for a person. */
 export interface LogLine {
@@ -12,22 +6,6 @@ export interface LogLine {
   readonly text: string;
   /** Milliseconds since 1970, where the log says. */
   readonly time?: number;
-}
-
-/**
- * The text of a file, unpacked where it is gzip (of several members too, as `cat *.gz` makes).
- *
- * @param file a path, or `-` for standard input
- * @throws {MalformedInputError} for a file that cannot be read or unpacked
- */
-export async function readDocument(file: string): Promise<string> {
-  try {
-    const bytes = await buffer(file === '-' ? process.stdin : createReadStream(file));
-    const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
-    return (isGzip ? gunzipSync(bytes) : bytes).toString('utf8');
-  } catch (error) {
-    throw new MalformedInputError(`${nameOfFile(file)} cannot be read: ${(error as Error).message}`, { cause: error });
-  }
 }
 
 /** `aws logs filter-log-events` and `get-log-events`. */

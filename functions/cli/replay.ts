@@ -1,12 +1,13 @@
 import { type Command, Option } from 'commander';
 import { changeDetailSchema, changeOf } from '../domain/change-event.ts';
 import type { Change } from '../domain/report.ts';
+import { MalformedInputError } from '../platform/errors.ts';
 import { forwardAuditEvents } from '../usecases/forward-audit-events.ts';
 import { PLACE } from './event-path.ts';
-import { type LogLine, linesOfAnswer, linesOfText, parsedObject, readDocument } from './log-file.ts';
+import { type LogLine, linesOfAnswer, linesOfText, parsedObject } from './log-file.ts';
 import { counted } from './output/words.ts';
+import { nameOfFile, readText } from './read-text.ts';
 import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, mayGoOn, planAndDelete } from './reap.ts';
-import { nameOfFile } from './saved-list.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
 import { say } from './terminal.ts';
 
@@ -42,6 +43,7 @@ The file:
   \`aws logs filter-log-events\`, or the event of a subscription; each may be gzip.
 
 ${DELETION_EXIT_CODES}
+A file with lines of which none is an audit event is a failure (1).
 
 Examples:
   What did these changes leave behind?
@@ -67,7 +69,11 @@ Examples:
     });
 }
 
-/** What `forward` makes of the lines; tells of it on stderr. */
+/**
+ * What `forward` makes of the lines; tells of it on stderr.
+ *
+ * @throws {MalformedInputError} where none of them can be read
+ */
 async function changesIn(file: string): Promise<Change[]> {
   const lines = await auditLines(file);
   const faults: string[] = [];
@@ -102,6 +108,9 @@ async function changesIn(file: string): Promise<Change[]> {
   );
   for (const fault of faults.slice(0, FAULTS_TOLD)) say(fault);
   if (faults.length > FAULTS_TOLD) say(`and ${faults.length - FAULTS_TOLD} more lines like that`);
+  if (lines.length > 0 && unreadable === lines.length) {
+    throw new MalformedInputError(`${nameOfFile(file)} is no audit log: none of its lines is an audit event`);
+  }
   for (const change of changes) say(describeChange(change));
   return changes;
 }
@@ -113,7 +122,7 @@ function describeChange({ time, username, impersonatedUsername, verb, resource, 
 }
 
 async function auditLines(file: string): Promise<LogLine[]> {
-  const text = await readDocument(file);
+  const text = await readText(file);
   const document = parsedObject(text);
   if (document !== undefined && 'awslogs' in document) {
     const { decodePayload } = await import('../forward/forward.ts');

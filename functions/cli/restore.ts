@@ -16,13 +16,12 @@ import {
 import { type RestoredHpa, restoreHpas } from '../usecases/restore-hpas.ts';
 import type { ClusterPlace } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
-import { readDocument } from './log-file.ts';
 import { harmless, serialized, table } from './output.ts';
 import { progressLine } from './progress.ts';
+import { nameOfFile, readText } from './read-text.ts';
 import { REQUEST_TIMEOUT } from './request-timeout.ts';
 import { type Restoration, restorationsOf, tellOfRestorations } from './restored-events.ts';
 import { newestOfEach, ofLine, type SavedHpa, savedHpas } from './saved-hpas.ts';
-import { nameOfFile } from './saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from './selection.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from './targets.ts';
 import { say } from './terminal.ts';
@@ -165,7 +164,7 @@ async function fromFiles(files: readonly string[]): Promise<{ hpas: SavedHpa[]; 
   const hpas: SavedHpa[] = [];
   const faults: string[] = [];
   for (const file of files) {
-    const saved = savedHpas(await readDocument(file));
+    const saved = savedHpas(await readText(file));
     hpas.push(...saved.hpas);
     faults.push(...saved.faults.map((fault) => `${nameOfFile(file)}: ${fault}`));
   }

@@ -1,12 +1,11 @@
-import { createReadStream } from 'node:fs';
 import process from 'node:process';
-import { text } from 'node:stream/consumers';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import { objectKey } from '../domain/kubernetes-objects.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import { snapshotOfList } from '../kubernetes/cluster-list.ts';
 import { MalformedInputError } from '../platform/errors.ts';
+import { nameOfFile, readText } from './read-text.ts';
 
 /**
  * A saved List as a directory with one cluster in it, which can be read and not written.
@@ -23,15 +22,6 @@ export async function savedListDirectory(file: string): Promise<AccountDirectory
     connect: async () => api,
     forget: () => {},
   };
-}
-
-export const nameOfFile = (file: string) => (file === '-' ? 'standard input' : file);
-
-/** @throws {MalformedInputError} for a file that cannot be read */
-export async function readText(file: string): Promise<string> {
-  return await text(file === '-' ? process.stdin : createReadStream(file)).catch((error: Error) => {
-    throw new MalformedInputError(`${nameOfFile(file)} cannot be read: ${error.message}`, { cause: error });
-  });
 }
 
 /** The API of a cluster that is only known from a snapshot. */

@@ -118,12 +118,10 @@ export function addScanCommand(program: Command): void {
     .command('scan')
     .description('Says of every HPA that Envoy Gateway labelled whether it is stale, and why. Changes nothing.')
     .addOption(
-      new Option('-f, --file <file>', 'a saved List, - for standard input, in place of a live cluster').conflicts([
-        'context',
-        'allContexts',
-        'kubeconfig',
-        'eks',
-      ]),
+      new Option(
+        '-f, --file <file>',
+        'a saved List, packed with gzip or not, - for standard input, in place of a live cluster',
+      ).conflicts(['context', 'allContexts', 'kubeconfig', 'eks']),
     );
   addSelectionOptions(addTargetOptions(command))
     .option(

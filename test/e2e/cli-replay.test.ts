@@ -156,6 +156,22 @@ describe.concurrent('replay', patience, () => {
     expect(result).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) });
   });
 
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web' } };
+  test.each([
+    ['no JSON', '{"kind":\n', 'line 1: not JSON'],
+    ['a Pod', JSON.stringify(pod), 'line 1: not an audit\\.k8s\\.io/v1 Event: '],
+    ['a Pod as kubectl prints it', JSON.stringify(pod, undefined, 4), 'line 1: not JSON'],
+    ['an answer with another log', { events: [{ message: 'I1126 leader elected' }] }, 'event 1: not JSON'],
+    ['random bytes', saveBytes(Uint8Array.from([0, 255, 10, 200, 7])), 'line 1: not JSON'],
+  ])('%s in place of an audit log is a failure, and no cluster is asked', async (_, content, fault) => {
+    const file = typeof content === 'string' && content.startsWith('/') ? content : save(content);
+    const { code, stdout, stderr } = await run(['replay', file]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(
+      new RegExp(`\nreaper: ${fault}[^]*\nreaper: ${file} is no audit log: none of its lines is an audit event\n$`),
+    );
+  });
+
   test.each([
     ['a file that is not there', '/nowhere', /^reaper: \/nowhere cannot be read: ENOENT/],
     [

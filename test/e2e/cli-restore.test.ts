@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
-import { readDocument } from '../../functions/cli/log-file.ts';
+import { readText } from '../../functions/cli/read-text.ts';
 import { savedHpas } from '../../functions/cli/saved-hpas.ts';
 import { restoredDetailSchema } from '../../functions/domain/outcome-event.ts';
 import type { PassReport } from '../../functions/domain/report.ts';
@@ -142,7 +142,7 @@ describe.concurrent('restore', patience, () => {
       { op: 'replace', path: '/metadata/managedFields' },
     ]);
 
-    expect(savedHpas(await readDocument(saveBytes(packed)))).toEqual(savedHpas(await readDocument(file)));
+    expect(savedHpas(await readText(saveBytes(packed)))).toEqual(savedHpas(await readText(file)));
   });
 
   test('of several the newest wins, whatever their order', async () => {

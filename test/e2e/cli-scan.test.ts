@@ -1,10 +1,12 @@
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { runReportSchema } from '../../functions/domain/report.ts';
 import { kubeconfigFor, patience, run, save, serveLive } from './cli-harness.ts';
 import { caseNames, expectedOf, type List, listOf, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
+import { saveBytes } from './repair-harness.ts';
 
 const fileOf = (name: string) => fileURLToPath(new URL(`../cases/${name}/cluster.json`, import.meta.url));
 const stale = fileOf('autoscaling-removed-v1.3.0');
@@ -79,6 +81,18 @@ describe.concurrent('scan of a saved List', patience, () => {
       ),
       '',
     ]);
+  });
+
+  test('packed with gzip, and with a byte order mark', async () => {
+    for (const content of [
+      gzipSync(JSON.stringify(staleList())),
+      Buffer.from(`\ufeff${JSON.stringify(staleList())}`),
+    ]) {
+      const file = saveBytes(content);
+      const { code, stdout } = await run(['scan', '--file', file, '-o', 'json', '--exit-code']);
+      expect(code).toBe(3);
+      expect(JSON.parse(stdout).clusters).toMatchObject([{ cluster: file, hpas: [{ action: 'delete' }] }]);
+    }
   });
 
   test('- is standard input', async () => {
@@ -219,7 +233,7 @@ describe.concurrent('what cannot be done fails with one sentence on stderr and 1
     [
       'no kubeconfig',
       () => [],
-      /^reaper: no kubeconfig with a context was found; set KUBECONFIG, give --kubeconfig FILE, /,
+      /^reaper: no kubeconfig with a context was found; set KUBECONFIG, or give --kubeconfig FILE\n$/,
     ],
     [
       'a kubeconfig that is not there',

@@ -10,7 +10,7 @@ import {
   type Metadata,
 } from '../../domain/kubernetes-objects.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
-import { nameOfFile, readText } from '../saved-list.ts';
+import { nameOfFile, readText } from '../read-text.ts';
 
 /** The kinds that decide whether an HPA is wanted, with the names that kubectl knows them by. */
 const KINDS = {
