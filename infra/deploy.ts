@@ -26,7 +26,7 @@ const program = addStackOptions(new Command('npm run deploy --'))
   .option('--from <folder>', 'where the template and the zip files are', 'dist')
   .option('--parameter <key=value>', 'a parameter of the template; may be given more than once', parameterOf)
   .option('--plan', 'show what would change, and change nothing but the bucket')
-  .action((options: DeployOptions) => orExplain(options, deploy(options)));
+  .action((options: DeployOptions) => orExplain(options, deploy));
 await program.parseAsync();
 
 function parameterOf(text: string, others: Record<string, string> = {}): Record<string, string> {

@@ -9,7 +9,7 @@ interface RemoveOptions extends StackOptions {
 const program = addStackOptions(new Command('npm run remove --'))
   .description('Deletes the stack.')
   .option('--artifacts', 'delete also what was uploaded for it; no other stack may use the same bucket and prefix')
-  .action((options: RemoveOptions) => orExplain(options, remove(options)));
+  .action((options: RemoveOptions) => orExplain(options, remove));
 await program.parseAsync();
 
 async function remove({ artifacts, ...options }: RemoveOptions): Promise<void> {

@@ -3,7 +3,8 @@ import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { Command } from 'commander';
 import { awsError } from '../functions/aws/access-error.ts';
-import { AwsAccessError, describeError } from '../functions/platform/errors.ts';
+import { defaultRegion } from '../functions/cli/targets.ts';
+import { AwsAccessError, describeError, MalformedInputError } from '../functions/platform/errors.ts';
 import { ArtifactBucket } from './artifact-bucket.ts';
 import { Stack } from './stack.ts';
 
@@ -28,12 +29,16 @@ export const stackOf = (options: StackOptions): Stack =>
 export const bucketOf = (options: StackOptions, name: string): ArtifactBucket =>
   new ArtifactBucket(new S3Client(placeOf(options)), name);
 
-/** Says on stderr what failed and what to do about it, and ends with exit code 1. */
-export async function orExplain({ stackName }: StackOptions, work: Promise<void>): Promise<void> {
+/** Does it with the Region that is meant, or says on stderr what failed and what to do about it, with exit code 1. */
+export async function orExplain<Options extends StackOptions>(
+  options: Options,
+  work: (options: Options) => Promise<void>,
+): Promise<void> {
   try {
-    await work;
+    await work({ ...options, region: options.region ?? (await defaultRegion(options.profile)) });
   } catch (thrown) {
-    const error = thrown instanceof AwsAccessError ? thrown : awsError(`stack ${stackName}`, thrown);
+    const isTold = thrown instanceof AwsAccessError || thrown instanceof MalformedInputError;
+    const error = isTold ? thrown : awsError(`stack ${options.stackName}`, thrown);
     console.error(describeError(error));
     if (error instanceof AwsAccessError) console.error(error.remedy);
     process.exitCode = 1;

@@ -95,8 +95,12 @@ function tagOf(text: string): [string, string] {
   return [key as string, value.join('=')];
 }
 
-/** From AWS_REGION or the profile, as the SDK finds it. */
-async function defaultRegion(profile: string | undefined): Promise<string> {
+/**
+ * From AWS_REGION or the profile, as the SDK finds it.
+ *
+ * @throws {MalformedInputError} where there is none
+ */
+export async function defaultRegion(profile: string | undefined): Promise<string> {
   const { EKSClient } = await import('@aws-sdk/client-eks');
   const client = new EKSClient(profile === undefined ? {} : { profile });
   try {
