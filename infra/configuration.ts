@@ -166,5 +166,15 @@ export function checkConfiguration(values: unknown, file: string): Configuration
 export function readConfiguration(
   file = process.env.ENVOY_HPA_REAPER_CONFIGURATION || 'infra/configuration.yml',
 ): Configuration {
-  return checkConfiguration(parse(readFileSync(file, 'utf8')), file);
+  const text = readFileSync(file, 'utf8');
+  let values: unknown;
+  try {
+    values = parse(text);
+  } catch (error) {
+    throw new Error(`${file} is no YAML: ${(error as Error).message}`);
+  }
+  if (typeof values !== 'object' || values === null) {
+    throw new Error(`${file}: expected keys with a value each, as infra/configuration.yml is delivered`);
+  }
+  return checkConfiguration(values, file);
 }

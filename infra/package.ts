@@ -19,8 +19,14 @@ try {
 }
 await bundle();
 const osls = createRequire(import.meta.url).resolve('osls/bin/serverless.js');
-const { status } = spawnSync(process.execPath, [osls, 'package', ...args], { stdio: 'inherit' });
-if (status !== 0) process.exit(status ?? 1);
+// It tells of a stage and a Region, and what it packages is for any.
+const { status, stderr } = spawnSync(process.execPath, [osls, 'package', ...args], {
+  stdio: ['inherit', 'inherit', 'pipe'],
+});
+if (status !== 0) {
+  process.stderr.write(stderr);
+  process.exit(status ?? 1);
+}
 
 const { values } = parseArgs({ args, strict: false, options: { package: { type: 'string', short: 'p' } } });
 const folder = typeof values.package === 'string' ? values.package : undefined;

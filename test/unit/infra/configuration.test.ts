@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { afterAll, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -199,6 +199,38 @@ it.each<[Record<string, unknown>, string]>([
   [{ tags: ['team'] }, '  tags: expected keys with a text each'],
 ])('refuses %j', (values, fault) => {
   expect(faultsOf({ ...delivered, ...values })).toEqual([fault]);
+});
+
+it.each([
+  ['bad.yml', 'clusters: [shop\nmode: report\n', /^bad\.yml is no YAML: Flow sequence in block collection must be /],
+  [
+    'empty.yml',
+    '# nothing\n',
+    /^empty\.yml: expected keys with a value each, as infra\/configuration\.yml is delivered$/,
+  ],
+  ['scalar.yml', 'report', /^scalar\.yml: expected keys with a value each, /],
+  ['list.yml', '- mode: report', /^list\.yml does not fit:\n {2}\(the file\): /],
+])('names the file where %s holds no keys', (name, content, message) => {
+  const file = join(folder, name);
+  writeFileSync(file, content);
+  let told = '';
+  try {
+    readConfiguration(file);
+  } catch (error) {
+    told = (error as Error).message;
+  }
+  expect(told.replace(`${folder}/`, '')).toMatch(message);
+});
+
+it("tells all of osls' words where that fails", () => {
+  // Without serverless.yml.
+  for (const read of ['functions', 'infra', 'node_modules']) symlinkSync(resolve(read), join(folder, read));
+  const env = { PATH: process.env.PATH, HOME: folder };
+  const options = { cwd: folder, env, encoding: 'utf8' } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['infra/package.ts'], options);
+  expect(status).toBe(1);
+  expect(stdout).toMatch(/^Error:\nThis command can only be run in a service directory\. /);
+  expect(stderr).toMatch(/^Environment: linux, node .*, osls /m);
 });
 
 it('stops npm run package, with that message and nothing else', () => {
