@@ -51,5 +51,5 @@ export const wholeNumber = (fallback: number, least: number, most: number) =>
         z.number().check(z.refine((n) => n >= least && n <= most, `expected a whole number from ${least} to ${most}`)),
       ),
     ),
-    String(fallback) as never,
+    fallback,
   );
