@@ -1,7 +1,7 @@
 import { type Agent, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { NoAnswerError, RetryableError } from '../platform/errors.ts';
+import { describeError, NoAnswerError, RetryableError } from '../platform/errors.ts';
 
 /** An answer of the API server that is no success: its code, and the message of its Status object if it sent one. */
 export class ApiStatusError extends Error {
@@ -87,7 +87,7 @@ function exchange(
         resolve(exchange(context, agent, timeout, closed));
         return;
       }
-      reject(new NoAnswerError(`no whole answer from ${new URL(url).host}: ${error.message}`, { cause: error }));
+      reject(new NoAnswerError(`no whole answer from ${new URL(url).host}: ${describeError(error)}`, { cause: error }));
     };
     let answered = false;
     const sent = request(url, options, (response) => {

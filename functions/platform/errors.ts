@@ -69,6 +69,8 @@ export class AwsAccessError extends RetryableError {
 /** The message of anything that was thrown, with those of its causes where it does not tell them itself. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // Node's own where a host has several addresses and none of them answers; it has no message.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(describeError).join('; ');
   if (error.cause === undefined) return error.message;
   const cause = describeError(error.cause);
   return error.message.includes(cause) ? error.message : `${error.message}: ${cause}`;
