@@ -1,4 +1,4 @@
-import type { HttpMethod, RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
+import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import * as z from 'zod/mini';
 import type { Controller } from '../domain/in-cluster-health.ts';
 import type { Permission } from '../domain/permissions.ts';
@@ -65,7 +65,7 @@ export function clusterInspection(connection: ClusterConnection, timeout = 10_00
     throw new RetryableError(`${path} was answered in an unknown shape: ${issue?.path.join('.')}: ${issue?.message}`);
   }
 
-  const requestOf = (method: 'GET' | 'POST', path: string) => server.makeRequestContext(path, method as HttpMethod);
+  const requestOf = (method: 'GET' | 'POST', path: string) => server.makeRequestContext(path, method);
 
   /** `undefined` where there is no such thing. */
   async function find<Schema extends z.ZodMiniType>(path: string, schema: Schema) {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { HttpMethod } from '@kubernetes/client-node/dist/gen/http/http.js';
 import { OWN_MANAGER } from '../domain/ownership.ts';
 import type { ApiClient, WriteResult } from './cluster-api.ts';
 
@@ -34,7 +33,7 @@ export interface EventRecorder {
  */
 export function eventRecorder({ server, write }: ApiClient): EventRecorder {
   const request = (method: 'POST' | 'PATCH', path: string, contentType: string, body: object) => {
-    const context = server.makeRequestContext(path, method as HttpMethod);
+    const context = server.makeRequestContext(path, method);
     context.setQueryParam('fieldManager', OWN_MANAGER);
     context.setHeaderParam('Content-Type', contentType);
     context.setBody(JSON.stringify(body));
