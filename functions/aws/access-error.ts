@@ -3,7 +3,7 @@ import { AwsAccessError, RetryableError } from '../platform/errors.ts';
 /** What the SDK and the services call it when credentials are missing, expired or not known. */
 const REMEDIES: Readonly<Record<string, string>> = {
   CredentialsProviderError:
-    'Give AWS credentials: a profile (--profile, AWS_PROFILE), `aws sso login`, or AWS_ACCESS_KEY_ID and its companions.',
+    'Give AWS credentials: a profile that `aws configure list-profiles` names (--profile, AWS_PROFILE), `aws sso login`, or AWS_ACCESS_KEY_ID and its companions.',
   ExpiredTokenException: 'The credentials have expired: get new ones (`aws sso login`, or assume the role again).',
   ExpiredToken: 'The credentials have expired: get new ones (`aws sso login`, or assume the role again).',
   UnrecognizedClientException: 'AWS does not know these credentials: check the access key and the session token.',

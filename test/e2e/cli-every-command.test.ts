@@ -83,7 +83,7 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
   test('without credentials', async () => {
     const { code, stderr } = await run([...args, '--eks', 'shop'], { env: { AWS_REGION: 'eu-central-1' } });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^Give AWS credentials: /m);
+    expect(stderr).toMatch(/^Give AWS credentials: a profile that `aws configure list-profiles` names /m);
   });
 
   test('with a server that does not listen', async () => {
