@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { described } from './described.ts';
 import type { Change } from './report.ts';
 
 /**
@@ -15,8 +16,6 @@ export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 export const clusterNameSchema = z
   .string('expected the name of an EKS cluster')
   .check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'expected the name of an EKS cluster'));
-
-const described = (description: string) => z.string().check(z.describe(description));
 
 /** Every description ends up in docs/schemas. */
 export const changeDetailSchema = z

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { described } from './described.ts';
 import {
   DELETED_DETAIL_TYPE,
   HELD_BACK_DETAIL_TYPE,
@@ -189,8 +190,6 @@ function momentsOf({ since, until }: Period): (time: number) => string {
     return isOneDay && dayOf(moment) === day ? moment.slice(day.length + 1) : moment;
   };
 }
-
-const described = (description: string) => z.string().check(z.describe(description));
 
 /** What `digest` answers. The version rises when a reader would have to change. */
 export const digestReportSchema = z

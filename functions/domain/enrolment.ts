@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { described } from './described.ts';
 import { REAPER_GROUP } from './permissions.ts';
 import { SUBSCRIPTION_PATTERN } from './subscription-pattern.ts';
 
@@ -126,8 +127,6 @@ export const ENROLMENT_PROBLEMS = [
   'EnrolmentFailed',
 ] as const;
 export type EnrolmentProblem = z.infer<typeof problemSchema>;
-
-const described = (description: string) => z.string().check(z.describe(description));
 
 const problemSchema = z.object({
   reason: z.enum(ENROLMENT_PROBLEMS),

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { described } from './described.ts';
 
 /** The links that are checked. Their names stay: a machine may go by them. The first part of a name is whose link it is. */
 export const CHECKS = [
@@ -30,8 +31,6 @@ export type CheckId = (typeof CHECKS)[number];
 /** `unknown`: it could not be looked at, so nothing is said of it. */
 export const STATES = ['ok', 'warning', 'broken', 'unknown'] as const;
 export type State = (typeof STATES)[number];
-
-const described = (description: string) => z.string().check(z.describe(description));
 
 const checkSchema = z.object({
   id: z.enum(CHECKS),

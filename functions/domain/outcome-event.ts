@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { EVENT_SOURCE } from './change-event.ts';
+import { described } from './described.ts';
 import {
   type ClusterReport,
   changeSchema,
@@ -22,8 +23,6 @@ export const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
 export const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
 export const SWEPT_DETAIL_TYPE = 'Sweep Completed';
 export const RESTORED_DETAIL_TYPE = 'HPA Restored';
-
-const described = (description: string) => z.string().check(z.describe(description));
 
 const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what: string, shape: Shape) =>
   z

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { described } from './described.ts';
 import type { GuardedVerdict } from './guards.ts';
 
 /** What became of one HPA in a pass. */
@@ -15,8 +16,6 @@ export const OUTCOMES = [
   'Failed', // Stale, and the API server did not answer a write, nor is it known to be done: tried again later.
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
-
-const described = (description: string) => z.string().check(z.describe(description));
 
 export const changeSchema = z.object({
   username: described('Who sent the request'),

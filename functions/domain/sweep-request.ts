@@ -1,10 +1,9 @@
 import * as z from 'zod/mini';
 import { clusterNameSchema, EVENT_SOURCE } from './change-event.ts';
+import { described } from './described.ts';
 
 /** The EventBridge event that `backfill` puts and `reap` takes: "look at this cluster, whether anything changed or not". */
 export const SWEEP_DETAIL_TYPE = 'Cluster Sweep Requested';
-
-const described = (description: string) => z.string().check(z.describe(description));
 
 /** The version rises when a consumer would have to change; new optional fields do not raise it. */
 export const sweepRequestSchema = z

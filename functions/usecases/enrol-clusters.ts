@@ -17,6 +17,7 @@ import {
 import { SUBSCRIPTION_PATTERN } from '../domain/subscription-pattern.ts';
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
+import { carriesTags } from './find-targets.ts';
 
 export interface EnrolOptions {
   readonly region: string;
@@ -94,7 +95,7 @@ async function visit(
   const report: ClusterEnrolment = { cluster, aim: 'leave', because: 'NotDescribed', parts: [], problems: [] };
   try {
     const description = isKnown ? await describe(cluster, directory) : undefined;
-    if (Object.entries(tags).some(([key, value]) => description?.tags[key] !== value)) return undefined;
+    if (!carriesTags(description?.tags ?? {}, tags)) return undefined;
     Object.assign(report, aimOf(cluster, description, logGroupClass, options));
     // Without a list of names, it was deleted during this run: nothing is wrong.
     if (report.because === 'NotFound' && options.clusters) report.problems.push(notFound(cluster, options.region));

@@ -31,7 +31,7 @@ import {
   RetryableError,
 } from '../platform/errors.ts';
 import { SILENT } from '../platform/logger.ts';
-import { findTargets } from './find-targets.ts';
+import { carriesTags, findTargets } from './find-targets.ts';
 import type { RunProgress } from './sweep-account.ts';
 import { sweepCluster } from './sweep-cluster.ts';
 
@@ -151,7 +151,7 @@ async function examine(target: Target, options: ExamineOptions): Promise<Examine
   const { cluster, eks, commands } = target;
   const described = eks && (await description(target));
   const known = described && 'value' in described ? described.value : undefined;
-  if (known && Object.entries(options.tags).some(([key, value]) => known.tags[key] !== value)) return undefined;
+  if (known && !carriesTags(known.tags, options.tags)) return undefined;
   const [outside, inside] = await Promise.all([
     eks && described && eksFacts(eks, cluster, as(described, eksCluster)),
     clusterFacts(target, described, options),

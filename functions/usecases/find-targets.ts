@@ -2,6 +2,10 @@ import pMap from 'p-map';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import { AwsAccessError } from '../platform/errors.ts';
 
+/** Whether a cluster with these tags carries all that are wanted. */
+export const carriesTags = (tags: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>) =>
+  Object.entries(wanted).every(([key, value]) => tags[key] === value);
+
 export interface Found<P> {
   /** In the order of the places, and of the names in each. */
   readonly targets: (P & { readonly cluster: string })[];

@@ -11,7 +11,7 @@ import {
   SKIP_REASONS,
 } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import { findTargets } from './find-targets.ts';
+import { carriesTags, findTargets } from './find-targets.ts';
 
 /** Where clusters are: one Region of the account, or (without a Region) a kubeconfig. */
 export interface Place {
@@ -175,8 +175,7 @@ async function visitOne(
   let description: ClusterDescription | undefined;
   try {
     description = await directory.describe(cluster);
-    const carried = description.tags;
-    if (Object.entries(tags).some(([key, value]) => carried[key] !== value)) return 'not selected';
+    if (!carriesTags(description.tags, tags)) return 'not selected';
     return { ...placeOf(target), warnings: warningsOf(target, description), ...(await visit(target)) };
   } catch (error) {
     // Its connection was taken away: that is no fault of the cluster.
