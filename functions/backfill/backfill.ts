@@ -3,6 +3,7 @@ import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
+import { clusterArn, partitionOf } from '../domain/arn.ts';
 import { clusterNameSchema } from '../domain/change-event.ts';
 import { outcomesOfRun } from '../domain/outcome-event.ts';
 import type { ClusterReport, RunReport } from '../domain/report.ts';
@@ -148,8 +149,8 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
   try {
     if (payload.dispatch === 'bus') {
       const region = config.AWS_REGION;
-      const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
-      const arnOf = (cluster: string) => `arn:${partition}:eks:${region}:${config.ACCOUNT_ID}:cluster/${cluster}`;
+      const place = { partition: partitionOf(context.invokedFunctionArn), region, account: config.ACCOUNT_ID };
+      const arnOf = (cluster: string) => clusterArn(place, cluster);
       return await dispatchSweeps({ ...common, place: placeOf(region), eventBus, maxDeletions, arnOf });
     }
     return await sweepAccount({
@@ -203,9 +204,8 @@ async function tell(
   context: Context,
   { config, eventBus, log, metrics, now }: BackfillDependencies,
 ): Promise<void> {
-  const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
   const timeLeft = context.getRemainingTimeInMillis() - LEFT_AFTER_OUTCOMES;
-  const place = { partition, account: config.ACCOUNT_ID };
+  const place = { partition: partitionOf(context.invokedFunctionArn), account: config.ACCOUNT_ID };
   await publishOutcomes(outcomesOfRun(report, config.AWS_REGION), { place, eventBus, log, metrics, now, timeLeft });
 }
 

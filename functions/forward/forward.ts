@@ -3,6 +3,7 @@ import { CloudWatchLogsDecodeSchema, CloudWatchLogsSchema } from '@aws-lambda-po
 import middy from '@middy/core';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
+import { partitionOf } from '../domain/arn.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
@@ -35,8 +36,7 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
     })
     .handler(async (event: unknown, context): Promise<void> => {
       metrics.add('Payloads', 1);
-      // The Region tells the partition only with a table that grows; the function's own ARN always names it.
-      const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
+      const partition = partitionOf(context.invokedFunctionArn);
       const place = { partition, region: config.AWS_REGION, account: config.ACCOUNT_ID };
       const forwarded = await forwardAuditEvents(decodePayload(event), { place, eventBus, log });
       if (forwarded.messageType === 'CONTROL_MESSAGE') {

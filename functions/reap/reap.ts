@@ -3,6 +3,7 @@ import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { ClusterDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
+import { partitionOf } from '../domain/arn.ts';
 import {
   CHANGE_DETAIL_TYPE,
   type ChangeDetail,
@@ -260,9 +261,8 @@ async function tell(
   context: Context,
   { config, eventBus, log, metrics, now }: ReapDependencies,
 ): Promise<void> {
-  const [, partition = 'aws'] = context.invokedFunctionArn.split(':');
   const timeLeft = context.getRemainingTimeInMillis() - LEFT_AFTER_OUTCOMES;
-  const place = { partition, account: config.ACCOUNT_ID };
+  const place = { partition: partitionOf(context.invokedFunctionArn), account: config.ACCOUNT_ID };
   await publishOutcomes(outcomes, { place, eventBus, log, metrics, now, timeLeft });
 }
 

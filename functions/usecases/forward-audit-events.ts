@@ -1,4 +1,5 @@
 import type { EventBus } from '../aws/event-bus.ts';
+import { type ArnPlace, clusterArn } from '../domain/arn.ts';
 import {
   type AuditEventOfObject,
   changeDetail,
@@ -17,13 +18,6 @@ export interface LogPayload {
   owner: string;
   logGroup: string;
   logEvents: readonly { id: string; message: string }[];
-}
-
-/** Where this function runs, which is also where the clusters are: a log group feeds only functions of its own Region. */
-export interface Place {
-  partition: string;
-  region: string;
-  account: string;
 }
 
 /** What became of a payload. A control message, CloudWatch's test of the destination, carries nothing. */
@@ -47,12 +41,13 @@ export type Forwarded =
  * Puts one event on the bus for each object that the payload's audit lines say was changed and that an HPA depends on.
  * An unreadable line is logged with its log event id and stops no other.
  *
+ * @param place where this runs, and the cluster is too: a log group feeds only functions of its own Region
  * @throws {MalformedInputError} a message type that is not known, another account's log group, or not a cluster's log group
  * @throws {RetryableError} from the bus, when events did not get there
  */
 export async function forwardAuditEvents(
   payload: LogPayload,
-  { place, eventBus, log }: { place: Place; eventBus: EventBus; log: Log },
+  { place, eventBus, log }: { place: ArnPlace; eventBus: EventBus; log: Log },
 ): Promise<Forwarded> {
   const { messageType } = payload;
   if (messageType === 'CONTROL_MESSAGE') return { messageType };
@@ -82,13 +77,12 @@ export async function forwardAuditEvents(
   }
 
   const latest = latestPerObject(kept);
-  const clusterArn = `arn:${place.partition}:eks:${place.region}:${place.account}:cluster/${cluster}`;
   await eventBus.put(
     latest.map((change) => ({
       source: EVENT_SOURCE,
       detailType: CHANGE_DETAIL_TYPE,
       detail: changeDetail(cluster, change),
-      resources: [clusterArn],
+      resources: [clusterArn(place, cluster)],
       time: new Date(change.event.stageTimestamp),
     })),
   );

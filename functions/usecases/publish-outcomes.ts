@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { BusEvent, EventBus } from '../aws/event-bus.ts';
+import { clusterArn } from '../domain/arn.ts';
 import { EVENT_SOURCE } from '../domain/change-event.ts';
 import type { OutcomeEvent } from '../domain/outcome-event.ts';
 import { describeError } from '../platform/errors.ts';
@@ -33,8 +34,7 @@ const MOST_PATIENCE = 10_000;
 export async function publishOutcomes(outcomes: readonly OutcomeEvent[], options: PublishOptions): Promise<void> {
   const { place, eventBus, log, metrics, now, timeLeft } = options;
   if (outcomes.length === 0) return;
-  const arnOf = ({ region, cluster }: OutcomeEvent['detail']) =>
-    `arn:${place.partition}:eks:${region}:${place.account}:cluster/${cluster}`;
+  const arnOf = ({ region, cluster }: OutcomeEvent['detail']) => clusterArn({ ...place, region }, cluster);
   const time = now();
   const events = outcomes.map((outcome) => outcomeBusEvent(outcome, arnOf(outcome.detail), time));
   const patience = Math.max(0, Math.min(MOST_PATIENCE, timeLeft));
