@@ -146,154 +146,185 @@ function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: Cluster): Verdict {
   if (wantedBy) {
     return keep('AutoscalingConfigured', `${describeOwner(wantedBy)} asks for an HPA of this name.`);
   }
-  return judgeOwned(hpa, owner, relatives, cluster);
+  return judgeOwned({ hpa, owner, relatives, cluster });
+}
+
+interface Place {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** An HPA that is Envoy Gateway's, and what its configuration is made of. */
+interface Owned {
+  readonly hpa: HorizontalPodAutoscaler;
+  readonly owner: Owner;
+  readonly relatives: Relatives;
+  readonly cluster: Cluster;
 }
 
 /** The rows from "Gateway or class does not exist" on: the HPA is Envoy Gateway's, and the configuration decides. */
-function judgeOwned(hpa: HorizontalPodAutoscaler, owner: Owner, relatives: Relatives, cluster: Cluster): Verdict {
+function judgeOwned(owned: Owned): Verdict {
+  const { owner, relatives, cluster } = owned;
   const { gatewayClass } = relatives;
-  const target = hpa.spec.scaleTargetRef;
-  const deployment = objectKey({ namespace: hpa.metadata.namespace, name: target.name });
-  const scalesDeployment = target.kind === 'Deployment' && target.apiVersion === 'apps/v1';
-  const exists = cluster.snapshot.deployments.get(deployment);
-
-  const grounds = (configs: readonly EnvoyGatewayConfig[]) => ({
-    hpa,
-    owner,
-    restsOn: [...relatives.restsOn, ...configs.map(({ configMap }) => read('ConfigMap', configMap.metadata))],
-    restsOnDefaultAlone: false,
-  });
-  /** A row that also wants the Deployment to be gone. */
-  const onlyIfGone = (
-    configs: readonly EnvoyGatewayConfig[],
-    ifGone: DeleteReason,
-    otherwise: KeepReason,
-    explanation: string,
-  ): Verdict => {
-    if (!scalesDeployment) {
-      const scaled = `${target.apiVersion ?? ''} ${target.kind} ${target.name}`.trim();
-      return {
-        ...grounds(configs),
-        action: 'keep',
-        reason: otherwise,
-        explanation: `${explanation}, but it scales ${scaled}.`,
-      };
-    }
-    if (exists === false) {
-      const restsOn = [...grounds(configs).restsOn, absent('Deployment', hpa.metadata.namespace, target.name)];
-      const gone = `${explanation}, and Deployment ${deployment} is gone.`;
-      return { ...grounds(configs), restsOn, action: 'delete', reason: ifGone, explanation: gone };
-    }
-    return {
-      ...grounds(configs),
-      action: 'keep',
-      reason: otherwise,
-      explanation: `${explanation}, but Deployment ${deployment} still runs.`,
-      ...(exists === undefined && { needsDeployment: deployment }),
-    };
-  };
-
   if (owner.kind === 'Gateway' && relatives.gateways.length === 0) {
-    return onlyIfGone([], 'GatewayDeleted', 'ScaleTargetStillRuns', `${describeOwner(owner)} does not exist`);
+    return onlyIfGone(owned, [], 'GatewayDeleted', 'ScaleTargetStillRuns', `${describeOwner(owner)} does not exist`);
   }
   if (gatewayClass === undefined) {
-    const name = relatives.gatewayClassName;
-    return onlyIfGone([], 'GatewayClassDeleted', 'ScaleTargetStillRuns', `GatewayClass ${name} does not exist`);
+    const explanation = `GatewayClass ${relatives.gatewayClassName} does not exist`;
+    return onlyIfGone(owned, [], 'GatewayClassDeleted', 'ScaleTargetStillRuns', explanation);
   }
 
   const configs = cluster.configsFor(gatewayClass);
-  if (configs.length === 0) {
+  const verdicts = configs.map((config) => judgeByConfig(owned, gatewayClass, config, configs));
+  const [first] = verdicts;
+  if (first === undefined) {
     const { controllerNamespaces = [] } = cluster.snapshot;
     const where = controllerNamespaces.length > 0 ? ` in ${controllerNamespaces.join(', ')}` : '';
     const explanation = `No ConfigMap of an Envoy Gateway${where} names controller ${gatewayClass.spec.controllerName}`;
-    return onlyIfGone([], 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
+    return onlyIfGone(owned, [], 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
   }
-  const verdicts = configs.map((config): Verdict => {
-    const { settings } = config;
-    if (!isReadable(settings)) {
-      const explanation = `ConfigMap ${objectKey(config.configMap.metadata)} cannot be read (${settings.unreadable})`;
-      return onlyIfGone(configs, 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
-    }
-    const rejection = rejected(owner, relatives, settings);
-    if (rejection) return onlyIfGone(configs, 'ScaleTargetGone', 'ParametersUnresolved', rejection);
-
-    const merges = mergesGateways(specOf(relatives.classProxy), settings.defaultProxy);
-    if (owner.kind === 'Gateway' && merges) {
-      const explanation = `GatewayClass ${gatewayClass.metadata.name} merges its Gateways`;
-      return onlyIfGone(configs, 'MergedIntoGatewayClass', 'ScaleTargetStillRuns', explanation);
-    }
-    if (owner.kind === 'GatewayClass' && !merges) {
-      const explanation = `GatewayClass ${owner.name} no longer merges its Gateways`;
-      return onlyIfGone(configs, 'NoLongerMerged', 'ScaleTargetStillRuns', explanation);
-    }
-    if (owner.kind === 'GatewayClass' && relatives.gateways.length === 0) {
-      return onlyIfGone(configs, 'NoGateways', 'ScaleTargetStillRuns', `GatewayClass ${owner.name} has no Gateway`);
-    }
-
-    const effective = relatives.effective(settings);
-    const { provider } = effective.spec;
-    if ((provider?.type ?? 'Kubernetes') !== 'Kubernetes') {
-      const explanation = `The EnvoyProxy in force has provider ${provider?.type}`;
-      return onlyIfGone(configs, 'ScaleTargetGone', 'ParametersUnresolved', explanation);
-    }
-    const kubernetes = provider?.kubernetes;
-    const source = relatives.describe(effective.levels, config);
-    const decided = {
-      ...grounds(configs),
-      restsOnDefaultAlone: effective.levels.every((level) => level === 'default'),
-      fallbackReplicas: kubernetes?.envoyDeployment?.replicas ?? 1,
-    };
-    if (!kubernetes?.envoyHpa) {
-      const explanation = `${describeOwner(owner)} asks for no autoscaling: no envoyHpa in ${source}`;
-      if (relatives.heedsDefault && !mayBeOf(configs, hpa, owner)) {
-        const { namespace } = hpa.metadata;
-        const unknown = `${explanation}, and what a ConfigMap of an Envoy Gateway in ${namespace} said is not known`;
-        return onlyIfGone(configs, 'AutoscalingRemoved', 'DefaultsUnreadable', unknown);
-      }
-      return { ...decided, action: 'delete', reason: 'AutoscalingRemoved', explanation: `${explanation}.` };
-    }
-    const expected = expectedHpas(relatives.identity, effective.spec, config, settings);
-    const [successor] = expected
-      .filter((place) => !samePlace(place, hpa.metadata))
-      .flatMap((place) => cluster.hpaOf(owner, place));
-    if (successor) {
-      const restsOn = [
-        ...decided.restsOn,
-        { ...read('HorizontalPodAutoscaler', successor.metadata), resourceVersion: undefined },
-      ];
-      const explanation = `${describeOwner(owner)} asks for HPA ${objectKey(successor.metadata)} instead, which is there`;
-      if (!expected.some((place) => samePlace(place, hpa.metadata))) {
-        return { ...decided, restsOn, action: 'delete', reason: 'Renamed', explanation: `${explanation}.` };
-      }
-      // Envoy Gateway v1.4 and v1.5 disagree about the name, and both are there: the one whose Deployment is gone is stale,
-      // if the other's runs. With both gone (deleted by hand, not restored yet) nothing says which of them is wanted.
-      const verdict = onlyIfGone(configs, 'Renamed', 'AutoscalingConfigured', explanation);
-      if (verdict.action === 'keep') return verdict;
-      // Asked for with the verdict on the other HPA.
-      const other = absent('Deployment', successor.metadata.namespace, successor.spec.scaleTargetRef.name);
-      if (cluster.snapshot.deployments.get(objectKey(other))) {
-        return { ...verdict, restsOn: [...verdict.restsOn, other, ...restsOn.slice(-1)] };
-      }
-      const bothGone = `${explanation}, but neither's Deployment is.`;
-      return { ...decided, action: 'keep', reason: 'AutoscalingConfigured', explanation: bothGone };
-    }
-    return {
-      ...decided,
-      action: 'keep',
-      reason: 'AutoscalingConfigured',
-      explanation: `${describeOwner(owner)} asks for autoscaling in ${source}.`,
-    };
-  });
   // Several installations may serve one controller name (shards, left-overs): stale only if every one says so, and then it
   // rests on what each of them rests on.
   const restsOn = verdicts.flatMap((verdict) => verdict.restsOn);
   return (
     verdicts.find((verdict) => verdict.action === 'keep') ?? {
-      ...(verdicts[0] as Verdict),
+      ...first,
       restsOn: [...new Map(restsOn.map((object) => [`${object.kind} ${objectKey(object)}`, object])).values()],
     }
   );
 }
+
+/** The verdict by one of the installations that may serve the class; it rests on all of their ConfigMaps. */
+function judgeByConfig(
+  owned: Owned,
+  gatewayClass: GatewayClass,
+  config: EnvoyGatewayConfig,
+  configs: readonly EnvoyGatewayConfig[],
+): Verdict {
+  const { hpa, owner, relatives } = owned;
+  const { settings } = config;
+  if (!isReadable(settings)) {
+    const explanation = `ConfigMap ${objectKey(config.configMap.metadata)} cannot be read (${settings.unreadable})`;
+    return onlyIfGone(owned, configs, 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
+  }
+  const rejection = rejected(owner, relatives, settings);
+  if (rejection) return onlyIfGone(owned, configs, 'ScaleTargetGone', 'ParametersUnresolved', rejection);
+
+  const merges = mergesGateways(specOf(relatives.classProxy), settings.defaultProxy);
+  if (owner.kind === 'Gateway' && merges) {
+    const explanation = `GatewayClass ${gatewayClass.metadata.name} merges its Gateways`;
+    return onlyIfGone(owned, configs, 'MergedIntoGatewayClass', 'ScaleTargetStillRuns', explanation);
+  }
+  if (owner.kind === 'GatewayClass' && !merges) {
+    const explanation = `GatewayClass ${owner.name} no longer merges its Gateways`;
+    return onlyIfGone(owned, configs, 'NoLongerMerged', 'ScaleTargetStillRuns', explanation);
+  }
+  if (owner.kind === 'GatewayClass' && relatives.gateways.length === 0) {
+    const explanation = `GatewayClass ${owner.name} has no Gateway`;
+    return onlyIfGone(owned, configs, 'NoGateways', 'ScaleTargetStillRuns', explanation);
+  }
+
+  const effective = relatives.effective(settings);
+  const { provider } = effective.spec;
+  if ((provider?.type ?? 'Kubernetes') !== 'Kubernetes') {
+    const explanation = `The EnvoyProxy in force has provider ${provider?.type}`;
+    return onlyIfGone(owned, configs, 'ScaleTargetGone', 'ParametersUnresolved', explanation);
+  }
+  const kubernetes = provider?.kubernetes;
+  const source = relatives.describe(effective.levels, config);
+  const decided = {
+    ...groundsOf(owned, configs),
+    restsOnDefaultAlone: effective.levels.every((level) => level === 'default'),
+    fallbackReplicas: kubernetes?.envoyDeployment?.replicas ?? 1,
+  };
+  if (!kubernetes?.envoyHpa) {
+    const explanation = `${describeOwner(owner)} asks for no autoscaling: no envoyHpa in ${source}`;
+    if (relatives.heedsDefault && !mayBeOf(configs, hpa, owner)) {
+      const { namespace } = hpa.metadata;
+      const unknown = `${explanation}, and what a ConfigMap of an Envoy Gateway in ${namespace} said is not known`;
+      return onlyIfGone(owned, configs, 'AutoscalingRemoved', 'DefaultsUnreadable', unknown);
+    }
+    return { ...decided, action: 'delete', reason: 'AutoscalingRemoved', explanation: `${explanation}.` };
+  }
+  const expected = expectedHpas(relatives.identity, effective.spec, config, settings);
+  return (
+    judgeRenamed(owned, expected, configs, decided) ?? {
+      ...decided,
+      action: 'keep',
+      reason: 'AutoscalingConfigured',
+      explanation: `${describeOwner(owner)} asks for autoscaling in ${source}.`,
+    }
+  );
+}
+
+/** The verdict where the owner asks for an HPA in another place, and that one is there; else `undefined`. */
+function judgeRenamed(
+  owned: Owned,
+  expected: readonly Place[],
+  configs: readonly EnvoyGatewayConfig[],
+  decided: Omit<Grounds, 'explanation'>,
+): Verdict | undefined {
+  const { hpa, owner, cluster } = owned;
+  const [successor] = expected
+    .filter((place) => !samePlace(place, hpa.metadata))
+    .flatMap((place) => cluster.hpaOf(owner, place));
+  if (successor === undefined) return undefined;
+  const successorRead = { ...read('HorizontalPodAutoscaler', successor.metadata), resourceVersion: undefined };
+  const restsOn = [...decided.restsOn, successorRead];
+  const explanation = `${describeOwner(owner)} asks for HPA ${objectKey(successor.metadata)} instead, which is there`;
+  if (!expected.some((place) => samePlace(place, hpa.metadata))) {
+    return { ...decided, restsOn, action: 'delete', reason: 'Renamed', explanation: `${explanation}.` };
+  }
+  // Envoy Gateway v1.4 and v1.5 disagree about the name, and both are there: the one whose Deployment is gone is stale, if
+  // the other's runs. With both gone (deleted by hand, not restored yet) nothing says which of them is wanted.
+  const verdict = onlyIfGone(owned, configs, 'Renamed', 'AutoscalingConfigured', explanation);
+  if (verdict.action === 'keep') return verdict;
+  // Asked for with the verdict on the other HPA.
+  const other = absent('Deployment', successor.metadata.namespace, successor.spec.scaleTargetRef.name);
+  if (cluster.snapshot.deployments.get(objectKey(other))) {
+    return { ...verdict, restsOn: [...verdict.restsOn, other, successorRead] };
+  }
+  const bothGone = `${explanation}, but neither's Deployment is.`;
+  return { ...decided, action: 'keep', reason: 'AutoscalingConfigured', explanation: bothGone };
+}
+
+/** A row that also wants the Deployment to be gone. */
+function onlyIfGone(
+  owned: Owned,
+  configs: readonly EnvoyGatewayConfig[],
+  ifGone: DeleteReason,
+  otherwise: KeepReason,
+  explanation: string,
+): Verdict {
+  const { hpa, cluster } = owned;
+  const grounds = groundsOf(owned, configs);
+  const keep = (but: string): Verdict => ({
+    ...grounds,
+    action: 'keep',
+    reason: otherwise,
+    explanation: `${explanation}, but ${but}.`,
+  });
+  const target = hpa.spec.scaleTargetRef;
+  if (target.kind !== 'Deployment' || target.apiVersion !== 'apps/v1') {
+    return keep(`it scales ${`${target.apiVersion ?? ''} ${target.kind} ${target.name}`.trim()}`);
+  }
+  const deployment = objectKey({ namespace: hpa.metadata.namespace, name: target.name });
+  const exists = cluster.snapshot.deployments.get(deployment);
+  if (exists === false) {
+    const restsOn = [...grounds.restsOn, absent('Deployment', hpa.metadata.namespace, target.name)];
+    const gone = `${explanation}, and Deployment ${deployment} is gone.`;
+    return { ...grounds, restsOn, action: 'delete', reason: ifGone, explanation: gone };
+  }
+  const kept = keep(`Deployment ${deployment} still runs`);
+  return exists === undefined ? { ...kept, needsDeployment: deployment } : kept;
+}
+
+const groundsOf = ({ hpa, owner, relatives }: Owned, configs: readonly EnvoyGatewayConfig[]) => ({
+  hpa,
+  owner,
+  restsOn: [...relatives.restsOn, ...configs.map(({ configMap }) => read('ConfigMap', configMap.metadata))],
+  restsOnDefaultAlone: false,
+});
 
 /** Envoy Gateway puts its HPAs into its own namespace, where its ConfigMap is, or beside their Gateways. */
 const mayBeOf = (configs: readonly EnvoyGatewayConfig[], { metadata }: HorizontalPodAutoscaler, owner: Owner) =>
@@ -382,7 +413,7 @@ class Cluster {
   }
 
   /** The HPA at this place, if it is there to stay and Envoy Gateway made it for this owner. */
-  hpaOf(owner: Owner, place: { namespace: string; name: string }): HorizontalPodAutoscaler[] {
+  hpaOf(owner: Owner, place: Place): HorizontalPodAutoscaler[] {
     const hpa = this.#hpas.get(objectKey(place));
     if (hpa === undefined || hpa.metadata.deletionTimestamp || !appliedByEnvoyGateway(hpa)) return [];
     const labelled = labelledOwner(hpa);
@@ -390,7 +421,7 @@ class Cluster {
   }
 
   /** The live owners whose configuration asks for an HPA of this namespace and name. */
-  wantedBy(place: { namespace: string; name: string }): readonly Owner[] {
+  wantedBy(place: Place): readonly Owner[] {
     return this.#wanted.get(objectKey(place)) ?? [];
   }
 
@@ -453,7 +484,7 @@ class Cluster {
     return grouped(owners.flatMap((owner) => this.#wantedPlaces(owner).map((place) => [objectKey(place), owner])));
   }
 
-  #wantedPlaces(owner: Owner): { namespace: string; name: string }[] {
+  #wantedPlaces(owner: Owner): Place[] {
     const relatives = this.relativesOf(owner);
     if (relatives.gatewayClass === undefined || relatives.gateways.length === 0) return [];
     return this.configsFor(relatives.gatewayClass).flatMap((config) => {
@@ -477,7 +508,7 @@ const gatewayProxyReference = (gateway: Gateway) =>
 function proxyReference<Reference extends { group: string; kind: string; name: string }>(
   reference: Reference | null | undefined,
   namespaceOf: (reference: Reference) => string,
-): { namespace: string; name: string } | undefined {
+): Place | undefined {
   if (reference?.group !== 'gateway.envoyproxy.io' || reference.kind !== 'EnvoyProxy') return undefined;
   return { namespace: namespaceOf(reference), name: reference.name };
 }
@@ -495,8 +526,7 @@ function grouped<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]
 const byKey = <T extends { metadata: Omit<ObjectRead, 'kind'> }>(objects: readonly T[]): Map<string, T> =>
   new Map(objects.map((object) => [objectKey(object.metadata), object]));
 
-const samePlace = (a: { namespace: string; name: string }, b: { namespace: string; name: string }) =>
-  a.namespace === b.namespace && a.name === b.name;
+const samePlace = (a: Place, b: Place) => a.namespace === b.namespace && a.name === b.name;
 
 const read = (kind: string, { namespace, name, uid, resourceVersion }: Omit<ObjectRead, 'kind'>): ObjectRead => ({
   kind,
