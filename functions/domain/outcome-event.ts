@@ -4,6 +4,7 @@ import { described } from './described.ts';
 import {
   type ClusterReport,
   changeSchema,
+  countOutcomes,
   hpaReportSchema,
   manifestSchema,
   type Problem,
@@ -209,8 +210,7 @@ function sweepCompleted(
   hpas: readonly SweptHpa[],
   { mode, runIds }: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
 ): OutcomeEvent {
-  const outcomes: Record<string, number> = {};
-  for (const { outcome } of hpas) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+  const outcomes = countOutcomes(hpas);
   const stale = hpas.filter(({ action }) => action === 'delete').length;
   const detail = { version: '1' as const, ...place, runIds: [...runIds], mode, hpas: hpas.length, stale, outcomes };
   return { detailType: SWEPT_DETAIL_TYPE, detail };

@@ -105,6 +105,13 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
 });
 export type SweptHpa = z.infer<typeof sweptHpaSchema>;
 
+/** How many HPAs came to each outcome; none that no HPA came to. */
+export function countOutcomes(hpas: readonly SweptHpa[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of hpas) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
+
 /** The version rises when a reader would have to change. Every description ends up in docs/schemas. */
 export const passReportSchema = z
   .object({

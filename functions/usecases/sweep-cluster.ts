@@ -4,7 +4,14 @@ import { type GuardedVerdict, type GuardSettings, guard } from '../domain/guards
 import { judge, type ObjectRead, type Verdict } from '../domain/judge.ts';
 import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
 import { isMarked, markedManagedFields } from '../domain/ownership.ts';
-import { type Change, type Outcome, type PassReport, reportHpa, type SweptHpa } from '../domain/report.ts';
+import {
+  type Change,
+  countOutcomes,
+  type Outcome,
+  type PassReport,
+  reportHpa,
+  type SweptHpa,
+} from '../domain/report.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import type { ClusterApi, WriteResult } from '../kubernetes/cluster-api.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
@@ -383,10 +390,8 @@ const isAbout = (change: Change, object: ObjectRead): boolean =>
 /** One line for each HPA that is not plainly wanted (or for each at all), and one for the pass. */
 function logReport(report: PassReport, log: Log, everyHpa: boolean): void {
   const { hpas, changes, cluster, passId, mode, lookAgain } = report;
-  const outcomes: Record<string, number> = {};
   // A log line has its own message: what the API server said goes under another name.
   for (const { manifest: _manifest, restsOn: _restsOn, message: answer, ...hpa } of hpas) {
-    outcomes[hpa.outcome] = (outcomes[hpa.outcome] ?? 0) + 1;
     if (hpa.reason === 'AutoscalingConfigured' && !everyHpa) continue;
     const level = ['Failed', 'MarkRefused', 'DeleteRefused', 'HeldBack', 'Conflict', 'Stopped'].includes(hpa.outcome)
       ? 'warn'
@@ -399,5 +404,12 @@ function logReport(report: PassReport, log: Log, everyHpa: boolean): void {
     });
   }
   const auditIDs = changes.map(({ auditID }) => auditID);
-  log.info('pass finished', { cluster, passId, mode, outcomes, lookAgain, ...(changes.length > 0 && { auditIDs }) });
+  log.info('pass finished', {
+    cluster,
+    passId,
+    mode,
+    outcomes: countOutcomes(hpas),
+    lookAgain,
+    ...(changes.length > 0 && { auditIDs }),
+  });
 }

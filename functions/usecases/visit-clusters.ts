@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import pMap from 'p-map';
 import type { AccountDirectory, ClusterDescription } from '../aws/cluster-directory.ts';
-import type { ClusterReport, Problem, RunReport } from '../domain/report.ts';
+import { type ClusterReport, countOutcomes, type Problem, type RunReport } from '../domain/report.ts';
 import {
   AwsAccessError,
   ClusterSkippedError,
@@ -256,8 +256,6 @@ function warningsOf({ cluster, region }: Target, { auditLog }: ClusterDescriptio
 
 function totalsOf(clusters: readonly ClusterReport[], notBegun: number): RunReport['totals'] {
   const hpas = clusters.flatMap((cluster) => cluster.hpas);
-  const outcomes: Record<string, number> = {};
-  for (const { outcome } of hpas) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   const withResult = (wanted: ClusterReport['result']) => clusters.filter(({ result }) => result === wanted).length;
   const dispatched = withResult('dispatched');
   return {
@@ -268,7 +266,7 @@ function totalsOf(clusters: readonly ClusterReport[], notBegun: number): RunRepo
     failed: withResult('failed'),
     hpas: hpas.length,
     stale: hpas.filter(({ action }) => action === 'delete').length,
-    outcomes,
+    outcomes: countOutcomes(hpas),
   };
 }
 

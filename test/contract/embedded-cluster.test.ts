@@ -3,9 +3,8 @@ import {
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
   startEmbeddedCluster,
-  tooManyRequests,
 } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { waves } from '../../functions/cli/embedded-cluster/request-log.ts';
+import { tooManyRequests, waves } from '../doubles/kube-apiserver.ts';
 import { type Connection, connect } from './connection.ts';
 import { adminToken, autoscaler, contractRbac, contractUsers } from './fixture.ts';
 import { describeKubeApiserver } from './kube-apiserver.ts';

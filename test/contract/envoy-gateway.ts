@@ -14,6 +14,7 @@ export class Installation {
   readonly #namespace: string;
   readonly hpaName: string;
   readonly hpa: string;
+  readonly gatewayClass: string;
   readonly proxy: string;
   readonly deployment: string;
   #replicas = 2;
@@ -23,6 +24,7 @@ export class Installation {
     this.#namespace = namespace;
     this.hpaName = hashedName(`${namespace}/web`);
     this.hpa = `/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers/${this.hpaName}`;
+    this.gatewayClass = `/apis/${GATEWAY_API}/gatewayclasses/${namespace}`;
     this.proxy = `/apis/${ENVOY_API}/namespaces/${namespace}/envoyproxies/web`;
     this.deployment = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/${this.hpaName}`;
   }
@@ -31,7 +33,7 @@ export class Installation {
     for (const name of [this.#namespace, SYSTEM]) {
       await this.#apply(`/api/v1/namespaces/${name}`, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
     }
-    await this.#apply(`/apis/${GATEWAY_API}/gatewayclasses/${this.#namespace}`, {
+    await this.#apply(this.gatewayClass, {
       apiVersion: GATEWAY_API,
       kind: 'GatewayClass',
       metadata: { name: this.#namespace },

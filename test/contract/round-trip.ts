@@ -237,6 +237,25 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(metadata.ownerReferences).toMatchObject([{ kind: 'Deployment' }]);
     });
 
+    test('an owner that is there stays, whatever the plural of its kind', async () => {
+      const installation = await leaking();
+      const manifest = await reaped(installation);
+      const proxy = '/apis/gateway.envoyproxy.io/v1alpha1/namespaces/envoy-gateway-system/envoyproxies/owner';
+      await admin.apply(`${proxy}?fieldManager=test`, {
+        ...{ apiVersion: 'gateway.envoyproxy.io/v1alpha1', kind: 'EnvoyProxy' },
+        ...{ metadata: { name: 'owner', namespace: 'envoy-gateway-system' }, spec: {} },
+      });
+      const owners = [];
+      for (const path of [installation.gatewayClass, proxy]) {
+        const { apiVersion, kind, metadata } = (await admin.get(path)).body;
+        owners.push({ apiVersion, kind, name: metadata.name, uid: metadata.uid });
+      }
+      manifest.metadata.ownerReferences?.push(...owners);
+      expect(await restore(manifest)).toMatchObject([{ outcome: 'Restored' }]);
+      const { metadata } = await hpaOf(installation);
+      expect(metadata.ownerReferences).toMatchObject([{ kind: 'Deployment' }, ...owners]);
+    });
+
     test('a marked manifest is restored with its mark', async () => {
       const installation = await leaking();
       const [found] = (await api.hpas.list()).filter(({ metadata }) => metadata.name === installation.hpaName);

@@ -1,10 +1,11 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
 import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
-import { type Intervention, tooManyRequests } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type { Intervention } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { PLACE, queueBatch } from '../../functions/cli/event-path.ts';
 import { clusterApi, type HpaStore } from '../../functions/kubernetes/cluster-api.ts';
 import { createHandler } from '../../functions/reap/reap.ts';
+import { tooManyRequests } from '../doubles/kube-apiserver.ts';
 import {
   beforeFirst,
   hpasOf,

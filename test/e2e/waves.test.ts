@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { type ReceivedRequest, waves } from '../../functions/cli/embedded-cluster/request-log.ts';
+import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
 import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
+import { waves } from '../doubles/kube-apiserver.ts';
 import {
   hpasOf,
   type List,

@@ -70,16 +70,6 @@ export interface EmbeddedCluster {
   close(): Promise<void>;
 }
 
-/** The answer of an overloaded API server. */
-export function tooManyRequests(retryAfterSeconds: number): Intervention {
-  return {
-    kind: 'respond',
-    status: 429,
-    headers: { 'Retry-After': String(retryAfterSeconds), 'Content-Type': 'text/plain; charset=utf-8' },
-    body: 'Too many requests, please try again later.\n',
-  };
-}
-
 export const admin: User = { username: 'admin', uid: 'admin', groups: ['system:masters'] };
 
 /**
