@@ -65,14 +65,16 @@ const tagKey = z
 
 const MINUTES = { minute: 1, hour: 60, day: 1_440 };
 
-/** Two periods of a schedule. Of a cron(…) at least so many: which days it leaves out is not looked at. */
-function leastAlarmHours(sweepSchedule: string): number {
+const EVERY_HOUR = /^(\*|0-23)(\/1)?$|^0\/1$/;
+
+/** How far apart the sweeps of a schedule are. Of a cron(…) at least so far: which days it leaves out is not looked at. */
+function hoursBetween(sweepSchedule: string): number {
   const [, count, unit] = /^rate\((\d+) (minute|hour|day)/.exec(sweepSchedule) ?? [];
-  if (unit !== undefined) return Math.ceil((2 * Number(count) * MINUTES[unit as keyof typeof MINUTES]) / 60);
+  if (unit !== undefined) return (Number(count) * MINUTES[unit as keyof typeof MINUTES]) / 60;
   const [, hours] = /^cron\(\S+ (\S+)/.exec(sweepSchedule) ?? [];
-  if (hours === undefined) return 1;
-  if (hours === '*') return 2;
-  return /^\d+$/.test(hours) ? 48 : 3;
+  if (hours === undefined) return 0;
+  if (EVERY_HOUR.test(hours)) return 1;
+  return /^\d+$/.test(hours) ? 24 : 1.5;
 }
 
 /** What is wrong with when sweeps come and when one is missed, and with which of the two. */
@@ -80,17 +82,20 @@ export function sweepFault(
   sweepSchedule: string,
   sweepAlarmHours: number,
 ): { of: 'sweepSchedule' | 'sweepAlarmHours'; message: string } | undefined {
-  const least = leastAlarmHours(sweepSchedule);
-  if (least > MOST_ALARM_HOURS) {
-    const message =
-      `expected a rate of ${MOST_ALARM_HOURS / 2} hours at most: an alarm looks back two periods, ` +
-      'and CloudWatch allows no more than 7 days';
-    return { of: 'sweepSchedule', message };
+  const period = hoursBetween(sweepSchedule);
+  if (period > MOST_ALARM_HOURS) {
+    return {
+      of: 'sweepSchedule',
+      message:
+        'expected a rate of 7 days at most: CloudWatch lets the alarm that a sweep is missing look back no further',
+    };
   }
-  if (sweepAlarmHours < least) {
-    return { of: 'sweepAlarmHours', message: `expected ${least} at least, two periods of ${sweepSchedule}` };
-  }
-  return undefined;
+  const least = Math.min(Math.ceil(2 * period), MOST_ALARM_HOURS);
+  if (sweepAlarmHours >= least) return undefined;
+  return {
+    of: 'sweepAlarmHours',
+    message: `expected ${least} at least for ${sweepSchedule} (docs/configuration.md, "When sweeps are missed")`,
+  };
 }
 
 /** What `infra/configuration.yml` may say; what each value means stands there. */

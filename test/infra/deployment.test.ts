@@ -212,19 +212,23 @@ describe('npm run deploy', () => {
       stderr: `stack envoy-hpa-reaper: --parameter ${message}\n`,
     });
     expect(await deploy('--parameter', 'SweepScheduleExpression=rate(1 day)')).toEqual(
-      refusal('SweepAlarmHours=...: expected 48 at least, two periods of rate(1 day)'),
+      refusal(
+        'SweepAlarmHours=...: expected 48 at least for rate(1 day) (docs/configuration.md, "When sweeps are missed")',
+      ),
     );
     expect(await stacks()).toEqual([]);
     const daily = ['--parameter', 'SweepScheduleExpression=rate(1 day)', '--parameter', 'SweepAlarmHours=48'];
     expect(await deploy(...daily)).toMatchObject({ code: 0 });
     writeTemplate(withMoreMemory(template()));
     expect(await deploy('--parameter', 'SweepAlarmHours=3')).toEqual(
-      refusal('SweepAlarmHours=...: expected 48 at least, two periods of rate(1 day)'),
+      refusal(
+        'SweepAlarmHours=...: expected 48 at least for rate(1 day) (docs/configuration.md, "When sweeps are missed")',
+      ),
     );
     expect(await deploy('--parameter', 'SweepScheduleExpression=rate(8 days)')).toEqual(
       refusal(
-        'SweepScheduleExpression=...: expected a rate of 84 hours at most: an alarm looks back two periods, ' +
-          'and CloudWatch allows no more than 7 days',
+        'SweepScheduleExpression=...: expected a rate of 7 days at most: CloudWatch lets the alarm that a sweep is ' +
+          'missing look back no further',
       ),
     );
     expect(await deploy()).toMatchObject({ code: 0 });

@@ -104,27 +104,34 @@ it.each([
   ]);
 });
 
+const tooFew = (least: number, schedule: string) =>
+  `  sweepAlarmHours: expected ${least} at least for ${schedule} (docs/configuration.md, "When sweeps are missed")`;
 const TOO_RARE =
-  '  sweepSchedule: expected a rate of 84 hours at most: an alarm looks back two periods, and CloudWatch allows no more than 7 days';
+  '  sweepSchedule: expected a rate of 7 days at most: CloudWatch lets the alarm that a sweep is missing look back no further';
 
 it.each([
   ['rate(30 minutes)', 1, []],
   ['rate(1 hour)', 2, []],
-  ['rate(1 hour)', 1, ['  sweepAlarmHours: expected 2 at least, two periods of rate(1 hour)']],
-  ['rate(31 minutes)', 1, ['  sweepAlarmHours: expected 2 at least, two periods of rate(31 minutes)']],
-  ['rate(1 day)', 47, ['  sweepAlarmHours: expected 48 at least, two periods of rate(1 day)']],
+  ['rate(1 hour)', 1, [tooFew(2, 'rate(1 hour)')]],
+  ['rate(31 minutes)', 1, [tooFew(2, 'rate(31 minutes)')]],
+  ['rate(1 day)', 47, [tooFew(48, 'rate(1 day)')]],
   ['rate(1 day)', 48, []],
   ['rate(84 hours)', 168, []],
-  ['rate(84 hours)', 167, ['  sweepAlarmHours: expected 168 at least, two periods of rate(84 hours)']],
-  ['rate(85 hours)', 168, [TOO_RARE]],
-  ['rate(5041 minutes)', 168, [TOO_RARE]],
-  ['rate(4 days)', 168, [TOO_RARE]],
+  ['rate(84 hours)', 167, [tooFew(168, 'rate(84 hours)')]],
+  ['rate(7 days)', 168, []],
+  ['rate(7 days)', 167, [tooFew(168, 'rate(7 days)')]],
+  ['rate(8 days)', 168, [TOO_RARE]],
+  ['rate(169 hours)', 168, [TOO_RARE]],
   ['cron(0 * * * ? *)', 2, []],
-  ['cron(0 * * * ? *)', 1, ['  sweepAlarmHours: expected 2 at least, two periods of cron(0 * * * ? *)']],
+  ['cron(0 * * * ? *)', 1, [tooFew(2, 'cron(0 * * * ? *)')]],
+  ['cron(0 0/1 * * ? *)', 2, []],
+  ['cron(0 */1 * * ? *)', 2, []],
+  ['cron(0 0-23 * * ? *)', 2, []],
+  ['cron(0 0/2 * * ? *)', 2, [tooFew(3, 'cron(0 0/2 * * ? *)')]],
   // As delivered, it is hourly sweeps that are watched.
-  ['cron(0 8-17 * * ? *)', 2, ['  sweepAlarmHours: expected 3 at least, two periods of cron(0 8-17 * * ? *)']],
+  ['cron(0 8-17 * * ? *)', 2, [tooFew(3, 'cron(0 8-17 * * ? *)')]],
   ['cron(0 8-17 * * ? *)', 3, []],
-  ['cron(0 6 * * ? *)', 47, ['  sweepAlarmHours: expected 48 at least, two periods of cron(0 6 * * ? *)']],
+  ['cron(0 6 * * ? *)', 47, [tooFew(48, 'cron(0 6 * * ? *)')]],
   ['cron(0,30 18 ? * MON-FRI *)', 48, []],
   ['off', 1, []],
 ])('holds the alarm to two periods of the schedule: %s, %i', (sweepSchedule, sweepAlarmHours, faults) => {
