@@ -136,10 +136,13 @@ function aimOf(
   cluster: string,
   description: ClusterDescription | undefined,
   logGroupClass: string | undefined,
-  { remove, allowed }: EnrolOptions,
+  { remove, allowed, clusters }: EnrolOptions,
 ): Pick<ClusterEnrolment, 'aim' | 'because'> {
   if (description === undefined) {
-    return logGroupClass === undefined ? { aim: 'leave', because: 'NotFound' } : { aim: 'remove', because: 'Gone' };
+    // Whoever names a cluster to enrol it wants no filter taken away: the name is wrong, or the place.
+    const isMeantToBeThere = clusters !== undefined && !remove;
+    const isNotFound = logGroupClass === undefined || isMeantToBeThere;
+    return isNotFound ? { aim: 'leave', because: 'NotFound' } : { aim: 'remove', because: 'Gone' };
   }
   const { status, tags } = description;
   // Whatever its status: nobody may come by once it is ACTIVE, or is gone and its log group is not.

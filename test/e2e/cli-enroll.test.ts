@@ -191,6 +191,14 @@ describe('enroll', patience, () => {
     expect(writes()).toEqual([]);
   });
 
+  test('enrols none that is gone, and leaves what is left of it to --remove', async () => {
+    logs.add(logGroup('gone'), [ourFilter()]);
+    const { code, stderr } = await enroll(['--eks', 'gone', '--yes']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('reaper: gone: there is no cluster gone in eu-central-1\nCheck the name and the Region');
+    expect(logs.groups.get(logGroup('gone'))?.filters).toEqual([ourFilter()]);
+  });
+
   test.each([
     ['its ARN', { name: `arn:aws:eks:eu-central-1:${PLACE.account}:cluster/shop`, exec: undefined }],
     [
