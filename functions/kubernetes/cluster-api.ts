@@ -16,7 +16,7 @@ import {
 } from '../domain/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
-import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
+import { ClusterSkippedError, OverloadedError, RetryableError } from '../platform/errors.ts';
 import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
@@ -359,6 +359,7 @@ function translate(error: ApiStatusError): Error {
       { cause: error },
     );
   }
-  if (code === 429 || code >= 500) return new RetryableError(message, { cause: error });
+  if (code === 429) return new OverloadedError(message, { cause: error });
+  if (code >= 500) return new RetryableError(message, { cause: error });
   return error;
 }

@@ -50,6 +50,11 @@ export class RetryableError extends Error {
   override name = 'RetryableError';
 }
 
+/** An API server has too much to do: it did not take the request up. */
+export class OverloadedError extends RetryableError {
+  override name = 'OverloadedError';
+}
+
 /** No whole answer came from an API server: nothing listens there, it cannot be reached from here, or it broke off. */
 export class NoAnswerError extends RetryableError {
   override name = 'NoAnswerError';

@@ -14,7 +14,7 @@ import {
 } from '../domain/report.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import type { ClusterApi, WriteResult } from '../kubernetes/cluster-api.ts';
-import { describeError, RetryableError } from '../platform/errors.ts';
+import { describeError, OverloadedError, RetryableError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import { tellOwners } from './tell-owners.ts';
 
@@ -346,7 +346,8 @@ async function deleteOnce(
   try {
     return await api.hpas.delete(hpa);
   } catch (error) {
-    if (!(error instanceof RetryableError) || !mayTryAgain()) throw error;
+    const mayBeDone = error instanceof RetryableError && !(error instanceof OverloadedError);
+    if (!mayBeDone || !mayTryAgain()) throw error;
     const found = await api.hpas.get(hpa).catch(() => hpa);
     if (found?.metadata.uid === hpa.metadata.uid) throw error;
     return { result: 'done' };

@@ -112,7 +112,7 @@ async function isSkipped(skipped: string, message: RegExp, remedy: RegExp): Prom
 }
 
 /** RetryableError and the classes that say more of it (functions/platform/errors.ts). */
-const RETRIED = /^(Retryable|NoAnswer|AwsAccess)Error$/;
+const RETRIED = /^(Retryable|NoAnswer|Overloaded|AwsAccess)Error$/;
 
 /** By its message (which comes back) and directly (where Lambda tries it again). */
 async function isRetried(reason: RegExp, handler?: Awaited<ReturnType<typeof loadReap>>): Promise<void> {

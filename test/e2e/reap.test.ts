@@ -5,6 +5,7 @@ import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/reque
 import { queueBatch } from '../../functions/cli/event-path.ts';
 import { type PassReport, passReportSchema } from '../../functions/domain/report.ts';
 import { readEksToken } from '../doubles/eks.ts';
+import { tooManyRequests } from '../doubles/kube-apiserver.ts';
 import {
   beforeFirst,
   deleteAsAdmin,
@@ -357,6 +358,7 @@ describe('somebody else is at work too', () => {
       ['the HPA is still there', { DELETE: never }, 60_000, ['DELETE', 'GET']],
       ['nobody says whether it is there', { DELETE: lost, GET: unable }, 60_000, ['DELETE', 'GET']],
       ['there is no time to ask', { DELETE: lost }, 19_000, ['DELETE']],
+      ['the API server did not take it up', { DELETE: () => tooManyRequests(1) }, 60_000, ['DELETE']],
     ])('%s, so its message comes back', async (_, byMethod, remaining, requests) => {
       const cluster = await around.enrol('shop', staleList());
       answers(cluster, byMethod);
@@ -366,7 +368,10 @@ describe('somebody else is at work too', () => {
       });
       expect(asked(cluster)).toEqual(requests);
       expect(around.output.logged()).toContainEqual(
-        expect.objectContaining({ outcome: 'Failed', answer: expect.stringMatching(/^no whole answer from /) }),
+        expect.objectContaining({
+          outcome: 'Failed',
+          answer: expect.stringMatching(/^no whole answer from | 429: Too many requests/),
+        }),
       );
       expect(around.bus.taken).toEqual([]);
     });
