@@ -134,6 +134,9 @@ export interface PassPlace {
 /** An entry of PutEvents may have 256 KB; what is left is for its source, detail-type and ARN. */
 const MOST_DETAIL_BYTES = 255 * 1024;
 
+/** Characters of what an API server said; a webhook may say any amount. */
+const MOST_OF_MESSAGE = 1_024;
+
 /**
  * What there is to tell of a pass that came to its end.
  *
@@ -182,7 +185,7 @@ function outcomeOf(place: PassPlace, swept: SweptHpa): OutcomeEvent | undefined 
       return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting(detail) };
     case 'MarkRefused':
     case 'DeleteRefused': {
-      const refused = { ...hpa, guard: { name: outcome, explanation: message } };
+      const refused = { ...hpa, guard: { name: outcome, explanation: message.slice(0, MOST_OF_MESSAGE) } };
       return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting({ ...detail, hpa: refused }) };
     }
     case 'Deleted':

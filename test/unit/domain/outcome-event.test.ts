@@ -23,6 +23,13 @@ test.each(['MarkRefused', 'DeleteRefused'] as const)('%s is told as held back, w
   });
 });
 
+test('of what an API server said as much is told as fits', () => {
+  const { detail, bytes } = toldOf('DeleteRefused', { message: 'x'.repeat(300_000) });
+  expect(detail.hpa.guard?.explanation).toBe('x'.repeat(1_024));
+  expect(detail).not.toHaveProperty('leftOut');
+  expect(bytes).toBeLessThan(3_000);
+});
+
 test.each(['Kept', 'AlreadyGone', 'Conflict', 'Stopped', 'Failed'] as const)('%s is not told', (outcome) => {
   expect(outcomesOfPass(PLACE, [sweptHpa('shop/web', outcome)])).toEqual([]);
 });
