@@ -160,23 +160,23 @@ function noContextIn({ kubeconfig = process.env.KUBECONFIG }: KubeconfigOptions)
 
 /** @returns what keeps a user from authenticating, in the terms of a kubeconfig, and what to do about it */
 function faultOfLogin(user: User | null, error: NodeJS.ErrnoException): [fault: string, remedy: string] {
-  const command = `its command ${user?.exec?.command}`;
+  const command = `its command ${user?.exec?.command ?? user?.authProvider?.config?.exec?.command ?? ''}`.trim();
   const provider = user?.authProvider?.name;
   const message = error.message.replaceAll(/\s+/g, ' ').trim();
   if (error.syscall?.startsWith('spawn')) {
     return [`${command} cannot be run: ${message}`, 'Install that command, or put it on the PATH.'];
   }
   if (error.syscall !== undefined) return [message, 'Put that file back, or have the kubeconfig written again.'];
+  const isOfAnswer = error instanceof SyntaxError || error instanceof TypeError;
   if (user?.exec && error.code === undefined) {
-    const isAnswer = error instanceof SyntaxError || error instanceof TypeError;
     return [
-      isAnswer ? `${command} prints no ExecCredential` : `${command} failed: ${message || 'it does not say why'}`,
+      isOfAnswer ? `${command} prints no ExecCredential` : `${command} failed: ${message || 'it does not say why'}`,
       'Log in again, or run that command by hand to see what is in the way.',
     ];
   }
   if (provider !== undefined) {
     return [
-      `auth-provider ${provider} gives no token: ${message}`,
+      `auth-provider ${provider} gives no token${isOfAnswer ? '' : `: ${message}`}`,
       'Log in again, or have an exec command in its place: kubectl no longer knows auth-provider.',
     ];
   }

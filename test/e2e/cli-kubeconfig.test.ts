@@ -74,6 +74,16 @@ const faults: Record<string, Fault> = {
     message: 'cannot authenticate: auth-provider gcp gives no token: Token is expired!',
     remedy: /^Log in again, or have an exec command in its place/,
   },
+  'bare-token-of-a-provider': {
+    user: { 'auth-provider': { name: 'exec', config: { exec: { command: 'echo', args: ['k8s-aws-v1.c2VjcmV0'] } } } },
+    message: 'cannot authenticate: auth-provider exec gives no token',
+    remedy: /^Log in again, or have an exec command in its place/,
+  },
+  'uninstalled-provider': {
+    user: { 'auth-provider': { name: 'exec', config: { exec: { command: 'no-such-plugin' } } } },
+    message: 'cannot authenticate: its command no-such-plugin cannot be run: spawn no-such-plugin ENOENT',
+    remedy: /^Install that command, /,
+  },
   'in-the-clear': {
     cluster: { server: 'http://127.0.0.1:1' },
     message: 'its server http://127.0.0.1:1 is no https:// URL',
