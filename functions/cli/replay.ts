@@ -126,7 +126,9 @@ async function auditLines(file: string): Promise<LogLine[]> {
   const document = parsedObject(text);
   if (document !== undefined && 'awslogs' in document) {
     const { decodePayload } = await import('../forward/forward.ts');
-    return decodePayload(document).logEvents.map(({ message }, index) => ({
+    const { messageType, logEvents } = decodePayload(document);
+    if (messageType === 'CONTROL_MESSAGE') return [];
+    return logEvents.map(({ message }, index) => ({
       where: `event ${index + 1}`,
       text: message,
     }));

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { auditEvent, auditLine, invocation, payload } from '../doubles/cloudwatch-logs.ts';
+import { auditEvent, auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
 import { EksDouble, readEksToken } from '../doubles/eks.ts';
 import { awsEnvironment, patience, run, save } from './cli-harness.ts';
 import { hpasOf, STALE, staleList, writesTo } from './harness.ts';
@@ -170,6 +170,11 @@ describe.concurrent('replay', patience, () => {
     expect(stderr).toMatch(
       new RegExp(`\nreaper: ${fault}[^]*\nreaper: ${file} is no audit log: none of its lines is an audit event\n$`),
     );
+  });
+
+  test('the test of a destination carries no audit log, and is none that cannot be read', async () => {
+    const { code, stderr } = await run(['replay', save(invocation(controlMessage()))]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(': nothing to look at\n') });
   });
 
   test.each([
