@@ -15,9 +15,9 @@ import {
   logGroupOf,
 } from '../domain/enrolment.ts';
 import { SUBSCRIPTION_PATTERN } from '../domain/subscription-pattern.ts';
-import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
+import { AwsAccessError, describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import { carriesTags } from './find-targets.ts';
+import { carriesTags, describeIfThere } from './find-targets.ts';
 
 export interface EnrolOptions {
   readonly region: string;
@@ -94,7 +94,7 @@ async function visit(
   const { directory, dryRun, runId, log, tags = {} } = options;
   const report: ClusterEnrolment = { cluster, aim: 'leave', because: 'NotDescribed', parts: [], problems: [] };
   try {
-    const description = isKnown ? await describe(cluster, directory) : undefined;
+    const description = isKnown ? await describeIfThere(directory, cluster) : undefined;
     if (!carriesTags(description?.tags ?? {}, tags)) return undefined;
     Object.assign(report, aimOf(cluster, description, logGroupClass, options));
     // Without a list of names, it was deleted during this run: nothing is wrong.
@@ -120,16 +120,6 @@ async function visit(
     log.warn('enrolment problem', { runId, cluster, ...problem, explanation: message });
   }
   return report;
-}
-
-/** @returns `undefined` for a cluster that was deleted after they were listed */
-async function describe(cluster: string, directory: AccountDirectory): Promise<ClusterDescription | undefined> {
-  try {
-    return await directory.describe(cluster);
-  } catch (error) {
-    if (error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound') return undefined;
-    throw error;
-  }
 }
 
 function aimOf(

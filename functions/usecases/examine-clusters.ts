@@ -31,7 +31,7 @@ import {
   RetryableError,
 } from '../platform/errors.ts';
 import { SILENT } from '../platform/logger.ts';
-import { carriesTags, findTargets } from './find-targets.ts';
+import { carriesTags, describeIfThere, findTargets } from './find-targets.ts';
 import type { RunProgress } from './sweep-account.ts';
 import { sweepCluster } from './sweep-cluster.ts';
 
@@ -174,14 +174,7 @@ async function examine(target: Target, options: ExamineOptions): Promise<Examine
 
 /** @returns `undefined` as the value where there is no such cluster */
 const description = ({ cluster, directory }: Target): Promise<Reading<ClusterDescription | undefined>> =>
-  readingOfAws('eks:DescribeCluster', async () => {
-    try {
-      return await directory.describe(cluster);
-    } catch (error) {
-      if (error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound') return undefined;
-      throw error;
-    }
-  });
+  readingOfAws('eks:DescribeCluster', () => describeIfThere(directory, cluster));
 
 const eksCluster = (described: ClusterDescription | undefined): EksCluster | undefined =>
   described && {

@@ -1,10 +1,23 @@
 import pMap from 'p-map';
-import type { AccountDirectory } from '../aws/cluster-directory.ts';
-import { AwsAccessError } from '../platform/errors.ts';
+import type { AccountDirectory, ClusterDescription } from '../aws/cluster-directory.ts';
+import { AwsAccessError, ClusterSkippedError } from '../platform/errors.ts';
 
 /** Whether a cluster with these tags carries all that are wanted. */
 export const carriesTags = (tags: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>) =>
   Object.entries(wanted).every(([key, value]) => tags[key] === value);
+
+/** @returns `undefined` where there is no such cluster, as for one that was deleted after they were listed */
+export async function describeIfThere(
+  directory: Pick<AccountDirectory, 'describe'>,
+  cluster: string,
+): Promise<ClusterDescription | undefined> {
+  try {
+    return await directory.describe(cluster);
+  } catch (error) {
+    if (error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound') return undefined;
+    throw error;
+  }
+}
 
 export interface Found<P> {
   /** In the order of the places, and of the names in each. */
