@@ -89,9 +89,7 @@ export function judge(snapshot: Snapshot): Verdict[] {
     const verdict = judgeHpa(hpa, known);
     // A controller puts its HPAs into its own namespace or beside their Gateways. So in a listed namespace they are of a
     // listed controller. Anywhere else they may be of one that was left out of the list: then every ConfigMap must agree.
-    const { owner } = verdict;
-    const isBesideGateway = owner?.kind === 'Gateway' && owner.namespace === hpa.metadata.namespace;
-    const isOfListed = isListed(hpa.metadata) && !isBesideGateway;
+    const isOfListed = isListed(hpa.metadata) && !isBesideGateway(hpa, verdict.owner);
     return verdict.action === 'keep' || isOfListed ? verdict : judgeHpa(hpa, whole);
   });
 }
@@ -327,9 +325,12 @@ const groundsOf = ({ hpa, owner, relatives }: Owned, configs: readonly EnvoyGate
 });
 
 /** Envoy Gateway puts its HPAs into its own namespace, where its ConfigMap is, or beside their Gateways. */
-const mayBeOf = (configs: readonly EnvoyGatewayConfig[], { metadata }: HorizontalPodAutoscaler, owner: Owner) =>
-  (owner.kind === 'Gateway' && owner.namespace === metadata.namespace) ||
-  configs.some(({ configMap }) => configMap.metadata.namespace === metadata.namespace);
+const mayBeOf = (configs: readonly EnvoyGatewayConfig[], hpa: HorizontalPodAutoscaler, owner: Owner) =>
+  isBesideGateway(hpa, owner) ||
+  configs.some(({ configMap }) => configMap.metadata.namespace === hpa.metadata.namespace);
+
+const isBesideGateway = ({ metadata }: HorizontalPodAutoscaler, owner: Owner | undefined) =>
+  owner?.kind === 'Gateway' && owner.namespace === metadata.namespace;
 
 /** Why Envoy Gateway rejects what the owner asks for, or what it refers to cannot be found: one clause. */
 function rejected(owner: Owner, relatives: Relatives, settings: EnvoyGatewaySettings): string | undefined {
