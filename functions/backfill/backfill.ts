@@ -176,9 +176,8 @@ function measure(report: RunReport, payload: Payload, { config, metrics }: Backf
   metrics.add('ClustersDispatched', totals.dispatched ?? 0);
   metrics.add('ClustersFailed', totals.failed);
   metrics.add('ClustersRemaining', remaining.length);
-  const problemsOf = (wanted: ClusterReport['result']) =>
-    clusters.flatMap(({ result, problem }) => (result === wanted && problem ? [problem.reason] : []));
-  for (const [reason, { length }] of Map.groupBy(problemsOf('skipped'), (one) => one)) {
+  const skipped = clusters.flatMap(({ result, problem }) => (result === 'skipped' && problem ? [problem.reason] : []));
+  for (const [reason, { length }] of Map.groupBy(skipped, (one) => one)) {
     metrics.add('ClustersSkipped', length, reason);
   }
   metrics.add('ClustersUnreachable', clusters.filter(isUnreachable).length);
