@@ -52,18 +52,17 @@ async function deploy({ bucket, prefix, from, parameter, plan: onlyPlan, ...opti
 
   const stack = stackOf(options);
   const parameters: Record<string, string> = { ...parameter, ArtifactBucket: bucket, ArtifactPrefix: prefix };
+  const next = (key: string) => parameters[key] ?? String(template.Parameters?.[key]?.Default);
   for (const { key, value, isGiven } of await stack.parameters()) {
-    const declared = template.Parameters?.[key];
-    if (declared === undefined) continue;
+    if (template.Parameters?.[key] === undefined) continue;
     if (isGiven && !(key in parameters)) {
       // A deployment that once was told to report must not delete because a later one was not told again.
       parameters[key] = value;
       console.log(`keeps ${key}=${value}, given before; --parameter ${key}=... changes it`);
     }
-    const next = parameters[key] ?? String(declared.Default);
-    if (next !== value) console.log(`${key}: ${value} -> ${next}`);
+    if (next(key) !== value) console.log(`${key}: ${value} -> ${next(key)}`);
   }
-  checkSweeps((key) => parameters[key] ?? String(template.Parameters?.[key]?.Default));
+  checkSweeps(next);
   const plan = await stack.plan(templateUrl, parameters, template.Metadata?.Tags);
   console.log(plan.changes.length === 0 ? 'nothing changes' : plan.changes.map(changeLine).join('\n'));
   if (onlyPlan || plan.changes.length === 0) {
