@@ -175,6 +175,16 @@ const ALARMS: Readonly<Record<string, Alarm>> = {
       ...{ EvaluationPeriods: 2, DatapointsToAlarm: 1, ...moreThan(0) },
     },
   },
+  // Two hours too, for the same reason.
+  'hpas-missing': {
+    description:
+      'HPAs are wanted and not there, so their proxies do not scale, and Envoy Gateway does not notice. Restart Envoy Gateway ' +
+      'in the clusters that the log of reap names (docs/runbook.md, "A wanted HPA is missing").',
+    rule: {
+      ...own('HpasMissing', { service: 'reap' }),
+      ...{ EvaluationPeriods: 2, DatapointsToAlarm: 1, ...moreThan(0) },
+    },
+  },
   // A sweep's message is tried three times within 13 minutes (infra/queue.yml). The period slides, so that it holds all three
   // at some time; half an hour longer than an hour, it always holds three while each hourly sweep finds the same.
   'clusters-unreachable': {

@@ -8,7 +8,7 @@ const SIDE_QUEUES = ['changes-dead', 'undelivered', 'unforwarded', 'unswept', 'u
 const FIRST = `## What to look at first
 1. **Heartbeats**: one an hour means that events come through bus, rule, queue and reap.
 2. **What waits and what failed**: all but the change queue should be empty, and its oldest message minutes old.
-3. **Held back** and **clusters that could not be looked at**: these wait for a person.
+3. **Held back**, **wanted and missing** and **clusters that could not be looked at**: these wait for a person.
 
 What each alarm means and what to do: docs/runbook.md. To stop everything at once: its first page.`;
 
@@ -66,6 +66,7 @@ export function dashboardBody(): string {
       ],
     ],
     ['HPAs kept, by reason', [byReason('HpasKept')]],
+    ['Wanted and missing', ['reap', 'backfill'].map((service) => own(service, 'HpasMissing', { label: service }))],
     [
       'From the change to the deletion, in seconds',
       ['p50', 'p90', 'Maximum'].map((stat) => own('reap', 'SecondsToDeletion', { stat, label: stat })),

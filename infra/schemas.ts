@@ -11,6 +11,7 @@ import { heartbeatSchema } from '../functions/domain/heartbeat.ts';
 import {
   deletedDetailSchema,
   heldBackDetailSchema,
+  missingDetailSchema,
   reportedDetailSchema,
   restoredDetailSchema,
   sweptDetailSchema,
@@ -39,6 +40,7 @@ export function schemaDocuments(): Map<string, string> {
     'hpa-deleted-detail': deletedDetailSchema,
     'hpa-reported-detail': reportedDetailSchema,
     'hpa-held-back-detail': heldBackDetailSchema,
+    'hpa-missing-detail': missingDetailSchema,
     'hpa-restored-detail': restoredDetailSchema,
     'cluster-unreachable-detail': unreachableDetailSchema,
     'sweep-completed-detail': sweptDetailSchema,

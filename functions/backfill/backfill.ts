@@ -168,10 +168,8 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
 
 function measure(report: RunReport, payload: Payload, { config, metrics }: BackfillDependencies): void {
   const { totals, clusters, remaining } = report;
-  measureHpas(
-    clusters.flatMap(({ hpas }) => hpas),
-    metrics,
-  );
+  const ofAll = { hpas: clusters.flatMap(({ hpas }) => hpas), missing: clusters.flatMap(({ missing }) => missing) };
+  measureHpas(ofAll, metrics);
   metrics.add('ClustersSwept', totals.swept);
   metrics.add('ClustersDispatched', totals.dispatched ?? 0);
   metrics.add('ClustersFailed', totals.failed);

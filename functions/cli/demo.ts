@@ -14,6 +14,7 @@ import { tolerateClosedPipe } from './closed-pipe.ts';
 import { connectionTo } from './embedded-cluster/connection.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster/embedded-cluster.ts';
 import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from './event-path.ts';
+import { afterSentence } from './output/words.ts';
 import { table } from './output.ts';
 
 const CLUSTER = 'production';
@@ -129,10 +130,13 @@ async function setUp(cluster: EmbeddedCluster): Promise<void> {
     type: 'Kubernetes',
     kubernetes: { envoyDeployment: { replicas: 2 }, envoyHpa: { minReplicas: 2, maxReplicas: 10 } },
   };
+  // Envoy Gateway has seen it as it is.
+  const status = { conditions: [{ type: 'Accepted', status: 'True', reason: 'Accepted', observedGeneration: 1 }] };
   const gateway = (name: string) => ({
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
-    metadata: { name, namespace: 'shop' },
+    metadata: { name, namespace: 'shop', generation: 1 },
+    status,
     spec: {
       gatewayClassName: 'envoy',
       infrastructure: { parametersRef: { group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name } },
@@ -157,8 +161,9 @@ async function setUp(cluster: EmbeddedCluster): Promise<void> {
       {
         apiVersion: 'gateway.networking.k8s.io/v1',
         kind: 'GatewayClass',
-        metadata: { name: 'envoy' },
+        metadata: { name: 'envoy', generation: 1 },
         spec: { controllerName },
+        status,
       },
       ...['web', 'api'].flatMap((name) => [gateway(name), proxy(name)]),
       {
@@ -260,12 +265,11 @@ function printHpas(cluster: EmbeddedCluster): void {
 }
 
 function printReport({ hpas }: PassReport, requests: number): void {
-  for (const { namespace, name, outcome, reason, explanation, replicas, dropsCapacity, changes } of hpas) {
+  for (const { namespace, name, outcome, reason, explanation, replicas, changes } of hpas) {
     print(`  ${styleText('bold', outcome)}: ${namespace}/${name} (${reason})`);
     print(`    ${explanation}`);
     if (outcome !== 'Deleted') continue;
-    if (dropsCapacity)
-      print(`    ${replicas.current} replicas run now, and the Deployment falls back to ${replicas.fallback}.`);
+    print(`    ${[`${replicas.current} replicas run now.`, ...afterSentence(replicas)].join(' ')}`);
     for (const { username, verb, resource, auditID } of changes)
       print(`    Changed by ${username} (${verb} ${resource}, auditID ${auditID}).`);
   }

@@ -162,9 +162,8 @@ export async function planAndDelete(
         mode: 'delete',
         runId: randomUUID(),
         // What is kept counts where a guard asks for the share of a cluster that goes.
-        selects: (verdict, place) =>
-          (selects?.(verdict) ?? true) &&
-          (verdict.action === 'keep' || planned.has(key(place, verdict.hpa.metadata.uid))),
+        selects: (hpa, place) =>
+          (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || planned.has(key(place, hpa.staleUid))),
         beforeDeletion: backup.append,
         stop,
       }),

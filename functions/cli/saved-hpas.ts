@@ -6,7 +6,7 @@ import {
   objectKey,
 } from '../domain/kubernetes-objects.ts';
 import { DELETED_DETAIL_TYPE, OUTCOME_DETAILS } from '../domain/outcome-event.ts';
-import { passReportSchema, runReportSchema } from '../domain/report.ts';
+import { passReportSchema } from '../domain/report.ts';
 import { type LogLine, linesOfAnswer, linesOfText, parsedObject } from './log-file.ts';
 
 /** An HPA as it was saved, and where, when and by which pass it was deleted, where that is known. */
@@ -105,8 +105,17 @@ function ofDeletion(document: object, where: string, time: number | undefined): 
   return ofManifest(manifest, where, { cluster, region, passId, time: timeOf(timestamp) ?? time });
 }
 
+// Of a report no more than tells what was deleted: one that an older version wrote lacks what came later.
+const { cluster, passId, finishedAt, hpas } = passReportSchema.shape;
+const passSchema = z.object({ cluster, passId, finishedAt, hpas });
+const runSchema = z.object({
+  runId: z.string(),
+  finishedAt,
+  clusters: z.array(z.object({ cluster, region: z.optional(z.string()), passId: z.optional(passId), hpas })),
+});
+
 function ofRunReport(document: object, where: string): SavedHpas {
-  const report = runReportSchema.safeParse(document);
+  const report = runSchema.safeParse(document);
   if (!report.success) return faulty(where, 'the report of a run', report.error);
   const { clusters, finishedAt, runId } = report.data;
   const time = timeOf(finishedAt);
@@ -118,7 +127,7 @@ function ofRunReport(document: object, where: string): SavedHpas {
 }
 
 function ofPassReport(document: object, where: string): SavedHpas {
-  const report = passReportSchema.safeParse(document);
+  const report = passSchema.safeParse(document);
   if (!report.success) return faulty(where, 'the report of a pass', report.error);
   const { hpas, cluster, passId, finishedAt } = report.data;
   return deletedIn(hpas, where, { cluster, passId, time: timeOf(finishedAt) });

@@ -1,4 +1,3 @@
-import process from 'node:process';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import { objectKey } from '../domain/kubernetes-objects.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
@@ -11,11 +10,12 @@ import { nameOfFile, readText } from './read-text.ts';
  * A saved List as a directory with one cluster in it, which can be read and not written.
  *
  * @param file a path, or `-` for standard input
- * @throws {MalformedInputError} for a file that cannot be read or is no List
+ * @param incomplete whether a kind that is missing altogether is meant to be
+ * @throws {MalformedInputError} for a file that cannot be read, is no List, or lacks what a judgement needs
  */
-export async function savedListDirectory(file: string): Promise<AccountDirectory> {
+export async function savedListDirectory(file: string, incomplete: boolean): Promise<AccountDirectory> {
   const name = nameOfFile(file);
-  const api = snapshotApi(await readSnapshot(file));
+  const api = snapshotApi(await readSnapshot(file, incomplete));
   return {
     list: async () => [name],
     describe: async () => ({ tags: {} }),
@@ -26,27 +26,29 @@ export async function savedListDirectory(file: string): Promise<AccountDirectory
 
 /** The API of a cluster that is only known from a snapshot. */
 export function snapshotApi(snapshot: Snapshot): ClusterApi {
-  const { hpas, deployments, ...config } = snapshot;
+  const { hpas, deployments, scalers, ...config } = snapshot;
   const readOnly = async (): Promise<never> => {
     throw new TypeError('a snapshot cannot be written');
   };
   return {
     hpas: {
       list: async () => [...hpas],
+      scalers: async (namespace) => [...(scalers?.get(namespace) ?? [])],
       get: async ({ metadata }) => hpas.find((hpa) => hpa.metadata.uid === metadata.uid),
       mark: readOnly,
       delete: readOnly,
     },
     config: {
       read: async () => config,
-      deploymentExists: async (place) => deployments.get(objectKey(place)) ?? false,
+      readIfUsed: async () => config,
+      deployment: async (place) => deployments.get(objectKey(place)) ?? null,
     },
     requestsSent: () => 0,
     close: () => {},
   };
 }
 
-async function readSnapshot(file: string): Promise<Snapshot> {
+async function readSnapshot(file: string, incomplete: boolean): Promise<Snapshot> {
   const name = nameOfFile(file);
   const content = await readText(file);
   let list: unknown;
@@ -59,21 +61,8 @@ async function readSnapshot(file: string): Promise<Snapshot> {
     );
   }
   try {
-    const snapshot = snapshotOfList(list);
-    if (snapshot.hpas.length > 0) warnOfMissingKinds(name, list as { items: { kind?: unknown }[] });
-    return snapshot;
+    return snapshotOfList(list, incomplete);
   } catch (error) {
     throw new MalformedInputError(`${name}: ${(error as Error).message}`, { cause: error });
   }
-}
-
-/** kubectl prints what it may read when it may not read all of it. */
-function warnOfMissingKinds(name: string, { items }: { items: { kind?: unknown }[] }): void {
-  const missing = ['GatewayClass', 'Gateway', 'EnvoyProxy', 'Deployment', 'ConfigMap'].filter(
-    (wanted) => !items.some(({ kind }) => kind === wanted),
-  );
-  if (missing.length === 0) return;
-  process.stderr.write(
-    `reaper: ${name} has no ${missing.join(', no ')}. If the cluster has, list them too: what is not in it counts as gone.\n`,
-  );
 }

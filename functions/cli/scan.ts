@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { DEFAULT_GUARDS } from '../domain/guards.ts';
+import type { NamespacedName } from '../domain/kubernetes-objects.ts';
 import type { RunReport, SweptHpa } from '../domain/report.ts';
+import { LIST_COMMAND } from '../kubernetes/cluster-list.ts';
 import { SILENT } from '../platform/logger.ts';
 import { type RunProgress, sweepAccount } from '../usecases/sweep-account.ts';
 import { EXIT } from './exit-code.ts';
@@ -19,6 +21,8 @@ import { type Changes, WhatIf } from './what-if/overlay.ts';
 export interface ScanOptions extends TargetOptions, SelectionOptions {
   /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string | undefined;
+  /** A kind that the List lacks altogether is meant to be missing. */
+  readonly incomplete?: boolean;
   /** What is laid over the clusters, and taken away, before they are judged. */
   readonly changes?: Changes | undefined;
   /** Puts the manifest of every HPA into the report. */
@@ -38,12 +42,12 @@ export async function scan(
   options: ScanOptions,
   { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
 ): Promise<RunReport> {
-  const { file, changes, namespace, gateway, controllerNamespace, withManifests = false } = options;
+  const { file, incomplete = false, changes, namespace, gateway, controllerNamespace, withManifests = false } = options;
   const targets: Targets =
     file === undefined
       ? await targetsOf(options)
-      : { places: [{ directory: await savedListDirectory(file) }], tags: {} };
-  const whatIf = changes && new WhatIf(changes, controllerNamespace);
+      : { places: [{ directory: await savedListDirectory(file, incomplete) }], tags: {} };
+  const whatIf = changes && new WhatIf(changes, now, controllerNamespace);
   const selects = selectionOf(options);
   const report = await sweepAccount({
     ...targets,
@@ -60,22 +64,26 @@ export async function scan(
     ...(selects && { selects }),
     ...(onProgress && { onProgress }),
   });
-  for (const { hpas } of report.clusters) {
-    hpas.sort((a, b) => a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name));
+  for (const { hpas, missing } of report.clusters) {
+    hpas.sort(byPlace);
+    missing.sort(byPlace);
   }
   const selection = { ...(namespace !== undefined && { namespace }), ...(gateway !== undefined && { gateway }) };
   const complete = selects ? { ...report, selection } : report;
   return whatIf ? whatIf.annotated(complete) : complete;
 }
 
+const byPlace = (a: NamespacedName, b: NamespacedName) =>
+  a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name);
+
 const HELP = `
 Exit codes:
-  0  done; with --exit-code: nothing is stale
+  0  done; with --exit-code: nothing is stale, and nothing is missing
   1  failed, or a cluster was not looked at that was asked for by name, did not
      let us in, or did not answer
   2  wrong usage
-  3  with --exit-code: something is stale; in a what-if: something would become
-     stale that is not stale now
+  3  with --exit-code: an HPA is stale, or one that is asked for is missing; in
+     a what-if: one would become stale that is not stale now
 
 What if (--with, --without):
   Judges every cluster as it would be once the files are applied and the objects
@@ -83,9 +91,10 @@ What if (--with, --without):
   ConfigMap envoy-gateway-config matter. A file counts as the whole object: what
   \`kubectl apply\` would keep of a live one is not known. A manifest without a
   namespace belongs to that of the context, or to default. Envoy Gateway is
-  taken to accept what is new. It removes the Deployment of what it no longer
-  serves, which a what-if does not: an HPA that would be stale after that is
-  told as such, and counts for --exit-code.
+  taken to see and to accept what is new. It removes the Deployment of what it
+  no longer serves, which a what-if does not: an HPA that would be stale after
+  that is told as such, and counts for --exit-code. Missing are the HPAs that
+  are missing now and would still be asked for.
 
 Examples:
   The current context of your kubeconfig; another one, for a machine:
@@ -99,8 +108,7 @@ Examples:
     reaper scan --with envoyproxy.yaml --exit-code
     kustomize build . | reaper scan --with - --without gateway/shop/old
   A saved cluster:
-    kubectl get -A -o json --show-managed-fields \\
-      gatewayclasses,gateways,envoyproxies,hpa,deployments,configmaps |
+    ${LIST_COMMAND.replaceAll(/(?<= )(?=gatewayclasses)|(?<=,)(?=envoyproxies|deployments)/g, '\\\n')} |
       reaper scan --file -`;
 
 const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];
@@ -116,7 +124,9 @@ interface Flags extends Omit<ScanOptions, 'changes' | 'withManifests'> {
 export function addScanCommand(program: Command): void {
   const command = program
     .command('scan')
-    .description('Says of every HPA that Envoy Gateway labelled whether it is stale, and why. Changes nothing.')
+    .description(
+      'Says of every HPA that Envoy Gateway labelled whether it is stale, and why, and which HPAs are missing. Changes nothing.',
+    )
     .addOption(
       new Option(
         '-f, --file <file>',
@@ -124,6 +134,7 @@ export function addScanCommand(program: Command): void {
       ).conflicts(['context', 'allContexts', 'kubeconfig', 'eks']),
     );
   addSelectionOptions(addTargetOptions(command))
+    .option('--incomplete', 'with --file: a kind that the List has none of is not in the cluster either')
     .option(
       '--with <file>',
       'what if this were applied: YAML or JSON, - for standard input; may be given more than once',
@@ -135,11 +146,14 @@ export function addScanCommand(program: Command): void {
       collectedNames,
     )
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
-    .option('--exit-code', 'exit with 3 when anything is stale, or would become so')
+    .option('--exit-code', 'exit with 3 when an HPA is stale, or would become so, or is missing')
     .option('-q, --quiet', 'show no progress')
     .addHelpText('after', HELP)
     .hook('preAction', () => {
-      const { file, with: files = [] } = command.opts<Flags>();
+      const { file, incomplete, with: files = [] } = command.opts<Flags>();
+      if (incomplete && file === undefined) {
+        command.error("error: option '--incomplete' can only be used together with '--file'");
+      }
       if ([file, ...files].filter((name) => name === '-').length > 1) {
         command.error('error: standard input (-) can be read only once');
       }
@@ -178,7 +192,10 @@ async function changesOf({ with: files = [], without: removed = [] }: Flags): Pr
 
 function exitCodeOf(report: RunReport, flags: Flags): number {
   if (hasMissed(report, flags)) return EXIT.failed;
-  const counts = ({ action, whatIf }: SweptHpa) =>
-    whatIf ? whatIf.change.startsWith('BecomesStale') && whatIf.now.action === 'keep' : action === 'delete';
-  return flags.exitCode && report.clusters.some(({ hpas }) => hpas.some(counts)) ? EXIT.stale : EXIT.done;
+  const becomesStale = ({ whatIf }: SweptHpa) =>
+    whatIf?.change.startsWith('BecomesStale') && whatIf.now.action === 'keep';
+  const isFound = report.whatIf
+    ? report.clusters.some(({ hpas }) => hpas.some(becomesStale))
+    : report.totals.stale + report.totals.missing > 0;
+  return flags.exitCode && isFound ? EXIT.stale : EXIT.done;
 }

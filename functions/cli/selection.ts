@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Verdict } from '../domain/judge.ts';
 import { NAMESPACE_PATTERN } from '../domain/kubernetes-objects.ts';
+import type { Selects } from '../usecases/sweep-cluster.ts';
 
 /** How a command judges. The flag means as much as `controllerNamespaces` does for the functions. */
 export interface JudgementOptions {
@@ -38,12 +38,12 @@ function gatewayPlace(value: string): string {
 }
 
 /** @returns a predicate, or `undefined` where every HPA is meant */
-export function selectionOf({ namespace, gateway }: SelectionOptions): ((verdict: Verdict) => boolean) | undefined {
+export function selectionOf({ namespace, gateway }: SelectionOptions): Selects | undefined {
   if (namespace === undefined && gateway === undefined) return undefined;
   const [name, gatewayNamespace] = (gateway ?? '').split('/').toReversed();
-  return ({ hpa, owner }) => {
+  return ({ namespace: ownNamespace, owner }) => {
     const ownerNamespace = owner?.kind === 'Gateway' ? owner.namespace : undefined;
-    const isThere = namespace === undefined || hpa.metadata.namespace === namespace || ownerNamespace === namespace;
+    const isThere = namespace === undefined || ownNamespace === namespace || ownerNamespace === namespace;
     const isIts =
       gateway === undefined ||
       (owner?.kind === 'Gateway' &&

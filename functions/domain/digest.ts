@@ -3,6 +3,7 @@ import { described } from './described.ts';
 import {
   DELETED_DETAIL_TYPE,
   HELD_BACK_DETAIL_TYPE,
+  MISSING_DETAIL_TYPE,
   type OutcomeDetailType,
   REPORTED_DETAIL_TYPE,
   RESTORED_DETAIL_TYPE,
@@ -23,6 +24,10 @@ interface Kind {
 
 /** What a digest tells of, the most urgent first. An outcome that is not here is not told of. */
 const KINDS: readonly Kind[] = [
+  {
+    ...{ type: MISSING_DETAIL_TYPE, counted: 'missing', heading: 'Wanted, and missing' },
+    toDo: 'Missing: follow the remedy; docs/runbook.md, "A wanted HPA is missing".',
+  },
   {
     ...{ type: UNREACHABLE_DETAIL_TYPE, counted: 'unreachable', heading: 'Unreachable' },
     toDo: 'Unreachable: follow the remedy; docs/runbook.md, "A cluster is unreachable".',

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
-import type { EnvoyProxySpec, Gateway } from './kubernetes-objects.ts';
+import { type EnvoyGatewayVersion, isAtLeast } from './envoy-gateway-version.ts';
+import {
+  type DeploymentSettings,
+  type EnvoyProxySpec,
+  type Gateway,
+  type HpaSettings,
+  NAMESPACE_PATTERN,
+  type NamespacedName,
+  objectKey,
+} from './kubernetes-objects.ts';
 
 /** Where a setting can come from, most specific first. */
 export type Level = 'gateway' | 'class' | 'default';
@@ -9,6 +18,8 @@ export interface EffectiveProxy {
   readonly spec: EnvoyProxySpec;
   /** The levels that the spec is made of; never empty: where nothing is configured, it is the (empty) default. */
   readonly levels: readonly Level[];
+  /** Why Envoy Gateway fails to merge them, one clause: the Gateway then gets no EnvoyProxy at all. */
+  readonly conflict?: string | undefined;
 }
 
 /**
@@ -42,7 +53,31 @@ function lay(
   return {
     spec: mergeObjects(base.spec, override.spec) as EnvoyProxySpec,
     levels: [...override.levels, ...base.levels],
+    conflict:
+      override.conflict ??
+      base.conflict ??
+      (mergeType === 'StrategicMerge' ? conflict(base.spec, override.spec) : undefined),
   };
+}
+
+/**
+ * The strategic merge looks for the fields of a patch's `value` in the Go type of raw JSON, which has none: a map or a list that
+ * both levels have there ends it with an error. Measured on v1.9.1.
+ */
+function conflict(base: EnvoyProxySpec, override: EnvoyProxySpec): string | undefined {
+  const lower = new Map(Object.entries(base.provider?.kubernetes ?? {}));
+  for (const [component, settings] of Object.entries(override.provider?.kubernetes ?? {})) {
+    const value = settings?.patch?.value;
+    const below = lower.get(component)?.patch?.value;
+    if (Array.isArray(value) && Array.isArray(below)) return `both have a list as ${component}.patch.value`;
+    if (!isObject(value) || !isObject(below)) continue;
+    const key = Object.keys(value).find(
+      (name) =>
+        (isObject(value[name]) && isObject(below[name])) || (Array.isArray(value[name]) && Array.isArray(below[name])),
+    );
+    if (key !== undefined) return `both have ${component}.patch.value.${key}`;
+  }
+  return undefined;
 }
 
 /**
@@ -68,6 +103,20 @@ function mergeObjects(
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/**
+ * What the spec makes Envoy Gateway write into `spec.replicas` of the Deployment.
+ *
+ * @returns `undefined` where it leaves that field alone, `unknown` for a patch of another shape
+ */
+export function appliedReplicas(deployment: DeploymentSettings | null | undefined): number | 'unknown' | undefined {
+  const value = deployment?.patch?.value ?? {};
+  if (!isObject(value)) return 'unknown';
+  const patched = isObject(value.spec) ? value.spec.replicas : undefined;
+  if (patched === null) return undefined;
+  if (patched !== undefined) return typeof patched === 'number' ? patched : 'unknown';
+  return deployment?.replicas ?? undefined;
+}
+
 const isTextIfAny = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string';
 
 /** The class proxy's `mergeGateways` if it says anything, else the default's, whatever the mergeType. */
@@ -79,37 +128,60 @@ export function mergesGateways(
 }
 
 /**
- * Where Envoy Gateway puts the HPA that this spec asks for. In GatewayNamespace mode there are two names, since v1.4 hashes
- * the name there too and v1.5 no longer does, and the cluster does not say which of them runs. Empty when the spec's patch
- * has a shape from which no name can be read.
+ * Where Envoy Gateway puts the HPA that this spec asks for. v1.4 ignores `envoyHpa.name`, and hashes the name in GatewayNamespace
+ * mode; v1.5 does neither: there are several places while the version is not known. A class that merges its Gateways there gets
+ * one HPA, with the namespace and name of one of them, which the cluster does not say (measured on v1.9.1): then there are as
+ * many places. Empty when the spec's patch has a shape from which no name can be read.
  *
  * Source: `Name()` and `HorizontalPodAutoscaler()` of `internal/infrastructure/kubernetes/proxy/resource_provider.go`.
  */
 export function expectedHpas(
-  owner: { gateway: Gateway } | { className: string },
+  owner: { gateway: Gateway } | { className: string; gateways: readonly Gateway[] },
   spec: EnvoyProxySpec,
-  config: EnvoyGatewayConfig,
-  settings: EnvoyGatewaySettings,
-): { namespace: string; name: string }[] {
+  { configMap }: EnvoyGatewayConfig,
+  { gatewayNamespaceMode }: EnvoyGatewaySettings,
+  version: EnvoyGatewayVersion | undefined,
+): NamespacedName[] {
   const envoyHpa = spec.provider?.kubernetes?.envoyHpa;
-  const patched = envoyHpa?.patch?.value?.metadata;
-  if (patched !== undefined && !isObject(patched)) return [];
-  const { name: patchedName, namespace: patchedNamespace } = patched ?? {};
-  if (!isTextIfAny(patchedName) || !isTextIfAny(patchedNamespace)) return [];
-  const inGatewayNamespace = settings.gatewayNamespaceMode && 'gateway' in owner;
-  const namespace = inGatewayNamespace ? owner.gateway.metadata.namespace : config.configMap.metadata.namespace;
-  const hashed = hashedName(
-    'gateway' in owner ? `${owner.gateway.metadata.namespace}/${owner.gateway.metadata.name}` : owner.className,
+  const hashed = hashedName('gateway' in owner ? objectKey(owner.gateway.metadata) : owner.className);
+  if (!gatewayNamespaceMode) return placesOf(envoyHpa, configMap.metadata.namespace, () => hashed, version);
+  const gateways = 'gateway' in owner ? [owner.gateway] : owner.gateways;
+  const places = gateways.flatMap(({ metadata: { namespace, name } }) =>
+    placesOf(envoyHpa, namespace, (isRecent) => (isRecent ? name : hashed), version),
   );
-  const names = envoyHpa?.name
-    ? [envoyHpa.name]
-    : inGatewayNamespace
-      ? [owner.gateway.metadata.name, hashed]
-      : [hashed];
-  return (patchedName === undefined ? names : [patchedName]).map((name) => ({
-    namespace: patchedNamespace ?? namespace,
-    name,
-  }));
+  return [...new Map(places.map((place) => [objectKey(place), place])).values()];
+}
+
+/** Where the HPA of the rate limit service lies: in the controller's namespace. Empty as in {@link expectedHpas}. */
+export const expectedRateLimitHpa = (
+  hpa: HpaSettings,
+  namespace: string,
+  version: EnvoyGatewayVersion | undefined,
+): NamespacedName[] => placesOf(hpa, namespace, () => 'envoy-ratelimit', version);
+
+/**
+ * A patch decides over a name, and (from v1.5 on; earlier releases ignore it) a name over what Envoy Gateway would choose.
+ *
+ * @param nameBy what v1.5 and later would choose, or what earlier releases would; either, while the version is not known
+ */
+function placesOf(
+  hpa: HpaSettings | null | undefined,
+  ownNamespace: string,
+  nameBy: (isRecent: boolean) => string,
+  version: EnvoyGatewayVersion | undefined,
+): NamespacedName[] {
+  const value = hpa?.patch?.value ?? {};
+  const patched = isObject(value) ? (value.metadata === undefined ? {} : value.metadata) : undefined;
+  if (!isObject(patched)) return [];
+  const { name, namespace } = patched;
+  if (!isTextIfAny(name) || !isTextIfAny(namespace)) return [];
+  // It becomes part of a path.
+  if (namespace && !NAMESPACE_PATTERN.test(namespace)) return [];
+  const isRecent = isAtLeast(version, 5);
+  const names = (isRecent === undefined ? [true, false] : [isRecent]).map(
+    (recent) => name || (recent && hpa?.name) || nameBy(recent),
+  );
+  return [...new Set(names)].map((one) => ({ namespace: namespace || ownNamespace, name: one }));
 }
 
 /**

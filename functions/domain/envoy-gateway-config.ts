@@ -1,6 +1,15 @@
 import { parse } from 'yaml';
 import * as z from 'zod/mini';
-import { type ConfigMap, type EnvoyProxySpec, envoyProxySpecSchema } from './kubernetes-objects.ts';
+import {
+  type ConfigMap,
+  type DeploymentSettings,
+  deploymentSettingsSchema,
+  type EnvoyProxySpec,
+  envoyProxySpecSchema,
+  type HpaSettings,
+  hpaSettingsSchema,
+} from './kubernetes-objects.ts';
+import { KUBERNETES_YAML } from './kubernetes-yaml.ts';
 
 /** Where Envoy Gateway's Helm chart puts its configuration: this ConfigMap in the controller's namespace, this key. */
 export const CONFIG_MAP_NAME = 'envoy-gateway-config';
@@ -16,11 +25,14 @@ const envoyGatewaySchema = z.looseObject({
       kubernetes: z.nullish(
         z.looseObject({
           deploy: z.nullish(z.looseObject({ type: z.nullish(z.enum(['ControllerNamespace', 'GatewayNamespace'])) })),
+          rateLimitDeployment: z.nullish(deploymentSettingsSchema),
+          rateLimitHpa: z.nullish(hpaSettingsSchema),
         }),
       ),
     }),
   ),
   envoyProxy: z.nullish(envoyProxySpecSchema),
+  rateLimit: z.nullish(z.looseObject({})),
 });
 
 /** One installation of Envoy Gateway, as its ConfigMap describes it. */
@@ -33,6 +45,13 @@ export interface EnvoyGatewaySettings {
   readonly gatewayNamespaceMode: boolean;
   /** The least specific EnvoyProxy spec (v1.7+), for what neither a Gateway nor its class says. */
   readonly defaultProxy: EnvoyProxySpec | undefined;
+  /** The rate limit service that Envoy Gateway runs beside itself; absent where none is configured. */
+  readonly rateLimit: RateLimitSettings | undefined;
+}
+export interface RateLimitSettings {
+  /** Absent where no autoscaling is asked for. */
+  readonly hpa: HpaSettings | undefined;
+  readonly deployment: DeploymentSettings | undefined;
 }
 export interface Unreadable {
   /** What cannot be made out; such a ConfigMap may be meant for any controller. */
@@ -51,9 +70,7 @@ function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadab
   if (text === undefined) return { unreadable: `it has no key ${CONFIG_MAP_KEY}` };
   let document: unknown;
   try {
-    // Envoy Gateway reads it as YAML 1.1 does, where `yes` is a boolean. (With logLevel `silent` a syntax error would be
-    // swallowed, and half a configuration taken for the whole.)
-    document = parse(text, { version: '1.1', logLevel: 'error' });
+    document = parse(text, KUBERNETES_YAML);
   } catch (error) {
     return { unreadable: `${CONFIG_MAP_KEY} is no YAML: ${(error as Error).message.split('\n')[0]}` };
   }
@@ -62,10 +79,16 @@ function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadab
     const [issue] = parsed.error.issues;
     return { unreadable: `${CONFIG_MAP_KEY} is no EnvoyGateway: ${issue?.path.join('.')}: ${issue?.message}` };
   }
-  const { gateway, provider, envoyProxy } = parsed.data;
+  const { gateway, provider, envoyProxy, rateLimit } = parsed.data;
   return {
     controllerName: gateway?.controllerName || DEFAULT_CONTROLLER_NAME,
     gatewayNamespaceMode: provider?.kubernetes?.deploy?.type === 'GatewayNamespace',
     defaultProxy: envoyProxy ?? undefined,
+    rateLimit: rateLimit
+      ? {
+          hpa: provider?.kubernetes?.rateLimitHpa ?? undefined,
+          deployment: provider?.kubernetes?.rateLimitDeployment ?? undefined,
+        }
+      : undefined,
   };
 }

@@ -1,12 +1,17 @@
 import type { Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
+import { specWriteTimes } from './owner-config.ts';
+import type { ReplicasAfter } from './replicas-after.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Between the judgement and the action: what is held back, although it is stale. All times in seconds. */
 export interface GuardSettings {
   /** An HPA younger than this may be the newest word of an Envoy Gateway that has not seen the configuration yet. */
   readonly settleHpaSeconds: number;
-  /** A ConfigMap reaches Envoy Gateway a minute or so after it was written. */
+  /**
+   * A ConfigMap reaches Envoy Gateway a minute or so after it was written; and of a GatewayClass it writes the status as soon as
+   * it has read it, before it acts on it.
+   */
   readonly settleConfigSeconds: number;
   /** More deletions than this in one cluster are held back as a whole. */
   readonly maxDeletions: number;
@@ -19,13 +24,17 @@ export const DEFAULT_GUARDS: GuardSettings = { settleHpaSeconds: 120, settleConf
 export type Guard = 'Settling' | 'BlastRadiusExceeded';
 
 export type GuardedVerdict = Verdict & {
+  readonly replicasAfter?: ReplicasAfter | undefined;
   /** Why a stale HPA is not deleted in this pass; absent where nothing holds it back. */
   readonly guard?: { readonly name: Guard; readonly explanation: string };
 };
 
+/** Seconds; so long Envoy Gateway is given to remove the Deployment of what it no longer serves. */
+const REMEDY_AFTER_SECONDS = 3_600;
+
 /** @param alreadyDeleted how many this pass has deleted before these verdicts; they count towards the blast radius */
 export function guard(
-  verdicts: readonly Verdict[],
+  verdicts: readonly GuardedVerdict[],
   snapshot: Snapshot,
   settings: GuardSettings,
   now: Date,
@@ -33,11 +42,18 @@ export function guard(
 ): GuardedVerdict[] {
   const exceeded = blastRadiusExceeded(verdicts, settings, alreadyDeleted);
   return verdicts.map((verdict) => {
-    if (verdict.action === 'keep') return verdict;
+    if (verdict.action === 'keep') return withoutHastyRemedy(verdict, now);
     if (exceeded) return { ...verdict, guard: { name: 'BlastRadiusExceeded', explanation: exceeded } };
     const explanation = settling(verdict, snapshot, settings, now);
     return explanation ? { ...verdict, guard: { name: 'Settling', explanation } } : verdict;
   });
+}
+
+/** What Envoy Gateway may yet do by itself needs nobody's help. */
+function withoutHastyRemedy(verdict: GuardedVerdict, now: Date): GuardedVerdict {
+  const { remedy, ...others } = verdict;
+  const age = secondsSince(verdict.hpa.metadata.creationTimestamp ?? undefined, now);
+  return remedy !== undefined && age < REMEDY_AFTER_SECONDS ? others : verdict;
 }
 
 /** Why so many deletions at once look like a mistake; `undefined` where they do not. */
@@ -65,7 +81,7 @@ function blastRadiusExceeded(
 
 function settling(
   { hpa, restsOn }: Verdict,
-  { envoyGatewayConfigs }: Snapshot,
+  { envoyGatewayConfigs, gatewayClasses }: Snapshot,
   { settleHpaSeconds, settleConfigSeconds }: GuardSettings,
   now: Date,
 ): string | undefined {
@@ -78,7 +94,14 @@ function settling(
         (time) => secondsSince(time, now) < settleConfigSeconds,
       ),
   );
-  return fresh && `ConfigMap ${objectKey(fresh.configMap.metadata)} was written less than ${settleConfigSeconds} s ago`;
+  if (fresh)
+    return `ConfigMap ${objectKey(fresh.configMap.metadata)} was written less than ${settleConfigSeconds} s ago`;
+  const freshClass = gatewayClasses.find(
+    ({ metadata }) =>
+      restsOn.some(({ kind, name }) => kind === 'GatewayClass' && name === metadata.name) &&
+      specWriteTimes(metadata).some((time) => secondsSince(time ?? undefined, now) < settleConfigSeconds),
+  );
+  return freshClass && `GatewayClass ${freshClass.metadata.name} was written less than ${settleConfigSeconds} s ago`;
 }
 
 /** Without a time the object is as old as can be (a saved List may have lost it); a time that is none is just now. */

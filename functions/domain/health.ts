@@ -25,6 +25,7 @@ export const CHECKS = [
   'envoy-gateway-leaks',
   'envoy-gateway-downgrade',
   'stale-hpas',
+  'missing-hpas',
 ] as const;
 export type CheckId = (typeof CHECKS)[number];
 

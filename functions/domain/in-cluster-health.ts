@@ -1,8 +1,17 @@
+import { CONTROLLER_NAME, controllerContainer, controllerVersion, otherConfiguration } from './controller.ts';
 import { enrolling } from './eks-health.ts';
-import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
-import { type EnvoyGatewayVersion, leaksHpas, versionOfImage } from './envoy-gateway-version.ts';
+import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
+import { type EnvoyGatewayVersion, leaksHpas } from './envoy-gateway-version.ts';
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
-import { type EnvoyProxy, type EnvoyProxySpec, type HorizontalPodAutoscaler, objectKey } from './kubernetes-objects.ts';
+import {
+  type Deployment,
+  type EnvoyProxy,
+  type EnvoyProxySpec,
+  type HorizontalPodAutoscaler,
+  objectKey,
+  VERSION_LABEL,
+} from './kubernetes-objects.ts';
+import type { MissingHpa } from './missing.ts';
 import { appliedByEnvoyGateway, labelledOwner } from './ownership.ts';
 import { nameOfPermission, type Permission, REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from './permissions.ts';
 
@@ -12,17 +21,11 @@ export type Access =
   | { readonly result: 'unauthorized' | 'forbidden' | 'no-answer'; readonly message: string }
   | { readonly result: 'failed'; readonly message: string; readonly remedy?: string };
 
-/** A Deployment that runs Envoy Gateway itself. */
-export interface Controller {
-  readonly namespace: string;
-  readonly name: string;
-  readonly image: string;
-}
-
-/** The HPAs with an owning label, and how many of them are stale. */
+/** The HPAs with an owning label, how many of them are stale, and those that are asked for and not there. */
 export interface LabelledHpas {
   readonly all: readonly HorizontalPodAutoscaler[];
   readonly stale: number;
+  readonly missing: readonly MissingHpa[];
 }
 
 /** What was read of one cluster from its API server. */
@@ -39,7 +42,8 @@ export interface ClusterFacts {
   readonly envoyGatewayApi: Reading<readonly string[]>;
   /** The release of the Gateway API whose CRDs are installed, as they say themselves. */
   readonly gatewayApiBundle: Reading<string | undefined>;
-  readonly controllers: Reading<readonly Controller[]>;
+  /** The Deployments that run Envoy Gateway itself. */
+  readonly controllers: Reading<readonly Deployment[]>;
   readonly configs: Reading<readonly EnvoyGatewayConfig[]>;
   readonly envoyProxies: Reading<readonly EnvoyProxy[]>;
   readonly hpas: Reading<LabelledHpas>;
@@ -115,6 +119,11 @@ export function inClusterChecks(place: ClusterPlace, facts: ClusterFacts): Check
         ? { state: 'ok' }
         : { state: 'warning', remedy: 'See which, and why; `reaper reap` removes them.', command: scan }),
     })),
+    checkOf(
+      'missing-hpas',
+      given(hpas, 'stale-hpas', ({ missing }) => ({ value: missing })),
+      (missing) => missingVerdict(missing, scan),
+    ),
   ];
 }
 
@@ -219,9 +228,7 @@ function servedVerdict(
   };
 }
 
-const nameOf = ({ namespace, name }: Controller) => objectKey({ namespace, name });
-
-function controllersVerdict(controllers: readonly Controller[]): Verdict {
+function controllersVerdict(controllers: readonly Deployment[]): Verdict {
   if (controllers.length === 0) {
     return {
       state: 'unknown',
@@ -229,17 +236,39 @@ function controllersVerdict(controllers: readonly Controller[]): Verdict {
       remedy: 'If Envoy Gateway is installed in another way, look up its version there.',
     };
   }
-  const foreign = controllers.filter(({ image }) => versionOfImage(image) === undefined);
+  const foreign = controllers.filter((one) => controllerVersion(one) === undefined);
   if (foreign.length > 0) {
     return {
       state: 'unknown',
-      found: foreign.map((one) => `${nameOf(one)} runs ${one.image}, whose tag names no release`).join('; '),
+      found: foreign.map(unknownRelease).join('; '),
       remedy: 'Look up which release of Envoy Gateway that image is.',
     };
   }
   return {
     state: 'ok',
-    found: controllers.map((one) => `${versionOfImage(one.image)?.text} in ${one.namespace}`).join(', '),
+    found: controllers.map((one) => `${controllerVersion(one)?.text} in ${one.metadata.namespace}`).join(', '),
+  };
+}
+
+function unknownRelease(controller: Deployment): string {
+  const label = controller.metadata.labels?.[VERSION_LABEL];
+  const image = controllerContainer(controller)?.image ?? 'an image that is not named';
+  const named =
+    label === undefined
+      ? ', whose tag names no release'
+      : ` and has the label ${VERSION_LABEL}=${label}, which do not name one release`;
+  return `${objectKey(controller.metadata)} runs ${image}${named}`;
+}
+
+function missingVerdict(missing: readonly MissingHpa[], scan: string): Verdict {
+  if (missing.length === 0) return { state: 'ok', found: 'no HPA is missing that is asked for' };
+  const names = missing.map((one) => `${objectKey(one)} of ${one.owner.kind} ${objectKey(one.owner)}`);
+  const are = missing.length === 1 ? 'is' : 'are';
+  return {
+    state: 'warning',
+    found: `${counted(missing.length, 'HPA')} ${are} asked for and not there: ${names.join(', ')}`,
+    remedy: [...new Set(missing.map(({ remedy }) => remedy))].join(' '),
+    command: scan,
   };
 }
 
@@ -247,16 +276,24 @@ function controllersVerdict(controllers: readonly Controller[]): Verdict {
 function configVerdict(
   { kubectl, controllerNamespaces = [] }: ClusterPlace,
   all: readonly EnvoyGatewayConfig[],
-  controllers: readonly Controller[] | undefined,
+  controllers: readonly Deployment[] | undefined,
 ): Verdict {
   const isListed = (namespace: string) => controllerNamespaces.length === 0 || controllerNamespaces.includes(namespace);
-  const running = [...new Set((controllers ?? []).map(({ namespace }) => namespace))];
+  const running = [...new Set((controllers ?? []).map(({ metadata }) => metadata.namespace))];
   const leftOut = running.filter((namespace) => !isListed(namespace));
   if (leftOut.length > 0) {
     return {
       state: 'broken',
       found: `an Envoy Gateway runs in ${leftOut.join(', ')}, which is no controller namespace: what it leaves behind is kept`,
       remedy: 'Name that namespace too: --controller-namespace here, controllerNamespaces in infra/configuration.yml.',
+    };
+  }
+  const elsewhere = (controllers ?? []).flatMap((one) => configuredElsewhere(one) ?? []);
+  if (elsewhere.length > 0) {
+    return {
+      state: 'broken',
+      found: elsewhere.join('; '),
+      remedy: `Move its configuration into a ConfigMap ${CONFIG_MAP_NAME} and mount that, as the Helm chart does.`,
     };
   }
   const configs = all.filter(({ configMap }) => isListed(configMap.metadata.namespace));
@@ -299,23 +336,35 @@ function configVerdict(
   return { state: 'ok', found: `readable, in ${where.join(', ')}` };
 }
 
+/** What follows where Envoy Gateway reads another ConfigMap than this program. */
+function configuredElsewhere(controller: Deployment): string | undefined {
+  const other = otherConfiguration(controller);
+  if (other === undefined) return undefined;
+  const { name } = controller.metadata;
+  const follows =
+    name === CONTROLLER_NAME
+      ? 'its defaults are not known, and what its classes leave behind is kept (DefaultsUnreadable)'
+      : `this program, which looks at a Deployment ${CONTROLLER_NAME} alone, goes by ${CONFIG_MAP_NAME}`;
+  return `${objectKey(controller.metadata)} reads ${other} and not ${CONFIG_MAP_NAME}: ${follows}`;
+}
+
 /** From v1.5 on Envoy Gateway labels its HPAs so; by that label, and others, it finds what to delete. */
 const isOfNewLabels = ({ metadata }: HorizontalPodAutoscaler) =>
   metadata.labels?.['app.kubernetes.io/managed-by'] === 'envoy-gateway';
 
 function leaksVerdict(
-  controllers: readonly Controller[],
+  controllers: readonly Deployment[],
   hpas: readonly HorizontalPodAutoscaler[],
   scan: string,
 ): Verdict {
-  const versions = controllers.map(({ namespace, image }) => ({ namespace, version: versionOfImage(image) }));
+  const versions = controllers.map((one) => ({ namespace: one.metadata.namespace, version: controllerVersion(one) }));
   const named = (some: typeof versions) =>
     some.map(({ namespace, version }) => `${version?.text ?? 'an unknown version'} in ${namespace}`).join(', ');
   const leaking = versions.filter(({ version }) => version !== undefined && leaksHpas(version));
   if (leaking.length > 0) {
     return {
       state: 'broken',
-      found: `${named(leaking)} ${leaking.length === 1 ? 'forgets' : 'forget'} to delete HPAs (v1.2 to v1.4 do)`,
+      found: `${named(leaking)} ${leaking.length === 1 ? 'forgets' : 'forget'} to delete HPAs (v1.1.3 to v1.4 do)`,
       remedy: 'Upgrade to v1.5 or later, and let this tool remove what was left behind: Envoy Gateway never does.',
       command: scan,
     };
@@ -354,14 +403,14 @@ function namingHpas(configs: readonly EnvoyGatewayConfig[], proxies: readonly En
   ];
 }
 
-function downgradeVerdict(controllers: readonly Controller[], named: readonly string[]): Verdict {
+function downgradeVerdict(controllers: readonly Deployment[], named: readonly string[]): Verdict {
   if (named.length === 0) return { state: 'ok', found: 'no envoyHpa.name is set' };
-  const versions = controllers.map(({ image }) => versionOfImage(image));
+  const versions = controllers.map(controllerVersion);
   const older = versions.find((version): version is EnvoyGatewayVersion => !!version && leaksHpas(version) !== false);
   if (older !== undefined) {
     return {
       state: 'warning',
-      found: `${older.text} ignores envoyHpa.name, which ${named.join(', ')} ${named.length === 1 ? 'sets' : 'set'} and this program goes by`,
+      found: `${older.text} ignores envoyHpa.name, which ${named.join(', ')} ${named.length === 1 ? 'sets' : 'set'}: its HPA has the name that Envoy Gateway chooses`,
       remedy: 'Take the field out until Envoy Gateway is v1.5 or later again.',
     };
   }

@@ -1,16 +1,28 @@
-import { type EffectiveProxy, effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
-import { type EnvoyGatewayConfig, type EnvoyGatewaySettings, isReadable } from './envoy-gateway-config.ts';
+import { controllerOf, controllerVersion, DeploymentReads, otherConfiguration } from './controller.ts';
+import { appliedReplicas, expectedRateLimitHpa } from './effective-proxy.ts';
+import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
+import { isAtLeast } from './envoy-gateway-version.ts';
 import {
-  type EnvoyProxy,
-  type EnvoyProxySpec,
-  type Gateway,
   type GatewayClass,
   type HorizontalPodAutoscaler,
   KEEP_ANNOTATION,
+  type NamespacedName,
   objectKey,
 } from './kubernetes-objects.ts';
+import {
+  absent,
+  type ClusterIndex,
+  describeOwner,
+  indexOf,
+  notObserved,
+  type OwnerConfig,
+  type Resolved,
+  read,
+  resolve,
+  usesOther,
+} from './owner-config.ts';
 import { adoptedBy, appliedByEnvoyGateway, labelledOwner, type Owner, sameOwner } from './ownership.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { ObjectRead, Snapshot } from './snapshot.ts';
 
 export const DELETE_REASONS = [
   'AutoscalingRemoved',
@@ -35,20 +47,9 @@ export const KEEP_REASONS = [
   'ScaleTargetStillRuns',
   'DefaultsUnreadable',
   'ParametersUnresolved',
+  'NotObserved',
 ] as const;
 export type KeepReason = (typeof KEEP_REASONS)[number];
-
-/**
- * An object that a verdict rests on, as it was read; without uid and resourceVersion it was read as absent. Of a Deployment
- * only that much is read: whether it exists.
- */
-export interface ObjectRead {
-  readonly kind: string;
-  readonly namespace?: string | undefined;
-  readonly name: string;
-  readonly uid?: string | undefined;
-  readonly resourceVersion?: string | undefined;
-}
 
 export type Verdict = Grounds & ({ action: 'delete'; reason: DeleteReason } | { action: 'keep'; reason: KeepReason });
 
@@ -59,195 +60,291 @@ interface Grounds {
   readonly explanation: string;
   /** What was read of everything that decided, in a fixed order: equal grounds mean nothing has changed. */
   readonly restsOn: readonly ObjectRead[];
-  /** How many replicas the Deployment is left with when no HPA scales it; absent where no configuration says. */
-  readonly fallbackReplicas?: number;
   /** True when the default in the EnvoyGateway ConfigMap decided alone, with no EnvoyProxy beside it. */
   readonly restsOnDefaultAlone: boolean;
-  /** `namespace/name` of a Deployment whose absence would turn this verdict into a deletion, and that was not read. */
-  readonly needsDeployment?: string;
+  /** `namespace/name` of Deployments that were not read, and may change this verdict or what is said of it. */
+  readonly needsDeployments: readonly string[];
+  /** What Envoy Gateway writes into `spec.replicas` of the Deployment; absent where it leaves that field alone. */
+  readonly appliedReplicas?: number | 'unknown' | undefined;
+  /** The HPA that takes the place of this one. */
+  readonly successor?: HorizontalPodAutoscaler;
+  /** What a person can do, if this verdict stays as it is. */
+  readonly remedy?: string;
 }
 
 /**
  * Says of every HPA of the snapshot whether it is stale, by the rows of the judgement table from top to bottom; the first
  * that fits wins. Pure: no clock, no I/O.
  *
- * An HPA whose Deployment still runs is stale for two reasons only: the configuration that rules it, fully known, asks for
- * no autoscaling (`AutoscalingRemoved`), or for another HPA that is there (`Renamed`). For every other reason Envoy Gateway
- * itself has removed the Deployment, so that must be gone.
+ * An HPA whose Deployment still runs is stale for two reasons only: the configuration that rules it, fully known and seen by
+ * Envoy Gateway, asks for no autoscaling (`AutoscalingRemoved`), or for another HPA that is there (`Renamed`). For every other
+ * reason Envoy Gateway itself has removed the Deployment, so that must be gone.
  *
  * With `controllerNamespaces` nothing is stale that is not stale by the ConfigMaps in these namespaces alone.
  */
 export function judge(snapshot: Snapshot): Verdict[] {
-  const { hpas, envoyGatewayConfigs, controllerNamespaces = [] } = snapshot;
-  const whole = new Cluster(snapshot);
-  if (controllerNamespaces.length === 0) return hpas.map((hpa) => judgeHpa(hpa, whole));
-
-  const isListed = ({ namespace }: { namespace: string }) => controllerNamespaces.includes(namespace);
-  const listed = envoyGatewayConfigs.filter(({ configMap }) => isListed(configMap.metadata));
-  const known = new Cluster({ ...snapshot, envoyGatewayConfigs: listed });
+  const { hpas, controllerNamespaces = [] } = snapshot;
+  const whole = indexOf(snapshot);
+  const known = whole.ofListedControllers();
   return hpas.map((hpa) => {
     const verdict = judgeHpa(hpa, known);
     // A controller puts its HPAs into its own namespace or beside their Gateways. So in a listed namespace they are of a
     // listed controller. Anywhere else they may be of one that was left out of the list: then every ConfigMap must agree.
-    const isOfListed = isListed(hpa.metadata) && !isBesideGateway(hpa, verdict.owner);
-    return verdict.action === 'keep' || isOfListed ? verdict : judgeHpa(hpa, whole);
+    const isOfListed =
+      controllerNamespaces.includes(hpa.metadata.namespace) && !isBesideGateway(hpa, verdict.owner, whole);
+    return verdict.action === 'keep' || known === whole || isOfListed ? verdict : judgeHpa(hpa, whole);
   });
 }
 
-function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: Cluster): Verdict {
-  const labelled = labelledOwner(hpa);
-  const owner = labelled === 'ambiguous' ? undefined : labelled;
-  const grounds = { hpa, owner, restsOn: [], restsOnDefaultAlone: false };
-  const keep = (reason: KeepReason, explanation: string): Verdict => ({
-    ...grounds,
-    action: 'keep',
-    reason,
-    explanation,
-  });
-
-  if (labelled === undefined) {
-    return keep('NotManagedByEnvoyGateway', 'It carries no whole owning label of Envoy Gateway.');
-  }
-  if (!appliedByEnvoyGateway(hpa)) {
-    return keep(
-      'NotManagedByEnvoyGateway',
-      'It carries the label, but Envoy Gateway never applied it: somebody else made it.',
-    );
-  }
-  if (owner === undefined) {
-    return keep('AmbiguousOwner', 'It is labelled as owned by a Gateway and by a GatewayClass at once.');
-  }
-
-  const relatives = cluster.relativesOf(owner);
-  const everyRelative = [hpa, ...relatives.gateways, relatives.gatewayClass, ...relatives.proxies].filter(
-    (object) => object !== undefined,
-  );
-  const protectedBy = everyRelative.find((object) => object.metadata.annotations?.[KEEP_ANNOTATION] === 'true');
-  if (protectedBy)
-    return keep(
-      'Protected',
-      `${protectedBy === hpa ? 'It' : objectKey(protectedBy.metadata)} is annotated ${KEEP_ANNOTATION}: "true".`,
-    );
-  if (hpa.metadata.deletionTimestamp) return keep('Terminating', 'It is being deleted already.');
-  if (hpa.metadata.finalizers?.length) {
-    return keep('Terminating', `Finalizers hold it: ${hpa.metadata.finalizers.join(', ')}.`);
-  }
-  if (relatives.gatewayClass?.metadata.deletionTimestamp) {
-    return keep('Terminating', `GatewayClass ${relatives.gatewayClass.metadata.name} is being deleted.`);
-  }
-  if (relatives.gateways.length > 0 && relatives.gateways.every((gateway) => gateway.metadata.deletionTimestamp)) {
-    return keep('Terminating', 'Its Gateway is being deleted.');
-  }
-  const adoption = adoptedBy(hpa);
-  if (adoption) return keep('Adopted', `It is no longer Envoy Gateway's alone: ${adoption}.`);
-  const wantedBy = cluster.wantedBy(hpa.metadata).find((other) => !sameOwner(other, owner));
-  if (wantedBy) {
-    return keep('AutoscalingConfigured', `${describeOwner(wantedBy)} asks for an HPA of this name.`);
-  }
-  return judgeOwned({ hpa, owner, relatives, cluster });
-}
-
-interface Place {
-  readonly namespace: string;
-  readonly name: string;
-}
-
-/** An HPA that is Envoy Gateway's, and what its configuration is made of. */
-interface Owned {
+/** An HPA that carries both marks of Envoy Gateway, what its owner asks for, and what was asked of the Deployments. */
+interface Candidate {
   readonly hpa: HorizontalPodAutoscaler;
   readonly owner: Owner;
-  readonly relatives: Relatives;
-  readonly cluster: Cluster;
+  readonly config: OwnerConfig;
+  readonly cluster: ClusterIndex;
+  readonly reads: DeploymentReads;
 }
 
-/** The rows from "Gateway or class does not exist" on: the HPA is Envoy Gateway's, and the configuration decides. */
-function judgeOwned(owned: Owned): Verdict {
-  const { owner, relatives, cluster } = owned;
-  const { gatewayClass } = relatives;
-  if (owner.kind === 'Gateway' && relatives.gateways.length === 0) {
-    return onlyIfGone(owned, [], 'GatewayDeleted', 'ScaleTargetStillRuns', `${describeOwner(owner)} does not exist`);
-  }
-  if (gatewayClass === undefined) {
-    const explanation = `GatewayClass ${relatives.gatewayClassName} does not exist`;
-    return onlyIfGone(owned, [], 'GatewayClassDeleted', 'ScaleTargetStillRuns', explanation);
-  }
+/** A row of the judgement table: the verdict where it fits. */
+type Row = (candidate: Candidate) => Verdict | undefined;
 
+/** In the order of the table; the first that fits wins. */
+const ROWS: readonly Row[] = [
+  protectedByAnnotation,
+  terminating,
+  adopted,
+  wantedByAnother,
+  ofRateLimit,
+  gatewayGone,
+  gatewayClassGone,
+  byConfiguration,
+];
+
+function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: ClusterIndex): Verdict {
+  const labelled = labelledOwner(hpa);
+  const owner = labelled === 'ambiguous' ? undefined : labelled;
+  const notOurs = (reason: KeepReason, explanation: string): Verdict => ({
+    ...{
+      hpa,
+      owner,
+      action: 'keep',
+      reason,
+      explanation,
+      restsOn: [],
+      restsOnDefaultAlone: false,
+      needsDeployments: [],
+    },
+  });
+  if (labelled === undefined) {
+    return notOurs('NotManagedByEnvoyGateway', 'It carries no whole owning label of Envoy Gateway.');
+  }
+  if (!appliedByEnvoyGateway(hpa)) {
+    const explanation = hpa.metadata.managedFields?.length
+      ? 'It carries the label, but Envoy Gateway never applied it: somebody else made it.'
+      : 'It carries the label, but no managedFields, which would show that Envoy Gateway applied it: it was restored or saved without them.';
+    return notOurs('NotManagedByEnvoyGateway', explanation);
+  }
+  if (owner === undefined) {
+    const owners = 'a Gateway, a GatewayClass and the rate limit service';
+    return notOurs('AmbiguousOwner', `It is labelled as owned by more than one of ${owners} at once.`);
+  }
+  const reads = new DeploymentReads(cluster.snapshot);
+  const candidate = { hpa, owner, config: cluster.configOf(owner), cluster, reads };
+  for (const row of ROWS) {
+    const verdict = row(candidate);
+    if (verdict) return { ...verdict, needsDeployments: [...reads.needed] };
+  }
+  throw new TypeError(`no row fits HPA ${objectKey(hpa.metadata)}`);
+}
+
+/** A verdict for a reason that no configuration decides. */
+const keep = ({ hpa, owner }: Candidate, reason: KeepReason, explanation: string): Verdict => ({
+  ...{ hpa, owner, action: 'keep', reason, explanation, restsOn: [], restsOnDefaultAlone: false, needsDeployments: [] },
+});
+
+function protectedByAnnotation(candidate: Candidate): Verdict | undefined {
+  const { hpa, owner, config, cluster } = candidate;
+  const related = [
+    hpa,
+    ...config.gateways,
+    config.gatewayClass,
+    ...config.proxies,
+    owner.kind === 'ConfigMap' ? cluster.configIn(owner.namespace)?.configMap : undefined,
+  ];
+  const found = related.find((object) => object?.metadata.annotations?.[KEEP_ANNOTATION] === 'true');
+  if (found === undefined) return undefined;
+  const name = found === hpa ? 'It' : objectKey(found.metadata);
+  return keep(candidate, 'Protected', `${name} is annotated ${KEEP_ANNOTATION}: "true".`);
+}
+
+function terminating(candidate: Candidate): Verdict | undefined {
+  const { hpa, config } = candidate;
+  const { finalizers, deletionTimestamp } = hpa.metadata;
+  if (deletionTimestamp) return keep(candidate, 'Terminating', 'It is being deleted already.');
+  if (finalizers?.length) return keep(candidate, 'Terminating', `Finalizers hold it: ${finalizers.join(', ')}.`);
+  if (config.gatewayClass?.metadata.deletionTimestamp) {
+    return keep(candidate, 'Terminating', `GatewayClass ${config.gatewayClass.metadata.name} is being deleted.`);
+  }
+  if (config.gateways.length > 0 && config.gateways.every(({ metadata }) => metadata.deletionTimestamp)) {
+    return keep(candidate, 'Terminating', 'Its Gateway is being deleted.');
+  }
+  return undefined;
+}
+
+function adopted(candidate: Candidate): Verdict | undefined {
+  const adoption = adoptedBy(candidate.hpa);
+  return adoption ? keep(candidate, 'Adopted', `It is no longer Envoy Gateway's alone: ${adoption}.`) : undefined;
+}
+
+function wantedByAnother(candidate: Candidate): Verdict | undefined {
+  const { hpa, owner, cluster } = candidate;
+  const other = cluster.wantedBy(hpa.metadata).find((one) => !sameOwner(one, owner));
+  return other && keep(candidate, 'AutoscalingConfigured', `${describeOwner(other)} asks for an HPA of this name.`);
+}
+
+/** The rate limit service is configured where Envoy Gateway itself is: nothing else decides, and nothing rejects it. */
+function ofRateLimit(candidate: Candidate): Verdict | undefined {
+  const { owner, cluster, reads } = candidate;
+  if (owner.kind !== 'ConfigMap') return undefined;
+  const config = cluster.configIn(owner.namespace);
+  const name = describeOwner(owner);
+  if (config === undefined) {
+    return onlyIfGone(
+      candidate,
+      [],
+      'ScaleTargetGone',
+      'DefaultsUnreadable',
+      `${name} does not exist or does not count`,
+    );
+  }
+  const configs = [config];
+  const { settings } = config;
+  if (!isReadable(settings)) {
+    const explanation = `${name} cannot be read (${settings.unreadable})`;
+    return onlyIfGone(candidate, configs, 'ScaleTargetGone', 'DefaultsUnreadable', explanation);
+  }
+  const controller = reads.peek(controllerOf(config));
+  const other = controller && otherConfiguration(controller);
+  if (other) {
+    reads.read(controllerOf(config));
+    const explanation = usesOther(config, other);
+    return onlyIfGone(candidate, configs, 'ScaleTargetGone', 'DefaultsUnreadable', explanation);
+  }
+  if (settings.rateLimit === undefined) {
+    const explanation = `${name} configures no rate limit service`;
+    return onlyIfGone(candidate, configs, 'ScaleTargetGone', 'ScaleTargetStillRuns', explanation);
+  }
+  const { hpa, deployment } = settings.rateLimit;
+  const grounds = { ...groundsOf(candidate, configs), appliedReplicas: appliedReplicas(deployment) };
+  if (hpa) {
+    const explanation = `${name} asks for autoscaling of the rate limit service.`;
+    return (
+      renamed(
+        candidate,
+        undefined,
+        config,
+        configs,
+        expectedRateLimitHpa(hpa, owner.namespace, controllerVersion(controller ?? undefined)),
+        grounds,
+      ) ?? keep(candidate, 'AutoscalingConfigured', explanation)
+    );
+  }
+  const explanation = `${name} asks for no autoscaling of the rate limit service: it has no rateLimitHpa.`;
+  return ifObserved(candidate, config, { ...grounds, action: 'delete', reason: 'AutoscalingRemoved', explanation });
+}
+
+function gatewayGone(candidate: Candidate): Verdict | undefined {
+  const { owner, config } = candidate;
+  if (owner.kind !== 'Gateway' || config.gateways.length > 0) return undefined;
+  return ownerGone(candidate, 'GatewayDeleted', describeOwner(owner));
+}
+
+function gatewayClassGone(candidate: Candidate): Verdict | undefined {
+  const { config } = candidate;
+  if (config.gatewayClass !== undefined) return undefined;
+  return ownerGone(candidate, 'GatewayClassDeleted', `GatewayClass ${config.gatewayClassName}`);
+}
+
+function ownerGone(candidate: Candidate, ifGone: DeleteReason, owner: string): Verdict {
+  const verdict = onlyIfGone(candidate, [], ifGone, 'ScaleTargetStillRuns', `${owner} does not exist`);
+  const { hpa } = candidate;
+  if (verdict.action === 'delete' || !isDeployment(hpa.spec.scaleTargetRef)) return verdict;
+  const remedy = `Envoy Gateway removes Deployment ${objectKey(deploymentOf(hpa))} too, unless it was down when its owner went: then nothing ever does. If it serves nobody any more, delete it, and the next sweep deletes the HPA.`;
+  return { ...verdict, remedy };
+}
+
+/**
+ * Several installations may serve one controller name (shards, left-overs): stale only if every one says so, and then it rests
+ * on what each of them rests on.
+ */
+function byConfiguration(candidate: Candidate): Verdict {
+  const { config, cluster } = candidate;
+  const gatewayClass = config.gatewayClass as GatewayClass;
   const configs = cluster.configsFor(gatewayClass);
-  const verdicts = configs.map((config) => judgeByConfig(owned, gatewayClass, config, configs));
+  const verdicts = configs.map((one) => byOneConfiguration(candidate, gatewayClass, one, configs));
   const [first] = verdicts;
   if (first === undefined) {
     const { controllerNamespaces = [] } = cluster.snapshot;
     const where = controllerNamespaces.length > 0 ? ` in ${controllerNamespaces.join(', ')}` : '';
     const explanation = `No ConfigMap of an Envoy Gateway${where} names controller ${gatewayClass.spec.controllerName}`;
-    return onlyIfGone(owned, [], 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
+    return onlyIfGone(candidate, [], 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
   }
-  // Several installations may serve one controller name (shards, left-overs): stale only if every one says so, and then it
-  // rests on what each of them rests on.
   const restsOn = verdicts.flatMap((verdict) => verdict.restsOn);
   return (
-    verdicts.find((verdict) => verdict.action === 'keep') ?? {
+    verdicts.find(({ action }) => action === 'keep') ?? {
       ...first,
       restsOn: [...new Map(restsOn.map((object) => [`${object.kind} ${objectKey(object)}`, object])).values()],
     }
   );
 }
 
-/** The verdict by one of the installations that may serve the class; it rests on all of their ConfigMaps. */
-function judgeByConfig(
-  owned: Owned,
+/** What is known of an owner that asks for no HPA of its own: the reason where the Deployment is gone, and where it is not. */
+const UNDECIDED: Record<Extract<Resolved, { state: 'undecided' }>['row'], readonly [DeleteReason, KeepReason]> = {
+  unreadable: ['GatewayNotManaged', 'DefaultsUnreadable'],
+  rejected: ['ScaleTargetGone', 'ParametersUnresolved'],
+  merged: ['MergedIntoGatewayClass', 'ScaleTargetStillRuns'],
+  'not merged': ['NoLongerMerged', 'ScaleTargetStillRuns'],
+  'no Gateways': ['NoGateways', 'ScaleTargetStillRuns'],
+  DaemonSet: ['ScaleTargetGone', 'ScaleTargetStillRuns'],
+};
+
+/** The verdict by one of the installations that may serve the class; it rests on the ConfigMaps of all. */
+function byOneConfiguration(
+  candidate: Candidate,
   gatewayClass: GatewayClass,
   config: EnvoyGatewayConfig,
   configs: readonly EnvoyGatewayConfig[],
 ): Verdict {
-  const { hpa, owner, relatives } = owned;
-  const { settings } = config;
-  if (!isReadable(settings)) {
-    const explanation = `ConfigMap ${objectKey(config.configMap.metadata)} cannot be read (${settings.unreadable})`;
-    return onlyIfGone(owned, configs, 'GatewayNotManaged', 'DefaultsUnreadable', explanation);
+  const { hpa, owner, reads } = candidate;
+  const resolved = resolve(owner, candidate.config, gatewayClass, config, reads);
+  if (resolved.state === 'undecided') {
+    const [ifGone, otherwise] = UNDECIDED[resolved.row];
+    return onlyIfGone(candidate, configs, ifGone, otherwise, resolved.because);
   }
-  const rejection = rejected(owner, relatives, settings);
-  if (rejection) return onlyIfGone(owned, configs, 'ScaleTargetGone', 'ParametersUnresolved', rejection);
-
-  const merges = mergesGateways(specOf(relatives.classProxy), settings.defaultProxy);
-  if (owner.kind === 'Gateway' && merges) {
-    const explanation = `GatewayClass ${gatewayClass.metadata.name} merges its Gateways`;
-    return onlyIfGone(owned, configs, 'MergedIntoGatewayClass', 'ScaleTargetStillRuns', explanation);
-  }
-  if (owner.kind === 'GatewayClass' && !merges) {
-    const explanation = `GatewayClass ${owner.name} no longer merges its Gateways`;
-    return onlyIfGone(owned, configs, 'NoLongerMerged', 'ScaleTargetStillRuns', explanation);
-  }
-  if (owner.kind === 'GatewayClass' && relatives.gateways.length === 0) {
-    const explanation = `GatewayClass ${owner.name} has no Gateway`;
-    return onlyIfGone(owned, configs, 'NoGateways', 'ScaleTargetStillRuns', explanation);
-  }
-
-  const effective = relatives.effective(settings);
-  const { provider } = effective.spec;
-  if ((provider?.type ?? 'Kubernetes') !== 'Kubernetes') {
-    const explanation = `The EnvoyProxy in force has provider ${provider?.type}`;
-    return onlyIfGone(owned, configs, 'ScaleTargetGone', 'ParametersUnresolved', explanation);
-  }
-  const kubernetes = provider?.kubernetes;
-  const source = relatives.describe(effective.levels, config);
-  const decided = {
-    ...groundsOf(owned, configs),
+  const { effective, source, wantsHpa, places } = resolved;
+  const grounds = {
+    ...groundsOf(candidate, configs),
     restsOnDefaultAlone: effective.levels.every((level) => level === 'default'),
-    fallbackReplicas: kubernetes?.envoyDeployment?.replicas ?? 1,
+    appliedReplicas: appliedReplicas(effective.spec.provider?.kubernetes?.envoyDeployment),
   };
-  if (!kubernetes?.envoyHpa) {
+  if (!wantsHpa) {
     const explanation = `${describeOwner(owner)} asks for no autoscaling: no envoyHpa in ${source}`;
-    if (relatives.heedsDefault && !mayBeOf(configs, hpa, owner)) {
+    if (candidate.config.usesDefault && !mayBeOf(configs, candidate)) {
       const { namespace } = hpa.metadata;
       const unknown = `${explanation}, and what a ConfigMap of an Envoy Gateway in ${namespace} said is not known`;
-      return onlyIfGone(owned, configs, 'AutoscalingRemoved', 'DefaultsUnreadable', unknown);
+      return onlyIfGone(candidate, configs, 'AutoscalingRemoved', 'DefaultsUnreadable', unknown);
     }
-    return { ...decided, action: 'delete', reason: 'AutoscalingRemoved', explanation: `${explanation}.` };
+    const removed = {
+      ...grounds,
+      action: 'delete',
+      reason: 'AutoscalingRemoved',
+      explanation: `${explanation}.`,
+    } as const;
+    return ifObserved(candidate, config, removed, gatewayClass);
   }
-  const expected = expectedHpas(relatives.identity, effective.spec, config, settings);
   return (
-    judgeRenamed(owned, expected, configs, decided) ?? {
-      ...decided,
+    renamed(candidate, gatewayClass, config, configs, places, grounds) ?? {
+      ...grounds,
       action: 'keep',
       reason: 'AutoscalingConfigured',
       explanation: `${describeOwner(owner)} asks for autoscaling in ${source}.`,
@@ -256,291 +353,168 @@ function judgeByConfig(
 }
 
 /** The verdict where the owner asks for an HPA in another place, and that one is there; else `undefined`. */
-function judgeRenamed(
-  owned: Owned,
-  expected: readonly Place[],
+function renamed(
+  candidate: Candidate,
+  gatewayClass: GatewayClass | undefined,
+  config: EnvoyGatewayConfig,
   configs: readonly EnvoyGatewayConfig[],
-  decided: Omit<Grounds, 'explanation'>,
+  places: readonly NamespacedName[],
+  grounds: Omit<Grounds, 'explanation'>,
 ): Verdict | undefined {
-  const { hpa, owner, cluster } = owned;
-  const [successor] = expected
+  const { hpa, owner, cluster, reads } = candidate;
+  const successor = places
     .filter((place) => !samePlace(place, hpa.metadata))
-    .flatMap((place) => cluster.hpaOf(owner, place));
+    .map((place) => cluster.hpaOf(owner, place))
+    .find((one) => one !== undefined);
   if (successor === undefined) return undefined;
   const successorRead = { ...read('HorizontalPodAutoscaler', successor.metadata), resourceVersion: undefined };
-  const restsOn = [...decided.restsOn, successorRead];
-  const explanation = `${describeOwner(owner)} asks for HPA ${objectKey(successor.metadata)} instead, which is there`;
-  if (!expected.some((place) => samePlace(place, hpa.metadata))) {
-    return { ...decided, restsOn, action: 'delete', reason: 'Renamed', explanation: `${explanation}.` };
+  const target = deploymentOf(successor);
+  const name = objectKey(successor.metadata);
+  if (!places.some((place) => samePlace(place, hpa.metadata))) {
+    // Not decided by it: whether anybody scales what this HPA scales is only told.
+    if (!samePlace(target, deploymentOf(hpa)) && reads.peek(deploymentOf(hpa)) === undefined) {
+      reads.needed.add(objectKey(deploymentOf(hpa)));
+    }
+    const explanation = `${describeOwner(owner)} asks for HPA ${name} instead, which is there.`;
+    const verdict = { ...grounds, action: 'delete', reason: 'Renamed', explanation, successor } as const;
+    return ifObserved(candidate, config, { ...verdict, restsOn: [...grounds.restsOn, successorRead] }, gatewayClass);
   }
-  // Envoy Gateway v1.4 and v1.5 disagree about the name, and both are there: the one whose Deployment is gone is stale, if
-  // the other's runs. With both gone (deleted by hand, not restored yet) nothing says which of them is wanted.
-  const verdict = onlyIfGone(owned, configs, 'Renamed', 'AutoscalingConfigured', explanation);
-  if (verdict.action === 'keep') return verdict;
-  // Asked for with the verdict on the other HPA.
-  const other = absent('Deployment', successor.metadata.namespace, successor.spec.scaleTargetRef.name);
-  if (cluster.snapshot.deployments.get(objectKey(other))) {
-    return { ...verdict, restsOn: [...verdict.restsOn, other, successorRead] };
+  // Nothing tells which of them is meant: v1.4 and v1.5 disagree about the name, and in GatewayNamespace mode the HPA of a class
+  // that merges lies beside one of its Gateways. The one whose Deployment is gone is stale, if the other's runs. With both gone
+  // (deleted by hand, not restored yet), or with one for both, nothing says which of them is wanted.
+  const controller = reads.read(controllerOf(config));
+  const why =
+    owner.kind !== 'GatewayClass' || (isReadable(config.settings) && !config.settings.gatewayNamespaceMode)
+      ? `v1.4 names it otherwise than v1.5, and Deployment ${objectKey(controllerOf(config))} ${controller ? 'does not say' : 'is not there to say'} which release runs`
+      : 'it has the namespace and name of one of its Gateways, and nothing says which';
+  const explanation = `${describeOwner(owner)} asks for this HPA or for ${name}: ${why}`;
+  const verdict = onlyIfGone(candidate, configs, 'Renamed', 'AutoscalingConfigured', explanation);
+  if (verdict.action === 'keep') {
+    const remedy = 'If you know which of the two is meant, delete the other one.';
+    return { ...verdict, explanation: `${explanation}; both are kept.`, remedy };
   }
-  const bothGone = `${explanation}, but neither's Deployment is.`;
-  return { ...decided, action: 'keep', reason: 'AutoscalingConfigured', explanation: bothGone };
+  if (reads.read(target, 'existence')) {
+    return {
+      ...verdict,
+      restsOn: [...groundsOf(candidate, configs).restsOn, ...reads.decided(), successorRead],
+      successor,
+    };
+  }
+  const bothGone = `${explanation}; the Deployment of neither is there.`;
+  return { ...grounds, action: 'keep', reason: 'AutoscalingConfigured', explanation: bothGone };
 }
+
+/**
+ * The last look at a deletion beside a running Deployment: not while Envoy Gateway may not have seen the configuration, nor
+ * while its own Deployment was not looked at, which says what release it is and which ConfigMap it reads.
+ */
+function ifObserved(
+  candidate: Candidate,
+  config: EnvoyGatewayConfig,
+  verdict: Verdict & { action: 'delete' },
+  gatewayClass?: GatewayClass,
+): Verdict {
+  const { reads, cluster } = candidate;
+  const controller = reads.read(controllerOf(config));
+  const unseen = controller === undefined ? undefined : notObserved(candidate.config);
+  const stuckAt = stuckAtClass(config, cluster, gatewayClass);
+  const version = controllerVersion(controller ?? undefined);
+  const keepUnseen = (because: string, remedy: string): Verdict => ({
+    ...{ ...verdict, action: 'keep', reason: 'NotObserved', remedy },
+    explanation: `${verdict.explanation.replace(/\.$/, '')}, but Envoy Gateway may not have seen that: ${because}.`,
+  });
+  if (controller === undefined) {
+    return keepUnseen(`Deployment ${objectKey(controllerOf(config))} was not read`, 'Look again.');
+  }
+  if (unseen) {
+    return keepUnseen(
+      unseen,
+      'If that lasts, see whether Envoy Gateway runs and watches that namespace, and what its log says.',
+    );
+  }
+  if (stuckAt && !isAtLeast(version, 4)) {
+    const which = version ? `${version.text} runs` : 'which release runs is not known';
+    return keepUnseen(
+      `GatewayClass ${stuckAt} is rejected for its parameters, which stops releases before v1.4 altogether, and ${which}`,
+      `Repair the parametersRef of GatewayClass ${stuckAt}, or delete that class.`,
+    );
+  }
+  return { ...verdict, restsOn: [...verdict.restsOn, ...reads.decided()] };
+}
+
+/** The class at which Envoy Gateway up to v1.3 stops, if there is one: it reconciles nothing at all then. */
+const stuckAtClass = (config: EnvoyGatewayConfig, cluster: ClusterIndex, gatewayClass: GatewayClass | undefined) =>
+  isReadable(config.settings)
+    ? cluster.rejectedClass(gatewayClass?.spec.controllerName ?? config.settings.controllerName)?.metadata.name
+    : undefined;
 
 /** A row that also wants the Deployment to be gone. */
 function onlyIfGone(
-  owned: Owned,
+  candidate: Candidate,
   configs: readonly EnvoyGatewayConfig[],
   ifGone: DeleteReason,
   otherwise: KeepReason,
   explanation: string,
 ): Verdict {
-  const { hpa, cluster } = owned;
-  const grounds = groundsOf(owned, configs);
-  const keep = (but: string): Verdict => ({
-    ...grounds,
-    action: 'keep',
-    reason: otherwise,
-    explanation: `${explanation}, but ${but}.`,
+  const { hpa, reads } = candidate;
+  const grounds = groundsOf(candidate, configs);
+  const kept = (but: string): Verdict => ({
+    ...{ ...grounds, action: 'keep', reason: otherwise, explanation: `${explanation}, but ${but}.` },
   });
   const target = hpa.spec.scaleTargetRef;
-  if (target.kind !== 'Deployment' || target.apiVersion !== 'apps/v1') {
-    return keep(`it scales ${`${target.apiVersion ?? ''} ${target.kind} ${target.name}`.trim()}`);
+  if (!isDeployment(target)) {
+    return kept(`it scales ${`${target.apiVersion ?? ''} ${target.kind} ${target.name}`.trim()}`);
   }
-  const deployment = objectKey({ namespace: hpa.metadata.namespace, name: target.name });
-  const exists = cluster.snapshot.deployments.get(deployment);
-  if (exists === false) {
-    const restsOn = [...grounds.restsOn, absent('Deployment', hpa.metadata.namespace, target.name)];
-    const gone = `${explanation}, and Deployment ${deployment} is gone.`;
-    return { ...grounds, restsOn, action: 'delete', reason: ifGone, explanation: gone };
-  }
-  const kept = keep(`Deployment ${deployment} still runs`);
-  return exists === undefined ? { ...kept, needsDeployment: deployment } : kept;
+  const deployment = deploymentOf(hpa);
+  const key = objectKey(deployment);
+  if (reads.read(deployment, 'existence') !== null) return kept(`Deployment ${key} still runs`);
+  const restsOn = [...grounds.restsOn, ...reads.decided()];
+  const gone = `${explanation}, and Deployment ${key} is gone.`;
+  return { ...grounds, restsOn, action: 'delete', reason: ifGone, explanation: gone };
 }
 
-const groundsOf = ({ hpa, owner, relatives }: Owned, configs: readonly EnvoyGatewayConfig[]) => ({
+const isDeployment = ({ apiVersion, kind }: HorizontalPodAutoscaler['spec']['scaleTargetRef']) =>
+  kind === 'Deployment' && apiVersion === 'apps/v1';
+
+/** What an HPA scales lies in its own namespace. */
+export const deploymentOf = ({ metadata, spec }: HorizontalPodAutoscaler): NamespacedName => ({
+  namespace: metadata.namespace,
+  name: spec.scaleTargetRef.name,
+});
+
+const groundsOf = ({ hpa, owner, config }: Candidate, configs: readonly EnvoyGatewayConfig[]) => ({
   hpa,
   owner,
-  restsOn: [...relatives.restsOn, ...configs.map(({ configMap }) => read('ConfigMap', configMap.metadata))],
+  restsOn: [
+    ...config.restsOn,
+    ...configs.map(({ configMap }) => read('ConfigMap', configMap.metadata)),
+    ...(owner.kind === 'ConfigMap' && configs.length === 0 ? [absent('ConfigMap', owner.namespace, owner.name)] : []),
+  ],
   restsOnDefaultAlone: false,
+  needsDeployments: [],
 });
 
-/** Envoy Gateway puts its HPAs into its own namespace, where its ConfigMap is, or beside their Gateways. */
-const mayBeOf = (configs: readonly EnvoyGatewayConfig[], hpa: HorizontalPodAutoscaler, owner: Owner) =>
-  isBesideGateway(hpa, owner) ||
-  configs.some(({ configMap }) => configMap.metadata.namespace === hpa.metadata.namespace);
+/**
+ * Envoy Gateway puts its HPAs into its own namespace, where its ConfigMap is, or beside their Gateways; that of a class only in
+ * GatewayNamespace mode.
+ */
+const mayBeOf = (configs: readonly EnvoyGatewayConfig[], { hpa, owner, cluster }: Candidate) =>
+  configs.some(
+    ({ configMap, settings }) =>
+      configMap.metadata.namespace === hpa.metadata.namespace ||
+      (isBesideGateway(hpa, owner, cluster) &&
+        (owner.kind === 'Gateway' || (isReadable(settings) && settings.gatewayNamespaceMode))),
+  );
 
-const isBesideGateway = ({ metadata }: HorizontalPodAutoscaler, owner: Owner | undefined) =>
-  owner?.kind === 'Gateway' && owner.namespace === metadata.namespace;
-
-/** Why Envoy Gateway rejects what the owner asks for, or what it refers to cannot be found: one clause. */
-function rejected(owner: Owner, relatives: Relatives, settings: EnvoyGatewaySettings): string | undefined {
-  const { gatewayClass, gateways, classProxy } = relatives;
-  if (gatewayClass === undefined) return undefined;
-  const className = gatewayClass.metadata.name;
-  if (isRejected(gatewayClass)) return `GatewayClass ${className} is not accepted`;
-  const classReference = gatewayClass.spec.parametersRef;
-  if (classReference && classProxy === undefined) {
-    return `The parametersRef of GatewayClass ${className} leads to no EnvoyProxy`;
-  }
-  const merges = mergesGateways(specOf(classProxy), settings.defaultProxy);
-  if (merges && settings.gatewayNamespaceMode) {
-    return `GatewayClass ${className} merges its Gateways, which GatewayNamespace mode rejects`;
-  }
-  const refused = (gateway: Gateway): string | undefined => {
-    const name = objectKey(gateway.metadata);
-    const reference = gateway.spec.infrastructure?.parametersRef;
-    if (isRejected(gateway)) return `Gateway ${name} is not accepted`;
-    if (reference && classProxy?.spec?.mergeGateways) {
-      return `Gateway ${name} has a parametersRef although its class merges Gateways`;
-    }
-    if (reference && !merges && relatives.proxyOf(gateway) === undefined) {
-      return `The parametersRef of Gateway ${name} leads to no EnvoyProxy`;
-    }
-    return undefined;
-  };
-  const refusals = gateways.map(refused);
-  if (owner.kind === 'Gateway') return refusals[0];
-  return refusals.length > 0 && refusals.every((refusal) => refusal !== undefined)
-    ? `Every Gateway of GatewayClass ${owner.name} is rejected (${refusals[0]})`
-    : undefined;
+/** Whether it lies in the namespace of its Gateway, or of one of the Gateways of its class. */
+function isBesideGateway(
+  { metadata }: HorizontalPodAutoscaler,
+  owner: Owner | undefined,
+  cluster: ClusterIndex,
+): boolean {
+  if (owner?.kind === 'Gateway') return owner.namespace === metadata.namespace;
+  if (owner?.kind !== 'GatewayClass') return false;
+  return cluster.configOf(owner).gateways.some((gateway) => gateway.metadata.namespace === metadata.namespace);
 }
 
-const isRejected = ({ status }: Gateway | GatewayClass): boolean =>
-  status?.conditions?.some(({ type, status: value }) => type === 'Accepted' && value === 'False') ?? false;
-
-/** Everything that an owner's configuration is made of, as the snapshot has it. */
-interface Relatives {
-  /** The Gateway itself, or all Gateways of the class. */
-  readonly gateways: readonly Gateway[];
-  readonly gatewayClassName: string | undefined;
-  readonly gatewayClass: GatewayClass | undefined;
-  readonly classProxy: EnvoyProxy | undefined;
-  /** The EnvoyProxies that the owner and its class refer to. */
-  readonly proxies: readonly EnvoyProxy[];
-  readonly restsOn: readonly ObjectRead[];
-  readonly identity: { gateway: Gateway } | { className: string };
-  proxyOf(gateway: Gateway): EnvoyProxy | undefined;
-  effective(settings: EnvoyGatewaySettings): EffectiveProxy;
-  /** Whether a default has a say beside the EnvoyProxies of the owner and its class, whatever it says. */
-  readonly heedsDefault: boolean;
-  describe(levels: EffectiveProxy['levels'], config: EnvoyGatewayConfig): string;
-}
-
-/** The snapshot with its indexes, built once for all HPAs. */
-class Cluster {
-  readonly snapshot: Snapshot;
-  readonly #classes: ReadonlyMap<string, GatewayClass>;
-  readonly #gateways: ReadonlyMap<string, Gateway>;
-  readonly #gatewaysOfClass: ReadonlyMap<string, Gateway[]>;
-  readonly #proxies: ReadonlyMap<string, EnvoyProxy>;
-  readonly #hpas: ReadonlyMap<string, HorizontalPodAutoscaler>;
-  readonly #wanted: ReadonlyMap<string, Owner[]>;
-
-  constructor(snapshot: Snapshot) {
-    this.snapshot = snapshot;
-    this.#classes = byKey(snapshot.gatewayClasses);
-    this.#gateways = byKey(snapshot.gateways);
-    this.#gatewaysOfClass = grouped(snapshot.gateways.map((gateway) => [gateway.spec.gatewayClassName, gateway]));
-    this.#proxies = byKey(snapshot.envoyProxies);
-    this.#hpas = byKey(snapshot.hpas);
-    this.#wanted = this.#everythingWanted();
-  }
-
-  /** The installations that serve the class. One that cannot be read may serve any. */
-  configsFor(gatewayClass: GatewayClass): EnvoyGatewayConfig[] {
-    return this.snapshot.envoyGatewayConfigs.filter(
-      ({ settings }) => !isReadable(settings) || settings.controllerName === gatewayClass.spec.controllerName,
-    );
-  }
-
-  /** The HPA at this place, if it is there to stay and Envoy Gateway made it for this owner. */
-  hpaOf(owner: Owner, place: Place): HorizontalPodAutoscaler[] {
-    const hpa = this.#hpas.get(objectKey(place));
-    if (hpa === undefined || hpa.metadata.deletionTimestamp || !appliedByEnvoyGateway(hpa)) return [];
-    const labelled = labelledOwner(hpa);
-    return labelled !== undefined && labelled !== 'ambiguous' && sameOwner(labelled, owner) ? [hpa] : [];
-  }
-
-  /** The live owners whose configuration asks for an HPA of this namespace and name. */
-  wantedBy(place: Place): readonly Owner[] {
-    return this.#wanted.get(objectKey(place)) ?? [];
-  }
-
-  relativesOf(owner: Owner): Relatives {
-    const gateway = owner.kind === 'Gateway' ? this.#gateways.get(objectKey(owner)) : undefined;
-    const gateways =
-      owner.kind === 'GatewayClass' ? (this.#gatewaysOfClass.get(owner.name) ?? []) : gateway ? [gateway] : [];
-    const className = owner.kind === 'GatewayClass' ? owner.name : gateway?.spec.gatewayClassName;
-    const gatewayClass = className === undefined ? undefined : this.#classes.get(className);
-    const classReference = proxyReference(
-      gatewayClass?.spec.parametersRef,
-      (reference) => reference.namespace ?? 'default',
-    );
-    const ownReference = gateway && gatewayProxyReference(gateway);
-    const references = [ownReference, classReference].filter((reference) => reference !== undefined);
-    const find = (reference: ReturnType<typeof proxyReference>) => reference && this.#proxies.get(objectKey(reference));
-    const classProxy = find(classReference);
-    const ownProxy = find(ownReference);
-    const sources = { gateway: ownProxy, class: classProxy };
-    const effective = (defaultProxy: EnvoyProxySpec | undefined) =>
-      effectiveProxy(specOf(ownProxy), specOf(classProxy), defaultProxy);
-
-    return {
-      gateways,
-      gatewayClassName: className,
-      gatewayClass,
-      classProxy,
-      proxies: [ownProxy, classProxy].filter((proxy) => proxy !== undefined),
-      restsOn: [
-        ...(owner.kind === 'Gateway' && !gateway ? [absent('Gateway', owner.namespace, owner.name)] : []),
-        ...gateways.map(({ metadata }) => read('Gateway', metadata)),
-        ...(className === undefined ? [] : [readOrAbsent('GatewayClass', gatewayClass, { name: className })]),
-        ...references.map((reference) => readOrAbsent('EnvoyProxy', find(reference), reference)),
-      ],
-      identity: gateway ? { gateway } : { className: className ?? '' },
-      proxyOf: (other) => find(gatewayProxyReference(other)),
-      effective: (settings) => effective(settings.defaultProxy),
-      heedsDefault: effective({}).levels.includes('default'),
-      describe: (levels, config) =>
-        levels
-          .map((level) => {
-            const proxy = level === 'default' ? undefined : sources[level];
-            return proxy
-              ? `EnvoyProxy ${objectKey(proxy.metadata)}`
-              : `the default in ConfigMap ${objectKey(config.configMap.metadata)}`;
-          })
-          .join(' over '),
-    };
-  }
-
-  #everythingWanted(): Map<string, Owner[]> {
-    const owners: Owner[] = [
-      ...this.snapshot.gateways.map(({ metadata }) => ({
-        kind: 'Gateway' as const,
-        namespace: metadata.namespace,
-        name: metadata.name,
-      })),
-      ...this.snapshot.gatewayClasses.map(({ metadata }) => ({ kind: 'GatewayClass' as const, name: metadata.name })),
-    ];
-    return grouped(owners.flatMap((owner) => this.#wantedPlaces(owner).map((place) => [objectKey(place), owner])));
-  }
-
-  #wantedPlaces(owner: Owner): Place[] {
-    const relatives = this.relativesOf(owner);
-    if (relatives.gatewayClass === undefined || relatives.gateways.length === 0) return [];
-    return this.configsFor(relatives.gatewayClass).flatMap((config) => {
-      const { settings } = config;
-      if (!isReadable(settings)) return [];
-      const merges =
-        !settings.gatewayNamespaceMode && mergesGateways(specOf(relatives.classProxy), settings.defaultProxy);
-      if (merges !== (owner.kind === 'GatewayClass')) return [];
-      const { spec } = relatives.effective(settings);
-      return spec.provider?.kubernetes?.envoyHpa ? expectedHpas(relatives.identity, spec, config, settings) : [];
-    });
-  }
-}
-
-const specOf = (proxy: EnvoyProxy | undefined) => proxy && (proxy.spec ?? {});
-
-const gatewayProxyReference = (gateway: Gateway) =>
-  proxyReference(gateway.spec.infrastructure?.parametersRef, () => gateway.metadata.namespace);
-
-/** Where a parametersRef leads, if it names an EnvoyProxy at all. A class's without a namespace means `default`. */
-function proxyReference<Reference extends { group: string; kind: string; name: string }>(
-  reference: Reference | null | undefined,
-  namespaceOf: (reference: Reference) => string,
-): Place | undefined {
-  if (reference?.group !== 'gateway.envoyproxy.io' || reference.kind !== 'EnvoyProxy') return undefined;
-  return { namespace: namespaceOf(reference), name: reference.name };
-}
-
-function grouped<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const [key, value] of entries) {
-    const group = groups.get(key);
-    if (group) group.push(value);
-    else groups.set(key, [value]);
-  }
-  return groups;
-}
-
-const byKey = <T extends { metadata: Omit<ObjectRead, 'kind'> }>(objects: readonly T[]): Map<string, T> =>
-  new Map(objects.map((object) => [objectKey(object.metadata), object]));
-
-const samePlace = (a: Place, b: Place) => a.namespace === b.namespace && a.name === b.name;
-
-const read = (kind: string, { namespace, name, uid, resourceVersion }: Omit<ObjectRead, 'kind'>): ObjectRead => ({
-  kind,
-  namespace,
-  name,
-  uid,
-  resourceVersion,
-});
-const absent = (kind: string, namespace: string | undefined, name: string): ObjectRead => ({ kind, namespace, name });
-const readOrAbsent = (
-  kind: string,
-  object: { metadata: Omit<ObjectRead, 'kind'> } | undefined,
-  place: { namespace?: string; name: string },
-): ObjectRead => (object ? read(kind, object.metadata) : absent(kind, place.namespace, place.name));
-
-const describeOwner = (owner: Owner) => `${owner.kind} ${objectKey(owner)}`;
+const samePlace = (a: NamespacedName, b: NamespacedName) => a.namespace === b.namespace && a.name === b.name;

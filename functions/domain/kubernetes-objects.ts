@@ -58,6 +58,9 @@ export const horizontalPodAutoscalerSchema = checked({
 });
 export type HorizontalPodAutoscaler = z.infer<typeof horizontalPodAutoscalerSchema>;
 
+/** The recommended label of a release; Helm charts write their appVersion into it. */
+export const VERSION_LABEL = 'app.kubernetes.io/version';
+
 /** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
 export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
 
@@ -66,15 +69,46 @@ const judgedMetadataSchema = z.object({
   namespace: z.optional(z.string()),
   uid: z.string(),
   resourceVersion: z.string(),
+  /** Rises with every change of the spec; the API server always gives it. */
+  generation: z.optional(z.number()),
+  creationTimestamp: z.nullish(z.string()),
   deletionTimestamp: z.nullish(z.string()),
   annotations: z.nullish(z.object({ [KEEP_ANNOTATION]: z.optional(z.string()) })),
+  /** When each manager last wrote, and whether it owns anything of the spec. */
+  managedFields: z.nullish(
+    z.array(
+      z.object({
+        time: z.optional(z.string()),
+        fieldsV1: z.optional(
+          z.object({
+            'f:spec': z.optional(
+              z.pipe(
+                z.unknown(),
+                z.transform(() => true),
+              ),
+            ),
+          }),
+        ),
+      }),
+    ),
+  ),
 });
 
-const conditionedStatusSchema = z.nullish(
-  z.object({
-    conditions: z.nullish(z.array(z.object({ type: z.string(), status: z.string(), reason: z.optional(z.string()) }))),
-  }),
-);
+const conditionSchema = z.object({
+  type: z.string(),
+  status: z.string(),
+  reason: z.optional(z.string()),
+  /** The generation that the controller had seen; absent in the conditions that a CRD gives by default. */
+  observedGeneration: z.optional(z.number()),
+});
+export type Condition = z.infer<typeof conditionSchema>;
+
+const conditionsSchema = z.nullish(z.array(conditionSchema));
+const listenerStatusSchema = z.object({
+  conditions: z.nullish(
+    z.array(z.object({ type: z.string(), status: z.string(), observedGeneration: z.optional(z.number()) })),
+  ),
+});
 
 export const gatewayClassSchema = z.object({
   metadata: judgedMetadataSchema,
@@ -84,7 +118,7 @@ export const gatewayClassSchema = z.object({
       z.object({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
     ),
   }),
-  status: conditionedStatusSchema,
+  status: z.nullish(z.object({ conditions: conditionsSchema })),
 });
 export type GatewayClass = z.infer<typeof gatewayClassSchema>;
 
@@ -98,9 +132,28 @@ export const gatewaySchema = z.object({
       }),
     ),
   }),
-  status: conditionedStatusSchema,
+  status: z.nullish(
+    z.object({
+      conditions: conditionsSchema,
+      listeners: z.nullish(z.array(listenerStatusSchema)),
+      attachedListenerSets: z.nullish(z.number()),
+    }),
+  ),
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
+
+/** What a resource is changed by before Envoy Gateway applies it. */
+const patchSchema = z.nullish(z.object({ value: z.optional(z.unknown()) }));
+
+/** What is read of the settings of an HPA and of a Deployment, the proxies' and the rate limit service's. */
+export const hpaSettingsSchema = z.object({ name: z.nullish(z.string()), patch: patchSchema });
+export type HpaSettings = z.infer<typeof hpaSettingsSchema>;
+export const deploymentSettingsSchema = z.object({
+  name: z.nullish(z.string()),
+  replicas: z.nullish(z.number()),
+  patch: patchSchema,
+});
+export type DeploymentSettings = z.infer<typeof deploymentSettingsSchema>;
 
 /** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
 export const envoyProxySpecSchema = z.object({
@@ -111,13 +164,12 @@ export const envoyProxySpecSchema = z.object({
       type: z.nullish(z.string()),
       kubernetes: z.nullish(
         z.object({
-          envoyHpa: z.nullish(
-            z.object({
-              name: z.nullish(z.string()),
-              patch: z.nullish(z.object({ value: z.nullish(anyMap) })),
-            }),
-          ),
-          envoyDeployment: z.nullish(z.object({ replicas: z.nullish(z.number()) })),
+          envoyHpa: z.nullish(hpaSettingsSchema),
+          envoyDeployment: z.nullish(deploymentSettingsSchema),
+          envoyDaemonSet: z.nullish(z.object({ patch: patchSchema })),
+          envoyService: z.nullish(z.object({ patch: patchSchema })),
+          envoyPDB: z.nullish(z.object({ patch: patchSchema })),
+          envoyServiceAccount: z.nullish(z.object({ patch: patchSchema })),
         }),
       ),
     }),
@@ -131,11 +183,81 @@ export const envoyProxySchema = z.object({
 });
 export type EnvoyProxy = z.infer<typeof envoyProxySchema>;
 
+const configMapSourceSchema = z.nullish(z.object({ name: z.optional(z.string()) }));
+
+/** What is read of a Deployment: that it exists, and of Envoy Gateway's own, which release it runs on which configuration. */
+export const deploymentSchema = z.object({
+  metadata: z.object({
+    name: z.string(),
+    namespace: z.string(),
+    uid: z.string(),
+    generation: z.optional(z.number()),
+    labels: z.nullish(z.object({ [VERSION_LABEL]: z.optional(z.string()) })),
+  }),
+  spec: z.nullish(
+    z.object({
+      template: z.nullish(
+        z.object({
+          spec: z.nullish(
+            z.object({
+              containers: z.nullish(
+                z.array(
+                  z.object({
+                    name: z.string(),
+                    image: z.optional(z.string()),
+                    command: z.nullish(z.array(z.string())),
+                    args: z.nullish(z.array(z.string())),
+                    volumeMounts: z.nullish(z.array(z.object({ name: z.string(), mountPath: z.string() }))),
+                  }),
+                ),
+              ),
+              volumes: z.nullish(
+                z.array(
+                  z.object({
+                    name: z.string(),
+                    configMap: configMapSourceSchema,
+                    projected: z.nullish(
+                      z.object({ sources: z.nullish(z.array(z.object({ configMap: configMapSourceSchema }))) }),
+                    ),
+                  }),
+                ),
+              ),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ),
+  status: z.nullish(
+    z.object({
+      observedGeneration: z.optional(z.number()),
+      replicas: z.optional(z.number()),
+      updatedReplicas: z.optional(z.number()),
+    }),
+  ),
+});
+export type Deployment = z.infer<typeof deploymentSchema>;
+
+/** What is read of an HPA that is nobody's here: what it scales. */
+export const scalerSchema = z.object({
+  metadata: z.object({ name: z.string(), namespace: z.string() }),
+  spec: z.object({
+    scaleTargetRef: z.object({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
+  }),
+});
+export type Scaler = z.infer<typeof scalerSchema>;
+
 export const configMapSchema = checked({
   metadata: z.extend(metadataSchema, { namespace: z.string() }),
   data: z.nullish(stringMap),
 });
 export type ConfigMap = z.infer<typeof configMapSchema>;
+
+/** An object of a kind that the context tells; both are always there for what lies in a namespace. */
+export interface NamespacedName {
+  readonly namespace: string;
+  readonly name: string;
+}
 
 /** What a namespace may be called: a DNS label of RFC 1123. */
 export const NAMESPACE_PATTERN = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;

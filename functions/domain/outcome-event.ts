@@ -7,6 +7,8 @@ import {
   countOutcomes,
   hpaReportSchema,
   manifestSchema,
+  missingHpaSchema,
+  type PassReport,
   type Problem,
   problemSchema,
   type RunReport,
@@ -21,6 +23,7 @@ import {
 export const DELETED_DETAIL_TYPE = 'HPA Deleted';
 export const REPORTED_DETAIL_TYPE = 'HPA Reported';
 export const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
+export const MISSING_DETAIL_TYPE = 'HPA Missing';
 export const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
 export const SWEPT_DETAIL_TYPE = 'Sweep Completed';
 export const RESTORED_DETAIL_TYPE = 'HPA Restored';
@@ -68,6 +71,11 @@ export const heldBackDetailSchema = detailOf(
   'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with what the API server said; again with every pass until then',
   hpaShape,
 );
+export const missingDetailSchema = detailOf(
+  MISSING_DETAIL_TYPE,
+  'an HPA is wanted and not there, and Envoy Gateway does not notice; again with every pass until it is there',
+  { ...ofPass, hpa: missingHpaSchema },
+);
 export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass over a cluster was not possible', {
   ...ofPass,
   result: z
@@ -84,6 +92,9 @@ export const sweptDetailSchema = detailOf(
     mode: z.enum(['report', 'delete']),
     hpas: z.number().check(z.describe('HPAs with a label of Envoy Gateway')),
     stale: z.number().check(z.describe('Of these, HPAs whose judgement is `delete`, whatever was done about it')),
+    missing: z.optional(
+      z.number().check(z.describe('HPAs that are wanted and not there; absent in the events of earlier releases')),
+    ),
     outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
   },
 );
@@ -113,6 +124,7 @@ export const OUTCOME_DETAILS = {
   [DELETED_DETAIL_TYPE]: deletedDetailSchema,
   [REPORTED_DETAIL_TYPE]: reportedDetailSchema,
   [HELD_BACK_DETAIL_TYPE]: heldBackDetailSchema,
+  [MISSING_DETAIL_TYPE]: missingDetailSchema,
   [UNREACHABLE_DETAIL_TYPE]: unreachableDetailSchema,
   [SWEPT_DETAIL_TYPE]: sweptDetailSchema,
   [RESTORED_DETAIL_TYPE]: restoredDetailSchema,
@@ -131,6 +143,9 @@ export interface PassPlace {
   readonly passId: string;
 }
 
+/** What a pass found. */
+type Findings = Pick<PassReport, 'hpas' | 'missing'>;
+
 /** An entry of PutEvents may have 256 KB; what is left is for its source, detail-type and ARN. */
 const MOST_DETAIL_BYTES = 255 * 1024;
 
@@ -144,11 +159,20 @@ const MOST_OF_MESSAGE = 1_024;
  */
 export function outcomesOfPass(
   place: PassPlace,
-  hpas: readonly SweptHpa[],
+  report: Findings,
   sweep?: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
 ): OutcomeEvent[] {
-  const told = hpas.flatMap((hpa) => outcomeOf(place, hpa) ?? []);
-  return sweep === undefined ? told : [...told, sweepCompleted(place, hpas, sweep)];
+  const { hpas, missing } = report;
+  const told = [
+    ...hpas.flatMap((hpa) => outcomeOf(place, hpa) ?? []),
+    ...missing.map(
+      (hpa): OutcomeEvent => ({
+        detailType: MISSING_DETAIL_TYPE,
+        detail: { version: '1', ...place, hpa },
+      }),
+    ),
+  ];
+  return sweep === undefined ? told : [...told, sweepCompleted(place, report, sweep)];
 }
 
 /**
@@ -166,9 +190,10 @@ export function outcomesOfProblem(
 
 /** What there is to tell of a run over many clusters; those that `reap` was asked to sweep tell of themselves. */
 export function outcomesOfRun({ clusters, mode, runId }: RunReport, ownRegion: string): OutcomeEvent[] {
-  return clusters.flatMap(({ cluster, region = ownRegion, passId = runId, result, problem, hpas }: ClusterReport) => {
+  return clusters.flatMap((report: ClusterReport) => {
+    const { cluster, region = ownRegion, passId = runId, result, problem } = report;
     const place = { cluster, region, passId };
-    if (result === 'swept') return outcomesOfPass(place, hpas, { mode, runIds: [runId] });
+    if (result === 'swept') return outcomesOfPass(place, report, { mode, runIds: [runId] });
     return result !== 'dispatched' && problem !== undefined ? outcomesOfProblem(place, result, problem) : [];
   });
 }
@@ -210,11 +235,12 @@ const fits = (detail: object) => Buffer.byteLength(JSON.stringify(detail)) <= MO
 
 function sweepCompleted(
   place: PassPlace,
-  hpas: readonly SweptHpa[],
+  { hpas, missing }: Findings,
   { mode, runIds }: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
 ): OutcomeEvent {
   const outcomes = countOutcomes(hpas);
   const stale = hpas.filter(({ action }) => action === 'delete').length;
-  const detail = { version: '1' as const, ...place, runIds: [...runIds], mode, hpas: hpas.length, stale, outcomes };
+  const counts = { hpas: hpas.length, stale, missing: missing.length, outcomes };
+  const detail = { version: '1' as const, ...place, runIds: [...runIds], mode, ...counts };
   return { detailType: SWEPT_DETAIL_TYPE, detail };
 }

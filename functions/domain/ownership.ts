@@ -1,3 +1,4 @@
+import { CONFIG_MAP_NAME } from './envoy-gateway-config.ts';
 import type { HorizontalPodAutoscaler, ManagedFieldsEntry } from './kubernetes-objects.ts';
 
 /** The field manager under which Envoy Gateway applies (server-side) everything that it makes. */
@@ -10,19 +11,52 @@ export const OWNING_GATEWAY_NAME_LABEL = 'gateway.envoyproxy.io/owning-gateway-n
 export const OWNING_GATEWAY_NAMESPACE_LABEL = 'gateway.envoyproxy.io/owning-gateway-namespace';
 export const OWNING_GATEWAY_CLASS_LABEL = 'gateway.envoyproxy.io/owning-gatewayclass';
 
-/** One of these is on every HPA that Envoy Gateway made: listing by each of them finds all. */
-export const OWNING_LABELS = [OWNING_GATEWAY_NAME_LABEL, OWNING_GATEWAY_CLASS_LABEL] as const;
+/** What the HPA of the rate limit service carries in place of an owning label; there is one for each Envoy Gateway. */
+export const RATE_LIMIT_LABELS = {
+  'app.kubernetes.io/name': 'envoy-ratelimit',
+  'app.kubernetes.io/component': 'ratelimit',
+  'app.kubernetes.io/managed-by': 'envoy-gateway',
+} as const;
 
-/** Whom an HPA was made for. A GatewayClass owns it where the class merges its Gateways into one proxy. */
-export type Owner = { kind: 'Gateway'; namespace: string; name: string } | { kind: 'GatewayClass'; name: string };
+/** Label selectors: every HPA that Envoy Gateway made matches one of them, so listing by each finds all. */
+export const OWNING_SELECTORS: readonly string[] = [
+  OWNING_GATEWAY_NAME_LABEL,
+  OWNING_GATEWAY_CLASS_LABEL,
+  Object.entries(RATE_LIMIT_LABELS)
+    .map(([label, value]) => `${label}=${value}`)
+    .join(','),
+];
 
-/** What the owning labels say; `undefined` without a whole one. */
+type Labeled = { readonly metadata?: { readonly labels?: Readonly<Record<string, string>> | null | undefined } };
+
+const carriesRateLimitLabels = ({ metadata }: Labeled): boolean =>
+  Object.entries(RATE_LIMIT_LABELS).every(([label, value]) => metadata?.labels?.[label] === value);
+
+/** Whether one of {@link OWNING_SELECTORS} matches. */
+export const carriesOwningLabels = (object: Labeled): boolean =>
+  [OWNING_GATEWAY_NAME_LABEL, OWNING_GATEWAY_CLASS_LABEL].some(
+    (label) => object.metadata?.labels?.[label] !== undefined,
+  ) || carriesRateLimitLabels(object);
+
+/**
+ * Whom an HPA was made for. A GatewayClass owns it where the class merges its Gateways into one proxy; the HPA of the rate
+ * limit service is owned by the configuration of Envoy Gateway itself, the ConfigMap in its namespace.
+ */
+export type Owner =
+  | { kind: 'Gateway'; namespace: string; name: string }
+  | { kind: 'GatewayClass'; name: string }
+  | { kind: 'ConfigMap'; namespace: string; name: string };
+
+/** What the labels say; `undefined` without a whole owning label. */
 export function labelledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' | undefined {
-  const labels = hpa.metadata.labels ?? {};
-  const name = labels[OWNING_GATEWAY_NAME_LABEL];
-  const namespace = labels[OWNING_GATEWAY_NAMESPACE_LABEL];
-  const gatewayClass = labels[OWNING_GATEWAY_CLASS_LABEL];
-  if (gatewayClass) return name || namespace ? 'ambiguous' : { kind: 'GatewayClass', name: gatewayClass };
+  const { labels, namespace: ownNamespace } = hpa.metadata;
+  const name = labels?.[OWNING_GATEWAY_NAME_LABEL];
+  const namespace = labels?.[OWNING_GATEWAY_NAMESPACE_LABEL];
+  const gatewayClass = labels?.[OWNING_GATEWAY_CLASS_LABEL];
+  const isOfRateLimit = carriesRateLimitLabels(hpa);
+  if ([gatewayClass, name || namespace, isOfRateLimit].filter(Boolean).length > 1) return 'ambiguous';
+  if (isOfRateLimit) return { kind: 'ConfigMap', namespace: ownNamespace, name: CONFIG_MAP_NAME };
+  if (gatewayClass) return { kind: 'GatewayClass', name: gatewayClass };
   return name && namespace ? { kind: 'Gateway', namespace, name } : undefined;
 }
 
@@ -43,10 +77,15 @@ export function appliedByEnvoyGateway(hpa: HorizontalPodAutoscaler): boolean {
 }
 
 /**
- * What `kubectl apply` (and Argo CD with it) and Helm leave on everything that they apply. Envoy Gateway writes neither. A
- * client-side apply comes to own only those fields whose values it changes, so managedFields need not show it.
+ * What tools leave on everything that they apply: `kubectl apply`, Helm, Argo CD (whose sync with `Replace=true` leaves nothing
+ * else), kapp. A client-side apply comes to own only those fields whose values it changes, so managedFields need not show it.
  */
-const ADOPTING_ANNOTATIONS = ['kubectl.kubernetes.io/last-applied-configuration', 'meta.helm.sh/release-name'];
+const ADOPTING_ANNOTATIONS = [
+  'kubectl.kubernetes.io/last-applied-configuration',
+  'meta.helm.sh/release-name',
+  'argocd.argoproj.io/tracking-id',
+];
+const ADOPTING_LABELS = ['kapp.k14s.io/app'];
 
 /** Why the HPA is no longer Envoy Gateway's alone, one clause for a person; `undefined` while it is. */
 export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
@@ -59,12 +98,25 @@ export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
       ),
   );
   if (controller) return `${controller.kind} ${controller.name} controls it`;
-  const annotation = ADOPTING_ANNOTATIONS.find((name) => hpa.metadata.annotations?.[name] !== undefined);
+  const { annotations, labels } = hpa.metadata;
+  const annotation = ADOPTING_ANNOTATIONS.find(
+    (name) => annotations?.[name] !== undefined && !appliesMetadata(hpa, 'f:annotations', name),
+  );
   if (annotation) return `annotation ${annotation} says that somebody applies it`;
+  const label = ADOPTING_LABELS.find((name) => labels?.[name] !== undefined && !appliesMetadata(hpa, 'f:labels', name));
+  if (label) return `label ${label} says that somebody applies it`;
   const manager = hpa.metadata.managedFields?.find(
     (entry) => entry.manager !== ENVOY_GATEWAY_MANAGER && ownedField(entry, 'f:scaleTargetRef') !== undefined,
   );
   return manager && `field manager ${manager.manager ?? '(unnamed)'} owns its scaleTargetRef`;
+}
+
+/** Whether Envoy Gateway itself applies it: it copies `infrastructure.annotations` and `labels` of a Gateway to what it makes. */
+function appliesMetadata(hpa: HorizontalPodAutoscaler, map: 'f:annotations' | 'f:labels', name: string): boolean {
+  return (hpa.metadata.managedFields ?? []).filter(isApplyOfEnvoyGateway).some(({ fieldsV1 }) => {
+    const metadata = fieldsV1?.['f:metadata'] as Record<string, Record<string, unknown> | undefined> | undefined;
+    return metadata?.[map]?.[`f:${name}`] !== undefined;
+  });
 }
 
 const ownedField = (entry: ManagedFieldsEntry, field: string): unknown =>

@@ -1,6 +1,8 @@
 import * as z from 'zod/mini';
 import { described } from './described.ts';
 import type { GuardedVerdict } from './guards.ts';
+import { MISSING_REASON, type MissingHpa } from './missing.ts';
+import { replicasAfterSchema } from './replicas-after.ts';
 
 /** What became of one HPA in a pass. */
 export const OUTCOMES = [
@@ -30,6 +32,8 @@ export const changeSchema = z.object({
 /** Who wrote what, from the audit events that led to the pass. */
 export type Change = z.infer<typeof changeSchema>;
 
+const ownerSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
+
 export const hpaReportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
@@ -37,7 +41,7 @@ export const hpaReportSchema = z.object({
   action: z.enum(['delete', 'keep']).check(z.describe('The judgement, whatever was done about it')),
   reason: described('A row of the judgement table; docs/reasons.md lists them'),
   explanation: described('One sentence for a person'),
-  owner: z.optional(z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() })),
+  owner: z.optional(ownerSchema),
   restsOn: z
     .array(
       z.object({
@@ -46,6 +50,7 @@ export const hpaReportSchema = z.object({
         name: z.string(),
         uid: z.optional(z.string()),
         resourceVersion: z.optional(z.string()),
+        generation: z.optional(z.number()),
       }),
     )
     .check(z.describe('The objects that decided, as they were read; one without a uid was read as absent')),
@@ -56,16 +61,29 @@ export const hpaReportSchema = z.object({
     current: z.optional(z.number()),
     min: z.number(),
     max: z.number(),
-    fallback: z.optional(
-      z
-        .number()
-        .check(z.describe('What the Deployment is left with without the HPA; absent where no configuration says')),
+    after: z.optional(
+      replicasAfterSchema.check(z.describe('What becomes of them without the HPA; absent where it stays')),
     ),
   }),
   createdAt: z.optional(described('RFC 3339, when the HPA was created')),
-  dropsCapacity: z.boolean().check(z.describe('More replicas run now than the Deployment is left with')),
+  dropsCapacity: z.boolean().check(z.describe('More replicas run now than Envoy Gateway then sets')),
+  remedy: z.optional(described('What a person can do where it stays as it is')),
 });
 export type HpaReport = z.infer<typeof hpaReportSchema>;
+
+export const missingHpaSchema = z
+  .object({
+    namespace: z.string(),
+    name: z.string(),
+    owner: ownerSchema.check(z.describe('Who asks for it')),
+    reason: z.literal(MISSING_REASON),
+    explanation: described('One sentence for a person'),
+    remedy: described('What a person can do about it'),
+  })
+  .check(z.describe('An HPA that is asked for, and that Envoy Gateway has not made'));
+export type MissingHpaReport = z.infer<typeof missingHpaSchema>;
+
+export const reportMissing = ({ ownerUid: _, ...missing }: MissingHpa): MissingHpaReport => missing;
 
 /** What becomes of the judgement of an HPA when manifests are laid over the cluster. */
 export const WHAT_IF_CHANGES = [
@@ -122,6 +140,7 @@ export const passReportSchema = z
     startedAt: described('RFC 3339'),
     finishedAt: described('RFC 3339'),
     hpas: z.array(sweptHpaSchema),
+    missing: z.array(missingHpaSchema),
     changes: z.array(changeSchema).check(z.describe('All changes that led to the pass')),
     lookAgain: z
       .boolean()
@@ -161,6 +180,7 @@ const clusterReportSchema = z.object({
   passId: z.optional(z.string()),
   lookAgain: z.optional(z.boolean()),
   hpas: z.array(sweptHpaSchema),
+  missing: z.array(missingHpaSchema),
 });
 export type ClusterReport = z.infer<typeof clusterReportSchema>;
 
@@ -197,6 +217,7 @@ export const runReportSchema = z
       failed: z.number(),
       hpas: z.number(),
       stale: z.number().check(z.describe('HPAs whose judgement is `delete`, whatever was done about it')),
+      missing: z.number().check(z.describe('HPAs that are asked for and not there')),
       outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
     }),
     clusters: z.array(clusterReportSchema),
@@ -215,7 +236,7 @@ export type RunReport = z.infer<typeof runReportSchema>;
 
 /** What every view shows of a verdict: the CLI's JSON, the report of a pass, a log line. */
 export function reportHpa(verdict: GuardedVerdict): HpaReport {
-  const { hpa, action, reason, explanation, owner, restsOn, guard, fallbackReplicas } = verdict;
+  const { hpa, action, reason, explanation, owner, restsOn, guard, replicasAfter: after, remedy } = verdict;
   const current = hpa.status?.currentReplicas ?? undefined;
   return {
     namespace: hpa.metadata.namespace,
@@ -231,9 +252,10 @@ export function reportHpa(verdict: GuardedVerdict): HpaReport {
       ...(current !== undefined && { current }),
       min: hpa.spec.minReplicas ?? 1,
       max: hpa.spec.maxReplicas,
-      ...(fallbackReplicas !== undefined && { fallback: fallbackReplicas }),
+      ...(after && { after }),
     },
     ...(hpa.metadata.creationTimestamp && { createdAt: hpa.metadata.creationTimestamp }),
-    dropsCapacity: action === 'delete' && (current ?? 0) > (fallbackReplicas ?? Number.POSITIVE_INFINITY),
+    dropsCapacity: after?.kind === 'Becomes' && (current ?? 0) > (after.replicas ?? Number.POSITIVE_INFINITY),
+    ...(remedy !== undefined && { remedy }),
   };
 }

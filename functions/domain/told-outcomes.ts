@@ -120,12 +120,16 @@ function parseJson(line: string): unknown {
 }
 
 function whyOf(detail: OutcomeEvent['detail']): string[] {
-  if ('remedy' in detail) return [clean(`${detail.reason}: ${detail.message}`), clean(`Remedy: ${detail.remedy}`)];
+  if ('message' in detail) return [clean(`${detail.reason}: ${detail.message}`), clean(`Remedy: ${detail.remedy}`)];
   if ('manifestFrom' in detail) return detail.explanation === '' ? [] : [clean(detail.explanation)];
   if (!('hpa' in detail)) return [];
-  const { reason, explanation, guard } = detail.hpa;
-  const why = clean(`${reason}: ${explanation}`);
-  return guard === undefined ? [why] : [why, clean(`${guard.name}: ${guard.explanation}.`)];
+  const { reason, explanation, remedy } = detail.hpa;
+  const guard = 'guard' in detail.hpa ? detail.hpa.guard : undefined;
+  return [
+    clean(`${reason}: ${explanation}`),
+    ...(guard === undefined ? [] : [clean(`${guard.name}: ${guard.explanation}.`)]),
+    ...(remedy === undefined ? [] : [clean(`Remedy: ${remedy}`)]),
+  ];
 }
 
 function changesOf(detail: OutcomeEvent['detail']): string[] {

@@ -8,13 +8,19 @@ import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from
 import {
   type ConfigMap,
   configMapSchema,
+  type Deployment,
+  deploymentSchema,
   envoyProxySchema,
+  type GatewayClass,
   gatewayClassSchema,
   gatewaySchema,
   type HorizontalPodAutoscaler,
   horizontalPodAutoscalerSchema,
+  type NamespacedName,
+  type Scaler,
+  scalerSchema,
 } from '../domain/kubernetes-objects.ts';
-import { markedManagedFields, OWN_MANAGER, OWNING_LABELS } from '../domain/ownership.ts';
+import { markedManagedFields, OWN_MANAGER, OWNING_SELECTORS } from '../domain/ownership.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import { ClusterSkippedError, OverloadedError, RetryableError } from '../platform/errors.ts';
 import { type EventRecorder, eventRecorder } from './event-recorder.ts';
@@ -41,6 +47,8 @@ export type WriteResult =
 export interface HpaStore {
   /** Every HPA with an owning label of Envoy Gateway. */
   list(): Promise<HorizontalPodAutoscaler[]>;
+  /** Every HPA of a namespace, whoever made it, as far as it says what it scales. */
+  scalers(namespace: string): Promise<Scaler[]>;
   get(hpa: HorizontalPodAutoscaler): Promise<HorizontalPodAutoscaler | undefined>;
   /** Takes the mark's field out of managedFields, if the HPA is still what was read. */
   mark(hpa: HorizontalPodAutoscaler): Promise<WriteResult>;
@@ -48,9 +56,15 @@ export interface HpaStore {
   delete(hpa: HorizontalPodAutoscaler): Promise<WriteResult>;
 }
 
+/** The lists that say what is wanted. */
+export type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
+
 export interface GatewayConfigReader {
-  read(): Promise<Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>>;
-  deploymentExists(place: { namespace: string; name: string }): Promise<boolean>;
+  read(): Promise<GatewayConfig>;
+  /** The same, and after the first list nothing at all where there is no GatewayClass, or no Gateway API. */
+  readIfUsed(): Promise<GatewayConfig | undefined>;
+  /** @returns `null` where there is no such Deployment */
+  deployment(place: NamespacedName): Promise<Deployment | null>;
 }
 
 export interface ClusterApi {
@@ -262,11 +276,44 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     return config;
   };
 
+  const gatewayApi = 'gateway.networking.k8s.io';
+  const listClasses = () => listConfiguration('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']);
+
+  async function readConfig(known?: GatewayClass[]): Promise<GatewayConfig> {
+    const [gatewayClasses, gateways, envoyProxies, configMaps] = await Promise.all([
+      known ?? listClasses(),
+      listConfiguration('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
+      listConfiguration('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
+      list('ConfigMap', (items) => parseObjects('ConfigMap', configMapSchema, items), listConfigMaps),
+    ]);
+    return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readOnce) };
+  }
+
   return {
     hpas: {
       async list() {
-        const lists = await Promise.all(OWNING_LABELS.map((label) => listCustom(HPA, readHpas, HPAS, label)));
+        const lists = await Promise.all(OWNING_SELECTORS.map((selector) => listCustom(HPA, readHpas, HPAS, selector)));
         return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
+      },
+      async scalers(namespace) {
+        const [group, version, plural] = HPAS;
+        return await list(
+          HPA,
+          (items) => projectObjects(HPA, scalerSchema, items),
+          (continueToken) =>
+            requests.listNamespacedCustomObject(
+              group,
+              version,
+              namespace,
+              plural,
+              undefined,
+              undefined,
+              continueToken,
+              undefined,
+              undefined,
+              PAGE_SIZE,
+            ),
+        );
       },
       async get({ metadata }) {
         const body = await read(
@@ -318,19 +365,20 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       },
     },
     config: {
-      async read() {
-        const gatewayApi = 'gateway.networking.k8s.io';
-        const [gatewayClasses, gateways, envoyProxies, configMaps] = await Promise.all([
-          listConfiguration('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']),
-          listConfiguration('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
-          listConfiguration('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
-          list('ConfigMap', (items) => parseObjects('ConfigMap', configMapSchema, items), listConfigMaps),
-        ]);
-        return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readOnce) };
+      read: () => readConfig(),
+      async readIfUsed() {
+        try {
+          const gatewayClasses = await listClasses();
+          return gatewayClasses.length === 0 ? undefined : await readConfig(gatewayClasses);
+        } catch (error) {
+          if (error instanceof ClusterSkippedError && error.reason === 'CustomResourcesNotInstalled') return undefined;
+          throw error;
+        }
       },
-      async deploymentExists({ namespace, name }) {
+      async deployment({ namespace, name }) {
         const request = await requests.getNamespacedCustomObject('apps', 'v1', namespace, 'deployments', name);
-        return (await read(request)) !== undefined;
+        const body = await read(request);
+        return body === undefined ? null : (projectObjects('Deployment', deploymentSchema, [body])[0] as Deployment);
       },
     },
     events: eventRecorder(client),

@@ -1,6 +1,6 @@
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import * as z from 'zod/mini';
-import type { Controller } from '../domain/in-cluster-health.ts';
+import { type Deployment, deploymentSchema } from '../domain/kubernetes-objects.ts';
 import type { Permission } from '../domain/permissions.ts';
 import { RetryableError } from '../platform/errors.ts';
 import { apiClient, type ClusterConnection } from './cluster-api.ts';
@@ -25,7 +25,7 @@ export interface ClusterInspection {
   /** The annotations of a CRD, by its name (`gateways.gateway.networking.k8s.io`); `undefined` where there is none. */
   definitionAnnotations(name: string): Promise<Readonly<Record<string, string>> | undefined>;
   /** The Deployments that run Envoy Gateway itself, by the label of its Helm chart, the same from v1.3 to v1.9. */
-  controllers(): Promise<Controller[]>;
+  controllers(): Promise<Deployment[]>;
 }
 
 const versionSchema = z.looseObject({ gitVersion: z.string() });
@@ -34,23 +34,9 @@ const groupSchema = z.looseObject({ versions: z.array(z.looseObject({ version: z
 const definitionSchema = z.looseObject({
   metadata: z.looseObject({ annotations: z.nullish(z.record(z.string(), z.string())) }),
 });
-const deploymentListSchema = z.looseObject({
-  items: z.array(
-    z.looseObject({
-      metadata: z.looseObject({ namespace: z.string(), name: z.string() }),
-      spec: z.looseObject({
-        template: z.looseObject({
-          spec: z.looseObject({
-            containers: z.array(z.looseObject({ name: z.string(), image: z.optional(z.string()) })),
-          }),
-        }),
-      }),
-    }),
-  ),
-});
+const deploymentListSchema = z.looseObject({ items: z.array(deploymentSchema) });
 
 const CONTROLLER_LABEL = 'control-plane=envoy-gateway';
-const CONTROLLER_CONTAINER = 'envoy-gateway';
 const REVIEWS = '/apis/authorization.k8s.io/v1';
 
 /** @param timeout milliseconds that one request may take */
@@ -107,12 +93,7 @@ export function clusterInspection(connection: ClusterConnection, timeout = 10_00
     async controllers() {
       const context = requestOf('GET', '/apis/apps/v1/deployments');
       context.setQueryParam('labelSelector', CONTROLLER_LABEL);
-      const { items } = checked(context, deploymentListSchema, await send(context));
-      return items.map(({ metadata: { namespace, name }, spec }) => {
-        const { containers } = spec.template.spec;
-        const image = (containers.find((one) => one.name === CONTROLLER_CONTAINER) ?? containers[0])?.image;
-        return { namespace, name, image: image ?? '' };
-      });
+      return checked(context, deploymentListSchema, await send(context)).items;
     },
   };
 }

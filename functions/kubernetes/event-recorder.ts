@@ -11,6 +11,7 @@ export interface ObjectEvent {
     readonly name: string;
     readonly uid: string;
   };
+  readonly type: 'Normal' | 'Warning';
   /** In CamelCase. One Event of each reason is kept for an object. */
   readonly reason: string;
   readonly message: string;
@@ -40,7 +41,7 @@ export function eventRecorder({ server, write }: ApiClient): EventRecorder {
     return write(context);
   };
   return {
-    async record({ object, reason, message, time }) {
+    async record({ object, type, reason, message, time }) {
       const events = `/api/v1/namespaces/${encodeURIComponent(object.namespace ?? 'default')}/events`;
       const name = `${OWN_MANAGER}.${createHash('sha256').update(`${object.uid}/${reason}`).digest('hex').slice(0, 16)}`;
       // Events keep whole seconds.
@@ -48,7 +49,7 @@ export function eventRecorder({ server, write }: ApiClient): EventRecorder {
       const told = { message, lastTimestamp: timestamp };
       const created = await request('POST', events, 'application/json', {
         ...{ apiVersion: 'v1', kind: 'Event', metadata: { name } },
-        ...{ involvedObject: object, type: 'Normal', reason, source: { component: OWN_MANAGER } },
+        ...{ involvedObject: object, type, reason, source: { component: OWN_MANAGER } },
         ...{ ...told, firstTimestamp: timestamp, count: 1 },
       });
       if (created.result !== 'conflict') return created.result;

@@ -26,6 +26,7 @@ export const METRICS = {
   HpasConflict: 'Count',
   HpasStopped: 'Count',
   HpasFailed: 'Count',
+  HpasMissing: 'Count', // Wanted, and not there.
   ClustersSkipped: 'Count', // By reason.
   ClustersUnreachable: 'Count', // No whole answer came from the API server.
   OutcomesNotPut: 'Count', // Events that did not get to the bus; the log has what they would have told.

@@ -227,14 +227,10 @@ async function reapCluster(
       metrics.add('RequestsPerPass', api.requestsSent() - sentBefore);
       return swept;
     });
-    measureHpas(report.hpas, metrics);
+    measureHpas(report, metrics);
     for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
     onReport?.(report);
-    await tell(
-      outcomesOfPass(place, report.hpas, runIds.length > 0 ? { mode, runIds } : undefined),
-      context,
-      dependencies,
-    );
+    await tell(outcomesOfPass(place, report, runIds.length > 0 ? { mode, runIds } : undefined), context, dependencies);
     return report;
   } catch (error) {
     if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);

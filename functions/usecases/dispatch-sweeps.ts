@@ -25,7 +25,7 @@ export async function dispatchSweeps(options: DispatchOptions): Promise<RunRepor
   const report = await visitClusters({ ...options, places: [place] }, async ({ cluster, directory }) => {
     // Refuses one that is not running or opted out, and sends it nothing.
     await directory.connect(cluster);
-    return { result: 'dispatched', hpas: [] };
+    return { result: 'dispatched', hpas: [], missing: [] };
   });
   const requestedAt = now();
   const requests = report.clusters

@@ -5,7 +5,6 @@ import { type ClusterDescription, type LiveDirectory, OPT_OUT_TAG } from '../aws
 import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
 import { type EksCluster, type EksFacts, eksChecks, knowsAccessEntries } from '../domain/eks-health.ts';
 import { type Role, stackOf } from '../domain/enrolment.ts';
-import { DEFAULT_GUARDS } from '../domain/guards.ts';
 import {
   as,
   type Check,
@@ -17,9 +16,8 @@ import {
   type Reading,
 } from '../domain/health.ts';
 import { type Access, type ClusterFacts, inClusterChecks, NOT_ADMITTED } from '../domain/in-cluster-health.ts';
-import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
 import { REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from '../domain/permissions.ts';
-import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
+import { type ClusterApi, clusterApi, type GatewayConfig } from '../kubernetes/cluster-api.ts';
 import { type ClusterInspection, clusterInspection } from '../kubernetes/cluster-inspection.ts';
 import { ApiStatusError } from '../kubernetes/transport.ts';
 import {
@@ -30,10 +28,9 @@ import {
   NoAnswerError,
   RetryableError,
 } from '../platform/errors.ts';
-import { SILENT } from '../platform/logger.ts';
+import { type Assessment, assess } from './assess.ts';
 import { carriesTags, describeIfThere, findTargets } from './find-targets.ts';
 import type { RunProgress } from './sweep-account.ts';
-import { sweepCluster } from './sweep-cluster.ts';
 
 /** Where clusters are: a kubeconfig, or a Region of the account, which can be asked about the links outside of them too. */
 export interface ExaminedPlace {
@@ -243,7 +240,7 @@ async function clusterFacts(
     const inspection = clusterInspection(connection, timeout);
     const access = await accessTo(inspection);
     if (access.result !== 'admitted') return nothingKnown({ value: access });
-    return await knownFacts(cluster, access, inspection, clusterApi(connection, timeout), options);
+    return await knownFacts(access, inspection, clusterApi(connection, timeout), options);
   } finally {
     connection.agent.destroy();
     directory.forget(cluster);
@@ -284,13 +281,12 @@ async function accessTo(inspection: ClusterInspection): Promise<Access> {
 }
 
 async function knownFacts(
-  cluster: string,
   access: Access,
   inspection: ClusterInspection,
   api: ClusterApi,
   { now, controllerNamespaces }: ExamineOptions,
 ): Promise<ClusterFacts> {
-  const [scan, reap, functions, gatewayApi, envoyGatewayApi, gatewayApiBundle, controllers, config, pass] =
+  const [scan, reap, functions, gatewayApi, envoyGatewayApi, gatewayApiBundle, controllers, assessment] =
     await Promise.all([
       reading(() => inspection.deniedToMe(TO_SCAN)),
       reading(() => inspection.deniedToMe(TO_REAP)),
@@ -305,14 +301,9 @@ async function knownFacts(
         return annotations?.['gateway.networking.k8s.io/bundle-version'];
       }),
       reading(() => inspection.controllers()),
-      reading(() => api.config.read()),
-      reading(() =>
-        sweepCluster({
-          ...{ cluster, api, mode: 'report', guards: DEFAULT_GUARDS, controllerNamespaces, now, log: SILENT },
-          ...{ passId: 'doctor', withManifests: true },
-        }),
-      ),
+      reading(() => assess(api, now(), controllerNamespaces)),
     ]);
+  const config = await configOf(assessment, api);
   return {
     access: { value: access },
     denied: { scan, reap, functions },
@@ -322,11 +313,21 @@ async function knownFacts(
     controllers,
     configs: as(config, ({ envoyGatewayConfigs }) => envoyGatewayConfigs),
     envoyProxies: as(config, ({ envoyProxies }) => envoyProxies),
-    hpas: as(pass, ({ hpas }) => ({
-      all: hpas.map(({ manifest }) => manifest as HorizontalPodAutoscaler),
-      stale: hpas.filter(({ action }) => action === 'delete').length,
+    hpas: as(assessment, ({ snapshot, verdicts, missing }) => ({
+      all: snapshot.hpas,
+      stale: verdicts.filter(({ action }) => action === 'delete').length,
+      missing,
     })),
   };
+}
+
+/** What the assessment has read, or else by itself: nothing is assessed by it where there is neither an HPA nor a class. */
+async function configOf(assessment: Reading<Assessment>, api: ClusterApi): Promise<Reading<GatewayConfig>> {
+  if ('value' in assessment) {
+    const { snapshot } = assessment.value;
+    if (snapshot.hpas.length + snapshot.gatewayClasses.length > 0) return { value: snapshot };
+  }
+  return await reading(() => api.config.read());
 }
 
 /** What an API server would not, or could not, tell. A fault of this program goes on. */

@@ -12,13 +12,14 @@ import {
 import type { ClusterApi, WriteResult } from '../kubernetes/cluster-api.ts';
 import type { HpaRestorer, OwnerReference } from '../kubernetes/hpa-restorer.ts';
 import { ClusterSkippedError, describeError, RetryableError } from '../platform/errors.ts';
-import { readAndJudge } from './sweep-cluster.ts';
+import { assess } from './assess.ts';
+import type { Selects } from './sweep-cluster.ts';
 
 export interface RestoreOptions {
   readonly api: ClusterApi;
   readonly restorer: HpaRestorer;
   /** Which of the manifests are meant; without it all. */
-  readonly selects?: ((verdict: Verdict) => boolean) | undefined;
+  readonly selects?: Selects | undefined;
   /** As in a pass over a cluster. */
   readonly controllerNamespaces?: readonly string[] | undefined;
   /** Puts back also what would be deleted again. */
@@ -62,7 +63,10 @@ export async function restoreHpas(
 ): Promise<RestoredHpa[]> {
   const { restorer, selects = () => true } = options;
   const judged = await judgeAsIfThere(manifests, options);
-  const meant = manifests.filter((manifest) => selects(verdictOn(manifest, judged)));
+  const meant = manifests.filter((manifest) => {
+    const { hpa, owner } = verdictOn(manifest, judged);
+    return selects({ namespace: hpa.metadata.namespace, owner });
+  });
   return await pMap(
     meant,
     async (manifest) => {
@@ -89,7 +93,7 @@ async function judgeAsIfThere(
     ...(await api.hpas.list()),
     ...manifests.map((hpa) => asIfThere(hpa, `restored ${objectKey(hpa.metadata)}`)),
   ];
-  const { verdicts } = await readAndJudge({ ...api, hpas: { ...api.hpas, list } }, controllerNamespaces);
+  const { verdicts } = await assess({ ...api, hpas: { ...api.hpas, list } }, new Date(), controllerNamespaces);
   return new Map(verdicts.map((verdict) => [objectKey(verdict.hpa.metadata), verdict]));
 }
 
@@ -202,7 +206,7 @@ async function missingTarget({ metadata, spec }: HorizontalPodAutoscaler, api: C
   const { kind, name } = spec.scaleTargetRef;
   if (kind !== 'Deployment') return [];
   const place = { namespace: metadata.namespace, name };
-  return (await api.config.deploymentExists(place)) ? [] : [`Its Deployment ${objectKey(place)} is not there.`];
+  return (await api.config.deployment(place)) ? [] : [`Its Deployment ${objectKey(place)} is not there.`];
 }
 
 /** One HPA that cannot be put back stops no other. */

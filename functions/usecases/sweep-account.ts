@@ -1,8 +1,7 @@
-import type { Verdict } from '../domain/judge.ts';
 import type { RunReport } from '../domain/report.ts';
 import { NoAnswerError } from '../platform/errors.ts';
 import { deletionBudget } from './deletion-budget.ts';
-import { type SweepOptions, sweepCluster } from './sweep-cluster.ts';
+import { type Selects, type SweepOptions, sweepCluster } from './sweep-cluster.ts';
 import { sweepNamedCluster } from './sweep-named-cluster.ts';
 import { type ClusterPlace, logRun, passIdOf, placeOf, type VisitOptions, visitClusters } from './visit-clusters.ts';
 
@@ -14,7 +13,7 @@ export interface RunOptions extends VisitOptions, PassOptions {
   /** How many HPAs the whole run may delete, besides the limit for each cluster. */
   readonly maxDeletionsOfRun: number;
   /** As for one pass, told where. */
-  readonly selects?: ((verdict: Verdict, place: ClusterPlace) => boolean) | undefined;
+  readonly selects?: ((hpa: Parameters<Selects>[0], place: ClusterPlace) => boolean) | undefined;
   /** Once aborted, no further cluster is begun, and nothing more is written to those that are under way. */
   readonly stop?: AbortSignal;
 }
@@ -33,16 +32,16 @@ export async function sweepAccount(options: RunOptions): Promise<RunReport> {
     const { cluster, directory } = target;
     const place = placeOf(target);
     const passId = passIdOf(runId, target);
-    const { lookAgain, hpas } = await sweepNamedCluster(cluster, directory, async (api) => {
+    const { lookAgain, hpas, missing } = await sweepNamedCluster(cluster, directory, async (api) => {
       // The second attempt, after a 401, must not begin behind the answer.
       if (giveUp?.aborted) throw new NoAnswerError('the run has ended');
       return await sweepCluster({
         ...pass,
         ...{ ...place, log, api, passId, budget, stop },
-        ...(selects && { selects: (verdict) => selects(verdict, place) }),
+        ...(selects && { selects: (hpa) => selects(hpa, place) }),
       });
     });
-    return { result: 'swept', passId, lookAgain, hpas };
+    return { result: 'swept', passId, lookAgain, hpas, missing };
   });
   logRun(report, log);
   return report;

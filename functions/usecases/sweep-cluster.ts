@@ -1,21 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
 import pMap from 'p-map';
 import { type GuardedVerdict, type GuardSettings, guard } from '../domain/guards.ts';
-import { judge, type ObjectRead, type Verdict } from '../domain/judge.ts';
+import { judge, type Verdict } from '../domain/judge.ts';
 import type { HorizontalPodAutoscaler } from '../domain/kubernetes-objects.ts';
-import { isMarked, markedManagedFields } from '../domain/ownership.ts';
+import type { MissingHpa } from '../domain/missing.ts';
+import { isMarked, markedManagedFields, type Owner } from '../domain/ownership.ts';
 import {
   type Change,
   countOutcomes,
   type Outcome,
   type PassReport,
   reportHpa,
+  reportMissing,
   type SweptHpa,
 } from '../domain/report.ts';
-import type { Snapshot } from '../domain/snapshot.ts';
+import type { ObjectRead } from '../domain/snapshot.ts';
 import type { ClusterApi, WriteResult } from '../kubernetes/cluster-api.ts';
 import { describeError, OverloadedError, RetryableError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
+import { assess, readDeployments } from './assess.ts';
 import { tellOwners } from './tell-owners.ts';
 
 export interface SweepOptions {
@@ -36,7 +39,7 @@ export interface SweepOptions {
   /** What led to this pass, for the report only: nothing is decided by it. */
   readonly changes?: readonly Change[];
   /** Which HPAs the pass is about; the others are neither reported nor touched. Without it all. */
-  readonly selects?: (verdict: Verdict) => boolean;
+  readonly selects?: Selects;
   /** What all passes of a run together may delete; what does not fit is held back as a whole. */
   readonly budget?: DeletionBudget;
   /**
@@ -50,6 +53,13 @@ export interface SweepOptions {
   /** One log line for every HPA, also for those that are plainly wanted. */
   readonly logEveryHpa?: boolean;
 }
+
+/** Which HPAs are meant, by where they are (or would be) and whose they are; of a stale one also the uid is told. */
+export type Selects = (hpa: {
+  readonly namespace: string;
+  readonly owner: Owner | undefined;
+  readonly staleUid?: string | undefined;
+}) => boolean;
 
 /** What is known of an HPA right before it is deleted; the same is in the log line `deleting HPA`. */
 export interface Deletion {
@@ -76,8 +86,6 @@ const ATTEMPTS = 3;
 const DELETE_ATTEMPTS = 5;
 /** So many HPAs are marked, or deleted, side by side. */
 const WRITES_AT_ONCE = 20;
-/** So many Deployments are asked for side by side; thousands of requests that wait would fill the memory. */
-const DEPLOYMENTS_AT_ONCE = 50;
 
 /**
  * One pass over one cluster: read, judge, mark, read again, delete, tell the owners, report.
@@ -105,11 +113,16 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
   };
   const deletions = () => [...ended.values()].filter(({ outcome }) => outcome === 'Deleted').length;
   let unsettled: GuardedVerdict[] = [];
+  let missing: readonly MissingHpa[] = [];
 
   /** Gives back what is to be deleted; of everything else that was read nothing is held on to. */
   const findStale = async (): Promise<GuardedVerdict[]> => {
-    const { snapshot, verdicts: judged } = await readAndJudge(api, options.controllerNamespaces);
-    const guarded = guard(judged.filter(selects), snapshot, guards, now(), deletions());
+    const { snapshot, verdicts: judged, missing: notThere } = await assess(api, now(), options.controllerNamespaces);
+    missing = notThere.filter((one) => selects({ namespace: one.namespace, owner: one.owner }));
+    const selected = judged.filter(({ hpa: { metadata }, owner, action }) =>
+      selects({ namespace: metadata.namespace, owner, staleUid: action === 'delete' ? metadata.uid : undefined }),
+    );
+    const guarded = guard(selected, snapshot, guards, now(), deletions());
     const verdicts = withinBudget(
       guarded.filter(({ hpa }) => !ended.has(hpa.metadata.uid)),
       passId,
@@ -145,8 +158,8 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
   }
 
   const hpas = [...ended.values()];
-  if (api.events && deletions() > 0 && !stop?.aborted && mayTryAgain()) {
-    await tellOwners(hpas, { events: api.events, cluster, passId, log, now });
+  if (api.events && mode === 'delete' && deletions() + missing.length > 0 && !stop?.aborted && mayTryAgain()) {
+    await tellOwners(hpas, missing, { events: api.events, cluster, passId, log, now });
   }
   const report: PassReport = {
     schemaVersion: 1,
@@ -156,6 +169,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
     startedAt,
     finishedAt: now().toISOString(),
     hpas,
+    missing: missing.map(reportMissing),
     changes: [...changes],
     lookAgain: hpas.some(
       ({ outcome, reason, guard: heldBy }) =>
@@ -163,6 +177,7 @@ export async function sweepCluster(options: SweepOptions): Promise<PassReport> {
         outcome === 'Failed' ||
         outcome === 'Stopped' ||
         heldBy?.name === 'Settling' ||
+        reason === 'NotObserved' ||
         // Its Deployment is going. Where parameters or defaults are at fault, it may well run on for good.
         (reason === 'ScaleTargetStillRuns' && outcome === 'Kept'),
     ),
@@ -190,25 +205,6 @@ function withinBudget(
 }
 
 /**
- * The whole state that the judgement needs, and the judgement. The HPAs are listed before the configuration, so that an HPA
- * that is seen was there before the configuration was read; and without any, the configuration is not read at all.
- */
-export async function readAndJudge(
-  api: ClusterApi,
-  controllerNamespaces?: readonly string[],
-): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
-  const hpas = await api.hpas.list();
-  if (hpas.length === 0) return { snapshot: emptySnapshot, verdicts: [] };
-  const config = await api.config.read();
-  const snapshot = { hpas, ...config, controllerNamespaces, deployments: new Map<string, boolean>() };
-  const verdicts = judge(snapshot);
-  const needed = verdicts.flatMap(({ needsDeployment }) => needsDeployment ?? []);
-  if (needed.length === 0) return { snapshot, verdicts };
-  const complete = { ...snapshot, deployments: await readDeployments(needed, api) };
-  return { snapshot: complete, verdicts: judge(complete) };
-}
-
-/**
  * The second verdicts on what was marked, by uid. Everything is read in one wave: which Deployments are needed is known from
  * the first reading.
  */
@@ -226,23 +222,6 @@ async function judgeAgain(
     uids.has(hpa.metadata.uid),
   );
   return new Map(verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
-}
-
-const emptySnapshot: Snapshot = {
-  hpas: [],
-  gatewayClasses: [],
-  gateways: [],
-  envoyProxies: [],
-  envoyGatewayConfigs: [],
-  deployments: new Map(),
-};
-
-async function readDeployments(keys: readonly string[], api: ClusterApi): Promise<Map<string, boolean>> {
-  const read = async (key: string) => {
-    const [namespace, name] = key.split('/') as [string, string];
-    return [key, await api.config.deploymentExists({ namespace, name })] as const;
-  };
-  return new Map(await pMap(new Set(keys), read, { concurrency: DEPLOYMENTS_AT_ONCE }));
 }
 
 type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) => void;
@@ -390,10 +369,10 @@ const isAbout = (change: Change, object: ObjectRead): boolean =>
 
 /** One line for each HPA that is not plainly wanted (or for each at all), and one for the pass. */
 function logReport(report: PassReport, log: Log, everyHpa: boolean): void {
-  const { hpas, changes, cluster, passId, mode, lookAgain } = report;
+  const { hpas, missing, changes, cluster, passId, mode, lookAgain } = report;
   // A log line has its own message: what the API server said goes under another name.
   for (const { manifest: _manifest, restsOn: _restsOn, message: answer, ...hpa } of hpas) {
-    if (hpa.reason === 'AutoscalingConfigured' && !everyHpa) continue;
+    if (hpa.reason === 'AutoscalingConfigured' && hpa.remedy === undefined && !everyHpa) continue;
     const level = ['Failed', 'MarkRefused', 'DeleteRefused', 'HeldBack', 'Conflict', 'Stopped'].includes(hpa.outcome)
       ? 'warn'
       : 'info';
@@ -404,12 +383,16 @@ function logReport(report: PassReport, log: Log, everyHpa: boolean): void {
       ...(answer !== undefined && { answer }),
     });
   }
+  for (const hpa of missing) {
+    log.warn(`HPA ${hpa.namespace}/${hpa.name} is missing, ${hpa.reason}`, { cluster, passId, ...hpa });
+  }
   const auditIDs = changes.map(({ auditID }) => auditID);
   log.info('pass finished', {
     cluster,
     passId,
     mode,
     outcomes: countOutcomes(hpas),
+    missing: missing.length,
     lookAgain,
     ...(changes.length > 0 && { auditIDs }),
   });

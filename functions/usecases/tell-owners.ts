@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import pMap from 'p-map';
 import { objectKey } from '../domain/kubernetes-objects.ts';
+import type { MissingHpa } from '../domain/missing.ts';
 import type { SweptHpa } from '../domain/report.ts';
 import type { EventRecorder, ObjectEvent } from '../kubernetes/event-recorder.ts';
 import { describeError } from '../platform/errors.ts';
@@ -14,8 +15,9 @@ export interface TellOptions {
   readonly now: () => Date;
 }
 
-/** The Event's reason. */
+/** The reasons of the Events. */
 export const HPA_DELETED = 'StaleHPADeleted';
+export const HPA_MISSING = 'WantedHPAMissing';
 
 /** Milliseconds; the deletions are done, and the pass has more to say than this. */
 const PATIENCE = 5_000;
@@ -24,12 +26,18 @@ const OWNERS_AT_ONCE = 20;
 const MOST_CHARACTERS = 1_024;
 
 /**
- * Writes one Kubernetes Event for each Gateway or GatewayClass that an HPA was deleted for, so that `kubectl describe` tells.
- * Never throws and never waits for long: where it is not allowed, or not possible, a log line says so.
+ * Writes Kubernetes Events, so that `kubectl describe` tells: one for each Gateway, GatewayClass or ConfigMap that an HPA was
+ * deleted for, and a Warning for each that asks for one that is missing. Never throws and never waits for long: where it is not
+ * allowed, or not possible, a log line says so.
  */
-export async function tellOwners(hpas: readonly SweptHpa[], options: TellOptions): Promise<void> {
+export async function tellOwners(
+  hpas: readonly SweptHpa[],
+  missing: readonly MissingHpa[],
+  options: TellOptions,
+): Promise<void> {
   const { events, cluster, passId, log, now } = options;
-  const told = eventsOfOwners(hpas, now());
+  const time = now();
+  const told = [...eventsOfDeletions(hpas, time), ...eventsOfMissing(missing, time)];
   if (told.length === 0) return;
   const missed = (event: ObjectEvent, why: string) =>
     log.info('no Event written', { cluster, passId, object: `${event.object.kind} ${objectKey(event.object)}`, why });
@@ -54,23 +62,31 @@ export async function tellOwners(hpas: readonly SweptHpa[], options: TellOptions
   waiting.clear();
 }
 
-const GATEWAY_API = 'gateway.networking.k8s.io/v1';
+const apiVersionOf = (kind: string) => (kind === 'ConfigMap' ? 'v1' : 'gateway.networking.k8s.io/v1');
 
 /** One for each owner that is there: where that is gone too there is nobody to tell. */
-function eventsOfOwners(hpas: readonly SweptHpa[], time: Date): ObjectEvent[] {
+function eventsOfDeletions(hpas: readonly SweptHpa[], time: Date): ObjectEvent[] {
   const messages = new Map<string, { object: ObjectEvent['object']; sentences: string[] }>();
   for (const { outcome, owner, restsOn, namespace, name, reason, explanation } of hpas) {
     if (outcome !== 'Deleted' || owner === undefined) continue;
     const uid = restsOn.find((one) => one.kind === owner.kind && objectKey(one) === objectKey(owner))?.uid;
     if (uid === undefined) continue;
-    const object = { apiVersion: GATEWAY_API, ...owner, uid };
+    const object = { apiVersion: apiVersionOf(owner.kind), ...owner, uid };
     const sentences = messages.get(uid)?.sentences ?? [];
     sentences.push(`Deleted HPA ${namespace}/${name}, which Envoy Gateway left behind (${reason}): ${explanation}`);
     messages.set(uid, { object, sentences });
   }
-  return [...messages.values()].map(({ object, sentences }) => {
-    const message = sentences.join(' ');
-    const fits = message.length <= MOST_CHARACTERS;
-    return { object, reason: HPA_DELETED, message: fits ? message : `${message.slice(0, MOST_CHARACTERS - 1)}…`, time };
-  });
+  return [...messages.values()].map(({ object, sentences }) => ({
+    ...{ object, type: 'Normal', reason: HPA_DELETED, message: cut(sentences.join(' ')), time },
+  }));
 }
+
+const eventsOfMissing = (missing: readonly MissingHpa[], time: Date): ObjectEvent[] =>
+  missing.flatMap(({ owner, ownerUid: uid, explanation, remedy }) => {
+    if (uid === undefined) return [];
+    const object = { apiVersion: apiVersionOf(owner.kind), ...owner, uid };
+    return [{ object, type: 'Warning', reason: HPA_MISSING, message: cut(`${explanation} ${remedy}`), time }];
+  });
+
+const cut = (message: string) =>
+  message.length <= MOST_CHARACTERS ? message : `${message.slice(0, MOST_CHARACTERS - 1)}…`;

@@ -58,7 +58,9 @@ export interface VisitOptions {
 }
 
 /** What is done with a cluster that was found and carries the tags; what it throws becomes the cluster's problem. */
-export type Visit = (target: Target) => Promise<Pick<ClusterReport, 'result' | 'passId' | 'lookAgain' | 'hpas'>>;
+export type Visit = (
+  target: Target,
+) => Promise<Pick<ClusterReport, 'result' | 'passId' | 'lookAgain' | 'hpas' | 'missing'>>;
 
 /** Milliseconds that what is under way has to end in when its connections are closed. */
 const LAST_MOMENT = 1_000;
@@ -163,6 +165,7 @@ function notFound(cluster: string, places: readonly Place[], notListed: readonly
     },
     warnings: [],
     hpas: [],
+    missing: [],
   };
 }
 
@@ -184,7 +187,7 @@ async function visitOne(
     const result = error instanceof ClusterSkippedError ? 'skipped' : 'failed';
     const passId = passIdOf(runId, target);
     log.warn(`cluster ${result}`, { ...placeOf(target), passId, ...explained(problem) });
-    return { ...placeOf(target), result, problem, warnings: [], passId, hpas: [] };
+    return { ...placeOf(target), result, problem, warnings: [], passId, hpas: [], missing: [] };
   } finally {
     // A run over hundreds of clusters does not keep hundreds of connections.
     directory.forget(cluster);
@@ -266,6 +269,7 @@ function totalsOf(clusters: readonly ClusterReport[], notBegun: number): RunRepo
     failed: withResult('failed'),
     hpas: hpas.length,
     stale: hpas.filter(({ action }) => action === 'delete').length,
+    missing: clusters.reduce((sum, { missing }) => sum + missing.length, 0),
     outcomes: countOutcomes(hpas),
   };
 }

@@ -9,6 +9,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import pMap from 'p-map';
+import { OWNING_SELECTORS } from '../../functions/domain/ownership.ts';
 import { largeCluster } from '../builders/large-cluster.ts';
 import { type Connection, connect } from '../contract/connection.ts';
 import { type ControlPlane, startControlPlane } from '../real/control-plane/start.ts';
@@ -20,8 +21,10 @@ const CONTESTANTS = ['scan', 'kubectl', 'bare'] as const;
 type Contestant = (typeof CONTESTANTS)[number];
 
 const PATHS = [
-  '/apis/autoscaling/v2/horizontalpodautoscalers?limit=500&labelSelector=gateway.envoyproxy.io%2Fowning-gateway-name',
-  '/apis/autoscaling/v2/horizontalpodautoscalers?limit=500&labelSelector=gateway.envoyproxy.io%2Fowning-gatewayclass',
+  ...OWNING_SELECTORS.map(
+    (selector) =>
+      `/apis/autoscaling/v2/horizontalpodautoscalers?limit=500&labelSelector=${encodeURIComponent(selector)}`,
+  ),
   '/apis/gateway.networking.k8s.io/v1/gatewayclasses?limit=500',
   '/apis/gateway.networking.k8s.io/v1/gateways?limit=500',
   '/apis/gateway.envoyproxy.io/v1alpha1/envoyproxies?limit=500',

@@ -1,9 +1,19 @@
 import fc from 'fast-check';
 import { readEnvoyGatewayConfig } from '../../functions/domain/envoy-gateway-config.ts';
-import type { EnvoyProxySpec, Metadata } from '../../functions/domain/kubernetes-objects.ts';
+import type {
+  Condition,
+  Deployment,
+  EnvoyProxySpec,
+  Metadata,
+  Scaler,
+} from '../../functions/domain/kubernetes-objects.ts';
 import type { Snapshot } from '../../functions/domain/snapshot.ts';
 import {
   appliedFields,
+  CREATED,
+  controller,
+  DEFAULT_CONDITIONS,
+  deployment,
   envoyGatewayConfig,
   envoyHpa,
   envoyProxy,
@@ -11,13 +21,18 @@ import {
   gatewayClass,
   hashedNameOf,
   labelsOf,
+  rateLimitHpa,
 } from './cluster.ts';
 
 /**
  * Small clusters over a tiny name space, so that collisions and references to nothing are frequent: at most two Envoy
  * Gateways, two classes, three Gateways, three EnvoyProxies and three HPAs. What is generated is a plan, which prints
- * short when a property fails; {@link snapshotOfPlan} makes the cluster of it.
+ * short when a property fails; {@link snapshotOfPlan} makes the cluster of it, as it is {@link NOW}.
  */
+export const NOW = new Date('2026-01-02T00:00:00Z');
+/** Less than ten minutes ago, of what has been there for a day otherwise. */
+const YOUNG = '2026-01-01T23:55:00Z';
+
 const CONTROLLERS = ['one', 'two', 'vendor'] as const;
 const CLASSES = ['c', 'd'] as const;
 const GATEWAYS = ['a/w', 'a/x', 'b/w'] as const;
@@ -41,30 +56,48 @@ const PROVIDERS: NonNullable<EnvoyProxySpec['provider']>[] = [
   { type: 'Kubernetes', kubernetes: { envoyDeployment: { replicas: 3 } } },
   ...HPA_SETTINGS.map((envoyHpa) => ({ type: 'Kubernetes', kubernetes: { envoyHpa } })),
 ];
+const DAEMON_SETS: typeof PROVIDERS = [
+  { kubernetes: { envoyDaemonSet: {} } },
+  { kubernetes: { envoyDaemonSet: {}, envoyHpa: {} } },
+  { kubernetes: { envoyDaemonSet: {}, envoyDeployment: {}, envoyHpa: {} } },
+];
 const specArbitrary: fc.Arbitrary<EnvoyProxySpec> = fc.record(
   {
     mergeType: weighted<EnvoyProxySpec['mergeType']>([1, 'Replace', 'StrategicMerge', 'JSONMerge']),
     mergeGateways: weighted([3, undefined], [2, true], [1, false]),
-    provider: weighted([1, { type: 'Host' }, ...PROVIDERS.slice(4)], [4, ...PROVIDERS.slice(0, 4)]),
+    provider: weighted([1, { type: 'Host' }, ...DAEMON_SETS, ...PROVIDERS.slice(4)], [4, ...PROVIDERS.slice(0, 4)]),
   },
   { requiredKeys: [] },
 ) as fc.Arbitrary<EnvoyProxySpec>;
 
-type Fate = 'stays' | 'deleting' | 'protected';
-const fate = weighted<Fate>([40, 'stays'], [1, 'deleting', 'protected']);
-const accepted = weighted([16, true], [4, undefined], [1, false]);
+type Fate = 'stays' | 'deleting' | 'protected' | 'young' | 'written';
+const fate = weighted<Fate>([40, 'stays'], [1, 'deleting', 'protected', 'young', 'written']);
+
+/** The generation of every Gateway and class. */
+const GENERATION = 2;
+const REFUSALS = ['InvalidParameters', 'ListenersNotValid', 'UnsupportedAddress', undefined] as const;
+type Word = 'accepted' | 'none' | 'pending' | (typeof REFUSALS)[number];
+/** What Envoy Gateway has said of it, and of which generation. */
+const said = fc.record({
+  word: weighted<Word>([40, 'accepted'], [1, 'none', 'pending', ...REFUSALS], [3, 'InvalidParameters']),
+  observed: weighted<number | undefined>([40, GENERATION], [1, GENERATION - 1, undefined]),
+  /** `Programmed` of a Gateway; `pending` is what its CRD gives. */
+  programmed: weighted<number | 'pending' | undefined>([24, GENERATION], [1, GENERATION - 1, 'pending', undefined]),
+  listeners: weighted<number | undefined>([12, GENERATION, undefined], [1, GENERATION - 1]),
+});
+type Said = typeof said extends fc.Arbitrary<infer Plan> ? Plan : never;
 const OTHER_KIND = { kind: 'ConfigMap', name: 'p', namespace: 'a' };
 
 const classPlan = fc.record({
   controllerName: weighted<(typeof CONTROLLERS)[number]>([12, 'one'], [1, 'two', 'vendor']),
   proxy: weighted<string | typeof OTHER_KIND | undefined>([10, undefined, 'a/p'], [5, 'p'], [1, 'a/none', OTHER_KIND]),
-  accepted,
+  said,
   fate,
 });
 const gatewayPlan = fc.record({
   className: weighted([12, 'c'], [3, 'd'], [1, 'none']),
   proxy: weighted<string | typeof OTHER_KIND | undefined>([10, undefined, 'p'], [1, 'none', OTHER_KIND]),
-  accepted,
+  said,
   fate,
 });
 const proxyPlan = fc.record({ spec: fc.option(specArbitrary, { nil: undefined, freq: 8 }), fate });
@@ -78,12 +111,26 @@ const configPlan = fc.record({
       1,
       {},
       { mergeGateways: true },
+      { mergeGateways: true, provider: PROVIDERS[3] },
       { mergeType: 'StrategicMerge', provider: PROVIDERS[3] },
       { provider: PROVIDERS[4] },
     ],
   ),
+  rateLimit: weighted<{ rateLimitHpa?: object } | undefined>(
+    [6, undefined],
+    [2, { rateLimitHpa: {} }],
+    [1, {}, { rateLimitHpa: { name: 'n' } }],
+  ),
   unreadable: weighted([16, false], [1, true]),
+  age: weighted<'old' | 'young' | 'written'>([24, 'old'], [1, 'young', 'written']),
 });
+
+/** Envoy Gateway's own Deployment. */
+const controllerPlan = weighted<{ version?: string; configMap?: string } | 'absent' | 'not read'>(
+  [8, { version: 'v1.9.1' }],
+  [4, { version: 'v1.3.0' }, { version: 'v1.4.2' }, {}, 'absent'],
+  [1, { version: 'v1.9.1', configMap: 'custom' }, 'not read'],
+);
 
 const HPA_FAULTS = [
   'no label',
@@ -97,8 +144,14 @@ const HPA_FAULTS = [
   'finalizer',
   'controlled',
   'retargeted',
+  'tracked by Argo CD',
+  'labelled by kapp',
 ] as const;
-const hpaOf = (owner: fc.Arbitrary<(typeof GATEWAYS)[number] | (typeof CLASSES)[number]>, at: fc.Arbitrary<string>) =>
+const RATE_LIMIT = 'rate limit';
+const hpaOf = (
+  owner: fc.Arbitrary<(typeof GATEWAYS)[number] | (typeof CLASSES)[number] | typeof RATE_LIMIT>,
+  at: fc.Arbitrary<string>,
+) =>
   fc.record({
     owner,
     at,
@@ -120,6 +173,11 @@ const bothNames = fc.tuple(
   hpaOf(fc.constant('a/w'), fc.constant('plain in its namespace')),
 );
 
+const ofRateLimit = hpaOf(
+  fc.constant(RATE_LIMIT),
+  weighted([6, 'sys/envoy-ratelimit'], [1, 'sys2/envoy-ratelimit', 'sys/n']),
+);
+
 const maybe = <T>(arbitrary: fc.Arbitrary<T>, freq = 5) => fc.option(arbitrary, { nil: undefined, freq });
 export const clusterPlan = fc.record({
   configs: fc.tuple(maybe(configPlan, 16), fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, configPlan)),
@@ -127,9 +185,15 @@ export const clusterPlan = fc.record({
   gateways: fc.tuple(maybe(gatewayPlan, 14), maybe(gatewayPlan), maybe(gatewayPlan)),
   proxies: fc.tuple(maybe(proxyPlan, 20), maybe(proxyPlan), maybe(proxyPlan)),
   hpas: fc.oneof(
-    { weight: 5, arbitrary: fc.array(hpaPlan, { minLength: 1, maxLength: 3, size: 'max' }) },
-    { weight: 1, arbitrary: bothNames },
+    { weight: 10, arbitrary: fc.array(hpaPlan, { minLength: 1, maxLength: 3, size: 'max' }) },
+    { weight: 6, arbitrary: bothNames },
+    { weight: 1, arbitrary: fc.tuple(ofRateLimit, fc.oneof(hpaPlan, ofRateLimit)) },
   ),
+  controllers: fc.tuple(controllerPlan, controllerPlan),
+  /** The Deployment of the rate limit service of `sys`, where no HPA says what it is. */
+  rateLimitService: weighted<'runs' | 'gone' | 'not asked'>([4, 'runs'], [1, 'gone', 'not asked']),
+  /** Whether all HPAs of a namespace were listed, and one there is that Envoy Gateway did not label. */
+  scalers: weighted<'listed' | 'one more' | 'not listed'>([10, 'listed'], [1, 'one more', 'not listed']),
 });
 type PlanOf<T> = T extends fc.Arbitrary<infer Plan> ? Plan : never;
 export type ClusterPlan = PlanOf<typeof clusterPlan>;
@@ -138,16 +202,53 @@ const metadataOfFate: Record<Fate, Partial<Metadata>> = {
   stays: {},
   deleting: { deletionTimestamp: '2026-01-02T00:00:00Z' },
   protected: { annotations: { 'envoy-hpa-reaper/keep': 'true' } },
+  young: { creationTimestamp: YOUNG },
+  written: {
+    managedFields: [
+      { manager: 'kubectl', time: CREATED, fieldsV1: { 'f:spec': {} } },
+      { manager: 'kubectl', time: YOUNG, fieldsV1: { 'f:spec': {} } },
+    ],
+  },
 };
+
+/** The status of a Gateway or class, as the builders take it. */
+function statusOf({ word, observed, programmed, listeners }: Said) {
+  if (word === 'none') return { accepted: undefined };
+  const of = (condition: Condition, observedGeneration: number | undefined): Condition => ({
+    ...condition,
+    ...(observedGeneration !== undefined && { observedGeneration }),
+  });
+  const type = 'Accepted';
+  const accepted =
+    word === 'pending'
+      ? DEFAULT_CONDITIONS
+      : word === 'accepted'
+        ? [of({ type, status: 'True', reason: 'Accepted' }, observed)]
+        : [of({ type, status: 'False', ...(word !== undefined && { reason: word }) }, observed)];
+  const ofProgrammed: Condition = { type: 'Programmed', status: programmed === 'pending' ? 'Unknown' : 'False' };
+  return {
+    conditions: [
+      ...accepted,
+      ...(programmed === undefined ? [] : [of(ofProgrammed, programmed === 'pending' ? undefined : programmed)]),
+    ],
+    listenersObserved: listeners,
+  };
+}
 
 /** Parsing YAML is most of the time, and there are few different ones. */
 const configsRead = new Map<string, ReturnType<typeof readEnvoyGatewayConfig>>();
 function configOf(plan: PlanOf<typeof configPlan>, namespace: string) {
-  const { unreadable, ...options } = plan;
+  const { unreadable, age, ...options } = plan;
   const key = JSON.stringify([plan, namespace]);
+  const metadata: Partial<Metadata> =
+    age === 'young'
+      ? { creationTimestamp: YOUNG }
+      : age === 'written'
+        ? { managedFields: [{ manager: 'helm', time: YOUNG, fieldsV1: { 'f:data': {} } }] }
+        : {};
+  const text = unreadable ? 'kind: [' : undefined;
   const read =
-    configsRead.get(key) ??
-    readEnvoyGatewayConfig(envoyGatewayConfig({ ...options, namespace, text: unreadable ? 'kind: [' : undefined }));
+    configsRead.get(key) ?? readEnvoyGatewayConfig(envoyGatewayConfig({ ...options, namespace, text, metadata }));
   configsRead.set(key, read);
   return read;
 }
@@ -162,7 +263,7 @@ function placeOf({ owner, at }: PlanOf<typeof hpaPlan>): string {
 }
 
 function metadataOfFault(owner: string, fault: PlanOf<typeof hpaPlan>['fault']): Partial<Metadata> {
-  const labels = labelsOf(owner);
+  const labels = owner === RATE_LIMIT ? (rateLimitHpa().metadata.labels as Record<string, string>) : labelsOf(owner);
   const apply = appliedFields(labels);
   switch (fault) {
     case undefined:
@@ -190,35 +291,73 @@ function metadataOfFault(owner: string, fault: PlanOf<typeof hpaPlan>['fault']):
       return {
         managedFields: [apply, { manager: 'kubectl-edit', fieldsV1: { 'f:spec': { 'f:scaleTargetRef': {} } } }],
       };
+    case 'tracked by Argo CD':
+      return { annotations: { 'argocd.argoproj.io/tracking-id': 'x' } };
+    case 'labelled by kapp':
+      return { labels: { ...labels, 'kapp.k14s.io/app': '1' } };
   }
 }
 
-export function snapshotOfPlan({ configs, classes, gateways, proxies, hpas }: ClusterPlan): Snapshot {
-  const places = hpas.map(placeOf);
-  const placed = hpas.flatMap((plan, index) => {
+/** Every namespace where an HPA of these clusters may lie, but for one that nobody lists. */
+const NAMESPACES = ['sys', 'sys2', 'a', 'b'];
+
+function scalersOf(state: ClusterPlan['scalers'], hpas: Snapshot['hpas']): Snapshot['scalers'] {
+  if (state === 'not listed') return undefined;
+  const more: Scaler[] = [
+    {
+      metadata: { namespace: 'sys', name: hashedNameOf('a/w') },
+      spec: { scaleTargetRef: { kind: 'Deployment', name: 'x' } },
+    },
+  ];
+  const all = [...hpas, ...(state === 'one more' ? more : [])];
+  return new Map(
+    NAMESPACES.map((namespace) => [namespace, all.filter(({ metadata }) => metadata.namespace === namespace)]),
+  );
+}
+
+export function snapshotOfPlan(plan: ClusterPlan): Snapshot {
+  const { configs, classes, gateways, proxies, hpas: hpaPlans, controllers, rateLimitService } = plan;
+  const places = hpaPlans.map(placeOf);
+  const placed = hpaPlans.flatMap((plan, index) => {
     const at = places[index] as string;
     return places.indexOf(at) === index ? [{ ...plan, at }] : [];
   });
   const exists = <T, R>(plans: readonly (T | undefined)[], make: (plan: T, index: number) => R): R[] =>
     plans.flatMap((plan, index) => (plan === undefined ? [] : [make(plan, index)]));
+  const hpas = placed.map(({ owner, at, fault, target }) => {
+    const [apiVersion, kind] = target.split(' ') as [string, string];
+    const name = at.slice(at.indexOf('/') + 1);
+    const options = { at, target: { apiVersion, kind, name }, metadata: metadataOfFault(owner, fault) };
+    return owner === RATE_LIMIT ? rateLimitHpa(options) : envoyHpa(owner, options);
+  });
+  const generation = GENERATION;
   return {
-    hpas: placed.map(({ owner, at, fault, target }) => {
-      const [apiVersion, kind] = target.split(' ') as [string, string];
-      const name = at.slice(at.indexOf('/') + 1);
-      return envoyHpa(owner, { at, target: { apiVersion, kind, name }, metadata: metadataOfFault(owner, fault) });
+    hpas,
+    scalers: scalersOf(plan.scalers, hpas),
+    gatewayClasses: exists(classes, ({ fate, said: ofClass, ...options }, index) => {
+      const { listenersObserved: _, ...status } = statusOf({ ...ofClass, programmed: undefined });
+      const metadata = metadataOfFate[fate];
+      return gatewayClass(CLASSES[index] as string, { ...options, generation, ...status, metadata });
     }),
-    gatewayClasses: exists(classes, ({ fate, ...options }, index) =>
-      gatewayClass(CLASSES[index] as string, { ...options, metadata: metadataOfFate[fate] }),
-    ),
-    gateways: exists(gateways, ({ fate, ...options }, index) =>
-      gateway(GATEWAYS[index] as string, { ...options, metadata: metadataOfFate[fate] }),
-    ),
+    gateways: exists(gateways, ({ fate, said: ofGateway, ...options }, index) => {
+      const metadata = metadataOfFate[fate];
+      return gateway(GATEWAYS[index] as string, { ...options, generation, ...statusOf(ofGateway), metadata });
+    }),
     envoyProxies: exists(proxies, ({ fate, spec }, index) =>
       envoyProxy(PROXIES[index] as string, spec, { metadata: metadataOfFate[fate] }),
     ),
     envoyGatewayConfigs: exists(configs, (plan, index) => configOf(plan, index === 0 ? 'sys' : 'sys2')),
-    deployments: new Map(
-      placed.flatMap(({ at, deployment }) => (deployment === 'not asked' ? [] : [[at, deployment === 'runs']])),
+    deployments: new Map<string, Deployment | null>(
+      [
+        ['sys/envoy-ratelimit', rateLimitService] as const,
+        ...placed.map(({ at, deployment: state }) => [at, state] as const),
+        ...controllers.map((state, index) => [`${index === 0 ? 'sys' : 'sys2'}/envoy-gateway`, state] as const),
+      ].flatMap(([place, state]): [string, Deployment | null][] => {
+        if (state === 'not asked' || state === 'not read') return [];
+        if (state === 'gone' || state === 'absent') return [[place, null]];
+        const namespace = place.slice(0, place.indexOf('/'));
+        return [[place, state === 'runs' ? deployment(place) : controller({ namespace, ...state })]];
+      }),
     ),
   };
 }

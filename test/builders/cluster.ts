@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readEnvoyGatewayConfig } from '../../functions/domain/envoy-gateway-config.ts';
 import type {
+  Condition,
   ConfigMap,
+  Deployment,
   EnvoyProxy,
   EnvoyProxySpec,
   Gateway,
@@ -10,6 +12,7 @@ import type {
   ManagedFieldsEntry,
   Metadata,
 } from '../../functions/domain/kubernetes-objects.ts';
+import { grouped } from '../../functions/domain/owner-config.ts';
 import type { Snapshot } from '../../functions/domain/snapshot.ts';
 
 /**
@@ -29,7 +32,7 @@ export type ClusterObject =
   | Of<'EnvoyProxy', EnvoyProxy>
   | Of<'HorizontalPodAutoscaler', HorizontalPodAutoscaler>
   | Of<'ConfigMap', ConfigMap>
-  | Of<'Deployment', { metadata: Metadata & { namespace: string }; spec: { replicas: number } }>;
+  | Of<'Deployment', Deployment & { metadata: Metadata; spec: { replicas: number } }>;
 
 /** What any object may carry; `metadata` is laid over what the builder writes. */
 interface Common {
@@ -44,7 +47,7 @@ const placeOf = (place: string): { namespace?: string; name: string } => {
   return second === undefined ? { name: first } : { namespace: first, name: second };
 };
 
-function metadataOf(kind: string, place: string, over: Partial<Metadata> = {}) {
+function metadataOf(kind: string, place: string, over: Partial<Metadata> & { generation?: number } = {}) {
   return {
     ...placeOf(place),
     uid: `${kind}:${place}`,
@@ -61,58 +64,80 @@ const parametersRefOf = (reference: ParametersRef) => ({
   ...(typeof reference === 'string' ? placeOf(reference) : reference),
 });
 
-const statusOf = (accepted: boolean | undefined) =>
-  accepted === undefined
-    ? {}
-    : {
-        status: {
-          conditions: [
-            accepted
-              ? { type: 'Accepted', status: 'True', reason: 'Accepted' }
-              : { type: 'Accepted', status: 'False', reason: 'InvalidParameters' },
-            { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned' },
-          ],
-        },
-      };
+/** What Envoy Gateway has said of a Gateway or a class; a CRD's default condition stands in `conditions`. */
+interface Observed extends Common {
+  readonly proxy?: ParametersRef | undefined;
+  readonly generation?: number;
+  /** `undefined`: no controller has said anything. */
+  readonly accepted?: boolean | undefined;
+  /** Why it is not accepted. */
+  readonly reason?: string | undefined;
+  /** The generation that the conditions tell of; that of the object, unless it says otherwise. */
+  readonly observed?: number;
+  /** In place of all that. */
+  readonly conditions?: readonly Condition[];
+}
+
+function conditionsOf(
+  { generation = 1, accepted, reason = 'InvalidParameters', observed = generation, conditions }: Observed,
+  others: readonly Condition[] = [],
+): Condition[] | undefined {
+  if (conditions) return [...conditions];
+  if (accepted === undefined) return undefined;
+  const verdict = accepted ? { status: 'True', reason: 'Accepted' } : { status: 'False', reason };
+  return [{ type: 'Accepted', ...verdict }, ...others].map((one) => ({ ...one, observedGeneration: observed }));
+}
+
+/** What a CRD of the Gateway API gives an object that no controller has looked at. */
+export const DEFAULT_CONDITIONS: readonly Condition[] = [{ type: 'Accepted', status: 'Unknown', reason: 'Pending' }];
 
 export function gatewayClass(
   name = 'eg',
-  {
-    controllerName = CONTROLLER,
-    proxy,
-    accepted = true,
-    metadata,
-  }: Common & { controllerName?: string; proxy?: ParametersRef | undefined; accepted?: boolean | undefined } = {},
+  { controllerName = CONTROLLER, ...options }: Observed & { controllerName?: string } = {},
 ): Of<'GatewayClass', GatewayClass> {
+  const { proxy, generation = 1, metadata } = options;
+  const conditions = conditionsOf({ accepted: true, ...options });
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'GatewayClass',
-    metadata: metadataOf('GatewayClass', name, metadata) as Metadata & Stored,
+    metadata: metadataOf('GatewayClass', name, { generation, ...metadata }) as Metadata & Stored,
     spec: { controllerName, ...(proxy !== undefined && { parametersRef: parametersRefOf(proxy) }) },
-    ...statusOf(accepted),
+    ...(conditions && { status: { conditions } }),
   };
 }
 
-/** @param place `shop/web`; a `proxy` is the name of an EnvoyProxy in the same namespace */
+/**
+ * @param place `shop/web`; a `proxy` is the name of an EnvoyProxy in the same namespace, `listenersObserved` the generation
+ * that the condition of its one listener tells of; that of the others, unless it says otherwise
+ */
 export function gateway(
   place = 'shop/web',
   {
     className = 'eg',
-    proxy,
-    accepted = true,
-    metadata,
-  }: Common & { className?: string; proxy?: ParametersRef | undefined; accepted?: boolean | undefined } = {},
+    listenersObserved,
+    ...options
+  }: Observed & { className?: string; listenersObserved?: number | undefined } = {},
 ): Of<'Gateway', Gateway> {
+  const { proxy, generation = 1, metadata } = options;
+  const programmed = { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned' };
+  const conditions = conditionsOf({ accepted: true, ...options }, [programmed]);
+  const ofListener = {
+    type: 'Programmed',
+    status: 'True',
+    reason: 'Programmed',
+    observedGeneration: listenersObserved ?? options.observed ?? generation,
+  };
+  const listeners = [{ name: 'http', conditions: [ofListener] }];
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
-    metadata: metadataOf('Gateway', place, metadata) as Metadata & Stored,
+    metadata: metadataOf('Gateway', place, { generation, ...metadata }) as Metadata & Stored,
     spec: {
       gatewayClassName: className,
       listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
       ...(proxy !== undefined && { infrastructure: { parametersRef: parametersRefOf(proxy) } }),
     } as Gateway['spec'],
-    ...statusOf(accepted),
+    ...(conditions && { status: { conditions, listeners } }),
   };
 }
 
@@ -124,7 +149,7 @@ export function envoyProxy(
   return {
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'EnvoyProxy',
-    metadata: metadataOf('EnvoyProxy', place, metadata) as Metadata & Stored,
+    metadata: metadataOf('EnvoyProxy', place, { generation: 1, ...metadata }) as Metadata & Stored,
     ...(spec !== undefined && { spec }),
   };
 }
@@ -144,12 +169,16 @@ export const autoscaling = (
   provider: { type: 'Kubernetes', kubernetes: { envoyHpa } },
 });
 
-/** The ConfigMap of one Envoy Gateway. `text` replaces what is written from the other options. */
+/**
+ * The ConfigMap of one Envoy Gateway. `rateLimit` configures a rate limit service, and how Envoy Gateway runs it; `text`
+ * replaces what is written from the other options.
+ */
 export function envoyGatewayConfig({
   namespace = CONTROLLER_NAMESPACE,
   controllerName = CONTROLLER,
   gatewayNamespaceMode = false,
   envoyProxy: defaultProxy,
+  rateLimit,
   text,
   metadata,
 }: Common & {
@@ -157,18 +186,21 @@ export function envoyGatewayConfig({
   controllerName?: string;
   gatewayNamespaceMode?: boolean;
   envoyProxy?: EnvoyProxySpec | undefined;
+  rateLimit?: { rateLimitHpa?: object | null; rateLimitDeployment?: object } | undefined;
   text?: string | undefined;
 } = {}): Of<'ConfigMap', ConfigMap> {
-  const provider = {
-    type: 'Kubernetes',
-    ...(gatewayNamespaceMode && { kubernetes: { deploy: { type: 'GatewayNamespace' } } }),
+  const kubernetes = {
+    ...(gatewayNamespaceMode && { deploy: { type: 'GatewayNamespace' } }),
+    ...rateLimit,
   };
+  const provider = { type: 'Kubernetes', ...(Object.keys(kubernetes).length > 0 && { kubernetes }) };
   // JSON is YAML.
   const written = JSON.stringify({
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'EnvoyGateway',
     provider,
     gateway: { controllerName },
+    ...(rateLimit && { rateLimit: { backend: { type: 'Redis', redis: { url: 'redis:6379' } } } }),
     ...(defaultProxy && { envoyProxy: defaultProxy }),
   });
   return {
@@ -264,12 +296,56 @@ export function envoyHpa(
   };
 }
 
+/** The HPA of the rate limit service, as Envoy Gateway v1.3 makes it in its own namespace. */
+export function rateLimitHpa({
+  namespace = CONTROLLER_NAMESPACE,
+  at = `${namespace}/envoy-ratelimit`,
+  metadata,
+  ...options
+}: NonNullable<Parameters<typeof envoyHpa>[1]> & { namespace?: string } = {}): ReturnType<typeof envoyHpa> {
+  const labels = {
+    'app.kubernetes.io/name': 'envoy-ratelimit',
+    'app.kubernetes.io/component': 'ratelimit',
+    'app.kubernetes.io/managed-by': 'envoy-gateway',
+  };
+  const managedFields = [appliedFields(labels), STATUS_FIELDS];
+  return envoyHpa(at, { ...options, at, metadata: { labels, managedFields, ...metadata } });
+}
+
 export function deployment(place: string): Extract<ClusterObject, { kind: 'Deployment' }> {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: metadataOf('Deployment', place) as Metadata & Stored,
     spec: { replicas: 2 },
+  };
+}
+
+/** Envoy Gateway itself, as its Helm chart installs it; without a version, neither its label nor its image names one. */
+export function controller({
+  namespace = CONTROLLER_NAMESPACE,
+  version,
+  image = version === undefined ? 'envoyproxy/gateway:latest' : `envoyproxy/gateway:${version}`,
+  configMap = 'envoy-gateway-config',
+}: {
+  namespace?: string;
+  version?: string | undefined;
+  image?: string;
+  configMap?: string;
+} = {}): Extract<ClusterObject, { kind: 'Deployment' }> {
+  const { metadata, ...whole } = deployment(`${namespace}/envoy-gateway`);
+  const labels = version === undefined ? {} : { 'app.kubernetes.io/version': version };
+  const container = {
+    name: 'envoy-gateway',
+    image,
+    args: ['server', '--config-path=/config/envoy-gateway.yaml'],
+    volumeMounts: [{ name: 'envoy-gateway-config', mountPath: '/config' }],
+  };
+  const volumes = [{ name: 'envoy-gateway-config', configMap: { name: configMap } }];
+  return {
+    ...whole,
+    metadata: { ...metadata, generation: 1, labels },
+    spec: { replicas: 1, template: { spec: { containers: [container], volumes } } },
   };
 }
 
@@ -281,19 +357,25 @@ const isKind =
   (object: ClusterObject): object is Extract<ClusterObject, { kind: Kind }> =>
     object.kind === kind;
 
-/** The same cluster as the judgement sees it, with every scale target asked for; nothing is checked or copied. */
+/** The same cluster as the judgement sees it, with every scale target and every controller asked for; nothing is checked or copied. */
 export function snapshotOf(objects: readonly ClusterObject[]): Snapshot {
   const hpas = objects.filter(isKind('HorizontalPodAutoscaler'));
-  const existing = new Set(
-    objects.filter(isKind('Deployment')).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
-  );
-  const targets = hpas.map(({ metadata, spec }) => `${metadata.namespace}/${spec.scaleTargetRef.name}`);
+  const deployments = objects.filter(isKind('Deployment'));
+  const envoyGatewayConfigs = objects.filter(isKind('ConfigMap')).map(readEnvoyGatewayConfig);
+  const asked = [
+    ...hpas.map(({ metadata, spec }) => `${metadata.namespace}/${spec.scaleTargetRef.name}`),
+    ...envoyGatewayConfigs.map(({ configMap }) => `${configMap.metadata.namespace}/envoy-gateway`),
+  ];
   return {
     hpas,
     gatewayClasses: objects.filter(isKind('GatewayClass')),
     gateways: objects.filter(isKind('Gateway')),
     envoyProxies: objects.filter(isKind('EnvoyProxy')),
-    envoyGatewayConfigs: objects.filter(isKind('ConfigMap')).map(readEnvoyGatewayConfig),
-    deployments: new Map(targets.map((target) => [target, existing.has(target)])),
+    envoyGatewayConfigs,
+    deployments: new Map<string, Deployment | null>([
+      ...asked.map((place) => [place, null] as const),
+      ...deployments.map((one) => [`${one.metadata.namespace}/${one.metadata.name}`, one] as const),
+    ]),
+    scalers: grouped(hpas.map((hpa) => [hpa.metadata.namespace, hpa])),
   };
 }

@@ -6,7 +6,7 @@ import {
   outcomesOfProblem,
   RESTORED_DETAIL_TYPE,
 } from '../../functions/domain/outcome-event.ts';
-import type { Problem, SweptHpa } from '../../functions/domain/report.ts';
+import type { MissingHpaReport, Problem, SweptHpa } from '../../functions/domain/report.ts';
 
 /** Outcomes as EventBridge writes them to the log group, one JSON an event. */
 const logged = (outcomes: readonly OutcomeEvent[], time: string): string[] =>
@@ -29,6 +29,17 @@ export const sweptHpa = (gateway: string, outcome: SweptHpa['outcome'], hpa: Par
   ...hpa,
 });
 
+/** Of an HPA that a Gateway asks for in an EnvoyProxy of its name. */
+export const missingHpa = (gateway: string): MissingHpaReport => {
+  const { namespace, name } = sweptHpa(gateway, 'Kept');
+  const [ownNamespace, ownName] = gateway.split('/') as [string, string];
+  return {
+    ...{ namespace, name, reason: 'WantedButMissing', remedy: 'restart Envoy Gateway' },
+    owner: { kind: 'Gateway', namespace: ownNamespace, name: ownName },
+    explanation: `Gateway ${gateway} asks for autoscaling in EnvoyProxy ${gateway}, and there is no HPA ${namespace}/${name}.`,
+  };
+};
+
 export const changeBy = (username: string, time: string, change: Partial<SweptHpa['changes'][number]> = {}) => ({
   ...{
     username,
@@ -46,9 +57,14 @@ export const passLogged = (
   { cluster = 'shop', region = PLACE.region, sweep = false }: { cluster?: string; region?: string; sweep?: boolean },
   time: string,
   hpas: readonly SweptHpa[] = [],
+  missing: readonly MissingHpaReport[] = [],
 ): string[] =>
   logged(
-    outcomesOfPass(placeOf(cluster, region), hpas, sweep ? { mode: 'delete', runIds: ['run-1'] } : undefined),
+    outcomesOfPass(
+      placeOf(cluster, region),
+      { hpas: [...hpas], missing: [...missing] },
+      sweep ? { mode: 'delete', runIds: ['run-1'] } : undefined,
+    ),
     time,
   );
 

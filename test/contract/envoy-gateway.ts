@@ -1,9 +1,16 @@
 import { hashedName } from '../../functions/domain/effective-proxy.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Reply } from './connection.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 const ENVOY_API = 'gateway.envoyproxy.io/v1alpha1';
+const CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
+
+/** Whose parametersRef leads to the EnvoyProxy. */
+export type Referrer = 'Gateway' | 'GatewayClass';
+
+// biome-ignore lint/suspicious/noExplicitAny: objects of every kind
+type ApiObject = any;
 
 /**
  * A Gateway `web` of its own class in a namespace, its EnvoyProxy, and what a person and Envoy Gateway do to them. Every
@@ -11,55 +18,43 @@ const ENVOY_API = 'gateway.envoyproxy.io/v1alpha1';
  */
 export class Installation {
   readonly #admin: Connection;
-  readonly #namespace: string;
+  readonly namespace: string;
   readonly hpaName: string;
   readonly hpa: string;
+  readonly gateway: string;
   readonly gatewayClass: string;
+  /** Another class of the same controller. */
+  readonly secondClass: string;
   readonly proxy: string;
   readonly deployment: string;
+  readonly controller = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/envoy-gateway`;
+  /** What the API server answered to the last write, by path. */
+  readonly #written = new Map<string, ApiObject>();
+  /** What {@link reset} made, by path. */
+  readonly #made = new Map<string, { manifest: string; resourceVersion: string }>();
   #replicas = 2;
 
   constructor(admin: Connection, namespace: string) {
     this.#admin = admin;
-    this.#namespace = namespace;
+    this.namespace = namespace;
     this.hpaName = hashedName(`${namespace}/web`);
     this.hpa = `/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers/${this.hpaName}`;
+    this.gateway = `/apis/${GATEWAY_API}/namespaces/${namespace}/gateways/web`;
     this.gatewayClass = `/apis/${GATEWAY_API}/gatewayclasses/${namespace}`;
+    this.secondClass = `/apis/${GATEWAY_API}/gatewayclasses/${namespace}-second`;
     this.proxy = `/apis/${ENVOY_API}/namespaces/${namespace}/envoyproxies/web`;
     this.deployment = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/${this.hpaName}`;
   }
 
   async setUp(): Promise<void> {
-    for (const name of [this.#namespace, SYSTEM]) {
+    for (const name of [this.namespace, SYSTEM]) {
       await this.#apply(`/api/v1/namespaces/${name}`, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
     }
-    await this.#apply(this.gatewayClass, {
-      apiVersion: GATEWAY_API,
-      kind: 'GatewayClass',
-      metadata: { name: this.#namespace },
-      spec: { controllerName: 'gateway.envoyproxy.io/gatewayclass-controller' },
-    });
-    await this.#apply(`/apis/${GATEWAY_API}/namespaces/${this.#namespace}/gateways/web`, {
-      apiVersion: GATEWAY_API,
-      kind: 'Gateway',
-      metadata: { name: 'web', namespace: this.#namespace },
-      spec: {
-        gatewayClassName: this.#namespace,
-        infrastructure: { parametersRef: { group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name: 'web' } },
-        listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
-      },
-    });
     await this.#apply(`/api/v1/namespaces/${SYSTEM}/configmaps/envoy-gateway-config`, {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: { name: 'envoy-gateway-config', namespace: SYSTEM },
       data: { 'envoy-gateway.yaml': `apiVersion: ${ENVOY_API}\nkind: EnvoyGateway\n` },
-    });
-    await this.#apply(this.proxy, {
-      apiVersion: ENVOY_API,
-      kind: 'EnvoyProxy',
-      metadata: { name: 'web', namespace: this.#namespace },
-      spec: { provider: { type: 'Kubernetes', kubernetes: {} } },
     });
     await this.#apply(this.deployment, {
       apiVersion: 'apps/v1',
@@ -73,13 +68,126 @@ export class Installation {
         },
       },
     });
+    await this.reset();
+  }
+
+  /** The Deployment of Envoy Gateway itself, as its Helm chart makes it, rolled out; without a release there is none. */
+  async runController(release: string | undefined): Promise<void> {
+    if (release === undefined) return await this.#delete(this.controller);
+    await this.#apply(this.controller, {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: {
+        name: 'envoy-gateway',
+        namespace: SYSTEM,
+        labels: { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': release },
+      },
+      spec: {
+        selector: { matchLabels: { 'control-plane': 'envoy-gateway' } },
+        template: {
+          metadata: { labels: { 'control-plane': 'envoy-gateway' } },
+          spec: {
+            containers: [
+              {
+                name: 'envoy-gateway',
+                image: `docker.io/envoyproxy/gateway:${release}`,
+                args: ['server', '--config-path=/config/envoy-gateway.yaml'],
+                volumeMounts: [
+                  { name: 'envoy-gateway-config', mountPath: '/config', readOnly: true },
+                  { name: 'certs', mountPath: '/certs', readOnly: true },
+                ],
+              },
+            ],
+            volumes: [
+              { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
+              { name: 'certs', secret: { secretName: 'envoy-gateway' } },
+            ],
+          },
+        },
+      },
+    });
+    const { generation } = this.stored(this.controller).metadata;
+    const rolledOut = { observedGeneration: generation, replicas: 1, updatedReplicas: 1, readyReplicas: 1 };
+    await this.#merge(`${this.controller}/status`, 'kube-controller-manager', { status: rolledOut });
+  }
+
+  /**
+   * Everything that changes as Envoy Gateway leaves it: the configuration new, accepted and observed, and no HPA. With a dangling
+   * second class that one is rejected.
+   */
+  async reset(referrer: Referrer = 'Gateway', autoscaling: 'on' | 'off' = 'off', dangling = false): Promise<void> {
+    const kubernetes = autoscaling === 'on' ? { envoyHpa: { minReplicas: 2, maxReplicas: 5 } } : {};
+    const gatewayClass = (name: string, parametersRef: object | undefined) => ({
+      apiVersion: GATEWAY_API,
+      kind: 'GatewayClass',
+      metadata: { name },
+      spec: { controllerName: CONTROLLER_NAME, ...(parametersRef && { parametersRef }) },
+    });
+    await Promise.all([
+      this.deleteHpa(),
+      this.#make(this.proxy, {
+        apiVersion: ENVOY_API,
+        kind: 'EnvoyProxy',
+        metadata: { name: 'web', namespace: this.namespace },
+        spec: { provider: { type: 'Kubernetes', kubernetes } },
+      }),
+      this.#make(
+        this.gatewayClass,
+        gatewayClass(this.namespace, referrer === 'GatewayClass' ? this.#reference(referrer) : undefined),
+        { conditions: [accepted(1)] },
+      ),
+      dangling
+        ? this.#make(
+            this.secondClass,
+            gatewayClass(`${this.namespace}-second`, { ...this.#reference('GatewayClass'), name: 'nowhere' }),
+            { conditions: [{ ...accepted(1), status: 'False', reason: 'InvalidParameters' }] },
+          )
+        : this.#delete(this.secondClass),
+      this.#make(
+        this.gateway,
+        {
+          apiVersion: GATEWAY_API,
+          kind: 'Gateway',
+          metadata: { name: 'web', namespace: this.namespace },
+          spec: {
+            gatewayClassName: this.namespace,
+            ...(referrer === 'Gateway' && { infrastructure: { parametersRef: this.#reference(referrer) } }),
+            listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
+          },
+        },
+        gatewayStatus(1, 1),
+      ),
+    ]);
   }
 
   /** What kubectl patch sends. */
   async setAutoscaling(autoscaling: 'on' | 'off'): Promise<void> {
     const envoyHpa = autoscaling === 'on' ? { minReplicas: 2, maxReplicas: 5 } : null;
-    const patch = { spec: { provider: { kubernetes: { envoyHpa } } } };
-    mustSucceed(await this.#admin.merge(`${this.proxy}?fieldManager=kubectl-patch`, patch));
+    await this.#merge(this.proxy, 'kubectl-patch', { spec: { provider: { kubernetes: { envoyHpa } } } });
+  }
+
+  /** The same, of the parametersRef of the Gateway or its class. */
+  async setReference(referrer: Referrer, isThere: boolean): Promise<void> {
+    const parametersRef = isThere ? this.#reference(referrer) : null;
+    if (referrer === 'GatewayClass')
+      return await this.#merge(this.gatewayClass, 'kubectl-patch', { spec: { parametersRef } });
+    const infrastructure = isThere ? { parametersRef } : null;
+    await this.#merge(this.gateway, 'kubectl-patch', { spec: { infrastructure } });
+  }
+
+  /** The second class no longer dangles. */
+  async repairSecondClass(): Promise<void> {
+    await this.#merge(this.secondClass, 'kubectl-patch', { spec: { parametersRef: null } });
+  }
+
+  /** As Envoy Gateway accepts a class, in the generation that it has read. */
+  async acceptClass(path: string, generation: number): Promise<void> {
+    await this.#merge(`${path}/status`, 'envoy-gateway', { status: { conditions: [accepted(generation)] } });
+  }
+
+  /** As Envoy Gateway writes the status of the Gateway: of its listeners, if it has translated them, in that generation. */
+  async writeGatewayStatus(generation: number, ofListeners?: number): Promise<void> {
+    await this.#merge(`${this.gateway}/status`, 'envoy-gateway', { status: gatewayStatus(generation, ofListeners) });
   }
 
   /** As Envoy Gateway applies its HPA: always the same fields. */
@@ -92,7 +200,7 @@ export class Installation {
         namespace: SYSTEM,
         labels: {
           'gateway.envoyproxy.io/owning-gateway-name': 'web',
-          'gateway.envoyproxy.io/owning-gateway-namespace': this.#namespace,
+          'gateway.envoyproxy.io/owning-gateway-namespace': this.namespace,
         },
       },
       spec: {
@@ -104,7 +212,7 @@ export class Installation {
         ],
       },
     };
-    mustSucceed(await this.#admin.apply(`${this.hpa}?fieldManager=envoy-gateway&force=true`, manifest));
+    this.#wrote(this.hpa, await this.#admin.apply(`${this.hpa}?fieldManager=envoy-gateway&force=true`, manifest));
   }
 
   /** What the HPA controller writes every 15 seconds, if there is an HPA. */
@@ -112,12 +220,11 @@ export class Installation {
     this.#replicas += 1;
     const patch = { status: { currentReplicas: this.#replicas, desiredReplicas: 2 } };
     const reply = await this.#admin.merge(`${this.hpa}/status?fieldManager=kube-controller-manager`, patch);
-    if (reply.status !== 404) mustSucceed(reply);
+    if (reply.status !== 404) this.#wrote(this.hpa, reply);
   }
 
   async deleteHpa(): Promise<void> {
-    const reply = await this.#admin.delete(this.hpa);
-    if (reply.status !== 404) mustSucceed(reply);
+    await this.#delete(this.hpa);
   }
 
   async hpaExists(): Promise<boolean> {
@@ -126,11 +233,252 @@ export class Installation {
     return status === 200;
   }
 
+  /** What is at a path, by what was written here; `undefined` where nothing is. */
+  stored(path: string): ApiObject {
+    return this.#written.get(path);
+  }
+
+  /** What somebody else wrote at a path. */
+  wasWritten(path: string, object: ApiObject): void {
+    if (object === undefined) this.#written.delete(path);
+    else this.#written.set(path, object);
+  }
+
+  readonly #reference = (referrer: Referrer) => ({
+    group: 'gateway.envoyproxy.io',
+    kind: 'EnvoyProxy',
+    name: 'web',
+    ...(referrer === 'GatewayClass' && { namespace: this.namespace }),
+  });
+
+  /** Anew, unless it is still what was made before. */
+  async #make(path: string, manifest: object, status?: object): Promise<void> {
+    const made = this.#made.get(path);
+    const wanted = JSON.stringify([manifest, status]);
+    if (made?.manifest === wanted && made.resourceVersion === this.stored(path)?.metadata.resourceVersion) return;
+    await this.#delete(path);
+    await this.#apply(path, manifest);
+    if (status) await this.#merge(`${path}/status`, 'envoy-gateway', { status });
+    this.#made.set(path, { manifest: wanted, resourceVersion: this.stored(path).metadata.resourceVersion });
+  }
+
   async #apply(path: string, manifest: object): Promise<void> {
-    mustSucceed(await this.#admin.apply(`${path}?fieldManager=setup&force=true`, manifest));
+    this.#wrote(path, await this.#admin.apply(`${path}?fieldManager=setup&force=true`, manifest));
+  }
+
+  async #merge(path: string, manager: string, patch: object): Promise<void> {
+    this.#wrote(path.replace(/\/status$/, ''), await this.#admin.merge(`${path}?fieldManager=${manager}`, patch));
+  }
+
+  async #delete(path: string): Promise<void> {
+    const reply = await this.#admin.delete(path);
+    if (reply.status !== 404) mustSucceed(reply);
+    this.#written.delete(path);
+  }
+
+  #wrote(path: string, reply: Reply): void {
+    mustSucceed(reply);
+    this.#written.set(path, reply.body);
   }
 }
+
+const condition = (type: string, observedGeneration: number) => ({
+  ...{ type, status: 'True', reason: type, message: '', observedGeneration },
+  lastTransitionTime: '2026-11-25T01:00:00Z',
+});
+const accepted = (generation: number) => condition('Accepted', generation);
+
+const gatewayStatus = (generation: number, ofListeners?: number) => ({
+  conditions: [accepted(generation), condition('Programmed', generation)],
+  ...(ofListeners !== undefined && {
+    listeners: [
+      {
+        name: 'http',
+        supportedKinds: [],
+        attachedRoutes: 0,
+        conditions: [accepted(ofListeners), condition('Programmed', ofListeners)],
+      },
+    ],
+  }),
+});
 
 function mustSucceed({ status, text }: { status: number; text: string }): void {
   if (status > 299) throw new Error(`${status}: ${text}`);
 }
+
+/** One thing that can happen next. */
+export interface Step {
+  readonly name: string;
+  /** All that it looks at, and all that it may change. */
+  readonly about: 'configuration' | 'HPA';
+  run(): Promise<void>;
+}
+
+/** What Envoy Gateway has read at one moment. */
+interface Reading {
+  readonly gatewayGeneration: number;
+  readonly representation: Representation;
+}
+
+/** What a translation yields for the Gateway; what is equal to the last one is not applied. */
+interface Representation {
+  readonly wantsHpa: boolean;
+  /** Of the EnvoyProxy that is in force; it is part of the representation, whatever changed in it. */
+  readonly resourceVersion: string | undefined;
+}
+
+/**
+ * A model of Envoy Gateway, which acts on changes only, in stages that may lag behind each other as long as they like:
+ *
+ * 1. It *reads* everything, and writes the status of its classes. Up to v1.3 it gives up then while a class dangles; any release
+ *    does when a request to the API server fails, and reads again later.
+ * 2. It *translates* what it has read, and writes the status of the Gateway: its own conditions with the generation of that moment, those
+ *    of its listeners with the generation that was read. Before v1.5.5 each reading is translated, in its order; since then it skips
+ *    to the latest one.
+ * 3. It *applies* what came out, unless that is equal to what came out before. Up to v1.4 it leaves an HPA that is no longer wanted.
+ *
+ * Besides, it refreshes the Gateway's own conditions, whatever it has read, when the Deployment or the Service changes.
+ *
+ * Source: `internal/provider/kubernetes/controller.go` and `status.go`, `internal/gatewayapi/runner/runner.go`,
+ * `internal/infrastructure/runner/runner.go` and `internal/message/watchutil.go` of v1.3.0 and v1.9.1.
+ */
+export class EnvoyGateway {
+  readonly #installation: Installation;
+  readonly #isOld: boolean;
+  #refreshes: number;
+  #failures: number;
+  #lastRead: string;
+  #readings: Reading[] = [];
+  #representation: Representation;
+  #pending: boolean[] = [];
+
+  /** Up to date. */
+  constructor(
+    installation: Installation,
+    { version, refreshes, failures }: { version: 'v1.3' | 'v1.9'; refreshes: number; failures: number },
+  ) {
+    this.#installation = installation;
+    this.#isOld = version === 'v1.3';
+    this.#refreshes = refreshes;
+    this.#failures = failures;
+    this.#lastRead = this.#configuration();
+    this.#representation = this.#translated();
+  }
+
+  /** Whether the configuration asks for an HPA. */
+  get wantsHpa(): boolean {
+    return this.#translated().wantsHpa;
+  }
+
+  steps(): Step[] {
+    const { gateway } = this.#installation;
+    const steps: Step[] = [];
+    const can = (name: string, about: Step['about'], run: () => Promise<void>) => steps.push({ name, about, run });
+    const [reading] = this.#readings;
+    if (this.#lastRead !== this.#configuration()) {
+      can(READS, 'configuration', () => this.#read());
+      if (this.#failures > 0) can(READS_AND_FAILS, 'configuration', () => this.#fail());
+    }
+    if (reading) {
+      const name = reading.representation.wantsHpa ? TRANSLATES_ON : TRANSLATES_OFF;
+      can(name, 'configuration', () => this.#translate(reading));
+    }
+    if (this.#pending.length > 0) can('Envoy Gateway applies', 'HPA', () => this.#apply());
+    const { metadata, status } = this.#installation.stored(gateway);
+    if (this.#refreshes > 0 && status.conditions[0].observedGeneration < metadata.generation) {
+      can('Envoy Gateway refreshes the status', 'configuration', () => this.#refresh());
+    }
+    return steps;
+  }
+
+  /** Everything that decides what it does next. */
+  state(): unknown {
+    return [this.#refreshes, this.#failures, this.#lastRead, this.#readings, this.#representation, this.#pending];
+  }
+
+  async #read(): Promise<void> {
+    const { gateway, secondClass } = this.#installation;
+    this.#lastRead = this.#configuration();
+    await this.#acceptClasses();
+    if (this.#isOld && isDangling(this.#installation.stored(secondClass))) return;
+    const { generation } = this.#installation.stored(gateway).metadata;
+    const reading = { gatewayGeneration: generation, representation: this.#translated() };
+    this.#readings = this.#isOld ? [...this.#readings, reading] : [reading];
+    // Where each reading is translated, and nothing tells of the translation, its moment is of no account.
+    if (this.#isOld && this.#readings.length === 1 && !this.#hasStatusToWrite(reading)) await this.#translate(reading);
+  }
+
+  /** It reads again later. */
+  async #fail(): Promise<void> {
+    this.#failures -= 1;
+    await this.#acceptClasses();
+  }
+
+  async #acceptClasses(): Promise<void> {
+    for (const path of [this.#installation.gatewayClass, this.#installation.secondClass]) {
+      const object = this.#installation.stored(path);
+      if (object === undefined || isDangling(object)) continue;
+      const { generation } = object.metadata;
+      if (object.status.conditions[0].observedGeneration < generation) {
+        await this.#installation.acceptClass(path, generation);
+      }
+    }
+  }
+
+  async #translate({ gatewayGeneration, representation }: Reading): Promise<void> {
+    this.#readings.shift();
+    if (this.#hasStatusToWrite({ gatewayGeneration })) {
+      const { generation } = this.#installation.stored(this.#installation.gateway).metadata;
+      await this.#installation.writeGatewayStatus(generation, gatewayGeneration);
+    }
+    if (JSON.stringify(representation) === JSON.stringify(this.#representation)) return;
+    this.#representation = representation;
+    const { wantsHpa } = representation;
+    if (!this.#isOld) this.#pending = [wantsHpa];
+    else if (wantsHpa) this.#pending.push(wantsHpa);
+  }
+
+  #hasStatusToWrite({ gatewayGeneration }: Pick<Reading, 'gatewayGeneration'>): boolean {
+    const { metadata, status } = this.#installation.stored(this.#installation.gateway);
+    const ofListeners = status.listeners[0].conditions[0].observedGeneration;
+    return ofListeners < gatewayGeneration || status.conditions[0].observedGeneration < metadata.generation;
+  }
+
+  async #apply(): Promise<void> {
+    if (this.#pending.shift()) await this.#installation.applyHpa();
+    else await this.#installation.deleteHpa();
+  }
+
+  async #refresh(): Promise<void> {
+    this.#refreshes -= 1;
+    await this.#installation.writeGatewayStatus(
+      this.#installation.stored(this.#installation.gateway).metadata.generation,
+    );
+  }
+
+  /** Changes with everything that it watches. */
+  #configuration(): string {
+    const { gateway, gatewayClass, secondClass, proxy } = this.#installation;
+    const generations = [gateway, gatewayClass, secondClass, proxy].map(
+      (path) => this.#installation.stored(path)?.metadata.generation,
+    );
+    return generations.join();
+  }
+
+  #translated(): Representation {
+    const { gateway, gatewayClass, proxy } = this.#installation;
+    const isReferredTo =
+      this.#installation.stored(gateway).spec.infrastructure?.parametersRef ??
+      this.#installation.stored(gatewayClass).spec.parametersRef;
+    if (!isReferredTo) return { wantsHpa: false, resourceVersion: undefined };
+    const { metadata, spec } = this.#installation.stored(proxy);
+    return { wantsHpa: Boolean(spec.provider.kubernetes.envoyHpa), resourceVersion: metadata.resourceVersion };
+  }
+}
+
+export const READS = 'Envoy Gateway reads';
+export const READS_AND_FAILS = 'Envoy Gateway reads and fails';
+export const TRANSLATES_ON = 'Envoy Gateway translates: on';
+export const TRANSLATES_OFF = 'Envoy Gateway translates: off';
+
+const isDangling = (gatewayClass: ApiObject): boolean => gatewayClass?.spec.parametersRef?.name === 'nowhere';

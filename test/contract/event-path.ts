@@ -8,6 +8,7 @@ import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '.
 import type { PassReport } from '../../functions/domain/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import type { ObjectEvent } from '../../functions/kubernetes/event-recorder.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
 import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
@@ -125,6 +126,133 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       expect(ours(again)).toEqual([[healthy.hpaName, 'Kept', 'AutoscalingConfigured']]);
     });
 
+    test('a wanted HPA that somebody deletes is reported as missing, and its Gateway is told', async () => {
+      const since = (await server.audit()).length;
+      await healthy.deleteHpa();
+      // A change of anything is an occasion to look; this one leaves the EnvoyProxy as it is.
+      await healthy.setAutoscaling('on');
+      await waitFor(async () => (await server.audit()).slice(since).some(({ verb }) => verb === 'patch'));
+      const events = await forwardAll(since);
+      expect(events).toHaveLength(1);
+      const missing = (report: PassReport | undefined) =>
+        report?.missing.filter(({ name: hpa }) => [leaking.hpaName, healthy.hpaName].includes(hpa));
+      const warnings = async () =>
+        (await admin.get('/api/v1/namespaces/healthy/events')).body.items.filter(
+          ({ type }: { type: string }) => type === 'Warning',
+        );
+
+      const [reported] = await reap(events, 'report');
+      expect(missing(reported)).toMatchObject([
+        {
+          ...{ namespace: SYSTEM, name: healthy.hpaName, reason: 'WantedButMissing' },
+          owner: { kind: 'Gateway', namespace: 'healthy', name: 'web' },
+        },
+      ]);
+      expect(await warnings()).toEqual([]);
+
+      const [report] = await reap(events, 'delete');
+      expect(missing(report)).toEqual(missing(reported));
+      const { body: gateway } = await admin.get(healthy.gateway);
+      expect(await warnings()).toMatchObject([
+        {
+          reason: 'WantedHPAMissing',
+          involvedObject: { kind: 'Gateway', namespace: 'healthy', name: 'web', uid: gateway.metadata.uid },
+          message: expect.stringContaining(`there is no HPA ${SYSTEM}/${healthy.hpaName}.`),
+        },
+      ]);
+
+      await healthy.applyHpa();
+      expect(missing((await reap(events, 'delete'))[0])).toEqual([]);
+    });
+
+    test('of the Deployment of Envoy Gateway is kept which release it runs, on which configuration, and how far it is rolled out', async () => {
+      const place = { namespace: SYSTEM, name: 'envoy-gateway' };
+      await leaking.runController(undefined);
+      expect(await api.config.deployment(place)).toBeNull();
+      await leaking.runController('v1.3.0');
+      const { uid, generation } = (await admin.get(leaking.controller)).body.metadata;
+      expect(await api.config.deployment(place)).toEqual({
+        metadata: { ...place, uid, generation, labels: { 'app.kubernetes.io/version': 'v1.3.0' } },
+        spec: {
+          template: {
+            spec: {
+              containers: [
+                {
+                  name: 'envoy-gateway',
+                  image: 'docker.io/envoyproxy/gateway:v1.3.0',
+                  args: ['server', '--config-path=/config/envoy-gateway.yaml'],
+                  volumeMounts: [
+                    { name: 'envoy-gateway-config', mountPath: '/config' },
+                    { name: 'certs', mountPath: '/certs' },
+                  ],
+                },
+              ],
+              volumes: [
+                { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
+                { name: 'certs' },
+              ],
+            },
+          },
+        },
+        status: { observedGeneration: generation, replicas: 1, updatedReplicas: 1 },
+      });
+      await leaking.runController(undefined);
+    });
+
+    /** Made by a person, with these labels. */
+    async function makeHpa(namespace: string, hpa: string, labels: Record<string, string>): Promise<string> {
+      const path = `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${hpa}`;
+      const { status } = await admin.apply(`${path}?fieldManager=kubectl`, {
+        ...{
+          apiVersion: 'autoscaling/v2',
+          kind: 'HorizontalPodAutoscaler',
+          metadata: { name: hpa, namespace, labels },
+        },
+        spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'any' }, maxReplicas: 2 },
+      });
+      expect(status).toBe(201);
+      return path;
+    }
+
+    test('every HPA of a namespace is found as what scales what, whoever made it', async () => {
+      await healthy.applyHpa();
+      const made = [await makeHpa(SYSTEM, 'of-keda', {}), await makeHpa('healthy', 'elsewhere', {})];
+      const scalers = await api.hpas.scalers(SYSTEM);
+      const target = (deployment: string) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name: deployment });
+      expect(
+        scalers.filter(({ metadata }) => ['of-keda', 'elsewhere', healthy.hpaName].includes(metadata.name)),
+      ).toEqual(
+        [
+          [healthy.hpaName, healthy.hpaName],
+          ['of-keda', 'any'],
+        ].map(([hpa, deployment = '']) => ({
+          metadata: { namespace: SYSTEM, name: hpa },
+          spec: { scaleTargetRef: target(deployment) },
+        })),
+      );
+      expect(await api.hpas.scalers('nowhere')).toEqual([]);
+      for (const path of made) await admin.delete(path);
+    });
+
+    test('the HPA of the rate limit service is found by all of its labels', async () => {
+      const labels = {
+        'app.kubernetes.io/name': 'envoy-ratelimit',
+        'app.kubernetes.io/component': 'ratelimit',
+        'app.kubernetes.io/managed-by': 'envoy-gateway',
+      };
+      const { 'app.kubernetes.io/name': _, ...others } = labels;
+      const made = [
+        await makeHpa('healthy', 'envoy-ratelimit', labels),
+        await makeHpa('healthy', 'not-of-rate-limit', others),
+        await makeHpa('healthy', 'of-another', { ...labels, 'app.kubernetes.io/managed-by': 'helm' }),
+        await makeHpa('healthy', 'both', { ...labels, 'gateway.envoyproxy.io/owning-gateway-name': 'web' }),
+      ];
+      const found = (await api.hpas.list()).filter(({ metadata }) => metadata.namespace === 'healthy');
+      // One that two selectors find is there once.
+      expect(found.map(({ metadata }) => metadata.name).sort()).toEqual(['both', 'envoy-ratelimit']);
+      for (const path of made) await admin.delete(path);
+    });
+
     /** The role's rights that a line of the audit log made use of, each as `verb group/resource name`. */
     const usedBy = ({ verb, user, objectRef = {}, annotations }: AuditEvent): string[] => {
       const { apiGroup = '', resource, name = '' } = objectRef;
@@ -149,8 +277,9 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       const found = (await api.hpas.list()).find(({ metadata }) => metadata.name === healthy.hpaName);
       if (found === undefined) throw new Error('the HPA is not in the list');
       await expect(api.config.read()).resolves.toBeDefined();
-      await expect(api.config.deploymentExists({ namespace: SYSTEM, name: healthy.hpaName })).resolves.toBe(true);
-      await expect(api.config.deploymentExists({ namespace: SYSTEM, name: 'absent' })).resolves.toBe(false);
+      await expect(api.config.deployment({ namespace: SYSTEM, name: healthy.hpaName })).resolves.toBeTruthy();
+      await expect(api.config.deployment({ namespace: SYSTEM, name: 'absent' })).resolves.toBeNull();
+      await expect(api.hpas.scalers(SYSTEM)).resolves.not.toEqual([]);
       const marked = await api.hpas.mark(found);
       if (marked.result !== 'done' || !marked.hpa) throw new Error(JSON.stringify(marked));
       await expect(api.hpas.get(found)).resolves.toMatchObject({ metadata: { uid: found.metadata.uid } });
@@ -159,8 +288,9 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       await expect(api.hpas.delete(marked.hpa)).resolves.toEqual({ result: 'gone' });
       await expect(api.hpas.get(found)).resolves.toBeUndefined();
       const object = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'healthy', name: 'web' };
-      const event = {
+      const event: ObjectEvent = {
         object: { ...object, uid: randomUUID() },
+        type: 'Normal',
         reason: 'StaleHPADeleted',
         message: '',
         time: new Date(),
@@ -207,6 +337,23 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       ],
     ])('is refused %s', async (_name, call) => {
       expect((await call(reaper)).status).toBe(403);
+    });
+
+    /** What a reading gives, and how many requests it takes. */
+    async function counted<T>(reading: () => Promise<T>): Promise<[T, number]> {
+      const before = api.requestsSent();
+      const result = await reading();
+      return [result, api.requestsSent() - before];
+    }
+
+    test('the whole configuration is four lists where Envoy Gateway is used, and one where there is no class', async () => {
+      const [whole, requests] = await counted(() => api.config.read());
+      expect(requests).toBe(4);
+      expect(await counted(() => api.config.readIfUsed())).toEqual([whole, 4]);
+      // No other test needs one after this.
+      await admin.delete('/apis/gateway.networking.k8s.io/v1/gatewayclasses');
+      expect(await counted(() => api.config.readIfUsed())).toEqual([undefined, 1]);
+      expect(await counted(() => api.config.read())).toEqual([{ ...whole, gatewayClasses: [] }, 4]);
     });
   });
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Agent } from 'node:https';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { controllerVersion } from '../../functions/domain/controller.ts';
 import { REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from '../../functions/domain/permissions.ts';
 import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
@@ -94,10 +95,10 @@ export function describeInspection(name: string, start: () => Promise<Server>): 
       await post('renamed', label, [{ name: 'controller', image: 'example.com/gateway:v1.3.0' }]);
       await post('another', {}, [{ name: 'envoy-gateway', image: 'example.com/gateway:v1.2.0' }]);
       writer.close();
-      const here = (await admin.controllers()).filter((one) => one.namespace === namespace);
-      expect(here).toEqual([
-        { namespace, name: 'renamed', image: 'example.com/gateway:v1.3.0' },
-        { namespace, name: 'whole', image: 'example.com/gateway:v1.9.1' },
+      const here = (await admin.controllers()).filter(({ metadata }) => metadata.namespace === namespace);
+      expect(here.map((one) => [one.metadata.name, controllerVersion(one)?.text])).toEqual([
+        ['renamed', 'v1.3.0'],
+        ['whole', 'v1.9.1'],
       ]);
       await expect(reaper.controllers()).rejects.toMatchObject({ reason: 'ClusterForbidden' });
     });

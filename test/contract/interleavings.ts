@@ -1,31 +1,57 @@
-/** Makes the choice at each point where more than one thing can happen next; 0 <= choice < options. */
-export type Choose = (options: number) => number;
+/**
+ * Makes the choice at each point where more than one thing can happen next; 0 <= choice < options.
+ *
+ * @param state what everything that follows depends on
+ * @returns `undefined` where another order has come to the same state: what follows was tried there, and the run ends
+ */
+export type Choose = (options: number, state: () => string) => number | undefined;
+
+/** How often each end was come to. */
+export type Ends = Record<string, number>;
 
 /**
- * Runs once for every sequence of choices, by going back to the last choice that has an alternative left. The run decides
- * by `choose` alone, so that the same choices lead to the same run.
+ * Tries every sequence of choices, by going back to the last choice that has an alternative left. The run decides by `choose`
+ * alone, so that the same choices lead to the same run. Where two sequences come to the same state, only one of them goes on, and
+ * the ends that it comes to count for both.
  *
- * @returns how many sequences there were
+ * @param run returns how it ended; `undefined` where it comes to the same as another order, that it was told of or not
+ * @returns how many sequences come to each end, and how many runs that took
  */
-export async function inEveryOrder(run: (choose: Choose) => Promise<void>): Promise<number> {
-  let path: { choice: number; options: number }[] = [];
+export async function inEveryOrder(
+  run: (choose: Choose) => Promise<string | undefined>,
+): Promise<{ ends: Ends; runs: number }> {
+  const known = new Map<string, Ends>();
+  const total: Ends = {};
+  const path: { state: string; choice: number; options: number; ends: Ends }[] = [];
   for (let runs = 1; ; runs += 1) {
     let depth = 0;
-    await run((options) => {
-      const step = path[depth] ?? { choice: 0, options };
-      if (step.options !== options) throw new Error('the run is not decided by its choices alone');
-      path[depth] = step;
+    let elsewhere: Ends | undefined;
+    const end = await run((options, state) => {
+      const point = path[depth];
+      if (point === undefined) {
+        const reached = state();
+        elsewhere = known.get(reached);
+        if (elsewhere) return undefined;
+        path.push({ state: reached, choice: 0, options, ends: {} });
+      } else if (point.options !== options) {
+        throw new Error('the run is not decided by its choices alone');
+      }
       depth += 1;
-      return step.choice;
+      return path[depth - 1]?.choice;
     });
-    path = path.slice(0, depth);
-    while (
-      path.length > 0 &&
-      (path.at(-1) as { choice: number; options: number }).choice === (path.at(-1)?.options ?? 0) - 1
-    )
+    count(end === undefined ? (elsewhere ?? {}) : { [end]: 1 }, path.at(-1)?.ends ?? total);
+    for (;;) {
+      const last = path.at(-1);
+      if (last === undefined) return { ends: total, runs };
+      last.choice += 1;
+      if (last.choice < last.options) break;
       path.pop();
-    const last = path.at(-1);
-    if (last === undefined) return runs;
-    last.choice += 1;
+      known.set(last.state, last.ends);
+      count(last.ends, path.at(-1)?.ends ?? total);
+    }
   }
+}
+
+function count(ends: Ends, sum: Ends): void {
+  for (const [end, times] of Object.entries(ends)) sum[end] = (sum[end] ?? 0) + times;
 }

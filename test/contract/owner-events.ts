@@ -39,6 +39,7 @@ export function describeOwnerEvents(name: string, start: () => Promise<Server>):
         ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'default', name: 'web' },
         ...{ uid: randomUUID(), ...change },
       },
+      type: 'Normal',
       reason,
       message: 'the first',
       time: new Date('2026-11-25T01:00:00.700Z'),
@@ -80,6 +81,18 @@ export function describeOwnerEvents(name: string, start: () => Promise<Server>):
       ]);
       await events.record({ ...event, reason: 'Another' });
       expect(await eventsOf(event.object)).toHaveLength(2);
+    });
+
+    test('a warning is one beside what else is told of the object, and is counted by itself', async () => {
+      const event = eventOn();
+      const warning: ObjectEvent = { ...event, type: 'Warning', reason: 'WantedHPAMissing', message: 'it is missing' };
+      const events = recorder(server.reaperToken);
+      for (const told of [event, warning, warning]) expect(await events.record(told)).toBe('done');
+      const written: { type: string }[] = await eventsOf(event.object);
+      expect(written.toSorted((a, b) => a.type.localeCompare(b.type))).toMatchObject([
+        { type: 'Normal', reason: 'StaleHPADeleted', message: 'the first', count: 1 },
+        { type: 'Warning', reason: 'WantedHPAMissing', message: 'it is missing', count: 2 },
+      ]);
     });
 
     test('what was counted by another in between stays as it is, and is a conflict', async () => {

@@ -67,7 +67,7 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
         now: () => new Date(Date.now() + 3_600_000),
         passId: 'pass-1',
         log: { info: () => {}, warn: () => {}, error: () => {} },
-        selects: ({ hpa }) => hpa.metadata.name === installation.hpaName,
+        selects: ({ owner }) => owner?.kind === 'Gateway' && owner.namespace === installation.namespace,
         beforeDeletion: async (deletion) => void keep?.push({ message: 'deleting HPA', ...deletion }),
       });
       return hpas.map(({ outcome, action, reason, explanation }) => ({ outcome, action, reason, explanation }));

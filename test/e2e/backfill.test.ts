@@ -254,8 +254,9 @@ describe('before its time runs out', () => {
     shop.requests.length = 0;
     const again = await invoke({ mode: 'delete', clusters: ['shop'] });
     expect(again).toMatchObject({ remaining: [], totals: { outcomes: { Deleted: 1 } } });
-    // Two lists, the configuration, the mark, all of it again, the deletion, its Event: nothing of the first run is among them.
-    expect(shop.requests).toHaveLength(2 + 4 + 1 + 6 + 1 + 1);
+    // Three lists, the configuration, Envoy Gateway's Deployment, the HPAs of the namespace, the mark, all but these HPAs
+    // again, the deletion, its Event: nothing of the first run is among them.
+    expect(shop.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
   });
 
   test('with less than 30 s to begin with the timers act at once', async () => {

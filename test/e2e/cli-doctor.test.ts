@@ -159,6 +159,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       'envoy-gateway-config': 'readable, in envoy-gateway-system',
       'envoy-gateway-leaks': 'v1.9.1 in envoy-gateway-system does not leak, and nothing is left of one that did',
       'stale-hpas': '0 of 1 HPA with a label of Envoy Gateway are stale',
+      'missing-hpas': 'no HPA is missing that is asked for',
     });
     const asked = (calls: readonly RecordedCall[]) => [...new Set(calls.map(({ action }) => action))].toSorted();
     expect(asked(built.eks.calls)).toEqual(['eks:DescribeAccessEntry', 'eks:DescribeCluster']);
@@ -442,6 +443,7 @@ describe('doctor', { timeout: 60_000 }, () => {
         'envoy-gateway-leaks': 'unknown',
         'envoy-gateway-downgrade': 'unknown',
         'stale-hpas': 'unknown',
+        'missing-hpas': 'unknown',
       },
       /^you may not list envoyproxies\.gateway\.envoyproxy\.io, so `scan` /,
       /^Ask for a role/,
@@ -516,6 +518,16 @@ describe('doctor', { timeout: 60_000 }, () => {
       /^The Helm chart makes it/,
     ],
     [
+      'an Envoy Gateway that mounts another ConfigMap',
+      ({ list }) => {
+        const pod = the('Deployment', { ...list, items: list.items.slice(-1) }).spec.template.spec;
+        pod.volumes = [{ name: 'config', configMap: { name: 'my-config' } }];
+      },
+      { 'envoy-gateway-config': 'broken' },
+      /^envoy-gateway-system\/envoy-gateway reads ConfigMap my-config and not envoy-gateway-config: .* \(DefaultsUnreadable\)$/,
+      /^Move its configuration into a ConfigMap envoy-gateway-config/,
+    ],
+    [
       'a ConfigMap that cannot be read',
       ({ list }) => void Object.assign(the('ConfigMap', list).data, { 'envoy-gateway.yaml': 'kind: Envoy' }),
       { 'envoy-gateway-config': 'broken' },
@@ -541,7 +553,7 @@ describe('doctor', { timeout: 60_000 }, () => {
         the('EnvoyProxy', world.list).spec.provider.kubernetes.envoyHpa.name = metadata.name;
       },
       { 'envoy-gateway-downgrade': 'warning', 'envoy-gateway-leaks': 'broken' },
-      /^v1\.3\.0 ignores envoyHpa\.name, which EnvoyProxy autoscaling-kept\/proxy sets /,
+      /^v1\.3\.0 ignores envoyHpa\.name, which EnvoyProxy autoscaling-kept\/proxy sets: /,
       /^Take the field out/,
     ],
     [
@@ -550,6 +562,18 @@ describe('doctor', { timeout: 60_000 }, () => {
       { 'stale-hpas': 'warning' },
       /^1 of 1 HPA with a label of Envoy Gateway is stale$/,
       /^See which, and why/,
+      /^reaper scan --eks shop --region eu-central-1$/,
+    ],
+    [
+      'an HPA that is missing',
+      ({ list, options }) => {
+        list.items = list.items.filter(({ kind }) => kind !== 'HorizontalPodAutoscaler');
+        // What asks for it has been there for long.
+        options.now = () => new Date('2026-01-01T00:00:00Z');
+      },
+      { 'missing-hpas': 'warning' },
+      /^1 HPA is asked for and not there: envoy-gateway-system\/envoy-autoscaling-kept-web-e4f5ee29 of Gateway autoscaling-kept\/web$/,
+      /^Envoy Gateway does not notice that it is gone: restart Envoy Gateway \(kubectl -n envoy-gateway-system rollout restart /,
       /^reaper scan --eks shop --region eu-central-1$/,
     ],
     [
@@ -697,7 +721,7 @@ describe('doctor for a person', { timeout: 60_000 }, () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     const lines = stdout.split('\n');
     expect(lines.slice(0, 6)).toEqual([
-      'shop (eu-central-1): 4 broken, 18 ok',
+      'shop (eu-central-1): 4 broken, 19 ok',
       'STATE   CHECK                      FOUND',
       'ok      eks-cluster                ACTIVE',
       'ok      eks-opt-out                it is not tagged as one to be left alone',
@@ -737,7 +761,7 @@ describe('doctor for a person', { timeout: 60_000 }, () => {
     expect(markdown.stdout.split('\n').slice(0, 5)).toEqual([
       '### production',
       '',
-      '1 broken, 11 ok.',
+      '1 broken, 12 ok.',
       '',
       '| STATE | CHECK | FOUND | TO MEND |',
     ]);
@@ -769,7 +793,7 @@ describe('doctor that cannot look', { timeout: 60_000 }, () => {
     const { kubeconfig } = await build();
     const { code, stdout, stderr } = await run(['doctor', '--kubeconfig', kubeconfig, '--context', 'lost']);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-    expect(stdout).toMatch(/^lost: 1 broken, 11 unknown\n/);
+    expect(stdout).toMatch(/^lost: 1 broken, 12 unknown\n/);
     expect(stdout).toMatch(/\nbroken +cluster-access +no whole answer from 127\.0\.0\.1:1: /);
   });
 

@@ -127,6 +127,27 @@ describe.concurrent('reap', patience, () => {
     expect(directory.files()).toEqual([]);
   });
 
+  test('tells what is missing as scan does, and what becomes of the replicas', async () => {
+    const list = someStale(1, 2);
+    list.items = list.items.filter(
+      ({ kind, metadata }) => kind !== 'HorizontalPodAutoscaler' || metadata.uid.endsWith('-0'),
+    );
+    const cluster = await serveSettled(list);
+    const kubeconfig = kubeconfigOf({ production: cluster });
+    const plan = await run(['reap', '--kubeconfig', kubeconfig, '--dry-run']);
+    const seen = await run(['scan', '--kubeconfig', kubeconfig]);
+    expect(plan).toEqual({
+      ...seen,
+      stderr: 'reaper: would delete 1 HPA in 1 cluster; nothing was changed\n',
+    });
+    expect(plan.stdout).toContain('production: 1 stale of 1 HPA with a label of Envoy Gateway, 1 missing\n');
+    expect(plan.stdout).toContain(' → stays ');
+    expect(plan.stdout).toMatch(
+      /\nMissing: .*\nmissing {2}envoy-gateway-system\/envoy-.* of Gateway autoscaling-removed\/web-1\n/,
+    );
+    expect(writesTo(cluster)).toEqual([]);
+  });
+
   test('deletes what the flags select, and nothing else', async () => {
     const cluster = await serveSettled(someStale(3));
     const directory = backupDirectory();

@@ -1,17 +1,29 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
 import { readText } from '../../functions/cli/read-text.ts';
 import { savedHpas } from '../../functions/cli/saved-hpas.ts';
 import { restoredDetailSchema } from '../../functions/domain/outcome-event.ts';
-import type { PassReport } from '../../functions/domain/report.ts';
+import type { PassReport, RunReport } from '../../functions/domain/report.ts';
 import { EksDouble, readEksToken } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
 import { awsEnvironment, patience, run, save } from './cli-harness.ts';
-import { hpasOf, type List, STALE, staleList, sweep, the, times, wantedList, writesTo } from './harness.ts';
+import {
+  hpasOf,
+  type List,
+  listOf,
+  rewrite,
+  STALE,
+  staleList,
+  sweep,
+  the,
+  times,
+  wantedList,
+  writesTo,
+} from './harness.ts';
 import { kubeconfigOf, saveBytes, serveSettled, writes } from './repair-harness.ts';
 
 const NAMESPACE = 'envoy-gateway-system';
@@ -50,12 +62,26 @@ async function passReport(manifest: object): Promise<PassReport> {
   return { ...report, hpas: [kept, { ...deleted, manifest: manifest as Record<string, unknown> }] };
 }
 
-async function runReport(manifest: object) {
+async function runReport(manifest: object): Promise<RunReport> {
   const { startedAt, finishedAt, mode, hpas } = await passReport(manifest);
-  const totals = { clusters: 1, swept: 1, skipped: 0, failed: 0, hpas: 1, stale: 1, outcomes: { Deleted: 1 } };
+  const totals = { clusters: 1, swept: 1, skipped: 0, failed: 0, hpas: 1, stale: 1, missing: 0 };
   return {
-    ...{ schemaVersion: 1, runId: 'run-1', mode, startedAt, finishedAt, totals, regions: [], remaining: [] },
-    clusters: [{ cluster: 'production', result: 'swept', warnings: [], hpas }],
+    ...{ schemaVersion: 1, runId: 'run-1', mode, startedAt, finishedAt, regions: [], remaining: [] },
+    totals: { ...totals, outcomes: { Deleted: 1 } },
+    clusters: [{ cluster: 'production', result: 'swept', warnings: [], hpas, missing: [] }],
+  };
+}
+
+/** As it was written before reports told what is missing, and what becomes of the replicas. */
+async function earlierReport(manifest: object) {
+  const { totals, clusters, ...report } = await runReport(manifest);
+  return {
+    ...report,
+    totals: { ...totals, missing: undefined },
+    clusters: clusters.map(({ missing: _, hpas, ...cluster }) => ({
+      ...cluster,
+      hpas: hpas.map((hpa) => ({ ...hpa, replicas: { min: 2, max: 5, fallback: 1 } })),
+    })),
   };
 }
 
@@ -87,6 +113,7 @@ describe.concurrent('restore', patience, () => {
     ['the report of a pass', passReport],
     ['the report of a run', runReport],
     ['that in YAML', async (manifest) => stringify(await runReport(manifest))],
+    ['that of an earlier version', earlierReport],
     [
       'an event',
       async (manifest) => ({
@@ -185,6 +212,33 @@ describe.concurrent('restore', patience, () => {
     expect(await run(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nRestored +production /) });
     expect(await run(args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nAlreadyThere +production /) });
     expect(writesTo(cluster)).toHaveLength(2);
+  });
+
+  test('the HPA of the rate limit service: stays away while nothing asks for it, else it is put back', async () => {
+    const list = listOf('rate-limit-hpa-leaked-v1.3.0');
+    const isIts = ({ kind, metadata }: KubernetesObject) =>
+      kind === 'HorizontalPodAutoscaler' && metadata.name === 'envoy-ratelimit';
+    const cluster = await serveSettled({ ...list, items: list.items.filter((object) => !isIts(object)) });
+    const manifest = list.items.find(isIts) as KubernetesObject;
+    const kubeconfig = kubeconfigOf({ production: cluster });
+    const args = ['restore', save(manifest), '--kubeconfig', kubeconfig, '-o', 'json'];
+    const restored = async (...flags: string[]) => JSON.parse((await run([...args, ...flags])).stdout).hpas;
+    expect(await restored()).toMatchObject([
+      {
+        outcome: 'StillStale',
+        why: 'It would be deleted again: ConfigMap envoy-gateway-system/envoy-gateway-config asks for no autoscaling of the rate limit service: it has no rateLimitHpa. --force puts it back all the same.',
+      },
+    ]);
+    // It is of no Gateway, so a selection of one does not mean it.
+    expect(await restored('--force', '--gateway', 'shop/web')).toEqual([]);
+    const config = the('ConfigMap', list).data as Record<string, string>;
+    const text = stringify({
+      ...parse(config['envoy-gateway.yaml'] ?? ''),
+      provider: { type: 'Kubernetes', kubernetes: { rateLimitHpa: { maxReplicas: 9 } } },
+    });
+    rewrite(cluster, 'configmaps', (object) => void Object.assign(object, { data: { 'envoy-gateway.yaml': text } }));
+    expect(await restored('-n', NAMESPACE)).toMatchObject([{ outcome: 'Restored', stale: false, why: '' }]);
+    expect(hpasOf(cluster)).toContain(`${NAMESPACE}/envoy-ratelimit`);
   });
 
   test('--dry-run writes nothing', async () => {

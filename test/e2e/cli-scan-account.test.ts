@@ -93,7 +93,7 @@ describe.concurrent('--eks', patience, () => {
       young: 'skipped: ClusterNotActive',
     });
     expect(report.totals).toEqual({
-      ...{ clusters: 10, swept: 3, skipped: 6, failed: 1, hpas: 2, stale: 1 },
+      ...{ clusters: 10, swept: 3, skipped: 6, failed: 1, hpas: 2, stale: 1, missing: 0 },
       outcomes: { Kept: 1, Reported: 1 },
     });
     expect(report.clusters.map(({ region }: { region: string }) => region)).toEqual(Array(10).fill('eu-central-1'));
@@ -283,7 +283,8 @@ describe.concurrent('on a terminal of 80 columns', patience, () => {
     expect(screen.filter((line) => line.length > 80)).toEqual([]);
     expect(written).toMatch(/\d+ of 10 clusters, \d+ HPAs, \d+ not swept/);
     expect(screen.join('\n')).not.toMatch(/ of 10 clusters/);
-    expect(written.split(`${ESCAPE}[31m`)).toHaveLength(5);
+    // Each line of the one that is stale.
+    expect(written.split(`${ESCAPE}[31m`)).toHaveLength(6);
     expect(screen).toContain('shop (eu-central-1): 1 stale of 1 HPA with a label of Envoy Gateway');
     expect(screen).toContain(`delete  ${STALE}`);
     expect(screen.slice(-3)).toEqual([

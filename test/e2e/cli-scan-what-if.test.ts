@@ -6,7 +6,18 @@ import { scan } from '../../functions/cli/scan.ts';
 import { objectNameOf, readManifests } from '../../functions/cli/what-if/manifests.ts';
 import { runReportSchema } from '../../functions/domain/report.ts';
 import { patience, run, save, serveLive } from './cli-harness.ts';
-import { caseNames, type List, listOf, staleList, the, wantedList, writesTo } from './harness.ts';
+import {
+  caseNames,
+  type List,
+  listOf,
+  MISSING,
+  missingList,
+  staleList,
+  the,
+  wantedList,
+  without,
+  writesTo,
+} from './harness.ts';
 
 type Json = Record<string, unknown>;
 
@@ -54,16 +65,27 @@ const aGateway = (namespace: string, name: string) =>
     },
   });
 
-/** Of each HPA what changes, from which reason to which, in the order of their names. */
-async function changesOf(
-  list: List,
-  { files = [], without = [], ...options }: { files?: string[]; without?: string[]; controllerNamespace?: string[] },
-) {
+interface WhatIfOptions {
+  files?: string[];
+  without?: string[];
+  controllerNamespace?: string[];
+}
+
+async function scanIf(list: List, { files = [], without = [], ...options }: WhatIfOptions) {
   const read = await Promise.all(files.map((text) => readManifests(save(text))));
   const changes = { laid: read.flatMap(({ manifests }) => manifests), removed: without.map(objectNameOf) };
-  const report = await scan({ file: save(list), changes, ...options }, { now: () => new Date('2027-01-01T00:00:00Z') });
+  const report = await scan(
+    { file: save(list), incomplete: true, changes, ...options },
+    { now: () => new Date('2027-01-01T00:00:00Z') },
+  );
   expect(runReportSchema.parse(report)).toEqual(report);
-  return report.clusters.flatMap(({ hpas }) =>
+  return report;
+}
+
+/** Of each HPA what changes, from which reason to which, in the order of their names. */
+async function changesOf(list: List, options: WhatIfOptions) {
+  const { clusters } = await scanIf(list, options);
+  return clusters.flatMap(({ hpas }) =>
     hpas.map(({ reason, whatIf }) => `${whatIf?.change}: ${whatIf?.now.reason}, ${reason}`),
   );
 }
@@ -262,6 +284,94 @@ describe('what Envoy Gateway has said of a Gateway or a class does not outlast w
   });
 });
 
+describe('what is laid counts as seen by Envoy Gateway', () => {
+  /** Its Gateway asks for no autoscaling since a moment ago, and its status is of before. */
+  function unseen(): List {
+    const list = listOf(KEPT);
+    withoutHpa(the('EnvoyProxy', list) as unknown as Json);
+    Object.assign(the('Gateway', list).metadata, { generation: 2 });
+    return list;
+  }
+  const laid = (kind: string, change: (object: Json) => void = () => {}) => ({
+    files: [manifest(the(kind, unseen()), change)],
+  });
+  const toAnother = (gateway: Json) => void Object.assign(gateway.spec as Json, { infrastructure: {} });
+
+  test.each<[string, WhatIfOptions]>([
+    ['the Gateway', laid('Gateway')],
+    ['a changed Gateway', laid('Gateway', toAnother)],
+    ['its class', laid('GatewayClass')],
+    ['its EnvoyProxy', laid('EnvoyProxy')],
+    ['the configuration', laid('ConfigMap')],
+  ])('%s', async (_, changes) => {
+    expect(await changesOf(unseen(), changes)).toEqual(['BecomesStale: NotObserved, AutoscalingRemoved']);
+  });
+
+  test.each<[string, WhatIfOptions]>([
+    ['another Gateway', { files: [aGateway('shop', 'other')] }],
+    ['another class', laid('GatewayClass', named('other'))],
+    ['another EnvoyProxy', laid('EnvoyProxy', named('other'))],
+    ['a Gateway that goes', { without: ['gateway/shop/other'] }],
+  ])('and not what is not touched by it: %s', async (_, changes) => {
+    expect(await changesOf(unseen(), changes)).toEqual(['Unchanged: NotObserved, NotObserved']);
+  });
+
+  test('a new Gateway', async () => {
+    const changes = lay('gateway-deleted-v1.3.0', 'EnvoyProxy', 'proxy', withoutHpa);
+    const files = [...changes.files, aGateway('gateway-deleted', 'web')];
+    expect(await changesOf(listOf('gateway-deleted-v1.3.0'), { files })).toEqual([
+      'Unchanged: GatewayDeleted, AutoscalingRemoved',
+    ]);
+  });
+
+  test('a new class', async () => {
+    expect(await changesOf(without(unseen(), 'GatewayClass'), laid('GatewayClass'))).toEqual([
+      'BecomesStale: ScaleTargetStillRuns, AutoscalingRemoved',
+    ]);
+  });
+
+  test('a class that loses its EnvoyProxy is rejected, and may stop an Envoy Gateway of unknown version', async () => {
+    const list = listOf(KEPT);
+    const [other, proxy] = [structuredClone(the('GatewayClass', list)), structuredClone(the('EnvoyProxy', list))];
+    Object.assign(other.metadata, { name: 'other', uid: 'other' });
+    Object.assign(proxy.metadata, { name: 'other', uid: 'proxy of other' });
+    const { namespace } = proxy.metadata;
+    const parametersRef = { group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name: 'other', namespace };
+    Object.assign(other.spec as Json, { parametersRef });
+    list.items.push(other, proxy);
+    const changes = { ...lay(KEPT, 'EnvoyProxy', 'proxy', withoutHpa), without: [`envoyproxy/${namespace}/other`] };
+    expect(await changesOf(list, changes)).toEqual(['Unchanged: AutoscalingConfigured, NotObserved']);
+  });
+});
+
+describe('an HPA that is missing', () => {
+  const missingOf = async (list: List, options: WhatIfOptions) => {
+    const { clusters, totals } = await scanIf(list, options);
+    const keys = clusters.flatMap(({ missing }) => missing.map(({ namespace, name }) => `${namespace}/${name}`));
+    expect(totals.missing).toBe(keys.length);
+    return keys;
+  };
+  const asking = configured({ envoyProxy: { provider: { kubernetes: { envoyHpa: { maxReplicas: 3 } } } } });
+
+  test('is told where nothing is laid over what asks for it', async () => {
+    expect(await missingOf(missingList(), { files: [aGateway('shop', 'other')] })).toEqual([MISSING]);
+  });
+
+  test.each<[string, List, WhatIfOptions]>([
+    ['a new Gateway asks for it', wantedList(), { files: [aGateway('autoscaling-kept', 'new')] }],
+    [
+      'a new default asks for it',
+      without(listOf('parameters-ref-removed-v1.3.0'), 'HorizontalPodAutoscaler'),
+      lay(KEPT, 'ConfigMap', 'envoy-gateway-config', asking),
+    ],
+    ['its EnvoyProxy is laid', missingList(), lay(KEPT, 'EnvoyProxy', 'proxy', merging(false))],
+    ['its EnvoyProxy asks for none', missingList(), lay(KEPT, 'EnvoyProxy', 'proxy', withoutHpa)],
+    ['its Gateway goes', missingList(), { without: ['gateway/autoscaling-kept/web'] }],
+  ])('is not told where %s', async (_, list, changes) => {
+    expect(await missingOf(list, changes)).toEqual([]);
+  });
+});
+
 describe('a file', () => {
   const read = async (text: string) => (await readManifests(save(text))).manifests;
 
@@ -295,6 +405,14 @@ describe('a file', () => {
       ...['undefined/a', 'undefined/b', 'undefined/c'],
     ]);
     expect(await names(JSON.stringify(list))).toEqual(['undefined/b', 'undefined/c']);
+  });
+
+  test('takes a name like e5 for a name, and not for a number', async () => {
+    const text =
+      'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: e5, namespace: e10}\nspec: {gatewayClassName: eg, listeners: [{port: 8e1}]}\n';
+    expect(await read(text)).toMatchObject([
+      { name: 'e5', namespace: 'e10', content: { spec: { listeners: [{ port: 80 }] } } },
+    ]);
   });
 
   test('names a GatewayClass without a namespace, whatever it says', async () => {
@@ -367,6 +485,14 @@ describe.concurrent('as a process', patience, () => {
     );
   });
 
+  test('what is missing, and still would be, is told and does not count', async () => {
+    const args = ['-f', save(missingList()), '--with', save(aGateway('shop', 'other')), '--exit-code'];
+    const { code, stdout, stderr } = await run(['scan', '--incomplete', ...args]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(': no HPA that carries a label of Envoy Gateway, 1 missing\n');
+    expect(stdout).toContain(`missing  ${MISSING} of Gateway autoscaling-kept/web\n`);
+  });
+
   test('a live cluster is read and not written, and the namespace is that of the context', async () => {
     const { cluster, kubeconfig } = await serveLive(wantedList());
     const proxy = noHpa.replace('  namespace: autoscaling-kept\n', '');
@@ -389,7 +515,8 @@ describe.concurrent('as a process', patience, () => {
     // Nothing is read twice.
     const paths = cluster.requests.map(({ path, query }) => `${path}?${query.get('labelSelector') ?? ''}`);
     expect(new Set(paths).size).toBe(paths.length);
-    expect(paths).toHaveLength(6);
+    // Three lists of HPAs and four of what decides; then Envoy Gateway's Deployment, and what else scales there.
+    expect(paths).toHaveLength(9);
 
     const elsewhere = await run(['scan', '--kubeconfig', kubeconfig, '--with', '-', '--exit-code'], { stdin: proxy });
     expect(elsewhere).toMatchObject({ code: 0, stdout: expect.stringContaining('production: nothing changes;') });

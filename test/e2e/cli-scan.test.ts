@@ -1,48 +1,61 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import { formatReport } from '../../functions/cli/output.ts';
+import { scan } from '../../functions/cli/scan.ts';
 import { runReportSchema } from '../../functions/domain/report.ts';
+import { LIST_COMMAND } from '../../functions/kubernetes/cluster-list.ts';
 import { kubeconfigFor, patience, run, save, serveLive } from './cli-harness.ts';
-import { caseNames, expectedOf, type List, listOf, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
+import {
+  caseNames,
+  expectedOf,
+  type List,
+  listOf,
+  MISSING,
+  missingList,
+  STALE,
+  staleList,
+  the,
+  wantedList,
+  writesTo,
+} from './harness.ts';
 import { saveBytes } from './repair-harness.ts';
 
 const fileOf = (name: string) => fileURLToPath(new URL(`../cases/${name}/cluster.json`, import.meta.url));
 const stale = fileOf('autoscaling-removed-v1.3.0');
+const savedList = (name: string) => fileURLToPath(new URL(`../fixtures/lists/${name}.json`, import.meta.url));
+const KINDS = ['GatewayClass', 'Gateway', 'EnvoyProxy', 'HorizontalPodAutoscaler', 'Deployment', 'ConfigMap'];
+const lacksKinds = ({ items }: List) => !KINDS.every((kind) => items.some((item) => item.kind === kind));
 
 describe.concurrent('scan of a saved List', patience, () => {
-  test.each(caseNames)(
-    '%s: on stdout is the documented JSON, and nothing else but what the List lacks on stderr',
-    async (name) => {
-      const expected = expectedOf(name);
-      const { code, stdout, stderr } = await run(['scan', '--file', fileOf(name), '-o', 'json', '--exit-code']);
-      const kinds = listOf(name).items.map(({ kind }) => kind);
-      const lacks = ['Gateway', 'EnvoyProxy', 'Deployment'].filter((kind) => !kinds.includes(kind));
-      expect(stderr).toBe(
-        lacks.length === 0
-          ? ''
-          : `reaper: ${fileOf(name)} has no ${lacks.join(', no ')}. If the cluster has, list them too: what is not in it counts as gone.\n`,
-      );
-      expect(code).toBe(expected.delete.length > 0 ? 3 : 0);
+  test.each(caseNames)('%s: on stdout is the documented JSON, and nothing on stderr', async (name) => {
+    const expected = expectedOf(name);
+    const incomplete = lacksKinds(listOf(name)) ? ['--incomplete'] : [];
+    const { code, stdout, stderr } = await run([
+      ...['scan', '--file', fileOf(name), '-o', 'json', '--exit-code', ...incomplete],
+    ]);
+    expect(stderr).toBe('');
+    expect(code).toBe(expected.delete.length > 0 ? 3 : 0);
 
-      const scan = JSON.parse(stdout);
-      expect(runReportSchema.parse(scan)).toEqual(scan);
-      expect(scan).toMatchObject({ mode: 'report', clusters: [{ cluster: fileOf(name), result: 'swept' }] });
-      const { hpas } = scan.clusters[0];
-      for (const hpa of hpas) {
-        expect(hpa).toMatchObject({
-          ...{ namespace: expect.any(String), name: expect.any(String), uid: expect.any(String) },
-          ...{ action: expect.stringMatching(/^(delete|keep)$/), reason: expect.stringMatching(/^[A-Z][A-Za-z]+$/) },
-        });
-      }
-      const keys = (action: string) =>
-        hpas
-          .filter((hpa: { action: string }) => hpa.action === action)
-          .map((hpa: { namespace: string; name: string }) => `${hpa.namespace}/${hpa.name}`);
-      expect({ delete: keys('delete'), keep: keys('keep') }).toEqual({ delete: expected.delete, keep: expected.keep });
-    },
-  );
+    const scan = JSON.parse(stdout);
+    expect(runReportSchema.parse(scan)).toEqual(scan);
+    expect(scan).toMatchObject({ mode: 'report', clusters: [{ cluster: fileOf(name), result: 'swept', missing: [] }] });
+    const { hpas } = scan.clusters[0];
+    for (const hpa of hpas) {
+      expect(hpa).toMatchObject({
+        ...{ namespace: expect.any(String), name: expect.any(String), uid: expect.any(String) },
+        ...{ action: expect.stringMatching(/^(delete|keep)$/), reason: expect.stringMatching(/^[A-Z][A-Za-z]+$/) },
+      });
+    }
+    const keys = (action: string) =>
+      hpas
+        .filter((hpa: { action: string }) => hpa.action === action)
+        .map((hpa: { namespace: string; name: string }) => `${hpa.namespace}/${hpa.name}`);
+    expect({ delete: keys('delete'), keep: keys('keep') }).toEqual({ delete: expected.delete, keep: expected.keep });
+  });
 
   test('a table, without colour where there is no terminal, whatever its width', async () => {
     const { code, stdout, stderr } = await run(['scan', '--file', stale], { env: { COLUMNS: '80' } });
@@ -51,7 +64,7 @@ describe.concurrent('scan of a saved List', patience, () => {
     expect(summary).toBe(`${stale}: 1 stale of 1 HPA with a label of Envoy Gateway`);
     expect(headings).toMatch(/^ACTION {2}NAMESPACE +NAME +REASON +REPLICAS +WHY$/);
     expect(row).toMatch(
-      /^delete {2}envoy-gateway-system {2}envoy-autoscaling-removed-web-f9b1d10d {2}AutoscalingRemoved {2}\? \(2-5\) → 1 {2}Gateway .* asks for no autoscaling: no envoyHpa in EnvoyProxy autoscaling-removed\/proxy\.$/,
+      /^delete {2}envoy-gateway-system {2}envoy-autoscaling-removed-web-f9b1d10d {2}AutoscalingRemoved {2}\? \(2-5\) → stays {2}Gateway .* asks for no autoscaling: no envoyHpa in EnvoyProxy autoscaling-removed\/proxy\. Afterwards its Deployment stays at the replicas it has until somebody scales it\.$/,
     );
     expect(rest).toEqual(['']);
     expect(stdout).not.toContain('\u001b');
@@ -77,7 +90,7 @@ describe.concurrent('scan of a saved List', patience, () => {
       '| ACTION | NAMESPACE | NAME | REASON | REPLICAS | WHY |',
       '| --- | --- | --- | --- | --- | --- |',
       expect.stringMatching(
-        /^\| delete \| envoy-gateway-system \| .* \| AutoscalingRemoved \| \? \(2-5\) → 1 \| .* \|$/,
+        /^\| delete \| envoy-gateway-system \| .* \| AutoscalingRemoved \| \? \(2-5\) → stays \| .* \|$/,
       ),
       '',
     ]);
@@ -112,9 +125,78 @@ describe.concurrent('scan of a saved List', patience, () => {
   });
 
   test('without an HPA of Envoy Gateway says so', async () => {
-    const { code, stdout } = await run(['scan', '--file', save({ kind: 'List', items: [] }), '--exit-code']);
+    const file = save({ kind: 'List', items: [] });
+    const { code, stdout } = await run(['scan', '--file', file, '--incomplete', '--exit-code']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/: no HPA that carries a label of Envoy Gateway\n$/);
+  });
+
+  test('an HPA that is missing is told, with 3', async () => {
+    const { code, stdout, stderr } = await run(['scan', '-f', save(missingList()), '--incomplete', '--exit-code']);
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
+    expect(stdout.split('\n')).toEqual([
+      expect.stringMatching(/: no HPA that carries a label of Envoy Gateway, 1 missing$/),
+      '',
+      'Missing: asked for, and not there',
+      `missing  ${MISSING} of Gateway autoscaling-kept/web`,
+      `  Gateway autoscaling-kept/web asks for autoscaling in EnvoyProxy autoscaling-kept/proxy, and there is no HPA ${MISSING}.`,
+      expect.stringMatching(/^ {2}Envoy Gateway does not notice that it is gone: restart Envoy Gateway, or change /),
+      '',
+    ]);
+  });
+
+  test('a List that lacks a kind is refused with the command that saves it, unless --incomplete is given', async () => {
+    const file = fileOf('gateway-deleted-v1.3.0');
+    const { code, stdout, stderr } = await run(['scan', '-f', file]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe(
+      `reaper: ${file}: it has no Gateway, no Deployment, and what is not in it counts as gone. List them too (\`${LIST_COMMAND}\`), or say with --incomplete that the cluster has none\n`,
+    );
+  });
+
+  test('a List without managedFields is refused, and never said to have nothing stale', async () => {
+    const { code, stdout, stderr } = await run(['scan', '-f', savedList('without-managed-fields'), '--incomplete']);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(
+      /^reaper: .*without-managed-fields\.json: its HPAs have no managedFields, .*: save it with --show-managed-fields\n$/,
+    );
+  });
+
+  test.each<[string, string, string, string?]>([
+    ['replicas-stay', 'delete AutoscalingRemoved', '5 (2-10) → stays at 5'],
+    ['replicas-by-a-patch', 'delete AutoscalingRemoved', '5 (2-10) → 5'],
+    [
+      'replicas-governed-by-the-successor',
+      'delete Renamed',
+      '5 (2-10) → HPA envoy-gateway-system/envoy-shop-web-97375646',
+    ],
+    ['replicas-governed-by-keda', 'delete AutoscalingRemoved', '5 (2-10) → HPA envoy-gateway-system/keda-hpa-edge'],
+    ['runs-as-daemonset', 'delete ScaleTargetGone', '5 (2-10) → no Deployment'],
+    ['istio-gateway', 'delete AutoscalingRemoved', '5 (2-10) → stays at 5'],
+    [
+      'orphaned-deployment',
+      'keep ScaleTargetStillRuns',
+      '5 (2-10)',
+      'If it serves nobody any more, delete it, and the next sweep deletes the HPA.',
+    ],
+    [
+      'orphaned-deployment-of-another-name',
+      'keep ScaleTargetStillRuns',
+      '5 (2-10)',
+      'Envoy Gateway removes Deployment envoy-gateway-system/edge too, unless it was down when its owner went',
+    ],
+  ])('%s: what becomes of it, and what to do', async (name, verdict, replicas, remedy) => {
+    const report = await scan(
+      { file: savedList(name), incomplete: name === 'runs-as-daemonset' },
+      // Its HPAs are older than an hour.
+      { now: () => new Date('2027-01-01T00:00:00Z') },
+    );
+    const row = formatReport(report, 'markdown', { color: false })
+      .split('\n')
+      .find((line) => line.startsWith('| delete ') || line.startsWith('| keep '));
+    const [action, , , reason, told, why] = row?.slice(2).split(' | ') ?? [];
+    expect([`${action} ${reason}`, told]).toEqual([verdict, replicas]);
+    if (remedy) expect(why).toContain(remedy);
   });
 
   test('a reader that has enough ends it without a word', async () => {
@@ -145,7 +227,8 @@ describe.concurrent('scan of a live cluster', patience, () => {
     expect(JSON.parse(stdout).clusters).toMatchObject([
       { cluster: 'production', hpas: [{ action: 'delete', reason: 'AutoscalingRemoved', name: STALE.split('/')[1] }] },
     ]);
-    expect(cluster.requests).toHaveLength(6);
+    // Three lists of HPAs and four of what decides; then Envoy Gateway's Deployment, and what else scales there.
+    expect(cluster.requests).toHaveLength(9);
     expect(writesTo(cluster)).toEqual([]);
     expect(cluster.requests.every(({ username }) => username === 'admin')).toBe(true);
   });
@@ -160,7 +243,7 @@ describe.concurrent('scan of a live cluster', patience, () => {
     });
   });
 
-  test('an empty cluster: says so, and asks for nothing but HPAs', async () => {
+  test('an empty cluster: says so, and asks for nothing but HPAs and classes', async () => {
     const { cluster, kubeconfig } = await serveLive({ kind: 'List', items: [] });
     const { code, stdout, stderr } = await run(['scan', '--kubeconfig', kubeconfig, '--exit-code']);
     expect({ code, stdout, stderr }).toEqual({
@@ -168,7 +251,7 @@ describe.concurrent('scan of a live cluster', patience, () => {
       stdout: 'production: no HPA that carries a label of Envoy Gateway\n',
       stderr: '',
     });
-    expect(cluster.requests).toHaveLength(2);
+    expect(cluster.requests).toHaveLength(4);
   });
 
   test('as a page: the manifest of every HPA is in it', async () => {
@@ -252,7 +335,7 @@ describe.concurrent('what cannot be done fails with one sentence on stderr and 1
     ['one object', () => ['--file', save({ kind: 'Pod' })], /^reaper: .*: expected a List, .* found a Pod\n$/],
     [
       'an unknown shape',
-      () => ['--file', save(broken())],
+      () => ['--file', save(broken()), '--incomplete'],
       /^reaper: .*: EnvoyProxy autoscaling-removed\/proxy has a shape that is not understood: spec\.provider: /,
     ],
   ];
@@ -281,6 +364,11 @@ describe.concurrent('wrong usage is told on stderr and 2', patience, () => {
     [
       ['scan', '--file', stale, '--context', 'production'],
       /^error: option '-f, --file <file>' cannot be used with option '--context <name>'/,
+    ],
+    [['scan', '--incomplete'], /^error: option '--incomplete' can only be used together with '--file'\n/],
+    [
+      ['scan', '--incomplete', '--eks', 'shop'],
+      /^error: option '--incomplete' can only be used together with '--file'\n/,
     ],
     [['scan', '--profile', 'shop'], /^error: option '--profile' can only be used together with '--eks'\n/],
     [
@@ -319,6 +407,12 @@ describe.concurrent('wrong usage is told on stderr and 2', patience, () => {
   test('help and version are asked for, so they go to stdout with 0', async () => {
     const [help, version] = await Promise.all([run(['scan', '--help']), run(['--version'])]);
     expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('Exit codes:\n  0  done') });
+    expect(help.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    const continued = (text: string) => text.replaceAll('\\\n', '');
+    expect(continued(help.stdout)).toContain(`    ${LIST_COMMAND} |\n      reaper scan --file -`);
+    expect(continued(readFileSync('README.md', 'utf8'))).toContain(
+      `\n${LIST_COMMAND} |\n  npm run -s reaper -- scan --file -\n`,
+    );
     expect(version).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   });
 });

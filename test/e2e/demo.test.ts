@@ -25,7 +25,7 @@ test('the demo tells its story in plain text, deletes one HPA and ends by itself
   expect(step(2)).toContain('"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata"');
   expect(step(3)).toContain('patch envoyproxies shop/web by jane@example.com');
   expect(stdout.match(/^ {2}Deleted: .*$/gm)).toEqual([`  Deleted: ${web} (AutoscalingRemoved)`]);
-  expect(step(4)).toContain('6 replicas run now, and the Deployment falls back to 2.');
+  expect(step(4)).toContain('6 replicas run now. Afterwards HPA envoy-gateway-system/web-at-night sets the replicas.');
   expect(step(4)).toContain('Changed by jane@example.com (patch envoyproxies, auditID ');
   expect(hpas(step(5))?.toSorted()).toEqual(['checkout', 'envoy-shop-api-737a40b9', 'web-at-night']);
   expect(step(6)).not.toContain(web);

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { digestReportSchema } from '../../functions/domain/digest.ts';
-import { changeBy, passLogged, problemLogged, sweptHpa } from '../builders/outcomes.ts';
+import { changeBy, missingHpa, passLogged, problemLogged, sweptHpa } from '../builders/outcomes.ts';
 import { digest, digestSurroundings, LOG_GROUP, TOPIC_ARN, writeOutcomes } from './digest-harness.ts';
 
 const self = digestSurroundings();
@@ -47,6 +47,36 @@ describe('the digest of a day', () => {
         ...token,
       })),
     );
+  });
+
+  test('tells of what is wanted and missing before all else, once for each HPA, with its remedy', async () => {
+    atNow();
+    const missing = missingHpa('shop/web');
+    const told = ['07', '08'].flatMap((hour) =>
+      passLogged({ sweep: true }, `2026-11-24T${hour}:00:00Z`, hour === '07' ? [LEFT_BEHIND] : [], [missing]),
+    );
+    writeOutcomes(self.logs, told);
+    const { subject, text, totals } = await digest({});
+    expect(totals).toEqual({ 'HPA Missing': 1, 'HPA Deleted': 1 });
+    expect(subject).toBe('envoy-hpa-reaper eu-central-1: 1 missing, 1 deleted');
+    expect(text).toContain(
+      [
+        '  Wanted, and missing (1)',
+        `  - ${missing.namespace}/${missing.name} 2 times from 07:00 to 08:00`,
+        `    WantedButMissing: ${missing.explanation}`,
+        `    Remedy: ${missing.remedy}`,
+      ].join('\n'),
+    );
+    expect(text).toContain('\n- Missing: follow the remedy; docs/runbook.md, "A wanted HPA is missing".');
+  });
+
+  test('understands a sweep of an earlier release, which counted no missing HPAs', async () => {
+    atNow();
+    const [line = ''] = passLogged({ sweep: true }, '2026-11-24T08:00:00Z');
+    const event = JSON.parse(line);
+    Reflect.deleteProperty(event.detail, 'missing');
+    writeOutcomes(self.logs, [JSON.stringify(event)]);
+    expect(await digest({})).toMatchObject({ events: 1, notUnderstood: 0, result: 'nothing to say' });
   });
 
   test('is logged and counted, and its text is in no log', async () => {

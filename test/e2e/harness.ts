@@ -38,6 +38,16 @@ export const STALE = 'envoy-gateway-system/envoy-autoscaling-removed-web-f9b1d10
 /** One Gateway with one HPA that is wanted. */
 export const wantedList = () => listOf('autoscaling-kept-v1.3.0');
 
+/** The same cluster with no object of these kinds. */
+export const without = ({ items, ...list }: List, ...kinds: string[]): List => ({
+  ...list,
+  items: items.filter(({ kind }) => !kinds.includes(kind)),
+});
+
+/** One Gateway that asks for an HPA, and none is there. */
+export const missingList = () => without(wantedList(), 'HorizontalPodAutoscaler');
+export const MISSING = 'envoy-gateway-system/envoy-autoscaling-kept-web-e4f5ee29';
+
 /** The one object of a kind, to be changed. */
 export function the(kind: string, { items }: List): KubernetesObject {
   const [object, ...others] = items.filter((item) => item.kind === kind);

@@ -18,7 +18,7 @@ import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
 import { digest, environment as digestEnvironment, writeOutcomes } from './digest-harness.ts';
 import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
-import { beforeFirst, deleteAsAdmin, rewrite, STALE, staleList, times, wantedList } from './harness.ts';
+import { beforeFirst, deleteAsAdmin, missingList, rewrite, STALE, staleList, times, wantedList } from './harness.ts';
 import { changed, context, loadReap, reapBatch, reapEvent, requested, young } from './reap-harness.ts';
 
 const self = backfillSurroundings();
@@ -85,11 +85,12 @@ describe('a pass', () => {
     const cluster = await around.enrol('shop', staleList());
     const handler = await loadReap();
     await reapBatch([changed()], 1, handler);
-    // Two lists, the configuration, the mark, all of it again, the deletion, the Event that tells of it.
-    expect(cluster.requests).toHaveLength(2 + 4 + 1 + 6 + 1 + 1);
-    expect(around.output.counted('RequestsPerPass')).toBe(15);
+    // Three lists, the configuration, Envoy Gateway's Deployment, the HPAs of the namespace, the mark, all but these HPAs
+    // again, the deletion, the Event that tells of it.
+    expect(cluster.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
+    expect(around.output.counted('RequestsPerPass')).toBe(20);
     await reapBatch([changed()], 1, handler);
-    expect(around.output.counted('RequestsPerPass')).toBe(15 + 2);
+    expect(around.output.counted('RequestsPerPass')).toBe(20 + 7);
   });
 
   test('measures from the earliest change that a verdict rests on, for each HPA that it deletes', async () => {
@@ -237,6 +238,7 @@ async function live(): Promise<void> {
 
   await around.enrol('stale', staleList());
   await around.enrol('wanted', wantedList());
+  await around.enrol('missing', missingList());
   await around.enrol('many', times(30, staleList()));
   await around.enrol('young', young(staleList()));
   await around.enrol('opted-out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
@@ -352,7 +354,7 @@ describe('the names', () => {
       any.add(metric);
       any.add(metric.replaceAll(/=[^,}]+/g, '=*'));
     }
-    expect(alarmed()).toHaveLength(4);
+    expect(alarmed()).toHaveLength(5);
     expect(shown().length).toBeGreaterThan(20);
     expect([...alarmed(), ...shown()].filter((metric) => !any.has(metric))).toEqual([]);
     expect(Object.fromEntries([...metrics].map(([metric, unit]) => [metric.split(' ')[1], unit]))).toEqual(

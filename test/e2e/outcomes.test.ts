@@ -16,7 +16,22 @@ import { lambdaContext } from '../../functions/cli/event-path.ts';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/domain/outcome-event.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
-import { hpasOf, listOf, STALE, serve, staleList, sweep, the, times, wantedList } from './harness.ts';
+import {
+  deleteAsAdmin,
+  hpasOf,
+  listOf,
+  MISSING,
+  missingList,
+  STALE,
+  serve,
+  staleList,
+  sweep,
+  the,
+  times,
+  wantedList,
+  without,
+  writesTo,
+} from './harness.ts';
 import { changed, loadReap, reapBatch, requested, sweepByEvent, young } from './reap-harness.ts';
 
 /** What infra/kubernetes/rbac.yaml allowed before Events. */
@@ -60,7 +75,7 @@ describe('reap tells the bus', () => {
             ...{ namespace: 'envoy-gateway-system', name: STALE.split('/')[1], uid: manifest?.metadata.uid },
             ...{ action: 'delete', reason: 'AutoscalingRemoved', explanation: expect.any(String) },
             owner: { kind: 'Gateway', namespace: 'autoscaling-removed', name: 'web' },
-            ...{ restsOn: expect.any(Array), replicas: { min: 2, max: 5, fallback: 1 } },
+            ...{ restsOn: expect.any(Array), replicas: { min: 2, max: 5, after: { kind: 'Stays' } } },
             ...{ createdAt: expect.any(String), dropsCapacity: false },
           },
           changes: [
@@ -137,20 +152,20 @@ describe('reap tells the bus', () => {
     expect(told().filter(([detailType]) => detailType === 'Sweep Completed')).toEqual([
       [
         'Sweep Completed',
-        { ...ofShop, runIds: ['run-1'], mode: 'delete', hpas: 1, stale: 1, outcomes: { Deleted: 1 } },
+        { ...ofShop, runIds: ['run-1'], mode: 'delete', hpas: 1, stale: 1, missing: 0, outcomes: { Deleted: 1 } },
       ],
       [
         'Sweep Completed',
         {
           ...{ ...ofShop, cluster: 'bank', passId: expect.stringMatching(/\/bank$/) },
-          ...{ runIds: ['run-2'], mode: 'delete', hpas: 1, stale: 0, outcomes: { Kept: 1 } },
+          ...{ runIds: ['run-2'], mode: 'delete', hpas: 1, stale: 0, missing: 0, outcomes: { Kept: 1 } },
         },
       ],
       [
         'Sweep Completed',
         {
           ...{ ...ofShop, cluster: 'office', passId: expect.stringMatching(/\/office$/) },
-          ...{ runIds: ['run-1'], mode: 'report', hpas: 1, stale: 1, outcomes: { Reported: 1 } },
+          ...{ runIds: ['run-1'], mode: 'report', hpas: 1, stale: 1, missing: 0, outcomes: { Reported: 1 } },
         },
       ],
     ]);
@@ -212,10 +227,96 @@ describe('reap tells the bus', () => {
   });
 });
 
-describe('reap tells the owner in the cluster', () => {
-  const eventsOf = (cluster: EmbeddedCluster) =>
-    cluster.objects('events').map(({ metadata: { namespace }, ...event }) => ({ namespace, ...event }));
+const eventsOf = (cluster: EmbeddedCluster) =>
+  cluster.objects('events').map(({ metadata: { namespace }, ...event }) => ({ namespace, ...event }));
 
+describe('a wanted HPA that somebody deleted', () => {
+  const owner = { kind: 'Gateway', namespace: 'autoscaling-kept', name: 'web' };
+  const missing = {
+    ...{ namespace: 'envoy-gateway-system', name: MISSING.split('/')[1], owner, reason: 'WantedButMissing' },
+    explanation: `Gateway autoscaling-kept/web asks for autoscaling in EnvoyProxy autoscaling-kept/proxy, and there is no HPA ${MISSING}.`,
+    remedy: expect.stringMatching(/^Envoy Gateway does not notice that it is gone: restart Envoy Gateway/),
+  };
+  const [toldOfIt, swept] = [
+    ['HPA Missing', { ...ofShop, hpa: missing }],
+    { hpas: 0, stale: 0, missing: 1, outcomes: {} },
+  ];
+  const deleteByHand = (cluster: EmbeddedCluster) =>
+    deleteAsAdmin(cluster, `/apis/autoscaling/v2/namespaces/${MISSING.replace('/', '/horizontalpodautoscalers/')}`);
+
+  test.each(['delete', 'report'])('is told of by the next sweep, in mode %s', async (mode) => {
+    vi.stubEnv('MODE', mode);
+    const cluster = await around.enrol('shop', wantedList());
+    await deleteByHand(cluster);
+    cluster.requests.length = 0;
+    const report = await sweepByEvent(requested('shop', { mode }));
+
+    expect(report).toMatchObject({ mode, hpas: [], lookAgain: false });
+    expect(report.missing).toEqual([missing]);
+    expect(told()).toEqual([toldOfIt, ['Sweep Completed', { ...ofShop, runIds: ['run-1'], mode, ...swept }]]);
+    expect(around.output.logged().slice(-2)).toMatchObject([
+      { level: 'WARN', message: `HPA ${MISSING} is missing, WantedButMissing`, cluster: 'shop', ...missing },
+      { level: 'INFO', message: 'pass finished', missing: 1 },
+    ]);
+    expect(around.output.counted('HpasMissing')).toBe(1);
+    const { uid } = the('Gateway', wantedList()).metadata;
+    const event = {
+      namespace: 'autoscaling-kept',
+      involvedObject: { apiVersion: 'gateway.networking.k8s.io/v1', ...owner, uid },
+      ...{ type: 'Warning', reason: 'WantedHPAMissing', source: { component: 'envoy-hpa-reaper' }, count: 1 },
+      message: `${missing.explanation} ${report.missing[0]?.remedy}`,
+    };
+    expect(eventsOf(cluster)).toMatchObject(mode === 'delete' ? [event] : []);
+    expect(writesTo(cluster)).toHaveLength(mode === 'delete' ? 1 : 0);
+  });
+
+  test('is told of by each pass, also for a change, until it is back', async () => {
+    const cluster = await around.enrol('shop', wantedList());
+    await deleteByHand(cluster);
+    const handler = await loadReap();
+    for (const _ of [1, 2]) expect(await reapBatch([changed()], 1, handler)).toEqual([]);
+    expect(told()).toEqual([toldOfIt, toldOfIt]);
+    expect(eventsOf(cluster)).toMatchObject([{ type: 'Warning', count: 2 }]);
+
+    cluster.load({ items: [the('HorizontalPodAutoscaler', wantedList())] });
+    expect(await reapBatch([changed()], 1, handler)).toEqual([]);
+    expect([told().length, around.output.counted('HpasMissing'), eventsOf(cluster).length]).toEqual([2, 2, 1]);
+  });
+
+  test.each(['delete', 'report'])('is told of by backfill, in mode %s', async (mode) => {
+    const cluster = await around.enrol('shop', missingList());
+    const { runId, totals, clusters } = await self.backfill({ mode });
+    expect([totals.missing, clusters]).toMatchObject([1, [{ cluster: 'shop', result: 'swept', missing: [missing] }]]);
+    expect(told()).toEqual([toldOfIt, ['Sweep Completed', { ...ofShop, runIds: [runId], mode, ...swept }]]);
+    expect(around.output.counted('HpasMissing')).toBe(1);
+    expect(writesTo(cluster).map(({ method }) => method)).toEqual(mode === 'delete' ? ['POST'] : []);
+  });
+
+  test('is told of beside what was deleted, each owner by an Event of its own', async () => {
+    const list = staleList();
+    list.items.push(...without(missingList(), 'GatewayClass', 'ConfigMap').items);
+    const cluster = await around.enrol('shop', list);
+    await sweepByEvent(changed());
+    expect(typesTold()).toEqual(['HPA Deleted', 'HPA Missing']);
+    expect(eventsOf(cluster)).toMatchObject([
+      { namespace: 'autoscaling-kept', type: 'Warning', reason: 'WantedHPAMissing' },
+      { namespace: 'autoscaling-removed', type: 'Normal', reason: 'StaleHPADeleted' },
+    ]);
+  });
+
+  test('is not told of while what asks for it is young, or Envoy Gateway has not accepted it', async () => {
+    const fresh = missingList();
+    the('Gateway', fresh).metadata.creationTimestamp = new Date(Date.now() - 599_000).toISOString();
+    await around.enrol('shop', fresh);
+    const refused = missingList();
+    Object.assign(the('Gateway', refused).status?.conditions[0], { status: 'False', reason: 'InvalidParameters' });
+    await around.enrol('bank', refused);
+    expect(await reapBatch([changed('shop'), changed('bank')])).toEqual([]);
+    expect([told(), around.output.counted('HpasMissing')]).toEqual([[], 0]);
+  });
+});
+
+describe('reap tells the owner in the cluster', () => {
   test('once for a Gateway, and counts what follows', async () => {
     const cluster = await around.enrol('shop', staleList());
     await sweepByEvent(changed());

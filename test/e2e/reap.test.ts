@@ -1,5 +1,9 @@
 import { describe, expect, test, vi } from 'vitest';
-import type { EmbeddedCluster, Intervention } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type {
+  EmbeddedCluster,
+  EmbeddedClusterOptions,
+  Intervention,
+} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
 import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
 import { queueBatch } from '../../functions/cli/event-path.ts';
@@ -10,7 +14,9 @@ import {
   beforeFirst,
   deleteAsAdmin,
   hpasOf,
+  type List,
   listOf,
+  missingList,
   outcomesOf,
   requestsOf,
   rewrite,
@@ -20,6 +26,7 @@ import {
   the,
   times,
   wantedList,
+  without,
   withTenantConfig,
   writesTo,
 } from './harness.ts';
@@ -41,10 +48,13 @@ describe('reap', () => {
       {
         level: 'INFO',
         message: `HPA ${STALE}: Deleted, AutoscalingRemoved`,
-        ...{ cluster: 'shop', name, action: 'delete', replicas: { min: 2, max: 5, fallback: 1 } },
+        ...{ cluster: 'shop', name, action: 'delete', replicas: { min: 2, max: 5, after: { kind: 'Stays' } } },
         changes: [{ username: 'jane@example.com', auditID: 'audit-1', verb: 'patch' }],
       },
-      { level: 'INFO', message: 'pass finished', mode: 'delete', outcomes: { Deleted: 1 }, lookAgain: false },
+      {
+        ...{ level: 'INFO', message: 'pass finished', mode: 'delete' },
+        ...{ outcomes: { Deleted: 1 }, missing: 0, lookAgain: false },
+      },
     ]);
     expect(around.output.counted('HpasDeleted')).toBe(1);
   });
@@ -92,15 +102,18 @@ describe('reap', () => {
     ]);
   });
 
-  test('says where a deletion drops capacity', async () => {
+  test.each([
+    ['where Envoy Gateway sets fewer: capacity drops', 3, { kind: 'Becomes', replicas: 3 }, true],
+    ['where Envoy Gateway sets more', 5, { kind: 'Becomes', replicas: 5 }, false],
+    ['where nobody sets any', undefined, { kind: 'Stays', replicas: 4 }, false],
+  ])('says what becomes of the replicas %s', async (_, replicas, after, dropsCapacity) => {
     const list = staleList();
     the('HorizontalPodAutoscaler', list).status = { currentReplicas: 4, desiredReplicas: 4 };
+    if (replicas) the('EnvoyProxy', list).spec.provider.kubernetes.envoyDeployment = { replicas };
     await around.enrol('shop', list);
     const report = await sweepByEvent(changed());
-    expect(report.hpas).toMatchObject([
-      { outcome: 'Deleted', dropsCapacity: true, replicas: { current: 4, min: 2, max: 5, fallback: 1 } },
-    ]);
-    expect(around.output.logged()).toContainEqual(expect.objectContaining({ dropsCapacity: true }));
+    expect(report.hpas).toMatchObject([{ outcome: 'Deleted', replicas: { current: 4, min: 2, max: 5, after } }]);
+    expect(around.output.logged()).toContainEqual(expect.objectContaining({ outcome: 'Deleted', dropsCapacity }));
   });
 
   test('has logged the whole manifest when the DELETE arrives', async () => {
@@ -235,11 +248,19 @@ describe('what settles is looked at again', () => {
     the('ConfigMap', list).metadata.creationTimestamp = new Date().toISOString();
     return list;
   };
+  /** Somebody has changed it, and Envoy Gateway has not looked yet. */
+  const notObserved = (kind: string) => {
+    const list = staleList();
+    the(kind, list).metadata.generation = 2;
+    return list;
+  };
 
   test.each([
     ['a young HPA', () => young(staleList()), 'HeldBack', 'Settling'],
     ['a ConfigMap just written', freshConfig, 'HeldBack', 'Settling'],
     ['a Deployment that still runs', stillRuns, 'Kept', 'ScaleTargetStillRuns'],
+    ['a Gateway whose status is older than its spec', () => notObserved('Gateway'), 'Kept', 'NotObserved'],
+    ['a class whose status is older than its spec', () => notObserved('GatewayClass'), 'Kept', 'NotObserved'],
   ])('%s: its message comes back until the seventh time', async (_, list, outcome, why) => {
     const cluster = await around.enrol('shop', list());
     const handler = await loadReap();
@@ -282,6 +303,30 @@ describe('what settles is looked at again', () => {
     const handler = await loadReap();
     expect(await reapBatch([changed()], 1, handler)).toEqual(['message-1']);
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 121_000 });
+    expect(await reapBatch([changed()], 2, handler)).toEqual([]);
+    expect(hpasOf(cluster)).toEqual([]);
+  });
+
+  test.each([
+    ['Gateway', 'gateways', 'Gateway autoscaling-removed/web'],
+    ['GatewayClass', 'gatewayclasses', 'GatewayClass eg'],
+  ])('and is gone when the status of its %s has caught up', async (kind, plural, name) => {
+    const cluster = await around.enrol('shop', notObserved(kind));
+    const handler = await loadReap();
+    expect(await reapBatch([changed()], 1, handler)).toEqual(['message-1']);
+    expect(around.output.logged()).toContainEqual(
+      expect.objectContaining({
+        ...{ outcome: 'Kept', reason: 'NotObserved' },
+        explanation: expect.stringContaining(`${name} is at generation 2, `),
+      }),
+    );
+    expect([writesTo(cluster), hpasOf(cluster)]).toEqual([[], [STALE]]);
+
+    rewrite(cluster, plural, ({ status }) => {
+      for (const { conditions } of [status, ...(status?.listeners ?? [])]) {
+        for (const condition of conditions) condition.observedGeneration = 2;
+      }
+    });
     expect(await reapBatch([changed()], 2, handler)).toEqual([]);
     expect(hpasOf(cluster)).toEqual([]);
   });
@@ -569,12 +614,72 @@ describe('somebody else is at work too', () => {
   );
 });
 
+describe('a pass asks the API server for', () => {
+  const api = '/apis/gateway.networking.k8s.io/v1';
+  const hpas = [
+    'gateway.envoyproxy.io/owning-gateway-name',
+    'gateway.envoyproxy.io/owning-gatewayclass',
+    'app.kubernetes.io/name=envoy-ratelimit,app.kubernetes.io/component=ratelimit,app.kubernetes.io/managed-by=envoy-gateway',
+  ].map((selector) => `GET /apis/autoscaling/v2/horizontalpodautoscalers ${selector}`);
+  const classes = `GET ${api}/gatewayclasses`;
+  const others = [
+    `GET ${api}/gateways`,
+    'GET /apis/gateway.envoyproxy.io/v1alpha1/envoyproxies',
+    'GET /api/v1/configmaps metadata.name=envoy-gateway-config',
+  ];
+  const namespaced = (group: string, resource: string) =>
+    `GET /apis/${group}/namespaces/envoy-gateway-system/${resource}`;
+  const controller = namespaced('apps/v1', 'deployments/envoy-gateway');
+  const scalers = namespaced('autoscaling/v2', 'horizontalpodautoscalers');
+
+  /** Of a pass that may only report; those of a wave arrive in any order. */
+  async function asked(list: List, options?: EmbeddedClusterOptions): Promise<string[]> {
+    vi.stubEnv('MODE', 'report');
+    const cluster = await around.enrol('shop', list, options);
+    expect(await reapBatch([changed()])).toEqual([]);
+    return cluster.requests.map(({ method, path, query }) => {
+      const selector = query.get('labelSelector') ?? query.get('fieldSelector');
+      return [`${method} ${path}`, ...(selector === null ? [] : [selector])].join(' ');
+    });
+  }
+  const inAnyOrder = (...requests: (string | string[])[]) => requests.flat().toSorted();
+
+  test('the HPAs and the configuration, where nothing is stale and nothing missing', async () => {
+    expect((await asked(wantedList())).toSorted()).toEqual(inAnyOrder(hpas, classes, others));
+  });
+
+  test("Envoy Gateway's own Deployment and the HPAs of the namespace too, where one is stale", async () => {
+    expect((await asked(staleList())).toSorted()).toEqual(inAnyOrder(hpas, classes, others, controller, scalers));
+  });
+
+  test('the same where one is missing', async () => {
+    expect((await asked(missingList())).toSorted()).toEqual(inAnyOrder(hpas, classes, others, controller, scalers));
+  });
+
+  test('the configuration too where no HPA is left, and nothing of Deployments where none is wanted', async () => {
+    const none = without(staleList(), 'HorizontalPodAutoscaler');
+    expect((await asked(none)).toSorted()).toEqual(inAnyOrder(hpas, classes, others));
+  });
+
+  test('the HPAs and the GatewayClasses, and then nothing where there is neither', async () => {
+    const requests = await asked(without(wantedList(), 'HorizontalPodAutoscaler', 'GatewayClass'));
+    expect([requests.slice(0, 3).toSorted(), requests.slice(3)]).toEqual([hpas.toSorted(), [classes]]);
+  });
+
+  test('the same where the Gateway API is not installed: that cluster is swept, and not skipped', async () => {
+    const requests = await asked(without(wantedList(), 'HorizontalPodAutoscaler'), { customResources: false });
+    expect(requests.slice(3)).toEqual([classes]);
+    expect(around.output.counted('ClustersSkipped')).toBe(0);
+    expect(around.output.logged()).toMatchObject([{ message: 'pass finished', outcomes: {}, missing: 0 }]);
+  });
+});
+
 describe('a batch', () => {
   test('makes one pass for all messages of a cluster', async () => {
     const cluster = await around.enrol('shop', staleList());
     expect(await reapBatch([changed(), changed(), changed()])).toEqual([]);
     expect(around.eks.described).toEqual(['shop']);
-    expect(cluster.requests).toHaveLength(2 + 4 + 1 + 6 + 1 + 1);
+    expect(cluster.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
     expect(around.output.logged().filter(({ message }) => message === 'pass finished')).toHaveLength(1);
   });
 

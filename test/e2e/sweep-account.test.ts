@@ -97,7 +97,7 @@ describe('which clusters are swept', () => {
     ]);
     expect(report).toMatchObject({ runId: 'run-1', mode: 'delete', regions: [], remaining: [] });
     expect(report.totals).toEqual({
-      ...{ clusters: 3, swept: 3, skipped: 0, failed: 0, hpas: 4, stale: 3 },
+      ...{ clusters: 3, swept: 3, skipped: 0, failed: 0, hpas: 4, stale: 3, missing: 0 },
       outcomes: { Kept: 1, Deleted: 3 },
     });
     expect(report.clusters.map(({ passId }) => passId)).toEqual([

@@ -8,6 +8,7 @@ import {
   hpasOf,
   type List,
   listOf,
+  missingList,
   rewrite,
   STALE,
   serve,
@@ -16,6 +17,7 @@ import {
   the,
   times,
   wantedList,
+  without,
   writesTo,
 } from './harness.ts';
 
@@ -60,19 +62,45 @@ function kindOf({ method, path }: ReceivedRequest): string {
   return `${method === 'GET' && name === undefined ? 'LIST' : method} ${resource}`;
 }
 
-const hpas = { 'LIST horizontalpodautoscalers': 2 };
-const configuration = {
-  'LIST gatewayclasses': 1,
+const hpas = { 'LIST horizontalpodautoscalers': 3 };
+const classes = { 'LIST gatewayclasses': 1 };
+const others = {
   'LIST gateways': 1,
   'LIST envoyproxies': 1,
   'LIST configmaps': 1,
 };
+const configuration = { ...classes, ...others };
+/** Envoy Gateway's own. */
+const controller = { 'GET deployments': 1 };
+/** All HPAs of one namespace. */
+const scalers = { 'LIST horizontalpodautoscalers': 1 };
 
 describe('a pass makes as many waves of requests as it must', () => {
-  test('one where no HPA carries a label of Envoy Gateway', async () => {
+  test('two where there is no HPA of Envoy Gateway, and no GatewayClass', async () => {
+    const list = without(wantedList(), 'GatewayClass', 'Gateway', 'EnvoyProxy');
+    the('HorizontalPodAutoscaler', list).metadata.labels = { app: 'shop' };
+    await makesWaves([hpas, classes], list);
+  });
+
+  test('three where there is no HPA of Envoy Gateway, and none is wanted', async () => {
+    await makesWaves([hpas, classes, others], without(staleList(), 'HorizontalPodAutoscaler'));
+  });
+
+  test('two more where one is missing, and one for the Event', async () => {
+    const waves = [hpas, classes, others, controller, scalers];
+    await makesWaves(waves, missingList(), { mode: 'report' });
+    await makesWaves([...waves, { 'POST events': 1 }], missingList());
+    const beside = wantedList();
+    const other = structuredClone(the('Gateway', beside));
+    Object.assign(other.metadata, { name: 'api', uid: 'api' });
+    beside.items.push(other);
+    await makesWaves([hpas, configuration, controller, scalers], beside, { mode: 'report' });
+  });
+
+  test('as many where the one that is wanted has lost its labels, and none for an Event', async () => {
     const list = wantedList();
     the('HorizontalPodAutoscaler', list).metadata.labels = { app: 'shop' };
-    await makesWaves([hpas], list);
+    await makesWaves([hpas, classes, others, controller, scalers], list);
   });
 
   test('two where nothing is stale', async () => {
@@ -87,13 +115,12 @@ describe('a pass makes as many waves of requests as it must', () => {
   });
 
   test.each([1, 20])(
-    'and one of marks, one of readings, one of deletions, one of Events for %i deletions',
+    'two more for what is stale, one of marks, one of readings, one of deletions, one of Events for %i deletions',
     async (count) => {
       const waves = [
-        hpas,
-        configuration,
+        ...[hpas, configuration, controller, scalers],
         { 'PATCH horizontalpodautoscalers': count },
-        { ...hpas, ...configuration },
+        { ...hpas, ...configuration, ...controller },
         { 'DELETE horizontalpodautoscalers': count },
         { 'POST events': count },
       ];
@@ -111,6 +138,7 @@ describe('a pass makes as many waves of requests as it must', () => {
       hpas,
       configuration,
       { 'GET deployments': 3 },
+      scalers,
       { 'PATCH horizontalpodautoscalers': 3 },
       { ...hpas, ...configuration, 'GET deployments': 3 },
       { 'DELETE horizontalpodautoscalers': 3 },
@@ -124,6 +152,7 @@ describe('a pass makes as many waves of requests as it must', () => {
       hpas,
       configuration,
       { 'GET deployments': 1 },
+      scalers,
       { 'PATCH horizontalpodautoscalers': 2 },
       { ...hpas, ...configuration, 'GET deployments': 1 },
       { 'DELETE horizontalpodautoscalers': 2 },

@@ -1,9 +1,9 @@
 import { inject } from 'vitest';
 import { admin, startEmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { adminToken, reaperRbac } from '../contract/server.ts';
-import { describeWholePath } from './whole-path.ts';
+import { describeWholePath, type WholePathOptions } from './whole-path.ts';
 
-describeWholePath('the embedded cluster', () => {
+const options = (): WholePathOptions => {
   const packaging = inject('packagings').find(({ configuration }) => configuration === 'delivered');
   if (packaging === undefined) throw new Error('the delivered configuration was not packaged');
   return {
@@ -19,4 +19,6 @@ describeWholePath('the embedded cluster', () => {
       return { ...cluster, adminToken, audit: async () => cluster.audit };
     },
   };
-});
+};
+
+describeWholePath('the embedded cluster', options, { isOld: true });

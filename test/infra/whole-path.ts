@@ -75,8 +75,10 @@ export interface WholePathOptions {
  * The deployed stack from its beginning to its end. Its story is told once, each part after the other; each test looks at what
  * came of one part. The account has the cluster `shop`, which is an API server, `dark`, where nothing answers, and `far`, in
  * another Region and not enrolled.
+ *
+ * @param isOld whether what is written there is old at once: within ten minutes no HPA is missing
  */
-export function describeWholePath(name: string, optionsOf: () => WholePathOptions): void {
+export function describeWholePath(name: string, optionsOf: () => WholePathOptions, { isOld = false } = {}): void {
   describe(`the deployed stack, with ${name}`, () => {
     let account: Account;
     let server: ApiServer;
@@ -196,13 +198,18 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       const digest = await part(() => account.invoke(DIGEST, { hours: 1 }));
       const mails = await account.notifications();
 
+      await kept.deleteHpa();
+      const missingOverBus = await part(() => account.fire('SweepSchedule'));
+      const missing = await part(() => account.invoke(BACKFILL, { clusters: ['shop'] }));
+      await kept.applyHpa();
+
       await account.tagCluster('dark', { 'envoy-hpa-reaper': 'off' });
       const optedOut = await part(() => account.fire('EnrolmentSchedule'));
       const removed = await removeStack();
       return {
         ...{ names, before, enrolled, drifted, mended, renewed, changed, beat },
         ...{ reportOverBus, heldBackOverBus, sweptOverBus, reported, heldBack, deleted, elsewhere },
-        ...{ digest, mails, optedOut, removed },
+        ...{ digest, mails, missingOverBus, missing, optedOut, removed },
       };
     }
 
@@ -338,6 +345,15 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(mails[0]?.Message).not.toContain(names.kept);
     });
 
+    test('an HPA that is wanted and missing is told of, once Envoy Gateway has had the time to make it', () => {
+      const { missingOverBus, missing, names } = story;
+      const told = isOld ? [`HPA Missing shop ${names.kept}`] : [];
+      const unreachable = 'Cluster Unreachable dark ClusterUnreachable';
+      expect(missingOverBus.told).toEqual([unreachable, ...told, 'Sweep Completed shop']);
+      expect(missing.told).toEqual([...told, 'Sweep Completed shop']);
+      expect([missingOverBus.hpas, missing.hpas, missing.answer.totals.missing]).toEqual([[], [], told.length]);
+    });
+
     test('a cluster that opts out is left by enrolment, and no other is', () => {
       expect(story.optedOut.dark).toEqual(NOT_ENROLLED);
       expect(story.optedOut.shop).toEqual(ENROLLED);
@@ -373,6 +389,6 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(account.printed()).not.toMatch(/secret-of-|session-token|k8s-aws-v1/);
     });
 
-    describePermissions(() => account);
+    describePermissions(() => account, isOld ? [] : ['HPA Missing']);
   });
 }

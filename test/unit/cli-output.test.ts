@@ -1,7 +1,14 @@
-import { expect, test } from 'vitest';
+import { stripVTControlCharacters } from 'node:util';
+import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { FORMATS, formatReport } from '../../functions/cli/output.ts';
-import { type ClusterReport, type RunReport, runReportSchema, type SweptHpa } from '../../functions/domain/report.ts';
+import {
+  type ClusterReport,
+  type MissingHpaReport,
+  type RunReport,
+  runReportSchema,
+  type SweptHpa,
+} from '../../functions/domain/report.ts';
 
 const hpa: SweptHpa = {
   namespace: 'envoy-gateway-system',
@@ -11,10 +18,19 @@ const hpa: SweptHpa = {
   reason: 'AutoscalingRemoved',
   explanation: 'Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web.',
   restsOn: [],
-  replicas: { current: 6, min: 2, max: 10, fallback: 2 },
+  replicas: { current: 6, min: 2, max: 10, after: { kind: 'Becomes', replicas: 2 } },
   dropsCapacity: true,
   outcome: 'Reported',
   changes: [],
+};
+const SETS_TWO = 'Afterwards Envoy Gateway sets its Deployment to 2 replicas when it next applies it.';
+const missing: MissingHpaReport = {
+  namespace: 'envoy-gateway-system',
+  name: 'envoy-shop-api-737a40b9',
+  owner: { kind: 'Gateway', namespace: 'shop', name: 'api' },
+  reason: 'WantedButMissing',
+  explanation: 'Gateway shop/api asks for autoscaling in EnvoyProxy shop/api, and there is no HPA of that name.',
+  remedy: 'Restart Envoy Gateway, or change the spec of its EnvoyProxy.',
 };
 const scanOf = (...hpas: SweptHpa[]): RunReport => ({
   schemaVersion: 1,
@@ -22,10 +38,26 @@ const scanOf = (...hpas: SweptHpa[]): RunReport => ({
   mode: 'report',
   startedAt: '2026-01-01T00:00:00Z',
   finishedAt: '2026-01-01T00:00:01Z',
-  totals: { clusters: 1, swept: 1, skipped: 0, failed: 0, hpas: hpas.length, stale: hpas.length, outcomes: {} },
-  clusters: [{ cluster: 'production', result: 'swept', warnings: [], hpas }],
+  totals: {
+    ...{
+      clusters: 1,
+      swept: 1,
+      skipped: 0,
+      failed: 0,
+      hpas: hpas.length,
+      stale: hpas.length,
+      missing: 0,
+      outcomes: {},
+    },
+  },
+  clusters: [{ cluster: 'production', result: 'swept', warnings: [], hpas, missing: [] }],
   regions: [],
   remaining: [],
+});
+const withMissing = (report: RunReport, ...found: MissingHpaReport[]): RunReport => ({
+  ...report,
+  totals: { ...report.totals, missing: found.length },
+  clusters: report.clusters.map((one) => (one.result === 'swept' ? { ...one, missing: found } : one)),
 });
 const plain = { color: false };
 
@@ -33,7 +65,8 @@ test('a table, as wide as it must be', () => {
   expect(formatReport(scanOf(hpa), 'table', plain).split('\n')).toEqual([
     'production: 1 stale of 1 HPA with a label of Envoy Gateway',
     'ACTION  NAMESPACE             NAME                     REASON              REPLICAS              WHY',
-    'delete  envoy-gateway-system  envoy-shop-web-97375646  AutoscalingRemoved  6 (2-10) → 2 (drops)  Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web.',
+    'delete  envoy-gateway-system  envoy-shop-web-97375646  AutoscalingRemoved  6 (2-10) → 2 (drops)  Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web. ' +
+      SETS_TWO,
     '',
   ]);
 });
@@ -46,7 +79,8 @@ test('a block for each HPA where the terminal is too narrow for the table', () =
     'delete  envoy-gateway-system/envoy-shop-web-97375646',
     '  AutoscalingRemoved, replicas 6 (2-10) → 2 (drops)',
     '  Gateway shop/web asks for no autoscaling: no envoyHpa in',
-    '  EnvoyProxy shop/web.',
+    '  EnvoyProxy shop/web. Afterwards Envoy Gateway sets its',
+    '  Deployment to 2 replicas when it next applies it.',
     '',
   ]);
   expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(60);
@@ -56,7 +90,7 @@ test('the stale ones in red, and nothing else', () => {
   const kept: SweptHpa = { ...hpa, action: 'keep', reason: 'AutoscalingConfigured' };
   const red = `${String.fromCharCode(27)}[31m`;
   for (const [width, lines] of [
-    [60, 4],
+    [60, 5],
     [400, 1],
   ] as const) {
     const painted = formatReport(scanOf(kept, hpa), 'table', { color: true, width })
@@ -77,7 +111,7 @@ test('a guard is named beside the judgement', () => {
       '',
       '| ACTION | NAMESPACE | NAME | REASON | REPLICAS | WHY |',
       '| --- | --- | --- | --- | --- | --- |',
-      '| delete | envoy-gateway-system | envoy-shop-web-97375646 | AutoscalingRemoved (held back: Settling) | 6 (2-10) → 2 (drops) | Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web. Held back: the HPA was created less than 120 s ago. |',
+      '| delete | envoy-gateway-system | envoy-shop-web-97375646 | AutoscalingRemoved (held back: Settling) | 6 (2-10) → 2 (drops) | Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web. Afterwards Envoy Gateway sets its Deployment to 2 replicas when it next applies it. Held back: the HPA was created less than 120 s ago. |',
       '',
     ].join('\n'),
   );
@@ -91,17 +125,20 @@ test('a cluster without such HPAs', () => {
 /** Two clusters, one of which was not swept, with everything that a run can have to say beside its HPAs. */
 const account = (mode: RunReport['mode'], ...hpas: SweptHpa[]): RunReport => {
   const lost: ClusterReport = {
-    ...{ cluster: 'lost', region: 'eu-west-1', result: 'failed', warnings: [], hpas: [] },
+    ...{ cluster: 'lost', region: 'eu-west-1', result: 'failed', warnings: [], hpas: [], missing: [] },
     problem: { reason: 'ClusterUnreachable', message: 'no whole answer from lost', remedy: 'Check its endpoint.' },
   };
   const shop: ClusterReport = {
-    ...{ cluster: 'shop', region: 'eu-west-1', result: 'swept', hpas },
+    ...{ cluster: 'shop', region: 'eu-west-1', result: 'swept', hpas, missing: [] },
     warnings: [{ reason: 'AuditLogOff', message: 'the audit log is off', remedy: 'Switch it on.' }],
   };
   return {
     ...scanOf(),
     mode,
-    totals: { clusters: 3, swept: 1, skipped: 0, failed: 1, hpas: hpas.length, stale: 1, outcomes: { Deleted: 1 } },
+    totals: {
+      ...{ clusters: 3, swept: 1, skipped: 0, failed: 1, hpas: hpas.length, stale: 1, missing: 0 },
+      outcomes: { Deleted: 1 },
+    },
     clusters: [lost, shop],
     regions: [{ region: 'eu-south-1', reason: 'AwsAccessRefused', message: 'not allowed', remedy: 'Allow it.' }],
     remaining: [{ cluster: 'late', region: 'eu-west-1' }],
@@ -110,7 +147,10 @@ const account = (mode: RunReport['mode'], ...hpas: SweptHpa[]): RunReport => {
 };
 const deleted: SweptHpa = { ...hpa, outcome: 'Deleted' };
 const refused: SweptHpa = { ...hpa, name: 'other', outcome: 'DeleteRefused', message: 'policy says no' };
-const kept: SweptHpa = { ...hpa, name: 'kept', action: 'keep', reason: 'Protected', outcome: 'Kept' };
+const kept: SweptHpa = {
+  ...{ ...hpa, name: 'kept', action: 'keep', reason: 'Protected', outcome: 'Kept' },
+  replicas: { current: 6, min: 2, max: 10 },
+};
 
 test('a run that deletes: outcomes in place of actions, what went wrong, what is missing, and the sum', () => {
   const lines = formatReport(account('delete', deleted, refused, kept), 'table', plain).split('\n');
@@ -158,11 +198,13 @@ test('the same as markdown', () => {
 });
 
 test.each(FORMATS)('%s says all of it', (format) => {
-  const text = formatReport(account('delete', deleted, refused, kept), format, { ...plain, width: 80 });
+  const report = withMissing(account('delete', deleted, refused, { ...kept, remedy: 'Look.' }), missing);
+  const text = formatReport(report, format, { ...plain, width: 80 });
   for (const what of [
     ...['ClusterUnreachable', 'no whole answer from lost', 'Check its endpoint.', 'AuditLogOff', 'Switch it on.'],
     ...['eu-south-1', 'AwsAccessRefused', 'Allow it.', 'late', 'the HPAs that are kept'],
-    ...['Deleted', 'DeleteRefused', 'policy says no', 'Protected', 'AutoscalingRemoved'],
+    ...['Deleted', 'DeleteRefused', 'policy says no', 'Protected', 'AutoscalingRemoved', 'Look.'],
+    ...[missing.name, 'Gateway', 'shop/api asks for autoscaling', 'Restart Envoy Gateway'],
   ]) {
     expect(text).toContain(what);
   }
@@ -173,6 +215,141 @@ test('JSON and YAML are the report', () => {
   expect(runReportSchema.parse(report)).toEqual(report);
   expect(JSON.parse(formatReport(report, 'json', plain))).toEqual(report);
   expect(parse(formatReport(report, 'yaml', plain))).toEqual(report);
+});
+
+describe('what becomes of the replicas', () => {
+  const cellsOf = (replicas: SweptHpa['replicas'], dropsCapacity = false) => {
+    const row = formatReport(scanOf({ ...hpa, replicas, dropsCapacity }), 'markdown', plain)
+      .trimEnd()
+      .split('\n')
+      .at(-1);
+    const [cell, why] = row?.split(' | ').slice(4) ?? [];
+    return [cell, why?.replace(/^.*EnvoyProxy shop\/web\. ?/, '').replace(/ ?\|$/, '')];
+  };
+  const range = { current: 5, min: 2, max: 10 };
+  test.each<[SweptHpa['replicas'], boolean, string, string]>([
+    [range, false, '5 (2-10)', ''],
+    [
+      { ...range, after: { kind: 'Stays', replicas: 5 } },
+      false,
+      '5 (2-10) → stays at 5',
+      'Afterwards its Deployment stays at 5 replicas until somebody scales it.',
+    ],
+    [
+      { ...range, current: 1, after: { kind: 'Stays', replicas: 1 } },
+      false,
+      '1 (2-10) → stays at 1',
+      'Afterwards its Deployment stays at 1 replica until somebody scales it.',
+    ],
+    [
+      { min: 2, max: 10, after: { kind: 'Stays' } },
+      false,
+      '? (2-10) → stays',
+      'Afterwards its Deployment stays at the replicas it has until somebody scales it.',
+    ],
+    [
+      { ...range, after: { kind: 'Becomes', replicas: 3 } },
+      true,
+      '5 (2-10) → 3 (drops)',
+      'Afterwards Envoy Gateway sets its Deployment to 3 replicas when it next applies it.',
+    ],
+    [
+      { ...range, after: { kind: 'Becomes', replicas: 1 } },
+      false,
+      '5 (2-10) → 1',
+      'Afterwards Envoy Gateway sets its Deployment to 1 replica when it next applies it.',
+    ],
+    [
+      { ...range, after: { kind: 'Governed', hpa: 'shop/keda' } },
+      false,
+      '5 (2-10) → HPA shop/keda',
+      'Afterwards HPA shop/keda sets the replicas.',
+    ],
+    [{ ...range, after: { kind: 'NoDeployment' } }, false, '5 (2-10) → no Deployment', ''],
+    [
+      { ...range, after: { kind: 'Unknown' } },
+      false,
+      '5 (2-10) → unknown',
+      'Afterwards a patch decides how many replicas its Deployment has.',
+    ],
+  ])('%o', (replicas, drops, cell, why) => {
+    expect(cellsOf(replicas, drops)).toEqual([cell, why]);
+  });
+});
+
+test('a remedy stands behind the reason', () => {
+  const orphan = { ...kept, explanation: 'Its Deployment still runs.', remedy: 'Delete that Deployment.' };
+  expect(formatReport(scanOf(orphan), 'markdown', plain)).toContain(
+    '| Its Deployment still runs. Delete that Deployment. |',
+  );
+});
+
+describe('an HPA that is missing', () => {
+  const report = () => withMissing(scanOf(hpa), missing);
+  const SUMMARY = '1 stale of 1 HPA with a label of Envoy Gateway, 1 missing';
+
+  test('has a section of its own beneath the table', () => {
+    expect(formatReport(report(), 'table', plain).split('\n')).toEqual([
+      `production: ${SUMMARY}`,
+      expect.stringMatching(/^ACTION /),
+      expect.stringMatching(/^delete /),
+      '',
+      'Missing: asked for, and not there',
+      `missing  envoy-gateway-system/${missing.name} of Gateway shop/api`,
+      `  ${missing.explanation}`,
+      `  ${missing.remedy}`,
+      '',
+    ]);
+    expect(formatReport(withMissing(scanOf(), missing), 'table', plain)).toMatch(
+      /^production: no HPA that carries a label of Envoy Gateway, 1 missing\n\nMissing: /,
+    );
+  });
+
+  test('fits the terminal, in red', () => {
+    const red = `${String.fromCharCode(27)}[31m`;
+    const lines = formatReport(withMissing(scanOf(), missing), 'table', { color: true, width: 60 }).split('\n');
+    expect(lines.filter((line) => line.startsWith(red))).toEqual([
+      expect.stringContaining(`missing  envoy-gateway-system/${missing.name}`),
+      expect.stringContaining('Gateway shop/api'),
+    ]);
+    for (const line of lines) expect(stripVTControlCharacters(line).length).toBeLessThanOrEqual(60);
+  });
+
+  test('in a ticket', () => {
+    expect(formatReport(report(), 'markdown', plain).split('\n\n')).toEqual([
+      '### production',
+      `${SUMMARY}.`,
+      expect.stringMatching(/^\| ACTION /),
+      '#### Missing: asked for, and not there',
+      [
+        '| NAMESPACE | NAME | OWNER | WHY | REMEDY |',
+        '| --- | --- | --- | --- | --- |',
+        `| envoy-gateway-system | ${missing.name} | Gateway shop/api | ${missing.explanation} | ${missing.remedy} |\n`,
+      ].join('\n'),
+    ]);
+  });
+
+  test('on the page: a tile, a column of the clusters, and a table', () => {
+    const text = formatReport(withMissing(account('report', hpa), missing), 'html', plain);
+    expect(text).toContain('<div class="bad"><dt>missing</dt><dd>1</dd></div>');
+    expect(text).toContain('<th class="number">Stale</th><th class="number">Missing</th></tr>');
+    expect(text).toContain(
+      '<td>swept</td>\n<td class="number">1</td>\n<td class="number bad">1</td>\n<td class="number bad">1</td>\n</tr>',
+    );
+    expect(text).toContain('<td>failed: ClusterUnreachable</td>\n<td class="number"></td>\n');
+    expect(text).toContain('<h3>Missing: asked for, and not there</h3>');
+    expect(text).toContain('<td class="owner" data-heading="Owner">Gateway shop/api</td>');
+    expect(text).toContain(`<td class="remedy" data-heading="Remedy">${missing.remedy}</td>`);
+    const none = formatReport(account('report', hpa), 'html', plain);
+    expect(none).toContain('<div class=""><dt>missing</dt><dd>0</dd></div>');
+    expect(none).not.toContain('<h3>');
+  });
+
+  test('counts in the sum of several clusters, also in a run that deletes', () => {
+    expect(formatReport(withMissing(account('delete', deleted), missing, missing), 'table', plain)).toContain(
+      '1 not begun; 1 Deleted of 1 HPA with a label of Envoy Gateway, 2 missing\n',
+    );
+  });
 });
 
 const now = { action: 'keep', reason: 'AutoscalingConfigured', explanation: 'It asks for autoscaling.' } as const;
@@ -242,6 +419,12 @@ const hostile = (): RunReport => {
       region: HOSTILE,
       ...(cluster.problem && { problem }),
       warnings: [problem],
+      missing: [
+        {
+          ...{ namespace: HOSTILE, name: HOSTILE, owner: { kind: HOSTILE, name: HOSTILE }, reason: 'WantedButMissing' },
+          ...{ explanation: HOSTILE, remedy: HOSTILE },
+        },
+      ],
     })),
     regions: [{ ...problem, region: HOSTILE }],
     remaining: [{ cluster: HOSTILE }],
@@ -255,7 +438,7 @@ test('what others have written is text in the page, and the page may load nothin
   expect(text).not.toContain('\u001b');
   expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;|');
   // Every tag is one that the page has of its own, and the attributes are whole.
-  const own = formatReport(whatIf(), 'html', plain);
+  const own = formatReport(withMissing(whatIf(), missing), 'html', plain);
   const tagsOf = (page: string) => new Set([...page.matchAll(/<\/?([a-z0-9!]+)/gi)].map(([, tag]) => tag));
   expect(
     [...tagsOf(text)].filter(
@@ -278,7 +461,8 @@ test('what others have written neither moves the cursor nor makes markup in a ti
   const markdown = formatReport(hostile(), 'markdown', plain);
   expect(markdown).not.toMatch(/(^|[^\\])<|\p{Cc}(?<!\n)|(^|[^\\])`|[^\\]\]\(/u);
   const rows = markdown.split('\n').filter((line) => line.startsWith('| '));
-  for (const row of rows) expect(row.match(/(?<!\\)\|/g)).toHaveLength(8);
+  // Of the one HPA, and of what is missing in two clusters.
+  for (const row of rows) expect([8, 6]).toContain(row.match(/(?<!\\)\|/g)?.length);
 });
 
 test('the page: a table for what is stale, what is kept folded away, the manifest on click, the age', () => {

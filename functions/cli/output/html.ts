@@ -1,6 +1,18 @@
 import { stringify } from 'yaml';
-import type { ClusterReport, RunReport, SweptHpa } from '../../domain/report.ts';
-import { CHANGES, clusterWordsOf, columnsOf, counted, type Notice, titleOf, toneOf, wordsOf } from './words.ts';
+import type { ClusterReport, MissingHpaReport, RunReport, SweptHpa } from '../../domain/report.ts';
+import {
+  CHANGES,
+  type Column,
+  clusterWordsOf,
+  columnsOf,
+  counted,
+  MISSING_COLUMNS,
+  MISSING_TITLE,
+  type Notice,
+  titleOf,
+  toneOf,
+  wordsOf,
+} from './words.ts';
 
 /**
  * One page that needs nothing but itself: no script, no font, no request. Whatever others have written (names, annotations,
@@ -49,6 +61,7 @@ function counts(report: RunReport): Markup {
     ...(clusters > swept ? [['not swept', clusters - swept, 'open'] as [string, number, string]] : []),
     ['HPAs', hpas.length],
     ['stale', hpas.filter(({ action }) => action === 'delete').length, 'bad'],
+    ['missing', report.clusters.flatMap(({ missing }) => missing).length, 'bad'],
     ...(report.whatIf
       ? ([
           [CHANGES.BecomesStale, changes('BecomesStale'), 'bad'],
@@ -69,18 +82,22 @@ function overview(clusters: readonly ClusterReport[], totals: string): Markup {
   const rows = clusters.map((cluster, index) => {
     const stale = cluster.hpas.filter(({ action }) => action === 'delete').length;
     const isSwept = cluster.result === 'swept';
-    return html`<tr class="${isSwept ? (stale > 0 ? 'bad' : '') : 'open'}">
+    const missing = cluster.missing.length;
+    const count = (number: number, tone = 'number') =>
+      html`<td class="${number > 0 ? tone : 'number'}">${isSwept ? String(number) : ''}</td>`;
+    return html`<tr class="${isSwept ? '' : 'open'}">
 <td><a href="#cluster-${String(index)}">${titleOf(cluster)}</a></td>
 <td>${isSwept ? cluster.result : `${cluster.result}: ${cluster.problem?.reason ?? ''}`}</td>
-<td class="number">${isSwept ? String(cluster.hpas.length) : ''}</td>
-<td class="number">${isSwept ? String(stale) : ''}</td>
+${count(cluster.hpas.length)}
+${count(stale, 'number bad')}
+${count(missing, 'number bad')}
 </tr>`;
   });
   return html`<section>
 <h2>All clusters</h2>
 <p>${totals}.</p>
 <table class="overview">
-<thead><tr><th>Cluster</th><th>Result</th><th class="number">HPAs</th><th class="number">Stale</th></tr></thead>
+<thead><tr><th>Cluster</th><th>Result</th><th class="number">HPAs</th><th class="number">Stale</th><th class="number">Missing</th></tr></thead>
 <tbody>${rows}</tbody>
 </table>
 </section>
@@ -88,7 +105,7 @@ function overview(clusters: readonly ClusterReport[], totals: string): Markup {
 }
 
 function clusterSection(cluster: ClusterReport, index: number, report: RunReport): Markup {
-  const { hpas, result } = cluster;
+  const { hpas, missing, result } = cluster;
   const { title, summary, notices } = clusterWordsOf(cluster, report);
   const isShown = (hpa: SweptHpa) => toneOf(hpa) !== undefined || hpa.outcome !== 'Kept';
   const [shown, kept] = [hpas.filter(isShown), hpas.filter((hpa) => !isShown(hpa))];
@@ -97,6 +114,7 @@ function clusterSection(cluster: ClusterReport, index: number, report: RunReport
 <p>${result === 'swept' ? `${summary}.` : 'Not swept.'}</p>
 ${notices.map(noticeHtml)}
 ${shown.length > 0 ? [hpaTable(shown, report)] : []}
+${missing.length > 0 ? [missingTable(missing)] : []}
 ${kept.length > 0 ? [html`<details><summary>${counted(kept.length, 'HPA')} kept</summary>${hpaTable(kept, report)}</details>`] : []}
 </section>
 `;
@@ -108,17 +126,32 @@ const noticeHtml = ({ title, message, remedy }: Notice): Markup =>
 function hpaTable(hpas: readonly SweptHpa[], report: RunReport): Markup {
   const age = { heading: 'AGE', cell: ({ createdAt }: SweptHpa) => ageOf(createdAt, report.finishedAt) };
   const columns = columnsOf(report).flatMap((column) => (column.heading === 'REPLICAS' ? [age, column] : [column]));
+  return table(hpas, columns, (hpa) => toneOf(hpa) ?? '', manifestOf);
+}
+
+const missingTable = (missing: readonly MissingHpaReport[]): Markup =>
+  html`<h3>${MISSING_TITLE}</h3>
+${table(missing, MISSING_COLUMNS, () => '')}`;
+
+/** @param more what a cell under WHY holds besides */
+function table<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  toneOfRow: (row: Row) => string,
+  more: (row: Row) => Markup[] = () => [],
+): Markup {
+  const classOf = (heading: string) => heading.toLowerCase().replace(' ', '-');
   const capitalized = (heading: string) => heading.charAt(0) + heading.slice(1).toLowerCase();
-  const rows = hpas.map(
-    (hpa) => html`<tr class="${toneOf(hpa) ?? ''}">${columns.map(
+  const lines = rows.map(
+    (row) => html`<tr class="${toneOfRow(row)}">${columns.map(
       ({ heading, cell }) =>
-        html`<td class="${heading.toLowerCase().replace(' ', '-')}" data-heading="${capitalized(heading)}">${cell(hpa)}${heading === 'WHY' ? manifestOf(hpa) : []}</td>`,
+        html`<td class="${classOf(heading)}" data-heading="${capitalized(heading)}">${cell(row)}${heading === 'WHY' ? more(row) : []}</td>`,
     )}</tr>
 `,
   );
   return html`<table class="hpas">
-<thead><tr>${columns.map(({ heading }) => html`<th class="${heading.toLowerCase().replace(' ', '-')}">${capitalized(heading)}</th>`)}</tr></thead>
-<tbody>${rows}</tbody>
+<thead><tr>${columns.map(({ heading }) => html`<th class="${classOf(heading)}">${capitalized(heading)}</th>`)}</tr></thead>
+<tbody>${lines}</tbody>
 </table>
 `;
 }
@@ -191,6 +224,7 @@ body { margin: 0 auto; max-width: 90rem; padding: 1rem 1.5rem 4rem; background: 
   font: 0.9375rem/1.5 system-ui, sans-serif; }
 h1 { margin: 0.5rem 0; font-size: 1.5rem; }
 h2 { margin: 2.5rem 0 0.25rem; font-size: 1.15rem; overflow-wrap: anywhere; }
+h3 { margin: 1.25rem 0 0.25rem; font-size: 1rem; }
 p { margin: 0.25rem 0; overflow-wrap: anywhere; }
 header p { color: var(--faint); }
 a { color: var(--link); }
@@ -210,7 +244,7 @@ th, td { padding: 0.45rem 0.6rem; border-bottom: 1px solid var(--line); text-ali
 th { color: var(--faint); font-size: 0.8125rem; font-weight: 600; white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .overview { width: auto; min-width: min(100%, 40rem); }
-.overview .bad .number:last-child { color: var(--bad); font-weight: 600; }
+.overview .bad { color: var(--bad); font-weight: 600; }
 .overview td:nth-child(2) { overflow-wrap: normal; }
 .overview .open td:nth-child(2) { color: var(--open); }
 .hpas { table-layout: fixed; }
@@ -222,6 +256,7 @@ th { color: var(--faint); font-size: 0.8125rem; font-weight: 600; white-space: n
 .hpas th.reason { width: 13rem; }
 .hpas th.age { width: 4rem; }
 .hpas th.replicas { width: 7.5rem; }
+.hpas th.owner { width: 12rem; }
 tr.bad td.action, tr.bad td.outcome, tr.bad td.what-if { color: var(--bad); font-weight: 600; }
 tr.open td.what-if { color: var(--open); font-weight: 600; }
 tr.good td.what-if { color: var(--good); font-weight: 600; }
@@ -243,8 +278,8 @@ pre { max-height: 30rem; margin: 0.5rem 0; padding: 0.75rem; overflow: auto; bor
   .hpas td { display: flex; gap: 0.75rem; padding: 0.15rem 0; border: 0; }
   .hpas td::before { flex: 0 0 6rem; color: var(--faint); font-weight: normal; content: attr(data-heading); }
   .hpas td:empty { display: none; }
-  .hpas td.why { display: block; }
-  .hpas td.why::before { content: none; }
+  .hpas td.why, .hpas td.remedy { display: block; }
+  .hpas td.why::before, .hpas td.remedy::before { content: none; }
 }
 @media print { details:not([open]) { display: none; } }
 `;

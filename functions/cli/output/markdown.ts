@@ -1,5 +1,14 @@
 import type { ClusterReport, RunReport } from '../../domain/report.ts';
-import { clusterWordsOf, columnsOf, type Notice, type View, wordsOf } from './words.ts';
+import {
+  type Column,
+  clusterWordsOf,
+  columnsOf,
+  MISSING_COLUMNS,
+  MISSING_TITLE,
+  type Notice,
+  type View,
+  wordsOf,
+} from './words.ts';
 
 /** For a ticket: a heading and a table for each cluster. */
 export function markdownReport(report: RunReport): string {
@@ -20,20 +29,20 @@ function clusterParagraphs(cluster: ClusterReport, view: View): string[] {
     `### ${escaped(title)}`,
     ...(cluster.result === 'swept' ? [`${summary}.`] : []),
     ...notices.map(noticeParagraph),
-    ...(cluster.hpas.length === 0 ? [] : [hpaTable(cluster, view)]),
+    ...(cluster.hpas.length === 0 ? [] : [table(columnsOf(view), cluster.hpas)]),
+    ...(cluster.missing.length === 0 ? [] : [`#### ${MISSING_TITLE}`, table(MISSING_COLUMNS, cluster.missing)]),
   ];
 }
 
 const noticeParagraph = ({ title, message, remedy }: Notice): string =>
   `**${escaped(title)}**: ${escaped(message)}. ${escaped(remedy)}`;
 
-function hpaTable({ hpas }: ClusterReport, view: View): string {
-  const columns = columnsOf(view);
-  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [
-    row(columns.map(({ heading }) => heading)),
-    row(columns.map(() => '---')),
-    ...hpas.map((hpa) => row(columns.map(({ cell }) => escaped(cell(hpa))))),
+    line(columns.map(({ heading }) => heading)),
+    line(columns.map(() => '---')),
+    ...rows.map((row) => line(columns.map(({ cell }) => escaped(cell(row))))),
   ].join('\n');
 }
 

@@ -1,6 +1,15 @@
 import { styleText } from 'node:util';
-import type { ClusterReport, RunReport, SweptHpa } from '../../domain/report.ts';
-import { clusterWordsOf, columnsOf, type Notice, toneOf, type View, wordsOf } from './words.ts';
+import type { ClusterReport, MissingHpaReport, RunReport, SweptHpa } from '../../domain/report.ts';
+import {
+  clusterWordsOf,
+  columnsOf,
+  MISSING_COLUMNS,
+  MISSING_TITLE,
+  type Notice,
+  toneOf,
+  type View,
+  wordsOf,
+} from './words.ts';
 
 export interface Screen {
   /** Columns of the terminal; absent where the output goes somewhere else. */
@@ -28,7 +37,12 @@ function clusterSection(cluster: ClusterReport, view: View, screen: Screen): str
   const { title, summary, notices } = clusterWordsOf(cluster, view);
   const told = notices.flatMap((notice) => noticeLines(notice, screen, '  '));
   if (cluster.result !== 'swept') return [...wrapped(`${title}: not swept`, screen), ...told];
-  return [...wrapped(`${title}: ${summary}`, screen), ...told, ...hpaLines(cluster.hpas, view, screen)];
+  return [
+    ...wrapped(`${title}: ${summary}`, screen),
+    ...told,
+    ...hpaLines(cluster.hpas, view, screen),
+    ...missingLines(cluster.missing, screen),
+  ];
 }
 
 const noticeLines = ({ title, message, remedy }: Notice, screen: Screen, indent = ''): string[] => [
@@ -52,12 +66,30 @@ function hpaLines(hpas: readonly SweptHpa[], view: View, screen: Screen): string
   return hpas.flatMap((hpa) => ['', ...block(hpa, view, screen).map((line) => paint(line, hpa, color))]);
 }
 
+/** A block for each: why, and what to do about it, are sentences of their own. */
+function missingLines(missing: readonly MissingHpaReport[], screen: Screen): string[] {
+  if (missing.length === 0) return [];
+  const blocks = missing.map((one) => {
+    const cells = new Map(MISSING_COLUMNS.map(({ heading, cell }) => [heading, cell(one)]));
+    const title = `missing  ${cells.get('NAMESPACE')}/${cells.get('NAME')} of ${cells.get('OWNER')}`;
+    return [
+      ...wrapped(title, screen).map((line) => colored(line, 'bad', screen.color)),
+      ...wrapped(cells.get('WHY') ?? '', screen, '  '),
+      ...wrapped(cells.get('REMEDY') ?? '', screen, '  '),
+    ];
+  });
+  return ['', MISSING_TITLE, ...blocks.flat()];
+}
+
 const COLORS = { bad: 'red', open: 'yellow', good: 'green' } as const;
 
 function paint(text: string, hpa: SweptHpa | undefined, color: boolean): string {
   const tone = hpa && toneOf(hpa);
-  return color && tone ? styleText(COLORS[tone], text, { validateStream: false }) : text;
+  return tone ? colored(text, tone, color) : text;
 }
+
+const colored = (text: string, tone: keyof typeof COLORS, color: boolean): string =>
+  color ? styleText(COLORS[tone], text, { validateStream: false }) : text;
 
 function block(hpa: SweptHpa, view: View, screen: Screen): string[] {
   const cells = new Map(columnsOf(view).map(({ heading, cell }) => [heading, cell(hpa)]));

@@ -1,5 +1,13 @@
 import { objectKey } from '../../domain/kubernetes-objects.ts';
-import { type ClusterReport, OUTCOMES, type Problem, type RunReport, type SweptHpa } from '../../domain/report.ts';
+import type { ReplicasAfter } from '../../domain/replicas-after.ts';
+import {
+  type ClusterReport,
+  type MissingHpaReport,
+  OUTCOMES,
+  type Problem,
+  type RunReport,
+  type SweptHpa,
+} from '../../domain/report.ts';
 
 // What every view for a person says alike.
 
@@ -18,14 +26,24 @@ export const wordsOf = (report: RunReport) => ({
 /** What is told of a cluster beside its HPAs. */
 export const clusterWordsOf = (cluster: ClusterReport, view: View) => ({
   title: titleOf(cluster),
-  summary: summaryOf(cluster.hpas, view),
+  summary: summaryOf(cluster, view),
   notices: noticesOf(cluster),
 });
 
-export interface Column {
+export interface Column<Row = SweptHpa> {
   readonly heading: string;
-  cell(hpa: SweptHpa): string;
+  cell(row: Row): string;
 }
+
+export const MISSING_TITLE = 'Missing: asked for, and not there';
+
+export const MISSING_COLUMNS: readonly Column<MissingHpaReport>[] = [
+  { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
+  { heading: 'NAME', cell: ({ name }) => name },
+  { heading: 'OWNER', cell: ({ owner }) => `${owner.kind} ${objectKey(owner)}` },
+  { heading: 'WHY', cell: ({ explanation }) => explanation },
+  { heading: 'REMEDY', cell: ({ remedy }) => remedy },
+];
 
 export const CHANGES = {
   BecomesStale: 'newly stale',
@@ -34,7 +52,7 @@ export const CHANGES = {
   Unchanged: '',
 } as const;
 
-/** REPLICAS is `current (min-max)`, and for a stale HPA what its Deployment falls back to. */
+/** REPLICAS is `current (min-max)`, and for a stale HPA what becomes of them without it. */
 export function columnsOf({ mode, whatIf }: View): Column[] {
   return [
     ...(whatIf ? [{ heading: 'WHAT IF', cell: (hpa: SweptHpa) => CHANGES[hpa.whatIf?.change ?? 'Unchanged'] }] : []),
@@ -52,15 +70,52 @@ export function columnsOf({ mode, whatIf }: View): Column[] {
   ];
 }
 
-function replicasOf({ action, replicas, dropsCapacity }: SweptHpa): string {
-  const { current, min, max, fallback } = replicas;
-  const falls = action === 'delete' && fallback !== undefined ? ` → ${fallback}${dropsCapacity ? ' (drops)' : ''}` : '';
-  return `${current ?? '?'} (${min}-${max})${falls}`;
+function replicasOf({ replicas, dropsCapacity }: SweptHpa): string {
+  const { current, min, max, after } = replicas;
+  const then = after === undefined ? '' : ` → ${afterOf(after)}${dropsCapacity ? ' (drops)' : ''}`;
+  return `${current ?? '?'} (${min}-${max})${then}`;
 }
 
-function whyOf({ explanation, guard, message, whatIf }: SweptHpa): string {
+function afterOf({ kind, replicas, hpa }: ReplicasAfter): string {
+  switch (kind) {
+    case 'Stays':
+      return replicas === undefined ? 'stays' : `stays at ${replicas}`;
+    case 'Becomes':
+      return `${replicas}`;
+    case 'Governed':
+      return `HPA ${hpa}`;
+    case 'NoDeployment':
+      return 'no Deployment';
+    case 'Unknown':
+      return 'unknown';
+  }
+}
+
+/** The same as a sentence; none where there is no Deployment, which the explanation says. */
+export function afterSentence({ after }: SweptHpa['replicas']): string[] {
+  switch (after?.kind) {
+    case 'Stays': {
+      const count = after.replicas === undefined ? 'the replicas it has' : counted(after.replicas, 'replica');
+      return [`Afterwards its Deployment stays at ${count} until somebody scales it.`];
+    }
+    case 'Becomes':
+      return [
+        `Afterwards Envoy Gateway sets its Deployment to ${counted(after.replicas ?? 0, 'replica')} when it next applies it.`,
+      ];
+    case 'Governed':
+      return [`Afterwards HPA ${after.hpa} sets the replicas.`];
+    case 'Unknown':
+      return ['Afterwards a patch decides how many replicas its Deployment has.'];
+    default:
+      return [];
+  }
+}
+
+function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptHpa): string {
   return [
     explanation,
+    ...afterSentence(replicas),
+    ...(remedy === undefined ? [] : [remedy]),
     ...(guard ? [`Held back: ${guard.explanation}.`] : []),
     ...(message === undefined ? [] : [`The API server: ${message}`]),
     ...(whatIf?.change === 'BecomesStaleWithoutDeployment'
@@ -79,8 +134,12 @@ export function toneOf({ action, whatIf }: SweptHpa): 'bad' | 'open' | 'good' | 
 
 const LABELLED = 'with a label of Envoy Gateway';
 
-/** One clause on some HPAs: how many are stale, or in a run that deletes, what became of them. */
-function summaryOf(hpas: readonly SweptHpa[], { mode, whatIf }: View): string {
+/** One clause on some HPAs: how many are stale, or in a run that deletes, what became of them; and how many are missing. */
+function summaryOf({ hpas, missing }: Pick<ClusterReport, 'hpas' | 'missing'>, view: View): string {
+  return `${summaryOfHpas(hpas, view)}${missing.length > 0 ? `, ${missing.length} missing` : ''}`;
+}
+
+function summaryOfHpas(hpas: readonly SweptHpa[], { mode, whatIf }: View): string {
   if (hpas.length === 0) return 'no HPA that carries a label of Envoy Gateway';
   const all = `${counted(hpas.length, 'HPA')} ${LABELLED}`;
   if (mode === 'delete') {
@@ -109,8 +168,11 @@ function totalsOf(report: RunReport): string {
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(notDone > 0 ? [`${notDone} not begun`] : []),
   ];
-  const hpas = report.clusters.flatMap((cluster) => cluster.hpas);
-  return `${counted(clusters, 'cluster')}, ${parts.join(', ')}; ${summaryOf(hpas, report)}`;
+  const all = {
+    hpas: report.clusters.flatMap(({ hpas }) => hpas),
+    missing: report.clusters.flatMap(({ missing }) => missing),
+  };
+  return `${counted(clusters, 'cluster')}, ${parts.join(', ')}; ${summaryOf(all, report)}`;
 }
 
 /** What the run was about, a sentence each; none for a run about everything as it is. */

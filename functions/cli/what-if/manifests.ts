@@ -9,6 +9,7 @@ import {
   gatewaySchema,
   type Metadata,
 } from '../../domain/kubernetes-objects.ts';
+import { KUBERNETES_YAML } from '../../domain/kubernetes-yaml.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { nameOfFile, readText } from '../read-text.ts';
 
@@ -74,13 +75,8 @@ export async function readManifests(file: string): Promise<Manifests> {
   return { manifests, ignored };
 }
 
-/** As kubectl reads it: YAML 1.1, but what looks like a time stays text. */
 function documentsOf(text: string, name: string): unknown[] {
-  const documents = parseAllDocuments(text, {
-    version: '1.1',
-    logLevel: 'error',
-    customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || !tag.tag.endsWith(':timestamp')),
-  });
+  const documents = parseAllDocuments(text, KUBERNETES_YAML);
   if ('empty' in documents) return [];
   return documents.map((document) => {
     const [error] = document.errors;

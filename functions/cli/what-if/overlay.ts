@@ -1,6 +1,6 @@
 import type { AccountDirectory } from '../../aws/cluster-directory.ts';
 import { readEnvoyGatewayConfig } from '../../domain/envoy-gateway-config.ts';
-import { judge, type Verdict } from '../../domain/judge.ts';
+import { deploymentOf, type Verdict } from '../../domain/judge.ts';
 import {
   type ConfigMap,
   type EnvoyProxy,
@@ -8,11 +8,20 @@ import {
   type GatewayClass,
   objectKey,
 } from '../../domain/kubernetes-objects.ts';
-import type { ClusterReport, HpaWhatIf, Problem, RunReport, SweptHpa, WhatIfChange } from '../../domain/report.ts';
+import type {
+  ClusterReport,
+  HpaWhatIf,
+  MissingHpaReport,
+  Problem,
+  RunReport,
+  SweptHpa,
+  WhatIfChange,
+} from '../../domain/report.ts';
 import type { Snapshot } from '../../domain/snapshot.ts';
 import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
+import { assess, assessSnapshot } from '../../usecases/assess.ts';
 import type { Place } from '../../usecases/sweep-account.ts';
-import { readAndJudge } from '../../usecases/sweep-cluster.ts';
+import { snapshotApi } from '../saved-list.ts';
 import { type Kind, MADE_UP, type Manifest, type ObjectName, placed } from './manifests.ts';
 
 /** What would be applied to a cluster, and what deleted from it. */
@@ -27,18 +36,22 @@ interface Before {
   readonly verdicts: ReadonlyMap<string, HpaWhatIf['now']>;
   /** By uid: whether the HPA would be stale if its Deployment were gone, as the cluster is and as it would be. */
   readonly staleIfGone: { readonly now: ReadonlySet<string>; readonly after: ReadonlySet<string> };
+  /** By place and owner. What comes to be wanted, Envoy Gateway has yet to make. */
+  readonly missing: ReadonlySet<string>;
   readonly warnings: readonly Problem[];
 }
 
 /** Clusters with changes laid over them: they are judged as they would be, and the report says what that changes. */
 export class WhatIf {
   readonly #changes: Changes;
+  readonly #now: () => Date;
   readonly #controllerNamespaces: readonly string[] | undefined;
   readonly #before = new Map<string, Before>();
 
-  /** @param controllerNamespaces as in the pass over these clusters */
-  constructor(changes: Changes, controllerNamespaces?: readonly string[]) {
+  /** @param now as in the pass over these clusters, and so are the `controllerNamespaces` */
+  constructor(changes: Changes, now: () => Date, controllerNamespaces?: readonly string[]) {
     this.#changes = changes;
+    this.#now = now;
     this.#controllerNamespaces = controllerNamespaces;
   }
 
@@ -52,17 +65,24 @@ export class WhatIf {
       connect: async (cluster) => {
         const { namespace = 'default' } = await directory.describe(cluster);
         const live = await directory.connect(cluster);
-        const { snapshot, verdicts } = await readAndJudge(live, this.#controllerNamespaces);
+        const now = this.#now();
+        const before = await assess(live, now, this.#controllerNamespaces);
         const inNamespace = <Object extends ObjectName>(object: Object) => placed(object, namespace);
         const laid = this.#changes.laid.map(inNamespace);
-        const { changed, absent } = layOver(snapshot, { laid, removed: this.#changes.removed });
+        const { changed, absent } = layOver(before.snapshot, { laid, removed: this.#changes.removed });
+        const after = await assessSnapshot(changed, live, now);
         this.#before.set(keyOf({ cluster, ...(region !== undefined && { region }) }), {
-          verdicts: new Map(verdicts.map(decisionOf)),
-          staleIfGone: { now: staleWithoutDeployments(snapshot), after: staleWithoutDeployments(changed) },
-          // Of a cluster without an HPA the configuration is not read.
-          warnings: snapshot.hpas.length === 0 ? [] : absent.map(notThere),
+          verdicts: new Map(before.verdicts.map(decisionOf)),
+          staleIfGone: {
+            now: await staleWithoutDeployments(before.snapshot, live, now),
+            after: await staleWithoutDeployments(after.snapshot, live, now),
+          },
+          missing: new Set(before.missing.map(missingKey)),
+          // Without an HPA and a GatewayClass nothing else was read.
+          warnings:
+            before.snapshot.hpas.length + before.snapshot.gatewayClasses.length === 0 ? [] : absent.map(notThere),
         });
-        return apiOver(live, changed);
+        return { ...snapshotApi(after.snapshot), requestsSent: live.requestsSent, close: live.close };
       },
     };
     return { ...place, directory: laid };
@@ -71,10 +91,12 @@ export class WhatIf {
   /** Adds to a report of those clusters what is different from now. */
   annotated(report: RunReport): RunReport {
     const { laid, removed } = this.#changes;
+    const clusters = report.clusters.map((cluster) => this.#annotatedCluster(cluster));
     return {
       ...report,
       whatIf: { laid: laid.map(nameOf), removed: removed.map(nameOf) },
-      clusters: report.clusters.map((cluster) => this.#annotatedCluster(cluster)),
+      totals: { ...report.totals, missing: clusters.flatMap(({ missing }) => missing).length },
+      clusters,
     };
   }
 
@@ -85,6 +107,7 @@ export class WhatIf {
       ...cluster,
       warnings: [...cluster.warnings, ...before.warnings],
       hpas: cluster.hpas.map((hpa) => annotatedHpa(hpa, before)),
+      missing: cluster.missing.filter((one) => before.missing.has(missingKey(one))),
     };
   }
 }
@@ -93,7 +116,11 @@ function annotatedHpa(hpa: SweptHpa, { verdicts, staleIfGone }: Before): SweptHp
   const now = verdicts.get(hpa.uid);
   if (now === undefined) return hpa;
   const ifGone = { now: staleIfGone.now.has(hpa.uid), after: staleIfGone.after.has(hpa.uid) };
-  return { ...hpa, whatIf: { change: changeOf(now.action, hpa.action, ifGone), now } };
+  const change = changeOf(now.action, hpa.action, ifGone);
+  // A remedy is for what has stayed as it is for long.
+  const { remedy, ...others } = hpa;
+  const kept = remedy !== undefined && now.reason === hpa.reason ? { remedy } : {};
+  return { ...others, ...kept, whatIf: { change, now } };
 }
 
 /**
@@ -111,30 +138,11 @@ function changeOf(
   return wasStale ? 'NoLongerStale' : 'Unchanged';
 }
 
-function staleWithoutDeployments(snapshot: Snapshot): ReadonlySet<string> {
-  const gone = snapshot.hpas.map(
-    ({ metadata, spec }) =>
-      [objectKey({ namespace: metadata.namespace, name: spec.scaleTargetRef.name }), false] as const,
-  );
-  const verdicts = judge({ ...snapshot, deployments: new Map(gone) });
+async function staleWithoutDeployments(snapshot: Snapshot, live: ClusterApi, now: Date): Promise<ReadonlySet<string>> {
+  const gone = snapshot.hpas.map((hpa) => [objectKey(deploymentOf(hpa)), null] as const);
+  const deployments = new Map([...snapshot.deployments, ...gone]);
+  const { verdicts } = await assessSnapshot({ ...snapshot, deployments }, live, now);
   return new Set(verdicts.filter(({ action }) => action === 'delete').map(({ hpa }) => hpa.metadata.uid));
-}
-
-/** The changed snapshot, and from the cluster what it lacks: Deployments that only matter since it was changed. */
-function apiOver(live: ClusterApi, { hpas, deployments, ...config }: Snapshot): ClusterApi {
-  const readOnly = async (): Promise<never> => {
-    throw new TypeError('a what-if cannot be written');
-  };
-  return {
-    hpas: { list: async () => [...hpas], get: live.hpas.get, mark: readOnly, delete: readOnly },
-    config: {
-      read: async () => config,
-      deploymentExists: async (place) =>
-        deployments.get(objectKey(place)) ?? (await live.config.deploymentExists(place)),
-    },
-    requestsSent: live.requestsSent,
-    close: live.close,
-  };
 }
 
 /** @returns the snapshot with the changes, and what was to be removed and is not there */
@@ -161,10 +169,13 @@ function layOver(snapshot: Snapshot, { laid, removed }: Changes): { changed: Sna
     envoyProxies: lay<EnvoyProxy>('EnvoyProxy', snapshot.envoyProxies),
     envoyGatewayConfigs: lay<ConfigMap>('ConfigMap', liveConfigMaps).map(readEnvoyGatewayConfig),
   };
-  return { changed: withoutOldStatus(changed, laid), absent };
+  return { changed: asObserved(changed, { laid, removed }), absent };
 }
 
-/** The manifest with what the server has given the object that it replaces. Its status told of the old spec. */
+/**
+ * The manifest with what the server has given the object that it replaces, but for its age: what is applied anew is young. Its
+ * status told of the old spec.
+ */
 function laidOver<T extends { metadata: { namespace?: string | undefined; name: string } }>(
   live: T | undefined,
   manifest: Manifest,
@@ -172,35 +183,69 @@ function laidOver<T extends { metadata: { namespace?: string | undefined; name: 
   const { namespace, name, labels, annotations, content } = manifest;
   const place = { ...(namespace !== undefined && { namespace }), name };
   // Its shape was checked when the file was read.
-  return { ...content, metadata: { ...MADE_UP, ...live?.metadata, ...place, labels, annotations } } as unknown as T;
+  return {
+    ...content,
+    metadata: {
+      ...MADE_UP,
+      ...live?.metadata,
+      creationTimestamp: undefined,
+      managedFields: undefined,
+      ...place,
+      labels,
+      annotations,
+    },
+  } as unknown as T;
 }
 
-/** What Envoy Gateway has said of a class or a Gateway whose parameters are changed, it will say anew. */
-function withoutOldStatus(snapshot: Snapshot, laid: readonly Manifest[]): Snapshot {
-  const keysOf = (kind: Kind) => new Set(laid.filter((one) => one.kind === kind).map(objectKey));
-  const [proxies, classes] = [keysOf('EnvoyProxy'), keysOf('GatewayClass')];
+/**
+ * What Envoy Gateway has said of a class or a Gateway that is changed, or whose parameters are, it says anew: it accepts. Only
+ * a class whose parameters are not there is rejected, and that concerns others: see `NotObserved`.
+ */
+function asObserved(snapshot: Snapshot, { laid, removed }: Changes): Snapshot {
+  const keysOf = (kind: Kind, objects: readonly ObjectName[] = laid) =>
+    new Set(objects.filter((one) => one.kind === kind).map(objectKey));
+  const [gateways, classes] = [keysOf('Gateway'), keysOf('GatewayClass')];
+  const proxies = keysOf('EnvoyProxy', [...laid, ...removed]);
   const isAnyConfigLaid = keysOf('ConfigMap').size > 0;
   const isOld = ({ metadata, spec: { parametersRef } }: GatewayClass): boolean =>
     isAnyConfigLaid ||
     classes.has(metadata.name) ||
-    (parametersRef != null && proxies.has(`${parametersRef.namespace ?? 'default'}/${parametersRef.name}`));
+    (parametersRef != null && proxies.has(proxyOfClass(parametersRef)));
   const changedClasses = new Set(snapshot.gatewayClasses.filter(isOld).map(({ metadata }) => metadata.name));
   const isOldOfGateway = ({ metadata, spec: { gatewayClassName, infrastructure } }: Gateway): boolean =>
+    gateways.has(objectKey(metadata)) ||
     changedClasses.has(gatewayClassName) ||
     (infrastructure?.parametersRef != null &&
       proxies.has(`${metadata.namespace}/${infrastructure.parametersRef.name}`));
+  const known = new Set(snapshot.envoyProxies.map(({ metadata }) => objectKey(metadata)));
+  const statusOfClass = ({ metadata, spec: { parametersRef } }: GatewayClass) =>
+    parametersRef == null || known.has(proxyOfClass(parametersRef))
+      ? observed(metadata, 'True', 'Accepted')
+      : observed(metadata, 'False', 'InvalidParameters');
   return {
     ...snapshot,
-    gatewayClasses: snapshot.gatewayClasses.map((one) => (isOld(one) ? { ...one, status: undefined } : one)),
-    gateways: snapshot.gateways.map((one) => (isOldOfGateway(one) ? { ...one, status: undefined } : one)),
+    gatewayClasses: snapshot.gatewayClasses.map((one) => (isOld(one) ? { ...one, status: statusOfClass(one) } : one)),
+    gateways: snapshot.gateways.map((one) =>
+      isOldOfGateway(one) ? { ...one, status: observed(one.metadata, 'True', 'Accepted') } : one,
+    ),
   };
 }
+
+const proxyOfClass = ({ namespace, name }: NonNullable<GatewayClass['spec']['parametersRef']>) =>
+  `${namespace ?? 'default'}/${name}`;
+
+const observed = ({ generation }: GatewayClass['metadata'], status: string, reason: string) => ({
+  conditions: [{ type: 'Accepted', status, reason, observedGeneration: generation }],
+});
 
 const notThere = (object: ObjectName): Problem => ({
   reason: 'NothingToRemove',
   message: `there is no ${object.kind} ${objectKey(object)} to be removed`,
   remedy: 'Check --without; nothing to do if it is meant for another cluster.',
 });
+
+const missingKey = ({ owner, ...place }: Pick<MissingHpaReport, 'namespace' | 'name' | 'owner'>) =>
+  `${owner.kind} ${objectKey(owner)}: ${objectKey(place)}`;
 
 const nameOf = ({ kind, namespace, name }: ObjectName) => ({
   kind,

@@ -26,7 +26,7 @@ test('there are cases, of HPAs that must go and of HPAs that must stay', () => {
 
 describe.each(cases)('%s', (name) => {
   const expected = expectedSchema.parse(jsonOf(`${name}/expected.json`));
-  const verdicts = judge(snapshotOfList(jsonOf(`${name}/cluster.json`)));
+  const verdicts = judge(snapshotOfList(jsonOf(`${name}/cluster.json`), true));
   const judged = (action: 'delete' | 'keep') =>
     verdicts.filter((verdict) => verdict.action === action).map(({ hpa }) => objectKey(hpa.metadata));
 

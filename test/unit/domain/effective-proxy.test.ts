@@ -1,8 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { effectiveProxy, expectedHpas, hashedName, mergesGateways } from '../../../functions/domain/effective-proxy.ts';
+import {
+  appliedReplicas,
+  effectiveProxy,
+  expectedHpas,
+  expectedRateLimitHpa,
+  hashedName,
+  mergesGateways,
+} from '../../../functions/domain/effective-proxy.ts';
 import { type EnvoyGatewaySettings, readEnvoyGatewayConfig } from '../../../functions/domain/envoy-gateway-config.ts';
-import type { EnvoyProxySpec } from '../../../functions/domain/kubernetes-objects.ts';
+import { type EnvoyGatewayVersion, versionOfTag } from '../../../functions/domain/envoy-gateway-version.ts';
+import { type EnvoyProxySpec, envoyProxySpecSchema } from '../../../functions/domain/kubernetes-objects.ts';
 import {
   autoscaling,
   CONTROLLER_NAMESPACE,
@@ -109,6 +117,96 @@ describe('effectiveProxy', () => {
   });
 });
 
+describe('a merge that Envoy Gateway cannot do', () => {
+  type Kubernetes = NonNullable<NonNullable<EnvoyProxySpec['provider']>['kubernetes']>;
+  const patched = (value: Record<string, unknown> | undefined, component: keyof Kubernetes = 'envoyHpa') => ({
+    provider: { kubernetes: { [component]: { patch: { value } } } },
+  });
+  const labels = { metadata: { labels: { a: 'b' } } };
+  const other = { metadata: { annotations: { c: 'd' } } };
+  const merged = (mergeType: EnvoyProxySpec['mergeType'], above: EnvoyProxySpec, below: EnvoyProxySpec) =>
+    effectiveProxy(withMergeType(mergeType, above), below, undefined).conflict;
+
+  test.each<[string, EnvoyProxySpec['mergeType'], EnvoyProxySpec, EnvoyProxySpec, string | undefined]>([
+    [
+      'both patch the metadata',
+      'StrategicMerge',
+      patched(labels),
+      patched(other),
+      'both have envoyHpa.patch.value.metadata',
+    ],
+    [
+      'both patch the same list',
+      'StrategicMerge',
+      patched({ x: [1] }),
+      patched({ x: [2] }),
+      'both have envoyHpa.patch.value.x',
+    ],
+    ['JSONMerge', 'JSONMerge', patched(labels), patched(other), undefined],
+    ['Replace', 'Replace', patched(labels), patched(other), undefined],
+    ['only the upper patches', 'StrategicMerge', patched(labels), replicas(2), undefined],
+    ['only the lower patches', 'StrategicMerge', replicas(2), patched(labels), undefined],
+    ['another key', 'StrategicMerge', patched(labels), patched({ spec: {} }), undefined],
+    ['one value is a scalar', 'StrategicMerge', patched({ x: {} }), patched({ x: 1 }), undefined],
+    ['both values are scalars', 'StrategicMerge', patched({ x: 1 }), patched({ x: 2 }), undefined],
+    ['one value is null', 'StrategicMerge', patched({ x: null }), patched({ x: {} }), undefined],
+    ['a map over a list', 'StrategicMerge', patched({ x: {} }), patched({ x: [] }), undefined],
+    ['another component', 'StrategicMerge', patched(labels), patched(labels, 'envoyDeployment'), undefined],
+    ['a patch without a value', 'StrategicMerge', patched(undefined), patched(labels), undefined],
+    [
+      'of the Deployment',
+      'StrategicMerge',
+      patched({ spec: { replicas: 1 } }, 'envoyDeployment'),
+      patched({ spec: {} }, 'envoyDeployment'),
+      'both have envoyDeployment.patch.value.spec',
+    ],
+    [
+      'of the Service',
+      'StrategicMerge',
+      patched(labels, 'envoyService'),
+      patched(labels, 'envoyService'),
+      'both have envoyService.patch.value.metadata',
+    ],
+  ])('%s', (_, mergeType, above, below, expected) => {
+    expect(merged(mergeType, above, below)).toBe(expected);
+  });
+
+  test('with the default as well, and a later step does not heal an earlier one', () => {
+    const strategic = (spec: EnvoyProxySpec) => withMergeType('StrategicMerge', spec);
+    const fails = 'both have envoyHpa.patch.value.metadata';
+    expect(effectiveProxy(undefined, strategic(patched(labels)), patched(other)).conflict).toBe(fails);
+    // What the Gateway inherits from its class is in the way too.
+    expect(effectiveProxy(strategic({}), patched(labels), patched(other)).conflict).toBe(fails);
+    expect(effectiveProxy(strategic(patched(labels)), patched(other), replicas(1)).conflict).toBe(fails);
+    const replacing = { ...patched(other), mergeType: 'Replace' as const };
+    expect(effectiveProxy(strategic(patched(labels)), replacing, patched(other)).conflict).toBe(fails);
+    expect(effectiveProxy(strategic(replicas(1)), replacing, patched(other)).conflict).toBeUndefined();
+  });
+});
+
+describe('appliedReplicas', () => {
+  const patch = (value: Record<string, unknown>) => ({ patch: { value } });
+  test.each<[string, Parameters<typeof appliedReplicas>[0], number | 'unknown' | undefined]>([
+    ['no envoyDeployment', undefined, undefined],
+    ['envoyDeployment null', null, undefined],
+    ['it says nothing', {}, undefined],
+    ['replicas null', { replicas: null }, undefined],
+    ['it says how many', { replicas: 3 }, 3],
+    ['it says none', { replicas: 0 }, 0],
+    ['a patch says how many', patch({ spec: { replicas: 5 } }), 5],
+    ['a patch over it', { replicas: 3, ...patch({ spec: { replicas: 5 } }) }, 5],
+    ['a patch takes it away', { replicas: 3, ...patch({ spec: { replicas: null } }) }, undefined],
+    ['a patch of something else', { replicas: 3, ...patch({ spec: { paused: true } }) }, 3],
+    ['a patch of another shape', { replicas: 3, ...patch({ spec: { replicas: '5' } }) }, 'unknown'],
+    ['a patch without a spec', { replicas: 3, ...patch({ metadata: {} }) }, 3],
+    ['a patch whose spec is a list', { replicas: 3, ...patch({ spec: [] }) }, 3],
+    ['a patch without a value', { replicas: 3, patch: {} }, 3],
+    ['patch null', { replicas: 3, patch: null }, 3],
+  ])('%s', (_, deployment, expected) => {
+    expect(appliedReplicas(deployment)).toBe(expected);
+  });
+});
+
 describe('mergesGateways', () => {
   test.each<[boolean | null | undefined, boolean | null | undefined, boolean]>([
     [undefined, undefined, false],
@@ -129,9 +227,14 @@ describe('mergesGateways', () => {
 });
 
 describe('expectedHpas', () => {
-  const places = (owner: Parameters<typeof expectedHpas>[0], spec: EnvoyProxySpec, gatewayNamespaceMode = false) => {
+  const places = (
+    owner: Parameters<typeof expectedHpas>[0],
+    spec: EnvoyProxySpec,
+    gatewayNamespaceMode = false,
+    version?: EnvoyGatewayVersion,
+  ) => {
     const config = readEnvoyGatewayConfig(envoyGatewayConfig({ gatewayNamespaceMode }));
-    return expectedHpas(owner, spec, config, config.settings as EnvoyGatewaySettings).map(
+    return expectedHpas(owner, spec, config, config.settings as EnvoyGatewaySettings, version).map(
       ({ namespace, name }) => `${namespace}/${name}`,
     );
   };
@@ -145,14 +248,31 @@ describe('expectedHpas', () => {
     expect(places(web, autoscaling(), true)).toEqual(['shop/web', 'shop/envoy-shop-web-97375646']);
   });
 
-  test("a class: hashed, in the controller's namespace, whatever the mode", () => {
-    const expected = [`${CONTROLLER_NAMESPACE}/${hashedName('eg')}`];
-    expect(places({ className: 'eg' }, autoscaling())).toEqual(expected);
-    expect(places({ className: 'eg' }, autoscaling(), true)).toEqual(expected);
+  test.each([
+    ['v1.4.2', 'shop/envoy-shop-web-97375646'],
+    ['v1.5.0', 'shop/web'],
+    ['v1.9.1', 'shop/web'],
+    ['v2.0.0', 'shop/web'],
+  ])('a Gateway in GatewayNamespace mode of %s has one name', (version, expected) => {
+    expect(places(web, autoscaling(), true, versionOfTag(version))).toEqual([expected]);
+  });
+
+  test('a class: hashed, in the namespace of the controller; in GatewayNamespace mode as one of its Gateways', () => {
+    const gateways = ['shop/web', 'shop/api', 'bank/web'].map((place) => gateway(place));
+    const name = hashedName('eg');
+    const ofClass = { className: 'eg', gateways };
+    expect(places(ofClass, autoscaling())).toEqual([`${CONTROLLER_NAMESPACE}/${name}`]);
+    expect(places(ofClass, autoscaling(), true, versionOfTag('v1.9.1'))).toEqual(['shop/web', 'shop/api', 'bank/web']);
+    expect(places(ofClass, autoscaling(), true, versionOfTag('v1.4.2'))).toEqual([`shop/${name}`, `bank/${name}`]);
+    const v191 = versionOfTag('v1.9.1');
+    expect(places(ofClass, autoscaling({ name: 'n' }), true, v191)).toEqual(['shop/n', 'bank/n']);
+    const patch = { value: { metadata: { namespace: 'q' } } };
+    expect(places(ofClass, autoscaling({ patch }), true)).toEqual(['q/web', `q/${name}`, 'q/api']);
   });
 
   test('envoyHpa.name, and a patch over it', () => {
-    expect(places(web, autoscaling({ name: 'n' }), true)).toEqual(['shop/n']);
+    expect(places(web, autoscaling({ name: 'n' }), true, versionOfTag('v1.9.1'))).toEqual(['shop/n']);
+    expect(places(web, autoscaling({ name: 'n' }), true)).toEqual(['shop/n', `shop/${hashedName('shop/web')}`]);
     expect(places(web, autoscaling({ name: '' }))).toEqual([`${CONTROLLER_NAMESPACE}/envoy-shop-web-97375646`]);
     const patch = (metadata: object) => ({ patch: { value: { metadata } } });
     expect(places(web, autoscaling({ name: 'n', ...patch({ name: 'p', namespace: 'q' }) }))).toEqual(['q/p']);
@@ -166,9 +286,64 @@ test.each([null, 'x', { name: 1 }, { name: null }, { namespace: 1 }, { namespace
     const config = readEnvoyGatewayConfig(envoyGatewayConfig());
     const spec = autoscaling({ patch: { value: { metadata } } });
     const settings = config.settings as EnvoyGatewaySettings;
-    expect(expectedHpas({ gateway: gateway() }, spec, config, settings)).toEqual([]);
+    expect(expectedHpas({ gateway: gateway() }, spec, config, settings, undefined)).toEqual([]);
   },
 );
+
+test.each(['x/y', '..', 'UPPER', 'a'.repeat(64)])(
+  'a patch to namespace %s, which none can have, names no place',
+  (namespace) => {
+    const config = readEnvoyGatewayConfig(envoyGatewayConfig());
+    const spec = autoscaling({ patch: { value: { metadata: { namespace } } } });
+    expect(
+      expectedHpas({ gateway: gateway() }, spec, config, config.settings as EnvoyGatewaySettings, undefined),
+    ).toEqual([]);
+  },
+);
+
+test.each(['text', 5, [1], true])(
+  'a patch whose value is %j is let through, and decides nothing that is known',
+  (value) => {
+    const kubernetes = { envoyHpa: { patch: { value } }, envoyDeployment: { replicas: 3, patch: { value } } };
+    const spec = envoyProxySpecSchema.parse({ provider: { kubernetes } });
+    const config = readEnvoyGatewayConfig(envoyGatewayConfig());
+    expect(
+      expectedHpas({ gateway: gateway() }, spec, config, config.settings as EnvoyGatewaySettings, undefined),
+    ).toEqual([]);
+    expect(appliedReplicas(spec.provider?.kubernetes?.envoyDeployment)).toBe('unknown');
+    expect(effectiveProxy({ ...spec, mergeType: 'StrategicMerge' }, spec, undefined).conflict).toBe(
+      Array.isArray(value) ? 'both have a list as envoyHpa.patch.value' : undefined,
+    );
+  },
+);
+
+test.each<[string | undefined, string[]]>([
+  ['v1.3.0', ['envoy-shop-web-97375646']],
+  ['v1.4.2', ['envoy-shop-web-97375646']],
+  ['v1.5.0', ['n']],
+  ['v2.0.0', ['n']],
+  [undefined, ['n', 'envoy-shop-web-97375646']],
+])('%s: envoyHpa.name counts from v1.5 on, a patch in every release', (text, names) => {
+  const config = readEnvoyGatewayConfig(envoyGatewayConfig());
+  const settings = config.settings as EnvoyGatewaySettings;
+  const version = text === undefined ? undefined : versionOfTag(text);
+  const placesOf = (spec: EnvoyProxySpec) =>
+    expectedHpas({ gateway: gateway('shop/web') }, spec, config, settings, version);
+  expect(placesOf(autoscaling({ name: 'n' })).map(({ name }) => name)).toEqual(names);
+  const patch = { value: { metadata: { name: 'p' } } };
+  expect(placesOf(autoscaling({ name: 'n', patch }))).toEqual([{ namespace: CONTROLLER_NAMESPACE, name: 'p' }]);
+});
+
+test.each<[string, Parameters<typeof expectedRateLimitHpa>[0], string, string[]]>([
+  ['nothing', {}, 'v1.9.1', ['sys/envoy-ratelimit']],
+  ['a name', { name: 'n' }, 'v1.9.1', ['sys/n']],
+  ['a name, in a release that ignores it', { name: 'n' }, 'v1.3.0', ['sys/envoy-ratelimit']],
+  ['a patch', { name: 'n', patch: { value: { metadata: { name: 'p', namespace: 'q' } } } }, 'v1.3.0', ['q/p']],
+  ['a patch of another shape', { patch: { value: { metadata: null } } }, 'v1.9.1', []],
+])('the HPA of the rate limit service: %s', (_, hpa, version, places) => {
+  const found = expectedRateLimitHpa(hpa, 'sys', versionOfTag(version));
+  expect(found.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual(places);
+});
 
 describe('hashedName', () => {
   test.each([

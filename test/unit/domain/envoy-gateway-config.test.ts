@@ -5,7 +5,11 @@ import { CONTROLLER, envoyGatewayConfig } from '../../builders/cluster.ts';
 const read = (text: string) => readEnvoyGatewayConfig(envoyGatewayConfig({ text })).settings;
 
 describe('what it says', () => {
-  const defaults = { controllerName: CONTROLLER, gatewayNamespaceMode: false, defaultProxy: undefined };
+  const defaults = {
+    ...{ controllerName: CONTROLLER, gatewayNamespaceMode: false },
+    ...{ defaultProxy: undefined, rateLimit: undefined },
+  };
+  const limiting = 'kind: EnvoyGateway\nrateLimit: {backend: {type: Redis}}\nprovider: {kubernetes: {';
   test.each<[string, string, object]>([
     ['nothing: the defaults', 'kind: EnvoyGateway', defaults],
     ['everything null', 'kind: EnvoyGateway\ngateway:\nprovider:\nenvoyProxy:\n', defaults],
@@ -32,6 +36,37 @@ describe('what it says', () => {
       'YAML 1.1 booleans',
       'kind: EnvoyGateway\nenvoyProxy: {mergeGateways: yes}',
       { ...defaults, defaultProxy: { mergeGateways: true } },
+    ],
+    [
+      'a rate limit service, and nothing of how it runs',
+      `${limiting}}}`,
+      { ...defaults, rateLimit: { hpa: undefined, deployment: undefined } },
+    ],
+    [
+      'a rate limit service with autoscaling',
+      `${limiting}rateLimitHpa: {}}}`,
+      { ...defaults, rateLimit: { hpa: {}, deployment: undefined } },
+    ],
+    [
+      'a rate limit service, rateLimitHpa null, and its replicas',
+      `${limiting}rateLimitHpa: , rateLimitDeployment: {name: limiter, replicas: 2, pod: {}}}}`,
+      { ...defaults, rateLimit: { hpa: undefined, deployment: { name: 'limiter', replicas: 2 } } },
+    ],
+    [
+      'a rate limit service, and how its HPA is called',
+      `${limiting}rateLimitHpa: {name: limiter, maxReplicas: 5, patch: {type: JSONMerge, value: {a: 1}}}}}`,
+      { ...defaults, rateLimit: { hpa: { name: 'limiter', patch: { value: { a: 1 } } }, deployment: undefined } },
+    ],
+    [
+      'autoscaling of a rate limit service that is not configured',
+      'kind: EnvoyGateway\nprovider: {kubernetes: {rateLimitHpa: {}}}',
+      defaults,
+    ],
+    ['rateLimit null', 'kind: EnvoyGateway\nrateLimit:\nprovider: {kubernetes: {rateLimitHpa: {}}}', defaults],
+    [
+      'a name that looks like a number',
+      'kind: EnvoyGateway\nenvoyProxy: {provider: {kubernetes: {envoyHpa: {name: e5}}}}',
+      { ...defaults, defaultProxy: { provider: { kubernetes: { envoyHpa: { name: 'e5' } } } } },
     ],
     [
       'anchors and merge keys',

@@ -28,12 +28,20 @@ function guarded(
 const guardsOf = (...args: Parameters<typeof guarded>) => guarded(...args).map((verdict) => verdict.guard?.name);
 
 describe('Settling', () => {
-  const stale = (hpa: Partial<Metadata>, configMap: Partial<Metadata> = {}) => [
+  const stale = (
+    hpa: Partial<Metadata>,
+    configMap: Partial<Metadata> = {},
+    ofClass: NonNullable<Parameters<typeof gatewayClass>[1]>['metadata'] = {},
+  ) => [
     envoyHpa('shop/web', { metadata: hpa }),
-    gatewayClass(),
+    gatewayClass('eg', { metadata: ofClass }),
+    gatewayClass('other', { metadata: { creationTimestamp: ago(0) } }),
     gateway(),
     envoyGatewayConfig({ metadata: configMap }),
   ];
+  const written = (field: 'f:spec' | 'f:status', seconds: number) => ({
+    managedFields: [{ manager: 'kubectl', operation: 'Update', time: ago(seconds), fieldsV1: { [field]: {} } }],
+  });
   const entry = (time: string | undefined) => ({ manager: 'helm', operation: 'Update', ...(time && { time }) });
 
   test.each<[string, ClusterObject[], 'Settling' | undefined]>([
@@ -59,6 +67,11 @@ describe('Settling', () => {
       undefined,
     ],
     ['the ConfigMap has no managedFields', stale({}, { managedFields: null }), undefined],
+    ['the class was created 179 s ago', stale({}, {}, { creationTimestamp: ago(179) }), 'Settling'],
+    ['the spec of the class was written 179 s ago', stale({}, {}, written('f:spec', 179)), 'Settling'],
+    ['the spec of the class was written 180 s ago', stale({}, {}, written('f:spec', 180)), undefined],
+    ['the status of the class was written just now', stale({}, {}, written('f:status', 0)), undefined],
+    ['the class has lost its times', stale({}, {}, { creationTimestamp: null }), undefined],
   ])('%s', (_, objects, expected) => {
     expect(guardsOf(objects)).toEqual([expected]);
   });
@@ -71,6 +84,10 @@ describe('Settling', () => {
     expect(guarded(stale({}, { creationTimestamp: ago(1) }))[0]?.guard).toEqual({
       name: 'Settling',
       explanation: 'ConfigMap envoy-gateway-system/envoy-gateway-config was written less than 180 s ago',
+    });
+    expect(guarded(stale({}, {}, { creationTimestamp: ago(1) }))[0]?.guard).toEqual({
+      name: 'Settling',
+      explanation: 'GatewayClass eg was written less than 180 s ago',
     });
   });
 
@@ -92,6 +109,24 @@ describe('Settling', () => {
     const verdicts = guarded([envoyHpa('shop/web', { metadata: { creationTimestamp: ago(1), managedFields: [] } })]);
     expect(verdicts).toMatchObject([{ action: 'keep' }]);
     expect(verdicts[0]).not.toHaveProperty('guard');
+  });
+});
+
+describe('a remedy', () => {
+  const orphaned = (metadata: Partial<Metadata>) => {
+    const hpa = envoyHpa('shop/gone', { metadata });
+    return guarded([hpa, deployment(`envoy-gateway-system/${hpa.metadata.name}`)])[0];
+  };
+
+  test.each<[string, Partial<Metadata>, boolean]>([
+    ['an HPA that is 3599 s old', { creationTimestamp: ago(3_599) }, false],
+    ['an HPA that is an hour old', { creationTimestamp: ago(3_600) }, true],
+    ['an HPA that has lost its time', { creationTimestamp: null }, true],
+    ['an HPA whose time is garbled', { creationTimestamp: 'yesterday' }, false],
+  ])('%s', (_, metadata, isTold) => {
+    const verdict = orphaned(metadata);
+    expect(verdict).toMatchObject({ action: 'keep', reason: 'ScaleTargetStillRuns' });
+    expect(verdict !== undefined && 'remedy' in verdict).toBe(isTold);
   });
 });
 

@@ -15,9 +15,11 @@ import {
 } from '../../../functions/domain/health.ts';
 import { type ClusterFacts, type ClusterPlace, inClusterChecks } from '../../../functions/domain/in-cluster-health.ts';
 import type { HorizontalPodAutoscaler } from '../../../functions/domain/kubernetes-objects.ts';
+import type { MissingHpa } from '../../../functions/domain/missing.ts';
 import { nameOfPermission, REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from '../../../functions/domain/permissions.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
 import { subscriptionFilters } from '../../../infra/subscription-filters.ts';
+import { controller } from '../../builders/cluster.ts';
 import { listOf } from '../../e2e/harness.ts';
 
 /** As Envoy Gateway v1.9 made it. */
@@ -25,13 +27,15 @@ const newHpa = listOf('autoscaling-kept-v1.9.1').items.find(
   ({ kind }) => kind === 'HorizontalPodAutoscaler',
 ) as unknown as HorizontalPodAutoscaler;
 
+const hpasOf = (...all: HorizontalPodAutoscaler[]) => ({ value: { all, stale: 0, missing: [] } });
+
 const sound = (): ClusterFacts => ({
   access: { value: { result: 'admitted', server: 'https://127.0.0.1:6443', version: 'v1.34.2' } },
   denied: { scan: { value: [] }, reap: { value: [] }, functions: { value: [] } },
   gatewayApi: { value: ['v1', 'v1beta1'] },
   envoyGatewayApi: { value: ['v1alpha1'] },
   gatewayApiBundle: { value: undefined },
-  controllers: { value: [{ namespace: 'eg-0', name: 'envoy-gateway', image: 'envoyproxy/gateway:v1.9.1' }] },
+  controllers: { value: [controller({ namespace: 'eg-0', version: 'v1.9.1' })] },
   configs: {
     value: [
       readEnvoyGatewayConfig({
@@ -41,7 +45,7 @@ const sound = (): ClusterFacts => ({
     ],
   },
   envoyProxies: { value: [] },
-  hpas: { value: { all: [newHpa], stale: 0 } },
+  hpas: hpasOf(newHpa),
 });
 
 const checkOf = (checks: readonly Check[], id: CheckId) => checks.find((check) => check.id === id) as Check;
@@ -109,7 +113,8 @@ describe('the version of an image', () => {
   });
 
   test.each([
-    ['v1.1.4', undefined],
+    ['v1.1.2', undefined],
+    ['v1.1.3', true],
     ['v0.6.0', undefined],
     ['v1.2.0', true],
     ['v1.4.6', true],
@@ -209,11 +214,7 @@ describe('the links within a cluster', () => {
   const verdict = (id: CheckId, change: Partial<ClusterFacts>, place = prod) =>
     checkOf(inClusterChecks(place, { ...sound(), ...change }), id);
   const runs = (...images: string[]): ClusterFacts['controllers'] => ({
-    value: images.map((image, n) => ({
-      namespace: `eg-${n}`,
-      name: 'envoy-gateway',
-      image: `envoyproxy/gateway:${image}`,
-    })),
+    value: images.map((tag, n) => controller({ namespace: `eg-${n}`, image: `envoyproxy/gateway:${tag}` })),
   });
   const config = (namespace: string, text = 'kind: EnvoyGateway') =>
     readEnvoyGatewayConfig({
@@ -277,14 +278,12 @@ describe('the links within a cluster', () => {
       ...old,
       metadata: { ...old.metadata, managedFields: [{ manager: 'kubectl', operation: 'Apply' }] },
     };
-    expect(verdict('envoy-gateway-leaks', { hpas: { value: { all: [hpa], stale: 0 } } }).state).toBe('ok');
-    expect(verdict('envoy-gateway-leaks', { hpas: { value: { all: [hpa, old, old], stale: 0 } } }).found).toMatch(
-      / but 2 HPAs have /,
-    );
-    expect(verdict('envoy-gateway-leaks', { hpas: { value: { all: [copied], stale: 0 } } }).state).toBe('ok');
+    expect(verdict('envoy-gateway-leaks', { hpas: hpasOf(hpa) }).state).toBe('ok');
+    expect(verdict('envoy-gateway-leaks', { hpas: hpasOf(hpa, old, old) }).found).toMatch(/ but 2 HPAs have /);
+    expect(verdict('envoy-gateway-leaks', { hpas: hpasOf(copied) }).state).toBe('ok');
     // While what leaks still runs, its HPAs have no other labels.
     const leaking = verdict('envoy-gateway-leaks', {
-      hpas: { value: { all: [old], stale: 0 } },
+      hpas: hpasOf(old),
       controllers: runs('v1.3.0'),
     });
     expect(leaking.found).not.toContain('labels');
@@ -320,7 +319,7 @@ describe('the links within a cluster', () => {
       const check = verdict('envoy-gateway-config', { configs, controllers: runs(...images) }, place);
       expect(check.state).toBe(state);
       expect(check.found).toMatch(found);
-      const hpas = { value: { all: [newHpa], stale: 1 } };
+      const hpas = { value: { all: [newHpa], stale: 1, missing: [] } };
       expect(verdict('stale-hpas', { hpas }, place).command).toBe(
         ['reaper scan --context prod', ...controllerNamespaces].join(' --controller-namespace '),
       );
@@ -343,6 +342,82 @@ describe('the links within a cluster', () => {
     expect(verdict('envoy-gateway-config', { configs: unreadable, controllers: unread }).state).toBe('broken');
   });
 
+  test.each<[string, { version?: string; image?: string }, State, string]>([
+    ['the label alone', { version: 'v1.9.1', image: 'example.com/gateway@sha256:0123' }, 'ok', 'v1.9.1 in eg-0'],
+    ['the tag alone', { image: 'example.com/gateway:v1.3.0' }, 'ok', 'v1.3.0 in eg-0'],
+    [
+      'a tag that names none',
+      { image: 'example.com/gateway:production' },
+      'unknown',
+      'eg-0/envoy-gateway runs example.com/gateway:production, whose tag names no release',
+    ],
+    [
+      'a label and a tag that name two',
+      { version: 'v1.9.1', image: 'example.com/gateway:v1.3.0' },
+      'unknown',
+      'eg-0/envoy-gateway runs example.com/gateway:v1.3.0 and has the label app.kubernetes.io/version=v1.9.1, which do not name one release',
+    ],
+  ])('the release by %s', (_, options, state, found) => {
+    const controllers = { value: [controller({ namespace: 'eg-0', ...options })] };
+    expect(verdict('envoy-gateway', { controllers })).toMatchObject({ state, found });
+  });
+
+  test('an Envoy Gateway that reads another ConfigMap is named, with what follows', () => {
+    const other = controller({ namespace: 'eg-0', version: 'v1.9.1', configMap: 'my-config' });
+    expect(verdict('envoy-gateway-config', { controllers: { value: [other] } })).toEqual({
+      id: 'envoy-gateway-config',
+      state: 'broken',
+      found:
+        'eg-0/envoy-gateway reads ConfigMap my-config and not envoy-gateway-config: its defaults are not known, and what its classes leave behind is kept (DefaultsUnreadable)',
+      remedy: 'Move its configuration into a ConfigMap envoy-gateway-config and mount that, as the Helm chart does.',
+    });
+    // Also where there is no ConfigMap of the usual name at all.
+    const without = { controllers: { value: [other] }, configs: { value: [] } };
+    expect(verdict('envoy-gateway-config', without).found).toMatch(/^eg-0\/envoy-gateway reads ConfigMap my-config /);
+    const renamed = { ...other, metadata: { ...other.metadata, name: 'mine' } };
+    expect(verdict('envoy-gateway-config', { controllers: { value: [renamed] } })).toMatchObject({
+      state: 'broken',
+      found:
+        'eg-0/mine reads ConfigMap my-config and not envoy-gateway-config: this program, which looks at a Deployment envoy-gateway alone, goes by envoy-gateway-config',
+    });
+  });
+
+  const missing = (name: string, remedy: string): MissingHpa => ({
+    ...{ namespace: 'eg-0', name, owner: { kind: 'Gateway', namespace: 'shop', name }, ownerUid: name },
+    ...{ reason: 'WantedButMissing', explanation: `Gateway shop/${name} asks for it.`, remedy },
+  });
+  test.each<[MissingHpa[], Omit<Check, 'id'>]>([
+    [[], { state: 'ok', found: 'no HPA is missing that is asked for' }],
+    [
+      [missing('web', 'Restart it.')],
+      {
+        state: 'warning',
+        found: '1 HPA is asked for and not there: eg-0/web of Gateway shop/web',
+        remedy: 'Restart it.',
+        command: 'reaper scan --context prod',
+      },
+    ],
+    [
+      [missing('web', 'Restart it.'), missing('api', 'Repair it.'), missing('pay', 'Restart it.')],
+      {
+        state: 'warning',
+        found:
+          '3 HPAs are asked for and not there: eg-0/web of Gateway shop/web, eg-0/api of Gateway shop/api, eg-0/pay of Gateway shop/pay',
+        remedy: 'Restart it. Repair it.',
+        command: 'reaper scan --context prod',
+      },
+    ],
+  ])('HPAs that are missing: %#', (some, expected) => {
+    const hpas = { value: { all: [newHpa], stale: 0, missing: some } };
+    expect(verdict('missing-hpas', { hpas })).toEqual({ id: 'missing-hpas', ...expected });
+  });
+
+  test('what is missing is not known where the HPAs could not be judged', () => {
+    expect(verdict('missing-hpas', { hpas: { unread: '403' } })).toEqual({
+      ...{ id: 'missing-hpas', state: 'unknown', found: 'not looked at: see stale-hpas' },
+    });
+  });
+
   const naming = {
     metadata: { name: 'proxy', namespace: 'shop', uid: 'u', resourceVersion: '1' },
     spec: { provider: { kubernetes: { envoyHpa: { name: 'mine' } } } },
@@ -359,12 +434,12 @@ describe('the links within a cluster', () => {
       { envoyProxies: { value: [naming] } },
       ['v1.9.1', 'v1.4.0'],
       'warning',
-      /^v1\.4\.0 .* EnvoyProxy shop\/proxy sets /,
+      /^v1\.4\.0 .* EnvoyProxy shop\/proxy sets: /,
     ],
     ['a name', { envoyProxies: { value: [naming] } }, ['v1.1.0'], 'warning', /^v1\.1\.0 ignores/],
     ['a name', { envoyProxies: { value: [naming] } }, ['latest'], 'unknown', /depends on its version$/],
     ['a name', { envoyProxies: { value: [naming] } }, [], 'unknown', /depends on its version$/],
-    ['a name by default', { configs: { value: [byDefault] } }, ['v1.3.0'], 'warning', /the default in eg-0 sets /],
+    ['a name by default', { configs: { value: [byDefault] } }, ['v1.3.0'], 'warning', /the default in eg-0 sets: /],
   ])('%s %o under %j: %s', (_, facts, images, state, found) => {
     const check = verdict('envoy-gateway-downgrade', { ...facts, controllers: runs(...images) });
     expect(check.state).toBe(state);

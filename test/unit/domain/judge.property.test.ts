@@ -3,17 +3,20 @@ import { describe, expect, test, vi } from 'vitest';
 import { type EnvoyGatewaySettings, readEnvoyGatewayConfig } from '../../../functions/domain/envoy-gateway-config.ts';
 import { DELETE_REASONS, judge, KEEP_REASONS, type Verdict } from '../../../functions/domain/judge.ts';
 import type {
+  ConfigMap,
+  EnvoyProxy,
   EnvoyProxySpec,
   Gateway,
   GatewayClass,
   HorizontalPodAutoscaler,
 } from '../../../functions/domain/kubernetes-objects.ts';
+import { missingHpas } from '../../../functions/domain/missing.ts';
 import type { Snapshot } from '../../../functions/domain/snapshot.ts';
-import { clusterPlan, snapshotOfPlan } from '../../builders/arbitrary-cluster.ts';
-import { autoscaling, envoyGatewayConfig, envoyHpa, hashedNameOf } from '../../builders/cluster.ts';
+import { clusterPlan, NOW, snapshotOfPlan } from '../../builders/arbitrary-cluster.ts';
+import { autoscaling, controller, envoyGatewayConfig, envoyHpa, hashedNameOf } from '../../builders/cluster.ts';
 
 /**
- * Fifteen properties, each over 11,000 generated clusters (four of them over a quarter, with six lists of namespaces each). What
+ * Twenty properties, each over 11,000 generated clusters (four of them over a quarter, with six lists of namespaces each). What
  * fails prints its seed and the shrunk plan of the cluster; give both as `{ seed, path }` to fc.assert to see it again. Another
  * seed: FAST_CHECK_SEED=7 npx vitest run judge.property
  */
@@ -44,18 +47,26 @@ const targetOf = ({ metadata, spec }: HorizontalPodAutoscaler) => `${metadata.na
 const isGone = ({ hpa }: Verdict, { deployments }: Snapshot) =>
   hpa.spec.scaleTargetRef.kind === 'Deployment' &&
   hpa.spec.scaleTargetRef.apiVersion === 'apps/v1' &&
-  deployments.get(targetOf(hpa)) === false;
+  deployments.get(targetOf(hpa)) === null;
 
 // A second, smaller opinion on what Envoy Gateway wants, from design §2 alone and with none of the product's functions.
 
-/** `shop/web` or `eg`; undefined for what is not labelled by exactly one owner. */
+/** `shop/web`, `eg`, or `rate limit of envoy-gateway-system`; undefined for what is not labelled by exactly one owner. */
 function ownerOf({ metadata }: HorizontalPodAutoscaler): string | undefined {
   const label = (name: string) => metadata.labels?.[`gateway.envoyproxy.io/owning-${name}`] ?? '';
   const ofGateway = label('gateway-name') && label('gateway-namespace');
   const ofClass = label('gatewayclass');
-  if (ofClass) return label('gateway-name') || label('gateway-namespace') ? undefined : ofClass;
+  const isOfRateLimit =
+    metadata.labels?.['app.kubernetes.io/name'] === 'envoy-ratelimit' &&
+    metadata.labels['app.kubernetes.io/component'] === 'ratelimit' &&
+    metadata.labels['app.kubernetes.io/managed-by'] === 'envoy-gateway';
+  const isOfGateway = Boolean(label('gateway-name') || label('gateway-namespace'));
+  if (Number(isOfRateLimit) + Number(Boolean(ofClass)) + Number(isOfGateway) > 1) return undefined;
+  if (isOfRateLimit) return `${RATE_LIMIT}${metadata.namespace}`;
+  if (ofClass) return ofClass;
   return ofGateway ? `${label('gateway-namespace')}/${label('gateway-name')}` : undefined;
 }
+const RATE_LIMIT = 'rate limit of ';
 const isApplied = ({ metadata }: HorizontalPodAutoscaler) =>
   metadata.managedFields?.some(
     (entry) => entry.manager === 'envoy-gateway' && entry.operation === 'Apply' && entry.subresource === undefined,
@@ -65,10 +76,26 @@ const isApplied = ({ metadata }: HorizontalPodAutoscaler) =>
 type Opinion =
   | { says: 'unknown' | 'other owner' }
   | { says: 'no autoscaling'; heedsDefault: boolean; namespace: string }
-  | { says: 'autoscaling'; places: string[] };
+  | { says: 'autoscaling'; places: string[]; isBeyondIt?: boolean };
 
+/** Refused for its parameters: ListenersNotValid and UnsupportedAddress are about something else. */
 const isNotAccepted = ({ status }: Gateway | GatewayClass) =>
-  status?.conditions?.some((condition) => condition.type === 'Accepted' && condition.status === 'False') ?? false;
+  status?.conditions?.some(
+    ({ type, status, reason = '' }) =>
+      type === 'Accepted' && status === 'False' && !/^(ListenersNotValid|UnsupportedAddress)$/.test(reason),
+  ) ?? false;
+
+/** Envoy Gateway's own Deployment, as far as it is known. */
+function installedIn(namespace: string, { deployments }: Snapshot) {
+  const found = deployments.get(`${namespace}/envoy-gateway`);
+  const minor = /^v1\.(\d+)\./.exec(found?.metadata.labels?.['app.kubernetes.io/version'] ?? '')?.[1];
+  const configMap = found?.spec?.template?.spec?.volumes?.[0]?.configMap?.name ?? 'envoy-gateway-config';
+  return {
+    isRead: found !== undefined,
+    minor: minor === undefined ? undefined : Number(minor),
+    readsAnother: configMap !== 'envoy-gateway-config',
+  };
+}
 
 /** The EnvoyProxies in force, most specific first: what the first does not say, the next one may. */
 function inForce(own?: EnvoyProxySpec, ofClass?: EnvoyProxySpec, fallback?: EnvoyProxySpec): EnvoyProxySpec[] {
@@ -81,6 +108,28 @@ function inForce(own?: EnvoyProxySpec, ofClass?: EnvoyProxySpec, fallback?: Envo
 
 /** The metadata of a patch's raw JSON, in which null takes away what lies below. */
 type Patched = { name?: string; namespace?: string } | null | undefined;
+
+/** Of specs that lie over each other, the most specific first. */
+function patchedBy(specs: readonly EnvoyProxySpec[]): Patched {
+  const all = specs.map(
+    (spec) => (spec.provider?.kubernetes?.envoyHpa?.patch?.value as { metadata?: Patched } | undefined)?.metadata,
+  ) as Patched[];
+  const [lowest, ...above] = all.reverse();
+  let patched = lowest;
+  for (const metadata of above)
+    patched = metadata === null ? undefined : metadata ? { ...patched, ...metadata } : patched;
+  return patched;
+}
+
+/** A strategic merge of two patches of one object fails: then the Gateway gets no EnvoyProxy. */
+function cannotBeMerged(own?: EnvoyProxySpec, ofClass?: EnvoyProxySpec, fallback?: EnvoyProxySpec): boolean {
+  const fails = (upper: EnvoyProxySpec[], lower: EnvoyProxySpec) =>
+    Boolean(patchedBy(upper)) && Boolean(patchedBy([lower]));
+  const upper = inForce(own, ofClass);
+  const ofUpper = own && ofClass && own.mergeType === 'StrategicMerge' && fails([own], ofClass);
+  const isStrategic = (ofClass?.mergeType ?? own?.mergeType) === 'StrategicMerge';
+  return Boolean(ofUpper || (fallback && upper.length > 0 && isStrategic && fails(upper, fallback)));
+}
 
 function opinion(
   owner: string,
@@ -101,17 +150,23 @@ function opinion(
   const { parametersRef } = gatewayClass.spec;
   const ofClass = proxyOf(parametersRef, parametersRef?.namespace ?? 'default');
   const merges = ofClass.spec?.mergeGateways ?? settings.defaultProxy?.mergeGateways ?? false;
-  if (isNotAccepted(gatewayClass) || ofClass.missing || (merges && settings.gatewayNamespaceMode)) {
+  const isOfGateway = owner.includes('/');
+  const { minor, readsAnother } = installedIn(namespace, snapshot);
+  if (readsAnother || (ofClass.spec?.mergeGateways && settings.gatewayNamespaceMode)) {
     return { says: 'unknown' };
   }
-
-  const isOfGateway = owner.includes('/');
   const served = snapshot.gateways.filter(({ metadata, spec }) =>
     isOfGateway
       ? `${metadata.namespace}/${metadata.name}` === owner
       : spec.gatewayClassName === gatewayClass.metadata.name,
   );
   const ownProxyOf = ({ metadata, spec }: Gateway) => proxyOf(spec.infrastructure?.parametersRef, metadata.namespace);
+  if (ofClass.missing || isNotAccepted(gatewayClass)) {
+    // From v1.7 on a Gateway is served all the same whose own EnvoyProxy takes nothing from that of its class.
+    const { spec } = isOfGateway && served[0] ? ownProxyOf(served[0]) : {};
+    const takesNothing = spec && parametersRef && !merges && !/Merge$/.test(spec.mergeType ?? '');
+    if (!takesNothing || minor === undefined || minor < 7) return { says: 'unknown' };
+  }
   const accepted = served.filter(
     (gateway) =>
       !isNotAccepted(gateway) &&
@@ -123,9 +178,13 @@ function opinion(
 
   const [gateway] = accepted as [Gateway];
   const own = isOfGateway ? ownProxyOf(gateway).spec : undefined;
+  if (cannotBeMerged(own, ofClass.spec, settings.defaultProxy)) return { says: 'unknown' };
   const levels = inForce(own, ofClass.spec, settings.defaultProxy);
   const provider = levels.map((spec) => spec.provider?.type).find((type) => type !== undefined);
   if (provider !== undefined && provider !== 'Kubernetes') return { says: 'unknown' };
+  const isSet = (component: 'envoyDaemonSet' | 'envoyDeployment') =>
+    levels.some((spec) => spec.provider?.kubernetes?.[component] !== undefined);
+  if (isSet('envoyDaemonSet') && !isSet('envoyDeployment')) return { says: 'other owner' };
   const asking = levels.map((spec) => spec.provider?.kubernetes?.envoyHpa).filter((hpa) => hpa !== undefined);
   if (asking.length === 0) {
     const anyDefault = {};
@@ -136,27 +195,114 @@ function opinion(
     };
   }
 
-  const [lowest, ...above] = levels
-    .map((spec) => spec.provider?.kubernetes?.envoyHpa?.patch?.value?.metadata)
-    .reverse() as [Patched, ...Patched[]];
-  let patched = lowest;
-  for (const metadata of above)
-    patched = metadata === null ? undefined : metadata ? { ...patched, ...metadata } : patched;
+  const patched = patchedBy(levels);
   if (patched === null) return { says: 'autoscaling', places: [] }; // Envoy Gateway cannot make an HPA without metadata.
-  const inGatewayNamespace = isOfGateway && settings.gatewayNamespaceMode;
-  const name = patched?.name ?? asking.map((hpa) => hpa?.name).find((value) => value !== undefined);
-  const names = name ? [name] : [hashedNameOf(owner), ...(inGatewayNamespace ? [gateway.metadata.name] : [])];
-  const where = patched?.namespace ?? (inGatewayNamespace ? gateway.metadata.namespace : namespace);
-  return { says: 'autoscaling', places: names.map((each) => `${where}/${each}`) };
+  const isBeside = settings.gatewayNamespaceMode;
+  const chosen = asking.map((hpa) => hpa?.name).find((value) => value !== undefined);
+  const isOld = minor === undefined || minor < 5;
+  const isNew = minor === undefined || minor >= 5;
+  // v1.4 and before ignore a chosen name, and hash every other.
+  const namesBy = (plain: string) =>
+    patched?.name ? [patched.name] : [...(isOld ? [hashedNameOf(owner)] : []), ...(isNew ? [chosen ?? plain] : [])];
+  const sites = isBeside
+    ? served.map(({ metadata }) => ({ where: metadata.namespace, plain: metadata.name }))
+    : [{ where: namespace, plain: hashedNameOf(owner) }];
+  const places = sites.flatMap(({ where, plain }) =>
+    namesBy(plain).map((name) => `${patched?.namespace ?? where}/${name}`),
+  );
+  // A default counts from v1.7 on.
+  const isBeyondIt = minor !== undefined && minor < 7 && levels.some((level) => level === settings.defaultProxy);
+  return { says: 'autoscaling', places, isBeyondIt };
 }
+
+/** The rate limit service is configured in the ConfigMap of its namespace, whatever class that one serves. */
+function opinionOnRateLimit(namespace: string, snapshot: Snapshot): Opinion {
+  const config = snapshot.envoyGatewayConfigs.find(({ configMap }) => configMap.metadata.namespace === namespace);
+  if (!config || 'unreadable' in config.settings) return { says: 'unknown' };
+  if (installedIn(namespace, snapshot).readsAnother) return { says: 'unknown' };
+  const { rateLimit } = config.settings;
+  if (!rateLimit) return { says: 'other owner' };
+  if (!rateLimit.hpa) return { says: 'no autoscaling', heedsDefault: false, namespace };
+  const { minor } = installedIn(namespace, snapshot);
+  const isOld = minor === undefined || minor < 5;
+  const isNew = minor === undefined || minor >= 5;
+  const names = [...(isOld ? ['envoy-ratelimit'] : []), ...(isNew ? [rateLimit.hpa.name ?? 'envoy-ratelimit'] : [])];
+  return { says: 'autoscaling', places: names.map((name) => `${namespace}/${name}`) };
+}
+
+/** The class of a Gateway, or the class itself. */
+function classOf(owner: string, { gateways, gatewayClasses }: Snapshot): GatewayClass | undefined {
+  const className = owner.includes('/')
+    ? gateways.find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === owner)?.spec.gatewayClassName
+    : owner;
+  return gatewayClasses.find(({ metadata }) => metadata.name === className);
+}
+
+/** The Envoy Gateways that may serve this owner. */
+function installationsOf(owner: string, snapshot: Snapshot): Snapshot['envoyGatewayConfigs'] {
+  const { envoyGatewayConfigs } = snapshot;
+  if (owner.startsWith(RATE_LIMIT)) {
+    return envoyGatewayConfigs.filter(({ configMap }) => owner === `${RATE_LIMIT}${configMap.metadata.namespace}`);
+  }
+  const name = classOf(owner, snapshot)?.spec.controllerName;
+  return envoyGatewayConfigs.filter(({ settings }) => 'unreadable' in settings || settings.controllerName === name);
+}
+
+/** What Envoy Gateway must have looked at: the Gateway or all of the class, and the class. */
+function observedFor(owner: string, snapshot: Snapshot): (Gateway | GatewayClass)[] {
+  if (owner.startsWith(RATE_LIMIT)) return [];
+  const gateways = snapshot.gateways.filter(({ metadata, spec }) =>
+    owner.includes('/') ? `${metadata.namespace}/${metadata.name}` === owner : spec.gatewayClassName === owner,
+  );
+  return [...gateways, classOf(owner, snapshot)].filter((object) => object !== undefined);
+}
+
+/** A controller has said whether it takes it, and nothing that one has said is of an older generation. */
+function isSeen(object: Gateway | GatewayClass): boolean {
+  const listeners = 'listeners' in (object.status ?? {}) ? (object as Gateway).status?.listeners : [];
+  const own = object.status?.conditions?.filter(({ status }) => status !== 'Unknown') ?? [];
+  const all = [...own, ...(listeners ?? []).flatMap(({ conditions }) => conditions ?? [])];
+  return (
+    own.some(({ type }) => type === 'Accepted') &&
+    all.every(({ observedGeneration }) => observedGeneration === object.metadata.generation)
+  );
+}
+
+const leadsNowhere = (reference: GatewayClass['spec']['parametersRef'], { envoyProxies }: Snapshot) =>
+  Boolean(reference) &&
+  !(
+    reference?.kind === 'EnvoyProxy' &&
+    reference.group === 'gateway.envoyproxy.io' &&
+    envoyProxies.some(
+      ({ metadata }) => metadata.name === reference.name && metadata.namespace === (reference.namespace ?? 'default'),
+    )
+  );
+
+/** An Envoy Gateway of an unknown version, or older than v1.4, and a class of its controller that is refused for its parameters. */
+function mayBeStuck(owner: string, snapshot: Snapshot): boolean {
+  return installationsOf(owner, snapshot).some(({ settings, configMap }) => {
+    if ('unreadable' in settings) return false;
+    const { minor } = installedIn(configMap.metadata.namespace, snapshot);
+    const controllerName = classOf(owner, snapshot)?.spec.controllerName ?? settings.controllerName;
+    const isRefused = snapshot.gatewayClasses.some(
+      ({ spec, status }) =>
+        spec.controllerName === controllerName &&
+        (leadsNowhere(spec.parametersRef, snapshot) ||
+          status?.conditions?.some(
+            ({ status, reason = 'InvalidParameters' }) => status === 'False' && reason === 'InvalidParameters',
+          )),
+    );
+    return isRefused && (minor === undefined || minor < 4);
+  });
+}
+
+const isEveryControllerRead = (owner: string, snapshot: Snapshot) =>
+  installationsOf(owner, snapshot).every(({ configMap }) => installedIn(configMap.metadata.namespace, snapshot).isRead);
 
 /** What every Envoy Gateway that may serve this owner makes of it; unknown where one cannot be read or there is none. */
 function opinions(owner: string, snapshot: Snapshot): Opinion[] {
-  const className = owner.includes('/')
-    ? snapshot.gateways.find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === owner)?.spec
-        .gatewayClassName
-    : owner;
-  const gatewayClass = snapshot.gatewayClasses.find(({ metadata }) => metadata.name === className);
+  if (owner.startsWith(RATE_LIMIT)) return [opinionOnRateLimit(owner.slice(RATE_LIMIT.length), snapshot)];
+  const gatewayClass = classOf(owner, snapshot);
   if (!gatewayClass) return [{ says: 'unknown' }];
   const all = snapshot.envoyGatewayConfigs.flatMap(({ settings, configMap }): Opinion[] => {
     if ('unreadable' in settings) return [{ says: 'unknown' }];
@@ -169,6 +315,13 @@ function opinions(owner: string, snapshot: Snapshot): Opinion[] {
 /** Whether a default counts, and it is not known that of the HPA's own Envoy Gateway: that one's ConfigMap is missing. */
 function mayHaveAnotherDefault({ metadata }: HorizontalPodAutoscaler, owner: string, snapshot: Snapshot): boolean {
   if (owner.startsWith(`${metadata.namespace}/`)) return false; // In GatewayNamespace mode the place does not tell.
+  const isBeside = snapshot.gateways.some(
+    (gateway) => gateway.spec.gatewayClassName === owner && gateway.metadata.namespace === metadata.namespace,
+  );
+  const isInMode = installationsOf(owner, snapshot).some(
+    ({ settings }) => 'gatewayNamespaceMode' in settings && settings.gatewayNamespaceMode,
+  );
+  if (isBeside && isInMode) return false;
   const none = opinions(owner, snapshot).filter((each) => each.says === 'no autoscaling');
   return none.some((each) => each.heedsDefault) && none.every(({ namespace }) => namespace !== metadata.namespace);
 }
@@ -178,6 +331,7 @@ function wishes(snapshot: Snapshot): { owner: string; places: string[] }[] {
   const owners = [
     ...snapshot.gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
     ...snapshot.gatewayClasses.map(({ metadata }) => metadata.name),
+    ...snapshot.envoyGatewayConfigs.map(({ configMap }) => `${RATE_LIMIT}${configMap.metadata.namespace}`),
   ];
   return owners.flatMap((owner) =>
     opinions(owner, snapshot).flatMap((each) => (each.says === 'autoscaling' ? [{ owner, places: each.places }] : [])),
@@ -235,6 +389,27 @@ describe('no HPA is deleted', () => {
     });
   });
 
+  test('while its Deployment exists, and its Gateway (any of its class) or its class is at a generation that was not seen', () => {
+    onEveryDeletion((verdict, snapshot) => {
+      const objects = observedFor(ownerOf(verdict.hpa) as string, snapshot);
+      must(isGone(verdict, snapshot) || objects.every(isSeen), 'not seen, and the Deployment is not gone', verdict);
+    });
+  });
+
+  test('while its Deployment exists, and a refused class may have stopped an Envoy Gateway that is old or not known', () => {
+    onEveryDeletion((verdict, snapshot) => {
+      const isStuck = mayBeStuck(ownerOf(verdict.hpa) as string, snapshot);
+      must(isGone(verdict, snapshot) || !isStuck, 'stuck, and the Deployment is not gone', verdict);
+    });
+  });
+
+  test("while its Deployment exists, and Envoy Gateway's own was not looked at", () => {
+    onEveryDeletion((verdict, snapshot) => {
+      const isRead = isEveryControllerRead(ownerOf(verdict.hpa) as string, snapshot);
+      must(isGone(verdict, snapshot) || isRead, 'not read, and the Deployment is not gone', verdict);
+    });
+  });
+
   test('that is annotated, or belongs to what is annotated', () => {
     const protect = <T extends { metadata: object }>(objects: readonly T[]): T[] =>
       objects.map((object) => ({
@@ -251,6 +426,15 @@ describe('no HPA is deleted', () => {
         { gatewayClasses: protect(gatewayClasses) },
         { envoyProxies: protect(envoyProxies) },
       ];
+      const configs = snapshot.envoyGatewayConfigs.map((config) => ({
+        ...config,
+        configMap: protect([config.configMap])[0] as ConfigMap,
+      }));
+      for (const verdict of judge({ ...snapshot, envoyGatewayConfigs: configs })) {
+        const isOfConfig = verdict.restsOn.some(({ kind, uid }) => kind === 'ConfigMap' && uid !== undefined);
+        const isKept = verdict.action === 'keep' || verdict.owner?.kind !== 'ConfigMap' || !isOfConfig;
+        must(isKept, 'annotated ConfigMap, on which it rests', verdict);
+      }
       for (const over of others) {
         const [kind] = Object.keys(over);
         judge({ ...snapshot, ...over }).forEach((verdict, index) => {
@@ -269,8 +453,13 @@ describe('no HPA is deleted', () => {
 
 describe('with a list of controller namespaces', () => {
   const LISTS = [['sys'], ['sys2'], ['sys', 'sys2'], ['a'], ['sys', 'a'], ['elsewhere']];
-  const isBesideGateway = ({ hpa, owner }: Verdict) =>
-    owner?.kind === 'Gateway' && owner.namespace === hpa.metadata.namespace;
+  const isBesideGateway = ({ hpa, owner }: Verdict, { gateways }: Snapshot) =>
+    owner?.kind === 'Gateway'
+      ? owner.namespace === hpa.metadata.namespace
+      : gateways.some(
+          ({ metadata, spec }) =>
+            spec.gatewayClassName === owner?.name && metadata.namespace === hpa.metadata.namespace,
+        );
   const onEveryList = (
     holds: (listed: Verdict, context: { whole: Verdict; alone: Verdict; snapshot: Snapshot; list: string[] }) => void,
   ) =>
@@ -294,8 +483,8 @@ describe('with a list of controller namespaces', () => {
 
   test('nothing outside of these namespaces is deleted that is not deleted without the list', () => {
     let left = 0;
-    onEveryList((listed, { whole, alone, list }) => {
-      if (list.includes(listed.hpa.metadata.namespace) && !isBesideGateway(listed)) return;
+    onEveryList((listed, { whole, alone, snapshot, list }) => {
+      if (list.includes(listed.hpa.metadata.namespace) && !isBesideGateway(listed, snapshot)) return;
       must(listed.action === 'keep' || whole.action === 'delete', 'deleted because of the list', listed);
       if (alone.action === 'delete' && whole.action === 'keep') left += 1;
     });
@@ -328,6 +517,7 @@ test('every HPA is deleted that a fully known configuration asks for no more, an
   const isHeld = ({ metadata }: HorizontalPodAutoscaler) =>
     metadata.finalizers !== undefined ||
     metadata.ownerReferences !== undefined ||
+    metadata.labels?.['kapp.k14s.io/app'] !== undefined ||
     metadata.managedFields?.some(
       ({ manager, fieldsV1 }) => manager !== 'envoy-gateway' && JSON.stringify(fieldsV1).includes('f:scaleTargetRef'),
     );
@@ -346,7 +536,16 @@ test('every HPA is deleted that a fully known configuration asks for no more, an
       if (objects.some(({ metadata }) => metadata.deletionTimestamp || metadata.annotations)) continue;
       if (specs.includes(`"name":"${hpa.metadata.name}"`)) continue; // Another owner may ask for it by name.
       if (!opinions(owner, snapshot).every(({ says }) => says === 'no autoscaling')) continue;
-      if (mayHaveAnotherDefault(hpa, owner, snapshot) && !isGone(verdict, snapshot)) continue;
+      const hasAnotherDefault = mayHaveAnotherDefault(hpa, owner, snapshot);
+      if (hasAnotherDefault && !isGone(verdict, snapshot)) continue;
+      const isObserved =
+        observedFor(owner, snapshot).every(isSeen) &&
+        !mayBeStuck(owner, snapshot) &&
+        isEveryControllerRead(owner, snapshot);
+      if (!hasAnotherDefault && !isObserved) {
+        must(verdict.reason === 'NotObserved', 'it is not observed', verdict);
+        continue;
+      }
       stale += 1;
       must(verdict.action === 'delete' && verdict.reason === 'AutoscalingRemoved', 'it is stale', verdict);
     }
@@ -354,17 +553,22 @@ test('every HPA is deleted that a fully known configuration asks for no more, an
   expect(stale).toBeGreaterThan(RUNS / 20);
 });
 
-/** What somebody can make who may write one namespace: Envoy Gateway's ConfigMap, and HPAs as if Envoy Gateway had made them. */
+/**
+ * What somebody can make who may write one namespace: Envoy Gateway's ConfigMap and Deployment, and HPAs as if Envoy Gateway
+ * had made them.
+ */
 const tenantPlan = fc.record({
   config: fc.option(
     fc.record({
       controllerName: fc.constantFrom('one', 'two', 'vendor'),
       gatewayNamespaceMode: fc.boolean(),
       envoyProxy: fc.constantFrom(undefined, {}, { mergeGateways: true }, autoscaling(), autoscaling({ name: 'n' })),
+      rateLimit: fc.constantFrom(undefined, {}, { rateLimitHpa: {} }),
       text: fc.constantFrom(undefined, 'kind: ['),
     }),
     { nil: undefined, freq: 4 },
   ),
+  controller: fc.constantFrom(null, controller({ namespace: 'tenant', version: 'v1.9.1' })),
   hpas: fc.uniqueArray(
     fc.record({ owner: fc.constantFrom('a/w', 'a/x', 'b/w', 'c', 'd'), name: fc.constantFrom('n', 'w', 'hashed') }),
     { maxLength: 3, selector: ({ owner, name }) => (name === 'hashed' ? owner : name) },
@@ -373,7 +577,7 @@ const tenantPlan = fc.record({
 
 test('a tenant makes no HPA go that is kept without them, where an Envoy Gateway is known to serve its class', () => {
   fc.assert(
-    fc.property(clusterPlan, tenantPlan, (plan, { config, hpas }) => {
+    fc.property(clusterPlan, tenantPlan, (plan, { config, hpas, controller: ofTenant }) => {
       const snapshot = snapshotOfPlan(plan);
       const forged = hpas.map(({ owner, name }) =>
         envoyHpa(owner, { at: `tenant/${name === 'hashed' ? hashedNameOf(owner) : name}` }),
@@ -381,6 +585,7 @@ test('a tenant makes no HPA go that is kept without them, where an Envoy Gateway
       const after = judge({
         ...snapshot,
         hpas: [...snapshot.hpas, ...forged],
+        deployments: new Map([...snapshot.deployments, ['tenant/envoy-gateway', ofTenant]]),
         envoyGatewayConfigs: [
           ...snapshot.envoyGatewayConfigs,
           ...(config ? [readEnvoyGatewayConfig(envoyGatewayConfig({ ...config, namespace: 'tenant' }))] : []),
@@ -447,46 +652,166 @@ describe('the judgement', () => {
 
   test('can be made of exactly the Deployments that it asks for, and again of those that it rests on', () => {
     onEveryCluster((complete) => {
-      const deployments = new Map(
-        complete.hpas.map((hpa) => [targetOf(hpa), complete.deployments.get(targetOf(hpa)) ?? false]),
-      );
+      const places = [...complete.hpas.map(targetOf), 'sys/envoy-gateway', 'sys2/envoy-gateway'];
+      const deployments = new Map(places.map((place) => [place, complete.deployments.get(place) ?? null]));
       const known = { ...complete, deployments };
-      const only = (keys: readonly string[]): Snapshot => ({
+      const only = (keys: Iterable<string>): Snapshot => ({
         ...known,
-        deployments: new Map(keys.map((key) => [key, deployments.get(key) ?? false])),
+        deployments: new Map([...keys].map((key) => [key, deployments.get(key) ?? null])),
       });
-      const needed = judge(only([])).flatMap(({ needsDeployment }) => needsDeployment ?? []);
-      const asked = judge(only(needed));
+      // A row asks for more once it knows what it asked for first.
+      const needed = new Set<string>();
+      let asked = judge(only(needed));
+      for (let before = -1; before < needed.size; ) {
+        before = needed.size;
+        for (const key of asked.flatMap(({ needsDeployments }) => needsDeployments)) needed.add(key);
+        asked = judge(only(needed));
+      }
+      const isAnyElsewhere = ['sys', 'sys2'].some((namespace) => installedIn(namespace, known).readsAnother);
       judge(known).forEach((verdict, index) => {
         const found = asked[index] as Verdict;
-        // Not asked for is never worse than kept.
-        must(
-          sameReason(verdict, found) || (verdict.reason === 'Renamed' && found.action === 'keep'),
-          'asks for too little',
-          found,
-        );
+        must(found.needsDeployments.length === 0, 'asks for what it has', found);
+        // That an Envoy Gateway reads another ConfigMap may tell more; what does not ask for it is kept, or gone anyway.
+        const isNoWorse = isAnyElsewhere && (found.action === 'keep' || verdict.action === 'delete');
+        const same = isNoWorse || sameReason(verdict, found);
+        must(same, 'asks for too little', found);
       });
+      const told = ({ needsDeployments: _, ...verdict }: Verdict) => JSON.stringify(verdict);
       asked.forEach((verdict, index) => {
         if (verdict.action === 'keep') return;
         const rested = verdict.restsOn.filter(({ kind }) => kind === 'Deployment');
         const again = judge(only(rested.map(({ namespace, name }) => `${namespace}/${name}`)))[index] as Verdict;
-        must(JSON.stringify(verdict) === JSON.stringify(again), 'rests on too little', verdict);
+        must(told(verdict) === told(again), 'rests on too little', verdict);
       });
+    });
+  });
+});
+
+describe('an HPA is reported as missing', () => {
+  const TEN_MINUTES = 600_000;
+  const isOld = (time: string | null | undefined) => NOW.getTime() - Date.parse(time ?? '') >= TEN_MINUTES;
+  const isSettled = ({ metadata }: Gateway | GatewayClass | EnvoyProxy) =>
+    isOld(metadata.creationTimestamp) &&
+    (metadata.managedFields ?? []).every(({ time, fieldsV1 }) => !fieldsV1?.['f:spec'] || isOld(time));
+  const isTaken = ({ status }: Gateway | GatewayClass) =>
+    status?.conditions?.some((condition) => condition.type === 'Accepted' && condition.status === 'True') ?? false;
+
+  /** Whether Envoy Gateway has taken up what this owner asks for, and had the time to do it. */
+  function isInForce(owner: string, snapshot: Snapshot): boolean {
+    const installations = installationsOf(owner, snapshot).map(({ configMap }) => configMap.metadata);
+    const isTakenUp = installations.every(
+      ({ namespace, creationTimestamp, managedFields }) =>
+        installedIn(namespace, snapshot).isRead &&
+        isOld(creationTimestamp) &&
+        (managedFields ?? []).every(({ time }) => isOld(time)),
+    );
+    if (owner.startsWith(RATE_LIMIT)) {
+      const service = `${owner.slice(RATE_LIMIT.length)}/envoy-ratelimit`;
+      return isTakenUp && Boolean(snapshot.deployments.get(service));
+    }
+    const objects = observedFor(owner, snapshot);
+    const gatewayClass = classOf(owner, snapshot) as GatewayClass;
+    const references = objects.flatMap((object) => {
+      if (object === gatewayClass) {
+        const reference = gatewayClass.spec.parametersRef;
+        return reference ? [`${reference.namespace ?? 'default'}/${reference.name}`] : [];
+      }
+      const { metadata, spec } = object as Gateway;
+      const reference = spec.infrastructure?.parametersRef;
+      return owner.includes('/') && reference ? [`${metadata.namespace}/${reference.name}`] : [];
+    });
+    const proxies = snapshot.envoyProxies.filter(({ metadata }) =>
+      references.includes(`${metadata.namespace}/${metadata.name}`),
+    );
+    const gateways = objects.filter((object) => object !== gatewayClass);
+    return (
+      isTakenUp &&
+      objects.every((object) => isSeen(object) && !object.metadata.deletionTimestamp) &&
+      isTaken(gatewayClass) &&
+      gateways.some(isTaken) &&
+      [...objects, ...proxies].every(isSettled)
+    );
+  }
+
+  test('exactly where an owner asks for it, Envoy Gateway has long since seen that, and no HPA is at its place', () => {
+    let reported = 0;
+    onEveryCluster((snapshot) => {
+      const asked = Map.groupBy(wishes(snapshot), ({ owner }) => owner);
+      const expected = [...asked].flatMap(([owner, wishesOfOwner]) => {
+        const places = wishesOfOwner.flatMap((wish) => wish.places);
+        const isAskedByAll = opinions(owner, snapshot).every(
+          (each) => each.says === 'autoscaling' && each.places.length > 0 && !each.isBeyondIt,
+        );
+        const isThere = places.some((place) => {
+          const scalers = snapshot.scalers?.get(place.split('/')[0] as string);
+          const all = [...snapshot.hpas, ...(scalers ?? [])];
+          return (
+            scalers === undefined || all.some(({ metadata }) => `${metadata.namespace}/${metadata.name}` === place)
+          );
+        });
+        return places.length > 0 && isAskedByAll && !isThere && isInForce(owner, snapshot) ? [{ owner, places }] : [];
+      });
+      const { missing } = missingHpas(snapshot, NOW);
+      reported += missing.length;
+      const found = missing.map(({ owner }) =>
+        owner.kind === 'ConfigMap'
+          ? `${RATE_LIMIT}${owner.namespace}`
+          : owner.kind === 'Gateway'
+            ? `${owner.namespace}/${owner.name}`
+            : owner.name,
+      );
+      if (
+        found.toSorted().join() !==
+        expected
+          .map(({ owner }) => owner)
+          .toSorted()
+          .join()
+      ) {
+        throw new Error(
+          `missing: [${found.join()}], and by this opinion [${expected.map(({ owner }) => owner).join()}]`,
+        );
+      }
+      for (const [index, { namespace, name }] of missing.entries()) {
+        const { places } = expected.find(({ owner }) => owner === found[index]) as { places: string[] };
+        if (!places.includes(`${namespace}/${name}`))
+          throw new Error(`missing at ${namespace}/${name}: ${places.join()}`);
+      }
+    });
+    expect(reported).toBeGreaterThan(RUNS / 20);
+  });
+
+  test('only if no verdict contradicts it', () => {
+    onEveryCluster((snapshot, verdicts) => {
+      for (const { owner, namespace, name } of missingHpas(snapshot, NOW).missing) {
+        for (const verdict of verdicts) {
+          must(placeOf(verdict.hpa) !== `${namespace}/${name}`, 'it is there', verdict);
+          const isOfOwner = JSON.stringify(verdict.owner) === JSON.stringify(owner);
+          must(!isOfOwner || verdict.reason !== 'AutoscalingRemoved', 'its owner asks for none', verdict);
+          must(!isOfOwner || verdict.action === 'keep', 'its owner is not known to want it', verdict);
+        }
+      }
     });
   });
 });
 
 test('all reasons occur in what is generated', () => {
   const counts = Object.fromEntries([...DELETE_REASONS, ...KEEP_REASONS].map((reason) => [reason, 0]));
-  let ofTwoNames = 0;
-  onEveryCluster((_, verdicts) => {
-    for (const { reason, restsOn } of verdicts) {
+  const others = { ofTwoNames: 0, ofRateLimit: 0, unseen: 0, stuck: 0, notRead: 0 };
+  const missing = { Gateway: 0, GatewayClass: 0, ConfigMap: 0 };
+  onEveryCluster((snapshot, verdicts) => {
+    for (const { action, reason, restsOn, owner, explanation } of verdicts) {
       counts[reason] = (counts[reason] ?? 0) + 1;
-      if (reason === 'Renamed' && restsOn.some(({ kind }) => kind === 'Deployment')) ofTwoNames += 1;
+      if (explanation.includes('asks for this HPA or for') && action === 'delete') others.ofTwoNames += 1;
+      if (owner?.kind === 'ConfigMap' && action === 'delete' && restsOn.length > 0) others.ofRateLimit += 1;
+      if (reason !== 'NotObserved') continue;
+      if (explanation.includes('is rejected for its parameters')) others.stuck += 1;
+      else if (explanation.includes('was not read')) others.notRead += 1;
+      else others.unseen += 1;
     }
+    for (const { owner } of missingHpas(snapshot, NOW).missing) missing[owner.kind] += 1;
   }, 10_000);
-  console.info(`verdicts in 10,000 generated clusters: ${JSON.stringify({ ...counts, ofTwoNames })}`);
-  for (const [reason, count] of Object.entries({ ...counts, ofTwoNames })) {
+  console.info(`verdicts in 10,000 generated clusters: ${JSON.stringify({ ...counts, ...others, missing })}`);
+  for (const [reason, count] of Object.entries({ ...counts, ...others, ...missing })) {
     expect(count, reason).toBeGreaterThan(0);
   }
 });

@@ -7,6 +7,7 @@ import {
   appliedFields,
   autoscaling,
   type ClusterObject,
+  controller,
   deployment,
   envoyGatewayConfig,
   envoyHpa,
@@ -18,13 +19,9 @@ import {
   listOf,
   snapshotOf,
 } from '../../builders/cluster.ts';
+import { inShort, judged, merging, NO_AUTOSCALING, REMOVED, WANTED } from '../../builders/verdicts.ts';
 
-/** The verdict on the first HPA among these objects, as `action reason`; each test has the HPA in question first. */
-const judged = (...objects: ClusterObject[]): Verdict => judge(snapshotOf(objects))[0] as Verdict;
-const inShort = ({ action, reason }: Verdict) => `${action} ${reason}`;
-
-const WANTED = 'keep AutoscalingConfigured';
-const REMOVED = 'delete AutoscalingRemoved';
+// Each test has the HPA in question first.
 const keepAnnotation = (value: string) => ({ metadata: { annotations: { 'envoy-hpa-reaper/keep': value } } });
 const deleting = { metadata: { deletionTimestamp: '2026-01-02T00:00:00Z' } };
 
@@ -35,8 +32,10 @@ const classRunning = deployment(CLASS_PLACE);
 const config = envoyGatewayConfig();
 const namespaceMode = envoyGatewayConfig({ gatewayNamespaceMode: true });
 const withDefault = (spec: EnvoyProxySpec) => envoyGatewayConfig({ envoyProxy: spec });
-const noAutoscaling: EnvoyProxySpec = { provider: { type: 'Kubernetes', kubernetes: {} } };
-const merging = (spec: EnvoyProxySpec = {}): EnvoyProxySpec => ({ ...spec, mergeGateways: true });
+
+/** Envoy Gateway's own Deployment, as a verdict names it where it was read and is not there. */
+const CONTROLLER_ABSENT = { kind: 'Deployment', namespace: 'envoy-gateway-system', name: 'envoy-gateway' };
+const CONTROLLER_READ = { ...CONTROLLER_ABSENT, uid: 'Deployment:envoy-gateway-system/envoy-gateway', generation: 1 };
 
 /** An installation where nothing asks for autoscaling, so that only the row in question can keep an HPA. */
 const bare = [gatewayClass(), gateway(), config, running];
@@ -60,7 +59,7 @@ test('a wanted HPA is kept, and goes once the EnvoyProxy asks no more', () => {
       running,
     );
   expect(inShort(cluster(autoscaling()))).toBe(WANTED);
-  expect(inShort(cluster(noAutoscaling))).toBe(REMOVED);
+  expect(inShort(cluster(NO_AUTOSCALING))).toBe(REMOVED);
 });
 
 test('judges every HPA of the snapshot, in its order', () => {
@@ -142,7 +141,7 @@ describe('marks of ownership', () => {
 });
 
 describe('protection', () => {
-  const proxies = [envoyProxy('shop/own', noAutoscaling), envoyProxy('shop/class', noAutoscaling)];
+  const proxies = [envoyProxy('shop/own', NO_AUTOSCALING), envoyProxy('shop/class', NO_AUTOSCALING)];
   const rest = [config, running];
   const cluster = (over: {
     hpa?: object;
@@ -156,9 +155,9 @@ describe('protection', () => {
       envoyHpa('shop/web', over.hpa),
       gatewayClass('eg', { proxy: 'shop/class', ...over.class }),
       gateway('shop/web', { proxy: 'own', ...over.gateway }),
-      over.own ? envoyProxy('shop/own', noAutoscaling, over.own) : (proxies[0] as ClusterObject),
-      over.classProxy ? envoyProxy('shop/class', noAutoscaling, over.classProxy) : (proxies[1] as ClusterObject),
-      envoyProxy('shop/other', noAutoscaling, over.other),
+      over.own ? envoyProxy('shop/own', NO_AUTOSCALING, over.own) : (proxies[0] as ClusterObject),
+      over.classProxy ? envoyProxy('shop/class', NO_AUTOSCALING, over.classProxy) : (proxies[1] as ClusterObject),
+      envoyProxy('shop/other', NO_AUTOSCALING, over.other),
       ...rest,
     );
 
@@ -227,6 +226,23 @@ describe('adoption', () => {
     },
   });
   const lastApplied = { 'kubectl.kubernetes.io/last-applied-configuration': '{}' };
+  const trackingId = { 'argocd.argoproj.io/tracking-id': 'edge:autoscaling/HorizontalPodAutoscaler:shop/web' };
+  const kapp = { 'kapp.k14s.io/app': '1700000000' };
+  const copied = (annotations: Record<string, string>) => ({
+    metadata: {
+      annotations,
+      managedFields: [
+        {
+          ...appliedFields(labelsOf('shop/web')),
+          fieldsV1: {
+            'f:metadata': {
+              'f:annotations': Object.fromEntries(Object.keys(annotations).map((name) => [`f:${name}`, {}])),
+            },
+          },
+        },
+      ],
+    },
+  });
   const managedBy = (manager: string, spec: object, operation = 'Update') => ({
     metadata: {
       managedFields: [appliedFields(labelsOf('shop/web')), { manager, operation, fieldsV1: { 'f:spec': spec } }],
@@ -256,6 +272,25 @@ describe('adoption', () => {
       'keep Adopted',
     ],
     ['Helm has it', { metadata: { annotations: { 'meta.helm.sh/release-name': 'proxy' } } }, 'keep Adopted'],
+    ['Argo CD replaced it', { metadata: { annotations: trackingId } }, 'keep Adopted'],
+    ['kapp has it', { metadata: { labels: { ...labelsOf('shop/web'), ...kapp } } }, 'keep Adopted'],
+    ['Envoy Gateway copied the annotation from its Gateway', copied(trackingId), REMOVED],
+    ['Envoy Gateway copied two', copied({ ...lastApplied, ...trackingId }), REMOVED],
+    [
+      'Envoy Gateway copied one, and another is not its own',
+      { metadata: { ...copied(trackingId).metadata, annotations: { ...trackingId, ...lastApplied } } },
+      'keep Adopted',
+    ],
+    [
+      'Envoy Gateway copied the label from its Gateway',
+      {
+        metadata: {
+          labels: { ...labelsOf('shop/web'), ...kapp },
+          managedFields: [appliedFields({ ...labelsOf('shop/web'), ...kapp })],
+        },
+      },
+      REMOVED,
+    ],
     ['it has another annotation', { metadata: { annotations: { 'example.com/release-name': 'proxy' } } }, REMOVED],
     ['another manager owns other fields', managedBy('kubectl-edit', { 'f:maxReplicas': {} }), REMOVED],
     ['Envoy Gateway updated scaleTargetRef as well', managedBy('envoy-gateway', { 'f:scaleTargetRef': {} }), REMOVED],
@@ -276,7 +311,7 @@ describe('a place that another owner expects', () => {
   });
 
   test.each<[string, ClusterObject[]]>([
-    ['asks for no autoscaling', other(noAutoscaling)],
+    ['asks for no autoscaling', other(NO_AUTOSCALING)],
     ['asks for another name', other(autoscaling())],
     [
       'asks for the name in another namespace',
@@ -515,15 +550,15 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [...classProxy(merging()), gateway(), namespaceMode],
-      'GatewayClass eg merges its Gateways, which GatewayNamespace mode rejects',
+      'GatewayClass eg merges its Gateways by its own EnvoyProxy, which GatewayNamespace mode rejects',
     ],
     [
       'the default merges in GatewayNamespace mode',
       'shop/web',
-      'ScaleTargetGone',
-      'ParametersUnresolved',
+      'MergedIntoGatewayClass',
+      'ScaleTargetStillRuns',
       [gatewayClass(), gateway(), envoyGatewayConfig({ ...inNamespaceMode, envoyProxy: merging() })],
-      'GatewayClass eg merges its Gateways, which GatewayNamespace mode rejects',
+      'GatewayClass eg merges its Gateways',
     ],
     [
       "a merging class in GatewayNamespace mode, the HPA is the class's",
@@ -531,7 +566,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [...classProxy(merging()), gateway(), namespaceMode],
-      'GatewayClass eg merges its Gateways, which GatewayNamespace mode rejects',
+      'GatewayClass eg merges its Gateways by its own EnvoyProxy, which GatewayNamespace mode rejects',
     ],
     [
       'a parametersRef beneath a merging class',
@@ -630,9 +665,9 @@ describe('rows that want the Deployment to be gone', () => {
         namespace: hpa.metadata.namespace,
         name: hpa.spec.scaleTargetRef.name,
       });
-      expect(verdict).not.toHaveProperty('needsDeployment');
+      expect(verdict.needsDeployments).toEqual([]);
       expect(verdict.restsOnDefaultAlone).toBe(false);
-      expect(verdict.fallbackReplicas).toBeUndefined();
+      expect(verdict.appliedReplicas).toBeUndefined();
     });
 
     test('the Deployment runs: keep', () => {
@@ -640,12 +675,12 @@ describe('rows that want the Deployment to be gone', () => {
       expect(inShort(verdict)).toBe(`keep ${ifRunning}`);
       expect(verdict.explanation).toContain(explanation);
       expect(verdict.explanation).toContain(`, but Deployment ${place} still runs.`);
-      expect(verdict).not.toHaveProperty('needsDeployment');
+      expect(verdict.needsDeployments).toEqual([]);
     });
 
     test('the Deployment was not asked for: keep, and ask', () => {
       const [verdict] = judge({ ...snapshotOf([hpa, ...objects]), deployments: new Map() });
-      expect(verdict).toMatchObject({ action: 'keep', reason: ifRunning, needsDeployment: place });
+      expect(verdict).toMatchObject({ action: 'keep', reason: ifRunning, needsDeployments: [place] });
     });
 
     test.each([
@@ -658,7 +693,7 @@ describe('rows that want the Deployment to be gone', () => {
       expect(verdict.explanation).toContain(
         `, but it scales ${target.apiVersion ?? ''} ${target.kind} x.`.replace('  ', ' '),
       );
-      expect(verdict).not.toHaveProperty('needsDeployment');
+      expect(verdict.needsDeployments).toEqual([]);
     });
   });
 
@@ -673,11 +708,11 @@ describe('what is not rejected', () => {
     [
       'a class and a Gateway that nobody has answered yet',
       [gatewayClass('eg', { accepted: undefined }), gateway('shop/web', { accepted: undefined }), config],
-      REMOVED,
+      'keep NotObserved',
     ],
     [
       'a class whose parametersRef without namespace means `default`',
-      [gatewayClass('eg', { proxy: 'own' }), gateway(), envoyProxy('default/own', noAutoscaling), config],
+      [gatewayClass('eg', { proxy: 'own' }), gateway(), envoyProxy('default/own', NO_AUTOSCALING), config],
       REMOVED,
     ],
     [
@@ -718,7 +753,7 @@ describe('what is not rejected', () => {
 
 describe('the effective envoyHpa', () => {
   const ask = autoscaling();
-  const no = noAutoscaling;
+  const no = NO_AUTOSCALING;
   type Levels = { own?: EnvoyProxySpec; ofClass?: EnvoyProxySpec; fallback?: EnvoyProxySpec };
   const owner = (levels: Levels): ClusterObject[] => [
     gatewayClass('eg', { proxy: levels.ofClass && 'shop/class' }),
@@ -834,12 +869,13 @@ describe('the effective envoyHpa', () => {
     expect(inShort(judged(envoyHpa('eg'), ...cluster, classRunning))).toBe(REMOVED);
   });
 
-  test.each<[string, EnvoyProxySpec, number]>([
+  test.each<[string, EnvoyProxySpec, number | undefined]>([
     ['says how many', { provider: { kubernetes: { envoyDeployment: { replicas: 4 } } } }, 4],
     ['says zero', { provider: { kubernetes: { envoyDeployment: { replicas: 0 } } } }, 0],
-    ['says nothing', {}, 1],
-  ])('the Deployment falls back to what the EnvoyProxy says: %s', (_, own, replicas) => {
-    expect(judged(envoyHpa(), ...owner({ own }))).toMatchObject({ action: 'delete', fallbackReplicas: replicas });
+    ['says nothing', {}, undefined],
+  ])('the verdict tells the replicas that Envoy Gateway sets: the EnvoyProxy %s', (_, own, replicas) => {
+    const verdict = judged(envoyHpa(), ...owner({ own }));
+    expect([verdict.action, verdict.appliedReplicas]).toEqual(['delete', replicas]);
   });
 });
 
@@ -851,6 +887,7 @@ describe('another name or namespace', () => {
     envoyProxy('shop/own', autoscaling(hpa)),
     config,
     running,
+    controller({ version: 'v1.9.1' }),
   ];
   const patch = (metadata: object) => ({ patch: { type: 'StrategicMerge', value: { metadata } } });
 
@@ -872,13 +909,36 @@ describe('another name or namespace', () => {
     expect(verdict.explanation).toBe(`Gateway shop/web asks for HPA ${place} instead, which is there.`);
     const [namespace, name] = place.split('/');
     // Its status is written all the time, so what is rested on is that it is this HPA, in whatever version.
-    expect(verdict.restsOn.at(-1)).toEqual({
-      kind: 'HorizontalPodAutoscaler',
-      namespace,
-      name,
-      uid: `HorizontalPodAutoscaler:${place}`,
-    });
+    expect(verdict.restsOn.slice(-2)).toEqual([
+      { kind: 'HorizontalPodAutoscaler', namespace, name, uid: `HorizontalPodAutoscaler:${place}` },
+      CONTROLLER_READ,
+    ]);
     expect(inShort(judged(hpaAt(place), old, ...asking(hpa)))).toBe(WANTED);
+  });
+
+  const target = { apiVersion: 'apps/v1', kind: 'Deployment', name: hashedNameOf('shop/web') };
+  const onTheSame = envoyHpa('shop/web', { at: 'envoy-gateway-system/new', target });
+  test.each<[string, ClusterObject[], string, string]>([
+    ['v1.4.2 ignores it', [controller({ version: 'v1.4.2' })], WANTED, 'delete Renamed'],
+    ['v1.5.0', [controller({ version: 'v1.5.0' })], 'delete Renamed', WANTED],
+    ['an unknown version', [controller()], WANTED, WANTED],
+    ['no Deployment of that name', [], WANTED, WANTED],
+  ])('envoyHpa.name: %s', (_, installed, ofOld, ofNew) => {
+    const objects = asking({ name: 'new' }).filter(({ metadata }) => metadata.name !== 'envoy-gateway');
+    const verdicts = judge(snapshotOf([envoyHpa(), onTheSame, ...objects, ...installed]));
+    expect(verdicts.map(inShort)).toEqual([ofOld, ofNew]);
+  });
+
+  test('envoyHpa.name of a release that is not known: it says why neither goes, and asks what is known', () => {
+    const objects = [envoyHpa(), onTheSame, ...asking({ name: 'new' })].filter(
+      ({ metadata }) => metadata.name !== 'envoy-gateway',
+    );
+    expect(judged(...objects).explanation).toBe(
+      'Gateway shop/web asks for this HPA or for envoy-gateway-system/new: v1.4 names it otherwise than v1.5, and ' +
+        'Deployment envoy-gateway-system/envoy-gateway is not there to say which release runs; both are kept.',
+    );
+    const [unread] = judge({ ...snapshotOf(objects), deployments: new Map([[OWN_PLACE, running]]) });
+    expect(unread?.needsDeployments).toEqual(['envoy-gateway-system/envoy-gateway']);
   });
 
   test.each<[string, ClusterObject]>([
@@ -968,28 +1028,39 @@ describe('GatewayNamespace mode', () => {
   });
 
   test('between two names it rests on both Deployments and on the other HPA', () => {
-    expect(judged(hashed, plain, plainRuns, ...objects).restsOn.slice(-3)).toEqual([
+    expect(judged(hashed, plain, plainRuns, ...objects).restsOn.slice(-4)).toEqual([
+      CONTROLLER_ABSENT,
       { kind: 'Deployment', namespace: 'shop', name: hashedNameOf('shop/web') },
-      { kind: 'Deployment', namespace: 'shop', name: 'web' },
+      { kind: 'Deployment', namespace: 'shop', name: 'web', uid: 'Deployment:shop/web' },
       { kind: 'HorizontalPodAutoscaler', namespace: 'shop', name: 'web', uid: 'HorizontalPodAutoscaler:shop/web' },
     ]);
   });
 
-  test('between two names it asks for the Deployment of each', () => {
-    const verdicts = judge({ ...snapshotOf([hashed, plain, ...objects]), deployments: new Map() });
-    expect(verdicts.map(({ needsDeployment }) => needsDeployment)).toEqual([
-      `shop/${hashedNameOf('shop/web')}`,
-      'shop/web',
+  test("between two names it asks for Envoy Gateway's Deployment and its own, and for the other's once its own is gone", () => {
+    const snapshot = snapshotOf([hashed, plain, ...objects]);
+    const own = `shop/${hashedNameOf('shop/web')}`;
+    const needs = (...known: string[]) =>
+      judge({ ...snapshot, deployments: new Map(known.map((key) => [key, null])) }).map((verdict) =>
+        verdict.needsDeployments.toSorted(),
+      );
+    const controller = 'envoy-gateway-system/envoy-gateway';
+    expect(needs()).toEqual([
+      [controller, own],
+      [controller, 'shop/web'],
     ]);
+    expect(needs(controller, own)).toEqual([['shop/web'], ['shop/web']]);
+    expect(needs(controller, own, 'shop/web')).toEqual([[], []]);
   });
 
   test('between two names it says which Deployment runs', () => {
-    const asked = 'Gateway shop/web asks for HPA shop/web instead, which is there';
+    const asked =
+      'Gateway shop/web asks for this HPA or for shop/web: v1.4 names it otherwise than v1.5, and ' +
+      'Deployment envoy-gateway-system/envoy-gateway is not there to say which release runs';
     const hashedName = hashedNameOf('shop/web');
     const says = (...deployments: ClusterObject[]) => judged(hashed, plain, ...deployments, ...objects).explanation;
     expect(says(plainRuns)).toBe(`${asked}, and Deployment shop/${hashedName} is gone.`);
-    expect(says(hashedRuns)).toBe(`${asked}, but Deployment shop/${hashedName} still runs.`);
-    expect(says()).toBe(`${asked}, but neither's Deployment is.`);
+    expect(says(hashedRuns)).toBe(`${asked}; both are kept.`);
+    expect(says()).toBe(`${asked}; the Deployment of neither is there.`);
   });
 
   test('envoyHpa.name is the only name', () => {
@@ -998,6 +1069,7 @@ describe('GatewayNamespace mode', () => {
       gateway('shop/web', { proxy: 'own' }),
       envoyProxy('shop/own', autoscaling({ name: 'n' })),
       namespaceMode,
+      controller({ version: 'v1.9.1' }),
     ];
     expect(inShort(judged(plain, envoyHpa('shop/web', { at: 'shop/n' }), plainRuns, ...named))).toBe('delete Renamed');
   });
@@ -1038,7 +1110,7 @@ describe('several ConfigMaps for one controllerName', () => {
     const beside = 'shop/web';
     test.each<[string, ClusterObject[], string]>([
       ['no EnvoyProxy', owner, 'keep DefaultsUnreadable'],
-      ['an EnvoyProxy that replaces the default', proxy(noAutoscaling), REMOVED],
+      ['an EnvoyProxy that replaces the default', proxy(NO_AUTOSCALING), REMOVED],
       ['an EnvoyProxy that merges into it', proxy({ mergeType: 'StrategicMerge' }), 'keep DefaultsUnreadable'],
     ])('%s', (_, objects, expected) => {
       const deployed = [deployment(OWN_PLACE), deployment(beside)];
@@ -1067,6 +1139,7 @@ describe('several ConfigMaps for one controllerName', () => {
       { kind: 'GatewayClass', namespace: undefined, name: 'eg', uid: 'GatewayClass:eg', resourceVersion: '1' },
       configMapRead('envoy-gateway-system'),
       configMapRead('second'),
+      CONTROLLER_ABSENT,
       { kind: 'Deployment', namespace: 'envoy-gateway-system', name: hashedNameOf('shop/web') },
     ]);
   });
@@ -1165,7 +1238,7 @@ describe('a ConfigMap in the namespace of somebody who may create ConfigMaps', (
 
     test('they go when an EnvoyProxy says so, and by a default only with their Deployment', () => {
       const left = [envoyHpa('shop/web', { at }), config, second({ envoyProxy: {} })];
-      const proxy = [gatewayClass('eg', { proxy: 'shop/class' }), envoyProxy('shop/class', noAutoscaling), gateway()];
+      const proxy = [gatewayClass('eg', { proxy: 'shop/class' }), envoyProxy('shop/class', NO_AUTOSCALING), gateway()];
       expect(both([...left, ...proxy, deployment(at)])).toEqual([REMOVED, REMOVED]);
       expect(both([...left, ...owner, deployment(at)])).toEqual([REMOVED, 'keep DefaultsUnreadable']);
       expect(both([...left, ...owner])).toEqual([REMOVED, REMOVED]);
@@ -1186,7 +1259,7 @@ test('a verdict names all that was read, and in which version', () => {
     envoyHpa(),
     gatewayClass('eg', { proxy: 'shop/class', metadata: { resourceVersion: '7' } }),
     gateway('shop/web', { proxy: 'own', metadata: { resourceVersion: '8' } }),
-    envoyProxy('shop/own', noAutoscaling, { metadata: { resourceVersion: '9' } }),
+    envoyProxy('shop/own', NO_AUTOSCALING, { metadata: { resourceVersion: '9' } }),
     envoyProxy('shop/class', autoscaling()),
     envoyProxy('shop/other', autoscaling()),
     config,
@@ -1199,6 +1272,7 @@ test('a verdict names all that was read, and in which version', () => {
     { kind: 'EnvoyProxy', namespace: 'shop', name: 'own', uid: 'EnvoyProxy:shop/own', resourceVersion: '9' },
     { kind: 'EnvoyProxy', namespace: 'shop', name: 'class', uid: 'EnvoyProxy:shop/class', resourceVersion: '1' },
     configMapRead('envoy-gateway-system'),
+    CONTROLLER_ABSENT,
   ]);
 });
 
@@ -1265,6 +1339,7 @@ describe('the first row that fits wins', () => {
     ...(state.config ? [config] : []),
     ...(state.successor ? [envoyHpa('shop/web', { at: 'envoy-gateway-system/new' })] : []),
     running,
+    controller({ version: 'v1.9.1' }),
   ];
 
   const steps: [change: Partial<typeof everything>, expected: string][] = [

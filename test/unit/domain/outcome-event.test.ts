@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { OUTCOME_DETAILS, outcomesOfPass } from '../../../functions/domain/outcome-event.ts';
 import type { SweptHpa } from '../../../functions/domain/report.ts';
-import { sweptHpa } from '../../builders/outcomes.ts';
+import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
 
 const PLACE = { cluster: 'shop', region: 'eu-central-1', passId: 'pass-1' };
 
 /** The one event of a pass over one HPA, as whoever subscribes to it reads it. */
 function toldOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {
-  const [event, ...others] = outcomesOfPass(PLACE, [sweptHpa('shop/web', outcome, hpa)]);
+  const [event, ...others] = outcomesOfPass(PLACE, { hpas: [sweptHpa('shop/web', outcome, hpa)], missing: [] });
   if (event === undefined || others.length > 0) throw new Error(`${others.length + 1} events`);
   const { detailType, detail } = event;
   expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
@@ -31,7 +31,17 @@ test('of what an API server said as much is told as fits', () => {
 });
 
 test.each(['Kept', 'AlreadyGone', 'Conflict', 'Stopped', 'Failed'] as const)('%s is not told', (outcome) => {
-  expect(outcomesOfPass(PLACE, [sweptHpa('shop/web', outcome)])).toEqual([]);
+  expect(outcomesOfPass(PLACE, { hpas: [sweptHpa('shop/web', outcome)], missing: [] })).toEqual([]);
+});
+
+test('each missing HPA is told, whoever asked for the pass, and a sweep counts them', () => {
+  const missing = [missingHpa('shop/web'), missingHpa('shop/api')];
+  const told = missing.map((hpa) => ({ detailType: 'HPA Missing', detail: { version: '1', ...PLACE, hpa } }));
+  expect(outcomesOfPass(PLACE, { hpas: [], missing })).toEqual(told);
+  const swept = outcomesOfPass(PLACE, { hpas: [], missing }, { mode: 'report', runIds: ['run-1'] });
+  expect(swept.slice(0, -1)).toEqual(told);
+  expect(swept.at(-1)).toMatchObject({ detailType: 'Sweep Completed', detail: { hpas: 0, stale: 0, missing: 2 } });
+  for (const { detailType, detail } of swept) expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
 });
 
 describe('an event has at most 255 KB:', () => {

@@ -3,13 +3,14 @@ import type { ManagedFieldsEntry } from '../../../functions/domain/kubernetes-ob
 import {
   adoptedBy,
   appliedByEnvoyGateway,
+  carriesOwningLabels,
   isMarked,
   labelledOwner,
   markedManagedFields,
-  OWNING_LABELS,
+  OWNING_SELECTORS,
   sameOwner,
 } from '../../../functions/domain/ownership.ts';
-import { appliedFields, envoyHpa, labelsOf } from '../../builders/cluster.ts';
+import { appliedFields, envoyHpa, labelsOf, rateLimitHpa } from '../../builders/cluster.ts';
 
 const apply = appliedFields(labelsOf('shop/web'));
 const hpaWith = (...managedFields: ManagedFieldsEntry[]) => envoyHpa('shop/web', { metadata: { managedFields } });
@@ -23,12 +24,36 @@ const marked = withSpec(apply, {
   'f:scaleTargetRef': { 'f:apiVersion': {}, 'f:kind': {}, 'f:name': {} },
 });
 
-test('every whole owning label is found by one of the two that are listed by', () => {
-  for (const owner of ['shop/web', 'eg']) {
-    expect(Object.keys(labelsOf(owner)).some((label) => (OWNING_LABELS as readonly string[]).includes(label))).toBe(
-      true,
-    );
-  }
+describe('what is listed', () => {
+  /** As the API server reads a selector of equality and of existence. */
+  const matches = (selector: string, labels: Record<string, string>) =>
+    selector.split(',').every((term) => {
+      const [label, value] = term.split('=') as [string, string | undefined];
+      return value === undefined ? label in labels : labels[label] === value;
+    });
+  const rateLimit = rateLimitHpa().metadata.labels as Record<string, string>;
+
+  test.each<[string, Record<string, string>, number]>([
+    ["a Gateway's", labelsOf('shop/web'), 1],
+    ["a merging class's", labelsOf('eg'), 1],
+    ["the rate limit service's", rateLimit, 1],
+    ['labelled as everything', { ...labelsOf('shop/web'), ...labelsOf('eg'), ...rateLimit }, 3],
+    ['without labels', {}, 0],
+    ["with v1.5's general labels alone", { 'app.kubernetes.io/managed-by': 'envoy-gateway' }, 0],
+    ['of a rate limit service of somebody else', { ...rateLimit, 'app.kubernetes.io/managed-by': 'Helm' }, 0],
+    ['of another component of it', { ...rateLimit, 'app.kubernetes.io/component': 'redis' }, 0],
+  ])('an HPA %s', (_, labels, selectors) => {
+    expect(OWNING_SELECTORS.filter((selector) => matches(selector, labels))).toHaveLength(selectors);
+    expect(carriesOwningLabels({ metadata: { labels } })).toBe(selectors > 0);
+  });
+
+  test('an object without labels carries none', () => {
+    expect([{}, { metadata: {} }, { metadata: { labels: null } }].map(carriesOwningLabels)).toEqual([
+      false,
+      false,
+      false,
+    ]);
+  });
 });
 
 describe('labelledOwner', () => {
@@ -38,9 +63,20 @@ describe('labelledOwner', () => {
   test('a merging class', () => {
     expect(labelledOwner(envoyHpa('eg'))).toEqual({ kind: 'GatewayClass', name: 'eg' });
   });
-  test('both', () => {
-    const labels = { ...labelsOf('eg'), ...labelsOf('shop/web') };
+  test('the rate limit service: the ConfigMap in the namespace of the HPA', () => {
+    const owner = { kind: 'ConfigMap', namespace: 'second', name: 'envoy-gateway-config' };
+    expect(labelledOwner(rateLimitHpa({ namespace: 'second' }))).toEqual(owner);
+  });
+  const rateLimit = rateLimitHpa().metadata.labels;
+  test.each([
+    ['a Gateway and a class', { ...labelsOf('eg'), ...labelsOf('shop/web') }],
+    ['a Gateway and the rate limit service', { ...labelsOf('shop/web'), ...rateLimit }],
+    ['a class and the rate limit service', { ...labelsOf('eg'), ...rateLimit }],
+    ['all three', { ...labelsOf('eg'), ...labelsOf('shop/web'), ...rateLimit }],
+  ])('%s', (_, labels) => {
     expect(labelledOwner(envoyHpa('eg', { metadata: { labels } }))).toBe('ambiguous');
+    const unnamed = { ...labels, 'gateway.envoyproxy.io/owning-gateway-name': '' };
+    expect(labelledOwner(envoyHpa('eg', { metadata: { labels: unnamed } }))).toBe('ambiguous');
   });
 });
 
@@ -50,6 +86,7 @@ test('sameOwner tells owners apart by kind, namespace and name', () => {
   expect(sameOwner(web, { ...web, name: 'api' })).toBe(false);
   expect(sameOwner(web, { ...web, namespace: 'other' })).toBe(false);
   expect(sameOwner(web, { kind: 'GatewayClass', name: 'web' })).toBe(false);
+  expect(sameOwner(web, { ...web, kind: 'ConfigMap' })).toBe(false);
   expect(sameOwner({ kind: 'GatewayClass', name: 'eg' }, { kind: 'GatewayClass', name: 'eg' })).toBe(true);
 });
 
@@ -65,11 +102,51 @@ describe('adoptedBy', () => {
     );
     expect(adoptedBy(hpaWith(apply, { fieldsV1 }))).toBe('field manager (unnamed) owns its scaleTargetRef');
   });
-  test('says by which annotation', () => {
-    const annotations = { 'meta.helm.sh/release-name': '' };
-    expect(adoptedBy(envoyHpa('shop/web', { metadata: { annotations } }))).toBe(
-      'annotation meta.helm.sh/release-name says that somebody applies it',
-    );
+  describe('a mark of a tool that applies it', () => {
+    const marks = [
+      ['annotation', 'kubectl.kubernetes.io/last-applied-configuration'],
+      ['annotation', 'meta.helm.sh/release-name'],
+      ['annotation', 'argocd.argoproj.io/tracking-id'],
+      ['label', 'kapp.k14s.io/app'],
+    ] as const;
+    const fieldsOf = (kind: 'annotation' | 'label', name: string) => ({
+      'f:metadata': { [`f:${kind}s`]: { [`f:${name}`]: {} } },
+    });
+    const marked = (kind: 'annotation' | 'label', name: string, managedFields: ManagedFieldsEntry[]) =>
+      envoyHpa('shop/web', {
+        metadata: {
+          managedFields,
+          ...(kind === 'annotation'
+            ? { annotations: { [name]: '' } }
+            : { labels: { ...labelsOf('shop/web'), [name]: '' } }),
+        },
+      });
+
+    describe.each(marks)('%s %s', (kind, name) => {
+      const says = `${kind} ${name} says that somebody applies it`;
+      test.each<[string, ManagedFieldsEntry[], string | undefined]>([
+        ['counts', [apply], says],
+        ['counts whoever else wrote it', [apply, { manager: 'argocd', fieldsV1: fieldsOf(kind, name) }], says],
+        [
+          'counts where Envoy Gateway updated it',
+          [apply, { ...apply, operation: 'Update', fieldsV1: fieldsOf(kind, name) }],
+          says,
+        ],
+        ['counts where Envoy Gateway applies another', [{ ...apply, fieldsV1: fieldsOf(kind, `${name}.other`) }], says],
+        [
+          'counts where Envoy Gateway applies the other kind of that name',
+          [{ ...apply, fieldsV1: fieldsOf(kind === 'label' ? 'annotation' : 'label', name) }],
+          says,
+        ],
+        [
+          'is copied from the Gateway where Envoy Gateway applies it',
+          [apply, { ...apply, fieldsV1: fieldsOf(kind, name) }],
+          undefined,
+        ],
+      ])('%s', (_, managedFields, expected) => {
+        expect(adoptedBy(marked(kind, name, managedFields))).toBe(expected);
+      });
+    });
   });
   test('nobody', () => {
     expect(adoptedBy(envoyHpa())).toBeUndefined();

@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { GuardedVerdict } from '../../../functions/domain/guards.ts';
 import { judge } from '../../../functions/domain/judge.ts';
-import { OUTCOMES, passReportSchema, reportHpa } from '../../../functions/domain/report.ts';
+import { objectKey } from '../../../functions/domain/kubernetes-objects.ts';
+import type { MissingHpa } from '../../../functions/domain/missing.ts';
+import { replicasAfter } from '../../../functions/domain/replicas-after.ts';
+import { OUTCOMES, passReportSchema, reportHpa, reportMissing } from '../../../functions/domain/report.ts';
 import {
+  autoscaling,
   type ClusterObject,
   deployment,
   envoyGatewayConfig,
@@ -14,10 +18,16 @@ import {
   snapshotOf,
 } from '../../builders/cluster.ts';
 
-const judged = (...objects: ClusterObject[]) => judge(snapshotOf(objects))[0] as GuardedVerdict;
-const removed = (hpa: Parameters<typeof envoyHpa>[1], replicas: number) =>
+/** The verdict on the first of these, and what becomes of its replicas where it is stale. */
+function judged(...objects: ClusterObject[]): GuardedVerdict {
+  const snapshot = snapshotOf(objects);
+  const verdict = judge(snapshot)[0] as GuardedVerdict;
+  return { ...verdict, replicasAfter: replicasAfter(verdict, snapshot, new Set([objectKey(verdict.hpa.metadata)])) };
+}
+const removed = (hpa: Parameters<typeof envoyHpa>[1], replicas: number | undefined) =>
   judged(
     envoyHpa('shop/web', hpa),
+    deployment(`envoy-gateway-system/${hashedNameOf('shop/web')}`),
     gatewayClass('eg', { proxy: 'shop/class' }),
     gateway(),
     envoyProxy('shop/class', { provider: { kubernetes: { envoyDeployment: { replicas } } } }),
@@ -45,8 +55,9 @@ test('a stale HPA, with all that a person wants to know', () => {
         uid: 'ConfigMap:envoy-gateway-system/envoy-gateway-config',
         resourceVersion: '1',
       },
+      { kind: 'Deployment', namespace: 'envoy-gateway-system', name: 'envoy-gateway' },
     ],
-    replicas: { current: 4, min: 2, max: 5, fallback: 3 },
+    replicas: { current: 4, min: 2, max: 5, after: { kind: 'Becomes', replicas: 3 } },
     createdAt: '2026-01-01T00:00:00Z',
     dropsCapacity: true,
   });
@@ -57,6 +68,7 @@ test('a stale HPA, with all that a person wants to know', () => {
     mode: 'delete',
     startedAt: '2026-01-01T00:00:00Z',
     finishedAt: '2026-01-01T00:00:01Z',
+    missing: [],
     changes: [],
     lookAgain: false,
   };
@@ -67,28 +79,38 @@ test('a stale HPA, with all that a person wants to know', () => {
 });
 
 describe('capacity', () => {
-  test.each<[string, number, number, boolean]>([
-    ['more run than the Deployment is left with', 4, 3, true],
+  test.each<[string, number, number | undefined, boolean]>([
+    ['more run than Envoy Gateway sets', 4, 3, true],
     ['as many', 3, 3, false],
     ['fewer', 2, 3, false],
-    ['it falls back to none', 1, 0, true],
+    ['Envoy Gateway sets none', 1, 0, true],
+    ['Envoy Gateway sets nothing, so that they stay', 12, undefined, false],
   ])('%s', (_, currentReplicas, replicas, dropsCapacity) => {
     expect(reportHpa(removed({ currentReplicas }, replicas)).dropsCapacity).toBe(dropsCapacity);
   });
 
+  test.each([
+    { kind: 'Governed', hpa: 'shop/other' },
+    { kind: 'NoDeployment' },
+    { kind: 'Unknown' },
+    { kind: 'Stays', replicas: 9 },
+    { kind: 'Stays', replicas: 1 },
+  ] as const)('is not known to be lost: %j', (after) => {
+    const report = reportHpa({ ...removed({ currentReplicas: 9 }, 1), replicasAfter: after });
+    expect([report.replicas.after, report.dropsCapacity]).toEqual([after, false]);
+  });
+
   test('is not lost with an HPA that stays', () => {
-    expect(
-      reportHpa({ ...removed({ currentReplicas: 9 }, 1), action: 'keep', reason: 'AutoscalingConfigured' }),
-    ).toMatchObject({
-      action: 'keep',
-      dropsCapacity: false,
-    });
+    const wanted = [gatewayClass(), gateway(), envoyGatewayConfig({ envoyProxy: autoscaling() })];
+    const report = reportHpa(judged(envoyHpa('shop/web', { currentReplicas: 9 }), ...wanted));
+    expect(report).toMatchObject({ action: 'keep', dropsCapacity: false });
+    expect(report.replicas).toEqual({ current: 9, min: 2, max: 5 });
   });
 
   test('where the Deployment is gone there is none to lose', () => {
     const report = reportHpa(judged(envoyHpa('shop/web', { currentReplicas: 9 })));
     expect(report).toMatchObject({ reason: 'GatewayDeleted', dropsCapacity: false });
-    expect(report.replicas).toEqual({ current: 9, min: 2, max: 5 });
+    expect(report.replicas).toEqual({ current: 9, min: 2, max: 5, after: { kind: 'NoDeployment' } });
   });
 
   test('an HPA that says little: one replica at least, none known to run', () => {
@@ -97,6 +119,23 @@ describe('capacity', () => {
     expect(reportHpa(judged(quiet))).toMatchObject({ replicas: { min: 1, max: 5 }, dropsCapacity: false });
     expect(reportHpa(judged({ ...quiet, status: { currentReplicas: null } })).replicas).not.toHaveProperty('current');
   });
+});
+
+test('a missing HPA, without what only an Event needs', () => {
+  const place = { namespace: 'shop', name: 'web' };
+  const missing: Omit<MissingHpa, 'ownerUid'> = {
+    ...place,
+    owner: { kind: 'Gateway', ...place },
+    reason: 'WantedButMissing',
+    ...{ explanation: 'x', remedy: 'y' },
+  };
+  expect(reportMissing({ ...missing, ownerUid: 'uid' })).toStrictEqual(missing);
+});
+
+test('tells the remedy where there is one', () => {
+  const orphan = judged(envoyHpa(), deployment(`envoy-gateway-system/${hashedNameOf('shop/web')}`));
+  expect(reportHpa(orphan).remedy).toMatch(/^Envoy Gateway removes Deployment .* too/);
+  expect(reportHpa(removed({}, 1))).not.toHaveProperty('remedy');
 });
 
 test('names the guard, and the owner only where there is one', () => {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ClusterReport, OUTCOMES, type RunReport, runReportSchema } from '../../../functions/domain/report.ts';
 import { shortenReport } from '../../../functions/domain/shortened-report.ts';
+import { missingHpa } from '../../builders/outcomes.ts';
 
 const text = fc.string({ unit: fc.constantFrom('a', 'ß', '"', '\n', '火'), maxLength: 30 });
 
@@ -30,6 +31,11 @@ const hpa = fc.record(
   },
 );
 
+const missing = fc.record({
+  ...{ namespace: text, name: text, explanation: text, remedy: text },
+  ...{ owner: fc.record({ kind: text, name: text }), reason: fc.constant('WantedButMissing' as const) },
+});
+
 const problem = fc.record({ reason: text, message: text, remedy: text });
 
 const report = fc.record({
@@ -39,7 +45,8 @@ const report = fc.record({
   startedAt: text,
   finishedAt: text,
   totals: fc.record({
-    ...{ clusters: fc.nat(), swept: fc.nat(), skipped: fc.nat(), failed: fc.nat(), hpas: fc.nat(), stale: fc.nat() },
+    ...{ clusters: fc.nat(), swept: fc.nat(), skipped: fc.nat(), failed: fc.nat() },
+    ...{ hpas: fc.nat(), stale: fc.nat(), missing: fc.nat() },
     outcomes: fc.dictionary(text, fc.nat(), { maxKeys: 4 }),
   }),
   clusters: fc.array(
@@ -50,8 +57,9 @@ const report = fc.record({
         problem,
         warnings: fc.array(problem, { maxLength: 2 }),
         hpas: fc.array(hpa, { maxLength: 6 }),
+        missing: fc.array(missing, { maxLength: 2 }),
       },
-      { requiredKeys: ['cluster', 'result', 'warnings', 'hpas'] },
+      { requiredKeys: ['cluster', 'result', 'warnings', 'hpas', 'missing'] },
     ),
     { maxLength: 6 },
   ),
@@ -60,9 +68,10 @@ const report = fc.record({
 }) as fc.Arbitrary<RunReport>;
 
 const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
-const withoutHpas = ({ hpas: _, ...cluster }: ClusterReport) => cluster;
+const withoutHpas = ({ hpas: _, missing: _missing, ...cluster }: ClusterReport) => cluster;
+const missingOf = ({ clusters }: RunReport) => clusters.flatMap((cluster) => cluster.missing);
 const skeletonOf = ({ shortened: _, ...rest }: RunReport) => ({ ...rest, clusters: rest.clusters.map(withoutHpas) });
-/** What a report without any HPA needs. */
+/** What a report without any HPA needs, missing ones included. */
 const leastBytes = (whole: RunReport) => bytesOf(shortenReport(whole, 0));
 
 describe('any report', () => {
@@ -74,6 +83,8 @@ describe('any report', () => {
         const shorter = shortenReport(whole, limit);
         expect(bytesOf(shorter)).toBeLessThanOrEqual(Math.max(limit, least));
         expect(skeletonOf(shorter)).toEqual(skeletonOf(whole));
+        const isLast = shorter.shortened?.at(-1) === 'all missing HPAs';
+        expect(missingOf(shorter)).toEqual(isLast ? [] : missingOf(whole));
         expect(runReportSchema.safeParse(shorter).error).toBeUndefined();
         // No further than needed: one step less would not have fitted.
         expect(shorter.shortened === undefined).toBe(bytesOf(whole) <= limit);
@@ -95,10 +106,13 @@ describe('step by step', () => {
   });
   const whole: RunReport = {
     ...{ schemaVersion: 1, runId: 'r', mode: 'delete', startedAt: 's', finishedAt: 'f', regions: [], remaining: [] },
-    totals: { clusters: 1, swept: 1, skipped: 0, failed: 0, hpas: 3, stale: 1, outcomes: { Kept: 2, Deleted: 1 } },
+    totals: {
+      ...{ clusters: 1, swept: 1, skipped: 0, failed: 0, hpas: 3, stale: 1, missing: 1 },
+      outcomes: { Kept: 2, Deleted: 1 },
+    },
     clusters: [
       {
-        ...{ cluster: 'c', result: 'swept', warnings: [] },
+        ...{ cluster: 'c', result: 'swept', warnings: [], missing: [missingHpa('shop/web')] },
         hpas: [
           swept('stale', 'delete', 'AutoscalingRemoved'),
           swept('wanted', 'keep', 'AutoscalingConfigured'),
@@ -109,11 +123,14 @@ describe('step by step', () => {
   };
   /** Of each HPA that is still there its name, and what it still has. */
   const contentOf = ({ clusters }: RunReport) =>
-    clusters[0]?.hpas.map(({ name, manifest, restsOn, changes }) =>
-      [name, manifest && 'manifest', restsOn.length > 0 && 'restsOn', changes.length > 0 && 'changes']
-        .filter(Boolean)
-        .join(' '),
-    );
+    clusters.flatMap(({ hpas, missing }) => [
+      ...hpas.map((hpa) =>
+        [hpa.name, hpa.manifest && 'manifest', hpa.restsOn.length > 0 && 'restsOn', hpa.changes.length > 0 && 'changes']
+          .filter(Boolean)
+          .join(' '),
+      ),
+      ...missing.map(() => 'missing'),
+    ]);
 
   const STEPS = [
     'manifests',
@@ -121,13 +138,15 @@ describe('step by step', () => {
     'HPAs that are plainly wanted',
     'all kept HPAs',
     'all HPAs',
+    'all missing HPAs',
   ];
   test.each([
-    [1, ['stale restsOn changes', 'wanted restsOn changes', 'protected restsOn changes']],
-    [2, ['stale restsOn changes', 'wanted', 'protected']],
-    [3, ['stale restsOn changes', 'protected']],
-    [4, ['stale restsOn changes']],
-    [5, []],
+    [1, ['stale restsOn changes', 'wanted restsOn changes', 'protected restsOn changes', 'missing']],
+    [2, ['stale restsOn changes', 'wanted', 'protected', 'missing']],
+    [3, ['stale restsOn changes', 'protected', 'missing']],
+    [4, ['stale restsOn changes', 'missing']],
+    [5, ['missing']],
+    [6, []],
   ])('step %i leaves %j, and the one before is not enough a byte below it', (step, left) => {
     const steps: RunReport[] = [whole];
     for (let last = whole; steps.length <= STEPS.length; steps.push(last)) {

@@ -127,7 +127,7 @@ it('sends the requests that the source sends', async () => {
   });
   const bundled = (await import(pathToFileURL(join(folder, 'cluster-api', 'handler.mjs')).href)) as typeof source;
   const requests = await requestsOf(source.clusterApi);
-  expect(requests.map(({ method }) => method).sort()).toEqual(['DELETE', ...Array(8).fill('GET'), 'PATCH']);
+  expect(requests.map(({ method }) => method).sort()).toEqual(['DELETE', ...Array(10).fill('GET'), 'PATCH']);
   expect(await requestsOf(bundled.clusterApi)).toEqual(requests);
 });
 
@@ -156,11 +156,12 @@ async function requestsOf(clusterApi: typeof source.clusterApi) {
   const { port } = server.address() as AddressInfo;
   const api = clusterApi({ server: `http://127.0.0.1:${port}`, agent: new Agent(), headers: async () => ({ x: 'y' }) });
   await api.hpas.list();
+  await api.hpas.scalers('a');
   await api.hpas.get(hpa);
   await api.hpas.mark(hpa);
   await api.hpas.delete(hpa);
   await api.config.read();
-  await api.config.deploymentExists({ namespace: 'a', name: 'b' });
+  await api.config.deployment({ namespace: 'a', name: 'b' });
   api.close();
   server.close();
   return requests.sort((a, b) => `${a.method}${a.url}`.localeCompare(`${b.method}${b.url}`));

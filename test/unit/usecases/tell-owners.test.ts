@@ -1,8 +1,9 @@
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { MissingHpa } from '../../../functions/domain/missing.ts';
 import type { SweptHpa } from '../../../functions/domain/report.ts';
 import type { EventRecorder, ObjectEvent } from '../../../functions/kubernetes/event-recorder.ts';
 import { tellOwners } from '../../../functions/usecases/tell-owners.ts';
-import { sweptHpa } from '../../builders/outcomes.ts';
+import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
 
 // Vitest's clock does not reach this module.
 vi.mock('node:timers/promises', () => ({
@@ -18,8 +19,8 @@ const log = {
 };
 beforeEach(() => void lines.splice(0));
 
-const tell = (hpas: readonly SweptHpa[], record: EventRecorder['record']) =>
-  tellOwners(hpas, { events: { record }, cluster: 'shop', passId: 'pass-1', log, now });
+const tell = (hpas: readonly SweptHpa[], record: EventRecorder['record'], missing: readonly MissingHpa[] = []) =>
+  tellOwners(hpas, missing, { events: { record }, cluster: 'shop', passId: 'pass-1', log, now });
 
 /** Rests on a Gateway and an EnvoyProxy of the same name. */
 const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): SweptHpa => {
@@ -33,12 +34,13 @@ const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): 
 };
 const deletedFor = (gateway: string, name: string) => sweptFor(gateway, name, 'Deleted');
 
-async function toldOf(hpas: readonly SweptHpa[]): Promise<ObjectEvent[]> {
+async function toldOf(hpas: readonly SweptHpa[], missing: readonly MissingHpa[] = []): Promise<ObjectEvent[]> {
   const told: ObjectEvent[] = [];
-  await tell(hpas, async (event) => {
+  const record: EventRecorder['record'] = async (event) => {
     told.push(event);
     return 'done';
-  });
+  };
+  await tell(hpas, record, missing);
   return told;
 }
 const sentence = (name: string) =>
@@ -53,9 +55,44 @@ test('one Event tells of all that was deleted for a Gateway, and of nothing else
         ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'shop', name: 'web' },
         uid: 'uid of web',
       },
-      ...{ reason: 'StaleHPADeleted', message: `${sentence('one')} ${sentence('two')}`, time: now() },
+      ...{ type: 'Normal', reason: 'StaleHPADeleted', message: `${sentence('one')} ${sentence('two')}`, time: now() },
     },
   ]);
+});
+
+describe('of a missing HPA its owner is told by a Warning', () => {
+  const { reason, ...missing } = missingHpa('shop/web');
+  const warned = {
+    ...{
+      type: 'Warning',
+      reason: 'WantedHPAMissing',
+      message: `${missing.explanation} ${missing.remedy}`,
+      time: now(),
+    },
+  };
+
+  test.each<[MissingHpa['owner'], string]>([
+    [{ kind: 'Gateway', namespace: 'shop', name: 'web' }, 'gateway.networking.k8s.io/v1'],
+    [{ kind: 'GatewayClass', name: 'eg' }, 'gateway.networking.k8s.io/v1'],
+    [{ kind: 'ConfigMap', namespace: 'envoy-gateway-system', name: 'envoy-gateway-config' }, 'v1'],
+  ])('%j', async (owner, apiVersion) => {
+    const object = { apiVersion, ...owner, uid: 'its uid' };
+    expect(await toldOf([], [{ ...missing, reason, owner, ownerUid: 'its uid' }])).toEqual([{ object, ...warned }]);
+  });
+
+  test('beside the Event on what was deleted for the same owner', async () => {
+    const owner = { kind: 'Gateway' as const, namespace: 'shop', name: 'web' };
+    const told = await toldOf([deletedFor('web', 'one')], [{ ...missing, reason, owner, ownerUid: 'uid of web' }]);
+    expect(told.map(({ object, type }) => [object.uid, type])).toEqual([
+      ['uid of web', 'Normal'],
+      ['uid of web', 'Warning'],
+    ]);
+  });
+
+  test('but not where its uid is not known', async () => {
+    const owner = { kind: 'GatewayClass' as const, name: 'eg' };
+    expect(await toldOf([], [{ ...missing, reason, owner, ownerUid: undefined }])).toEqual([]);
+  });
 });
 
 test('a message has 1,024 characters at most, and shows where it was cut', async () => {

@@ -1,0 +1,114 @@
+import { CONFIG_MAP_NAME, type EnvoyGatewayConfig } from './envoy-gateway-config.ts';
+import { type EnvoyGatewayVersion, versionOfImage, versionOfTag } from './envoy-gateway-version.ts';
+import { type Deployment, type NamespacedName, objectKey, VERSION_LABEL } from './kubernetes-objects.ts';
+import type { ObjectRead, Snapshot } from './snapshot.ts';
+
+/** The Deployment of Envoy Gateway itself, as every release of its Helm chart calls it, in the namespace of its ConfigMap. */
+export const CONTROLLER_NAME = 'envoy-gateway';
+
+export const controllerOf = ({ configMap }: EnvoyGatewayConfig): NamespacedName => ({
+  namespace: configMap.metadata.namespace,
+  name: CONTROLLER_NAME,
+});
+
+/** What one judgement asks of the Deployments: which of them it needs that were not read, and which ones decided. */
+export class DeploymentReads {
+  /** `namespace/name` of those that were asked for and not read. */
+  readonly needed = new Set<string>();
+  readonly #snapshot: Snapshot;
+  readonly #decided = new Map<string, ObjectRead>();
+
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot;
+  }
+
+  /** @returns `null` where there is none, `undefined` where it was not read */
+  peek(place: NamespacedName): Deployment | null | undefined {
+    return this.#snapshot.deployments.get(objectKey(place));
+  }
+
+  /** The same, and asks for it. What is decided by it rests on it: on its existence, or on its spec. */
+  read({ namespace, name }: NamespacedName, of: 'existence' | 'spec' = 'spec'): Deployment | null | undefined {
+    const key = objectKey({ namespace, name });
+    const deployment = this.peek({ namespace, name });
+    if (deployment === undefined) this.needed.add(key);
+    this.#decided.set(key, {
+      kind: 'Deployment',
+      namespace,
+      name,
+      ...(deployment && { uid: deployment.metadata.uid }),
+      ...(deployment && of === 'spec' && { generation: deployment.metadata.generation }),
+    });
+    return deployment;
+  }
+
+  /** Of each that was asked for, what was read. */
+  decided(): ObjectRead[] {
+    return [...this.#decided.values()];
+  }
+}
+
+type Container = NonNullable<
+  NonNullable<NonNullable<NonNullable<Deployment['spec']>['template']>['spec']>['containers']
+>[number];
+
+const podOf = ({ spec }: Deployment) => spec?.template?.spec ?? undefined;
+
+export function controllerContainer(deployment: Deployment): Container | undefined {
+  const containers = podOf(deployment)?.containers ?? [];
+  return (
+    containers.find(({ name }) => name === CONTROLLER_NAME) ?? (containers.length === 1 ? containers[0] : undefined)
+  );
+}
+
+/**
+ * The release that runs: what the label `app.kubernetes.io/version` says, else the tag of the image.
+ *
+ * @returns `undefined` where neither names a release, where they name different ones (the image of one release under the chart
+ * of another), and while a rollout is under way: then the release before may still be the one that acts
+ */
+export function controllerVersion(deployment: Deployment | undefined): EnvoyGatewayVersion | undefined {
+  if (deployment === undefined || isRollingOut(deployment)) return undefined;
+  const labeled = versionOfTag(deployment.metadata.labels?.[VERSION_LABEL] ?? '');
+  const tagged = versionOfImage(controllerContainer(deployment)?.image ?? '');
+  const isSame = labeled?.major === tagged?.major && labeled?.minor === tagged?.minor;
+  return labeled && tagged && !isSame ? undefined : (labeled ?? tagged);
+}
+
+function isRollingOut({ metadata: { generation }, status }: Deployment): boolean {
+  const { observedGeneration, replicas = 0, updatedReplicas = replicas } = status ?? {};
+  const isNew = generation !== undefined && observedGeneration !== undefined && observedGeneration < generation;
+  return isNew || updatedReplicas < replicas;
+}
+
+/**
+ * What the controller reads its configuration from in place of `envoy-gateway-config`.
+ *
+ * @returns `ConfigMap NAME`, or the volume where that is no ConfigMap; `undefined` where it reads that one, or where its
+ * Deployment does not say what it reads
+ */
+export function otherConfiguration(deployment: Deployment): string | undefined {
+  const volumes = (podOf(deployment)?.volumes ?? []).map(({ name, configMap, projected }) => ({
+    name,
+    configMaps: [configMap, ...(projected?.sources ?? []).map((source) => source.configMap)].flatMap(
+      (source) => source?.name ?? [],
+    ),
+  }));
+  const file = configFile(controllerContainer(deployment));
+  // The longest path that the file lies below: a volume may be mounted within another.
+  const mount = (controllerContainer(deployment)?.volumeMounts ?? [])
+    .filter(({ mountPath }) => file === mountPath || file?.startsWith(`${mountPath.replace(/\/$/, '')}/`))
+    .toSorted((a, b) => b.mountPath.length - a.mountPath.length)[0];
+  const mounted = volumes.find(({ name }) => name === mount?.name);
+  if (mounted?.configMaps.length === 0) return `volume ${mounted.name}`;
+  const names = mounted?.configMaps ?? volumes.flatMap(({ configMaps }) => configMaps);
+  return names.length === 0 || names.includes(CONFIG_MAP_NAME) ? undefined : `ConfigMap ${names[0]}`;
+}
+
+/** Where the controller is told to read its configuration: `server --config-path=FILE`, or `-c FILE`. */
+function configFile(container: Container | undefined): string | undefined {
+  const args = [...(container?.command ?? []), ...(container?.args ?? [])];
+  const flag = /^(?:--config-path|-c)(?:=(.*))?$/;
+  const index = args.findIndex((arg) => flag.test(arg));
+  return index < 0 ? undefined : (flag.exec(args[index] ?? '')?.[1] ?? args[index + 1]);
+}
