@@ -67,8 +67,8 @@ export function controllerContainer(deployment: Deployment): Container | undefin
  * @returns `undefined` where neither names a release, where they name different ones (the image of one release under the chart
  * of another), and while a rollout is under way: then the release before may still be the one that acts
  */
-export function controllerVersion(deployment: Deployment | undefined): EnvoyGatewayVersion | undefined {
-  if (deployment === undefined || isRollingOut(deployment)) return undefined;
+export function controllerVersion(deployment: Deployment | null | undefined): EnvoyGatewayVersion | undefined {
+  if (!deployment || isRollingOut(deployment)) return undefined;
   const labeled = versionOfTag(deployment.metadata.labels?.[VERSION_LABEL] ?? '');
   const tagged = versionOfImage(controllerContainer(deployment)?.image ?? '');
   const isSame = labeled?.major === tagged?.major && labeled?.minor === tagged?.minor;

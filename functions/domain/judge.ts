@@ -1,4 +1,4 @@
-import { controllerOf, controllerVersion, DeploymentReads, otherConfiguration } from './controller.ts';
+import { controllerOf, controllerVersion, DeploymentReads } from './controller.ts';
 import { appliedReplicas, expectedRateLimitHpa } from './effective-proxy.ts';
 import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
 import { isAtLeast } from './envoy-gateway-version.ts';
@@ -14,12 +14,12 @@ import {
   type ClusterIndex,
   describeOwner,
   indexOf,
+  knownSettings,
   notObserved,
   type OwnerConfig,
   type Resolved,
   read,
   resolve,
-  usesOther,
 } from './owner-config.ts';
 import { adoptedBy, appliedByEnvoyGateway, labelledOwner, type Owner, sameOwner } from './ownership.ts';
 import type { ObjectRead, Snapshot } from './snapshot.ts';
@@ -123,18 +123,7 @@ const ROWS: readonly Row[] = [
 function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: ClusterIndex): Verdict {
   const labelled = labelledOwner(hpa);
   const owner = labelled === 'ambiguous' ? undefined : labelled;
-  const notOurs = (reason: KeepReason, explanation: string): Verdict => ({
-    ...{
-      hpa,
-      owner,
-      action: 'keep',
-      reason,
-      explanation,
-      restsOn: [],
-      restsOnDefaultAlone: false,
-      needsDeployments: [],
-    },
-  });
+  const notOurs = (reason: KeepReason, explanation: string) => keep({ hpa, owner }, reason, explanation);
   if (labelled === undefined) {
     return notOurs('NotManagedByEnvoyGateway', 'It carries no whole owning label of Envoy Gateway.');
   }
@@ -158,7 +147,7 @@ function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: ClusterIndex): Verdict 
 }
 
 /** A verdict for a reason that no configuration decides. */
-const keep = ({ hpa, owner }: Candidate, reason: KeepReason, explanation: string): Verdict => ({
+const keep = ({ hpa, owner }: Pick<Verdict, 'hpa' | 'owner'>, reason: KeepReason, explanation: string): Verdict => ({
   ...{ hpa, owner, action: 'keep', reason, explanation, restsOn: [], restsOnDefaultAlone: false, needsDeployments: [] },
 });
 
@@ -218,17 +207,9 @@ function ofRateLimit(candidate: Candidate): Verdict | undefined {
     );
   }
   const configs = [config];
-  const { settings } = config;
+  const settings = knownSettings(config, reads);
   if (!isReadable(settings)) {
-    const explanation = `${name} cannot be read (${settings.unreadable})`;
-    return onlyIfGone(candidate, configs, 'ScaleTargetGone', 'DefaultsUnreadable', explanation);
-  }
-  const controller = reads.peek(controllerOf(config));
-  const other = controller && otherConfiguration(controller);
-  if (other) {
-    reads.read(controllerOf(config));
-    const explanation = usesOther(config, other);
-    return onlyIfGone(candidate, configs, 'ScaleTargetGone', 'DefaultsUnreadable', explanation);
+    return onlyIfGone(candidate, configs, 'ScaleTargetGone', 'DefaultsUnreadable', settings.unreadable);
   }
   if (settings.rateLimit === undefined) {
     const explanation = `${name} configures no rate limit service`;
@@ -237,16 +218,11 @@ function ofRateLimit(candidate: Candidate): Verdict | undefined {
   const { hpa, deployment } = settings.rateLimit;
   const grounds = { ...groundsOf(candidate, configs), appliedReplicas: appliedReplicas(deployment) };
   if (hpa) {
-    const explanation = `${name} asks for autoscaling of the rate limit service.`;
+    const version = controllerVersion(reads.peek(controllerOf(config)));
+    const places = expectedRateLimitHpa(hpa, owner.namespace, version);
     return (
-      renamed(
-        candidate,
-        undefined,
-        config,
-        configs,
-        expectedRateLimitHpa(hpa, owner.namespace, controllerVersion(controller ?? undefined)),
-        grounds,
-      ) ?? keep(candidate, 'AutoscalingConfigured', explanation)
+      renamed(candidate, undefined, config, configs, places, grounds) ??
+      keep(candidate, 'AutoscalingConfigured', `${name} asks for autoscaling of the rate limit service.`)
     );
   }
   const explanation = `${name} asks for no autoscaling of the rate limit service: it has no rateLimitHpa.`;
@@ -418,7 +394,7 @@ function ifObserved(
   const controller = reads.read(controllerOf(config));
   const unseen = controller === undefined ? undefined : notObserved(candidate.config);
   const stuckAt = stuckAtClass(config, cluster, gatewayClass);
-  const version = controllerVersion(controller ?? undefined);
+  const version = controllerVersion(controller);
   const keepUnseen = (because: string, remedy: string): Verdict => ({
     ...{ ...verdict, action: 'keep', reason: 'NotObserved', remedy },
     explanation: `${verdict.explanation.replace(/\.$/, '')}, but Envoy Gateway may not have seen that: ${because}.`,

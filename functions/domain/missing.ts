@@ -82,7 +82,7 @@ function wishOf(owner: Owner, cluster: ClusterIndex, reads: DeploymentReads, now
     if (one.places.every((place) => cluster.hpaAt(place) !== undefined)) return undefined;
     if (!isInForce(config, reads, now)) return undefined;
     // An older release does not know the default.
-    const version = controllerVersion(reads.peek(controllerOf(config)) ?? undefined);
+    const version = controllerVersion(reads.peek(controllerOf(config)));
     return one.effective.levels.includes('default') && isAtLeast(version, 7) === false ? undefined : one;
   });
   const [config] = configs;
@@ -108,8 +108,8 @@ function rateLimitWish(
   const config = cluster.configIn(owner.namespace);
   const rateLimit = config && isReadable(config.settings) ? config.settings.rateLimit : undefined;
   if (config === undefined || rateLimit?.hpa === undefined) return undefined;
-  const controller = reads.peek(controllerOf(config)) ?? undefined;
-  const places = expectedRateLimitHpa(rateLimit.hpa, owner.namespace, controllerVersion(controller));
+  const version = controllerVersion(reads.peek(controllerOf(config)));
+  const places = expectedRateLimitHpa(rateLimit.hpa, owner.namespace, version);
   if (places.some((place) => cluster.hpaAt(place) !== undefined) || !isInForce(config, reads, now)) return undefined;
   const deployment = { namespace: owner.namespace, name: rateLimit.deployment?.name || 'envoy-ratelimit' };
   if (deployment.name.includes('/') || !reads.read(deployment, 'existence')) return undefined;
@@ -173,7 +173,7 @@ function remedyOf(
   const { namespace, name } = controllerOf(config);
   const controller = reads.peek({ namespace, name });
   const rejected = isReadable(config.settings) ? cluster.rejectedClass(config.settings.controllerName) : undefined;
-  const isStuck = rejected && !isAtLeast(controllerVersion(controller ?? undefined), 4);
+  const isStuck = rejected && !isAtLeast(controllerVersion(controller), 4);
   const restart = controller
     ? `restart Envoy Gateway (kubectl -n ${namespace} rollout restart deployment ${name})`
     : 'restart Envoy Gateway';

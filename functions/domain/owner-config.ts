@@ -6,7 +6,12 @@ import {
   expectedRateLimitHpa,
   mergesGateways,
 } from './effective-proxy.ts';
-import { type EnvoyGatewayConfig, type EnvoyGatewaySettings, isReadable } from './envoy-gateway-config.ts';
+import {
+  type EnvoyGatewayConfig,
+  type EnvoyGatewaySettings,
+  isReadable,
+  type Unreadable,
+} from './envoy-gateway-config.ts';
 import { isAtLeast } from './envoy-gateway-version.ts';
 import {
   type Condition,
@@ -256,17 +261,8 @@ export function resolve(
     row,
     because,
   });
-  const { settings } = config;
-  if (!isReadable(settings)) {
-    const name = objectKey(config.configMap.metadata);
-    return undecided('unreadable', `ConfigMap ${name} cannot be read (${settings.unreadable})`);
-  }
-  const controller = reads.peek(controllerOf(config));
-  const other = controller ? otherConfiguration(controller) : undefined;
-  if (other !== undefined) {
-    reads.read(controllerOf(config));
-    return undecided('unreadable', usesOther(config, other));
-  }
+  const settings = knownSettings(config, reads);
+  if (!isReadable(settings)) return undecided('unreadable', settings.unreadable);
 
   const rejection = rejected(owner, ownerConfig, gatewayClass, config, settings, reads);
   if (rejection) return undecided('rejected', rejection);
@@ -291,18 +287,24 @@ export function resolve(
   if (kubernetes?.envoyDaemonSet && !kubernetes.envoyDeployment) {
     return undecided('DaemonSet', `${describeOwner(owner)} runs as a DaemonSet by ${source}`);
   }
-  const places = expectedHpas(
-    ownerConfig.identity,
-    effective.spec,
-    config,
-    settings,
-    controllerVersion(controller ?? undefined),
-  );
+  const version = controllerVersion(reads.peek(controllerOf(config)));
+  const places = expectedHpas(ownerConfig.identity, effective.spec, config, settings, version);
   return { state: 'decided', wantsHpa: Boolean(kubernetes?.envoyHpa), effective, source, places };
 }
 
-export const usesOther = ({ configMap }: EnvoyGatewayConfig, other: string): string =>
-  `Envoy Gateway in ${configMap.metadata.namespace} reads ${other} and not ${configMap.metadata.name}`;
+/** What an installation is configured to do, or why that is not known: one clause. */
+export function knownSettings(config: EnvoyGatewayConfig, reads: DeploymentReads): EnvoyGatewaySettings | Unreadable {
+  const { settings } = config;
+  const { metadata } = config.configMap;
+  if (!isReadable(settings)) {
+    return { unreadable: `ConfigMap ${objectKey(metadata)} cannot be read (${settings.unreadable})` };
+  }
+  const controller = reads.peek(controllerOf(config));
+  const other = controller ? otherConfiguration(controller) : undefined;
+  if (other === undefined) return settings;
+  reads.read(controllerOf(config)); // So that what follows rests on it.
+  return { unreadable: `Envoy Gateway in ${metadata.namespace} reads ${other} and not ${metadata.name}` };
+}
 
 /** Why Envoy Gateway rejects what the owner asks for, or what it refers to cannot be found: one clause. */
 function rejected(
@@ -325,7 +327,7 @@ function rejected(
     // Served in full all the same, from v1.7 on. In v1.4 a class can be rejected while its EnvoyProxy is in force.
     const isReplaced =
       gatewayClass.spec.parametersRef && ownProxy && !merges && (ownProxy.spec?.mergeType ?? 'Replace') === 'Replace';
-    const isServed = isReplaced && isAtLeast(controllerVersion(reads.read(controllerOf(config)) ?? undefined), 7);
+    const isServed = isReplaced && isAtLeast(controllerVersion(reads.read(controllerOf(config))), 7);
     if (!isServed) return fault;
   }
   if (isRefusedMerge(classProxy, settings)) {

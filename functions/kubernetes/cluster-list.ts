@@ -102,5 +102,6 @@ export function snapshotOfList(list: unknown, incomplete = false): Snapshot {
   };
 }
 
-const groupOf = ({ apiVersion }: ListedObject): string =>
-  String(apiVersion).includes('/') ? (String(apiVersion).split('/')[0] ?? '') : '';
+/** The API group of an object in JSON; empty for the core group. */
+export const groupOf = ({ apiVersion }: { readonly apiVersion?: unknown }): string =>
+  /^([^/]*)\//.exec(String(apiVersion))?.[1] ?? '';

@@ -10,6 +10,7 @@ import {
   type Metadata,
 } from '../../domain/kubernetes-objects.ts';
 import { KUBERNETES_YAML } from '../../domain/kubernetes-yaml.ts';
+import { groupOf } from '../../kubernetes/cluster-list.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { nameOfFile, readText } from '../read-text.ts';
 
@@ -96,10 +97,8 @@ function objectsOf(document: unknown, name: string): Json[] {
   return document.items.flatMap((item) => objectsOf(item, name));
 }
 
-function kindOf({ kind, apiVersion }: Json): Kind | undefined {
-  const group = String(apiVersion).includes('/') ? String(apiVersion).split('/')[0] : '';
-  return (Object.keys(KINDS) as Kind[]).find((known) => known === kind && KINDS[known].group === group);
-}
+const kindOf = (object: Json): Kind | undefined =>
+  (Object.keys(KINDS) as Kind[]).find((known) => known === object.kind && KINDS[known].group === groupOf(object));
 
 const isOtherConfigMap = (kind: Kind, { metadata }: Json): boolean =>
   kind === 'ConfigMap' && isObject(metadata) && metadata.name !== CONFIG_MAP_NAME;
