@@ -1,4 +1,4 @@
-import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/domain/enrolment.ts';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
 import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
 
 /** The alarms of the stack, by logical id: `changes-dead` is `ChangesDead`, and called `envoy-hpa-reaper-changes-dead`. */
@@ -9,7 +9,7 @@ export const alarmResources = () =>
         condition === 'HasNotifications' ? [TOPIC] : [{ 'Fn::If': ['HasNotifications', TOPIC, NO_VALUE] }];
       const alarm = {
         Type: 'AWS::CloudWatch::Alarm',
-        ...(condition !== undefined && { Condition: condition }),
+        Condition: condition,
         Properties: {
           ...{ AlarmName: `envoy-hpa-reaper-${name}`, AlarmDescription: description, ...rule },
           ...{ AlarmActions: actions, OKActions: actions },
@@ -22,13 +22,13 @@ export const alarmResources = () =>
 const TOPIC = { Ref: 'NotificationTopic' };
 const NO_VALUE = { Ref: 'AWS::NoValue' };
 
-type Condition = 'EnrolsByItself' | 'HasNotifications' | 'SweepsBySchedule';
+type Condition = 'EnrollsByItself' | 'HasNotifications' | 'SweepsBySchedule';
 
 interface Alarm {
   /** What to do, and its heading in docs/runbook.md. */
   readonly description: string;
   /** Of the template; without one it is always there. */
-  readonly condition?: Condition | undefined;
+  readonly condition?: Condition;
   /** Properties of the alarm: what it looks at, and how much of that is wrong. */
   readonly rule: object;
 }
@@ -75,7 +75,7 @@ const failingAlarm = (id: string, description: string, condition?: Condition): A
 /**
  * CloudWatch Logs measures each filter by itself, and an alarm takes no SEARCH; a query finds those of every cluster. It knows
  * no OR, and an alarm takes one query: hence an alarm for each name. A cluster may have either filter, whatever the parameter
- * Enrolment says.
+ * Enrollment says.
  */
 const deliveryAlarm = (filterName: string): Alarm => {
   const Expression =
@@ -118,8 +118,8 @@ const ALARMS: Readonly<Record<string, Alarm>> = {
   unenrolled: queueAlarm(
     'UnenrolledQueue',
     'A run of enroll failed three times, or its schedule could not start it. Mend what its log says, have the next run ' +
-      'succeed, and purge this queue (docs/runbook.md, "Enrolments that failed").',
-    'EnrolsByItself',
+      'succeed, and purge this queue (docs/runbook.md, "Enrollments that failed").',
+    'EnrollsByItself',
   ),
   undigested: queueAlarm(
     'UndigestedQueue',
@@ -155,7 +155,7 @@ const ALARMS: Readonly<Record<string, Alarm>> = {
     'EnrollLambdaFunction',
     'Invocations of enroll fail or are throttled, so new clusters are not enrolled and drift stays. Its log says why; ' +
       'what failed three times is kept in the unenrolled queue (docs/runbook.md, "A function fails").',
-    'EnrolsByItself',
+    'EnrollsByItself',
   ),
   'digest-failing': failingAlarm(
     'DigestLambdaFunction',
@@ -189,7 +189,7 @@ const ALARMS: Readonly<Record<string, Alarm>> = {
   // at some time; half an hour longer than an hour, it always holds three while each hourly sweep finds the same.
   'clusters-unreachable': {
     description:
-      'Passes had no answer from an API server three times within 90 minutes, in one cluster or in several together. Let ' +
+      'Sweeps had no answer from an API server three times within 90 minutes, in one cluster or in several together. Let ' +
       'reap reach the endpoints that its log tells of, or tag those clusters envoy-hpa-reaper=off ' +
       '(docs/runbook.md, "A cluster is unreachable").',
     rule: {

@@ -130,6 +130,15 @@ const cliOptions = (outdir: string): BuildOptions => ({
   },
 });
 
+const COMMON = { bundle: true, minify: true, format: 'esm', platform: 'node', metafile: true } as const;
+
+/** Bundles the command line tool as `<outdir>/reaper.mjs`. */
+export async function bundleCli(outdir: string): Promise<void> {
+  rmSync(`${outdir}/reaper`, { recursive: true, force: true });
+  await build({ ...cliOptions(outdir), ...COMMON });
+  await chmod(`${outdir}/reaper.mjs`, 0o755);
+}
+
 /**
  * Bundles every function and the command line tool.
  *
@@ -137,16 +146,13 @@ const cliOptions = (outdir: string): BuildOptions => ({
  * @returns what esbuild put into each function, by name
  */
 export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
-  const common = { bundle: true, minify: true, format: 'esm', platform: 'node', metafile: true } as const;
   const bundled = await Promise.all(
     functionNames().map(async (name) => {
       rmSync(`${outdir}/${name}`, { recursive: true, force: true }); // A chunk's name changes with its content.
-      const { metafile } = await build({ ...functionOptions(name, outdir), ...common });
+      const { metafile } = await build({ ...functionOptions(name, outdir), ...COMMON });
       return [name, metafile] as const;
     }),
   );
-  rmSync(`${outdir}/reaper`, { recursive: true, force: true });
-  await build({ ...cliOptions(outdir), ...common });
-  await chmod(`${outdir}/reaper.mjs`, 0o755);
+  await bundleCli(outdir);
   return new Map(bundled);
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import * as z from 'zod';
-import { NAMESPACE_PATTERN } from '../functions/domain/kubernetes-objects.ts';
+import { NAMESPACE_PATTERN } from '../functions/judgement/kubernetes-objects.ts';
 
 const wholeNumber = (least: number, most: number) => {
   const expected = `expected a whole number from ${least} to ${most}`;
@@ -101,7 +101,7 @@ export function sweepFault(
 /** What `infra/configuration.yml` may say; what each value means stands there. */
 export const configurationSchema = z
   .strictObject({
-    enrolment: z.enum(['auto', 'off']),
+    enrollment: z.enum(['auto', 'off']),
     clusters: listOf(
       /^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/,
       'not the name of an EKS cluster',

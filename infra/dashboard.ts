@@ -1,4 +1,4 @@
-import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/domain/enrolment.ts';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
 import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
 
 /** The functions and the queues of the stack, by the ends of their names. */
@@ -75,7 +75,7 @@ export function dashboardBody(): string {
       'Clusters that could not be looked at',
       [
         own('reap', 'ClustersUnreachable', { label: 'unreachable' }),
-        own('reap', 'PassesFailed', { label: 'passes failed' }),
+        own('reap', 'SweepsFailed', { label: 'passes failed' }),
         ...[byReason('ClustersSkipped')],
       ],
     ],
@@ -98,11 +98,11 @@ export function dashboardBody(): string {
       'Lines that came, counted, and could not be read',
       [own('forward', 'LinesReceived'), own('forward', 'LinesKept'), own('forward', 'LinesUnreadable')],
     ],
-    ['Passes, and malformed messages', [own('reap', 'Passes'), own('reap', 'MessagesMalformed')]],
+    ['Sweeps, and malformed messages', [own('reap', 'Sweeps'), own('reap', 'MessagesMalformed')]],
     ['Delivery of log lines to forward', LOG_DELIVERY],
     [
-      'Enrolment',
-      (['ClustersEnrolled', 'EnrolmentChanges', 'EnrolmentProblems', 'EnrolmentClustersLeft'] as const).map((name) =>
+      'Enrollment',
+      (['ClustersEnrolled', 'EnrollmentChanges', 'EnrollmentProblems', 'EnrollmentClustersLeft'] as const).map((name) =>
         own('enroll', name, { label: name }),
       ),
     ],

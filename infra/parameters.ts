@@ -36,11 +36,11 @@ export const stackParameters = (configuration: Configuration) => ({
     ...LIMIT,
     Default: configuration.maxDeletionsPerRun,
   },
-  Enrolment: {
+  Enrollment: {
     Type: 'String',
     Description: 'auto sees to subscription filters and access entries of the clusters by itself, off may not',
     AllowedValues: ['auto', 'off'],
-    Default: configuration.enrolment,
+    Default: configuration.enrollment,
   },
   SweepScheduleExpression: {
     Type: 'String',

@@ -3,11 +3,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { digestRequestSchema } from '../functions/digest/digest.ts';
-import { changeDetailSchema } from '../functions/domain/change-event.ts';
-import { digestReportSchema } from '../functions/domain/digest.ts';
-import { enrolmentReportSchema } from '../functions/domain/enrolment.ts';
-import { doctorReportSchema } from '../functions/domain/health.ts';
-import { heartbeatSchema } from '../functions/domain/heartbeat.ts';
+import { doctorReportSchema } from '../functions/doctor/health.ts';
+import { enrollmentRequestSchema } from '../functions/enroll/enroll.ts';
+import { enrollmentReportSchema } from '../functions/enrollment/enrollment.ts';
+import { changeDetailSchema } from '../functions/events/change-event.ts';
+import { digestReportSchema } from '../functions/events/digest.ts';
+import { heartbeatSchema } from '../functions/events/heartbeat.ts';
 import {
   deletedDetailSchema,
   heldBackDetailSchema,
@@ -16,10 +17,9 @@ import {
   restoredDetailSchema,
   sweptDetailSchema,
   unreachableDetailSchema,
-} from '../functions/domain/outcome-event.ts';
-import { passReportSchema, runReportSchema } from '../functions/domain/report.ts';
-import { sweepRequestSchema } from '../functions/domain/sweep-request.ts';
-import { enrolmentRequestSchema } from '../functions/enroll/enroll.ts';
+} from '../functions/events/outcome-event.ts';
+import { runReportSchema, sweepReportSchema } from '../functions/events/report.ts';
+import { sweepRequestSchema } from '../functions/events/sweep-request.ts';
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
 
@@ -30,10 +30,10 @@ export function schemaDocuments(): Map<string, string> {
     'change-event-detail': changeDetailSchema,
     'digest-payload': digestRequestSchema,
     'digest-report': digestReportSchema,
-    'enrolment-payload': enrolmentRequestSchema,
-    'enrolment-report': enrolmentReportSchema,
+    'enrollment-payload': enrollmentRequestSchema,
+    'enrollment-report': enrollmentReportSchema,
     'heartbeat-detail': heartbeatSchema,
-    'pass-report': passReportSchema,
+    'pass-report': sweepReportSchema,
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,
     'doctor-report': doctorReportSchema,

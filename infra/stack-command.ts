@@ -3,7 +3,7 @@ import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { Command } from 'commander';
 import { awsError } from '../functions/aws/access-error.ts';
-import { defaultRegion } from '../functions/cli/targets.ts';
+import { defaultRegion } from '../functions/cli/input/targets.ts';
 import { AwsAccessError, describeError, MalformedInputError } from '../functions/platform/errors.ts';
 import { ArtifactBucket } from './artifact-bucket.ts';
 import { Stack } from './stack.ts';
@@ -21,7 +21,7 @@ export const addStackOptions = (command: Command): Command =>
     .option('--region <name>', 'the AWS Region (default: as the AWS SDK finds it)')
     .option('--profile <name>', 'a profile of the AWS configuration (default: as the AWS SDK finds it)');
 
-const placeOf = ({ region, profile }: StackOptions) => ({ ...(region && { region }), ...(profile && { profile }) });
+const placeOf = ({ region, profile }: StackOptions) => ({ region, profile });
 
 export const stackOf = (options: StackOptions): Stack =>
   new Stack(new CloudFormationClient(placeOf(options)), options.stackName);

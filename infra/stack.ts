@@ -160,7 +160,7 @@ export class Stack {
         new DescribeChangeSetCommand({
           ChangeSetName: changeSet,
           StackName: this.#name,
-          ...(NextToken && { NextToken }),
+          NextToken,
         }),
       );
     let answer = await ask();

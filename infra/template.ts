@@ -93,7 +93,7 @@ export function deployableTemplate(packaged: Template, keyOf: (zip: string) => s
 const OSLS_BUCKET = 'ServerlessDeploymentBucket';
 
 function withCode(resource: Resource, keyOf: (zip: string) => string): Resource {
-  const code = resource.Properties.Code as { S3Key?: string } | undefined;
+  const code = resource.Properties.Code as { S3Key?: string };
   if (resource.Type !== 'AWS::Lambda::Function' || code?.S3Key === undefined) return resource;
   const zip = code.S3Key.split('/').at(-1) ?? '';
   const Code = { S3Bucket: { Ref: 'ArtifactBucket' }, S3Key: { 'Fn::Sub': `${CODE_KEY}${keyOf(zip)}` } };
@@ -103,7 +103,7 @@ function withCode(resource: Resource, keyOf: (zip: string) => string): Resource 
 /** The zip files that a deployable template refers to: their keys without the prefix, which are also their file names. */
 export function zipsOf({ Resources }: Template): string[] {
   const keys = Object.values(Resources).map(({ Properties }) => {
-    const code = Properties?.Code as { S3Key?: { 'Fn::Sub'?: string } } | undefined;
+    const code = Properties?.Code as { S3Key?: { 'Fn::Sub'?: string } };
     return code?.S3Key?.['Fn::Sub']?.slice(CODE_KEY.length);
   });
   return keys.filter((key) => key !== undefined);

@@ -9,7 +9,7 @@ export const configuration = readConfiguration();
 export const parameters = stackParameters(configuration);
 export const alarms = alarmResources();
 export const dashboard = dashboardBody();
-// With enrolment the list is only who may be enrolled; without it, the stack itself has the filters.
-export const filters = subscriptionFilters(configuration.enrolment === 'off' ? configuration.clusters : []);
+// With enrollment the list is only who may be enrolled; without it, the stack itself has the filters.
+export const filters = subscriptionFilters(configuration.enrollment === 'off' ? configuration.clusters : []);
 export const allowedClusters = configuration.clusters.join(',');
 export const controllerNamespaces = configuration.controllerNamespaces.join(',');

@@ -6,8 +6,8 @@ import {
   ResourceNotFoundException,
   UpdateAccessEntryCommand,
 } from '@aws-sdk/client-eks';
-import { type AccessEntry, type EnrolledRole, ROLE_ID_TAG, usernameOf } from '../domain/enrolment.ts';
-import { REAPER_GROUP } from '../domain/permissions.ts';
+import { type AccessEntry, type EnrolledRole, ROLE_ID_TAG, usernameOf } from '../enrollment/enrollment.ts';
+import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { awsError } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 

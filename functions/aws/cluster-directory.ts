@@ -6,7 +6,8 @@ import {
   paginateListClusters,
   ResourceNotFoundException,
 } from '@aws-sdk/client-eks';
-import { type ClusterApi, type ClusterConnection, clusterApi } from '../kubernetes/cluster-api.ts';
+import type { ClusterConnection } from '../kubernetes/api-client.ts';
+import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
 import { ClusterSkippedError } from '../platform/errors.ts';
 import { awsError } from './access-error.ts';
 import { awsClient } from './client-options.ts';
@@ -16,7 +17,7 @@ import { eksToken } from './eks-token.ts';
 export const OPT_OUT_TAG = 'envoy-hpa-reaper';
 
 /** So long, in milliseconds, what EKS said of a cluster is believed: an opt-out is heard, and EKS is not asked every time. */
-const BELIEVED_FOR = 60_000;
+const DESCRIBE_CACHE_TTL_MS = 60_000;
 /** To one API server, at a time. */
 const MAX_CONNECTIONS = 50;
 
@@ -77,7 +78,7 @@ export interface EksClusterDirectoryOptions {
   /** Milliseconds that one request to a cluster may take. */
   timeout?: number;
   /** A profile of the AWS configuration files, in place of what the SDK finds by itself. */
-  profile?: string | undefined;
+  profile?: string;
 }
 
 /** The clusters of one Region, as EKS describes them. */
@@ -113,8 +114,8 @@ export class EksClusterDirectory implements LiveDirectory {
       auditLog: logging?.clusterLogging?.some(({ enabled, types }) => enabled && types?.includes('audit')) ?? false,
       publicEndpoint: resourcesVpcConfig?.endpointPublicAccess ?? true,
       publicAccessCidrs: resourcesVpcConfig?.publicAccessCidrs ?? [],
-      ...(arn !== undefined && { arn }),
-      ...(status !== undefined && { status }),
+      arn,
+      status,
       ...(accessConfig?.authenticationMode !== undefined && { authenticationMode: accessConfig.authenticationMode }),
     };
   }
@@ -152,7 +153,7 @@ export class EksClusterDirectory implements LiveDirectory {
   async #describe(name: string): Promise<Cluster> {
     const known = this.#described.get(name);
     const at = this.#now().getTime();
-    if (known && at - known.at < BELIEVED_FOR) return known.cluster;
+    if (known && at - known.at < DESCRIBE_CACHE_TTL_MS) return known.cluster;
     const cluster = await this.#ask(name);
     this.#described.set(name, { cluster, at });
     return cluster;

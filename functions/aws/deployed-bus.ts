@@ -1,12 +1,12 @@
 import { DescribeEventBusCommand, EventBridgeClient, ResourceNotFoundException } from '@aws-sdk/client-eventbridge';
-import { BUS_NAME } from '../domain/change-event.ts';
+import { BUS_NAME } from '../events/change-event.ts';
 import { RetryableError } from '../platform/errors.ts';
 import { awsError } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 import { type BusEvent, EventBridgeBus, type EventBus } from './event-bus.ts';
 
 /** Milliseconds that all of a call may take. */
-const PATIENCE = 10_000;
+const REQUEST_TIMEOUT_MS = 10_000;
 
 /** The bus of the deployment in a Region, with the rights of a person. They may lack both. */
 export class DeployedBus implements EventBus {
@@ -20,12 +20,13 @@ export class DeployedBus implements EventBus {
 
   /** @throws {RetryableError} also when there is no such bus, or it has not taken all in time */
   async put(events: readonly BusEvent[]): Promise<void> {
-    const signal = AbortSignal.timeout(PATIENCE);
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
     try {
       await this.#find(signal);
       await new EventBridgeBus(this.#client, BUS_NAME).put(events, signal);
     } catch (error) {
-      if (signal.aborted) throw new RetryableError(`no answer from ${this.#where} within ${PATIENCE / 1000} s`);
+      if (signal.aborted)
+        throw new RetryableError(`no answer from ${this.#where} within ${REQUEST_TIMEOUT_MS / 1000} s`);
       // The bus wraps what the SDK threw, whose name tells the remedy.
       const reason = error instanceof RetryableError ? (error.cause ?? error) : error;
       throw awsError(`not all events reached ${this.#where}`, reason);

@@ -7,7 +7,7 @@ import {
   paginateDescribeSubscriptionFilters,
   ResourceNotFoundException,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { clusterOfLogGroup, logGroupOf, type SubscriptionFilter } from '../domain/enrolment.ts';
+import { clusterOfLogGroup, logGroupOf, type SubscriptionFilter } from '../enrollment/enrollment.ts';
 import { awsError } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 

@@ -3,21 +3,21 @@ import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
-import { clusterArn, partitionOf } from '../domain/arn.ts';
-import { clusterNameSchema } from '../domain/change-event.ts';
-import { outcomesOfRun } from '../domain/outcome-event.ts';
-import type { ClusterReport, RunReport } from '../domain/report.ts';
-import { shortenReport } from '../domain/shortened-report.ts';
+import { clusterArn, partitionOf } from '../events/arn.ts';
+import { clusterNameSchema } from '../events/change-event.ts';
+import { outcomesOfRun } from '../events/outcome-event.ts';
+import type { ClusterReport, RunReport } from '../events/report.ts';
+import { shortenReport } from '../events/shortened-report.ts';
 import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import type { Measures } from '../platform/metrics.ts';
+import type { MetricsRecorder } from '../platform/metrics.ts';
 import { parsePayload } from '../platform/payload.ts';
-import { dispatchSweeps } from '../usecases/dispatch-sweeps.ts';
-import { measureHpas } from '../usecases/measure-hpas.ts';
-import { publishOutcomes } from '../usecases/publish-outcomes.ts';
-import { sweepAccount } from '../usecases/sweep-account.ts';
-import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
+import { dispatchSweeps } from '../sweep/dispatch-sweeps.ts';
+import { measureHpas } from '../sweep/measure-hpas.ts';
+import { publishOutcomes } from '../sweep/publish-outcomes.ts';
+import { sweepAccount } from '../sweep/sweep-account.ts';
+import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
 
 /** The environment variables of `backfill`. */
 export const backfillConfigSchema = z.object({
@@ -85,7 +85,7 @@ export interface BackfillDependencies {
   directoryOf: (region: string) => AccountDirectory;
   eventBus: EventBus;
   log: Log;
-  metrics: Measures;
+  metrics: MetricsRecorder;
   now: () => Date;
   /** Acts once, so many milliseconds later; the function that it gives takes that back. */
   startTimer: (milliseconds: number, act: () => void) => () => void;
@@ -130,11 +130,11 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
   const { config, directoryOf, eventBus, log, now, startTimer } = dependencies;
   const { clusters, tags, mode, concurrency, maxDeletions } = payload;
   const stop = new AbortController();
-  const giveUp = new AbortController();
+  const deadlineSignal = new AbortController();
   const cancel = (
     [
       [stop, STOP_AT],
-      [giveUp, GIVE_UP_AT],
+      [deadlineSignal, GIVE_UP_AT],
     ] as const
   ).map(([controller, left]) =>
     startTimer(Math.max(0, context.getRemainingTimeInMillis() - left), () => controller.abort()),
@@ -143,7 +143,7 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
     ...{ clusters, tags, mode, concurrency, now, log },
     runId: context.awsRequestId,
     stop: stop.signal,
-    giveUp: giveUp.signal,
+    deadlineSignal: deadlineSignal.signal,
   };
   const placeOf = (region: string) => ({ region, directory: directoryOf(region) });
   try {

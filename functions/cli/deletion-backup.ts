@@ -1,8 +1,8 @@
 import { type FileHandle, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RunReport } from '../domain/report.ts';
+import type { RunReport } from '../events/report.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
-import type { Deletion } from '../usecases/sweep-cluster.ts';
+import type { Deletion } from '../sweep/sweep-cluster.ts';
 
 /** Who may read what a run leaves behind: its owner. */
 const MODE = 0o600;

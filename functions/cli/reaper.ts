@@ -4,14 +4,14 @@ import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import { tolerateClosedPipe } from './closed-pipe.ts';
-import { addDoctorCommand } from './doctor.ts';
-import { addEnrollCommand } from './enroll.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addEnrollCommand } from './commands/enroll.ts';
+import { addReapCommand } from './commands/reap.ts';
+import { addReplayCommand } from './commands/replay.ts';
+import { addRestoreCommand } from './commands/restore.ts';
+import { addScanCommand } from './commands/scan.ts';
 import { EXIT } from './exit-code.ts';
 import { keepMemorySmall } from './memory.ts';
-import { addReapCommand } from './reap.ts';
-import { addReplayCommand } from './replay.ts';
-import { addRestoreCommand } from './restore.ts';
-import { addScanCommand } from './scan.ts';
 
 const program = new Command('reaper')
   .description('Finds the HorizontalPodAutoscalers that Envoy Gateway left behind, and deletes them.')

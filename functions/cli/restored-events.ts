@@ -1,10 +1,10 @@
-import { objectKey } from '../domain/kubernetes-objects.ts';
-import { type OutcomeEvent, RESTORED_DETAIL_TYPE } from '../domain/outcome-event.ts';
+import { type OutcomeEvent, RESTORED_DETAIL_TYPE } from '../events/outcome-event.ts';
+import { objectKey } from '../judgement/kubernetes-objects.ts';
 import { AwsAccessError, describeError, RetryableError } from '../platform/errors.ts';
-import { outcomeBusEvent } from '../usecases/publish-outcomes.ts';
-import type { RestoredHpa } from '../usecases/restore-hpas.ts';
-import type { SavedHpa } from './saved-hpas.ts';
-import { say } from './terminal.ts';
+import { outcomeBusEvent } from '../sweep/publish-outcomes.ts';
+import type { RestoredHpa } from '../sweep/restore-hpas.ts';
+import type { SavedHpa } from './input/saved-hpas.ts';
+import { say } from './output/terminal.ts';
 
 interface Origin {
   /** Of the cluster. */
@@ -62,7 +62,7 @@ function outcomeOf({
   cluster,
   region,
   hpa: { namespace, name, uid, stale, why },
-  saved: { manifest, passId },
+  saved: { manifest, sweepId },
   manifestFrom,
 }: Restoration): OutcomeEvent<typeof RESTORED_DETAIL_TYPE> {
   // Absent in what was saved by hand, where reading fills it with nothing.
@@ -72,7 +72,7 @@ function outcomeOf({
     detail: {
       ...{ version: '1', cluster, region, manifestFrom, stale, explanation: why },
       hpa: { namespace, name, uid, ...(deletedUid !== '' && { deletedUid }) },
-      ...(passId !== undefined && { deletedByPass: passId }),
+      deletedBySweep: sweepId,
     },
   };
 }

@@ -3,13 +3,13 @@ import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { NotificationTopic } from '../aws/notification-topic.ts';
 import type { OutcomeLog } from '../aws/outcome-log.ts';
-import type { DigestReport, Period } from '../domain/digest.ts';
+import type { DigestReport, Period } from '../events/digest.ts';
 import { placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import type { Measures } from '../platform/metrics.ts';
+import type { MetricsRecorder } from '../platform/metrics.ts';
 import { parsePayload } from '../platform/payload.ts';
-import { sendDigest } from '../usecases/send-digest.ts';
+import { sendDigest } from '../sweep/send-digest.ts';
 
 /** The environment variables of `digest`. */
 export const digestConfigSchema = z.object({
@@ -24,7 +24,7 @@ export interface DigestDependencies {
   outcomes: OutcomeLog;
   topic: NotificationTopic;
   log: Log;
-  metrics: Measures;
+  metrics: MetricsRecorder;
   now: () => Date;
 }
 
@@ -82,7 +82,7 @@ export function createHandler({ config, outcomes, topic, log, metrics, now }: Di
         period: periodOf(request, now().getTime()),
         place: { account: config.ACCOUNT_ID, region: config.AWS_REGION, logGroup: config.OUTCOME_LOG_GROUP },
         ...{ outcomes, topic, dryRun: request.dryRun ?? false, log, metrics },
-        mayGoOn: () => context.getRemainingTimeInMillis() > LEAST_TIME_TO_GO_ON,
+        hasTimeLeft: () => context.getRemainingTimeInMillis() > LEAST_TIME_TO_GO_ON,
       });
     });
 }

@@ -4,14 +4,14 @@ import * as z from 'zod/mini';
 import type { AccessEntries } from '../aws/access-entries.ts';
 import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
-import { clusterNameSchema } from '../domain/change-event.ts';
-import type { EnrolmentReport } from '../domain/enrolment.ts';
+import { enrollClusters } from '../enrollment/enroll-clusters.ts';
+import type { EnrollmentReport } from '../enrollment/enrollment.ts';
+import { clusterNameSchema } from '../events/change-event.ts';
 import { placeSchema } from '../platform/config.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import type { Measures } from '../platform/metrics.ts';
+import type { MetricsRecorder } from '../platform/metrics.ts';
 import { parsePayload } from '../platform/payload.ts';
-import { enrolClusters } from '../usecases/enrol-clusters.ts';
 import { answerStack, isStackRequest } from './stack-request.ts';
 
 const roleArnSchema = z.string().check(z.regex(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role'));
@@ -38,7 +38,7 @@ export interface EnrollDependencies {
   filters: SubscriptionFilters;
   entries: AccessEntries;
   log: Log;
-  metrics: Measures;
+  metrics: MetricsRecorder;
   now: () => Date;
 }
 
@@ -48,7 +48,7 @@ const CONCURRENCY = 5;
 const LEAST_TIME_FOR_A_CLUSTER = 60_000;
 
 /** What a person or the schedule may ask for; every description ends up in docs/schemas. */
-export const enrolmentRequestSchema = z
+export const enrollmentRequestSchema = z
   .strictObject(
     {
       clusters: z.optional(
@@ -67,8 +67,8 @@ export const enrolmentRequestSchema = z
     },
     'expected an object',
   )
-  .check(z.describe('What `enroll` may be invoked with; {} enrols every cluster'));
-export type EnrolmentRequest = z.infer<typeof enrolmentRequestSchema>;
+  .check(z.describe('What `enroll` may be invoked with; {} enrolls every cluster'));
+export type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
 
 /**
  * The Lambda handler of `enroll`: a request, answered with the report; or a request of CloudFormation about the stack,
@@ -79,18 +79,18 @@ export type EnrolmentRequest = z.infer<typeof enrolmentRequestSchema>;
  */
 export function createHandler(dependencies: EnrollDependencies) {
   const { log, metrics } = dependencies;
-  return middy<unknown, EnrolmentReport | undefined>()
+  return middy<unknown, EnrollmentReport | undefined>()
     .onError(({ error }) => {
       // Returning nothing leaves the failure a failure.
-      log.error('enrolment failed', { error: error?.name, reason: describeError(error) });
+      log.error('enrollment failed', { error: error?.name, reason: describeError(error) });
     })
-    .handler(async (event: unknown, context: Context): Promise<EnrolmentReport | undefined> => {
-      const run = async (request: EnrolmentRequest) => {
-        const report = await runEnrolment(request, context, dependencies);
+    .handler(async (event: unknown, context: Context): Promise<EnrollmentReport | undefined> => {
+      const run = async (request: EnrollmentRequest) => {
+        const report = await runEnrollment(request, context, dependencies);
         metrics.add('ClustersEnrolled', report.totals.enrolled);
-        metrics.add('EnrolmentChanges', report.totals.changes);
-        metrics.add('EnrolmentProblems', report.totals.problems);
-        metrics.add('EnrolmentClustersLeft', report.remaining.length);
+        metrics.add('EnrollmentChanges', report.totals.changes);
+        metrics.add('EnrollmentProblems', report.totals.problems);
+        metrics.add('EnrollmentClustersLeft', report.remaining.length);
         return report;
       };
       if (isStackRequest(event)) {
@@ -98,16 +98,16 @@ export function createHandler(dependencies: EnrollDependencies) {
         await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
         return undefined;
       }
-      return await run(parsePayload(enrolmentRequestSchema, event));
+      return await run(parsePayload(enrollmentRequestSchema, event));
     });
 }
 
-function runEnrolment(
-  { clusters, remove = false, dryRun = false }: EnrolmentRequest,
+function runEnrollment(
+  { clusters, remove = false, dryRun = false }: EnrollmentRequest,
   context: Context,
   { config, directory, filters, entries, log, now }: EnrollDependencies,
-): Promise<EnrolmentReport> {
-  return enrolClusters({
+): Promise<EnrollmentReport> {
+  return enrollClusters({
     ...{ region: config.AWS_REGION, directory, filters, entries, destinationArn: config.FORWARD_FUNCTION_ARN },
     roles: [
       { arn: config.REAP_ROLE_ARN, id: config.REAP_ROLE_ID },
@@ -115,7 +115,7 @@ function runEnrolment(
     ],
     allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
     ...{ clusters, remove, dryRun, concurrency: CONCURRENCY, now, log },
-    mayGoOn: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_A_CLUSTER,
+    hasTimeLeft: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_A_CLUSTER,
     runId: context.awsRequestId,
   });
 }

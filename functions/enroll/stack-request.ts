@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod/mini';
-import type { EnrolmentReport } from '../domain/enrolment.ts';
+import type { EnrollmentReport } from '../enrollment/enrollment.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 
@@ -19,8 +19,8 @@ type StackRequest = z.infer<typeof stackRequestSchema>;
 export const isStackRequest = (event: unknown): event is StackRequest => stackRequestSchema.safeParse(event).success;
 
 export interface StackRequestOptions {
-  /** Takes everything away that enrolment has put. */
-  removeAll: () => Promise<EnrolmentReport>;
+  /** Takes everything away that enrollment has put. */
+  removeAll: () => Promise<EnrollmentReport>;
   /** Milliseconds until Lambda ends this process. */
   time: () => number;
   log: Log;
@@ -34,10 +34,10 @@ const TIMEOUT = 4_000;
 /** CloudFormation takes no answer above 4 KB. */
 const LONGEST_REASON = 1_000;
 /** Always the same: with another one an update would be followed by a deletion. */
-const PHYSICAL_ID = 'envoy-hpa-reaper-enrolment';
+const PHYSICAL_ID = 'envoy-hpa-reaper-enrollment';
 
 /**
- * When the stack is deleted, takes away what enrolment has put; then tells CloudFormation, in any case and in time: it would
+ * When the stack is deleted, takes away what enrollment has put; then tells CloudFormation, in any case and in time: it would
  * wait for an hour. A failure keeps the stack, so that the deletion can be tried again.
  *
  * @throws {Error} when CloudFormation could not be told
@@ -50,7 +50,7 @@ export async function answerStack(request: StackRequest, { removeAll, time, log 
 }
 
 /** @returns why something is left, or `undefined` */
-async function removal(removeAll: () => Promise<EnrolmentReport>): Promise<string | undefined> {
+async function removal(removeAll: () => Promise<EnrollmentReport>): Promise<string | undefined> {
   try {
     const { clusters, remaining } = await removeAll();
     const problems = clusters.flatMap(({ cluster, problems }) =>

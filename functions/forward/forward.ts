@@ -3,12 +3,12 @@ import { CloudWatchLogsDecodeSchema, CloudWatchLogsSchema } from '@aws-lambda-po
 import middy from '@middy/core';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
-import { partitionOf } from '../domain/arn.ts';
+import { partitionOf } from '../events/arn.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import type { Measures } from '../platform/metrics.ts';
-import { forwardAuditEvents, type LogPayload } from '../usecases/forward-audit-events.ts';
+import type { MetricsRecorder } from '../platform/metrics.ts';
+import { forwardAuditEvents, type LogPayload } from './forward-audit-events.ts';
 
 /** The environment variables of `forward`. */
 export const forwardConfigSchema = z.object({
@@ -21,7 +21,7 @@ export interface ForwardDependencies {
   config: ForwardConfig;
   eventBus: EventBus;
   log: Log;
-  metrics: Measures;
+  metrics: MetricsRecorder;
 }
 
 /**

@@ -1,9 +1,9 @@
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import * as z from 'zod/mini';
-import { type Deployment, deploymentSchema } from '../domain/kubernetes-objects.ts';
-import type { Permission } from '../domain/permissions.ts';
+import { type Deployment, deploymentSchema } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
-import { apiClient, type ClusterConnection } from './cluster-api.ts';
+import { apiClient, type ClusterConnection } from './api-client.ts';
+import type { Permission } from './permissions.ts';
 
 /**
  * What only the command line asks of an API server, to see whether the links to it hold. Nothing is written: a review is

@@ -1,6 +1,6 @@
-import { controllerOf } from '../domain/controller.ts';
-import { CONFIG_MAP_NAME, readEnvoyGatewayConfig } from '../domain/envoy-gateway-config.ts';
-import { deploymentOf } from '../domain/judge.ts';
+import { controllerOf } from '../judgement/controller.ts';
+import { CONFIG_MAP_NAME, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
+import { deploymentOf } from '../judgement/judge.ts';
 import {
   configMapSchema,
   type Deployment,
@@ -11,10 +11,10 @@ import {
   horizontalPodAutoscalerSchema,
   objectKey,
   scalerSchema,
-} from '../domain/kubernetes-objects.ts';
-import { grouped } from '../domain/owner-config.ts';
-import { carriesOwningLabels } from '../domain/ownership.ts';
-import type { Snapshot } from '../domain/snapshot.ts';
+} from '../judgement/kubernetes-objects.ts';
+import { grouped } from '../judgement/owner-config.ts';
+import { carriesOwningLabels } from '../judgement/ownership.ts';
+import type { Snapshot } from '../judgement/snapshot.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
 

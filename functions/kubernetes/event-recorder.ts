@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { OWN_MANAGER } from '../domain/ownership.ts';
-import type { ApiClient, WriteResult } from './cluster-api.ts';
+import { OWN_MANAGER } from '../judgement/ownership.ts';
+import type { ApiClient, WriteResult } from './api-client.ts';
 
 /** Something that happened to an object, for `kubectl describe`. */
 export interface ObjectEvent {
   readonly object: {
     readonly apiVersion: string;
     readonly kind: string;
-    readonly namespace?: string | undefined;
+    readonly namespace?: string;
     readonly name: string;
     readonly uid: string;
   };

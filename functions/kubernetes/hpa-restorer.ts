@@ -1,6 +1,6 @@
-import type { HorizontalPodAutoscaler, ManagedFieldsEntry, Metadata } from '../domain/kubernetes-objects.ts';
-import { OWN_MANAGER } from '../domain/ownership.ts';
-import { type ApiClient, HPAS, parseHpa, type WriteResult } from './cluster-api.ts';
+import type { HorizontalPodAutoscaler, ManagedFieldsEntry, Metadata } from '../judgement/kubernetes-objects.ts';
+import { OWN_MANAGER } from '../judgement/ownership.ts';
+import { type ApiClient, HPAS, parseHpa, type WriteResult } from './api-client.ts';
 
 export type OwnerReference = NonNullable<Metadata['ownerReferences']>[number];
 
@@ -37,7 +37,7 @@ export function hpaRestorer({ server, requests, read, write }: ApiClient): HpaRe
       const path = `${pluralOf(kind)}/${encodeURIComponent(name)}`;
       // An owner lies in the namespace of what it owns, or in none.
       for (const place of [`namespaces/${encodeURIComponent(namespace)}/${path}`, path]) {
-        const owner = (await get(`${root}/${place}`)) as { metadata?: { uid?: string } } | undefined;
+        const owner = (await get(`${root}/${place}`)) as { metadata?: { uid?: string } };
         if (owner?.metadata?.uid === uid) return true;
       }
       return false;

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini';
-import { objectKey } from '../domain/kubernetes-objects.ts';
+import { objectKey } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { OWN_MANAGER } from '../domain/ownership.ts';
-import { apiClient, type ClusterConnection } from './cluster-api.ts';
+import { OWN_MANAGER } from '../judgement/ownership.ts';
+import { apiClient, type ClusterConnection } from './api-client.ts';
 
 /** A ClusterRole or a ClusterRoleBinding, as it is to be. */
 export interface RbacObject {

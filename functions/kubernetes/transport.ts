@@ -38,7 +38,7 @@ export function httpTransport(agent: Agent, timeout: number, closed?: AbortSigna
       });
     }
     if (code > 299) {
-      const message = (body as { message?: string } | undefined)?.message ?? text.slice(0, 200).split('\n', 1)[0];
+      const message = (body as { message?: string })?.message ?? text.slice(0, 200).split('\n', 1)[0];
       throw new ApiStatusError(code, `${nameOf(context)} was answered ${code}: ${message}`);
     }
     if (!isJson) {

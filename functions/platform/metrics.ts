@@ -32,8 +32,8 @@ export const METRICS = {
   OutcomesNotPut: 'Count', // Events that did not get to the bus; the log has what they would have told.
   // reap
   MessagesMalformed: 'Count',
-  Passes: 'Count', // Of one cluster each, whatever came of them.
-  PassesFailed: 'Count', // Their messages come again.
+  Sweeps: 'Count', // Of one cluster each, whatever came of them.
+  SweepsFailed: 'Count', // Their messages come again.
   RequestsPerPass: 'Count', // To the API server, one value for each pass that came to its end.
   SecondsToDeletion: 'Seconds', // From the earliest change that a verdict rests on to the end of the pass that deleted.
   Heartbeats: 'Count',
@@ -45,9 +45,9 @@ export const METRICS = {
   SweepsCompleted: 'Count', // No cluster of the Region remains or failed, but the unreachable; over the bus: requested.
   // enroll
   ClustersEnrolled: 'Count',
-  EnrolmentChanges: 'Count',
-  EnrolmentProblems: 'Count',
-  EnrolmentClustersLeft: 'Count', // The run's time did not suffice.
+  EnrollmentChanges: 'Count',
+  EnrollmentProblems: 'Count',
+  EnrollmentClustersLeft: 'Count', // The run's time did not suffice.
   // digest
   DigestsPublished: 'Count',
   OutcomesNotUnderstood: 'Count', // Events in the log group that are malformed or of an unknown detail-type.
@@ -56,7 +56,7 @@ export const METRICS = {
 } as const;
 export type MetricName = keyof typeof METRICS;
 
-export interface Measures {
+export interface MetricsRecorder {
   /** @param reason of a metric that tells reasons apart */
   add(name: Exclude<MetricName, 'HpasRestored'>, value: number, reason?: string): void;
 }
@@ -67,9 +67,9 @@ export interface Measures {
  * @param service the function
  * @returns what measures, and Powertools' own object for its middleware, which writes the lines
  */
-export function emfMetrics(service: string): { measures: Measures; powertools: Metrics } {
+export function emfMetrics(service: string): { measures: MetricsRecorder; powertools: Metrics } {
   const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
-  const add: Measures['add'] = (name, value, reason) => {
+  const add: MetricsRecorder['add'] = (name, value, reason) => {
     if (reason === undefined) powertools.addMetric(name, METRICS[name], value);
     else powertools.singleMetric().addDimension('reason', reason).addMetric(name, METRICS[name], value);
   };

@@ -3,34 +3,34 @@ import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { ClusterDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
-import { partitionOf } from '../domain/arn.ts';
+import { partitionOf } from '../events/arn.ts';
 import {
   CHANGE_DETAIL_TYPE,
   type ChangeDetail,
   changeDetailSchema,
   changeOf,
   EVENT_SOURCE,
-} from '../domain/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../domain/heartbeat.ts';
-import { type OutcomeEvent, outcomesOfPass, outcomesOfProblem } from '../domain/outcome-event.ts';
-import type { PassReport } from '../domain/report.ts';
+} from '../events/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../events/heartbeat.ts';
+import { type OutcomeEvent, outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
+import type { SweepReport } from '../events/report.ts';
 import {
+  clampToDeployment,
+  mostPermissive,
   SWEEP_DETAIL_TYPE,
   type SweepRequest,
   sweepRequestSchema,
-  termsOf,
-  termsTogether,
-} from '../domain/sweep-request.ts';
+} from '../events/sweep-request.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { ClusterSkippedError, describeError, MalformedInputError, NoAnswerError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import type { Measures } from '../platform/metrics.ts';
-import { measureHpas } from '../usecases/measure-hpas.ts';
-import { publishOutcomes } from '../usecases/publish-outcomes.ts';
-import { sweepCluster } from '../usecases/sweep-cluster.ts';
-import { sweepNamedCluster } from '../usecases/sweep-named-cluster.ts';
-import { guardsOf, sweepSettings } from '../usecases/sweep-settings.ts';
-import { problemOf } from '../usecases/visit-clusters.ts';
+import type { MetricsRecorder } from '../platform/metrics.ts';
+import { measureHpas } from '../sweep/measure-hpas.ts';
+import { publishOutcomes } from '../sweep/publish-outcomes.ts';
+import { sweepCluster } from '../sweep/sweep-cluster.ts';
+import { sweepNamedCluster } from '../sweep/sweep-named-cluster.ts';
+import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
+import { problemOf } from '../sweep/visit-clusters.ts';
 
 /** The environment variables of `reap`. */
 export const reapConfigSchema = z.object({
@@ -46,10 +46,10 @@ export interface ReapDependencies {
   /** Gets the outcomes. */
   eventBus: EventBus;
   log: Log;
-  metrics: Measures;
+  metrics: MetricsRecorder;
   now: () => Date;
   /** Is given the report of every pass, for who wants more of it than the log. */
-  onReport?: (report: PassReport) => void;
+  onReport?: (report: SweepReport) => void;
 }
 
 /** With less time than this left, in milliseconds, no further cluster is begun. */
@@ -59,9 +59,9 @@ const LEAST_TIME_FOR_ANOTHER_ATTEMPT = 20_000;
 /** So many milliseconds before its time is up, the function stops waiting for the bus to take the outcomes. */
 const LEFT_AFTER_OUTCOMES = 1_000;
 /** At this receive of a message what settles is let go, one before the queue would call it a dead letter. */
-const LAST_LOOK = 7;
+const MAX_RECEIVES_WHILE_SETTLING = 7;
 /** At this receive the request of a sweep that fails is let go: the next sweep asks again, and no dead letter is needed. */
-const LAST_TRY_OF_A_REQUEST = 3;
+const MAX_RECEIVES_SWEEP_REQUEST = 3;
 
 const eventSchema = z.object({
   source: z.literal(EVENT_SOURCE),
@@ -72,7 +72,7 @@ const eventSchema = z.object({
 });
 
 /** What asks for a pass: something was written in a cluster, or somebody wants it looked at. */
-type Occasion = { cluster: string; change: ChangeDetail } | { cluster: string; request: SweepRequest };
+type Trigger = { cluster: string; change: ChangeDetail } | { cluster: string; request: SweepRequest };
 
 /** Who may invoke the function directly may also raise the limit, for this run. An event of the queue never does. */
 const directEventSchema = z.object({
@@ -92,7 +92,7 @@ const sqsEventSchema = z.object({
 type SqsRecord = z.infer<typeof sqsEventSchema>['Records'][number];
 
 /** What a pass over one cluster came to, for who invokes the function by hand. */
-export type ClusterResult = PassReport | { cluster: string; skipped: string; message: string; remedy: string };
+export type ClusterResult = SweepReport | { cluster: string; skipped: string; message: string; remedy: string };
 
 /**
  * The Lambda handler of `reap`: a batch of SQS messages with one EventBridge event each, answered with the messages that
@@ -129,7 +129,7 @@ async function reapBatch(
 ): Promise<SQSBatchResponse['batchItemFailures']> {
   const { log, metrics } = dependencies;
   const failures = new Set<string>();
-  const byCluster = new Map<string, { record: SqsRecord; occasion: Occasion }[]>();
+  const byCluster = new Map<string, { record: SqsRecord; occasion: Trigger }[]>();
   for (const record of records) {
     try {
       const occasion = parseEvent(parseJson(record.body), dependencies.config);
@@ -147,7 +147,7 @@ async function reapBatch(
   for (const [cluster, messages] of byCluster) {
     const fail = () => {
       for (const { record, occasion } of messages) {
-        if ('change' in occasion || receivesOf(record) < LAST_TRY_OF_A_REQUEST) failures.add(record.messageId);
+        if ('change' in occasion || receivesOf(record) < MAX_RECEIVES_SWEEP_REQUEST) failures.add(record.messageId);
         else log.warn('tried for the last time, left to the next sweep', { cluster, messageId: record.messageId });
       }
     };
@@ -165,33 +165,33 @@ async function reapBatch(
         for (const { record, occasion } of messages) {
           // What settles is news after a change; a request is followed by the next one.
           if ('request' in occasion) continue;
-          if (receivesOf(record) < LAST_LOOK) failures.add(record.messageId);
+          if (receivesOf(record) < MAX_RECEIVES_WHILE_SETTLING) failures.add(record.messageId);
           else
             log.warn('looked at for the last time, left to the next event', { cluster, messageId: record.messageId });
         }
       }
     } catch (error) {
       log.error('pass failed, its messages go back to the queue', {
-        ...{ cluster, passId: passIdOf(cluster, context), reason: describeError(error) },
+        ...{ cluster, sweepId: sweepIdOf(cluster, context), reason: describeError(error) },
         auditIDs: auditIDsOf(messages.map(({ occasion }) => occasion)),
       });
-      metrics.add('PassesFailed', 1);
+      metrics.add('SweepsFailed', 1);
       fail();
     }
   }
   return [...failures].map((itemIdentifier) => ({ itemIdentifier }));
 }
 
-const passIdOf = (cluster: string, { awsRequestId }: Context) => `${awsRequestId}/${cluster}`;
+const sweepIdOf = (cluster: string, { awsRequestId }: Context) => `${awsRequestId}/${cluster}`;
 
-const auditIDsOf = (occasions: readonly Occasion[]) =>
+const auditIDsOf = (occasions: readonly Trigger[]) =>
   occasions.flatMap((occasion) => ('change' in occasion ? [occasion.change.auditID] : []));
 
 const receivesOf = ({ attributes }: SqsRecord) => Number(attributes.ApproximateReceiveCount);
 
 async function reapCluster(
   cluster: string,
-  occasions: readonly Occasion[],
+  occasions: readonly Trigger[],
   context: Context,
   dependencies: ReapDependencies,
   raisedLimit?: number,
@@ -200,15 +200,15 @@ async function reapCluster(
   const changes = occasions.flatMap((occasion) => ('change' in occasion ? [changeOf(occasion.change)] : []));
   const requests = occasions.flatMap((occasion) => ('request' in occasion ? [occasion.request] : []));
   const own = { mode: config.MODE, maxDeletions: config.MAX_DELETIONS };
-  const { mode, maxDeletions } = termsTogether([
+  const { mode, maxDeletions } = mostPermissive([
     ...changes.map(() => own),
-    ...requests.map((request) => termsOf(request, own)),
+    ...requests.map((request) => clampToDeployment(request, own)),
   ]);
-  const passId = passIdOf(cluster, context);
-  metrics.add('Passes', 1);
+  const sweepId = sweepIdOf(cluster, context);
+  metrics.add('Sweeps', 1);
   const runIds = requests.map(({ runId }) => runId);
-  const place = { cluster, region: config.AWS_REGION, passId };
-  if (runIds.length > 0) log.info('sweep requested', { cluster, passId, runIds, mode, maxDeletions });
+  const place = { cluster, region: config.AWS_REGION, sweepId };
+  if (runIds.length > 0) log.info('sweep requested', { cluster, sweepId, runIds, mode, maxDeletions });
   try {
     const report = await sweepNamedCluster(cluster, directory, async (api) => {
       const sentBefore = api.requestsSent();
@@ -220,7 +220,7 @@ async function reapCluster(
         controllerNamespaces: config.CONTROLLER_NAMESPACES,
         mayTryAgain: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
         now,
-        passId,
+        sweepId,
         log,
         changes,
       });
@@ -230,7 +230,7 @@ async function reapCluster(
     measureHpas(report, metrics);
     for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
     onReport?.(report);
-    await tell(outcomesOfPass(place, report, runIds.length > 0 ? { mode, runIds } : undefined), context, dependencies);
+    await tell(sweepOutcomes(place, report, runIds.length > 0 ? { mode, runIds } : undefined), context, dependencies);
     return report;
   } catch (error) {
     if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
@@ -239,14 +239,14 @@ async function reapCluster(
     if (!isSkipped) throw error;
     const { reason, message, remedy } = error;
     const auditIDs = auditIDsOf(occasions);
-    log.warn('cluster skipped', { cluster, passId, reason, explanation: message, remedy, auditIDs });
+    log.warn('cluster skipped', { cluster, sweepId, reason, explanation: message, remedy, auditIDs });
     metrics.add('ClustersSkipped', 1, reason);
     return { cluster, skipped: reason, message, remedy };
   }
 }
 
 /** Of each HPA that was deleted after a change: how long it was left behind, from the earliest change on. */
-const secondsToDeletion = ({ hpas, finishedAt }: PassReport): number[] =>
+const secondsToDeletion = ({ hpas, finishedAt }: SweepReport): number[] =>
   hpas
     .filter(({ outcome, changes }) => outcome === 'Deleted' && changes.length > 0)
     .map(({ changes }) => (Date.parse(finishedAt) - Math.min(...changes.map(({ time }) => Date.parse(time)))) / 1000);
@@ -271,7 +271,7 @@ function parseJson(text: string): unknown {
 }
 
 /** @throws {MalformedInputError} for anything but an event that this project put in this account and Region */
-function parseEvent(event: unknown, config: ReapConfig): Occasion | 'heartbeat' {
+function parseEvent(event: unknown, config: ReapConfig): Trigger | 'heartbeat' {
   const { account, region, detail, 'detail-type': type } = parsed(eventSchema, event, []);
   if (account !== config.ACCOUNT_ID || region !== config.AWS_REGION) {
     throw new MalformedInputError(

@@ -13,14 +13,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { build, type Plugin } from 'esbuild';
-import { selfSignedCertificate } from '../../functions/cli/embedded-cluster/certificate.ts';
-import { startEmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../../functions/cli/event-path.ts';
-import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { bundle } from '../../infra/bundle.ts';
 import { EksDouble } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { waves } from '../doubles/kube-apiserver.ts';
+import { selfSignedCertificate } from '../embedded-cluster/certificate.ts';
+import { startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../embedded-cluster/event-path.ts';
 import { measureScan, type Run, type ScanResult } from './scan.ts';
 
 const COLD_STARTS = Number(process.env.BENCH_COLD_STARTS ?? 21);

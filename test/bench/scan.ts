@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import pMap from 'p-map';
-import { OWNING_SELECTORS } from '../../functions/domain/ownership.ts';
+import { OWNING_SELECTORS } from '../../functions/judgement/ownership.ts';
 import { largeCluster } from '../builders/large-cluster.ts';
 import { type Connection, connect } from '../contract/connection.ts';
 import { type ControlPlane, startControlPlane } from '../real/control-plane/start.ts';

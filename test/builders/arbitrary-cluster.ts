@@ -1,13 +1,13 @@
 import fc from 'fast-check';
-import { readEnvoyGatewayConfig } from '../../functions/domain/envoy-gateway-config.ts';
+import { readEnvoyGatewayConfig } from '../../functions/judgement/envoy-gateway-config.ts';
 import type {
   Condition,
   Deployment,
   EnvoyProxySpec,
   Metadata,
   Scaler,
-} from '../../functions/domain/kubernetes-objects.ts';
-import type { Snapshot } from '../../functions/domain/snapshot.ts';
+} from '../../functions/judgement/kubernetes-objects.ts';
+import type { Snapshot } from '../../functions/judgement/snapshot.ts';
 import {
   appliedFields,
   CREATED,
@@ -216,7 +216,7 @@ function statusOf({ word, observed, programmed, listeners }: Said) {
   if (word === 'none') return { accepted: undefined };
   const of = (condition: Condition, observedGeneration: number | undefined): Condition => ({
     ...condition,
-    ...(observedGeneration !== undefined && { observedGeneration }),
+    observedGeneration,
   });
   const type = 'Accepted';
   const accepted =
@@ -224,7 +224,7 @@ function statusOf({ word, observed, programmed, listeners }: Said) {
       ? DEFAULT_CONDITIONS
       : word === 'accepted'
         ? [of({ type, status: 'True', reason: 'Accepted' }, observed)]
-        : [of({ type, status: 'False', ...(word !== undefined && { reason: word }) }, observed)];
+        : [of({ type, status: 'False', reason: word }, observed)];
   const ofProgrammed: Condition = { type: 'Programmed', status: programmed === 'pending' ? 'Unknown' : 'False' };
   return {
     conditions: [

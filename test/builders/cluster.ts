@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readEnvoyGatewayConfig } from '../../functions/domain/envoy-gateway-config.ts';
+import { readEnvoyGatewayConfig } from '../../functions/judgement/envoy-gateway-config.ts';
 import type {
   Condition,
   ConfigMap,
@@ -11,9 +11,9 @@ import type {
   HorizontalPodAutoscaler,
   ManagedFieldsEntry,
   Metadata,
-} from '../../functions/domain/kubernetes-objects.ts';
-import { grouped } from '../../functions/domain/owner-config.ts';
-import type { Snapshot } from '../../functions/domain/snapshot.ts';
+} from '../../functions/judgement/kubernetes-objects.ts';
+import { grouped } from '../../functions/judgement/owner-config.ts';
+import type { Snapshot } from '../../functions/judgement/snapshot.ts';
 
 /**
  * Clusters for tests, made of whole objects as Envoy Gateway and kubectl leave them. What a test does not say is as in a
@@ -66,12 +66,12 @@ const parametersRefOf = (reference: ParametersRef) => ({
 
 /** What Envoy Gateway has said of a Gateway or a class; a CRD's default condition stands in `conditions`. */
 interface Observed extends Common {
-  readonly proxy?: ParametersRef | undefined;
+  readonly proxy?: ParametersRef;
   readonly generation?: number;
   /** `undefined`: no controller has said anything. */
-  readonly accepted?: boolean | undefined;
+  readonly accepted?: boolean;
   /** Why it is not accepted. */
-  readonly reason?: string | undefined;
+  readonly reason?: string;
   /** The generation that the conditions tell of; that of the object, unless it says otherwise. */
   readonly observed?: number;
   /** In place of all that. */
@@ -116,7 +116,7 @@ export function gateway(
     className = 'eg',
     listenersObserved,
     ...options
-  }: Observed & { className?: string; listenersObserved?: number | undefined } = {},
+  }: Observed & { className?: string; listenersObserved?: number } = {},
 ): Of<'Gateway', Gateway> {
   const { proxy, generation = 1, metadata } = options;
   const programmed = { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned' };
@@ -150,7 +150,7 @@ export function envoyProxy(
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'EnvoyProxy',
     metadata: metadataOf('EnvoyProxy', place, { generation: 1, ...metadata }) as Metadata & Stored,
-    ...(spec !== undefined && { spec }),
+    spec,
   };
 }
 
@@ -185,9 +185,9 @@ export function envoyGatewayConfig({
   namespace?: string;
   controllerName?: string;
   gatewayNamespaceMode?: boolean;
-  envoyProxy?: EnvoyProxySpec | undefined;
-  rateLimit?: { rateLimitHpa?: object | null; rateLimitDeployment?: object } | undefined;
-  text?: string | undefined;
+  envoyProxy?: EnvoyProxySpec;
+  rateLimit?: { rateLimitHpa?: object | null; rateLimitDeployment?: object };
+  text?: string;
 } = {}): Of<'ConfigMap', ConfigMap> {
   const kubernetes = {
     ...(gatewayNamespaceMode && { deploy: { type: 'GatewayNamespace' } }),
@@ -329,12 +329,12 @@ export function controller({
   configMap = 'envoy-gateway-config',
 }: {
   namespace?: string;
-  version?: string | undefined;
+  version?: string;
   image?: string;
   configMap?: string;
 } = {}): Extract<ClusterObject, { kind: 'Deployment' }> {
   const { metadata, ...whole } = deployment(`${namespace}/envoy-gateway`);
-  const labels = version === undefined ? {} : { 'app.kubernetes.io/version': version };
+  const labels: Record<string, string> = version === undefined ? {} : { 'app.kubernetes.io/version': version };
   const container = {
     name: 'envoy-gateway',
     image,

@@ -1,4 +1,4 @@
-import type { EnvoyProxySpec } from '../../functions/domain/kubernetes-objects.ts';
+import type { EnvoyProxySpec } from '../../functions/judgement/kubernetes-objects.ts';
 import {
   autoscaling,
   type ClusterObject,

@@ -1,12 +1,12 @@
-import { busEvent, PLACE } from '../../functions/cli/event-path.ts';
-import { EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import {
   type OutcomeEvent,
-  outcomesOfPass,
   outcomesOfProblem,
   RESTORED_DETAIL_TYPE,
-} from '../../functions/domain/outcome-event.ts';
-import type { MissingHpaReport, Problem, SweptHpa } from '../../functions/domain/report.ts';
+  sweepOutcomes,
+} from '../../functions/events/outcome-event.ts';
+import type { MissingHpaReport, Problem, SweptHpa } from '../../functions/events/report.ts';
+import { busEvent, PLACE } from '../embedded-cluster/event-path.ts';
 
 /** Outcomes as EventBridge writes them to the log group, one JSON an event. */
 const logged = (outcomes: readonly OutcomeEvent[], time: string): string[] =>
@@ -14,7 +14,7 @@ const logged = (outcomes: readonly OutcomeEvent[], time: string): string[] =>
     JSON.stringify(busEvent({ ...outcome, source: EVENT_SOURCE, resources: [], time: new Date(time) })),
   );
 
-const placeOf = (cluster: string, region: string) => ({ cluster, region, passId: `pass/${cluster}` });
+const placeOf = (cluster: string, region: string) => ({ cluster, region, sweepId: `pass/${cluster}` });
 
 /** Of a stale HPA whose Gateway asks for no autoscaling. */
 export const sweptHpa = (gateway: string, outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}): SweptHpa => ({
@@ -53,14 +53,14 @@ export const changeBy = (username: string, time: string, change: Partial<SweptHp
 });
 
 /** @param sweep whether a schedule or a person asked for the pass */
-export const passLogged = (
+export const sweepLogged = (
   { cluster = 'shop', region = PLACE.region, sweep = false }: { cluster?: string; region?: string; sweep?: boolean },
   time: string,
   hpas: readonly SweptHpa[] = [],
   missing: readonly MissingHpaReport[] = [],
 ): string[] =>
   logged(
-    outcomesOfPass(
+    sweepOutcomes(
       placeOf(cluster, region),
       { hpas: [...hpas], missing: [...missing] },
       sweep ? { mode: 'delete', runIds: ['run-1'] } : undefined,

@@ -1,5 +1,5 @@
-import { judge, type Verdict } from '../../functions/domain/judge.ts';
-import type { EnvoyProxySpec } from '../../functions/domain/kubernetes-objects.ts';
+import { judge, type Verdict } from '../../functions/judgement/judge.ts';
+import type { EnvoyProxySpec } from '../../functions/judgement/kubernetes-objects.ts';
 import { type ClusterObject, snapshotOf } from './cluster.ts';
 
 /** The verdict on the first HPA among these objects, which are the whole cluster. */

@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:https';
-import type { JsonObject } from '../../functions/cli/embedded-cluster/objects.ts';
+import type { JsonObject } from '../embedded-cluster/objects.ts';
 
 export interface Reply {
   status: number;
@@ -23,7 +23,7 @@ export interface Connection {
   post(path: string, body: JsonObject | object): Promise<Reply>;
   put(path: string, body: JsonObject | object): Promise<Reply>;
   merge(path: string, patch: JsonObject | object): Promise<Reply>;
-  jsonPatch(path: string, patch: JsonObject[]): Promise<Reply>;
+  jsonPatch(path: string, patch: object[]): Promise<Reply>;
   apply(path: string, manifest: JsonObject | object): Promise<Reply>;
   delete(path: string, options?: JsonObject | object): Promise<Reply>;
   close(): void;

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { tooManyRequests, waves } from '../doubles/kube-apiserver.ts';
 import {
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
   startEmbeddedCluster,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { tooManyRequests, waves } from '../doubles/kube-apiserver.ts';
+} from '../embedded-cluster/embedded-cluster.ts';
 import { type Connection, connect } from './connection.ts';
 import { adminToken, autoscaler, contractRbac, contractUsers } from './fixture.ts';
 import { describeKubeApiserver } from './kube-apiserver.ts';

@@ -1,4 +1,4 @@
-import { hashedName } from '../../functions/domain/effective-proxy.ts';
+import { hashedName } from '../../functions/judgement/effective-proxy.ts';
 import type { Connection, Reply } from './connection.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
@@ -121,7 +121,7 @@ export class Installation {
       apiVersion: GATEWAY_API,
       kind: 'GatewayClass',
       metadata: { name },
-      spec: { controllerName: CONTROLLER_NAME, ...(parametersRef && { parametersRef }) },
+      spec: { controllerName: CONTROLLER_NAME, parametersRef },
     });
     await Promise.all([
       this.deleteHpa(),

@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { SQSBatchResponse } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
-import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
-import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../../functions/cli/event-path.ts';
-import type { PassReport } from '../../functions/domain/report.ts';
+import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { ObjectEvent } from '../../functions/kubernetes/event-recorder.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
+import type { AuditEvent } from '../embedded-cluster/audit.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../embedded-cluster/event-path.ts';
 import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
 import { reaperRbac, reaper as reaperUser, type Server, waitFor } from './server.ts';
@@ -56,8 +56,8 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       return events;
     }
 
-    async function reap(events: readonly BusEvent[], mode: 'report' | 'delete'): Promise<PassReport[]> {
-      const reports: PassReport[] = [];
+    async function reap(events: readonly BusEvent[], mode: 'report' | 'delete'): Promise<SweepReport[]> {
+      const reports: SweepReport[] = [];
       const handler = createReap({
         config: {
           ACCOUNT_ID: PLACE.account,
@@ -81,7 +81,7 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       return reports;
     }
 
-    const ours = (report: PassReport | undefined) =>
+    const ours = (report: SweepReport | undefined) =>
       report?.hpas
         .filter(({ name: hpa }) => [leaking.hpaName, healthy.hpaName].includes(hpa))
         .map(({ name: hpa, outcome, reason }) => [hpa, outcome, reason])
@@ -134,7 +134,7 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       await waitFor(async () => (await server.audit()).slice(since).some(({ verb }) => verb === 'patch'));
       const events = await forwardAll(since);
       expect(events).toHaveLength(1);
-      const missing = (report: PassReport | undefined) =>
+      const missing = (report: SweepReport | undefined) =>
         report?.missing.filter(({ name: hpa }) => [leaking.hpaName, healthy.hpaName].includes(hpa));
       const warnings = async () =>
         (await admin.get('/api/v1/namespaces/healthy/events')).body.items.filter(

@@ -1,4 +1,4 @@
-import type { RbacManifest, User } from '../../functions/cli/embedded-cluster/authorization.ts';
+import type { RbacManifest, User } from '../embedded-cluster/authorization.ts';
 
 export const adminToken = 'admin-token';
 export const readerToken = 'contract-reader-token';

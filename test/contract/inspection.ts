@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Agent } from 'node:https';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { controllerVersion } from '../../functions/domain/controller.ts';
-import { REAPER_GROUP, TO_REAP, TO_SCAN, TO_TELL } from '../../functions/domain/permissions.ts';
+import { controllerVersion } from '../../functions/judgement/controller.ts';
 import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
+import { EVENT_PERMISSIONS, REAPER_GROUP, TO_REAP, TO_SCAN } from '../../functions/kubernetes/permissions.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { connect } from './connection.ts';
 import type { Server } from './server.ts';
@@ -35,7 +35,7 @@ export function describeInspection(name: string, start: () => Promise<Server>): 
       await server?.close();
     });
 
-    const all = [...TO_SCAN, ...TO_REAP, ...TO_TELL];
+    const all = [...TO_SCAN, ...TO_REAP, ...EVENT_PERMISSIONS];
     const toBreakIn = [
       { group: '', resource: 'secrets', verb: 'list' },
       { group: '', resource: 'configmaps', verb: 'list', name: 'another' },

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
+import type { AuditEvent } from '../embedded-cluster/audit.ts';
 import { type Connection, connect, type Reply } from './connection.ts';
 import { adminToken, autoscaler, envoyProxy, readerToken } from './fixture.ts';
 
@@ -775,7 +775,7 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         status: 'Failure',
         message,
         reason,
-        ...(details && { details }),
+        details,
         code,
       });
 

@@ -6,7 +6,7 @@ import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { type Connection, connect } from './connection.ts';
 import { reaperRbac, type Server } from './server.ts';
 
-/** What enrolment from the command line relies on: the same assertions on whatever `start` gives. */
+/** What enrollment from the command line relies on: the same assertions on whatever `start` gives. */
 export function describeRbac(name: string, start: () => Promise<Server>): void {
   describe(`RBAC on ${name}`, () => {
     let server: Server;

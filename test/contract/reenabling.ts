@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as settled } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
-import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
+import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { sweepCluster } from '../../functions/usecases/sweep-cluster.ts';
+import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
 import { type Connection, connect } from './connection.ts';
 import {
   EnvoyGateway,
@@ -188,7 +188,7 @@ const sweep = ({ events: _, ...api }: ClusterApi) =>
     guards: DEFAULT_GUARDS,
     // Nothing settles any more.
     now: () => new Date(Date.now() + 3_600_000),
-    passId: 'pass',
+    sweepId: 'pass',
     log: { info: () => {}, warn: () => {}, error: () => {} },
     selects: ({ owner }) => owner?.kind === 'Gateway' && owner.namespace === NAMESPACE,
   });

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
-import { savedHpas } from '../../functions/cli/saved-hpas.ts';
-import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
-import type { HorizontalPodAutoscaler } from '../../functions/domain/kubernetes-objects.ts';
-import { type ApiClient, apiClient, type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { savedHpas } from '../../functions/cli/input/saved-hpas.ts';
+import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
+import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
+import { type ApiClient, apiClient } from '../../functions/kubernetes/api-client.ts';
+import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { type HpaRestorer, hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
-import { type RestoreOptions, restoreHpas } from '../../functions/usecases/restore-hpas.ts';
-import { sweepCluster } from '../../functions/usecases/sweep-cluster.ts';
+import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
+import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
 import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
 import type { Server } from './server.ts';
@@ -65,7 +66,7 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
         guards: DEFAULT_GUARDS,
         // All that was just written has settled by then.
         now: () => new Date(Date.now() + 3_600_000),
-        passId: 'pass-1',
+        sweepId: 'pass-1',
         log: { info: () => {}, warn: () => {}, error: () => {} },
         selects: ({ owner }) => owner?.kind === 'Gateway' && owner.namespace === installation.namespace,
         beforeDeletion: async (deletion) => void keep?.push({ message: 'deleting HPA', ...deletion }),

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
-import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
-import type { RbacManifest, User } from '../../functions/cli/embedded-cluster/authorization.ts';
-import { admin, startEmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+import type { AuditEvent } from '../embedded-cluster/audit.ts';
+import type { RbacManifest, User } from '../embedded-cluster/authorization.ts';
+import { admin, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 
 /** An API server that lets the reaper in as `infra/kubernetes/rbac.yaml` says, and nobody more. */
 export interface Server {

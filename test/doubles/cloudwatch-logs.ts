@@ -67,7 +67,7 @@ const refOf = <Rest>({
   kind: [apiGroup, resource],
   ...rest
 }: { kind: readonly [string | undefined, string] } & Rest) => ({
-  ...(apiGroup !== undefined && { apiGroup }),
+  apiGroup,
   resource,
   ...rest,
 });

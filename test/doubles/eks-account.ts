@@ -86,7 +86,7 @@ export class EksAccountDouble extends EksDouble {
       return { status: 200, body: {} };
     } else if (method === 'POST') {
       const { kubernetesGroups, username } = given;
-      Object.assign(known, { ...(kubernetesGroups && { kubernetesGroups }), ...(username && { username }) });
+      Object.assign(known, { kubernetesGroups, username });
     }
     const entryArn = accessEntryArn(this.#place, clusterName, principalArn);
     const dates = { createdAt: 1_795_444_000, modifiedAt: 1_795_444_000 };

@@ -1,5 +1,5 @@
-import type { Intervention } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
+import type { Intervention } from '../embedded-cluster/embedded-cluster.ts';
+import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
 
 /** The answer of an overloaded API server. */
 export function tooManyRequests(retryAfterSeconds: number): Intervention {

@@ -1,4 +1,4 @@
-import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
+import type { User } from '../embedded-cluster/authorization.ts';
 import { type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
 /** Answers the TokenReviews of a kube-apiserver as aws-iam-authenticator does for EKS. */

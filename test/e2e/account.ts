@@ -1,12 +1,12 @@
 import { createServer } from 'node:net';
 import type { Context } from 'aws-lambda';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { lambdaContext } from '../../functions/cli/event-path.ts';
-import { type RunReport, runReportSchema } from '../../functions/domain/report.ts';
+import { type RunReport, runReportSchema } from '../../functions/events/report.ts';
 import { waitFor } from '../contract/server.ts';
 import type { DescribedCluster } from '../doubles/eks.ts';
 import type { EventBridgeDouble } from '../doubles/eventbridge.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { lambdaContext } from '../embedded-cluster/event-path.ts';
 import { hpasOf, STALE, staleList, wantedList, writesTo } from './harness.ts';
 import { type Surroundings, surroundings } from './reap-harness.ts';
 
@@ -70,13 +70,13 @@ const WANTED: Expected = { result: 'swept', outcomes: [['Kept'], ['Kept']] };
 const LEFT_BEHIND: Expected = { result: 'swept', outcomes: [['Reported'], ['Deleted']] };
 
 /** The kinds of clusters in the account, and how many of each. */
-type Enrol = NonNullable<Parameters<Surroundings['enrol']>[2]>;
-const KINDS: Record<string, { count: number; list: typeof staleList; enrol?: () => Enrol; expected: Expected }> = {
+type Enroll = NonNullable<Parameters<Surroundings['enroll']>[2]>;
+const KINDS: Record<string, { count: number; list: typeof staleList; enroll?: () => Enroll; expected: Expected }> = {
   stale: { count: 40, list: staleList, expected: LEFT_BEHIND },
   wanted: { count: 70, list: wantedList, expected: WANTED },
-  updating: { count: 4, list: staleList, enrol: () => ({ described: { status: 'UPDATING' } }), expected: LEFT_BEHIND },
+  updating: { count: 4, list: staleList, enroll: () => ({ described: { status: 'UPDATING' } }), expected: LEFT_BEHIND },
   unaudited: {
-    ...{ count: 6, list: staleList, enrol: () => ({ described: { auditLog: false } }) },
+    ...{ count: 6, list: staleList, enroll: () => ({ described: { auditLog: false } }) },
     expected: { ...LEFT_BEHIND, warnings: ['AuditLogOff'] },
   },
   unreachable: {
@@ -84,19 +84,19 @@ const KINDS: Record<string, { count: number; list: typeof staleList; enrol?: () 
     expected: { result: 'failed', reason: 'ClusterUnreachable', remedy: /publicAccessCidrs/ },
   },
   private: {
-    ...{ count: 10, list: staleList, enrol: () => ({ described: { publicAccess: false } }) },
+    ...{ count: 10, list: staleList, enroll: () => ({ described: { publicAccess: false } }) },
     expected: { result: 'failed', reason: 'ClusterEndpointPrivate', remedy: /within the VPC/ },
   },
   forbidden: {
-    ...{ count: 10, list: staleList, enrol: () => ({ user: { username: 'reap', groups: [] } }) },
+    ...{ count: 10, list: staleList, enroll: () => ({ user: { username: 'reap', groups: [] } }) },
     expected: { result: 'skipped', reason: 'ClusterForbidden', remedy: /applies the RBAC/ },
   },
   unauthorized: {
-    ...{ count: 10, list: staleList, enrol: () => ({ users: () => undefined }) },
+    ...{ count: 10, list: staleList, enroll: () => ({ users: () => undefined }) },
     expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entries, also anew/ },
   },
   'without-crds': {
-    ...{ count: 10, list: staleList, enrol: () => ({ customResources: false }) },
+    ...{ count: 10, list: staleList, enroll: () => ({ customResources: false }) },
     expected: { result: 'skipped', reason: 'CustomResourcesNotInstalled', remedy: /install the CRDs/ },
   },
   deleted: {
@@ -104,11 +104,11 @@ const KINDS: Record<string, { count: number; list: typeof staleList; enrol?: () 
     expected: { result: 'skipped', reason: 'ClusterNotFound', remedy: /Nothing to do/ },
   },
   'opted-out': {
-    ...{ count: 10, list: staleList, enrol: () => ({ described: { tags: { 'envoy-hpa-reaper': 'off' } } }) },
+    ...{ count: 10, list: staleList, enroll: () => ({ described: { tags: { 'envoy-hpa-reaper': 'off' } } }) },
     expected: { result: 'skipped', reason: 'ClusterOptedOut', remedy: /Take the tag/ },
   },
   creating: {
-    ...{ count: 10, list: staleList, enrol: () => ({ described: { status: 'CREATING' } }) },
+    ...{ count: 10, list: staleList, enroll: () => ({ described: { status: 'CREATING' } }) },
     expected: { result: 'skipped', reason: 'ClusterNotActive', remedy: /next scheduled sweep/ },
   },
 };
@@ -128,10 +128,10 @@ export function describeAccount(name: string, start?: () => Promise<FurtherClust
       const served = new Map<string, EmbeddedCluster>();
       const expected = new Map<string, Expected>();
       const total = 200 - Object.keys(further?.clusters ?? {}).length;
-      for (const [kind, { count, list, enrol, expected: what }] of Object.entries(KINDS)) {
+      for (const [kind, { count, list, enroll, expected: what }] of Object.entries(KINDS)) {
         for (let number = 1; number <= count && expected.size < total; number += 1) {
           const cluster = `${kind}-${String(number).padStart(3, '0')}`;
-          served.set(cluster, await around.enrol(cluster, list(), enrol?.()));
+          served.set(cluster, await around.enroll(cluster, list(), enroll?.()));
           expected.set(cluster, what);
         }
       }

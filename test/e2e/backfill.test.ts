@@ -2,11 +2,11 @@ import type { SQSBatchResponse } from 'aws-lambda';
 import { describe, expect, test, vi } from 'vitest';
 import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
 import { createHandler } from '../../functions/backfill/backfill.ts';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
-import { sweepRequestSchema } from '../../functions/domain/sweep-request.ts';
+import { sweepRequestSchema } from '../../functions/events/sweep-request.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import type { PutEventsEntry } from '../doubles/eventbridge.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, describeAccount, nowhere } from './account.ts';
 import { hpasOf, STALE, staleList, the, times, wantedList, withTenantConfig, writesTo } from './harness.ts';
 import { loadReap, context as reapContext, SECRET_ACCESS_KEY } from './reap-harness.ts';
@@ -18,7 +18,7 @@ const { around } = self;
 
 describe('a payload', () => {
   test('that is empty is a report run over the own Region', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const report = await self.backfill({});
     expect(report).toMatchObject({ mode: 'report', totals: { clusters: 1, outcomes: { Reported: 1 } } });
     expect(around.eks.listed).toEqual(['eu-central-1']);
@@ -81,13 +81,13 @@ test('the environment is named where it does not fit, fault by fault', async () 
 
 describe('inline', () => {
   test('logs a line for each HPA, one for each cluster that could not be swept, and one for the run', async () => {
-    await around.enrol('bank', wantedList());
-    await around.enrol('shop', staleList());
-    await around.enrol('toys', staleList(), { described: { status: 'DELETING' } });
+    await around.enroll('bank', wantedList());
+    await around.enroll('shop', staleList());
+    await around.enroll('toys', staleList(), { described: { status: 'DELETING' } });
     const { runId } = await self.backfill({ mode: 'delete', concurrency: 1 });
     expect(around.output.logged()).toMatchObject([
       { message: expect.stringMatching(/^HPA .*: Kept, AutoscalingConfigured$/), cluster: 'bank' },
-      { message: 'pass finished', cluster: 'bank', passId: `${runId}/eu-central-1/bank` },
+      { message: 'pass finished', cluster: 'bank', sweepId: `${runId}/eu-central-1/bank` },
       { message: 'deleting HPA', cluster: 'shop', manifest: { kind: 'HorizontalPodAutoscaler' } },
       { message: `HPA ${STALE}: Deleted, AutoscalingRemoved`, cluster: 'shop' },
       { message: 'pass finished', cluster: 'shop' },
@@ -104,17 +104,17 @@ describe('inline', () => {
 
   test('over two Regions: to each cluster with a token of its Region', async () => {
     const hosts: (string | undefined)[] = [];
-    const enrolIn = async (region: string, name: string) => {
-      const cluster = await around.enrol(name, staleList(), { described: { region } });
+    const enrollIn = async (region: string, name: string) => {
+      const cluster = await around.enroll(name, staleList(), { described: { region } });
       cluster.onRequest = ({ headers }) => {
         const token = readEksToken(String(headers.authorization).slice('Bearer '.length));
         if (token?.isGoodFor(name, SECRET_ACCESS_KEY)) hosts.push(`${name} ${token.url.host}`);
         return undefined;
       };
     };
-    await enrolIn('eu-central-1', 'shop');
-    await enrolIn('eu-west-1', 'bank');
-    await enrolIn('us-east-1', 'toys');
+    await enrollIn('eu-central-1', 'shop');
+    await enrollIn('eu-west-1', 'bank');
+    await enrollIn('us-east-1', 'toys');
     around.eks.deniedRegions.add('ap-south-1');
     const regions = ['eu-west-1', 'eu-central-1', 'ap-south-1', 'eu-west-1'];
     const report = await self.backfill({ mode: 'delete', regions });
@@ -138,7 +138,7 @@ describe('inline', () => {
   test("a limit in the payload replaces the cluster's and that of the run, and is itself that of the run", async () => {
     vi.stubEnv('MAX_DELETIONS', '2');
     vi.stubEnv('MAX_DELETIONS_PER_RUN', '2');
-    const clusters = [await around.enrol('a', times(3, staleList())), await around.enrol('b', times(2, staleList()))];
+    const clusters = [await around.enroll('a', times(3, staleList())), await around.enroll('b', times(2, staleList()))];
     const left = () => clusters.map((cluster) => hpasOf(cluster).length);
     const run = async (payload: object) => (await self.backfill({ mode: 'delete', concurrency: 1, ...payload })).totals;
     expect(await run({ maxDeletions: 1 })).toMatchObject({ outcomes: { HeldBack: 5 } });
@@ -149,15 +149,15 @@ describe('inline', () => {
 
   test('the whole run is held to its limit without one in the payload', async () => {
     vi.stubEnv('MAX_DELETIONS_PER_RUN', '3');
-    await around.enrol('a', times(2, staleList()));
-    await around.enrol('b', times(2, staleList()));
+    await around.enroll('a', times(2, staleList()));
+    await around.enroll('b', times(2, staleList()));
     const { totals } = await self.backfill({ mode: 'delete', concurrency: 1 });
     expect(totals.outcomes).toEqual({ Deleted: 2, HeldBack: 2 });
   });
 
   test('only ConfigMaps in the controller namespaces count', async () => {
     vi.stubEnv('CONTROLLER_NAMESPACES', 'envoy-gateway-system');
-    await around.enrol('shop', withTenantConfig(staleList()));
+    await around.enroll('shop', withTenantConfig(staleList()));
     const { totals } = await self.backfill({ mode: 'delete' });
     expect(totals.outcomes).toEqual({ Deleted: 1 });
   });
@@ -167,7 +167,7 @@ describe('inline', () => {
     for (const { kind, metadata } of list.items) {
       if (kind === 'HorizontalPodAutoscaler') metadata.annotations = { note: 'x'.repeat(160_000) };
     }
-    await around.enrol('shop', list);
+    await around.enroll('shop', list);
     const report = await self.backfill({ mode: 'delete', maxDeletions: 40 });
     expect(Buffer.byteLength(JSON.stringify(report))).toBeLessThan(6_000_000);
     expect(report.shortened).toEqual(['manifests']);
@@ -218,7 +218,7 @@ describe('before its time runs out', () => {
 
   test('it begins no further cluster at 30 s, and names the rest; the timers end with the run', async () => {
     const clusters = [];
-    for (const name of ['a', 'b', 'c']) clusters.push(await around.enrol(name, staleList()));
+    for (const name of ['a', 'b', 'c']) clusters.push(await around.enroll(name, staleList()));
     const { timers, invoke, counted } = withTimers();
     const [first] = clusters as [EmbeddedCluster];
     first.onRequest = () => void timers[0]?.act();
@@ -239,7 +239,7 @@ describe('before its time runs out', () => {
   });
 
   test('it answers at 5 s although a cluster hangs, and the next invocation is not disturbed', async () => {
-    const [shop, bank] = [await around.enrol('shop', staleList()), await around.enrol('bank', staleList())];
+    const [shop, bank] = [await around.enroll('shop', staleList()), await around.enroll('bank', staleList())];
     const { timers, invoke } = withTimers();
     shop.onRequest = () => {
       timers[1]?.act();
@@ -271,9 +271,9 @@ describe('over the bus', () => {
 
   test('one event for each cluster that can be swept, and no cluster is asked', async () => {
     const clusters = [];
-    for (let number = 100; number < 123; number += 1) clusters.push(await around.enrol(`c${number}`, staleList()));
-    await around.enrol('creating', staleList(), { described: { status: 'CREATING' } });
-    await around.enrol('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+    for (let number = 100; number < 123; number += 1) clusters.push(await around.enroll(`c${number}`, staleList()));
+    await around.enroll('creating', staleList(), { described: { status: 'CREATING' } });
+    await around.enroll('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
     const report = await self.backfill({ dispatch: 'bus', mode: 'delete', maxDeletions: 3 });
 
     expect(report.totals).toMatchObject({ clusters: 25, swept: 0, dispatched: 23, skipped: 2, failed: 0 });
@@ -304,14 +304,14 @@ describe('over the bus', () => {
   });
 
   test('only those named, or with the tags', async () => {
-    for (const name of ['a', 'b', 'c']) await around.enrol(name, staleList(), { described: { tags: { name } } });
+    for (const name of ['a', 'b', 'c']) await around.enroll(name, staleList(), { described: { tags: { name } } });
     await self.backfill({ dispatch: 'bus', clusters: ['a', 'b'], tags: { name: 'b' } });
     expect(detailsOf(self.bus.taken)).toMatchObject([{ cluster: 'b', mode: 'report' }]);
     expect(detailsOf(self.bus.taken)[0]).not.toHaveProperty('maxDeletions');
   });
 
   test('what EventBridge does not take fails the run, and the others are on the bus', async () => {
-    for (const name of ['a', 'b', 'c']) await around.enrol(name, staleList());
+    for (const name of ['a', 'b', 'c']) await around.enroll(name, staleList());
     self.bus.refuseEntries(4, 'ThrottlingException', ({ Detail }) => Detail.includes('"b"'));
     await expect(self.backfill({ dispatch: 'bus' })).rejects.toMatchObject({ name: 'RetryableError' });
     expect(detailsOf(self.bus.taken).map(({ cluster }) => cluster)).toEqual(['a', 'c']);
@@ -336,9 +336,9 @@ describe('over the bus', () => {
 
   test.each(['delete', 'report'])('from the schedule to the cluster, in mode %s', async (mode) => {
     vi.stubEnv('MODE', mode);
-    const stale = [await around.enrol('shop', staleList()), await around.enrol('bank', times(2, staleList()))];
-    const wanted = await around.enrol('toys', wantedList());
-    await around.enrol('gone', staleList(), { described: { endpoint: await nowhere() } });
+    const stale = [await around.enroll('shop', staleList()), await around.enroll('bank', times(2, staleList()))];
+    const wanted = await around.enroll('toys', wantedList());
+    await around.enroll('gone', staleList(), { described: { endpoint: await nowhere() } });
     // As infra/schedule.yml has it.
     await self.backfill({ dispatch: 'bus', mode });
     const reap = await loadReap();
@@ -353,7 +353,7 @@ describe('over the bus', () => {
   });
 
   test('a report run deletes nothing, though the deployment may', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     await self.backfill({ dispatch: 'bus' });
     const reap = await loadReap();
     expect(await reap(batchOf(self.bus.taken), reapContext())).toEqual({ batchItemFailures: [] });

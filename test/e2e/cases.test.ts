@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
+import type { KubernetesObject } from '../embedded-cluster/objects.ts';
 import {
   caseNames,
   contents,
@@ -36,7 +36,7 @@ describe.each(caseNames)('%s', (name) => {
         { op: 'replace', path: '/metadata/resourceVersion', value: hpa.metadata.resourceVersion },
         { op: 'replace', path: '/metadata/managedFields', value: withoutMaxReplicas(hpa) },
       ]);
-      const marked = cluster.audit.find((event) => event.verb === 'patch' && isAbout(hpa, event.objectRef))
+      const marked = cluster.audit.find((event) => event.verb === 'patch' && isAbout(hpa, event.objectRef ?? {}))
         ?.responseObject as unknown as KubernetesObject;
       expect(marked).toEqual({
         ...hpa,
@@ -71,7 +71,7 @@ describe.each(caseNames)('%s', (name) => {
   });
 });
 
-const isAbout = ({ metadata }: KubernetesObject, objectRef: { namespace?: unknown; name?: unknown } | undefined) =>
+const isAbout = ({ metadata }: KubernetesObject, objectRef: { namespace?: unknown; name?: unknown }) =>
   objectRef?.name === metadata.name && objectRef.namespace === metadata.namespace;
 
 /** managedFields as the mark leaves them: Envoy Gateway's Apply entry lacks the one field. */

@@ -1,18 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import {
-  admin,
-  type EmbeddedCluster,
-  type EmbeddedClusterOptions,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
-import { PLACE } from '../../functions/cli/event-path.ts';
-import { CHECKS, type Check, type ClusterHealth, doctorReportSchema } from '../../functions/domain/health.ts';
+import { CHECKS, type Check, type ClusterHealth, doctorReportSchema } from '../../functions/doctor/health.ts';
 import { reaperRbac } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { type AccountCluster, EksAccountDouble } from '../doubles/eks-account.ts';
 import type { RecordedCall } from '../doubles/iam-policy.ts';
 import { type StoredFilter, type StoredLogGroup, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
+import { admin, type EmbeddedCluster, type EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
+import { PLACE } from '../embedded-cluster/event-path.ts';
+import type { KubernetesObject } from '../embedded-cluster/objects.ts';
 import { awsEnvironment, kubeconfigFor, run, runInTerminal, save, serveUntilEnd } from './cli-harness.ts';
 import { BACKFILL, FORWARD_ARN, logGroup, ourEntries, ourFilter, REAP } from './enroll-harness.ts';
 import { type List, listOf, staleList, the } from './harness.ts';
@@ -75,7 +71,7 @@ async function openAccount(): Promise<Account> {
 const another = (name: string) => ({ filterName: name, filterPattern: '', destinationArn: 'another' });
 
 /** A cluster of the account, where all is well but for what the test breaks. */
-async function enrol({ env, eks, logs }: Account, name: string, breaks: Break = () => {}): Promise<EmbeddedCluster> {
+async function enroll({ env, eks, logs }: Account, name: string, breaks: Break = () => {}): Promise<EmbeddedCluster> {
   const isGood = (token: string) => readEksToken(token)?.isGoodFor(name, env.AWS_SECRET_ACCESS_KEY ?? '') ?? false;
   // What begins with the same name comes first.
   for (const end of ['-old', '-older']) logs.add(`${logGroup(name)}${end}`, [], 'DELIVERY');
@@ -106,7 +102,7 @@ interface Built extends Account {
 /** An account with the one cluster `shop`. */
 async function build(breaks?: Break): Promise<Built> {
   const account = await openAccount();
-  const cluster = await enrol(account, 'shop', breaks);
+  const cluster = await enroll(account, 'shop', breaks);
   return { ...account, kubeconfig: save(kubeconfigFor(cluster, 'admin-token')), cluster };
 }
 
@@ -617,7 +613,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       const account = await openAccount();
       const clusters = [];
       // `shop-0` and so on, in the order of the cases.
-      for (const [index, [, breaks]] of cases.entries()) clusters.push(await enrol(account, `shop-${index}`, breaks));
+      for (const [index, [, breaks]] of cases.entries()) clusters.push(await enroll(account, `shop-${index}`, breaks));
       const { code, stdout, stderr } = await run(['doctor', '--eks', '-o', 'json'], { env: account.env });
       expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
       const report = doctorReportSchema.parse(JSON.parse(stdout));

@@ -1,14 +1,14 @@
 import { chmodSync, readFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { admin } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { PLACE } from '../../functions/cli/event-path.ts';
-import { enrolmentReportSchema } from '../../functions/domain/enrolment.ts';
+import { enrollmentReportSchema } from '../../functions/enrollment/enrollment.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { IamDouble } from '../doubles/iam.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { admin } from '../embedded-cluster/embedded-cluster.ts';
+import { PLACE } from '../embedded-cluster/event-path.ts';
 import {
   awsEnvironment,
   kubeconfigFor,
@@ -120,9 +120,9 @@ describe('enroll', patience, () => {
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--dry-run', '-o', 'json']);
     expect(code).toBe(0);
     expect(stderr).toBe(`${manifest}reaper: would make 5 changes; nothing was changed\n`);
-    const { enrolments, rbac } = JSON.parse(stdout);
-    expect(enrolments.map((report: unknown) => enrolmentReportSchema.parse(report))).toEqual(enrolments);
-    expect(enrolments).toMatchObject([{ dryRun: true, region: 'eu-central-1', totals: { changes: 3, problems: 0 } }]);
+    const { enrollments, rbac } = JSON.parse(stdout);
+    expect(enrollments.map((report: unknown) => enrollmentReportSchema.parse(report))).toEqual(enrollments);
+    expect(enrollments).toMatchObject([{ dryRun: true, region: 'eu-central-1', totals: { changes: 3, problems: 0 } }]);
     expect(rbac).toEqual(
       ['ClusterRole', 'ClusterRoleBinding'].map((kind) => ({
         ...{ cluster: 'shop', kind, name: 'envoy-hpa-reaper', action: 'create', outcome: 'planned' },
@@ -175,8 +175,8 @@ describe('enroll', patience, () => {
     const { code, stdout, stderr } = await enroll(['--eks', 'CREATING,DELETING', '--remove', '--yes', '-o', 'json']);
     expect(code).toBe(1);
     expect([...logs.groups.values()].flatMap(({ filters }) => filters)).toEqual([]);
-    const { enrolments, rbac } = JSON.parse(stdout);
-    expect(enrolments[0].clusters).toMatchObject([
+    const { enrollments, rbac } = JSON.parse(stdout);
+    expect(enrollments[0].clusters).toMatchObject([
       { cluster: 'CREATING', because: 'Asked', parts: [{}, {}, {}], problems: [] },
       { cluster: 'DELETING', because: 'Deleting', parts: [{}], problems: [] },
     ]);
@@ -191,7 +191,7 @@ describe('enroll', patience, () => {
     expect(writes()).toEqual([]);
   });
 
-  test('enrols none that is gone, and leaves what is left of it to --remove', async () => {
+  test('enrolls none that is gone, and leaves what is left of it to --remove', async () => {
     logs.add(logGroup('gone'), [ourFilter()]);
     const { code, stderr } = await enroll(['--eks', 'gone', '--yes']);
     expect(code).toBe(1);
@@ -290,9 +290,9 @@ describe('enroll', patience, () => {
     eks.add('new', { status: 'CREATING' });
     const { code, stdout, stderr } = await enroll(['--eks', '--yes', '-o', 'json']);
     expect(code).toBe(1);
-    const { enrolments, rbac } = JSON.parse(stdout);
+    const { enrollments, rbac } = JSON.parse(stdout);
     expect(
-      enrolments[0].clusters.map(({ cluster, because }: Record<string, string>) => `${cluster} ${because}`),
+      enrollments[0].clusters.map(({ cluster, because }: Record<string, string>) => `${cluster} ${because}`),
     ).toEqual([...['new NotActive', 'old Active', 'opted-out OptedOut', 'shop Active']]);
     expect(new Set(rbac.map((part: { cluster: string }) => part.cluster))).toEqual(new Set(['old', 'shop']));
     expect(stderr).toContain('reaper: old: the authentication mode of cluster old is CONFIG_MAP');

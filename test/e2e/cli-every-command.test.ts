@@ -18,7 +18,7 @@ import { type List, staleList, the, withTenantConfig } from './harness.ts';
 
 const backup = save(
   JSON.stringify({
-    ...{ message: 'deleting HPA', cluster: 'shop', passId: 'pass-1', reason: 'AutoscalingRemoved' },
+    ...{ message: 'deleting HPA', cluster: 'shop', sweepId: 'pass-1', reason: 'AutoscalingRemoved' },
     manifest: the('HorizontalPodAutoscaler', staleList()),
   }),
 );

@@ -5,20 +5,20 @@ import { join } from 'node:path';
 import process from 'node:process';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { spawn as spawnInTerminal } from '@lydell/node-pty';
-import { afterAll } from 'vitest';
+import { afterAll, inject } from 'vitest';
+import './global-setup.ts';
 import {
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
   startEmbeddedCluster,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
+} from '../embedded-cluster/embedded-cluster.ts';
 import type { List } from './harness.ts';
 
 // The command line as a process. What a test file starts or saves with this ends with that file.
 
-const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
+const reaper = inject('reaper');
 
 export const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { DoctorReport } from '../../functions/domain/health.ts';
+import type { DoctorReport } from '../../functions/doctor/health.ts';
 import { folder, kubeconfigFor, patience, run, save, serveUntilEnd } from './cli-harness.ts';
 import { staleList } from './harness.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { runReportSchema } from '../../functions/domain/report.ts';
+import { runReportSchema } from '../../functions/events/report.ts';
 import { folder, patience, run, runInTerminal } from './cli-harness.ts';
 import { hpasOf, STALE, staleList, times, wantedList, writesTo } from './harness.ts';
 import { backupDirectory, kubeconfigOf, runLimited, serveSettled, writes } from './repair-harness.ts';
@@ -65,7 +65,7 @@ describe.concurrent('reap', patience, () => {
         message: 'deleting HPA',
         timestamp: expect.stringMatching(/^\d{4}-/),
         cluster: 'production',
-        passId: expect.stringMatching(/\/production$/),
+        sweepId: expect.stringMatching(/\/production$/),
         reason: 'AutoscalingRemoved',
         manifest,
       },

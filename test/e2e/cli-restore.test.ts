@@ -1,15 +1,15 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
-import { readText } from '../../functions/cli/read-text.ts';
-import { savedHpas } from '../../functions/cli/saved-hpas.ts';
-import { restoredDetailSchema } from '../../functions/domain/outcome-event.ts';
-import type { PassReport, RunReport } from '../../functions/domain/report.ts';
+import { readText } from '../../functions/cli/input/read-text.ts';
+import { savedHpas } from '../../functions/cli/input/saved-hpas.ts';
+import { restoredDetailSchema } from '../../functions/events/outcome-event.ts';
+import type { RunReport, SweepReport } from '../../functions/events/report.ts';
 import { EksDouble, readEksToken } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import type { KubernetesObject } from '../embedded-cluster/objects.ts';
 import { awsEnvironment, patience, run, save } from './cli-harness.ts';
 import {
   hpasOf,
@@ -41,7 +41,7 @@ async function serveMissing(
 }
 
 const deletion = (manifest: object, more: object = {}) => ({
-  ...{ message: 'deleting HPA', cluster: 'production', passId: 'pass-1', reason: 'AutoscalingRemoved' },
+  ...{ message: 'deleting HPA', cluster: 'production', sweepId: 'pass-1', reason: 'AutoscalingRemoved' },
   manifest,
   ...more,
 });
@@ -52,7 +52,7 @@ const logLine = (manifest: object, more: object = {}) =>
     ...deletion(manifest, more),
   });
 
-async function passReport(manifest: object): Promise<PassReport> {
+async function sweepReport(manifest: object): Promise<SweepReport> {
   const cluster = await serveSettled(staleList());
   const report = await sweep(cluster, { cluster: 'production' });
   const [deleted] = report.hpas;
@@ -63,7 +63,7 @@ async function passReport(manifest: object): Promise<PassReport> {
 }
 
 async function runReport(manifest: object): Promise<RunReport> {
-  const { startedAt, finishedAt, mode, hpas } = await passReport(manifest);
+  const { startedAt, finishedAt, mode, hpas } = await sweepReport(manifest);
   const totals = { clusters: 1, swept: 1, skipped: 0, failed: 0, hpas: 1, stale: 1, missing: 0 };
   return {
     ...{ schemaVersion: 1, runId: 'run-1', mode, startedAt, finishedAt, regions: [], remaining: [] },
@@ -110,7 +110,7 @@ describe.concurrent('restore', patience, () => {
         searchedLogStreams: [],
       }),
     ],
-    ['the report of a pass', passReport],
+    ['the report of a pass', sweepReport],
     ['the report of a run', runReport],
     ['that in YAML', async (manifest) => stringify(await runReport(manifest))],
     ['that of an earlier version', earlierReport],
@@ -119,7 +119,7 @@ describe.concurrent('restore', patience, () => {
       async (manifest) => ({
         'detail-type': 'Cluster Swept',
         source: 'envoy-hpa-reaper',
-        detail: await passReport(manifest),
+        detail: await sweepReport(manifest),
       }),
     ],
     [
@@ -127,7 +127,7 @@ describe.concurrent('restore', patience, () => {
       (manifest) =>
         ['HPA Reported', 'HPA Deleted', 'Sweep Completed', 'HPA Restored']
           .map((type) => {
-            const place = { cluster: 'production', region: 'eu-central-1', passId: 'pass-1' };
+            const place = { cluster: 'production', region: 'eu-central-1', sweepId: 'pass-1' };
             const detail = { version: '1', ...place, ...(type === 'HPA Deleted' && { manifest }) };
             return JSON.stringify({ 'detail-type': type, source: 'envoy-hpa-reaper', detail });
           })
@@ -504,7 +504,7 @@ describe.concurrent('restore into EKS', patience, () => {
       EVENTBRIDGE: await bus.start(),
     });
     doubles.push(eks, logs, bus);
-    const enrol = async (name: string, list = wantedList()) => {
+    const enroll = async (name: string, list = wantedList()) => {
       const { cluster, manifest } = await serveMissing(list);
       const isGood = (token: string) => readEksToken(token)?.isGoodFor(name, env.AWS_SECRET_ACCESS_KEY ?? '');
       const guarded = await serveSettled(
@@ -521,12 +521,12 @@ describe.concurrent('restore into EKS', patience, () => {
       eks.clusters.set(name, { status: 'ACTIVE', endpoint: guarded.url, ca: guarded.caCertificate });
       return { cluster: guarded, manifest };
     };
-    return { eks, logs, bus, env, enrol };
+    return { eks, logs, bus, env, enroll };
   }
 
   test('from the log of the functions: what was logged since then of this cluster', async () => {
-    const { logs, env, enrol } = await serveAws();
-    const { cluster, manifest } = await enrol('shop');
+    const { logs, env, enroll } = await serveAws();
+    const { cluster, manifest } = await enroll('shop');
     const now = Date.now();
     const named = (name: string) => ({ ...manifest, metadata: { ...manifest.metadata, name } });
     logs.groups.set(REAP_LOG, [
@@ -554,8 +554,8 @@ describe.concurrent('restore into EKS', patience, () => {
   });
 
   test('in each Region that is named', async () => {
-    const { logs, env, enrol } = await serveAws();
-    const { manifest } = await enrol('shop');
+    const { logs, env, enroll } = await serveAws();
+    const { manifest } = await enroll('shop');
     logs.groups.set(REAP_LOG, [{ timestamp: Date.now(), message: logLine(manifest, { cluster: 'shop' }) }]);
     const args = ['--since', '1h', '--region', 'us-east-1', '--region', 'eu-central-1', '--dry-run', '-o', 'json'];
     const { code, stdout } = await run(['restore', '--eks', 'shop', ...args], { env });
@@ -567,8 +567,8 @@ describe.concurrent('restore into EKS', patience, () => {
   });
 
   test('the log of backfill counts as well', async () => {
-    const { logs, env, enrol } = await serveAws();
-    const { cluster, manifest } = await enrol('shop');
+    const { logs, env, enroll } = await serveAws();
+    const { cluster, manifest } = await enroll('shop');
     logs.groups.set(BACKFILL_LOG, [{ timestamp: Date.now(), message: logLine(manifest, { cluster: 'shop' }) }]);
     const since = new Date(Date.now() - 60_000).toISOString();
     expect(await run(['restore', '--eks', 'shop', '--since', since], { env })).toMatchObject({ code: 0, stderr: '' });
@@ -576,8 +576,8 @@ describe.concurrent('restore into EKS', patience, () => {
   });
 
   test('what backfill deleted in another Region goes into that one', async () => {
-    const { eks, logs, env, enrol } = await serveAws();
-    const { cluster, manifest } = await enrol('shop');
+    const { eks, logs, env, enroll } = await serveAws();
+    const { cluster, manifest } = await enroll('shop');
     const message = logLine(manifest, { cluster: 'shop', region: 'us-east-1' });
     logs.groups.set(BACKFILL_LOG, [{ timestamp: Date.now(), message }]);
     const args = ['restore', '--eks', 'shop', '--since', '1h', '-o', 'json'];
@@ -591,8 +591,8 @@ describe.concurrent('restore into EKS', patience, () => {
   });
 
   test('of one cluster that goes by two names the newest wins', async () => {
-    const { env, enrol } = await serveAws();
-    const { cluster, manifest } = await enrol('shop');
+    const { env, enroll } = await serveAws();
+    const { cluster, manifest } = await enroll('shop');
     const older = { ...manifest, spec: { ...(manifest.spec as object), maxReplicas: 9 } };
     const arn = 'arn:aws:eks:eu-central-1:123456789012:cluster/shop';
     const file = save(
@@ -611,8 +611,8 @@ describe.concurrent('restore into EKS', patience, () => {
 
   describe('the deployment of the Region is told', () => {
     test('of each HPA: which, from what, and whether it is stale', async () => {
-      const { bus, env, enrol } = await serveAws();
-      const { cluster, manifest } = await enrol('shop', staleList());
+      const { bus, env, enroll } = await serveAws();
+      const { cluster, manifest } = await enroll('shop', staleList());
       const args = ['restore', save(deletion(manifest, { cluster: 'shop' })), '--eks', '--force'];
       expect(await run(args, { env })).toMatchObject({ code: 0, stderr: '' });
       const [restored] = cluster.objects('horizontalpodautoscalers');
@@ -626,7 +626,7 @@ describe.concurrent('restore into EKS', patience, () => {
       ]);
       const detail = JSON.parse(bus.taken[0]?.Detail ?? '');
       expect(detail).toEqual({
-        ...{ version: '1', cluster: 'shop', region: 'eu-central-1', manifestFrom: 'file', deletedByPass: 'pass-1' },
+        ...{ version: '1', cluster: 'shop', region: 'eu-central-1', manifestFrom: 'file', deletedBySweep: 'pass-1' },
         hpa: {
           ...{ namespace: NAMESPACE, name: manifest.metadata.name },
           ...{ uid: restored?.metadata.uid, deletedUid: manifest.metadata.uid },
@@ -638,11 +638,11 @@ describe.concurrent('restore into EKS', patience, () => {
     });
 
     test.each<[string, (manifest: KubernetesObject) => unknown, object]>([
-      ['the report of a run', runReport, { deletedByPass: 'run-1' }],
+      ['the report of a run', runReport, { deletedBySweep: 'run-1' }],
       ['a manifest', ({ metadata: { uid: _, ...metadata }, ...manifest }) => ({ ...manifest, metadata }), {}],
     ])('of what %s says of the deletion', async (_, source, told) => {
-      const { bus, env, enrol } = await serveAws();
-      const { manifest } = await enrol('production');
+      const { bus, env, enroll } = await serveAws();
+      const { manifest } = await enroll('production');
       const file = save(await source(manifest));
       expect(await run(['restore', file, '--eks', 'production'], { env })).toMatchObject({ code: 0, stderr: '' });
       const [{ hpa, ...detail }] = bus.taken.map(({ Detail }) => JSON.parse(Detail));
@@ -650,12 +650,12 @@ describe.concurrent('restore into EKS', patience, () => {
         ...{ version: '1', cluster: 'production', region: 'eu-central-1', manifestFrom: 'file' },
         ...{ stale: false, explanation: '', ...told },
       });
-      expect('deletedUid' in hpa).toBe('deletedByPass' in told);
+      expect('deletedUid' in hpa).toBe('deletedBySweep' in told);
     });
 
     test('of what came from the log, and not again of what is there', async () => {
-      const { bus, logs, env, enrol } = await serveAws();
-      const { manifest } = await enrol('shop');
+      const { bus, logs, env, enroll } = await serveAws();
+      const { manifest } = await enroll('shop');
       logs.groups.set(REAP_LOG, [{ timestamp: Date.now(), message: logLine(manifest, { cluster: 'shop' }) }]);
       const args = ['restore', '--eks', 'shop', '--since', '1h'];
       await run([...args, '--dry-run'], { env });
@@ -663,14 +663,14 @@ describe.concurrent('restore into EKS', patience, () => {
       await run(args, { env });
       expect(await run(args, { env })).toMatchObject({ code: 0, stderr: '' });
       expect(bus.taken.map(({ Detail }) => JSON.parse(Detail))).toMatchObject([
-        { manifestFrom: 'log', deletedByPass: 'pass-1' },
+        { manifestFrom: 'log', deletedBySweep: 'pass-1' },
       ]);
     });
 
     test('in the Region of each cluster', async () => {
-      const { bus, env, enrol } = await serveAws();
-      const { manifest } = await enrol('shop');
-      const { manifest: other } = await enrol('bank');
+      const { bus, env, enroll } = await serveAws();
+      const { manifest } = await enroll('shop');
+      const { manifest: other } = await enroll('bank');
       const file = save(
         [
           deletion(manifest, { cluster: 'shop', region: 'us-east-1' }),
@@ -703,8 +703,8 @@ describe.concurrent('restore into EKS', patience, () => {
       ],
       ['it is out of reach', (bus) => void bus.stop(), /: not all events .*ECONNREFUSED/],
     ])('where it can be: %s, and the HPA is restored', async (_, refuse, note) => {
-      const { bus, env, enrol } = await serveAws();
-      const { cluster, manifest } = await enrol('shop');
+      const { bus, env, enroll } = await serveAws();
+      const { cluster, manifest } = await enroll('shop');
       refuse(bus);
       const file = save(deletion(manifest, { cluster: 'shop' }));
       const { code, stdout, stderr } = await run(['restore', file, '--eks'], { env });
@@ -716,8 +716,8 @@ describe.concurrent('restore into EKS', patience, () => {
     });
 
     test('by whoever may put events and not look at the bus', async () => {
-      const { bus, env, enrol } = await serveAws();
-      const { manifest } = await enrol('shop');
+      const { bus, env, enroll } = await serveAws();
+      const { manifest } = await enroll('shop');
       bus.failRequests(1, 400, 'AccessDeniedException');
       const file = save(deletion(manifest, { cluster: 'shop' }));
       expect(await run(['restore', file, '--eks'], { env })).toMatchObject({ code: 0, stderr: '' });
@@ -774,8 +774,8 @@ describe.concurrent('restore into EKS', patience, () => {
   });
 
   test('a backup of several, each into its own', async () => {
-    const { env, enrol } = await serveAws();
-    const [one, two] = [await enrol('one'), await enrol('two')];
+    const { env, enroll } = await serveAws();
+    const [one, two] = [await enroll('one'), await enroll('two')];
     const arn = 'arn:aws:eks:eu-central-1:123456789012:cluster/two';
     const file = save(
       [deletion(one.manifest, { cluster: 'one', region: 'eu-central-1' }), deletion(two.manifest, { cluster: arn })]
@@ -806,8 +806,8 @@ describe.concurrent('restore into EKS', patience, () => {
       /HPAs that do not say of which cluster they are: name the one with --eks CLUSTER/,
     ],
   ])('%s is refused, and nothing is asked', async (_, more, args, message) => {
-    const { eks, env, enrol } = await serveAws();
-    const { manifest } = await enrol('shop');
+    const { eks, env, enroll } = await serveAws();
+    const { manifest } = await enroll('shop');
     const file = save(more === undefined ? manifest : deletion(manifest, more));
     const result = await run(['restore', file, ...args], { env });
     expect(result).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
@@ -826,8 +826,8 @@ describe.concurrent('restore into EKS', patience, () => {
   });
 
   test('a cluster of the same name in another account gets nothing', async () => {
-    const { env, enrol } = await serveAws();
-    const { cluster, manifest } = await enrol('shop');
+    const { env, enroll } = await serveAws();
+    const { cluster, manifest } = await enroll('shop');
     const arnOf = (account: string) => `arn:aws:eks:eu-central-1:${account}:cluster/shop`;
     const other = await run(['restore', save(deletion(manifest, { cluster: arnOf('999999999999') })), '--eks'], {
       env,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { runReportSchema } from '../../functions/domain/report.ts';
+import { runReportSchema } from '../../functions/events/report.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { awsEnvironment, patience, run, runInTerminal, save, serveUntilEnd } from './cli-harness.ts';
 import { listOf, STALE, staleList, wantedList, writesTo } from './harness.ts';
 

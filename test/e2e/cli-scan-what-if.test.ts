@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
-import { scan } from '../../functions/cli/scan.ts';
-import { objectNameOf, readManifests } from '../../functions/cli/what-if/manifests.ts';
-import { runReportSchema } from '../../functions/domain/report.ts';
+import { scan } from '../../functions/cli/commands/scan.ts';
+import { objectNameOf, readManifests } from '../../functions/cli/input/manifests.ts';
+import { runReportSchema } from '../../functions/events/report.ts';
+import type { KubernetesObject } from '../embedded-cluster/objects.ts';
 import { patience, run, save, serveLive } from './cli-harness.ts';
 import {
   caseNames,

@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import type { EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { formatReport } from '../../functions/cli/output.ts';
-import { scan } from '../../functions/cli/scan.ts';
-import { runReportSchema } from '../../functions/domain/report.ts';
+import { scan } from '../../functions/cli/commands/scan.ts';
+import { formatReport } from '../../functions/cli/output/output.ts';
+import { runReportSchema } from '../../functions/events/report.ts';
 import { LIST_COMMAND } from '../../functions/kubernetes/cluster-list.ts';
+import type { EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
 import { kubeconfigFor, patience, run, save, serveLive } from './cli-harness.ts';
 import {
   caseNames,

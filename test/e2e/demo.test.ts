@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-const demo = fileURLToPath(new URL('../../functions/cli/demo.ts', import.meta.url));
+const demo = fileURLToPath(new URL('../embedded-cluster/demo.ts', import.meta.url));
 
 test('the demo tells its story in plain text, deletes one HPA and ends by itself', async () => {
   const { FORCE_COLOR: _, ...env } = process.env;

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, vi } from 'vitest';
-import { lambdaContext, PLACE } from '../../functions/cli/event-path.ts';
-import type { DigestReport } from '../../functions/domain/digest.ts';
+import type { DigestReport } from '../../functions/events/digest.ts';
 import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
 import { SnsDouble } from '../doubles/sns.ts';
+import { lambdaContext, PLACE } from '../embedded-cluster/event-path.ts';
 import { captureOutput, type Output } from './harness.ts';
 
 export const TOPIC_ARN = `arn:aws:sns:${PLACE.region}:${PLACE.account}:envoy-hpa-reaper`;

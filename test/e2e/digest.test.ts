@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
-import { digestReportSchema } from '../../functions/domain/digest.ts';
-import { changeBy, missingHpa, passLogged, problemLogged, sweptHpa } from '../builders/outcomes.ts';
+import { digestReportSchema } from '../../functions/events/digest.ts';
+import { changeBy, missingHpa, problemLogged, sweepLogged, sweptHpa } from '../builders/outcomes.ts';
 import { digest, digestSurroundings, LOG_GROUP, TOPIC_ARN, writeOutcomes } from './digest-harness.ts';
 
 const self = digestSurroundings();
@@ -23,7 +23,7 @@ const LEFT_BEHIND = sweptHpa('shop/web', 'Deleted', {
 describe('the digest of a day', () => {
   test('is what was told from midnight to midnight (UTC), in one message', async () => {
     atNow();
-    writeOutcomes(self.logs, [before, first, ...passLogged({}, '2026-11-24T08:00:00Z', [LEFT_BEHIND]), last, after]);
+    writeOutcomes(self.logs, [before, first, ...sweepLogged({}, '2026-11-24T08:00:00Z', [LEFT_BEHIND]), last, after]);
     const report = await digest({});
     const { subject, text, ...others } = report;
     expect(digestReportSchema.parse(report)).toEqual(report);
@@ -53,7 +53,7 @@ describe('the digest of a day', () => {
     atNow();
     const missing = missingHpa('shop/web');
     const told = ['07', '08'].flatMap((hour) =>
-      passLogged({ sweep: true }, `2026-11-24T${hour}:00:00Z`, hour === '07' ? [LEFT_BEHIND] : [], [missing]),
+      sweepLogged({ sweep: true }, `2026-11-24T${hour}:00:00Z`, hour === '07' ? [LEFT_BEHIND] : [], [missing]),
     );
     writeOutcomes(self.logs, told);
     const { subject, text, totals } = await digest({});
@@ -72,7 +72,7 @@ describe('the digest of a day', () => {
 
   test('understands a sweep of an earlier release, which counted no missing HPAs', async () => {
     atNow();
-    const [line = ''] = passLogged({ sweep: true }, '2026-11-24T08:00:00Z');
+    const [line = ''] = sweepLogged({ sweep: true }, '2026-11-24T08:00:00Z');
     const event = JSON.parse(line);
     Reflect.deleteProperty(event.detail, 'missing');
     writeOutcomes(self.logs, [JSON.stringify(event)]);
@@ -92,7 +92,7 @@ describe('the digest of a day', () => {
 
   test('is no message where there is nothing to say', async () => {
     atNow();
-    writeOutcomes(self.logs, [before, ...passLogged({ sweep: true }, '2026-11-24T08:00:00Z'), after]);
+    writeOutcomes(self.logs, [before, ...sweepLogged({ sweep: true }, '2026-11-24T08:00:00Z'), after]);
     expect(await digest({})).toEqual({
       ...{ schemaVersion: 1, since: '2026-11-24T00:00:00.000Z', until: '2026-11-25T00:00:00.000Z' },
       ...{ events: 1, notUnderstood: 0, totals: {}, result: 'nothing to say' },

@@ -1,11 +1,11 @@
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
-import { lambdaContext, PLACE } from '../../functions/cli/event-path.ts';
-import type { EnrolmentReport } from '../../functions/domain/enrolment.ts';
-import { SUBSCRIPTION_PATTERN } from '../../functions/domain/subscription-pattern.ts';
+import type { EnrollmentReport } from '../../functions/enrollment/enrollment.ts';
+import { SUBSCRIPTION_PATTERN } from '../../functions/events/subscription-pattern.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy.ts';
 import { type StoredFilter, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
+import { lambdaContext, PLACE } from '../embedded-cluster/event-path.ts';
 import { captureOutput, type Output } from './harness.ts';
 
 const iam = `arn:aws:iam::${PLACE.account}:role`;
@@ -32,7 +32,7 @@ export const environment = {
   POWERTOOLS_LOGGER_LOG_EVENT: 'true',
 };
 
-/** As enrolment is to leave them. */
+/** As enrollment is to leave them. */
 export const ourFilter = (): StoredFilter => ({
   filterName: 'envoy-hpa-reaper',
   filterPattern: SUBSCRIPTION_PATTERN,
@@ -47,7 +47,7 @@ export const ourEntry = ({ arn, id }: typeof REAP) => ({
 export const ourEntries = () => new Map([REAP, BACKFILL].map((role) => [role.arn, ourEntry(role)]));
 export const logGroup = (cluster: string) => `/aws/eks/${cluster}/cluster`;
 
-export interface EnrolmentSurroundings {
+export interface EnrollmentSurroundings {
   eks: EksAccountDouble;
   logs: SubscriptionFiltersDouble;
   output: Output;
@@ -56,8 +56,8 @@ export interface EnrolmentSurroundings {
 }
 
 /** Each test has EKS, CloudWatch Logs and the function's environment of its own. */
-export function enrolmentSurroundings(): EnrolmentSurroundings {
-  const self = { recorded: [] as RecordedCall[] } as EnrolmentSurroundings;
+export function enrollmentSurroundings(): EnrollmentSurroundings {
+  const self = { recorded: [] as RecordedCall[] } as EnrollmentSurroundings;
   beforeEach(async () => {
     self.eks = new EksAccountDouble(PLACE);
     self.logs = new SubscriptionFiltersDouble(PLACE);
@@ -80,7 +80,7 @@ export function enrolmentSurroundings(): EnrolmentSurroundings {
 
 /** The statements of the function's role, with what CloudFormation puts in for this account and Region. */
 export const enrollStatements = () =>
-  statementsOf('infra/enrolment.yml', 'EnrollRole', {
+  statementsOf('infra/enrollment.yml', 'EnrollRole', {
     'AWS::Partition': 'aws',
     'AWS::Region': PLACE.region,
     'AWS::AccountId': PLACE.account,
@@ -101,16 +101,16 @@ export const refusedByRole = (calls: readonly RecordedCall[]) =>
 export async function loadEnroll() {
   vi.resetModules();
   const { handler } = await import('../../functions/enroll/handler.ts');
-  return handler as unknown as (event: unknown, context: Context) => Promise<EnrolmentReport>;
+  return handler as unknown as (event: unknown, context: Context) => Promise<EnrollmentReport>;
 }
 
 /** One invocation of a new process. */
-export async function enroll(event: unknown, remaining = 300_000): Promise<EnrolmentReport> {
+export async function enroll(event: unknown, remaining = 300_000): Promise<EnrollmentReport> {
   return await (await loadEnroll())(event, lambdaContext('envoy-hpa-reaper-enroll', remaining));
 }
 
 /** `cluster: aim, because; part found/action/outcome …; problems` of each. */
-export const told = ({ clusters }: EnrolmentReport) =>
+export const told = ({ clusters }: EnrollmentReport) =>
   Object.fromEntries(
     clusters.map(({ cluster, aim, because, parts, problems }) => [
       cluster,

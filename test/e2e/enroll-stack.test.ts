@@ -2,10 +2,10 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { PLACE } from '../../functions/cli/event-path.ts';
-import { enroll, enrolmentSurroundings, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enroll-harness.ts';
+import { PLACE } from '../embedded-cluster/event-path.ts';
+import { enroll, enrollmentSurroundings, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enroll-harness.ts';
 
-const around = enrolmentSurroundings();
+const around = enrollmentSurroundings();
 
 /** The signed query of a URL that lets whoever has it answer for the stack. */
 const SIGNATURE = '?X-Amz-Signature=0123456789abcdef';
@@ -20,7 +20,7 @@ beforeEach(async () => {
   statuses = [];
   stack = createServer(async (request, response) => {
     const { method, url, headers } = request;
-    answers.push({ ...(method && { method }), ...(url && { url }), headers, body: JSON.parse(await text(request)) });
+    answers.push({ method, url, headers, body: JSON.parse(await text(request)) });
     const status = statuses.shift() ?? 200;
     if (typeof status === 'number') response.writeHead(status).end();
     else status();
@@ -44,10 +44,10 @@ function stackRequest(RequestType: string, more: Record<string, unknown> = {}) {
     ResponseURL: `http://127.0.0.1:${port}/answer${SIGNATURE}`,
     StackId: STACK,
     RequestId: 'request-1',
-    LogicalResourceId: 'EnrolmentRemoval',
+    LogicalResourceId: 'EnrollmentRemoval',
     ResourceType: 'AWS::CloudFormation::CustomResource',
     ResourceProperties: { ServiceToken: 'arn', ServiceTimeout: '330' },
-    ...(RequestType !== 'Create' && { PhysicalResourceId: 'envoy-hpa-reaper-enrolment' }),
+    ...(RequestType !== 'Create' && { PhysicalResourceId: 'envoy-hpa-reaper-enrollment' }),
     ...more,
   };
 }
@@ -57,8 +57,8 @@ const theAnswer = (answer: Record<string, unknown>) => [
     method: 'PUT',
     url: `/answer${SIGNATURE}`,
     body: {
-      PhysicalResourceId: 'envoy-hpa-reaper-enrolment',
-      ...{ StackId: STACK, RequestId: 'request-1', LogicalResourceId: 'EnrolmentRemoval' },
+      PhysicalResourceId: 'envoy-hpa-reaper-enrollment',
+      ...{ StackId: STACK, RequestId: 'request-1', LogicalResourceId: 'EnrollmentRemoval' },
       ...answer,
     },
   }),

@@ -1,12 +1,12 @@
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import { lambdaContext, PLACE } from '../../functions/cli/event-path.ts';
-import { enrolmentReportSchema } from '../../functions/domain/enrolment.ts';
+import { enrollmentReportSchema } from '../../functions/enrollment/enrollment.ts';
 import type { RecordedCall } from '../doubles/iam-policy.ts';
+import { lambdaContext, PLACE } from '../embedded-cluster/event-path.ts';
 import {
   BACKFILL,
   enroll,
+  enrollmentSurroundings,
   enrollStatements,
-  enrolmentSurroundings,
   FORWARD_ARN,
   loadEnroll,
   logGroup,
@@ -18,7 +18,7 @@ import {
   told,
 } from './enroll-harness.ts';
 
-const around = enrolmentSurroundings();
+const around = enrollmentSurroundings();
 
 const THREE_CREATED = [
   'envoy-hpa-reaper absent, create done',
@@ -33,7 +33,7 @@ function fresh(name: string, change: Parameters<typeof around.eks.add>[1] = {}) 
   around.logs.add(logGroup(name));
   return around.eks.add(name, change);
 }
-/** A cluster as enrolment leaves it. */
+/** A cluster as enrollment leaves it. */
 function enrolled(name: string, change: Parameters<typeof around.eks.add>[1] = {}) {
   around.logs.add(logGroup(name), [ourFilter()]);
   return around.eks.add(name, { entries: ourEntries(), ...change });
@@ -43,16 +43,16 @@ const entriesOf = (name: string) => around.eks.clusters.get(name)?.entries;
 const writes = () => [...around.eks.writes, ...around.logs.writes];
 
 describe('a scheduled run', () => {
-  test('enrols every active cluster, over all pages, and says what it did', async () => {
+  test('enrolls every active cluster, over all pages, and says what it did', async () => {
     for (const name of ['a', 'b', 'c', 'd', 'e']) fresh(name);
     around.eks.add('creating', { status: 'CREATING' });
     around.eks.add('updating', { status: 'UPDATING' });
     around.logs.add('/aws/eks/a/somebody-elses');
     const report = await enroll({});
 
-    expect(enrolmentReportSchema.parse(report)).toEqual(report);
+    expect(enrollmentReportSchema.parse(report)).toEqual(report);
     expect(told(report)).toEqual({
-      ...Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((name) => [name, ['enrol: Active', ...THREE_CREATED]])),
+      ...Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((name) => [name, ['enroll: Active', ...THREE_CREATED]])),
       creating: ['leave: NotActive'],
       updating: ['leave: NotActive'],
     });
@@ -64,8 +64,8 @@ describe('a scheduled run', () => {
     }
     expect(entriesOf('updating')).toEqual(new Map());
     expect(around.output.counted('ClustersEnrolled')).toBe(5);
-    expect(around.output.counted('EnrolmentChanges')).toBe(15);
-    expect(around.output.logged().filter(({ message }) => message === 'enrolment changed')).toHaveLength(15);
+    expect(around.output.counted('EnrollmentChanges')).toBe(15);
+    expect(around.output.logged().filter(({ message }) => message === 'enrollment changed')).toHaveLength(15);
   });
 
   test('writes nothing the second time', async () => {
@@ -80,7 +80,7 @@ describe('a scheduled run', () => {
     const report = await handler({}, context);
     expect(writes()).toEqual([]);
     expect(told(report)).toEqual({
-      a: ['enrol: Active', ...THREE_RIGHT],
+      a: ['enroll: Active', ...THREE_RIGHT],
       b: ['remove: OptedOut', ...THREE_RIGHT.map((part) => part.replace('right', 'absent'))],
     });
   });
@@ -105,11 +105,11 @@ describe('a scheduled run', () => {
 
     const report = await enroll({});
     expect(told(report)).toEqual({
-      pattern: ['enrol: Active', 'envoy-hpa-reaper different, update done', ...THREE_RIGHT.slice(1)],
-      destination: ['enrol: Active', 'envoy-hpa-reaper different, update done', ...THREE_RIGHT.slice(1)],
-      groups: ['enrol: Active', THREE_RIGHT[0], 'envoy-hpa-reaper-reap different, update done', THREE_RIGHT[2]],
-      username: ['enrol: Active', ...THREE_RIGHT.slice(0, 2), 'envoy-hpa-reaper-backfill different, update done'],
-      type: ['enrol: Active', THREE_RIGHT[0], 'envoy-hpa-reaper-reap different, replace done', THREE_RIGHT[2]],
+      pattern: ['enroll: Active', 'envoy-hpa-reaper different, update done', ...THREE_RIGHT.slice(1)],
+      destination: ['enroll: Active', 'envoy-hpa-reaper different, update done', ...THREE_RIGHT.slice(1)],
+      groups: ['enroll: Active', THREE_RIGHT[0], 'envoy-hpa-reaper-reap different, update done', THREE_RIGHT[2]],
+      username: ['enroll: Active', ...THREE_RIGHT.slice(0, 2), 'envoy-hpa-reaper-backfill different, update done'],
+      type: ['enroll: Active', THREE_RIGHT[0], 'envoy-hpa-reaper-reap different, replace done', THREE_RIGHT[2]],
     });
     for (const name of ['destination', 'groups', 'username', 'type']) {
       expect(filtersOf(name)).toEqual([ourFilter()]);
@@ -165,7 +165,7 @@ describe('a scheduled run', () => {
     expect(told(report)).toEqual({
       'opted-out': ['remove: OptedOut', ...THREE_DELETED],
       'not-listed': ['remove: NotListed', ...THREE_DELETED],
-      listed: ['enrol: Active', ...THREE_RIGHT],
+      listed: ['enroll: Active', ...THREE_RIGHT],
       gone: ['remove: Gone', THREE_DELETED[0]],
     });
     expect(filtersOf('opted-out')).toEqual([theirs]);
@@ -195,7 +195,7 @@ describe('a scheduled run', () => {
     const cluster = enrolled('a');
     const run = await loadEnroll();
     const context = lambdaContext('envoy-hpa-reaper-enroll', 300_000);
-    expect(told(await run({}, context))).toEqual({ a: ['enrol: Active', ...THREE_RIGHT] });
+    expect(told(await run({}, context))).toEqual({ a: ['enroll: Active', ...THREE_RIGHT] });
     cluster.tags = { 'envoy-hpa-reaper': 'off' };
     expect(told(await run({}, context))).toEqual({ a: ['remove: OptedOut', ...THREE_DELETED] });
   });
@@ -233,16 +233,16 @@ describe('what stands in the way', () => {
     const report = await enroll({});
     const entries = THREE_CREATED.slice(1);
     expect(told(report)).toEqual({
-      'audit-off': ['enrol: Active', ...THREE_CREATED, 'AuditLogOff'],
-      'never-logged': ['enrol: Active', ...entries, 'AuditLogOff'],
-      'no-log-group': ['enrol: Active', ...entries, 'LogGroupMissing'],
-      'other-class': ['enrol: Active', ...entries, 'LogGroupNotStandard'],
-      full: ['enrol: Active', 'envoy-hpa-reaper absent, create failed', ...entries, 'NoFreeFilterSlot'],
-      'config-map': ['enrol: Active', THREE_CREATED[0], 'NoAccessEntries'],
-      denied: ['enrol: Active', THREE_CREATED[0], entries[1], 'AwsAccessRefused'],
-      broken: ['enrol: Active', 'envoy-hpa-reaper absent, create failed', ...entries, 'EnrolmentFailed'],
+      'audit-off': ['enroll: Active', ...THREE_CREATED, 'AuditLogOff'],
+      'never-logged': ['enroll: Active', ...entries, 'AuditLogOff'],
+      'no-log-group': ['enroll: Active', ...entries, 'LogGroupMissing'],
+      'other-class': ['enroll: Active', ...entries, 'LogGroupNotStandard'],
+      full: ['enroll: Active', 'envoy-hpa-reaper absent, create failed', ...entries, 'NoFreeFilterSlot'],
+      'config-map': ['enroll: Active', THREE_CREATED[0], 'NoAccessEntries'],
+      denied: ['enroll: Active', THREE_CREATED[0], entries[1], 'AwsAccessRefused'],
+      broken: ['enroll: Active', 'envoy-hpa-reaper absent, create failed', ...entries, 'EnrollmentFailed'],
       undescribed: ['leave: NotDescribed', 'AwsAccessRefused'],
-      well: ['enrol: Active', ...THREE_CREATED],
+      well: ['enroll: Active', ...THREE_CREATED],
     });
     expect(report.totals).toEqual({ clusters: 10, enrolled: 1, changes: 19, problems: 9 });
     expect(filtersOf('full')).toEqual(theirs);
@@ -257,7 +257,7 @@ describe('what stands in the way', () => {
       'describe-subscription-filters --region eu-central-1 --log-group-name /aws/eks/full/cluster',
     );
     for (const remedy of Object.values(remedies)) expect(remedy).toMatch(/\S/);
-    const warned = around.output.logged().filter(({ message }) => message === 'enrolment problem');
+    const warned = around.output.logged().filter(({ message }) => message === 'enrollment problem');
     expect(warned).toHaveLength(9);
     expect(warned).toContainEqual(
       expect.objectContaining({
@@ -267,7 +267,7 @@ describe('what stands in the way', () => {
         explanation: expect.any(String),
       }),
     );
-    expect(around.output.counted('EnrolmentProblems')).toBe(9);
+    expect(around.output.counted('EnrollmentProblems')).toBe(9);
   });
 
   test('of a cluster that is not to be enrolled, nothing is', async () => {
@@ -285,7 +285,7 @@ describe('what stands in the way', () => {
     else around.logs.refuse(/^DescribeLogGroups/, 'AccessDeniedException');
     await expect(enroll({})).rejects.toThrow(message);
     expect(writes()).toEqual([]);
-    expect(around.output.logged().at(-1)).toMatchObject({ level: 'ERROR', message: 'enrolment failed' });
+    expect(around.output.logged().at(-1)).toMatchObject({ level: 'ERROR', message: 'enrollment failed' });
   });
 
   test('a run that has no time left names the clusters that it did not get to', async () => {
@@ -293,7 +293,7 @@ describe('what stands in the way', () => {
     const report = await enroll({}, 59_000);
     expect(report).toMatchObject({ clusters: [], remaining: ['a', 'b'] });
     expect(writes()).toEqual([]);
-    expect(around.output.counted('EnrolmentClustersLeft')).toBe(2);
+    expect(around.output.counted('EnrollmentClustersLeft')).toBe(2);
   });
 });
 
@@ -303,7 +303,7 @@ describe('by hand', () => {
     enrolled('b', { tags: { 'envoy-hpa-reaper': 'off' } });
     const report = await enroll({ dryRun: true });
     expect(told(report)).toEqual({
-      a: ['enrol: Active', ...THREE_CREATED.map((part) => part.replace('done', 'planned'))],
+      a: ['enroll: Active', ...THREE_CREATED.map((part) => part.replace('done', 'planned'))],
       b: ['remove: OptedOut', ...THREE_DELETED.map((part) => part.replace('done', 'planned'))],
     });
     expect(report).toMatchObject({ dryRun: true, totals: { changes: 6 } });
@@ -313,7 +313,7 @@ describe('by hand', () => {
   test('takes only the clusters that are named', async () => {
     for (const name of ['a', 'b']) fresh(name);
     expect(told(await enroll({ clusters: ['b', 'c'] }))).toEqual({
-      b: ['enrol: Active', ...THREE_CREATED],
+      b: ['enroll: Active', ...THREE_CREATED],
       c: ['leave: NotFound', 'ClusterNotFound'],
     });
     expect(entriesOf('a')).toEqual(new Map());

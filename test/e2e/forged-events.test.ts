@@ -28,7 +28,7 @@ const lies: [string, object][] = [
 
 describe('an event that says', () => {
   test.each(lies)('%s leaves alone what is wanted', async (_, event) => {
-    const cluster = await around.enrol('shop', wantedList());
+    const cluster = await around.enroll('shop', wantedList());
     const before = hpasOf(cluster);
     expect(before).toHaveLength(1);
     expect(await reapBatch([event])).toEqual([]);
@@ -37,14 +37,14 @@ describe('an event that says', () => {
   });
 
   test.each(lies)('%s has nothing deleted but what the next sweep would', async (_, event) => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     expect(outcomesOf(await sweepByEvent(event))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
     expect(hpasOf(cluster)).toEqual([]);
   });
 });
 
 test('the same event again costs a pass that finds nothing to do', async () => {
-  const cluster = await around.enrol('shop', staleList());
+  const cluster = await around.enroll('shop', staleList());
   await reapBatch([changed()]);
   cluster.requests.length = 0;
   expect(await reapBatch(Array<object>(10).fill(changed()))).toEqual([]);
@@ -54,7 +54,7 @@ test('the same event again costs a pass that finds nothing to do', async () => {
 });
 
 test('who changed what is only what the event says: it can name somebody who did nothing', async () => {
-  await around.enrol('shop', staleList());
+  await around.enroll('shop', staleList());
   const { hpas } = await sweepByEvent(changed('shop', { user: { username: 'somebody-else' } }));
   expect(hpas.map(({ changes }) => changes.map(({ username }) => username))).toEqual([['somebody-else']]);
 });

@@ -2,19 +2,19 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { request as requestHttps } from 'node:https';
 import process from 'node:process';
 import { onTestFinished, vi } from 'vitest';
-import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
+import type { SweepReport } from '../../functions/events/report.ts';
+import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
+import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { type SweepOptions, sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
 import {
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
   type Intervention,
   startEmbeddedCluster,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
-import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
-import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
-import type { PassReport } from '../../functions/domain/report.ts';
-import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { type SweepOptions, sweepCluster } from '../../functions/usecases/sweep-cluster.ts';
+} from '../embedded-cluster/embedded-cluster.ts';
+import type { KubernetesObject } from '../embedded-cluster/objects.ts';
+import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
 
 // The clusters: those of test/cases, fresh, to be changed at will.
 
@@ -153,7 +153,7 @@ export function beforeFirst(
 // The pass.
 
 /** One pass over the cluster, at a time when nothing settles. */
-export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOptions> = {}): Promise<PassReport> {
+export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOptions> = {}): Promise<SweepReport> {
   const api = clusterApi(connectionTo(cluster));
   try {
     return await sweepCluster({
@@ -162,7 +162,7 @@ export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOpti
       mode: 'delete',
       guards: DEFAULT_GUARDS,
       now: () => new Date('2027-01-01T00:00:00Z'),
-      passId: 'pass-1',
+      sweepId: 'pass-1',
       log: { info: () => {}, warn: () => {}, error: () => {} },
       ...options,
     });
@@ -172,7 +172,7 @@ export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOpti
 }
 
 /** `namespace/name: outcome, reason` of each HPA. */
-export const outcomesOf = ({ hpas }: PassReport) =>
+export const outcomesOf = ({ hpas }: SweepReport) =>
   hpas.map(({ namespace, name, outcome, reason }) => `${namespace}/${name}: ${outcome}, ${reason}`);
 
 // What a function prints.

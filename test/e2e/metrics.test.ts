@@ -5,9 +5,8 @@ import { join } from 'node:path';
 import process from 'node:process';
 import type { SQSBatchResponse } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
-import { EVENT_SOURCE } from '../../functions/domain/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE } from '../../functions/domain/heartbeat.ts';
+import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/heartbeat.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
 import { problemLogged } from '../builders/outcomes.ts';
 import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
@@ -15,6 +14,7 @@ import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
 import { SnsDouble } from '../doubles/sns.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
 import { digest, environment as digestEnvironment, writeOutcomes } from './digest-harness.ts';
 import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
@@ -53,7 +53,7 @@ function emitted(): Map<string, string> {
 
 describe('a heartbeat', () => {
   test('is counted, and touches no cluster', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     expect(await reapBatch([heartbeat()])).toEqual([]);
     expect([...emitted().keys()]).toEqual(['EnvoyHpaReaper Heartbeats {service=reap}']);
     expect(around.output.counted('Heartbeats')).toBe(1);
@@ -61,7 +61,7 @@ describe('a heartbeat', () => {
   });
 
   test('does not keep what came with it from its pass', async () => {
-    await around.enrol('shop', staleList());
+    await around.enroll('shop', staleList());
     expect(await reapBatch([heartbeat(), changed(), heartbeat()])).toEqual([]);
     expect([around.output.counted('Heartbeats'), around.output.counted('HpasDeleted')]).toEqual([2, 1]);
   });
@@ -82,7 +82,7 @@ describe('a heartbeat', () => {
 
 describe('a pass', () => {
   test('counts its requests, each pass by itself', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const handler = await loadReap();
     await reapBatch([changed()], 1, handler);
     // Three lists, the configuration, Envoy Gateway's Deployment, the HPAs of the namespace, the mark, all but these HPAs
@@ -94,7 +94,7 @@ describe('a pass', () => {
   });
 
   test('measures from the earliest change that a verdict rests on, for each HPA that it deletes', async () => {
-    await around.enrol('shop', times(2, staleList()));
+    await around.enroll('shop', times(2, staleList()));
     const at = (seconds: number) => ({ stageTimestamp: new Date(Date.now() - seconds * 1000).toISOString() });
     const other = {
       apiGroup: 'gateway.envoyproxy.io',
@@ -115,13 +115,13 @@ describe('a pass', () => {
     expect(await reapBatch([changed('nowhere')])).toEqual([]);
     expect([...emitted().keys()].toSorted()).toEqual([
       'EnvoyHpaReaper ClustersSkipped {reason=ClusterNotFound,service=reap}',
-      'EnvoyHpaReaper Passes {service=reap}',
+      'EnvoyHpaReaper Sweeps {service=reap}',
     ]);
     expect(around.output.text).not.toContain('No application metrics');
   });
 
   test('that nothing but a request led to measures no time', async () => {
-    await around.enrol('shop', staleList());
+    await around.enroll('shop', staleList());
     await reapBatch([requested()]);
     expect(around.output.counted('HpasDeleted')).toBe(1);
     expect(around.output.text).not.toContain('SecondsToDeletion');
@@ -129,30 +129,30 @@ describe('a pass', () => {
 
   test('that only reports measures no time', async () => {
     vi.stubEnv('MODE', 'report');
-    await around.enrol('shop', staleList());
+    await around.enroll('shop', staleList());
     await reapBatch([changed()]);
     expect(around.output.counted('HpasReported')).toBe(1);
     expect(around.output.text).not.toContain('SecondsToDeletion');
   });
 
   test('that fails is found again by its audit ids', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     await cluster.close();
     expect(await reapBatch([changed(), requested()])).toEqual(['message-1', 'message-2']);
     expect(around.output.logged()).toContainEqual(
       expect.objectContaining({
         ...{ level: 'ERROR', message: 'pass failed, its messages go back to the queue', cluster: 'shop' },
-        ...{ passId: expect.stringMatching(/^[\da-f-]{36}\/shop$/), auditIDs: ['audit-1'] },
+        ...{ sweepId: expect.stringMatching(/^[\da-f-]{36}\/shop$/), auditIDs: ['audit-1'] },
       }),
     );
-    expect([around.output.counted('ClustersUnreachable'), around.output.counted('PassesFailed')]).toEqual([1, 1]);
+    expect([around.output.counted('ClustersUnreachable'), around.output.counted('SweepsFailed')]).toEqual([1, 1]);
   });
 
   test('that fails on what it was answered is not counted as unreachable', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
     expect(await reapBatch([changed()])).toEqual(['message-1']);
-    expect([around.output.counted('ClustersUnreachable'), around.output.counted('PassesFailed')]).toEqual([0, 1]);
+    expect([around.output.counted('ClustersUnreachable'), around.output.counted('SweepsFailed')]).toEqual([0, 1]);
     await self.backfill({});
     expect([around.output.counted('ClustersUnreachable'), around.output.counted('ClustersFailed')]).toEqual([0, 1]);
   });
@@ -167,7 +167,7 @@ describe('a sweep is completed', () => {
     ['of its own Region with others', { regions: ['eu-west-1', 'eu-central-1'] }, 1],
     ['of another Region only: not of its own', { regions: ['eu-west-1'] }, 0],
   ])('%s', async (_, request, count) => {
-    await around.enrol('shop', wantedList());
+    await around.enroll('shop', wantedList());
     await self.backfill(request);
     expect(around.output.counted('SweepsCompleted')).toBe(count);
   });
@@ -176,7 +176,7 @@ describe('a sweep is completed', () => {
     ['though another Region could not be listed', 'eu-west-1', 1],
     ['but not where its own could not be listed', 'eu-central-1', 0],
   ])('%s', async (_, denied, count) => {
-    await around.enrol('shop', wantedList());
+    await around.enroll('shop', wantedList());
     around.eks.deniedRegions.add(denied);
     const { regions } = await self.backfill({ regions: ['eu-west-1', 'eu-central-1'] });
     expect(regions).toMatchObject([{ region: denied, reason: 'AwsAccessRefused' }]);
@@ -187,40 +187,40 @@ describe('a sweep is completed', () => {
     names.map((name) => around.output.counted(name));
 
   test.each([{}, { dispatch: 'bus' }])('but not where AWS describes no cluster, or not each: %j', async (request) => {
-    for (const name of ['shop', 'bank']) await around.enrol(name, wantedList(), { described: { denied: true } });
+    for (const name of ['shop', 'bank']) await around.enroll(name, wantedList(), { described: { denied: true } });
     await self.backfill(request);
     expect(counts('SweepsCompleted', 'ClustersFailed', 'ClustersUnreachable')).toEqual([0, 2, 0]);
-    await around.enrol('shop', wantedList());
+    await around.enroll('shop', wantedList());
     await self.backfill(request);
     expect(counts('SweepsCompleted', 'ClustersFailed')).toEqual([0, 3]);
-    await around.enrol('bank', wantedList());
+    await around.enroll('bank', wantedList());
     await self.backfill(request);
     expect(counts('SweepsCompleted', 'ClustersFailed')).toEqual([1, 3]);
   });
 
   test('though a cluster of another Region cannot be described', async () => {
-    await around.enrol('shop', wantedList(), { described: { region: 'eu-central-1' } });
-    await around.enrol('bank', wantedList(), { described: { region: 'eu-west-1', denied: true } });
+    await around.enroll('shop', wantedList(), { described: { region: 'eu-central-1' } });
+    await around.enroll('bank', wantedList(), { described: { region: 'eu-west-1', denied: true } });
     await self.backfill({ regions: ['eu-central-1', 'eu-west-1'] });
     expect(counts('SweepsCompleted', 'ClustersFailed')).toEqual([1, 1]);
   });
 
   test('but not where an API server answers with something else than its lists', async () => {
-    const cluster = await around.enrol('shop', wantedList());
+    const cluster = await around.enroll('shop', wantedList());
     cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
     await self.backfill({});
     expect(counts('SweepsCompleted', 'ClustersFailed', 'ClustersUnreachable')).toEqual([0, 1, 0]);
   });
 
-  test.each<[string, number, Parameters<typeof around.enrol>[2]]>([
+  test.each<[string, number, Parameters<typeof around.enroll>[2]]>([
     ['was deleted meanwhile', 0, { described: { gone: true } }],
     ['opted out', 0, { described: { tags: { 'envoy-hpa-reaper': 'off' } } }],
     ['lets nobody in', 0, { users: () => undefined }],
     ['is unreachable', 1, {}],
     ['is unreachable, with a private endpoint only', 1, { described: { publicAccess: false } }],
-  ])('though a cluster %s', async (_, unreachable, enrol) => {
-    await around.enrol('shop', wantedList());
-    const other = await around.enrol('bank', wantedList(), enrol);
+  ])('though a cluster %s', async (_, unreachable, enroll) => {
+    await around.enroll('shop', wantedList());
+    const other = await around.enroll('bank', wantedList(), enroll);
     if (unreachable > 0) await other.close();
     await self.backfill({});
     expect(counts('SweepsCompleted', 'ClustersFailed', 'ClustersUnreachable')).toEqual([1, unreachable, unreachable]);
@@ -236,35 +236,35 @@ async function live(): Promise<void> {
   );
   await forward(invocation(controlMessage()) as never, lambdaContext('forward') as never);
 
-  await around.enrol('stale', staleList());
-  await around.enrol('wanted', wantedList());
-  await around.enrol('missing', missingList());
-  await around.enrol('many', times(30, staleList()));
-  await around.enrol('young', young(staleList()));
-  await around.enrol('opted-out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
-  const unreachable = await around.enrol('unreachable', staleList());
+  await around.enroll('stale', staleList());
+  await around.enroll('wanted', wantedList());
+  await around.enroll('missing', missingList());
+  await around.enroll('many', times(30, staleList()));
+  await around.enroll('young', young(staleList()));
+  await around.enroll('opted-out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+  const unreachable = await around.enroll('unreachable', staleList());
   around.eks.clusters.set('unreachable', {
     ...{ status: 'ACTIVE', ca: unreachable.caCertificate, tags: {} },
     endpoint: await nowhere(),
   });
-  const changing = await around.enrol('changing', staleList());
+  const changing = await around.enroll('changing', staleList());
   changing.onRequest = ({ method }) =>
     void (method === 'PATCH' && rewrite(changing, 'horizontalpodautoscalers', ({ spec }) => void spec.maxReplicas++));
-  const gone = await around.enrol('gone', staleList());
+  const gone = await around.enroll('gone', staleList());
   const path = `/apis/autoscaling/v2/namespaces/${STALE.replace('/', '/horizontalpodautoscalers/')}`;
   beforeFirst('PATCH', gone, () => deleteAsAdmin(gone, path));
-  const failing = await around.enrol('failing', times(2, staleList()));
+  const failing = await around.enroll('failing', times(2, staleList()));
   beforeFirst('DELETE', failing, () => ({ kind: 'reset' }));
   for (const [name, refused] of [
     ['unmarked', 'UPDATE'],
     ['undeleted', 'DELETE'],
   ] as const) {
-    await around.enrol(name, staleList(), {
+    await around.enroll(name, staleList(), {
       admission: ({ operation }) =>
         operation === refused ? { webhook: 'policy.example.com', code: 403, message: 'hands off' } : undefined,
     });
   }
-  await around.enrol('reported', staleList());
+  await around.enroll('reported', staleList());
   const bodies = [
     ...[...around.eks.clusters.keys()].filter((name) => name !== 'reported').map((name) => changed(name)),
     requested('reported', { mode: 'report' }),

@@ -5,16 +5,12 @@ import type { Context } from 'aws-lambda';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { DeployedBus } from '../../functions/aws/deployed-bus.ts';
-import type { Admission } from '../../functions/cli/embedded-cluster/admission.ts';
-import type { RbacManifest } from '../../functions/cli/embedded-cluster/authorization.ts';
-import type {
-  EmbeddedCluster,
-  EmbeddedClusterOptions,
-  Intervention,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { lambdaContext } from '../../functions/cli/event-path.ts';
-import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/domain/outcome-event.ts';
+import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/events/outcome-event.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
+import type { Admission } from '../embedded-cluster/admission.ts';
+import type { RbacManifest } from '../embedded-cluster/authorization.ts';
+import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
+import { lambdaContext } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
 import {
   deleteAsAdmin,
@@ -59,11 +55,11 @@ function told(): [detailType: string, detail: Record<string, unknown>][] {
 }
 const typesTold = () => told().map(([detailType]) => detailType);
 
-const ofShop = { version: '1', cluster: 'shop', region: 'eu-central-1', passId: expect.stringMatching(/\/shop$/) };
+const ofShop = { version: '1', cluster: 'shop', region: 'eu-central-1', sweepId: expect.stringMatching(/\/shop$/) };
 
 describe('reap tells the bus', () => {
   test('of each HPA that it deleted: what, why, and who asked for it', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const [manifest] = cluster.objects('horizontalpodautoscalers');
     expect(await reapBatch([changed()])).toEqual([]);
     expect(told()).toEqual([
@@ -98,7 +94,7 @@ describe('reap tells the bus', () => {
 
   test('of each that it only reports', async () => {
     vi.stubEnv('MODE', 'report');
-    await around.enrol('shop', staleList());
+    await around.enroll('shop', staleList());
     await reapBatch([changed()]);
     expect(told()).toMatchObject([['HPA Reported', { ...ofShop, hpa: { reason: 'AutoscalingRemoved' } }]]);
     expect(told()[0]?.[1]).not.toHaveProperty('manifest');
@@ -106,8 +102,8 @@ describe('reap tells the bus', () => {
 
   test('of each that the blast radius holds back, and not of what settles', async () => {
     vi.stubEnv('MAX_DELETIONS', '1');
-    await around.enrol('shop', times(2, staleList()));
-    await around.enrol('bank', young(staleList()));
+    await around.enroll('shop', times(2, staleList()));
+    await around.enroll('bank', young(staleList()));
     await reapBatch([changed('shop'), changed('bank')]);
     const guard = { name: 'BlastRadiusExceeded', explanation: '2 deletions at once, and the limit is 1' };
     expect(told()).toMatchObject([
@@ -121,7 +117,7 @@ describe('reap tells the bus', () => {
     ['DeleteRefused', 'DELETE'],
   ])('of each whose %s, with what the API server said', async (name, refused) => {
     const webhook = { webhook: 'policy.example.com', code: 403, message: 'never on a Friday' };
-    await around.enrol('shop', staleList(), {
+    await around.enroll('shop', staleList(), {
       admission: ({ operation, resource }) =>
         operation === refused && resource === 'horizontalpodautoscalers' ? webhook : undefined,
     });
@@ -131,15 +127,15 @@ describe('reap tells the bus', () => {
   });
 
   test('nothing where nothing is stale, and asks it nothing', async () => {
-    await around.enrol('shop', wantedList());
+    await around.enroll('shop', wantedList());
     await reapBatch([changed()]);
     expect(around.bus.requests).toEqual([]);
   });
 
   test('that a sweep is complete, with what came of it', async () => {
-    await around.enrol('shop', staleList());
-    await around.enrol('bank', wantedList());
-    await around.enrol('office', staleList());
+    await around.enroll('shop', staleList());
+    await around.enroll('bank', wantedList());
+    await around.enroll('office', staleList());
     await reapBatch([
       requested('shop'),
       requested('bank', { runId: 'run-2' }),
@@ -157,14 +153,14 @@ describe('reap tells the bus', () => {
       [
         'Sweep Completed',
         {
-          ...{ ...ofShop, cluster: 'bank', passId: expect.stringMatching(/\/bank$/) },
+          ...{ ...ofShop, cluster: 'bank', sweepId: expect.stringMatching(/\/bank$/) },
           ...{ runIds: ['run-2'], mode: 'delete', hpas: 1, stale: 0, missing: 0, outcomes: { Kept: 1 } },
         },
       ],
       [
         'Sweep Completed',
         {
-          ...{ ...ofShop, cluster: 'office', passId: expect.stringMatching(/\/office$/) },
+          ...{ ...ofShop, cluster: 'office', sweepId: expect.stringMatching(/\/office$/) },
           ...{ runIds: ['run-1'], mode: 'report', hpas: 1, stale: 1, missing: 0, outcomes: { Reported: 1 } },
         },
       ],
@@ -172,9 +168,9 @@ describe('reap tells the bus', () => {
   });
 
   test('of a cluster that it could not sweep, with the remedy; not of one that opted out', async () => {
-    await around.enrol('forbidden', staleList(), { rbac: [] });
-    await around.enrol('gone', staleList(), { described: { endpoint: await nowhere() } });
-    await around.enrol('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+    await around.enroll('forbidden', staleList(), { rbac: [] });
+    await around.enroll('gone', staleList(), { described: { endpoint: await nowhere() } });
+    await around.enroll('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
     expect(await reapBatch(['forbidden', 'gone', 'out'].map((cluster) => changed(cluster)))).toEqual(['message-2']);
     expect(told()).toMatchObject([
       [
@@ -196,7 +192,7 @@ describe('reap tells the bus', () => {
   test('without the manifest where that is too large for an event, and says so', async () => {
     const list = staleList();
     the('HorizontalPodAutoscaler', list).metadata.annotations = { note: 'ü'.repeat(130_000) };
-    await around.enrol('shop', list);
+    await around.enroll('shop', list);
     await sweepByEvent(changed());
     const [[detailType, detail] = []] = told();
     expect([detailType, detail?.leftOut, detail?.manifest]).toEqual(['HPA Deleted', ['manifest'], undefined]);
@@ -205,7 +201,7 @@ describe('reap tells the bus', () => {
   test.each(['ThrottlingException', 'InternalFailure'])(
     'and where that answers %s the message does not come back for it',
     async (code) => {
-      const cluster = await around.enrol('shop', staleList());
+      const cluster = await around.enroll('shop', staleList());
       around.bus.refuseEntries(Number.POSITIVE_INFINITY, code);
       expect(await reapBatch([changed()])).toEqual([]);
       expect([hpasOf(cluster), around.bus.taken]).toEqual([[], []]);
@@ -220,7 +216,7 @@ describe('reap tells the bus', () => {
   );
 
   test('and where that lets nobody in, the answer is the report all the same', async () => {
-    await around.enrol('shop', staleList());
+    await around.enroll('shop', staleList());
     around.bus.failRequests(1, 400, 'AccessDeniedException');
     expect((await sweepByEvent(changed())).hpas).toMatchObject([{ outcome: 'Deleted' }]);
     expect(around.output.counted('OutcomesNotPut')).toBe(1);
@@ -246,7 +242,7 @@ describe('a wanted HPA that somebody deleted', () => {
 
   test.each(['delete', 'report'])('is told of by the next sweep, in mode %s', async (mode) => {
     vi.stubEnv('MODE', mode);
-    const cluster = await around.enrol('shop', wantedList());
+    const cluster = await around.enroll('shop', wantedList());
     await deleteByHand(cluster);
     cluster.requests.length = 0;
     const report = await sweepByEvent(requested('shop', { mode }));
@@ -271,7 +267,7 @@ describe('a wanted HPA that somebody deleted', () => {
   });
 
   test('is told of by each pass, also for a change, until it is back', async () => {
-    const cluster = await around.enrol('shop', wantedList());
+    const cluster = await around.enroll('shop', wantedList());
     await deleteByHand(cluster);
     const handler = await loadReap();
     for (const _ of [1, 2]) expect(await reapBatch([changed()], 1, handler)).toEqual([]);
@@ -284,7 +280,7 @@ describe('a wanted HPA that somebody deleted', () => {
   });
 
   test.each(['delete', 'report'])('is told of by backfill, in mode %s', async (mode) => {
-    const cluster = await around.enrol('shop', missingList());
+    const cluster = await around.enroll('shop', missingList());
     const { runId, totals, clusters } = await self.backfill({ mode });
     expect([totals.missing, clusters]).toMatchObject([1, [{ cluster: 'shop', result: 'swept', missing: [missing] }]]);
     expect(told()).toEqual([toldOfIt, ['Sweep Completed', { ...ofShop, runIds: [runId], mode, ...swept }]]);
@@ -295,7 +291,7 @@ describe('a wanted HPA that somebody deleted', () => {
   test('is told of beside what was deleted, each owner by an Event of its own', async () => {
     const list = staleList();
     list.items.push(...without(missingList(), 'GatewayClass', 'ConfigMap').items);
-    const cluster = await around.enrol('shop', list);
+    const cluster = await around.enroll('shop', list);
     await sweepByEvent(changed());
     expect(typesTold()).toEqual(['HPA Deleted', 'HPA Missing']);
     expect(eventsOf(cluster)).toMatchObject([
@@ -307,10 +303,10 @@ describe('a wanted HPA that somebody deleted', () => {
   test('is not told of while what asks for it is young, or Envoy Gateway has not accepted it', async () => {
     const fresh = missingList();
     the('Gateway', fresh).metadata.creationTimestamp = new Date(Date.now() - 599_000).toISOString();
-    await around.enrol('shop', fresh);
+    await around.enroll('shop', fresh);
     const refused = missingList();
     Object.assign(the('Gateway', refused).status?.conditions[0], { status: 'False', reason: 'InvalidParameters' });
-    await around.enrol('bank', refused);
+    await around.enroll('bank', refused);
     expect(await reapBatch([changed('shop'), changed('bank')])).toEqual([]);
     expect([told(), around.output.counted('HpasMissing')]).toEqual([[], 0]);
   });
@@ -318,7 +314,7 @@ describe('a wanted HPA that somebody deleted', () => {
 
 describe('reap tells the owner in the cluster', () => {
   test('once for a Gateway, and counts what follows', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     await sweepByEvent(changed());
     const { uid } = the('Gateway', staleList()).metadata;
     const told = {
@@ -355,7 +351,7 @@ describe('reap tells the owner in the cluster', () => {
   });
 
   test('nobody where the Gateway is gone as well', async () => {
-    const cluster = await around.enrol('shop', listOf('gateway-deleted-v1.3.0'));
+    const cluster = await around.enroll('shop', listOf('gateway-deleted-v1.3.0'));
     await sweepByEvent(changed());
     expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
     expect(around.output.text).not.toContain('no Event written');
@@ -367,7 +363,7 @@ describe('reap tells the owner in the cluster', () => {
     ['where that fails', {}, { kind: 'respond', status: 500, body: { message: 'etcd' } }, /500: etcd/],
     ['where no answer comes', {}, { kind: 'reset' }, /no whole answer/],
   ])('nothing %s, and the deletion stands', async (_, options, intervention, why) => {
-    const cluster = await around.enrol('shop', staleList(), options);
+    const cluster = await around.enroll('shop', staleList(), options);
     cluster.onRequest = ({ method }) => (method === 'POST' ? intervention : undefined);
     expect(await reapBatch([changed()])).toEqual([]);
     expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
@@ -382,21 +378,21 @@ describe('reap tells the owner in the cluster', () => {
 });
 
 test('backfill tells of every cluster that it swept or could not sweep itself', async () => {
-  await around.enrol('bank', wantedList());
-  await around.enrol('forbidden', staleList(), { rbac: [] });
-  await around.enrol('shop', staleList());
+  await around.enroll('bank', wantedList());
+  await around.enroll('forbidden', staleList(), { rbac: [] });
+  await around.enroll('shop', staleList());
   const { runId } = await self.backfill({ mode: 'delete' });
   const sweep = { runIds: [runId], mode: 'delete', hpas: 1 };
   expect(told()).toMatchObject([
     ['Sweep Completed', { cluster: 'bank', ...sweep, stale: 0, outcomes: { Kept: 1 } }],
     ['Cluster Unreachable', { cluster: 'forbidden', reason: 'ClusterForbidden' }],
-    ['HPA Deleted', { cluster: 'shop', passId: `${runId}/eu-central-1/shop`, changes: [] }],
+    ['HPA Deleted', { cluster: 'shop', sweepId: `${runId}/eu-central-1/shop`, changes: [] }],
     ['Sweep Completed', { cluster: 'shop', ...sweep, stale: 1, outcomes: { Deleted: 1 } }],
   ]);
 });
 
 test('backfill tells of a cluster of another Region where it is', async () => {
-  await around.enrol('shop', staleList(), { described: { region: 'eu-west-1' } });
+  await around.enroll('shop', staleList(), { described: { region: 'eu-west-1' } });
   await self.backfill({ regions: ['eu-west-1'] });
   expect(told()).toMatchObject([
     ['HPA Reported', { region: 'eu-west-1' }],
@@ -407,7 +403,7 @@ test('backfill tells of a cluster of another Region where it is', async () => {
 });
 
 test('the report of backfill is its answer, whatever becomes of the events', async () => {
-  await around.enrol('shop', staleList());
+  await around.enroll('shop', staleList());
   around.bus.failRequests(1, 400, 'AccessDeniedException');
   expect(await self.backfill({ mode: 'delete' })).toMatchObject({ totals: { outcomes: { Deleted: 1 } } });
   expect(around.output.counted('OutcomesNotPut')).toBe(2);
@@ -416,7 +412,7 @@ test('the report of backfill is its answer, whatever becomes of the events', asy
 test.each(['aws-cn', 'aws-us-gov'])(
   "events name the cluster in the function's own partition, %s",
   async (partition) => {
-    await around.enrol('shop', staleList());
+    await around.enroll('shop', staleList());
     const invokedBy = ({ invokedFunctionArn, ...context }: Context): Context => ({
       ...context,
       invokedFunctionArn: invokedFunctionArn.replace(':aws:', `:${partition}:`),
@@ -448,7 +444,7 @@ async function listenSilently(): Promise<void> {
 
 test('a function answers in time where the bus does not', async () => {
   await listenSilently();
-  const cluster = await around.enrol('shop', staleList());
+  const cluster = await around.enroll('shop', staleList());
   await (await loadReap())(changed(), lambdaContext('reap', 1_020));
   let left = 900_000;
   cluster.onRequest = () => {

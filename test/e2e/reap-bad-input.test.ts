@@ -1,11 +1,11 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
-import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
-import type { Intervention } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { PLACE, queueBatch } from '../../functions/cli/event-path.ts';
 import { clusterApi, type HpaStore } from '../../functions/kubernetes/cluster-api.ts';
 import { createHandler } from '../../functions/reap/reap.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
+import type { Intervention } from '../embedded-cluster/embedded-cluster.ts';
+import { PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
 import {
   beforeFirst,
   hpasOf,
@@ -124,7 +124,7 @@ async function isRetried(reason: RegExp, handler?: Awaited<ReturnType<typeof loa
       { level: 'ERROR', cluster: 'shop', reason: expect.stringMatching(reason) },
       { level: 'ERROR', error: expect.stringMatching(RETRIED), reason: expect.stringMatching(reason) },
     ]);
-    expect(around.output.counted('PassesFailed')).toBe(1);
+    expect(around.output.counted('SweepsFailed')).toBe(1);
   }
 }
 
@@ -134,7 +134,7 @@ describe('a cluster that EKS', () => {
   });
 
   test.each(['CREATING', 'DELETING', 'FAILED', 'PENDING'])('says is %s is skipped', async (status) => {
-    const cluster = await around.enrol('shop', staleList(), { described: { status } });
+    const cluster = await around.enroll('shop', staleList(), { described: { status } });
     await isSkipped('ClusterNotActive', new RegExp(`^cluster shop is ${status}$`), /^Once it is ACTIVE/);
     expect(cluster.requests).toEqual([]);
   });
@@ -145,13 +145,13 @@ describe('a cluster that EKS', () => {
   });
 
   test('says is UPDATING is swept', async () => {
-    const cluster = await around.enrol('shop', staleList(), { described: { status: 'UPDATING' } });
+    const cluster = await around.enroll('shop', staleList(), { described: { status: 'UPDATING' } });
     expect(await reapBatch([changed()])).toEqual([]);
     expect(hpasOf(cluster)).toEqual([]);
   });
 
   test('has tagged to be left alone is skipped, and swept once the tag is gone', async () => {
-    const cluster = await around.enrol('shop', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+    const cluster = await around.enroll('shop', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
     await isSkipped('ClusterOptedOut', /tagged envoy-hpa-reaper=off/, /Take the tag/);
     expect(cluster.requests).toEqual([]);
     Object.assign(around.eks.clusters.get('shop') ?? {}, { tags: { 'envoy-hpa-reaper': 'on' } });
@@ -164,7 +164,7 @@ describe('a cluster that EKS', () => {
     [429, 'ThrottlingException'],
     [500, 'ServerException'],
   ])('will not describe (%i %s) is tried again', async (status, type) => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     around.eks.failRequests(2, status, type);
     await isRetried(/^EKS could not describe cluster shop: refused by the test$/);
     expect(cluster.requests).toEqual([]);
@@ -172,7 +172,7 @@ describe('a cluster that EKS', () => {
 
   test('describes at the second attempt is swept', async () => {
     vi.stubEnv('AWS_MAX_ATTEMPTS', '2');
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     around.eks.failRequests(1, 500, 'ServerException');
     expect(await reapBatch([changed()])).toEqual([]);
     expect(hpasOf(cluster)).toEqual([]);
@@ -191,7 +191,7 @@ describe('an API server that', () => {
   const list = 'GET /apis/autoscaling/v2/horizontalpodautoscalers was answered';
 
   test('refuses connections is tried again', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     await cluster.close();
     await isRetried(/^no whole answer from 127\.0\.0\.1:\d+: connect ECONNREFUSED/);
     expect(around.eks.described).toEqual(['shop', 'shop']);
@@ -215,7 +215,7 @@ describe('an API server that', () => {
     ['fails', status(500, 'etcdserver: leader changed'), new RegExp(`^${list} 500: etcdserver: leader changed`)],
     ['is starting', status(503, 'not ready'), new RegExp(`^${list} 503: not ready`)],
   ])('%s is tried again, with its endpoint looked up anew', async (_, intervention, reason) => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     cluster.onRequest = () => intervention;
     await isRetried(reason);
     expect(around.eks.described).toEqual(['shop', 'shop']);
@@ -223,7 +223,7 @@ describe('an API server that', () => {
   });
 
   test('hangs is given up after the timeout, and tried again', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     cluster.onRequest = () => ({ kind: 'hang' });
     const errors: unknown[][] = [];
     const log = { info: () => {}, warn: () => {}, error: (...line: unknown[]) => void errors.push(line) };
@@ -243,7 +243,7 @@ describe('an API server that', () => {
   });
 
   test('does not know the token is asked twice, and skipped', async () => {
-    const cluster = await around.enrol('shop', staleList(), { users: {} });
+    const cluster = await around.enroll('shop', staleList(), { users: {} });
     await isSkipped(
       'ClusterUnauthorized',
       new RegExp(`^${list} 401: Unauthorized$`),
@@ -254,7 +254,7 @@ describe('an API server that', () => {
   });
 
   test('allows nothing is skipped', async () => {
-    await around.enrol('shop', staleList(), { rbac: [] });
+    await around.enroll('shop', staleList(), { rbac: [] });
     await isSkipped(
       'ClusterForbidden',
       /403: .*cannot list resource "horizontalpodautoscalers"/,
@@ -274,7 +274,7 @@ describe('an API server that', () => {
         ...{ roleRef: { kind: 'ClusterRole', name: 'reader' }, subjects: [{ kind: 'User', name: 'reap' }] },
       },
     ];
-    const cluster = await around.enrol('shop', staleList(), { rbac: reader });
+    const cluster = await around.enroll('shop', staleList(), { rbac: reader });
     await isSkipped(
       'ClusterForbidden',
       /403: .*cannot patch resource "horizontalpodautoscalers"/,
@@ -284,7 +284,7 @@ describe('an API server that', () => {
   });
 
   test('lacks the custom resources is skipped, and keeps everything', async () => {
-    const cluster = await around.enrol('shop', staleList(), { customResources: false });
+    const cluster = await around.enroll('shop', staleList(), { customResources: false });
     await isSkipped('CustomResourcesNotInstalled', /is not known to this API server/, /CRDs/);
     expect(writesTo(cluster)).toEqual([]);
   });
@@ -292,7 +292,7 @@ describe('an API server that', () => {
   test.each(['gatewayclasses', 'gateways', 'envoyproxies', 'configmaps'])(
     'fails for %s only: nothing is written',
     async (plural) => {
-      const cluster = await around.enrol('shop', staleList());
+      const cluster = await around.enroll('shop', staleList());
       cluster.onRequest = ({ path }) => (path.endsWith(`/${plural}`) ? status(500, 'storage is gone') : undefined);
       await isRetried(/500: storage is gone/);
       expect(writesTo(cluster)).toEqual([]);
@@ -300,7 +300,7 @@ describe('an API server that', () => {
   );
 
   test('fails at the second reading: nothing is deleted', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     let marked = false;
     cluster.onRequest = ({ method, path }) => {
       marked ||= method === 'PATCH';
@@ -313,7 +313,7 @@ describe('an API server that', () => {
   test.each(['PATCH', 'DELETE'])(
     'fails one %s of three fails that HPA alone, and its message comes back',
     async (method) => {
-      const cluster = await around.enrol('shop', times(3, staleList()));
+      const cluster = await around.enroll('shop', times(3, staleList()));
       beforeFirst(method, cluster, () => tooManyRequests(1));
       expect(await reapBatch([changed()], 4)).toEqual(['message-1']);
       expect(hpasOf(cluster)).toHaveLength(1);
@@ -356,7 +356,7 @@ describe('an API server that', () => {
   });
 
   test('fails after deletions: the report still tells of them', async () => {
-    const cluster = await around.enrol('shop', times(2, staleList()));
+    const cluster = await around.enroll('shop', times(2, staleList()));
     let deletions = 0;
     cluster.onRequest = ({ method, path }) => {
       if (method === 'DELETE') deletions += 1;
@@ -393,7 +393,7 @@ describe('a configuration that cannot be read', () => {
     ['a ConfigMap of another kind', withConfig('kind: Deployment')],
     ['a ConfigMap with a field of another shape', withConfig('kind: EnvoyGateway\ngateway: [controllerName]')],
   ])('%s keeps everything, says so, and is not tried again', async (_, list) => {
-    const cluster = await around.enrol('shop', list);
+    const cluster = await around.enroll('shop', list);
     expect(await reapBatch([changed()])).toEqual([]);
     expect(writesTo(cluster)).toEqual([]);
     expect(around.output.logged()).toContainEqual(
@@ -402,7 +402,7 @@ describe('a configuration that cannot be read', () => {
   });
 
   test('a ConfigMap that becomes readable is judged by, in a process that has seen it before', async () => {
-    const cluster = await around.enrol('shop', withConfig('{'));
+    const cluster = await around.enroll('shop', withConfig('{'));
     const handler = await loadReap();
     expect(outcomesOf(await sweepByEvent(changed(), handler))).toEqual([`${STALE}: Kept, DefaultsUnreadable`]);
     rewrite(cluster, 'configmaps', (configMap) =>
@@ -426,13 +426,13 @@ describe('a configuration that cannot be read', () => {
       new RegExp(`^${name}: spec\\.provider\\.kubernetes\\.envoyHpa: `),
     ],
   ])('an EnvoyProxy with %s fails the pass, and nothing is written', async (_, spec, reason) => {
-    const cluster = await around.enrol('shop', envoyProxy(spec));
+    const cluster = await around.enroll('shop', envoyProxy(spec));
     await isRetried(reason);
     expect(writesTo(cluster)).toEqual([]);
   });
 
   test('an EnvoyProxy with fields that are not read yet is swept', async () => {
-    const cluster = await around.enrol('shop', envoyProxy({ provider: { kubernetes: { envoyVpa: {} } }, zone: 1 }));
+    const cluster = await around.enroll('shop', envoyProxy({ provider: { kubernetes: { envoyVpa: {} } }, zone: 1 }));
     expect(await reapBatch([changed()])).toEqual([]);
     expect(hpasOf(cluster)).toEqual([]);
   });
@@ -440,7 +440,7 @@ describe('a configuration that cannot be read', () => {
   test('an HPA of a shape that is not understood fails the pass', async () => {
     const list = staleList();
     Object.assign(the('HorizontalPodAutoscaler', list).spec, { maxReplicas: 'many' });
-    const cluster = await around.enrol('shop', list);
+    const cluster = await around.enroll('shop', list);
     await isRetried(new RegExp(`^HorizontalPodAutoscaler ${STALE} has a shape .*: spec\\.maxReplicas: `));
     expect(writesTo(cluster)).toEqual([]);
   });

@@ -2,19 +2,15 @@ import { readFileSync } from 'node:fs';
 import type { Context, EventBridgeEvent, SQSBatchResponse } from 'aws-lambda';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import type { RbacManifest, User } from '../../functions/cli/embedded-cluster/authorization.ts';
-import {
-  admin,
-  type EmbeddedCluster,
-  type EmbeddedClusterOptions,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch } from '../../functions/cli/event-path.ts';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
-import type { PassReport } from '../../functions/domain/report.ts';
-import { SWEEP_DETAIL_TYPE } from '../../functions/domain/sweep-request.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
+import type { SweepReport } from '../../functions/events/report.ts';
+import { SWEEP_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import type { ClusterResult } from '../../functions/reap/reap.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
+import type { RbacManifest, User } from '../embedded-cluster/authorization.ts';
+import { admin, type EmbeddedCluster, type EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
+import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
 import { captureOutput, type List, type Output, serve, the } from './harness.ts';
 
 export const SECRET_ACCESS_KEY = 'secret-access-key';
@@ -46,7 +42,7 @@ export interface Surroundings {
    * A cluster that EKS knows. Its access entry lets the function's role in, with what `infra/kubernetes/rbac.yaml` allows;
    * `user` is what it lets in instead.
    */
-  enrol(
+  enroll(
     name: string,
     list: List,
     options?: EmbeddedClusterOptions & { user?: User; described?: Partial<DescribedCluster> },
@@ -55,7 +51,7 @@ export interface Surroundings {
 
 /** Each test has EKS and the environment of the function of its own; none leaves a secret in what was printed. */
 export function surroundings(): Surroundings {
-  const self = { enrol } as Surroundings;
+  const self = { enroll } as Surroundings;
   const authorities: string[] = [];
   beforeEach(async () => {
     self.eks = new EksDouble();
@@ -78,14 +74,14 @@ export function surroundings(): Surroundings {
     for (const pem of authorities.splice(0)) expect(self.output.text).not.toContain(pem.split('\n')[1]);
   });
 
-  async function enrol(
+  async function enroll(
     name: string,
     list: List,
     {
       user = { username: 'reap', groups: ['envoy-hpa-reaper'] },
       described,
       ...options
-    }: Parameters<Surroundings['enrol']>[2] = {},
+    }: Parameters<Surroundings['enroll']>[2] = {},
   ) {
     const isGood = (token: string) => readEksToken(token)?.isGoodFor(name, SECRET_ACCESS_KEY);
     const cluster = await serve(aged(list), {
@@ -146,7 +142,7 @@ export async function reapEvent(event: unknown, handler?: Handler): Promise<Clus
 }
 
 /** The same where the cluster is expected to be swept. */
-export async function sweepByEvent(event: unknown, handler?: Handler): Promise<PassReport> {
+export async function sweepByEvent(event: unknown, handler?: Handler): Promise<SweepReport> {
   const result = await reapEvent(event, handler);
   if ('skipped' in result) throw new Error(`skipped: ${result.message}`);
   return result;

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { PLACE, queueBatch } from '../../functions/cli/event-path.ts';
+import { PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
 import { hpasOf, outcomesOf, requestsOf, STALE, staleList, times, writesTo } from './harness.ts';
 import {
   changed,
@@ -27,8 +27,8 @@ describe('a sweep that is requested', () => {
     'where the deployment may %s and the request says %s: %s, from the queue and directly',
     async (own, mode, outcome) => {
       vi.stubEnv('MODE', own);
-      const shop = await around.enrol('shop', staleList());
-      const bank = await around.enrol('bank', staleList());
+      const shop = await around.enroll('shop', staleList());
+      const bank = await around.enroll('bank', staleList());
       expect(await reapBatch([requested('shop', { mode })])).toEqual([]);
       expect(around.output.counted(`Hpas${outcome}`)).toBe(1);
       const report = await sweepByEvent(requested('bank', { mode }));
@@ -49,14 +49,14 @@ describe('a sweep that is requested', () => {
     ['leaves it', 2, 'Deleted'],
     ['does not get in the way', undefined, 'Deleted'],
   ])('with a limit of its own: %s', async (_, maxDeletions, outcome) => {
-    await around.enrol('shop', times(2, staleList()));
+    await around.enroll('shop', times(2, staleList()));
     await reapBatch([requested('shop', { maxDeletions })]);
     expect(around.output.counted(`Hpas${outcome}`)).toBe(2);
   });
 
   test("with a limit above the deployment's does not raise it, from the queue or directly", async () => {
     vi.stubEnv('MAX_DELETIONS', '2');
-    const cluster = await around.enrol('shop', times(3, staleList()));
+    const cluster = await around.enroll('shop', times(3, staleList()));
     await reapBatch([requested('shop', { maxDeletions: 3 })]);
     await reapEvent(requested('shop', { maxDeletions: 3 }));
     expect(around.output.counted('HpasHeldBack')).toBe(6);
@@ -64,9 +64,9 @@ describe('a sweep that is requested', () => {
   });
 
   test('of a cluster that cannot be swept is skipped, or comes back, as a change is', async () => {
-    const gone = await around.enrol('gone', staleList());
+    const gone = await around.enroll('gone', staleList());
     await gone.close();
-    await around.enrol('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
+    await around.enroll('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
     expect(await reapBatch([requested('gone'), requested('out')])).toEqual(['message-1']);
     expect(around.output.counted('ClustersSkipped')).toBe(1);
   });
@@ -91,7 +91,7 @@ describe('together with others in a batch', () => {
   const orders = <T>(...messages: T[]) => [messages, messages.toReversed()];
 
   test('one pass is made for all', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     expect(await reapBatch([requested(), changed(), reports(), requested('shop', { runId: 'run-2' })])).toEqual([]);
     expect(requestsOf(cluster, 'DELETE')).toHaveLength(1);
     expect(around.eks.described).toEqual(['shop']);
@@ -103,7 +103,7 @@ describe('together with others in a batch', () => {
   test.each(orders(reports('shop', { maxDeletions: 0 }), changed()))(
     'a report request does not keep what a change left behind from being deleted',
     async (...messages) => {
-      const cluster = await around.enrol('shop', staleList());
+      const cluster = await around.enroll('shop', staleList());
       expect(await reapBatch(messages)).toEqual([]);
       expect(hpasOf(cluster)).toEqual([]);
     },
@@ -112,15 +112,15 @@ describe('together with others in a batch', () => {
   test.each(orders(requested('shop', { maxDeletions: 0 }), changed()))(
     'a lower limit of a request does not hold back what a change left behind',
     async (...messages) => {
-      const cluster = await around.enrol('shop', staleList());
+      const cluster = await around.enroll('shop', staleList());
       expect(await reapBatch(messages)).toEqual([]);
       expect(hpasOf(cluster)).toEqual([]);
     },
   );
 
   test('report requests alone never delete, and a change in another cluster makes no difference', async () => {
-    const shop = await around.enrol('shop', staleList());
-    const bank = await around.enrol('bank', staleList());
+    const shop = await around.enroll('shop', staleList());
+    const bank = await around.enroll('bank', staleList());
     expect(await reapBatch([reports(), changed('bank'), reports()])).toEqual([]);
     expect(writesTo(shop)).toEqual([]);
     expect(hpasOf(bank)).toEqual([]);
@@ -128,19 +128,19 @@ describe('together with others in a batch', () => {
 
   test('nothing is deleted where the deployment reports', async () => {
     vi.stubEnv('MODE', 'report');
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     expect(await reapBatch([requested(), changed(), reports()])).toEqual([]);
     expect(writesTo(cluster)).toEqual([]);
   });
 
   test('what settles brings the change back, and no request', async () => {
-    await around.enrol('shop', young(staleList()));
+    await around.enroll('shop', young(staleList()));
     expect(await reapBatch([requested(), changed(), reports()])).toEqual(['message-2']);
     expect(await reapBatch([requested()])).toEqual([]);
   });
 
   test('what failed brings all of them back', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const answer = { kind: 'respond', status: 503, body: { kind: 'Status', message: 'storage is gone' } } as const;
     cluster.onRequest = ({ method }) => (method === 'PATCH' ? answer : undefined);
     expect((await reapBatch([requested(), changed()])).toSorted()).toEqual(['message-1', 'message-2']);
@@ -148,7 +148,7 @@ describe('together with others in a batch', () => {
 });
 
 test('of a cluster that does not answer, a request is tried three times and a change to the end', async () => {
-  const cluster = await around.enrol('shop', staleList());
+  const cluster = await around.enroll('shop', staleList());
   await cluster.close();
   const handler = await loadReap();
   const messages = [requested(), changed()];

@@ -1,15 +1,11 @@
 import { describe, expect, test, vi } from 'vitest';
-import type {
-  EmbeddedCluster,
-  EmbeddedClusterOptions,
-  Intervention,
-} from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { KubernetesObject } from '../../functions/cli/embedded-cluster/objects.ts';
-import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
-import { queueBatch } from '../../functions/cli/event-path.ts';
-import { type PassReport, passReportSchema } from '../../functions/domain/report.ts';
+import { type SweepReport, sweepReportSchema } from '../../functions/events/report.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
+import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
+import { queueBatch } from '../embedded-cluster/event-path.ts';
+import type { KubernetesObject } from '../embedded-cluster/objects.ts';
+import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
 import {
   beforeFirst,
   deleteAsAdmin,
@@ -36,7 +32,7 @@ const around = surroundings();
 
 describe('reap', () => {
   test('deletes on a message, logs and counts', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const before = cluster.objects('horizontalpodautoscalers');
 
     expect(await reapBatch([changed()])).toEqual([]);
@@ -60,14 +56,14 @@ describe('reap', () => {
   });
 
   test('deletes on an event that it is invoked with, and answers with the report', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const [stale] = cluster.objects('horizontalpodautoscalers');
     const event = changed('shop', { user: { username: 'deployer', impersonatedUsername: 'jane' } });
 
     const report = await sweepByEvent(event);
 
     expect(hpasOf(cluster)).toEqual([]);
-    expect(passReportSchema.parse(structuredClone(report))).toEqual(report);
+    expect(sweepReportSchema.parse(structuredClone(report))).toEqual(report);
     expect(report).toMatchObject({ schemaVersion: 1, cluster: 'shop', mode: 'delete', lookAgain: false });
     expect(report.hpas).toMatchObject([{ outcome: 'Deleted', manifest: stale, dropsCapacity: false }]);
     expect(report.changes).toEqual([
@@ -80,10 +76,10 @@ describe('reap', () => {
   });
 
   test('names the changes that an HPA rests on, and not those of others', async () => {
-    await around.enrol('shop', staleList());
+    await around.enroll('shop', staleList());
     const objectRef = { apiGroup: 'gateway.envoyproxy.io', apiVersion: 'v1alpha1', resource: 'envoyproxies' };
     const of = (auditID: string, namespace: string, name?: string) =>
-      JSON.stringify(changed('shop', { auditID, objectRef: { ...objectRef, namespace, ...(name && { name }) } }));
+      JSON.stringify(changed('shop', { auditID, objectRef: { ...objectRef, namespace, name } }));
     await reapBatch([
       of('its own', 'autoscaling-removed', 'proxy'),
       of('the whole namespace', 'autoscaling-removed'),
@@ -95,7 +91,7 @@ describe('reap', () => {
   });
 
   test('says of a plainly wanted HPA nothing but that the change was looked at', async () => {
-    await around.enrol('shop', wantedList());
+    await around.enroll('shop', wantedList());
     expect(await reapBatch([changed()])).toEqual([]);
     expect(around.output.logged()).toMatchObject([
       { message: 'pass finished', cluster: 'shop', outcomes: { Kept: 1 }, auditIDs: ['audit-1'] },
@@ -110,14 +106,14 @@ describe('reap', () => {
     const list = staleList();
     the('HorizontalPodAutoscaler', list).status = { currentReplicas: 4, desiredReplicas: 4 };
     if (replicas) the('EnvoyProxy', list).spec.provider.kubernetes.envoyDeployment = { replicas };
-    await around.enrol('shop', list);
+    await around.enroll('shop', list);
     const report = await sweepByEvent(changed());
     expect(report.hpas).toMatchObject([{ outcome: 'Deleted', replicas: { current: 4, min: 2, max: 5, after } }]);
     expect(around.output.logged()).toContainEqual(expect.objectContaining({ outcome: 'Deleted', dropsCapacity }));
   });
 
   test('has logged the whole manifest when the DELETE arrives', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const [stale] = cluster.objects('horizontalpodautoscalers');
     let logged: unknown;
     beforeFirst('DELETE', cluster, () => {
@@ -129,7 +125,7 @@ describe('reap', () => {
 
   test('writes nothing in mode report', async () => {
     vi.stubEnv('MODE', 'report');
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     expect(await reapBatch([changed()])).toEqual([]);
     expect(writesTo(cluster)).toEqual([]);
     expect(around.output.counted('HpasReported')).toBe(1);
@@ -147,7 +143,7 @@ describe('what is stale and stays', () => {
     async (kind) => {
       const list = staleList();
       the(kind, list).metadata.annotations = { 'envoy-hpa-reaper/keep': 'true' };
-      const cluster = await around.enrol('shop', list);
+      const cluster = await around.enroll('shop', list);
       expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Kept, Protected`]);
       expect(writesTo(cluster)).toEqual([]);
     },
@@ -155,7 +151,7 @@ describe('what is stale and stays', () => {
 
   test('where more would go than may go at once, as a whole, and the messages are consumed', async () => {
     vi.stubEnv('MAX_DELETIONS', '2');
-    const cluster = await around.enrol('shop', times(3, staleList()));
+    const cluster = await around.enroll('shop', times(3, staleList()));
     expect(await reapBatch([changed()])).toEqual([]);
     expect(writesTo(cluster)).toEqual([]);
     expect(around.output.logged()).toContainEqual(
@@ -168,7 +164,7 @@ describe('what is stale and stays', () => {
   });
 
   test('a person raises the limit for one run; the queue never does', async () => {
-    const cluster = await around.enrol('shop', times(3, staleList()));
+    const cluster = await around.enroll('shop', times(3, staleList()));
     vi.stubEnv('MAX_DELETIONS', '2');
     const handler = await loadReap();
     const raised = { ...changed(), maxDeletions: 3 };
@@ -184,7 +180,7 @@ describe('what is stale and stays', () => {
 
   test.each([403, 422, 400])('where an admission policy refuses the mark with %i', async (code) => {
     const admission = () => ({ webhook: 'policy.example.com', code, message: 'managedFields are not yours' });
-    const cluster = await around.enrol('shop', staleList(), { admission });
+    const cluster = await around.enroll('shop', staleList(), { admission });
     const before = cluster.objects('horizontalpodautoscalers');
     expect(await reapBatch([changed()])).toEqual([]);
     expect(around.output.logged()).toContainEqual(
@@ -198,7 +194,7 @@ describe('what is stale and stays', () => {
   });
 
   test('where something silently drops the mark', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const [stale] = cluster.objects('horizontalpodautoscalers') as [KubernetesObject];
     beforeFirst('PATCH', cluster, () => ({ kind: 'respond', status: 200, body: stale as never }));
     const report = await sweepByEvent(changed());
@@ -209,7 +205,7 @@ describe('what is stale and stays', () => {
   });
 
   test.each([403, 422])('where an admission policy refuses the deletion with %i', async (code) => {
-    const cluster = await around.enrol('shop', staleList(), {
+    const cluster = await around.enroll('shop', staleList(), {
       admission: ({ operation }) =>
         operation === 'DELETE' ? { webhook: 'policy.example.com', code, message: 'never on a Friday' } : undefined,
     });
@@ -230,7 +226,7 @@ test.each([
   "with the controller namespaces '%s', a ConfigMap of a tenant that cannot be read leaves %j",
   async (names, left) => {
     vi.stubEnv('CONTROLLER_NAMESPACES', names);
-    const cluster = await around.enrol('shop', withTenantConfig(staleList()));
+    const cluster = await around.enroll('shop', withTenantConfig(staleList()));
     expect(await reapBatch([changed()])).toEqual([]);
     expect(hpasOf(cluster)).toEqual(left);
   },
@@ -262,7 +258,7 @@ describe('what settles is looked at again', () => {
     ['a Gateway whose status is older than its spec', () => notObserved('Gateway'), 'Kept', 'NotObserved'],
     ['a class whose status is older than its spec', () => notObserved('GatewayClass'), 'Kept', 'NotObserved'],
   ])('%s: its message comes back until the seventh time', async (_, list, outcome, why) => {
-    const cluster = await around.enrol('shop', list());
+    const cluster = await around.enroll('shop', list());
     const handler = await loadReap();
     for (const receiveCount of [1, 2, 3, 4, 5, 6]) {
       expect(await reapBatch([changed()], receiveCount, handler)).toEqual(['message-1']);
@@ -283,7 +279,7 @@ describe('what settles is looked at again', () => {
       const { namespace, name } = the('HorizontalPodAutoscaler', list).metadata;
       const items = list.items.filter(({ kind }) => reason === 'ParametersUnresolved' || kind !== 'ConfigMap');
       const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { namespace, name }, spec: {} };
-      await around.enrol('shop', { ...list, items: [...items, deployment as unknown as KubernetesObject] });
+      await around.enroll('shop', { ...list, items: [...items, deployment as unknown as KubernetesObject] });
       const explanation = expect.stringMatching(`, but Deployment ${namespace}/${name} still runs\\.$`);
       expect(await reapBatch([changed()])).toEqual([]);
       expect(around.output.logged()).toContainEqual(expect.objectContaining({ outcome: 'Kept', reason, explanation }));
@@ -291,7 +287,7 @@ describe('what settles is looked at again', () => {
   );
 
   test('only those messages of a batch come back that were not received seven times', async () => {
-    await around.enrol('shop', young(staleList()));
+    await around.enroll('shop', young(staleList()));
     const { Records } = queueBatch([changed(), changed()].map((event) => JSON.stringify(event)));
     for (const record of Records.slice(1)) record.attributes.ApproximateReceiveCount = '7';
     const handler = await loadReap();
@@ -299,7 +295,7 @@ describe('what settles is looked at again', () => {
   });
 
   test('and is gone when it has settled', async () => {
-    const cluster = await around.enrol('shop', young(staleList()));
+    const cluster = await around.enroll('shop', young(staleList()));
     const handler = await loadReap();
     expect(await reapBatch([changed()], 1, handler)).toEqual(['message-1']);
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 121_000 });
@@ -311,7 +307,7 @@ describe('what settles is looked at again', () => {
     ['Gateway', 'gateways', 'Gateway autoscaling-removed/web'],
     ['GatewayClass', 'gatewayclasses', 'GatewayClass eg'],
   ])('and is gone when the status of its %s has caught up', async (kind, plural, name) => {
-    const cluster = await around.enrol('shop', notObserved(kind));
+    const cluster = await around.enroll('shop', notObserved(kind));
     const handler = await loadReap();
     expect(await reapBatch([changed()], 1, handler)).toEqual(['message-1']);
     expect(around.output.logged()).toContainEqual(
@@ -343,7 +339,7 @@ describe('somebody else is at work too', () => {
   const preconditions = (request: ReceivedRequest) => JSON.parse(request.body).preconditions;
 
   test('the HPA controller writes the status: deleted in the version that followed', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () => rewrite(cluster, 'horizontalpodautoscalers', writeStatus));
     const report = await sweepByEvent(changed());
 
@@ -374,7 +370,7 @@ describe('somebody else is at work too', () => {
     const unable = (): Intervention => ({ kind: 'respond', status: 500, body: { message: 'etcd' } });
 
     test('the HPA is gone, and that is told', async () => {
-      const cluster = await around.enrol('shop', staleList());
+      const cluster = await around.enroll('shop', staleList());
       answers(cluster, { DELETE: lost });
       expect(await reapBatch([changed()])).toEqual([]);
       expect([hpasOf(cluster), asked(cluster)]).toEqual([[], ['DELETE', 'GET', 'POST']]);
@@ -387,7 +383,7 @@ describe('somebody else is at work too', () => {
     });
 
     test('another HPA of its name is there, so it is gone', async () => {
-      const cluster = await around.enrol('shop', staleList());
+      const cluster = await around.enroll('shop', staleList());
       const { metadata, ...made } = the('HorizontalPodAutoscaler', staleList());
       const { resourceVersion: _, ...again } = { ...metadata, uid: 'another' };
       const makeAgain = () => {
@@ -405,7 +401,7 @@ describe('somebody else is at work too', () => {
       ['there is no time to ask', { DELETE: lost }, 19_000, ['DELETE']],
       ['the API server did not take it up', { DELETE: () => tooManyRequests(1) }, 60_000, ['DELETE']],
     ])('%s, so its message comes back', async (_, byMethod, remaining, requests) => {
-      const cluster = await around.enrol('shop', staleList());
+      const cluster = await around.enroll('shop', staleList());
       answers(cluster, byMethod);
       const handler = await loadReap();
       expect(await handler(queueBatch([JSON.stringify(changed())]), context(remaining))).toEqual({
@@ -426,7 +422,7 @@ describe('somebody else is at work too', () => {
     ['a label', ({ metadata }) => Object.assign(metadata.labels ?? {}, { team: 'shop' })],
     ['the bounds', ({ spec }) => Object.assign(spec, { maxReplicas: 50 })],
   ])('a person changes %s: judged anew, and deleted if it is stale all the same', async (_, change) => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () => rewrite(cluster, 'horizontalpodautoscalers', change));
     expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
     expect(cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies'))).toHaveLength(4);
@@ -434,7 +430,7 @@ describe('somebody else is at work too', () => {
   });
 
   test('a person protects it: judged anew, and kept', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () =>
       rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
         metadata.annotations = { 'envoy-hpa-reaper/keep': 'true' };
@@ -445,7 +441,7 @@ describe('somebody else is at work too', () => {
   });
 
   test('another field manager takes its scale target over, with equal values: judged anew, and kept', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () =>
       rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
         metadata.managedFields?.push({
@@ -458,7 +454,7 @@ describe('somebody else is at work too', () => {
   });
 
   test('a person changes the bounds before the second reading: what is deleted is what the manifest says', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const readAgain = () => requestsOf(cluster, 'PATCH').length > 0;
     let changedOnce = false;
     cluster.onRequest = ({ path }) => {
@@ -475,14 +471,14 @@ describe('somebody else is at work too', () => {
 
   const autoscale = ({ spec }: KubernetesObject) => Object.assign(spec.provider.kubernetes, { envoyHpa: {} });
   test('autoscaling comes back before the second reading: kept', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('PATCH', cluster, () => rewrite(cluster, 'envoyproxies', autoscale));
     expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Kept, AutoscalingConfigured`]);
     expect(requestsOf(cluster, 'DELETE')).toEqual([]);
   });
 
   test('autoscaling was taken out of an EnvoyProxy that was written again meanwhile: judged anew', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('PATCH', cluster, () => rewrite(cluster, 'envoyproxies', () => {}));
     expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
     expect(requestsOf(cluster, 'DELETE')).toHaveLength(1);
@@ -496,13 +492,13 @@ describe('somebody else is at work too', () => {
     const list = staleList();
     const [entry] = the('HorizontalPodAutoscaler', list).metadata.managedFields ?? [];
     Reflect.deleteProperty(entry?.fieldsV1['f:spec'] as object, 'f:maxReplicas');
-    const cluster = await around.enrol('shop', list);
+    const cluster = await around.enroll('shop', list);
     expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
     expect(writesTo(cluster).map(({ method }) => method)).toEqual(['DELETE', 'POST']);
   });
 
   test('Envoy Gateway applies once more between mark and second reading: never deleted without a mark', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     let applied = false;
     cluster.onRequest = ({ method }) => {
       if (applied || method !== 'GET' || requestsOf(cluster, 'PATCH').length === 0) return undefined;
@@ -517,7 +513,7 @@ describe('somebody else is at work too', () => {
   });
 
   test('Envoy Gateway applies between mark and deletion: the deletion conflicts, and the HPA is kept', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () => {
       rewrite(cluster, 'envoyproxies', autoscale);
       rewrite(cluster, 'horizontalpodautoscalers', apply);
@@ -527,7 +523,7 @@ describe('somebody else is at work too', () => {
   });
 
   test('one that never rests is left after three attempts, and its message comes back', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     cluster.onRequest = ({ method }) =>
       void (method === 'PATCH' && rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => void spec.maxReplicas++));
     expect(await reapBatch([changed()])).toEqual(['message-1']);
@@ -540,7 +536,7 @@ describe('somebody else is at work too', () => {
     const list = times(3, staleList());
     const last = list.items.at(-1) as KubernetesObject;
     last.metadata.annotations = { 'envoy-hpa-reaper/keep': 'true' };
-    const cluster = await around.enrol('shop', list);
+    const cluster = await around.enroll('shop', list);
     cluster.onRequest = ({ method }) => {
       if (method === 'DELETE' && requestsOf(cluster, 'DELETE').length === 2) {
         rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
@@ -555,7 +551,7 @@ describe('somebody else is at work too', () => {
   });
 
   test.each(['PATCH', 'DELETE'])('a person deletes it before the %s: already gone, a success', async (method) => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     const path = `/apis/autoscaling/v2/namespaces/${STALE.replace('/', '/horizontalpodautoscalers/')}`;
     beforeFirst(method, cluster, () => deleteAsAdmin(cluster, path));
     expect(await reapBatch([changed()])).toEqual([]);
@@ -564,7 +560,7 @@ describe('somebody else is at work too', () => {
   });
 
   test('a person changes it and then deletes it: already gone, without another look at the cluster', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, async ({ path }) => {
       await deleteAsAdmin(cluster, path);
       return { kind: 'respond', status: 409, body: { kind: 'Status', reason: 'Conflict', code: 409 } };
@@ -575,7 +571,7 @@ describe('somebody else is at work too', () => {
   });
 
   test('a person deletes it and the name is taken by another: that one is judged, not deleted', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () =>
       rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
         metadata.uid = 'another';
@@ -593,13 +589,13 @@ describe('somebody else is at work too', () => {
     'a second pass, begun at the first %s: each is deleted once',
     async (method) => {
       const keys = times(5, staleList()).items.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
-      const cluster = await around.enrol('shop', times(5, staleList()), { latency: 2 });
+      const cluster = await around.enroll('shop', times(5, staleList()), { latency: 2 });
       const [first, second] = [await loadReap(), await loadReap()];
-      let other: Promise<PassReport> | undefined;
+      let other: Promise<SweepReport> | undefined;
       beforeFirst(method, cluster, () => {
         other = sweepByEvent(changed(), second);
       });
-      const reports = [await sweepByEvent(changed(), first), await (other as unknown as Promise<PassReport>)];
+      const reports = [await sweepByEvent(changed(), first), await (other as unknown as Promise<SweepReport>)];
 
       expect(hpasOf(cluster)).toEqual([]);
       expect(requestsOf(cluster, 'DELETE').filter(({ status }) => status === 200)).toHaveLength(5);
@@ -635,7 +631,7 @@ describe('a pass asks the API server for', () => {
   /** Of a pass that may only report; those of a wave arrive in any order. */
   async function asked(list: List, options?: EmbeddedClusterOptions): Promise<string[]> {
     vi.stubEnv('MODE', 'report');
-    const cluster = await around.enrol('shop', list, options);
+    const cluster = await around.enroll('shop', list, options);
     expect(await reapBatch([changed()])).toEqual([]);
     return cluster.requests.map(({ method, path, query }) => {
       const selector = query.get('labelSelector') ?? query.get('fieldSelector');
@@ -676,7 +672,7 @@ describe('a pass asks the API server for', () => {
 
 describe('a batch', () => {
   test('makes one pass for all messages of a cluster', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     expect(await reapBatch([changed(), changed(), changed()])).toEqual([]);
     expect(around.eks.described).toEqual(['shop']);
     expect(cluster.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
@@ -684,8 +680,8 @@ describe('a batch', () => {
   });
 
   test('fails all messages of a cluster that cannot be reached, and no others', async () => {
-    const shop = await around.enrol('shop', staleList());
-    const bank = await around.enrol('bank', staleList());
+    const shop = await around.enroll('shop', staleList());
+    const bank = await around.enroll('bank', staleList());
     await shop.close();
     const messages = [changed('shop'), changed('bank'), changed('shop'), 'no event', changed('shop')];
     expect((await reapBatch(messages)).toSorted()).toEqual(['message-1', 'message-3', 'message-4', 'message-5']);
@@ -695,12 +691,12 @@ describe('a batch', () => {
         ...{ level: 'ERROR', reason: expect.stringContaining('ECONNREFUSED'), cluster: 'shop' },
       }),
     );
-    expect(around.output.counted('PassesFailed')).toBe(1);
+    expect(around.output.counted('SweepsFailed')).toBe(1);
   });
 
   test('begins no cluster in the last ten seconds, and gives its messages back', async () => {
-    const shop = await around.enrol('shop', staleList());
-    const bank = await around.enrol('bank', staleList());
+    const shop = await around.enroll('shop', staleList());
+    const bank = await around.enroll('bank', staleList());
     const handler = await loadReap();
     const batch = queueBatch(['shop', 'bank', 'bank'].map((name) => JSON.stringify(changed(name))));
     const getRemainingTimeInMillis = () => (hpasOf(shop).length > 0 ? 10_000 : 9_999);
@@ -722,7 +718,7 @@ describe('the way into a cluster', () => {
     ['us-gov-west-1', 'sts.us-gov-west-1.amazonaws.com'],
   ])('in %s is a token signed for %s', async (region, host) => {
     vi.stubEnv('AWS_REGION', region);
-    const cluster = await around.enrol('shop', wantedList());
+    const cluster = await around.enroll('shop', wantedList());
     await sweepByEvent({ ...changed(), region });
 
     const [authorization, ...others] = tokensOf(cluster.requests);
@@ -747,7 +743,7 @@ describe('the way into a cluster', () => {
   });
 
   test('is looked up again after a minute, and its token is used for 14', async () => {
-    const cluster = await around.enrol('shop', wantedList());
+    const cluster = await around.enroll('shop', wantedList());
     const handler = await loadReap();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
     const start = Date.now();
@@ -764,7 +760,7 @@ describe('the way into a cluster', () => {
   });
 
   test('is looked up once a minute: an opt-out is heard, and a new endpoint is gone to', async () => {
-    const cluster = await around.enrol('shop', wantedList());
+    const cluster = await around.enroll('shop', wantedList());
     const handler = await loadReap();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
     const start = Date.now();
@@ -779,7 +775,7 @@ describe('the way into a cluster', () => {
     expect(await eventAfter(59)).toHaveProperty('hpas');
     expect(await eventAfter(60)).toMatchObject({ skipped: 'ClusterOptedOut' });
 
-    const other = await around.enrol('shop', wantedList());
+    const other = await around.enroll('shop', wantedList());
     cluster.requests.length = 0;
     expect(await eventAfter(120)).toHaveProperty('hpas');
     expect(other.requests).not.toEqual([]);
@@ -787,7 +783,7 @@ describe('the way into a cluster', () => {
   });
 
   test('is looked up again at once after a 401, with a new token', async () => {
-    const cluster = await around.enrol('shop', staleList());
+    const cluster = await around.enroll('shop', staleList());
     beforeFirst('GET', cluster, () => ({
       kind: 'respond',
       status: 401,
@@ -800,7 +796,7 @@ describe('the way into a cluster', () => {
 
   test('is looked up again the next time after a 403', async () => {
     const nobody = { username: 'reap', groups: [] as string[] };
-    const cluster = await around.enrol('shop', staleList(), { user: nobody });
+    const cluster = await around.enroll('shop', staleList(), { user: nobody });
     const handler = await loadReap();
     expect(await reapBatch([changed()], 1, handler)).toEqual([]);
     expect(around.eks.described).toEqual(['shop']);
@@ -811,11 +807,11 @@ describe('the way into a cluster', () => {
   });
 
   test('is looked up again the next time after a failed connection', async () => {
-    const gone = await around.enrol('shop', wantedList());
+    const gone = await around.enroll('shop', wantedList());
     const handler = await loadReap();
     expect(await reapBatch([changed()], 1, handler)).toEqual([]);
     await gone.close();
-    const moved = await around.enrol('shop', staleList());
+    const moved = await around.enroll('shop', staleList());
     expect(await reapBatch([changed()], 1, handler)).toEqual(['message-1']);
     expect(await reapBatch([changed()], 2, handler)).toEqual([]);
     expect(around.eks.described).toEqual(['shop', 'shop']);
@@ -824,7 +820,7 @@ describe('the way into a cluster', () => {
 
   test('is closed where the certificate is of another CA: nothing is sent, not even the token', async () => {
     const { caCertificate } = await serve(wantedList());
-    const cluster = await around.enrol('shop', staleList(), { described: { ca: caCertificate } });
+    const cluster = await around.enroll('shop', staleList(), { described: { ca: caCertificate } });
     expect(await reapBatch([changed()])).toEqual(['message-1']);
     expect(cluster.requests).toEqual([]);
     expect(around.output.text).toMatch(/self-signed certificate|unable to verify/);

@@ -3,9 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
-import type { EmbeddedCluster, EmbeddedClusterOptions } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
+import { inject } from 'vitest';
+import type { EmbeddedCluster, EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
+import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
 import { folder, kubeconfigFor, type Result, save, serveUntilEnd } from './cli-harness.ts';
 import { type List, writesTo } from './harness.ts';
 
@@ -18,12 +18,12 @@ export async function serveSettled(list: List, options: EmbeddedClusterOptions =
   return await serveUntilEnd({ ...list, items }, { now: () => new Date('2026-01-01T00:00:00Z'), ...options });
 }
 
-const reaper = fileURLToPath(new URL('../../functions/cli/reaper.ts', import.meta.url));
+const reaper = inject('reaper');
 
 /** The command where no file may become larger than so many KiB. */
 export async function runLimited(kibibytes: number, args: readonly string[]): Promise<Omit<Result, 'stdout'>> {
-  const limited = ['-c', `ulimit -f ${kibibytes}; exec "$0" "$@"`, process.execPath, reaper, ...args];
-  const child = spawn('bash', limited, {
+  const limited = ['-c', `ulimit -f ${kibibytes * 2}; exec "$0" "$@"`, process.execPath, reaper, ...args];
+  const child = spawn('sh', limited, {
     env: { PATH: process.env.PATH, HOME: folder },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import type { AccountDirectory, ClusterDescription } from '../../functions/aws/cluster-directory.ts';
-import { connectionTo } from '../../functions/cli/embedded-cluster/connection.ts';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
-import { runReportSchema } from '../../functions/domain/report.ts';
+import { runReportSchema } from '../../functions/events/report.ts';
+import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
-import { type RunOptions, type RunProgress, sweepAccount } from '../../functions/usecases/sweep-account.ts';
+import { type RunOptions, type RunProgress, sweepAccount } from '../../functions/sweep/sweep-account.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { beforeFirst, hpasOf, requestsOf, rewrite, serve, staleList, times, wantedList, writesTo } from './harness.ts';
 
 interface Enrolled extends Partial<ClusterDescription> {
   /** Where its requests go; without it describing it fails with `fault`. */
-  at?: EmbeddedCluster | undefined;
+  at?: EmbeddedCluster;
   fault?: Error;
 }
 
@@ -100,7 +100,7 @@ describe('which clusters are swept', () => {
       ...{ clusters: 3, swept: 3, skipped: 0, failed: 0, hpas: 4, stale: 3, missing: 0 },
       outcomes: { Kept: 1, Deleted: 3 },
     });
-    expect(report.clusters.map(({ passId }) => passId)).toEqual([
+    expect(report.clusters.map(({ sweepId }) => sweepId)).toEqual([
       ...['run-1/eu-central-1/a', 'run-1/eu-central-1/b', 'run-1/eu-west-1/a'],
     ]);
     expect(runReportSchema.parse(structuredClone(report))).toEqual(report);
@@ -202,7 +202,7 @@ describe('a cluster with a problem', () => {
     });
     const report = await run({ 'eu-central-1': region }, { log, concurrency: 1 });
     expect(summaryOf(report)).toEqual([
-      'a in eu-central-1: failed PassFailed',
+      'a in eu-central-1: failed SweepFailed',
       'b in eu-central-1: failed InternalError',
       'c in eu-central-1: failed ClusterUnreachable',
       'd in eu-central-1: failed ClusterEndpointPrivate',
@@ -219,7 +219,7 @@ describe('a cluster with a problem', () => {
     ]);
     expect(logged.map(([message]) => message)).toEqual([...Array(4).fill('cluster failed'), 'cluster skipped']);
     expect(logged[4]?.[1]).toEqual({
-      ...{ cluster: 'e', region: 'eu-central-1', passId: 'run-1/eu-central-1/e', reason: 'ClusterNotFound' },
+      ...{ cluster: 'e', region: 'eu-central-1', sweepId: 'run-1/eu-central-1/e', reason: 'ClusterNotFound' },
       ...{ explanation: 'there is no cluster e', remedy: 'Nothing to do.' },
     });
   });
@@ -318,20 +318,23 @@ test('what is logged and saved before a deletion says in which Region', async ()
 
 describe('a run that is given up', () => {
   test('answers although a cluster hangs, which remains, and begins no other', async () => {
-    const giveUp = new AbortController();
+    const deadlineSignal = new AbortController();
     const [first, hanging, third] = (await Promise.all([1, 1, 1].map(serveStale))) as [
       EmbeddedCluster,
       EmbeddedCluster,
       EmbeddedCluster,
     ];
     hanging.onRequest = () => {
-      giveUp.abort();
+      deadlineSignal.abort();
       return { kind: 'hang' };
     };
     const logged: string[] = [];
     const log = { info: () => {}, error: () => {}, warn: (message: string) => void logged.push(message) };
     const region = new Region({ a: { at: first }, b: { at: hanging }, c: { at: third } });
-    const report = await run({ 'eu-central-1': region }, { giveUp: giveUp.signal, concurrency: 1, log });
+    const report = await run(
+      { 'eu-central-1': region },
+      { deadlineSignal: deadlineSignal.signal, concurrency: 1, log },
+    );
     expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted']);
     expect(report.remaining.map(({ cluster }) => cluster)).toEqual(['b', 'c']);
     expect(report.totals).toMatchObject({ clusters: 3, swept: 1, failed: 0 });
@@ -342,7 +345,7 @@ describe('a run that is given up', () => {
   });
 
   test('tells of what was deleted before in a cluster that hangs, and that it remains', async () => {
-    const giveUp = new AbortController();
+    const deadlineSignal = new AbortController();
     const cluster = await serveStale(3);
     let deletions = 0;
     cluster.onRequest = ({ method, path }) => {
@@ -351,10 +354,13 @@ describe('a run that is given up', () => {
       if (method === 'DELETE' && deletions === 3)
         rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => spec.maxReplicas++);
       if (deletions < 3 || !path.endsWith('/v2/horizontalpodautoscalers')) return undefined;
-      giveUp.abort();
+      deadlineSignal.abort();
       return { kind: 'hang' };
     };
-    const report = await run({ 'eu-central-1': new Region({ a: { at: cluster } }) }, { giveUp: giveUp.signal });
+    const report = await run(
+      { 'eu-central-1': new Region({ a: { at: cluster } }) },
+      { deadlineSignal: deadlineSignal.signal },
+    );
     const outcomes = report.clusters[0]?.hpas.map(({ outcome }) => outcome);
     expect(outcomes?.toSorted()).toEqual(['Deleted', 'Deleted', 'Stopped']);
     expect(report.clusters[0]?.hpas.filter(({ manifest }) => manifest)).toHaveLength(2);
@@ -363,30 +369,33 @@ describe('a run that is given up', () => {
   });
 
   test('a deletion that was not answered by then is one that failed, in a cluster that remains', async () => {
-    const giveUp = new AbortController();
+    const deadlineSignal = new AbortController();
     const cluster = await serveStale();
     beforeFirst('DELETE', cluster, () => {
-      giveUp.abort();
+      deadlineSignal.abort();
       return { kind: 'hang' };
     });
-    const report = await run({ 'eu-central-1': new Region({ a: { at: cluster } }) }, { giveUp: giveUp.signal });
+    const report = await run(
+      { 'eu-central-1': new Region({ a: { at: cluster } }) },
+      { deadlineSignal: deadlineSignal.signal },
+    );
     expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Failed']);
     expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
   });
 
   test('in a cluster that EKS does not describe: answers, and nothing is begun when EKS answers after all', async () => {
-    const giveUp = new AbortController();
+    const deadlineSignal = new AbortController();
     const cluster = await serveStale();
     let describeAtLast: (() => void) | undefined;
     const region = new Region({ a: { at: cluster } });
     region.describe = async () => {
-      giveUp.abort();
+      deadlineSignal.abort();
       await new Promise<void>((resolve) => {
         describeAtLast = resolve;
       });
       return { tags: {} };
     };
-    const report = await run({ 'eu-central-1': region }, { giveUp: giveUp.signal });
+    const report = await run({ 'eu-central-1': region }, { deadlineSignal: deadlineSignal.signal });
     expect(report).toMatchObject({ clusters: [], remaining: [{ cluster: 'a' }] });
     describeAtLast?.();
     await new Promise((resolve) => setImmediate(resolve));
@@ -395,7 +404,7 @@ describe('a run that is given up', () => {
   });
 
   test('after a 401: the second attempt does not begin', async () => {
-    const giveUp = new AbortController();
+    const deadlineSignal = new AbortController();
     const cluster = await serveStale();
     cluster.onRequest = () => ({ kind: 'respond', status: 401, body: { kind: 'Status', reason: 'Unauthorized' } });
     const region = new Region({ a: { at: cluster } });
@@ -405,14 +414,14 @@ describe('a run that is given up', () => {
     region.connect = async (name) => {
       connected += 1;
       if (connected === 1) return await connect(name);
-      giveUp.abort();
+      deadlineSignal.abort();
       const list = async () => {
         begun = true;
         return [];
       };
       return { hpas: { list }, close: () => {} } as unknown as ClusterApi;
     };
-    const report = await run({ 'eu-central-1': region }, { giveUp: giveUp.signal });
+    const report = await run({ 'eu-central-1': region }, { deadlineSignal: deadlineSignal.signal });
     expect(report.remaining).toHaveLength(1);
     expect({ connected, begun }).toEqual({ connected: 2, begun: false });
   });

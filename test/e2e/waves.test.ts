@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { EmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { ReceivedRequest } from '../../functions/cli/embedded-cluster/request-log.ts';
-import { DEFAULT_GUARDS } from '../../functions/domain/guards.ts';
+import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
 import { waves } from '../doubles/kube-apiserver.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
 import {
   hpasOf,
   type List,
@@ -24,7 +24,7 @@ import {
 const guards = { ...DEFAULT_GUARDS, raisedLimit: 20 };
 
 /** What a wave is made of: `LIST horizontalpodautoscalers` and how many. */
-type Wave = Record<string, number>;
+type Wave = Partial<Record<string, number>>;
 
 /**
  * A pass makes these waves of requests. The server answers none before the last of its wave has arrived, so that a busy
@@ -35,7 +35,7 @@ async function makesWaves(
   list: List,
   options?: Parameters<typeof sweep>[1],
 ): Promise<EmbeddedCluster> {
-  const sizes = expected.map((wave) => Object.values(wave).reduce((sum, count) => sum + count));
+  const sizes = expected.map((wave) => Object.values(wave).reduce((sum, count) => (sum ?? 0) + (count ?? 0)));
   let held: (() => void)[] = [];
   const onRequest = () =>
     new Promise<undefined>((resolve) => {

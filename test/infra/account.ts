@@ -16,12 +16,12 @@ import {
   ListRolesCommand,
 } from '@aws-sdk/client-iam';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
-import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
-import { PLACE } from '../../functions/cli/event-path.ts';
-import { logGroupOf } from '../../functions/domain/enrolment.ts';
+import { logGroupOf } from '../../functions/enrollment/enrollment.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { EksAccountDouble, type StoredEntry } from '../doubles/eks-account.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
+import type { User } from '../embedded-cluster/authorization.ts';
+import { PLACE } from '../embedded-cluster/event-path.ts';
 import { type Invocation, invokeFunction, unpack } from './lambda.ts';
 import { type EventSourceMapping, Moto, REGION, templateForMoto } from './moto.ts';
 import type { Packaging } from './packaged.ts';

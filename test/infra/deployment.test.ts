@@ -7,7 +7,7 @@ import process from 'node:process';
 import { DescribeStacksCommand, ListStackResourcesCommand, ListStacksCommand } from '@aws-sdk/client-cloudformation';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { BUCKET, Moto, REGION, templateForMoto } from './moto.ts';
 import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 

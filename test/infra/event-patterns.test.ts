@@ -3,16 +3,16 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
-import { busEvent, lambdaContext, PLACE, subscriptionEvent } from '../../functions/cli/event-path.ts';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/domain/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE } from '../../functions/domain/heartbeat.ts';
-import { OUTCOME_DETAILS } from '../../functions/domain/outcome-event.ts';
-import { SWEEP_DETAIL_TYPE } from '../../functions/domain/sweep-request.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/heartbeat.ts';
+import { OUTCOME_DETAILS } from '../../functions/events/outcome-event.ts';
+import { SWEEP_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import { createHandler } from '../../functions/forward/forward.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { dispatchSweeps } from '../../functions/usecases/dispatch-sweeps.ts';
+import { dispatchSweeps } from '../../functions/sweep/dispatch-sweeps.ts';
 import { decided } from '../builders/packaged-stack.ts';
 import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
+import { busEvent, lambdaContext, PLACE, subscriptionEvent } from '../embedded-cluster/event-path.ts';
 import { matchEvents } from './event-ruler.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';
 
@@ -37,7 +37,7 @@ const feeding = rules
 /** Every detail-type that the code knows: the constants `…_DETAIL_TYPE` of functions/domain. */
 async function knownDetailTypes(): Promise<string[]> {
   const modules = await Promise.all(
-    globSync('functions/domain/*.ts').map((file) => import(pathToFileURL(resolve(file)).href)),
+    globSync('functions/events/*.ts').map((file) => import(pathToFileURL(resolve(file)).href)),
   );
   const constants = modules.flatMap((exported) => Object.entries(exported as Record<string, unknown>));
   return constants.filter(([name]) => name.endsWith('_DETAIL_TYPE')).map(([, value]) => value as string);

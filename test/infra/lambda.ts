@@ -6,7 +6,7 @@ import process from 'node:process';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { lambdaContext } from '../../functions/cli/event-path.ts';
+import { lambdaContext } from '../embedded-cluster/event-path.ts';
 import type { FunctionConfiguration } from './moto.ts';
 import type { Packaging } from './packaged.ts';
 

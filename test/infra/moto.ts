@@ -13,7 +13,7 @@ import {
 import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
 import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { PLACE } from '../../functions/cli/event-path.ts';
+import { PLACE } from '../embedded-cluster/event-path.ts';
 import type { Packaging } from './packaged.ts';
 import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 
@@ -202,9 +202,7 @@ export class Moto {
   async lambda<Answer>(path: string, sent: { method?: string; input?: object } = {}): Promise<Answer> {
     const { method, input } = sent;
     const body = input && JSON.stringify(input);
-    return JSON.parse(
-      await this.#ask('lambda', { path: `/2015-03-31${path}`, ...(method && { method }), ...(body && { body }) }),
-    );
+    return JSON.parse(await this.#ask('lambda', { path: `/2015-03-31${path}`, method, body }));
   }
 
   async sqs<Answer>(operation: string, input: object = {}): Promise<Answer> {
@@ -236,7 +234,7 @@ export class Moto {
         ...(body !== undefined && { 'content-type': type }),
         ...(target !== undefined && { 'x-amz-target': target }),
       },
-      ...(body !== undefined && { body }),
+      body,
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${service} answered ${response.status}: ${text}`);

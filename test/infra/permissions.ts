@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { PLACE } from '../../functions/cli/event-path.ts';
 import { isAllowed, list, needlessWildcards, type Statement, unusedParts } from '../doubles/iam-policy.ts';
+import { PLACE } from '../embedded-cluster/event-path.ts';
 import type { Account, Call } from './account.ts';
 
 /** What Lambda and Scheduler do by themselves with a role that they are given. Neither of them runs here. */

@@ -1,6 +1,6 @@
 import { inject } from 'vitest';
-import { admin, startEmbeddedCluster } from '../../functions/cli/embedded-cluster/embedded-cluster.ts';
 import { adminToken, reaperRbac } from '../contract/server.ts';
+import { admin, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { describeWholePath, type WholePathOptions } from './whole-path.ts';
 
 const options = (): WholePathOptions => {

@@ -3,13 +3,13 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { PutSubscriptionFilterCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
-import { PLACE, subscriptionEvent } from '../../functions/cli/event-path.ts';
-import { logGroupOf } from '../../functions/domain/enrolment.ts';
-import { SUBSCRIPTION_PATTERN } from '../../functions/domain/subscription-pattern.ts';
+import { logGroupOf } from '../../functions/enrollment/enrollment.ts';
+import { SUBSCRIPTION_PATTERN } from '../../functions/events/subscription-pattern.ts';
 import { type Connection, connect } from '../contract/connection.ts';
 import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
 import { type Server, waitFor } from '../contract/server.ts';
+import type { User } from '../embedded-cluster/authorization.ts';
+import { PLACE, subscriptionEvent } from '../embedded-cluster/event-path.ts';
 import { type Account, startAccount } from './account.ts';
 import type { Invocation } from './lambda.ts';
 import type { Packaging } from './packaged.ts';
@@ -24,7 +24,7 @@ const roleArn = (name: string) => `arn:aws:iam::${PLACE.account}:role/envoy-hpa-
 const userOf = (name: string, session = '{{SessionName}}') =>
   `arn:aws:sts::${PLACE.account}:assumed-role/envoy-hpa-reaper-${name}-${PLACE.region}/${session}`;
 
-/** What enrolment is to leave in a cluster. */
+/** What enrollment is to leave in a cluster. */
 const ENROLLED = {
   filters: [
     {
@@ -58,7 +58,7 @@ const ALL_ON = {
 };
 
 /** Milliseconds: some twenty invocations, each in a process of its own. */
-const PATIENCE = 300_000;
+const REQUEST_TIMEOUT_MS = 300_000;
 
 /** Who a function is in it is up to its token. */
 type ApiServer = Omit<Server, 'reaperToken'>;
@@ -95,7 +95,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       admin = connect({ ...server, token: server.adminToken });
       open.push(admin.close);
       story = await tell();
-    }, PATIENCE);
+    }, REQUEST_TIMEOUT_MS);
     afterAll(async () => {
       for (const close of open.reverse()) await close();
     });
@@ -118,12 +118,12 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
           )
           .sort(),
         hpas: body.items.map((hpa: { metadata: { name: string } }) => hpa.metadata.name).sort(),
-        shop: await enrolmentOf('shop'),
-        dark: await enrolmentOf('dark'),
+        shop: await enrollmentOf('shop'),
+        dark: await enrollmentOf('dark'),
       };
     }
 
-    const enrolmentOf = async (cluster: string) => ({
+    const enrollmentOf = async (cluster: string) => ({
       filters: await account.filtersOf(cluster),
       entries: structuredClone(Object.fromEntries(account.entriesOf(cluster))),
     });
@@ -148,7 +148,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       const names = { kept: kept.hpaName, heard: heard.hpaName, swept: swept.hpaName, byHand: byHand.hpaName };
 
       const before = await part(() => account.invoke(BACKFILL, {}));
-      const enrolled = await part(() => account.fire('EnrolmentSchedule'));
+      const enrolled = await part(() => account.fire('EnrollmentSchedule'));
 
       for (const cluster of ['shop', 'dark']) {
         await account.logs.send(
@@ -161,13 +161,13 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
         Object.assign(entries.get(roleArn('reap')) ?? {}, { kubernetesGroups: ['system:masters'] });
         Object.assign(entries.get(roleArn('backfill')) ?? {}, { username: 'somebody' });
       }
-      const drifted = await enrolmentOf('shop');
-      const mended = await part(() => account.fire('EnrolmentSchedule'));
+      const drifted = await enrollmentOf('shop');
+      const mended = await part(() => account.fire('EnrollmentSchedule'));
 
       account.entriesOf('shop').delete(roleArn('backfill'));
       const ofAnotherRole = { tags: { 'envoy-hpa-reaper/role-id': 'AROAGONE' } };
       Object.assign(account.entriesOf('shop').get(roleArn('reap')) ?? {}, ofAnotherRole);
-      const renewed = await part(() => account.fire('EnrolmentSchedule'));
+      const renewed = await part(() => account.fire('EnrollmentSchedule'));
 
       const since = (await server.audit()).length;
       await heard.setAutoscaling('off');
@@ -204,7 +204,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       await kept.applyHpa();
 
       await account.tagCluster('dark', { 'envoy-hpa-reaper': 'off' });
-      const optedOut = await part(() => account.fire('EnrolmentSchedule'));
+      const optedOut = await part(() => account.fire('EnrollmentSchedule'));
       const removed = await removeStack();
       return {
         ...{ names, before, enrolled, drifted, mended, renewed, changed, beat },
@@ -225,8 +225,8 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
         const { port } = cloudFormation.address() as AddressInfo;
         const removal = await part(() =>
           account.invoke(ENROLL, {
-            ...{ RequestType: 'Delete', RequestId: 'request', LogicalResourceId: 'EnrolmentRemoval' },
-            ...{ StackId: 'stack', PhysicalResourceId: 'envoy-hpa-reaper-enrolment' },
+            ...{ RequestType: 'Delete', RequestId: 'request', LogicalResourceId: 'EnrollmentRemoval' },
+            ...{ StackId: 'stack', PhysicalResourceId: 'envoy-hpa-reaper-enrollment' },
             ResponseURL: `http://127.0.0.1:${port}/`,
           }),
         );
@@ -249,14 +249,14 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       ]);
     });
 
-    test('enrolment puts the filters and the access entries', () => {
+    test('enrollment puts the filters and the access entries', () => {
       const { enrolled } = story;
       expect(enrolled.shop).toEqual(ENROLLED);
       expect(enrolled.dark).toEqual(ENROLLED);
       expect(enrolled.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 6, problems: 0 });
     });
 
-    test('enrolment mends what drifted, and makes anew what is gone or was made for another role', () => {
+    test('enrollment mends what drifted, and makes anew what is gone or was made for another role', () => {
       const { drifted, mended, renewed } = story;
       expect(drifted).not.toEqual(ENROLLED);
       for (const { shop, dark } of [mended, renewed]) expect([shop, dark]).toEqual([ENROLLED, ENROLLED]);
@@ -354,7 +354,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect([missingOverBus.hpas, missing.hpas, missing.answer.totals.missing]).toEqual([[], [], told.length]);
     });
 
-    test('a cluster that opts out is left by enrolment, and no other is', () => {
+    test('a cluster that opts out is left by enrollment, and no other is', () => {
       expect(story.optedOut.dark).toEqual(NOT_ENROLLED);
       expect(story.optedOut.shop).toEqual(ENROLLED);
     });

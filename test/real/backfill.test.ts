@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect } from 'vitest';
-import type { User } from '../../functions/cli/embedded-cluster/authorization.ts';
 import { type Connection, connect } from '../contract/connection.ts';
 import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
 import { contractUsers } from '../contract/fixture.ts';
@@ -8,6 +7,7 @@ import { readEksToken } from '../doubles/eks.ts';
 import { TokenWebhookDouble } from '../doubles/token-webhook.ts';
 import { describeAccount } from '../e2e/account.ts';
 import { SECRET_ACCESS_KEY } from '../e2e/reap-harness.ts';
+import type { User } from '../embedded-cluster/authorization.ts';
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts';
 import { auditOf } from './server.ts';
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { inject } from 'vitest';
-import type { AuditEvent } from '../../functions/cli/embedded-cluster/audit.ts';
 import { adminToken, reaperToken, type Server } from '../contract/server.ts';
+import type { AuditEvent } from '../embedded-cluster/audit.ts';
 import type { ControlPlane } from './control-plane/start.ts';
 
 /** The kube-apiserver that global-setup.ts has started for all files. */

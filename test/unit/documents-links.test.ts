@@ -2,12 +2,12 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { addDoctorCommand } from '../../functions/cli/doctor.ts';
-import { addEnrollCommand } from '../../functions/cli/enroll.ts';
-import { addReapCommand } from '../../functions/cli/reap.ts';
-import { addReplayCommand } from '../../functions/cli/replay.ts';
-import { addRestoreCommand } from '../../functions/cli/restore.ts';
-import { addScanCommand } from '../../functions/cli/scan.ts';
+import { addDoctorCommand } from '../../functions/cli/commands/doctor.ts';
+import { addEnrollCommand } from '../../functions/cli/commands/enroll.ts';
+import { addReapCommand } from '../../functions/cli/commands/reap.ts';
+import { addReplayCommand } from '../../functions/cli/commands/replay.ts';
+import { addRestoreCommand } from '../../functions/cli/commands/restore.ts';
+import { addScanCommand } from '../../functions/cli/commands/scan.ts';
 import { alarmResources } from '../../infra/alarms.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 

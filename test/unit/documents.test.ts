@@ -3,15 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
 import { digestConfigSchema, digestRequestSchema } from '../../functions/digest/digest.ts';
-import { ENROLMENT_PROBLEMS } from '../../functions/domain/enrolment.ts';
-import { CHECKS } from '../../functions/domain/health.ts';
-import { DELETE_REASONS, KEEP_REASONS } from '../../functions/domain/judge.ts';
-import { OUTCOMES } from '../../functions/domain/report.ts';
-import { RESTORE_OUTCOMES } from '../../functions/domain/restoration.ts';
+import { CHECKS } from '../../functions/doctor/health.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
+import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/enrollment.ts';
+import { OUTCOMES } from '../../functions/events/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
+import { DELETE_REASONS, KEEP_REASONS } from '../../functions/judgement/judge.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
-import { PROBLEM_REASONS } from '../../functions/usecases/visit-clusters.ts';
+import { RESTORE_OUTCOMES } from '../../functions/sweep/restoration.ts';
+import { PROBLEM_REASONS } from '../../functions/sweep/visit-clusters.ts';
 import { configurationSchema, readConfiguration } from '../../infra/configuration.ts';
 import { stackParameters } from '../../infra/parameters.ts';
 import { SCHEMAS_FOLDER, schemaDocuments } from '../../infra/schemas.ts';
@@ -102,8 +102,8 @@ test('docs/permissions.md lists what infra/kubernetes/rbac.yaml allows', () => {
   }
 });
 
-test('docs/enrolment.md lists every problem of enrolment, and no other', () => {
-  expect(firstCells(documentOf('docs/enrolment.md')).sort()).toEqual([...ENROLMENT_PROBLEMS].sort());
+test('docs/enrollment.md lists every problem of enrollment, and no other', () => {
+  expect(firstCells(documentOf('docs/enrollment.md')).sort()).toEqual([...ENROLLMENT_PROBLEMS].sort());
 });
 
 test('the README sweeps by hand with a payload that backfill takes', () => {

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import type { ClusterReport, MissingHpaReport, RunReport, SweptHpa } from '../../domain/report.ts';
+import type { ClusterReport, MissingHpaReport, RunReport, SweptHpa } from '../../events/report.ts';
 import {
   CHANGES,
   type Column,

@@ -1,4 +1,4 @@
-import type { ClusterReport, RunReport } from '../../domain/report.ts';
+import type { ClusterReport, RunReport } from '../../events/report.ts';
 import {
   type Column,
   clusterWordsOf,

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { ClusterReport, MissingHpaReport, RunReport, SweptHpa } from '../../domain/report.ts';
+import type { ClusterReport, MissingHpaReport, RunReport, SweptHpa } from '../../events/report.ts';
 import {
   clusterWordsOf,
   columnsOf,
@@ -13,7 +13,7 @@ import {
 
 export interface Screen {
   /** Columns of the terminal; absent where the output goes somewhere else. */
-  readonly width?: number | undefined;
+  readonly width?: number;
   readonly color: boolean;
 }
 

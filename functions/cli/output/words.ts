@@ -1,5 +1,3 @@
-import { objectKey } from '../../domain/kubernetes-objects.ts';
-import type { ReplicasAfter } from '../../domain/replicas-after.ts';
 import {
   type ClusterReport,
   type MissingHpaReport,
@@ -7,7 +5,9 @@ import {
   type Problem,
   type RunReport,
   type SweptHpa,
-} from '../../domain/report.ts';
+} from '../../events/report.ts';
+import { objectKey } from '../../judgement/kubernetes-objects.ts';
+import type { ReplicasAfter } from '../../judgement/replicas-after.ts';
 
 // What every view for a person says alike.
 
@@ -198,7 +198,7 @@ function introductionOf({ selection, whatIf }: RunReport): string[] {
 
 /** So many objects are named in a sentence. */
 const NAMED = 5;
-function listed(objects: readonly { kind: string; namespace?: string | undefined; name: string }[]): string {
+function listed(objects: readonly { kind: string; namespace?: string; name: string }[]): string {
   const names = objects.slice(0, NAMED).map((object) => `${object.kind} ${objectKey(object)}`);
   const others = objects.length - names.length;
   return `${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { RbacManifest, User } from '../../../functions/cli/embedded-cluster/authorization.ts';
-import { selfSignedCertificate } from '../../../functions/cli/embedded-cluster/certificate.ts';
 import { type Connection, connect } from '../../contract/connection.ts';
+import type { RbacManifest, User } from '../../embedded-cluster/authorization.ts';
+import { selfSignedCertificate } from '../../embedded-cluster/certificate.ts';
 
 /** A running kube-apiserver with etcd; all plain data, so that vitest's global setup can hand it to the test files. */
 export interface ControlPlane {
@@ -294,9 +294,9 @@ class Service {
 
   async stop(): Promise<void> {
     this.#child.kill('SIGTERM');
-    const giveUp = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    const deadlineSignal = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
     await this.#exited;
-    clearTimeout(giveUp);
+    clearTimeout(deadlineSignal);
   }
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
 import { METRICS, METRICS_NAMESPACE } from '../../../functions/platform/metrics.ts';
 import { type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 
@@ -169,9 +169,9 @@ describe('there is an alarm', () => {
   });
 
   it.each([
-    ['that enrolment puts', 'LogDeliveryFailing', FILTER_NAME],
+    ['that enrollment puts', 'LogDeliveryFailing', FILTER_NAME],
     ['of the stack', 'StaticLogDeliveryFailing', STATIC_FILTER_NAME],
-  ])('on the delivery of log lines through the filters %s, whatever Enrolment is', (_, id, filterName) => {
+  ])('on the delivery of log lines through the filters %s, whatever Enrollment is', (_, id, filterName) => {
     expect(stack.Resources[id]).not.toHaveProperty('Condition');
     expect(properties(id).Metrics).toEqual([
       {

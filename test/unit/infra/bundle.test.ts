@@ -9,10 +9,10 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startEmbeddedCluster } from '../../../functions/cli/embedded-cluster/embedded-cluster.ts';
-import type { HorizontalPodAutoscaler } from '../../../functions/domain/kubernetes-objects.ts';
+import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
 import * as source from '../../../functions/kubernetes/cluster-api.ts';
 import { bundle, functionOptions } from '../../../infra/bundle.ts';
+import { startEmbeddedCluster } from '../../embedded-cluster/embedded-cluster.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bundle-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -144,8 +144,8 @@ async function requestsOf(clusterApi: typeof source.clusterApi) {
     const { method, url, headers } = request;
     const body = (await request.setEncoding('utf8').toArray()).join('');
     requests.push({
-      ...(method && { method }),
-      ...(url && { url }),
+      method,
+      url,
       headers: { ...headers, host: '' },
       body: body && JSON.parse(body),
     });

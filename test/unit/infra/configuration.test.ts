@@ -21,7 +21,7 @@ it('names every fault at once', () => {
   const { logLevel: _, ...rest } = delivered;
   const wrong = {
     ...rest,
-    enrolment: 'on',
+    enrollment: 'on',
     clusters: ['shop', 'shop/prod'],
     controllerNamespaces: ['Envoy'],
     mode: 'dry-run',
@@ -40,7 +40,7 @@ it('names every fault at once', () => {
   const faults = faultsOf(wrong);
   for (const name of [
     ...[
-      'enrolment',
+      'enrollment',
       'clusters.1',
       'controllerNamespaces.0',
       'mode',

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE } from '../../../functions/domain/heartbeat.ts';
-import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/domain/outcome-event.ts';
-import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE } from '../../../functions/events/heartbeat.ts';
+import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/events/outcome-event.ts';
+import { SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
 import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
 
 /* What an account's own rules ask for, of every resource that it concerns, those included that nobody has thought of yet. */
 
-const stack = packagedStack({ enrolment: 'auto', tags: { team: 'platform', 'cost center': '42' } });
+const stack = packagedStack({ enrollment: 'auto', tags: { team: 'platform', 'cost center': '42' } });
 const { of } = stack;
 
 /** The resources of a type where every parameter switches something on, and where none does. */

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
-import { busEvent } from '../../../functions/cli/event-path.ts';
 import { digestConfigSchema, digestRequestSchema } from '../../../functions/digest/digest.ts';
-import { BUS_NAME, CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/domain/change-event.ts';
-import { STATIC_FILTER_NAME } from '../../../functions/domain/enrolment.ts';
-import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/domain/heartbeat.ts';
-import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/domain/outcome-event.ts';
-import { SUBSCRIPTION_PATTERN } from '../../../functions/domain/subscription-pattern.ts';
-import { SWEEP_DETAIL_TYPE } from '../../../functions/domain/sweep-request.ts';
+import { STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
+import { BUS_NAME, CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
+import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/events/heartbeat.ts';
+import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/events/outcome-event.ts';
+import { SUBSCRIPTION_PATTERN } from '../../../functions/events/subscription-pattern.ts';
+import { SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
 import { METRICS, METRICS_NAMESPACE } from '../../../functions/platform/metrics.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
@@ -20,6 +19,7 @@ import { type Configuration, configurationSchema, readConfiguration } from '../.
 import { stackParameters } from '../../../infra/parameters.ts';
 import { decided, packagedStack } from '../../builders/packaged-stack.ts';
 import { parseFilterPattern } from '../../doubles/filter-pattern.ts';
+import { busEvent } from '../../embedded-cluster/event-path.ts';
 
 const OUTCOMES = Object.keys(OUTCOME_DETAILS);
 /** What a person tells of is not for a function to put. */
@@ -35,7 +35,7 @@ const LOG_GROUP = {
 };
 const DAYS_14 = 14 * 24 * 60 * 60;
 const configuration: Configuration = {
-  enrolment: 'off',
+  enrollment: 'off',
   clusters: ['shop', 'shop-2'],
   controllerNamespaces: ['eg', 'eg-2'],
   mode: 'report',
@@ -416,7 +416,7 @@ describe('the parameters', () => {
       Mode: either('report', 'report', 'delete'),
       MaxDeletions: from(0, 10_000, 7),
       MaxDeletionsPerRun: from(0, 10_000, 8),
-      Enrolment: either('off', 'auto', 'off'),
+      Enrollment: either('off', 'auto', 'off'),
       SweepScheduleExpression: text(
         'rate(2 hours)',
         '^(off|rate\\([1-9][0-9]* (minute|hour|day)s?\\)|cron\\([0-9,*/-]+ [0-9,*/-]+ [0-9,*?/LW-]+ ' +
@@ -512,7 +512,7 @@ describe('the parameters', () => {
 describe('the roles', () => {
   it('are one for each function, and one for each schedule', () => {
     const roles = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
-    roles.push('SweepScheduleRole', 'EnrolmentScheduleRole', 'HeartbeatScheduleRole', 'DigestScheduleRole');
+    roles.push('SweepScheduleRole', 'EnrollmentScheduleRole', 'HeartbeatScheduleRole', 'DigestScheduleRole');
     expect(new Set(roles)).toEqual(new Set(of('AWS::IAM::Role').map(([id]) => id)));
     expect(new Set(roles).size).toBe(roles.length);
   });
@@ -572,7 +572,7 @@ describe('the roles', () => {
         'logs:PutLogEvents',
       ],
       SweepScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
-      EnrolmentScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
+      EnrollmentScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       HeartbeatScheduleRole: ['events:PutEvents'],
       DigestScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
     });
@@ -612,7 +612,7 @@ describe('the roles', () => {
       BackfillRole: ['lambda.amazonaws.com', undefined],
       SweepScheduleRole: ['scheduler.amazonaws.com', account],
       EnrollRole: ['lambda.amazonaws.com', undefined],
-      EnrolmentScheduleRole: ['scheduler.amazonaws.com', account],
+      EnrollmentScheduleRole: ['scheduler.amazonaws.com', account],
       HeartbeatScheduleRole: ['scheduler.amazonaws.com', account],
       DigestRole: ['lambda.amazonaws.com', undefined],
       DigestScheduleRole: ['scheduler.amazonaws.com', account],

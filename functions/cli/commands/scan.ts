@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto';
+import process from 'node:process';
+import { type Command, Option } from 'commander';
+import type { RunReport, SweptHpa } from '../../events/report.ts';
+import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
+import type { NamespacedName } from '../../judgement/kubernetes-objects.ts';
+import { LIST_COMMAND } from '../../kubernetes/cluster-list.ts';
+import { SILENT } from '../../platform/logger.ts';
+import { type RunProgress, sweepAccount } from '../../sweep/sweep-account.ts';
+import { EXIT } from '../exit-code.ts';
+import { isIncomplete, onlyProblem } from '../incomplete.ts';
+import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
+import { savedListDirectory } from '../input/saved-list.ts';
+import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
+import { addTargetOptions, collected, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
+import { FORMATS, type Format, formatReport } from '../output/output.ts';
+import { progressLine } from '../output/progress.ts';
+import { say, screenOf } from '../output/terminal.ts';
+import { type Changes, WhatIf } from '../overlay.ts';
+
+export interface ScanOptions extends TargetOptions, SelectionOptions {
+  /** A saved List, or `-` for standard input, in place of live clusters. */
+  readonly file?: string;
+  /** A kind that the List lacks altogether is meant to be missing. */
+  readonly incomplete?: boolean;
+  /** What is laid over the clusters, and taken away, before they are judged. */
+  readonly changes?: Changes;
+  /** Puts the manifest of every HPA into the report. */
+  readonly withManifests?: boolean;
+}
+
+/** So many clusters are looked at side by side. */
+const CONCURRENCY = 10;
+
+/**
+ * Judges clusters and changes nothing.
+ *
+ * @throws {MalformedInputError} for a file that is no List or a kubeconfig that leads nowhere
+ * @throws {AwsAccessError} when AWS lets us in nowhere
+ */
+export async function scan(
+  options: ScanOptions,
+  { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
+): Promise<RunReport> {
+  const { file, incomplete = false, changes, namespace, gateway, controllerNamespace, withManifests = false } = options;
+  const targets: Targets =
+    file === undefined
+      ? await targetsOf(options)
+      : { places: [{ directory: await savedListDirectory(file, incomplete) }], tags: {} };
+  const whatIf = changes && new WhatIf(changes, now, controllerNamespace);
+  const selects = selectionOf(options);
+  const report = await sweepAccount({
+    ...targets,
+    places: whatIf ? targets.places.map((place) => whatIf.over(place)) : targets.places,
+    mode: 'report',
+    guards: DEFAULT_GUARDS,
+    controllerNamespaces: controllerNamespace,
+    maxDeletionsOfRun: Number.POSITIVE_INFINITY,
+    concurrency: CONCURRENCY,
+    now,
+    runId: randomUUID(),
+    log: SILENT,
+    withManifests,
+    selects,
+    onProgress,
+  });
+  for (const { hpas, missing } of report.clusters) {
+    hpas.sort(byNamespacedName);
+    missing.sort(byNamespacedName);
+  }
+  const selection = { namespace, gateway };
+  const complete = selects ? { ...report, selection } : report;
+  return whatIf ? whatIf.annotated(complete) : complete;
+}
+
+const byNamespacedName = (a: NamespacedName, b: NamespacedName) =>
+  a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name);
+
+const HELP = `
+Exit codes:
+  0  done; with --exit-code: nothing is stale, and nothing is missing
+  1  failed, or a cluster was not looked at that was asked for by name, did not
+     let us in, or did not answer
+  2  wrong usage
+  3  with --exit-code: an HPA is stale, or one that is asked for is missing; in
+     a what-if: one would become stale that is not stale now
+
+What if (--with, --without):
+  Judges every cluster as it would be once the files are applied and the objects
+  deleted, and says what changes. Only GatewayClass, Gateway, EnvoyProxy and the
+  ConfigMap envoy-gateway-config matter. A file counts as the whole object: what
+  \`kubectl apply\` would keep of a live one is not known. A manifest without a
+  namespace belongs to that of the context, or to default. Envoy Gateway is
+  taken to see and to accept what is new. It removes the Deployment of what it
+  no longer serves, which a what-if does not: an HPA that would be stale after
+  that is told as such, and counts for --exit-code. Missing are the HPAs that
+  are missing now and would still be asked for.
+
+Examples:
+  The current context of your kubeconfig; another one, for a machine:
+    reaper scan
+    reaper scan --context prod -n shop -o json
+  Every EKS cluster of the account in two Regions, as a page:
+    reaper scan --eks --region eu-central-1 --region eu-west-1 -o html >a.html
+  EKS clusters with this tag, for a check:
+    reaper scan --eks --tag team=shop --exit-code
+  Would this change leave an HPA behind?
+    reaper scan --with envoyproxy.yaml --exit-code
+    kustomize build . | reaper scan --with - --without gateway/shop/old
+  A saved cluster:
+    ${LIST_COMMAND.replaceAll(/(?<= )(?=gatewayclasses)|(?<=,)(?=envoyproxies|deployments)/g, '\\\n')} |
+      reaper scan --file -`;
+
+const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];
+
+interface Flags extends Omit<ScanOptions, 'changes' | 'withManifests'> {
+  readonly with?: readonly string[];
+  readonly without?: readonly ObjectName[];
+  readonly output: Format;
+  readonly exitCode?: boolean;
+  readonly quiet?: boolean;
+}
+
+export function addScanCommand(program: Command): void {
+  const command = program
+    .command('scan')
+    .description(
+      'Says of every HPA that Envoy Gateway labelled whether it is stale, and why, and which HPAs are missing. Changes nothing.',
+    )
+    .addOption(
+      new Option(
+        '-f, --file <file>',
+        'a saved List, packed with gzip or not, - for standard input, in place of a live cluster',
+      ).conflicts(['context', 'allContexts', 'kubeconfig', 'eks']),
+    );
+  addSelectionOptions(addTargetOptions(command))
+    .option('--incomplete', 'with --file: a kind that the List has none of is not in the cluster either')
+    .option(
+      '--with <file>',
+      'what if this were applied: YAML or JSON, - for standard input; may be given more than once',
+      collected,
+    )
+    .option(
+      '--without <kind/namespace/name>',
+      'what if this were deleted (a GatewayClass: kind/name); may be given more than once',
+      collectedNames,
+    )
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
+    .option('--exit-code', 'exit with 3 when an HPA is stale, or would become so, or is missing')
+    .option('-q, --quiet', 'show no progress')
+    .addHelpText('after', HELP)
+    .hook('preAction', () => {
+      const { file, incomplete, with: files = [] } = command.opts<Flags>();
+      if (incomplete && file === undefined) {
+        command.error("error: option '--incomplete' can only be used together with '--file'");
+      }
+      if ([file, ...files].filter((name) => name === '-').length > 1) {
+        command.error('error: standard input (-) can be read only once');
+      }
+    })
+    .action(async (flags: Flags) => {
+      const progress = progressLine(flags.quiet);
+      const changes = await changesOf(flags);
+      const report = await scan(
+        { ...flags, changes, withManifests: flags.output === 'html' },
+        { now: () => new Date(), onProgress: progress.show },
+      ).finally(progress.end);
+      const alone = onlyProblem(report, flags);
+      if (alone) {
+        say(`${alone.message}\n${alone.remedy}`);
+        process.exitCode = EXIT.failed;
+        return;
+      }
+      process.stdout.write(formatReport(report, flags.output, screenOf(process.stdout)));
+      process.exitCode = exitCodeOf(report, flags);
+    });
+}
+
+/** @returns `undefined` where nothing is to be laid over the clusters */
+async function changesOf({ with: files = [], without: removed = [] }: Flags): Promise<Changes | undefined> {
+  if (files.length === 0 && removed.length === 0) return undefined;
+  const read = [];
+  for (const file of files) read.push(await readManifests(file));
+  const ignored = new Map<string, number>();
+  for (const kind of read.flatMap((one) => one.ignored)) ignored.set(kind, (ignored.get(kind) ?? 0) + 1);
+  if (ignored.size > 0) {
+    const kinds = [...ignored].map(([kind, count]) => `${count} ${kind}`);
+    say(`ignored, since they decide nothing about an HPA: ${kinds.join(', ')}`);
+  }
+  return { laid: read.flatMap(({ manifests }) => manifests), removed };
+}
+
+function exitCodeOf(report: RunReport, flags: Flags): number {
+  if (isIncomplete(report, flags)) return EXIT.failed;
+  const becomesStale = ({ whatIf }: SweptHpa) =>
+    whatIf?.change.startsWith('BecomesStale') && whatIf.now.action === 'keep';
+  const isFound = report.whatIf
+    ? report.clusters.some(({ hpas }) => hpas.some(becomesStale))
+    : report.totals.stale + report.totals.missing > 0;
+  return flags.exitCode && isFound ? EXIT.stale : EXIT.done;
+}

@@ -1,0 +1,69 @@
+import * as z from 'zod/mini';
+import { described } from '../platform/described.ts';
+import type { Change } from './report.ts';
+
+/**
+ * The EventBridge event that `forward` puts and `reap` takes: "something that an HPA depends on was written in this
+ * cluster". A hint: it never carries a body, and nothing is decided by it but which cluster to look at.
+ * The version rises when a consumer would have to change; new optional fields do not raise it.
+ */
+export const EVENT_SOURCE = 'envoy-hpa-reaper';
+/** The bus of a deployment, one in each Region; the functions are told its ARN or name by their environment. */
+export const BUS_NAME = 'envoy-hpa-reaper';
+export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
+
+/** An EKS cluster's name, as CreateCluster allows it. */
+export const clusterNameSchema = z
+  .string('expected the name of an EKS cluster')
+  .check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'expected the name of an EKS cluster'));
+
+/** Every description ends up in docs/schemas. */
+export const changeDetailSchema = z
+  .object({
+    version: z.literal('1'),
+    cluster: clusterNameSchema.check(
+      z.describe("The EKS cluster's name, from the log group /aws/eks/<cluster>/cluster"),
+    ),
+    auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
+    verb: described('create, update, patch, delete or deletecollection'),
+    objectRef: z
+      .object({
+        apiGroup: described('Empty for the core group'),
+        apiVersion: z.string(),
+        resource: described('The plural name, such as envoyproxies'),
+        namespace: z.optional(z.string()),
+        name: z.optional(described('Absent for a deletecollection and a create with generateName')),
+      })
+      .check(z.describe('What was written')),
+    user: z.object({
+      username: described('Who sent the request'),
+      impersonatedUsername: z.optional(described('Whom the sender impersonated')),
+    }),
+    sourceIPs: z.array(z.string()),
+    userAgent: z.optional(z.string()),
+    requestReceivedTimestamp: described('RFC 3339, when the API server received the request'),
+    stageTimestamp: described('RFC 3339, when the API server had answered it'),
+    lines: z
+      .number()
+      .check(
+        z.int(),
+        z.positive(),
+        z.describe(
+          'How many audit lines of one payload, all about this object, this event stands for; it tells the latest',
+        ),
+      ),
+  })
+  .check(z.describe(`The detail of an EventBridge event ${CHANGE_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
+export type ChangeDetail = z.infer<typeof changeDetailSchema>;
+
+/** What the report of a pass says of an event that led to it. */
+export const changeOf = ({ user, auditID, verb, objectRef, stageTimestamp }: ChangeDetail): Change => ({
+  username: user.username,
+  impersonatedUsername: user.impersonatedUsername,
+  auditID,
+  verb,
+  resource: objectRef.resource,
+  namespace: objectRef.namespace,
+  name: objectRef.name,
+  time: stageTimestamp,
+});

@@ -1,0 +1,246 @@
+import * as z from 'zod/mini';
+import { described } from '../platform/described.ts';
+import { EVENT_SOURCE } from './change-event.ts';
+import {
+  type ClusterReport,
+  changeSchema,
+  countOutcomes,
+  hpaReportSchema,
+  manifestSchema,
+  missingHpaSchema,
+  type Problem,
+  problemSchema,
+  type RunReport,
+  type SweepReport,
+  type SweptHpa,
+} from './report.ts';
+
+/*
+ * The EventBridge events that `reap` and `backfill` put once a pass is over, and the command line once it has restored an HPA
+ * of an EKS cluster, for whoever subscribes to them. None of their detail-types is one that fills the queue of `reap`. The
+ * version of a detail rises when a subscriber would have to change; new optional fields do not raise it.
+ */
+export const DELETED_DETAIL_TYPE = 'HPA Deleted';
+export const REPORTED_DETAIL_TYPE = 'HPA Reported';
+export const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
+export const MISSING_DETAIL_TYPE = 'HPA Missing';
+export const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
+export const SWEPT_DETAIL_TYPE = 'Sweep Completed';
+export const RESTORED_DETAIL_TYPE = 'HPA Restored';
+
+const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what: string, shape: Shape) =>
+  z
+    .object({
+      version: z.literal('1'),
+      cluster: described("The EKS cluster's name"),
+      region: described('The AWS Region of the cluster'),
+      ...shape,
+    })
+    .check(z.describe(`The detail of an EventBridge event ${detailType} with source ${EVENT_SOURCE}: ${what}`));
+
+const ofPass = { sweepId: described('Of the pass; its log lines carry it too') };
+
+const hpaShape = {
+  ...ofPass,
+  hpa: hpaReportSchema,
+  changes: z
+    .array(changeSchema)
+    .check(z.describe('Who wrote to an object that the verdict rests on, where that is what led to the pass')),
+  leftOut: z.optional(
+    z
+      .array(z.enum(['manifest', 'restsOn']))
+      .check(
+        z.describe(
+          'What did not fit into an event. manifest: it is in the log of the function, in the line `deleting HPA`; restsOn: it is empty here',
+        ),
+      ),
+  ),
+};
+
+export const deletedDetailSchema = detailOf(DELETED_DETAIL_TYPE, 'a stale HPA was deleted', {
+  ...hpaShape,
+  manifest: z.optional(manifestSchema),
+});
+export const reportedDetailSchema = detailOf(
+  REPORTED_DETAIL_TYPE,
+  'an HPA is stale, and the pass was not to delete; again with every pass until it is gone',
+  hpaShape,
+);
+export const heldBackDetailSchema = detailOf(
+  HELD_BACK_DETAIL_TYPE,
+  'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with what the API server said; again with every pass until then',
+  hpaShape,
+);
+export const missingDetailSchema = detailOf(
+  MISSING_DETAIL_TYPE,
+  'an HPA is wanted and not there, and Envoy Gateway does not notice; again with every pass until it is there',
+  { ...ofPass, hpa: missingHpaSchema },
+);
+export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass over a cluster was not possible', {
+  ...ofPass,
+  result: z
+    .enum(['skipped', 'failed'])
+    .check(z.describe('skipped: nothing can be done there now; failed: the same again later may well succeed')),
+  ...problemSchema.shape,
+});
+export const sweptDetailSchema = detailOf(
+  SWEPT_DETAIL_TYPE,
+  'a pass that a schedule or a person asked for came to its end',
+  {
+    ...ofPass,
+    runIds: z.array(z.string()).check(z.describe('Of the runs of backfill that asked for it')),
+    mode: z.enum(['report', 'delete']),
+    hpas: z.number().check(z.describe('HPAs with a label of Envoy Gateway')),
+    stale: z.number().check(z.describe('Of these, HPAs whose judgement is `delete`, whatever was done about it')),
+    missing: z.optional(
+      z.number().check(z.describe('HPAs that are wanted and not there; absent in the events of earlier releases')),
+    ),
+    outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
+  },
+);
+export const restoredDetailSchema = detailOf(
+  RESTORED_DETAIL_TYPE,
+  'a person put a deleted HPA back with `reaper restore`',
+  {
+    hpa: z.object({
+      namespace: z.string(),
+      name: z.string(),
+      uid: described('Of the HPA that is there now'),
+      deletedUid: z.optional(described('Of the HPA that was deleted; absent where its manifest does not say it')),
+    }),
+    manifestFrom: z
+      .enum(['log', 'file'])
+      .check(z.describe('log: what the functions logged; file: a backup, a report or a manifest that the person gave')),
+    deletedBySweep: z.optional(described('The sweepId of the pass that deleted it; absent where that is not known')),
+    stale: z
+      .boolean()
+      .check(z.describe('The judgement is `delete`: a pass deletes it again, unless the configuration changes before')),
+    explanation: described('Sentences for a person; empty where there is nothing to say'),
+  },
+);
+
+/** Every detail-type of an outcome, with what its detail is. */
+export const OUTCOME_DETAILS = {
+  [DELETED_DETAIL_TYPE]: deletedDetailSchema,
+  [REPORTED_DETAIL_TYPE]: reportedDetailSchema,
+  [HELD_BACK_DETAIL_TYPE]: heldBackDetailSchema,
+  [MISSING_DETAIL_TYPE]: missingDetailSchema,
+  [UNREACHABLE_DETAIL_TYPE]: unreachableDetailSchema,
+  [SWEPT_DETAIL_TYPE]: sweptDetailSchema,
+  [RESTORED_DETAIL_TYPE]: restoredDetailSchema,
+} as const;
+export type OutcomeDetailType = keyof typeof OUTCOME_DETAILS;
+
+export interface OutcomeEvent<Type extends OutcomeDetailType = OutcomeDetailType> {
+  readonly detailType: Type;
+  readonly detail: z.infer<(typeof OUTCOME_DETAILS)[Type]>;
+}
+
+/** A pass over a cluster, as its events name it. */
+export interface SweepRef {
+  readonly cluster: string;
+  readonly region: string;
+  readonly sweepId: string;
+}
+
+/** What a pass found. */
+type Findings = Pick<SweepReport, 'hpas' | 'missing'>;
+
+/** An entry of PutEvents may have 256 KB; what is left is for its source, detail-type and ARN. */
+const MOST_DETAIL_BYTES = 255 * 1024;
+
+/** Characters of what an API server said; a webhook may say any amount. */
+const MOST_OF_MESSAGE = 1_024;
+
+/**
+ * What there is to tell of a pass that came to its end.
+ *
+ * @param sweep for a pass that was asked for, whatever had changed
+ */
+export function sweepOutcomes(
+  place: SweepRef,
+  report: Findings,
+  sweep?: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
+): OutcomeEvent[] {
+  const { hpas, missing } = report;
+  const told = [
+    ...hpas.flatMap((hpa) => outcomeOf(place, hpa) ?? []),
+    ...missing.map(
+      (hpa): OutcomeEvent => ({
+        detailType: MISSING_DETAIL_TYPE,
+        detail: { version: '1', ...place, hpa },
+      }),
+    ),
+  ];
+  return sweep === undefined ? told : [...told, sweepCompleted(place, report, sweep)];
+}
+
+/**
+ * What there is to tell of a pass that was not possible: nothing where a person has opted the cluster out.
+ */
+export function outcomesOfProblem(
+  place: SweepRef,
+  result: 'skipped' | 'failed',
+  { reason, message, remedy }: Problem,
+): OutcomeEvent[] {
+  if (reason === 'ClusterOptedOut') return [];
+  const detail = { version: '1' as const, ...place, result, reason, message, remedy };
+  return [{ detailType: UNREACHABLE_DETAIL_TYPE, detail }];
+}
+
+/** What there is to tell of a run over many clusters; those that `reap` was asked to sweep tell of themselves. */
+export function outcomesOfRun({ clusters, mode, runId }: RunReport, ownRegion: string): OutcomeEvent[] {
+  return clusters.flatMap((report: ClusterReport) => {
+    const { cluster, region = ownRegion, sweepId = runId, result, problem } = report;
+    const place = { cluster, region, sweepId };
+    if (result === 'swept') return sweepOutcomes(place, report, { mode, runIds: [runId] });
+    return result !== 'dispatched' && problem !== undefined ? outcomesOfProblem(place, result, problem) : [];
+  });
+}
+
+function outcomeOf(place: SweepRef, swept: SweptHpa): OutcomeEvent | undefined {
+  const { outcome, message = '', whatIf: _whatIf, changes, manifest, ...hpa } = swept;
+  const detail = { version: '1' as const, ...place, hpa, changes };
+  switch (outcome) {
+    case 'Reported':
+      return { detailType: REPORTED_DETAIL_TYPE, detail: fitting(detail) };
+    case 'HeldBack':
+      // What settles is looked at again by itself.
+      if (hpa.guard?.name === 'Settling') return undefined;
+      return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting(detail) };
+    case 'MarkRefused':
+    case 'DeleteRefused': {
+      const refused = { ...hpa, guard: { name: outcome, explanation: message.slice(0, MOST_OF_MESSAGE) } };
+      return { detailType: HELD_BACK_DETAIL_TYPE, detail: fitting({ ...detail, hpa: refused }) };
+    }
+    case 'Deleted':
+      return { detailType: DELETED_DETAIL_TYPE, detail: fitting({ ...detail, manifest }) };
+    default:
+      return undefined;
+  }
+}
+
+/** The detail without what is too large for an event; it says what that is. */
+function fitting(whole: z.infer<typeof deletedDetailSchema>): z.infer<typeof deletedDetailSchema> {
+  if (fits(whole)) return whole;
+  const { manifest, ...detail } = whole;
+  const leftOut = manifest ? ['manifest' as const] : [];
+  const withoutManifest = { ...detail, leftOut };
+  if (manifest && fits(withoutManifest)) return withoutManifest;
+  // Of a class that merges its Gateways these are all of them.
+  return { ...detail, hpa: { ...detail.hpa, restsOn: [] }, leftOut: [...leftOut, 'restsOn'] };
+}
+
+const fits = (detail: object) => Buffer.byteLength(JSON.stringify(detail)) <= MOST_DETAIL_BYTES;
+
+function sweepCompleted(
+  place: SweepRef,
+  { hpas, missing }: Findings,
+  { mode, runIds }: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
+): OutcomeEvent {
+  const outcomes = countOutcomes(hpas);
+  const stale = hpas.filter(({ action }) => action === 'delete').length;
+  const counts = { hpas: hpas.length, stale, missing: missing.length, outcomes };
+  const detail = { version: '1' as const, ...place, runIds: [...runIds], mode, ...counts };
+  return { detailType: SWEPT_DETAIL_TYPE, detail };
+}

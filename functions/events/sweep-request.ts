@@ -1,0 +1,59 @@
+import * as z from 'zod/mini';
+import { described } from '../platform/described.ts';
+import { clusterNameSchema, EVENT_SOURCE } from './change-event.ts';
+
+/** The EventBridge event that `backfill` puts and `reap` takes: "look at this cluster, whether anything changed or not". */
+export const SWEEP_DETAIL_TYPE = 'Cluster Sweep Requested';
+
+/** The version rises when a consumer would have to change; new optional fields do not raise it. */
+export const sweepRequestSchema = z
+  .object({
+    version: z.literal('1'),
+    cluster: clusterNameSchema.check(z.describe("The EKS cluster's name")),
+    mode: z
+      .enum(['report', 'delete'])
+      .check(z.describe("What the pass may do; report forbids to delete, delete leaves it to the deployment's mode")),
+    runId: described('Of the run that put the event; its log lines carry it too'),
+    requestedAt: described('RFC 3339'),
+    maxDeletions: z.optional(
+      z
+        .number()
+        .check(
+          z.int(),
+          z.minimum(0),
+          z.describe("More deletions are held back as a whole; above the deployment's limit it has no effect"),
+        ),
+    ),
+  })
+  .check(z.describe(`The detail of an EventBridge event ${SWEEP_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
+export type SweepRequest = z.infer<typeof sweepRequestSchema>;
+
+/** What a pass may do. */
+export interface SweepPolicy {
+  readonly mode: 'report' | 'delete';
+  readonly maxDeletions: number;
+}
+
+/** What a request may have done: never more than the deployment does by itself. */
+export const clampToDeployment = (
+  { mode, maxDeletions }: Pick<SweepRequest, 'mode' | 'maxDeletions'>,
+  own: SweepPolicy,
+): SweepPolicy => ({
+  mode: mode === 'delete' ? own.mode : 'report',
+  maxDeletions: Math.min(maxDeletions ?? own.maxDeletions, own.maxDeletions),
+});
+
+/**
+ * The terms of one pass in place of several. The laxest of them: a report request must not keep what a change asks for from
+ * being deleted, nor lower its limit; and where nothing but report requests come together, nothing is deleted.
+ *
+ * @param several at least one
+ */
+export function mostPermissive(several: readonly SweepPolicy[]): SweepPolicy {
+  const deleting = several.filter(({ mode }) => mode === 'delete');
+  const decisive = deleting.length > 0 ? deleting : several;
+  return {
+    mode: deleting.length > 0 ? 'delete' : 'report',
+    maxDeletions: Math.max(...decisive.map(({ maxDeletions }) => maxDeletions)),
+  };
+}

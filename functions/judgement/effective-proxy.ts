@@ -1,0 +1,197 @@
+import { createHash } from 'node:crypto';
+import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
+import { type EnvoyGatewayVersion, isAtLeast } from './envoy-gateway-version.ts';
+import {
+  type DeploymentSettings,
+  type EnvoyProxySpec,
+  type Gateway,
+  type HpaSettings,
+  NAMESPACE_PATTERN,
+  type NamespacedName,
+  objectKey,
+} from './kubernetes-objects.ts';
+
+/** Where a setting can come from, most specific first. */
+export type Level = 'gateway' | 'class' | 'default';
+
+export interface EffectiveProxy {
+  readonly spec: EnvoyProxySpec;
+  /** The levels that the spec is made of; never empty: where nothing is configured, it is the (empty) default. */
+  readonly levels: readonly Level[];
+  /** Why Envoy Gateway fails to merge them, one clause: the Gateway then gets no EnvoyProxy at all. */
+  readonly conflict?: string;
+}
+
+/**
+ * The EnvoyProxy spec that is in force, worked out as Envoy Gateway does: the Gateway's over its class's with the Gateway
+ * proxy's mergeType, that over the default with the class proxy's mergeType or else the Gateway proxy's. Without a
+ * mergeType (all there was before v1.8) the most specific replaces the rest.
+ *
+ * Source: `internal/gatewayapi/envoyproxy_merge.go` of Envoy Gateway v1.9.1.
+ */
+export function effectiveProxy(
+  gatewayProxy: EnvoyProxySpec | undefined,
+  classProxy: EnvoyProxySpec | undefined,
+  defaultProxy: EnvoyProxySpec | undefined,
+): EffectiveProxy {
+  const own = layer('gateway', gatewayProxy);
+  const merged = lay(own, layer('class', classProxy), gatewayProxy?.mergeType);
+  const mergeType = classProxy?.mergeType ?? gatewayProxy?.mergeType;
+  return lay(merged, layer('default', defaultProxy), mergeType) ?? { spec: {}, levels: ['default'] };
+}
+
+const layer = (level: Level, spec: EnvoyProxySpec | undefined): EffectiveProxy | undefined =>
+  spec && { spec, levels: [level] };
+
+function lay(
+  override: EffectiveProxy | undefined,
+  base: EffectiveProxy | undefined,
+  mergeType: EnvoyProxySpec['mergeType'],
+): EffectiveProxy | undefined {
+  if (override === undefined || base === undefined) return override ?? base;
+  if (mergeType === undefined || mergeType === null || mergeType === 'Replace') return override;
+  return {
+    spec: mergeObjects(base.spec, override.spec) as EnvoyProxySpec,
+    levels: [...override.levels, ...base.levels],
+    conflict:
+      override.conflict ??
+      base.conflict ??
+      (mergeType === 'StrategicMerge' ? conflict(base.spec, override.spec) : undefined),
+  };
+}
+
+/**
+ * The strategic merge looks for the fields of a patch's `value` in the Go type of raw JSON, which has none: a map or a list that
+ * both levels have there ends it with an error. Measured on v1.9.1.
+ */
+function conflict(base: EnvoyProxySpec, override: EnvoyProxySpec): string | undefined {
+  const lower = new Map(Object.entries(base.provider?.kubernetes ?? {}));
+  for (const [component, settings] of Object.entries(override.provider?.kubernetes ?? {})) {
+    const value = settings?.patch?.value;
+    const below = lower.get(component)?.patch?.value;
+    if (Array.isArray(value) && Array.isArray(below)) return `both have a list as ${component}.patch.value`;
+    if (!isObject(value) || !isObject(below)) continue;
+    const key = Object.keys(value).find(
+      (name) =>
+        (isObject(value[name]) && isObject(below[name])) || (Array.isArray(value[name]) && Array.isArray(below[name])),
+    );
+    if (key !== undefined) return `both have ${component}.patch.value.${key}`;
+  }
+  return undefined;
+}
+
+/**
+ * Both StrategicMerge and JSONMerge lay objects over each other field by field; they differ in lists only, and nothing
+ * that is read here lies in a list. Envoy Gateway leaves out empty pointers before it merges, so `null` overrides nothing;
+ * only the `value` of a patch is raw JSON, in which `null` takes away what lies below.
+ */
+function mergeObjects(
+  base: Record<string, unknown>,
+  override: Record<string, unknown>,
+  isRaw = false,
+): Record<string, unknown> {
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(override)) {
+    const below = merged[key];
+    if (isObject(value)) merged[key] = mergeObjects(isObject(below) ? below : {}, value, isRaw || key === 'value');
+    else if (value !== null) merged[key] = value;
+    else if (isRaw) delete merged[key];
+  }
+  return merged;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * What the spec makes Envoy Gateway write into `spec.replicas` of the Deployment.
+ *
+ * @returns `undefined` where it leaves that field alone, `unknown` for a patch of another shape
+ */
+export function appliedReplicas(deployment: DeploymentSettings | null | undefined): number | 'unknown' | undefined {
+  const value = deployment?.patch?.value ?? {};
+  if (!isObject(value)) return 'unknown';
+  const patched = isObject(value.spec) ? value.spec.replicas : undefined;
+  if (patched === null) return undefined;
+  if (patched !== undefined) return typeof patched === 'number' ? patched : 'unknown';
+  return deployment?.replicas ?? undefined;
+}
+
+const isTextIfAny = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string';
+
+/** The class proxy's `mergeGateways` if it says anything, else the default's, whatever the mergeType. */
+export function mergesGateways(
+  classProxy: EnvoyProxySpec | undefined,
+  defaultProxy: EnvoyProxySpec | undefined,
+): boolean {
+  return classProxy?.mergeGateways ?? defaultProxy?.mergeGateways ?? false;
+}
+
+/**
+ * Where Envoy Gateway puts the HPA that this spec asks for. v1.4 ignores `envoyHpa.name`, and hashes the name in GatewayNamespace
+ * mode; v1.5 does neither: there are several places while the version is not known. A class that merges its Gateways there gets
+ * one HPA, with the namespace and name of one of them, which the cluster does not say (measured on v1.9.1): then there are as
+ * many places. Empty when the spec's patch has a shape from which no name can be read.
+ *
+ * Source: `Name()` and `HorizontalPodAutoscaler()` of `internal/infrastructure/kubernetes/proxy/resource_provider.go`.
+ */
+export function expectedHpas(
+  owner: { gateway: Gateway } | { className: string; gateways: readonly Gateway[] },
+  spec: EnvoyProxySpec,
+  { configMap }: EnvoyGatewayConfig,
+  { gatewayNamespaceMode }: EnvoyGatewaySettings,
+  version: EnvoyGatewayVersion | undefined,
+): NamespacedName[] {
+  const envoyHpa = spec.provider?.kubernetes?.envoyHpa;
+  const hashed = hashedName('gateway' in owner ? objectKey(owner.gateway.metadata) : owner.className);
+  if (!gatewayNamespaceMode) return placesOf(envoyHpa, configMap.metadata.namespace, () => hashed, version);
+  const gateways = 'gateway' in owner ? [owner.gateway] : owner.gateways;
+  const places = gateways.flatMap(({ metadata: { namespace, name } }) =>
+    placesOf(envoyHpa, namespace, (isRecent) => (isRecent ? name : hashed), version),
+  );
+  return [...new Map(places.map((place) => [objectKey(place), place])).values()];
+}
+
+/** Where the HPA of the rate limit service lies: in the controller's namespace. Empty as in {@link expectedHpas}. */
+export const expectedRateLimitHpa = (
+  hpa: HpaSettings,
+  namespace: string,
+  version: EnvoyGatewayVersion | undefined,
+): NamespacedName[] => placesOf(hpa, namespace, () => 'envoy-ratelimit', version);
+
+/**
+ * A patch decides over a name, and (from v1.5 on; earlier releases ignore it) a name over what Envoy Gateway would choose.
+ *
+ * @param nameBy what v1.5 and later would choose, or what earlier releases would; either, while the version is not known
+ */
+function placesOf(
+  hpa: HpaSettings | null | undefined,
+  ownNamespace: string,
+  nameBy: (isRecent: boolean) => string,
+  version: EnvoyGatewayVersion | undefined,
+): NamespacedName[] {
+  const value = hpa?.patch?.value ?? {};
+  const patched = isObject(value) ? (value.metadata === undefined ? {} : value.metadata) : undefined;
+  if (!isObject(patched)) return [];
+  const { name, namespace } = patched;
+  if (!isTextIfAny(name) || !isTextIfAny(namespace)) return [];
+  // It becomes part of a path.
+  if (namespace && !NAMESPACE_PATTERN.test(namespace)) return [];
+  const isRecent = isAtLeast(version, 5);
+  const names = (isRecent === undefined ? [true, false] : [isRecent]).map(
+    (recent) => name || (recent && hpa?.name) || nameBy(recent),
+  );
+  return [...new Set(names)].map((one) => ({ namespace: namespace || ownNamespace, name: one }));
+}
+
+/**
+ * `envoy-<readable>-<hash8>`: the readable part of `<namespace>/<gateway>` or `<class>` is cut to 48 characters and then
+ * loses a hyphen at its end.
+ *
+ * Source: `GetHashedName` in `internal/utils/misc.go`, `ExpectedResourceHashedName` in `.../proxy/resource.go`.
+ */
+export function hashedName(identity: string): string {
+  const hash = createHash('sha256').update(identity).digest('hex').slice(0, 8);
+  const readable = identity.replaceAll('/', '-');
+  return `envoy-${readable.length > 48 ? readable.slice(0, 48).replace(/-$/, '') : readable}-${hash}`;
+}

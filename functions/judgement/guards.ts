@@ -1,0 +1,112 @@
+import type { Verdict } from './judge.ts';
+import { objectKey } from './kubernetes-objects.ts';
+import { specWriteTimes } from './owner-config.ts';
+import type { ReplicasAfter } from './replicas-after.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Between the judgement and the action: what is held back, although it is stale. All times in seconds. */
+export interface GuardSettings {
+  /** An HPA younger than this may be the newest word of an Envoy Gateway that has not seen the configuration yet. */
+  readonly settleHpaSeconds: number;
+  /**
+   * A ConfigMap reaches Envoy Gateway a minute or so after it was written; and of a GatewayClass it writes the status as soon as
+   * it has read it, before it acts on it.
+   */
+  readonly settleConfigSeconds: number;
+  /** More deletions than this in one cluster are held back as a whole. */
+  readonly maxDeletions: number;
+  /** Set by a person for one run: the number of deletions that is all right, in place of every blast-radius rule. */
+  readonly raisedLimit?: number;
+}
+
+export const DEFAULT_GUARDS: GuardSettings = { settleHpaSeconds: 120, settleConfigSeconds: 180, maxDeletions: 25 };
+
+export type Guard = 'Settling' | 'BlastRadiusExceeded';
+
+export type GuardedVerdict = Verdict & {
+  readonly replicasAfter?: ReplicasAfter;
+  /** Why a stale HPA is not deleted in this pass; absent where nothing holds it back. */
+  readonly guard?: { readonly name: Guard; readonly explanation: string };
+};
+
+/** Seconds; so long Envoy Gateway is given to remove the Deployment of what it no longer serves. */
+const REMEDY_AFTER_SECONDS = 3_600;
+
+/** @param alreadyDeleted how many this pass has deleted before these verdicts; they count towards the blast radius */
+export function guard(
+  verdicts: readonly GuardedVerdict[],
+  snapshot: Snapshot,
+  settings: GuardSettings,
+  now: Date,
+  alreadyDeleted = 0,
+): GuardedVerdict[] {
+  const exceeded = blastRadiusExceeded(verdicts, settings, alreadyDeleted);
+  return verdicts.map((verdict) => {
+    if (verdict.action === 'keep') return withoutHastyRemedy(verdict, now);
+    if (exceeded) return { ...verdict, guard: { name: 'BlastRadiusExceeded', explanation: exceeded } };
+    const explanation = settling(verdict, snapshot, settings, now);
+    return explanation ? { ...verdict, guard: { name: 'Settling', explanation } } : verdict;
+  });
+}
+
+/** What Envoy Gateway may yet do by itself needs nobody's help. */
+function withoutHastyRemedy(verdict: GuardedVerdict, now: Date): GuardedVerdict {
+  const { remedy, ...others } = verdict;
+  const age = secondsSince(verdict.hpa.metadata.creationTimestamp ?? undefined, now);
+  return remedy !== undefined && age < REMEDY_AFTER_SECONDS ? others : verdict;
+}
+
+/** Why so many deletions at once look like a mistake; `undefined` where they do not. */
+function blastRadiusExceeded(
+  verdicts: readonly Verdict[],
+  { maxDeletions, raisedLimit }: GuardSettings,
+  alreadyDeleted: number,
+): string | undefined {
+  const stale = verdicts.filter(({ action }) => action === 'delete');
+  const count = stale.length + alreadyDeleted;
+  const total =
+    alreadyDeleted +
+    verdicts.filter(({ reason }) => reason !== 'NotManagedByEnvoyGateway' && reason !== 'AmbiguousOwner').length;
+  if (stale.length === 0) return undefined;
+  if (raisedLimit !== undefined) {
+    return count > raisedLimit ? `${count} deletions, and the limit for this run is ${raisedLimit}` : undefined;
+  }
+  if (count > maxDeletions) return `${count} deletions at once, and the limit is ${maxDeletions}`;
+  if (total >= 10 && count > total / 2) return `${count} of ${total} HPAs at once are more than half`;
+  if (total >= 3 && count === total && stale.every(({ restsOnDefaultAlone }) => restsOnDefaultAlone)) {
+    return `all ${total} HPAs at once, because of the default in the EnvoyGateway ConfigMap alone`;
+  }
+  return undefined;
+}
+
+function settling(
+  { hpa, restsOn }: Verdict,
+  { envoyGatewayConfigs, gatewayClasses }: Snapshot,
+  { settleHpaSeconds, settleConfigSeconds }: GuardSettings,
+  now: Date,
+): string | undefined {
+  const age = secondsSince(hpa.metadata.creationTimestamp ?? undefined, now);
+  if (age < settleHpaSeconds) return `the HPA was created less than ${settleHpaSeconds} s ago`;
+  const fresh = envoyGatewayConfigs.find(
+    ({ configMap: { metadata } }) =>
+      restsOn.some(({ kind, namespace }) => kind === 'ConfigMap' && namespace === metadata.namespace) &&
+      [metadata.creationTimestamp ?? undefined, ...(metadata.managedFields ?? []).map(({ time }) => time)].some(
+        (time) => secondsSince(time, now) < settleConfigSeconds,
+      ),
+  );
+  if (fresh)
+    return `ConfigMap ${objectKey(fresh.configMap.metadata)} was written less than ${settleConfigSeconds} s ago`;
+  const freshClass = gatewayClasses.find(
+    ({ metadata }) =>
+      restsOn.some(({ kind, name }) => kind === 'GatewayClass' && name === metadata.name) &&
+      specWriteTimes(metadata).some((time) => secondsSince(time ?? undefined, now) < settleConfigSeconds),
+  );
+  return freshClass && `GatewayClass ${freshClass.metadata.name} was written less than ${settleConfigSeconds} s ago`;
+}
+
+/** Without a time the object is as old as can be (a saved List may have lost it); a time that is none is just now. */
+function secondsSince(time: string | undefined, now: Date): number {
+  if (time === undefined) return Number.POSITIVE_INFINITY;
+  const seconds = (now.getTime() - Date.parse(time)) / 1000;
+  return Number.isNaN(seconds) ? 0 : seconds;
+}

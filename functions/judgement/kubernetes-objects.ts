@@ -1,0 +1,268 @@
+import * as z from 'zod/mini';
+
+/*
+ * What this project reads of each kind, and nothing else: unknown fields are let through, a known field of another shape is
+ * refused.
+ *
+ * HPAs and ConfigMaps are only checked; what travels on is the API server's own JSON (parseObjects). So they are typed as
+ * looseObject, but spare its copying of every unknown field, which would be a good part of a pass.
+ *
+ * Of the configuration, which is the most of a large cluster and is only judged by, nothing travels on but what stands here
+ * (projectObjects). So it is typed as object: what does not stand here cannot be read.
+ */
+const checked = z.object as unknown as typeof z.looseObject;
+
+const stringMap = z.record(z.string(), z.string());
+const anyMap = z.record(z.string(), z.unknown());
+
+const managedFieldsEntrySchema = checked({
+  manager: z.optional(z.string()),
+  operation: z.optional(z.string()),
+  subresource: z.optional(z.string()),
+  time: z.optional(z.string()),
+  fieldsV1: z.optional(anyMap),
+});
+export type ManagedFieldsEntry = z.infer<typeof managedFieldsEntrySchema>;
+
+const metadataSchema = checked({
+  name: z.string(),
+  namespace: z.optional(z.string()),
+  uid: z.optional(z.string()),
+  resourceVersion: z.optional(z.string()),
+  creationTimestamp: z.nullish(z.string()),
+  deletionTimestamp: z.nullish(z.string()),
+  labels: z.nullish(stringMap),
+  annotations: z.nullish(stringMap),
+  finalizers: z.nullish(z.array(z.string())),
+  ownerReferences: z.nullish(
+    z.array(
+      checked({ apiVersion: z.string(), kind: z.string(), name: z.string(), controller: z.nullish(z.boolean()) }),
+    ),
+  ),
+  managedFields: z.nullish(z.array(managedFieldsEntrySchema)),
+});
+export type Metadata = z.infer<typeof metadataSchema>;
+
+/** What the API server always fills, and what every precondition and every "the same as before" is made of. */
+const storedMetadataSchema = z.extend(metadataSchema, { uid: z.string(), resourceVersion: z.string() });
+const namespacedMetadataSchema = z.extend(storedMetadataSchema, { namespace: z.string() });
+
+export const horizontalPodAutoscalerSchema = checked({
+  metadata: namespacedMetadataSchema,
+  spec: checked({
+    scaleTargetRef: checked({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
+    minReplicas: z.nullish(z.number()),
+    maxReplicas: z.number(),
+  }),
+  status: z.nullish(checked({ currentReplicas: z.nullish(z.number()), desiredReplicas: z.nullish(z.number()) })),
+});
+export type HorizontalPodAutoscaler = z.infer<typeof horizontalPodAutoscalerSchema>;
+
+/** The recommended label of a release; Helm charts write their appVersion into it. */
+export const VERSION_LABEL = 'app.kubernetes.io/version';
+
+/** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
+export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
+
+const judgedMetadataSchema = z.object({
+  name: z.string(),
+  namespace: z.optional(z.string()),
+  uid: z.string(),
+  resourceVersion: z.string(),
+  /** Rises with every change of the spec; the API server always gives it. */
+  generation: z.optional(z.number()),
+  creationTimestamp: z.nullish(z.string()),
+  deletionTimestamp: z.nullish(z.string()),
+  annotations: z.nullish(z.object({ [KEEP_ANNOTATION]: z.optional(z.string()) })),
+  /** When each manager last wrote, and whether it owns anything of the spec. */
+  managedFields: z.nullish(
+    z.array(
+      z.object({
+        time: z.optional(z.string()),
+        fieldsV1: z.optional(
+          z.object({
+            'f:spec': z.optional(
+              z.pipe(
+                z.unknown(),
+                z.transform(() => true),
+              ),
+            ),
+          }),
+        ),
+      }),
+    ),
+  ),
+});
+
+const conditionSchema = z.object({
+  type: z.string(),
+  status: z.string(),
+  reason: z.optional(z.string()),
+  /** The generation that the controller had seen; absent in the conditions that a CRD gives by default. */
+  observedGeneration: z.optional(z.number()),
+});
+export type Condition = z.infer<typeof conditionSchema>;
+
+const conditionsSchema = z.nullish(z.array(conditionSchema));
+const listenerStatusSchema = z.object({
+  conditions: z.nullish(
+    z.array(z.object({ type: z.string(), status: z.string(), observedGeneration: z.optional(z.number()) })),
+  ),
+});
+
+export const gatewayClassSchema = z.object({
+  metadata: judgedMetadataSchema,
+  spec: z.object({
+    controllerName: z.string(),
+    parametersRef: z.nullish(
+      z.object({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
+    ),
+  }),
+  status: z.nullish(z.object({ conditions: conditionsSchema })),
+});
+export type GatewayClass = z.infer<typeof gatewayClassSchema>;
+
+export const gatewaySchema = z.object({
+  metadata: z.extend(judgedMetadataSchema, { namespace: z.string() }),
+  spec: z.object({
+    gatewayClassName: z.string(),
+    infrastructure: z.nullish(
+      z.object({
+        parametersRef: z.nullish(z.object({ group: z.string(), kind: z.string(), name: z.string() })),
+      }),
+    ),
+  }),
+  status: z.nullish(
+    z.object({
+      conditions: conditionsSchema,
+      listeners: z.nullish(z.array(listenerStatusSchema)),
+      attachedListenerSets: z.nullish(z.number()),
+    }),
+  ),
+});
+export type Gateway = z.infer<typeof gatewaySchema>;
+
+/** What a resource is changed by before Envoy Gateway applies it. */
+const patchSchema = z.nullish(z.object({ value: z.optional(z.unknown()) }));
+
+/** What is read of the settings of an HPA and of a Deployment, the proxies' and the rate limit service's. */
+export const hpaSettingsSchema = z.object({ name: z.nullish(z.string()), patch: patchSchema });
+export type HpaSettings = z.infer<typeof hpaSettingsSchema>;
+export const deploymentSettingsSchema = z.object({
+  name: z.nullish(z.string()),
+  replicas: z.nullish(z.number()),
+  patch: patchSchema,
+});
+export type DeploymentSettings = z.infer<typeof deploymentSettingsSchema>;
+
+/** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
+export const envoyProxySpecSchema = z.object({
+  mergeType: z.nullish(z.enum(['Replace', 'StrategicMerge', 'JSONMerge'])),
+  mergeGateways: z.nullish(z.boolean()),
+  provider: z.nullish(
+    z.object({
+      type: z.nullish(z.string()),
+      kubernetes: z.nullish(
+        z.object({
+          envoyHpa: z.nullish(hpaSettingsSchema),
+          envoyDeployment: z.nullish(deploymentSettingsSchema),
+          envoyDaemonSet: z.nullish(z.object({ patch: patchSchema })),
+          envoyService: z.nullish(z.object({ patch: patchSchema })),
+          envoyPDB: z.nullish(z.object({ patch: patchSchema })),
+          envoyServiceAccount: z.nullish(z.object({ patch: patchSchema })),
+        }),
+      ),
+    }),
+  ),
+});
+export type EnvoyProxySpec = z.infer<typeof envoyProxySpecSchema>;
+
+export const envoyProxySchema = z.object({
+  metadata: z.extend(judgedMetadataSchema, { namespace: z.string() }),
+  spec: z.nullish(envoyProxySpecSchema),
+});
+export type EnvoyProxy = z.infer<typeof envoyProxySchema>;
+
+const configMapSourceSchema = z.nullish(z.object({ name: z.optional(z.string()) }));
+
+/** What is read of a Deployment: that it exists, and of Envoy Gateway's own, which release it runs on which configuration. */
+export const deploymentSchema = z.object({
+  metadata: z.object({
+    name: z.string(),
+    namespace: z.string(),
+    uid: z.string(),
+    generation: z.optional(z.number()),
+    labels: z.nullish(z.object({ [VERSION_LABEL]: z.optional(z.string()) })),
+  }),
+  spec: z.nullish(
+    z.object({
+      template: z.nullish(
+        z.object({
+          spec: z.nullish(
+            z.object({
+              containers: z.nullish(
+                z.array(
+                  z.object({
+                    name: z.string(),
+                    image: z.optional(z.string()),
+                    command: z.nullish(z.array(z.string())),
+                    args: z.nullish(z.array(z.string())),
+                    volumeMounts: z.nullish(z.array(z.object({ name: z.string(), mountPath: z.string() }))),
+                  }),
+                ),
+              ),
+              volumes: z.nullish(
+                z.array(
+                  z.object({
+                    name: z.string(),
+                    configMap: configMapSourceSchema,
+                    projected: z.nullish(
+                      z.object({ sources: z.nullish(z.array(z.object({ configMap: configMapSourceSchema }))) }),
+                    ),
+                  }),
+                ),
+              ),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ),
+  status: z.nullish(
+    z.object({
+      observedGeneration: z.optional(z.number()),
+      replicas: z.optional(z.number()),
+      updatedReplicas: z.optional(z.number()),
+    }),
+  ),
+});
+export type Deployment = z.infer<typeof deploymentSchema>;
+
+/** What is read of an HPA that is nobody's here: what it scales. */
+export const scalerSchema = z.object({
+  metadata: z.object({ name: z.string(), namespace: z.string() }),
+  spec: z.object({
+    scaleTargetRef: z.object({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
+  }),
+});
+export type Scaler = z.infer<typeof scalerSchema>;
+
+export const configMapSchema = checked({
+  metadata: z.extend(metadataSchema, { namespace: z.string() }),
+  data: z.nullish(stringMap),
+});
+export type ConfigMap = z.infer<typeof configMapSchema>;
+
+/** An object of a kind that the context tells; both are always there for what lies in a namespace. */
+export interface NamespacedName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What a namespace may be called: a DNS label of RFC 1123. */
+export const NAMESPACE_PATTERN = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+/** Kubernetes' own way of writing where an object is: `namespace/name`, or `name` for what has no namespace. */
+export function objectKey(object: { namespace?: string; name: string }): string {
+  return object.namespace === undefined ? object.name : `${object.namespace}/${object.name}`;
+}

@@ -1,0 +1,36 @@
+import * as z from 'zod/mini';
+import { DEFAULT_GUARDS, type GuardSettings } from '../judgement/guards.ts';
+import { NAMESPACE_PATTERN } from '../judgement/kubernetes-objects.ts';
+import { wholeNumber } from '../platform/config.ts';
+
+const namesOf = (names: string): string[] => (names === '' ? [] : names.split(','));
+
+/** The environment variables of every function that sweeps. */
+export const sweepSettings = {
+  MODE: z.enum(['report', 'delete'], 'expected report or delete'),
+  MAX_DELETIONS: wholeNumber(DEFAULT_GUARDS.maxDeletions, 0, 10_000),
+  SETTLE_HPA_SECONDS: wholeNumber(DEFAULT_GUARDS.settleHpaSeconds, 0, 1_800),
+  SETTLE_CONFIG_SECONDS: wholeNumber(DEFAULT_GUARDS.settleConfigSeconds, 0, 1_800),
+  /** Names, parted by commas; empty for every namespace. */
+  CONTROLLER_NAMESPACES: z.optional(
+    z.pipe(
+      z
+        .string()
+        .check(
+          z.refine(
+            (names) => namesOf(names).every((name) => NAMESPACE_PATTERN.test(name)),
+            'expected the names of namespaces, parted by commas',
+          ),
+        ),
+      z.transform(namesOf),
+    ),
+  ),
+};
+
+const schema = z.object(sweepSettings);
+
+export const guardsOf = (config: z.infer<typeof schema>): GuardSettings => ({
+  maxDeletions: config.MAX_DELETIONS,
+  settleHpaSeconds: config.SETTLE_HPA_SECONDS,
+  settleConfigSeconds: config.SETTLE_CONFIG_SECONDS,
+});

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { OUTCOME_DETAILS, sweepOutcomes } from '../../../functions/events/outcome-event.ts';
+import type { SweptHpa } from '../../../functions/events/report.ts';
+import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
+
+const PLACE = { cluster: 'shop', region: 'eu-central-1', sweepId: 'pass-1' };
+
+/** The one event of a pass over one HPA, as whoever subscribes to it reads it. */
+function toldOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {
+  const [event, ...others] = sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome, hpa)], missing: [] });
+  if (event === undefined || others.length > 0) throw new Error(`${others.length + 1} events`);
+  const { detailType, detail } = event;
+  expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
+  if (!('hpa' in detail) || !('changes' in detail)) throw new Error(`${detailType} tells of no HPA`);
+  return { detailType, detail, bytes: Buffer.byteLength(JSON.stringify(detail)) };
+}
+
+test.each(['MarkRefused', 'DeleteRefused'] as const)('%s is told as held back, with who refused it', (outcome) => {
+  const message = 'admission webhook "policy.example.com" denied the request: never on a Friday';
+  expect(toldOf(outcome, { message })).toMatchObject({
+    detailType: 'HPA Held Back',
+    detail: { ...PLACE, hpa: { reason: 'AutoscalingRemoved', guard: { name: outcome, explanation: message } } },
+  });
+});
+
+test('of what an API server said as much is told as fits', () => {
+  const { detail, bytes } = toldOf('DeleteRefused', { message: 'x'.repeat(300_000) });
+  expect(detail.hpa.guard?.explanation).toBe('x'.repeat(1_024));
+  expect(detail).not.toHaveProperty('leftOut');
+  expect(bytes).toBeLessThan(3_000);
+});
+
+test.each(['Kept', 'AlreadyGone', 'Conflict', 'Stopped', 'Failed'] as const)('%s is not told', (outcome) => {
+  expect(sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome)], missing: [] })).toEqual([]);
+});
+
+test('each missing HPA is told, whoever asked for the pass, and a sweep counts them', () => {
+  const missing = [missingHpa('shop/web'), missingHpa('shop/api')];
+  const told = missing.map((hpa) => ({ detailType: 'HPA Missing', detail: { version: '1', ...PLACE, hpa } }));
+  expect(sweepOutcomes(PLACE, { hpas: [], missing })).toEqual(told);
+  const swept = sweepOutcomes(PLACE, { hpas: [], missing }, { mode: 'report', runIds: ['run-1'] });
+  expect(swept.slice(0, -1)).toEqual(told);
+  expect(swept.at(-1)).toMatchObject({ detailType: 'Sweep Completed', detail: { hpas: 0, stale: 0, missing: 2 } });
+  for (const { detailType, detail } of swept) expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
+});
+
+describe('an event has at most 255 KB:', () => {
+  const MOST = 255 * 1024;
+  /** Every Gateway of a class that merges them. */
+  const gateways = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...{ kind: 'Gateway', namespace: 'shop', name: `gateway-${String(index).padStart(5, '0')}` },
+      ...{ uid: '2e6cc70f-a812-469a-bb91-cb7319000000', resourceVersion: '123456789' },
+    }));
+  const manifestOf = (note: string) => ({ kind: 'HorizontalPodAutoscaler', metadata: { annotations: { note } } });
+
+  test.each<[SweptHpa['outcome'], Partial<SweptHpa>]>([
+    ['Deleted', {}],
+    ['Reported', {}],
+    ['HeldBack', { guard: { name: 'BlastRadiusExceeded', explanation: '2 deletions at once, and the limit is 1' } }],
+    ['MarkRefused', { message: 'no' }],
+    ['DeleteRefused', { message: 'no' }],
+  ])('%s leaves out what its verdict rests on, where that is too much', (outcome, hpa) => {
+    const { detail, bytes } = toldOf(outcome, { ...hpa, restsOn: gateways(2_000) });
+    expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['restsOn'], []]);
+    expect(bytes).toBeLessThan(1_000);
+    expect(toldOf(outcome, { ...hpa, restsOn: gateways(1_000) }).detail).not.toHaveProperty('leftOut');
+  });
+
+  test('a deletion leaves out the manifest first', () => {
+    const restsOn = gateways(3);
+    const { detail } = toldOf('Deleted', { restsOn, manifest: manifestOf('ü'.repeat(131_000)) });
+    expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['manifest'], restsOn]);
+    expect(detail).not.toHaveProperty('manifest');
+  });
+
+  test('a deletion leaves out both, where the manifest alone is not enough', () => {
+    const { detail } = toldOf('Deleted', { restsOn: gateways(2_000), manifest: manifestOf('') });
+    expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['manifest', 'restsOn'], []]);
+    expect(detail).not.toHaveProperty('manifest');
+  });
+
+  test.each([
+    [0, undefined],
+    [1, ['manifest']],
+  ])('to the byte: with %i more it has left out %j', (more, leftOut) => {
+    const { bytes } = toldOf('Deleted', { manifest: manifestOf('') });
+    const manifest = manifestOf('x'.repeat(MOST - bytes + more));
+    expect(toldOf('Deleted', { manifest }).detail).toEqual(
+      expect.objectContaining(leftOut === undefined ? { manifest } : { leftOut }),
+    );
+  });
+});

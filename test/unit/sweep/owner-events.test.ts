@@ -1,0 +1,136 @@
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { SweptHpa } from '../../../functions/events/report.ts';
+import type { MissingHpa } from '../../../functions/judgement/missing.ts';
+import type { EventRecorder, ObjectEvent } from '../../../functions/kubernetes/event-recorder.ts';
+import { recordOwnerEvents } from '../../../functions/sweep/owner-events.ts';
+import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
+
+// Vitest's clock does not reach this module.
+vi.mock('node:timers/promises', () => ({
+  setTimeout: (delay: number) => new Promise((resolve) => setTimeout(resolve, delay)),
+}));
+
+const now = () => new Date('2026-11-25T01:00:00Z');
+const lines: unknown[][] = [];
+const log = {
+  info: (...line: unknown[]) => void lines.push(line),
+  warn: expect.unreachable,
+  error: expect.unreachable,
+};
+beforeEach(() => void lines.splice(0));
+
+const tell = (hpas: readonly SweptHpa[], record: EventRecorder['record'], missing: readonly MissingHpa[] = []) =>
+  recordOwnerEvents(hpas, missing, { events: { record }, cluster: 'shop', sweepId: 'pass-1', log, now });
+
+/** Rests on a Gateway and an EnvoyProxy of the same name. */
+const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): SweptHpa => {
+  const owner = { namespace: 'shop', name: gateway, kind: 'Gateway' };
+  const proxy = { ...owner, kind: 'EnvoyProxy', uid: `uid of the EnvoyProxy ${gateway}` };
+  return sweptHpa(`shop/${gateway}`, outcome, {
+    name,
+    owner,
+    restsOn: [proxy, { ...owner, uid: `uid of ${gateway}` }],
+  });
+};
+const deletedFor = (gateway: string, name: string) => sweptFor(gateway, name, 'Deleted');
+
+async function toldOf(hpas: readonly SweptHpa[], missing: readonly MissingHpa[] = []): Promise<ObjectEvent[]> {
+  const told: ObjectEvent[] = [];
+  const record: EventRecorder['record'] = async (event) => {
+    told.push(event);
+    return 'done';
+  };
+  await tell(hpas, record, missing);
+  return told;
+}
+const sentence = (name: string) =>
+  `Deleted HPA envoy-gateway-system/${name}, which Envoy Gateway left behind (AutoscalingRemoved): ` +
+  'Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web.';
+
+test('one Event tells of all that was deleted for a Gateway, and of nothing else', async () => {
+  const refused = [sweptFor('web', 'three', 'DeleteRefused'), sweptFor('api', 'four', 'MarkRefused')];
+  expect(await toldOf([deletedFor('web', 'one'), deletedFor('web', 'two'), ...refused])).toEqual([
+    {
+      object: {
+        ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'shop', name: 'web' },
+        uid: 'uid of web',
+      },
+      ...{ type: 'Normal', reason: 'StaleHPADeleted', message: `${sentence('one')} ${sentence('two')}`, time: now() },
+    },
+  ]);
+});
+
+describe('of a missing HPA its owner is told by a Warning', () => {
+  const { reason, ...missing } = missingHpa('shop/web');
+  const warned = {
+    ...{
+      type: 'Warning',
+      reason: 'WantedHPAMissing',
+      message: `${missing.explanation} ${missing.remedy}`,
+      time: now(),
+    },
+  };
+
+  test.each<[MissingHpa['owner'], string]>([
+    [{ kind: 'Gateway', namespace: 'shop', name: 'web' }, 'gateway.networking.k8s.io/v1'],
+    [{ kind: 'GatewayClass', name: 'eg' }, 'gateway.networking.k8s.io/v1'],
+    [{ kind: 'ConfigMap', namespace: 'envoy-gateway-system', name: 'envoy-gateway-config' }, 'v1'],
+  ])('%j', async (owner, apiVersion) => {
+    const object = { apiVersion, ...owner, uid: 'its uid' };
+    expect(await toldOf([], [{ ...missing, reason, owner, ownerUid: 'its uid' }])).toEqual([{ object, ...warned }]);
+  });
+
+  test('beside the Event on what was deleted for the same owner', async () => {
+    const owner = { kind: 'Gateway' as const, namespace: 'shop', name: 'web' };
+    const told = await toldOf([deletedFor('web', 'one')], [{ ...missing, reason, owner, ownerUid: 'uid of web' }]);
+    expect(told.map(({ object, type }) => [object.uid, type])).toEqual([
+      ['uid of web', 'Normal'],
+      ['uid of web', 'Warning'],
+    ]);
+  });
+
+  test('but not where its uid is not known', async () => {
+    const owner = { kind: 'GatewayClass' as const, name: 'eg' };
+    expect(await toldOf([], [{ ...missing, reason, owner, ownerUid: undefined }])).toEqual([]);
+  });
+});
+
+test('a message has 1,024 characters at most, and shows where it was cut', async () => {
+  const name = 'n'.repeat(1_024 - sentence('').length);
+  const [[whole], [cut]] = [await toldOf([deletedFor('web', name)]), await toldOf([deletedFor('web', `${name}n`)])];
+  expect(whole?.message).toBe(sentence(name));
+  expect(cut?.message).toBe(`${sentence(`${name}n`).slice(0, 1_023)}…`);
+});
+
+test('an API server that does not answer is waited for five seconds, and nobody is told behind that', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const gateways = Array.from({ length: 21 }, (_, number) => `web-${number}`);
+  const begun: PromiseWithResolvers<'conflict'>[] = [];
+  let ended = false;
+  const telling = tell(
+    gateways.map((gateway) => deletedFor(gateway, 'one')),
+    () => {
+      const answer = Promise.withResolvers<'conflict'>();
+      begun.push(answer);
+      return answer.promise;
+    },
+  ).then(() => {
+    ended = true;
+  });
+  await vi.advanceTimersByTimeAsync(4_999);
+  expect([ended, lines]).toEqual([false, []]);
+  await vi.advanceTimersByTimeAsync(1);
+  const said = gateways.map((gateway) => [
+    'no Event written',
+    { cluster: 'shop', sweepId: 'pass-1', object: `Gateway shop/${gateway}`, why: 'no answer within 5 s' },
+  ]);
+  expect([ended, lines]).toEqual([true, said]);
+
+  const [first, ...others] = begun;
+  first?.reject(new Error('too late'));
+  for (const { resolve } of others) resolve('conflict');
+  await vi.advanceTimersByTimeAsync(0);
+  expect([begun.length, lines]).toEqual([20, said]);
+  await telling;
+});
