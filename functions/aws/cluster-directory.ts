@@ -8,70 +8,18 @@ import {
 } from '@aws-sdk/client-eks';
 import type { ClusterConnection } from '../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
+import type { ClusterDescription, LiveDirectory } from '../kubernetes/directory.ts';
+import { refuseUnavailable } from '../kubernetes/directory.ts';
 import { ClusterSkippedError } from '../platform/errors.ts';
+import { problem } from '../platform/problems.ts';
 import { awsError } from './access-error.ts';
 import { awsClient } from './client-options.ts';
 import { eksToken } from './eks-token.ts';
 
-/** An EKS cluster with this tag set to `off` is left alone. */
-export const OPT_OUT_TAG = 'envoy-hpa-reaper';
-
-/** So long, in milliseconds, what EKS said of a cluster is believed: an opt-out is heard, and EKS is not asked every time. */
+/** Milliseconds that the description of a cluster is cached: an opt-out takes effect, and EKS is not asked every time. */
 const DESCRIBE_CACHE_TTL_MS = 60_000;
-/** To one API server, at a time. */
+/** Maximum concurrent connections to one API server. */
 const MAX_CONNECTIONS = 50;
-
-export interface ClusterDirectory {
-  /**
-   * The API of a cluster, by the cluster's name; remembered for later calls, and asked for anew after a minute.
-   *
-   * @throws {ClusterSkippedError} when there is no such cluster, it is not running, or it opted out
-   * @throws {RetryableError} when EKS cannot be asked
-   */
-  connect(cluster: string): Promise<ClusterApi>;
-  /** Forgets endpoint, CA and token, and ends the connection: the next `connect` asks EKS again. */
-  forget(cluster: string): void;
-}
-
-/** What a run over many clusters has to know of one beside its API. */
-export interface ClusterDescription {
-  readonly tags: Readonly<Record<string, string>>;
-  /** Whether the audit log is switched on; absent where that is not known (a kubeconfig does not say). */
-  readonly auditLog?: boolean;
-  /** Whether the API server has an endpoint outside of its VPC; absent where that is not known. */
-  readonly publicEndpoint?: boolean;
-  /** Who may reach the public endpoint; absent where that is not known. */
-  readonly publicAccessCidrs?: readonly string[];
-  readonly arn?: string;
-  /** As EKS says it, such as `ACTIVE`; absent where that is not known. */
-  readonly status?: string;
-  /** As EKS says it: `CONFIG_MAP` knows no access entries; absent where that is not known. */
-  readonly authenticationMode?: string;
-  /** Where a manifest belongs that names no namespace, as the context of a kubeconfig says; absent for `default`. */
-  readonly namespace?: string;
-}
-
-/** A directory that can also be asked which clusters there are. */
-export interface AccountDirectory extends ClusterDirectory {
-  /**
-   * The names of all clusters, whatever their status.
-   *
-   * @throws {RetryableError} when EKS cannot be asked
-   */
-  list(): Promise<string[]>;
-  /** @throws what `connect` throws, but for a cluster that is not running or opted out */
-  describe(cluster: string): Promise<ClusterDescription>;
-}
-
-/** A directory of clusters that a client of its own may be connected to. */
-export interface LiveDirectory extends AccountDirectory {
-  /**
-   * How to reach a cluster; whoever asks for it closes its agent.
-   *
-   * @throws what `connect` throws
-   */
-  connection(cluster: string): Promise<ClusterConnection>;
-}
 
 export interface EksClusterDirectoryOptions {
   now?: () => Date;
@@ -116,7 +64,7 @@ export class EksClusterDirectory implements LiveDirectory {
       publicAccessCidrs: resourcesVpcConfig?.publicAccessCidrs ?? [],
       arn,
       status,
-      ...(accessConfig?.authenticationMode !== undefined && { authenticationMode: accessConfig.authenticationMode }),
+      authenticationMode: accessConfig?.authenticationMode,
     };
   }
 
@@ -140,7 +88,7 @@ export class EksClusterDirectory implements LiveDirectory {
     return {
       server: endpoint,
       agent: new Agent({ ca, keepAlive: true, maxSockets: MAX_CONNECTIONS }),
-      headers: async () => ({ authorization: `Bearer ${await token()}` }),
+      headers: async (renew) => ({ authorization: `Bearer ${await token(renew)}` }),
     };
   }
 
@@ -165,12 +113,7 @@ export class EksClusterDirectory implements LiveDirectory {
       return cluster ?? {};
     } catch (error) {
       if (error instanceof ResourceNotFoundException) {
-        throw new ClusterSkippedError(
-          'ClusterNotFound',
-          `there is no cluster ${name} in this account and Region`,
-          'Nothing to do if it was deleted.',
-          { cause: error },
-        );
+        throw new ClusterSkippedError(problem('ClusterNotFound', name, this.#region), { cause: error });
       }
       throw awsError(`EKS could not describe cluster ${name}`, error);
     }
@@ -180,22 +123,11 @@ export class EksClusterDirectory implements LiveDirectory {
 /** @throws {ClusterSkippedError} for a cluster that opted out or is not running */
 function runningEndpoint(
   name: string,
-  { status, endpoint, certificateAuthority, tags }: Cluster,
+  { status, endpoint, certificateAuthority, tags = {} }: Cluster,
 ): { endpoint: string; ca: string } {
-  if (tags?.[OPT_OUT_TAG] === 'off') {
-    throw new ClusterSkippedError(
-      'ClusterOptedOut',
-      `cluster ${name} is tagged ${OPT_OUT_TAG}=off`,
-      `Take the tag ${OPT_OUT_TAG} off the cluster to let it be swept.`,
-    );
-  }
-  // A cluster that is being updated goes on serving its API.
-  if ((status !== 'ACTIVE' && status !== 'UPDATING') || !endpoint || !certificateAuthority?.data) {
-    throw new ClusterSkippedError(
-      'ClusterNotActive',
-      `cluster ${name} is ${status ?? 'without a status'}`,
-      'Once it is ACTIVE, the next scheduled sweep or any write to an EnvoyProxy or Gateway has it looked at.',
-    );
+  refuseUnavailable(name, { tags, status });
+  if (status === undefined || !endpoint || !certificateAuthority?.data) {
+    throw new ClusterSkippedError(problem('ClusterNotActive', name, status));
   }
   return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };
 }

@@ -1,40 +1,47 @@
 import type { EKSClient } from '@aws-sdk/client-eks';
 import { partition } from '@aws-sdk/core/client';
 import { SignatureV4 } from '@smithy/signature-v4';
+import { awsError } from './access-error.ts';
 
-/** aws-iam-authenticator lets a token in for 15 minutes from its signing; the last one is left to clocks that differ. */
-const USED_FOR_MILLISECONDS = 14 * 60 * 1000;
-/** What the signature says of itself (X-Amz-Expires), in seconds; the authenticator goes by its own 15 minutes. */
-const SIGNED_FOR_SECONDS = 60;
+/** Milliseconds that a token is used. aws-iam-authenticator accepts it for 15 minutes; one is left for clocks that differ. */
+const TOKEN_TTL_MS = 14 * 60 * 1000;
+/** X-Amz-Expires of the signature, in seconds; the authenticator uses its own 15 minutes. */
+const SIGNATURE_SECONDS = 60;
 
 /**
  * A bearer token for an EKS cluster: a presigned STS GetCallerIdentity that names the cluster in a signed header, so that
- * it is good for no other. Signed with the EKS client's own credentials.
+ * it is valid for no other. Signed with the credentials of the EKS client.
  *
  * Source: the token format of sigs.k8s.io/aws-iam-authenticator (`k8s-aws-v1.` and unpadded base64url of the URL).
  *
- * @returns a function that gives the token, a new one when the last is 14 minutes old
+ * @returns a function that gives the token: a new one after 14 minutes, or when asked to renew it. It throws
+ * {@link AwsAccessError} without credentials
  */
-export function eksToken(eks: EKSClient, cluster: string, region: string, now: () => Date): () => Promise<string> {
+export function eksToken(
+  eks: EKSClient,
+  cluster: string,
+  region: string,
+  now: () => Date,
+): (renew?: boolean) => Promise<string> {
   const { credentials, sha256 } = eks.config;
   const hostname = `sts.${region}.${partition(region).dnsSuffix}`;
+  const signer = new SignatureV4({ credentials, region, service: 'sts', sha256 });
   let token = '';
   let signedAt = Number.NEGATIVE_INFINITY;
-  return async () => {
+  return async (renew = false) => {
     const signingDate = now();
-    if (signingDate.getTime() - signedAt < USED_FOR_MILLISECONDS) return token;
-    const signer = new SignatureV4({ credentials, region, service: 'sts', sha256 });
-    const { query } = await signer.presign(
-      {
-        method: 'GET',
-        protocol: 'https:',
-        hostname,
-        path: '/',
-        query: { Action: 'GetCallerIdentity', Version: '2011-06-15' },
-        headers: { host: hostname, 'x-k8s-aws-id': cluster },
-      },
-      { expiresIn: SIGNED_FOR_SECONDS, signingDate },
-    );
+    if (!renew && signingDate.getTime() - signedAt < TOKEN_TTL_MS) return token;
+    const request = {
+      method: 'GET',
+      protocol: 'https:',
+      hostname,
+      path: '/',
+      query: { Action: 'GetCallerIdentity', Version: '2011-06-15' },
+      headers: { host: hostname, 'x-k8s-aws-id': cluster },
+    };
+    const { query } = await signer.presign(request, { expiresIn: SIGNATURE_SECONDS, signingDate }).catch((error) => {
+      throw awsError(`the token for cluster ${cluster} could not be signed`, error);
+    });
     const url = `https://${hostname}/?${new URLSearchParams(query as Record<string, string>)}`;
     token = `k8s-aws-v1.${Buffer.from(url).toString('base64url')}`;
     signedAt = signingDate.getTime();

@@ -1,4 +1,3 @@
-import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type {
   ClusterReport,
   HpaWhatIf,
@@ -19,6 +18,7 @@ import {
 } from '../judgement/kubernetes-objects.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
+import type { AccountDirectory } from '../kubernetes/directory.ts';
 import { assess, assessSnapshot } from '../sweep/assess.ts';
 import type { Place } from '../sweep/sweep-account.ts';
 import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA, placed } from './input/manifests.ts';

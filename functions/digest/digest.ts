@@ -8,7 +8,7 @@ import { placeSchema } from '../platform/config.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { parsePayload } from '../platform/payload.ts';
+import { parsePayload } from '../platform/schema.ts';
 import { sendDigest } from '../sweep/send-digest.ts';
 
 /** The environment variables of `digest`. */

@@ -1,11 +1,11 @@
 import pMap from 'p-map';
 import type { AccessEntries } from '../aws/access-entries.ts';
 import { isRefusal } from '../aws/access-error.ts';
-import { type ClusterDescription, type LiveDirectory, OPT_OUT_TAG } from '../aws/cluster-directory.ts';
 import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
 import { type Role, stackOf } from '../enrollment/enrollment.ts';
 import { type ClusterApi, clusterApi, type GatewayConfig } from '../kubernetes/cluster-api.ts';
 import { type ClusterInspection, clusterInspection } from '../kubernetes/cluster-inspection.ts';
+import { type ClusterDescription, type LiveDirectory, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { EVENT_PERMISSIONS, REAPER_GROUP, TO_REAP, TO_SCAN } from '../kubernetes/permissions.ts';
 import { ApiStatusError } from '../kubernetes/transport.ts';
 import {

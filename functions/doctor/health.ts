@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { described } from '../platform/described.ts';
+import { described } from '../platform/schema.ts';
 
 /** The links that are checked. Their names stay: a machine may go by them. The first part of a name is whose link it is. */
 export const CHECKS = [

@@ -2,16 +2,16 @@ import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { AccessEntries } from '../aws/access-entries.ts';
-import type { AccountDirectory } from '../aws/cluster-directory.ts';
 import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
 import { enrollClusters } from '../enrollment/enroll-clusters.ts';
 import type { EnrollmentReport } from '../enrollment/enrollment.ts';
 import { clusterNameSchema } from '../events/change-event.ts';
+import type { AccountDirectory } from '../kubernetes/directory.ts';
 import { placeSchema } from '../platform/config.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { parsePayload } from '../platform/payload.ts';
+import { parsePayload } from '../platform/schema.ts';
 import { answerStack, isStackRequest } from './stack-request.ts';
 
 const roleArnSchema = z.string().check(z.regex(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role'));

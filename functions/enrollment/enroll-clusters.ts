@@ -1,8 +1,8 @@
 import pMap from 'p-map';
 import type { AccessEntries } from '../aws/access-entries.ts';
-import { type AccountDirectory, type ClusterDescription, OPT_OUT_TAG } from '../aws/cluster-directory.ts';
 import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
 import { SUBSCRIPTION_PATTERN } from '../events/subscription-pattern.ts';
+import { type AccountDirectory, type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { AwsAccessError, describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import { carriesTags, describeIfThere } from '../sweep/find-targets.ts';

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { SUBSCRIPTION_PATTERN } from '../events/subscription-pattern.ts';
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
-import { described } from '../platform/described.ts';
+import { described } from '../platform/schema.ts';
 
 /** The subscription filter that enrollment puts, looks after and takes away; it touches no filter of another name. */
 export const FILTER_NAME = 'envoy-hpa-reaper';

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { described } from '../platform/described.ts';
+import { described } from '../platform/schema.ts';
 import {
   DELETED_DETAIL_TYPE,
   HELD_BACK_DETAIL_TYPE,

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { described } from '../platform/described.ts';
+import { described } from '../platform/schema.ts';
 import { EVENT_SOURCE } from './change-event.ts';
 import {
   type ClusterReport,

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import type { GuardedVerdict } from '../judgement/guards.ts';
 import { MISSING_REASON, type MissingHpa } from '../judgement/missing.ts';
 import { replicasAfterSchema } from '../judgement/replicas-after.ts';
-import { described } from '../platform/described.ts';
+import { described } from '../platform/schema.ts';
 
 /** What became of one HPA in a pass. */
 export const OUTCOMES = [

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { described } from '../platform/described.ts';
+import { described } from '../platform/schema.ts';
 import { clusterNameSchema, EVENT_SOURCE } from './change-event.ts';
 
 /** The EventBridge event that `backfill` puts and `reap` takes: "look at this cluster, whether anything changed or not". */

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { described } from '../platform/described.ts';
+import { described } from '../platform/schema.ts';
 import { deploymentOf, type Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
 import type { Snapshot } from './snapshot.ts';

@@ -5,17 +5,22 @@ import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.
 import { ServerConfiguration } from '@kubernetes/client-node/dist/gen/servers.js';
 import { type HorizontalPodAutoscaler, horizontalPodAutoscalerSchema } from '../judgement/kubernetes-objects.ts';
 import { ClusterSkippedError, OverloadedError, RetryableError } from '../platform/errors.ts';
+import { problem } from '../platform/problems.ts';
 import { parseObjects } from './parse-objects.ts';
 import { ApiStatusError, httpTransport } from './transport.ts';
 
-/** How to reach and to be let into one API server. */
+/** How to reach one API server and authenticate there. */
 export interface ClusterConnection {
   /** `https://host:port`, with a path where the server has one. */
   readonly server: string;
   /** Keeps the connections, and verifies the server's certificate. */
   readonly agent: Agent;
-  /** Asked before each request. */
-  headers(): Promise<Record<string, string>>;
+  /**
+   * The headers that authenticate a request.
+   *
+   * @param renew after a 401: with new credentials in place of cached ones
+   */
+  headers(renew?: boolean): Promise<Record<string, string>>;
 }
 
 /** What a write came to. `conflict`: the object is no longer what was read. `refused`: an admission policy said no. */
@@ -45,7 +50,7 @@ export interface ApiClient {
 
 /**
  * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
- * {@link ClusterSkippedError} when the server will not let us in.
+ * {@link ClusterSkippedError} when the server does not authenticate (after one retry with new credentials) or authorize us.
  *
  * @param timeout milliseconds that one request may take
  */
@@ -63,11 +68,19 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
   });
 
   let sent = 0;
-  async function send(context: RequestContext): Promise<unknown> {
-    for (const [name, value] of Object.entries(await connection.headers())) context.setHeaderParam(name, value);
+  async function attempt(context: RequestContext, renew: boolean): Promise<unknown> {
+    for (const [name, value] of Object.entries(await connection.headers(renew))) context.setHeaderParam(name, value);
     sent += 1;
+    return await transport(context);
+  }
+
+  async function send(context: RequestContext): Promise<unknown> {
     try {
-      return await transport(context);
+      return await attempt(context, false).catch((error) => {
+        // A long-lived process may have cached credentials that are no longer valid. The server did nothing.
+        if (error instanceof ApiStatusError && error.code === 401) return attempt(context, true);
+        throw error;
+      });
     } catch (error) {
       throw error instanceof ApiStatusError ? translate(error) : error;
     }
@@ -108,21 +121,11 @@ export const parseHpa = (body: unknown) =>
 function translate(error: ApiStatusError): Error {
   const { code, message } = error;
   if (code === 401) {
-    return new ClusterSkippedError(
-      'ClusterUnauthorized',
-      message,
-      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` makes the access entries, also anew for a role that was made again; with a kubeconfig, renew its credentials.',
-      { cause: error },
-    );
+    return new ClusterSkippedError(problem('ClusterUnauthorized', message), { cause: error });
   }
   // The authorizer's own words; an admission policy answers 403 too, but for its own reasons.
   if (code === 403 && / is forbidden: User ".*" cannot \w+ resource /.test(message)) {
-    return new ClusterSkippedError(
-      'ClusterForbidden',
-      message,
-      'Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
-      { cause: error },
-    );
+    return new ClusterSkippedError(problem('ClusterForbidden', message), { cause: error });
   }
   if (code === 429) return new OverloadedError(message, { cause: error });
   if (code >= 500) return new RetryableError(message, { cause: error });

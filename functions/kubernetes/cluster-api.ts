@@ -19,6 +19,7 @@ import {
 import { markedManagedFields, OWN_MANAGER, OWNING_SELECTORS } from '../judgement/ownership.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
+import { problem } from '../platform/problems.ts';
 import { apiClient, type ClusterConnection, HPAS, parseHpa, type WriteResult } from './api-client.ts';
 import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
@@ -88,12 +89,8 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
       } catch (error) {
         if (!(error instanceof ApiStatusError)) throw error;
         if (error.code === 404) {
-          throw new ClusterSkippedError(
-            'CustomResourcesNotInstalled',
-            `${kind} is not known to this API server (${error.message})`,
-            'Nothing to do if Envoy Gateway was never here; else install the CRDs of Gateway API v1 and Envoy Gateway again: the next scheduled sweep looks at it.',
-            { cause: error },
-          );
+          const message = `${kind} is not known to this API server (${error.message})`;
+          throw new ClusterSkippedError(problem('CustomResourcesNotInstalled', message), { cause: error });
         }
         if (error.code !== 410) throw error;
         // The server no longer remembers what the first page was read from. The token it offers instead would mix two moments.

@@ -1,6 +1,7 @@
 import type * as z from 'zod/mini';
 import { objectKey } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
+import { formatZodIssues } from '../platform/schema.ts';
 
 /**
  * Checks objects where they come in, and gives back the very same ones: what is deleted must be kept whole, so nothing is
@@ -35,9 +36,8 @@ export function projectObjects<Schema extends z.ZodMiniType>(
 function parsed<Schema extends z.ZodMiniType>(kind: string, schema: Schema, object: unknown): z.infer<Schema> {
   const { success, data, error } = schema.safeParse(object);
   if (success) return data;
-  const [issue] = error.issues;
   throw new RetryableError(
-    `${kind} ${nameOf(object)} has a shape that is not understood: ${issue?.path.join('.') || '(the object)'}: ${issue?.message}. ` +
+    `${kind} ${nameOf(object)} has a shape that is not understood: ${formatZodIssues(error, '(the object)')}. ` +
       'Nothing is deleted in this cluster until it is gone or this program knows it',
   );
 }
@@ -45,8 +45,5 @@ function parsed<Schema extends z.ZodMiniType>(kind: string, schema: Schema, obje
 function nameOf(object: unknown): string {
   const metadata = (object as { metadata?: { namespace?: unknown; name?: unknown } } | null)?.metadata;
   if (typeof metadata?.name !== 'string') return '(without a name)';
-  return objectKey({
-    name: metadata.name,
-    ...(typeof metadata.namespace === 'string' && { namespace: metadata.namespace }),
-  });
+  return objectKey({ name: metadata.name, namespace: metadata.namespace as string | undefined });
 }

@@ -2,7 +2,8 @@
  * What went wrong, one class for each thing that a caller handles differently:
  *
  * - {@link ConfigurationError}: the function cannot start; every fault is named at once.
- * - {@link MalformedInputError}: this record or payload can never be handled; it fails alone.
+ * - {@link MalformedInputError}: this record, payload or file can never be read; it fails alone.
+ * - {@link UsageError}: what was asked for is not possible as it was asked for.
  * - {@link ClusterSkippedError}: nothing can be done in this cluster now and a retry would not help; reported with its
  *   remedy, the record is consumed.
  * - {@link RetryableError}: the same again later may well succeed; the record goes back to the queue.
@@ -23,6 +24,11 @@ export class MalformedInputError extends Error {
   override name = 'MalformedInputError';
 }
 
+/** A person asked for something that is not possible that way; the message says what is. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
 /** Why nothing can be done in a cluster now. */
 export const SKIP_REASONS = [
   'ClusterNotFound',
@@ -39,10 +45,10 @@ export class ClusterSkippedError extends Error {
   readonly reason: SkipReason;
   /** What a person can do about it, one sentence. */
   readonly remedy: string;
-  constructor(reason: SkipReason, message: string, remedy: string, options?: ErrorOptions) {
-    super(message, options);
-    this.reason = reason;
-    this.remedy = remedy;
+  constructor(problem: { reason: SkipReason; message: string; remedy: string }, options?: ErrorOptions) {
+    super(problem.message, options);
+    this.reason = problem.reason;
+    this.remedy = problem.remedy;
   }
 }
 

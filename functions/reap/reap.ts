@@ -1,7 +1,6 @@
 import middy from '@middy/core';
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
-import type { ClusterDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
 import { partitionOf } from '../events/arn.ts';
 import {
@@ -21,16 +20,17 @@ import {
   type SweepRequest,
   sweepRequestSchema,
 } from '../events/sweep-request.ts';
+import type { ClusterDirectory } from '../kubernetes/directory.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { ClusterSkippedError, describeError, MalformedInputError, NoAnswerError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
+import { problemOf } from '../platform/problems.ts';
+import { formatZodIssues } from '../platform/schema.ts';
 import { measureHpas } from '../sweep/measure-hpas.ts';
 import { publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { sweepCluster } from '../sweep/sweep-cluster.ts';
-import { sweepNamedCluster } from '../sweep/sweep-named-cluster.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
-import { problemOf } from '../sweep/visit-clusters.ts';
 
 /** The environment variables of `reap`. */
 export const reapConfigSchema = z.object({
@@ -210,29 +210,29 @@ async function reapCluster(
   const place = { cluster, region: config.AWS_REGION, sweepId };
   if (runIds.length > 0) log.info('sweep requested', { cluster, sweepId, runIds, mode, maxDeletions });
   try {
-    const report = await sweepNamedCluster(cluster, directory, async (api) => {
-      const sentBefore = api.requestsSent();
-      const swept = await sweepCluster({
-        cluster,
-        api,
-        mode,
-        guards: { ...guardsOf(config), maxDeletions, raisedLimit },
-        controllerNamespaces: config.CONTROLLER_NAMESPACES,
-        mayTryAgain: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
-        now,
-        sweepId,
-        log,
-        changes,
-      });
-      metrics.add('RequestsPerPass', api.requestsSent() - sentBefore);
-      return swept;
+    const api = await directory.connect(cluster);
+    const sentBefore = api.requestsSent();
+    const report = await sweepCluster({
+      cluster,
+      api,
+      mode,
+      guards: { ...guardsOf(config), maxDeletions, raisedLimit },
+      controllerNamespaces: config.CONTROLLER_NAMESPACES,
+      mayTryAgain: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
+      now,
+      sweepId,
+      log,
+      changes,
     });
+    metrics.add('RequestsPerPass', api.requestsSent() - sentBefore);
     measureHpas(report, metrics);
     for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
     onReport?.(report);
     await tell(sweepOutcomes(place, report, runIds.length > 0 ? { mode, runIds } : undefined), context, dependencies);
     return report;
   } catch (error) {
+    // The cached endpoint, CA or token may no longer be valid.
+    directory.forget(cluster);
     if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
     const isSkipped = error instanceof ClusterSkippedError;
     await tell(outcomesOfProblem(place, isSkipped ? 'skipped' : 'failed', problemOf(error)), context, dependencies);
@@ -293,11 +293,8 @@ function parseEvent(event: unknown, config: ReapConfig): Trigger | 'heartbeat' {
 function parsed<Schema extends z.ZodMiniType>(schema: Schema, value: unknown, at: readonly string[]): z.infer<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const faults = result.error.issues.map(
-    ({ path, message }) => `${[...at, ...path].join('.') || '(the event)'}: ${message}`,
-  );
   throw new MalformedInputError(
-    `not an event of this project: ${faults.join('; ')}; expected source ${EVENT_SOURCE}, ` +
+    `not an event of this project: ${formatZodIssues(result.error, '(the event)', at)}; expected source ${EVENT_SOURCE}, ` +
       `detail-type ${CHANGE_DETAIL_TYPE}, ${SWEEP_DETAIL_TYPE} or ${HEARTBEAT_DETAIL_TYPE}`,
   );
 }

@@ -1,5 +1,5 @@
 import pMap from 'p-map';
-import type { AccountDirectory, ClusterDescription } from '../aws/cluster-directory.ts';
+import type { AccountDirectory, ClusterDescription } from '../kubernetes/directory.ts';
 import { AwsAccessError, ClusterSkippedError } from '../platform/errors.ts';
 
 /** Whether a cluster with these tags carries all that are wanted. */

@@ -1,8 +1,6 @@
 import type { RunReport } from '../events/report.ts';
-import { NoAnswerError } from '../platform/errors.ts';
 import { deletionBudget } from './deletion-budget.ts';
 import { type Selects, type SweepOptions, sweepCluster } from './sweep-cluster.ts';
-import { sweepNamedCluster } from './sweep-named-cluster.ts';
 import { type ClusterRef, logRun, placeOf, sweepIdOf, type VisitOptions, visitClusters } from './visit-clusters.ts';
 
 export type { ClusterRef, Place, RunProgress } from './visit-clusters.ts';
@@ -32,14 +30,10 @@ export async function sweepAccount(options: RunOptions): Promise<RunReport> {
     const { cluster, directory } = target;
     const place = placeOf(target);
     const sweepId = sweepIdOf(runId, target);
-    const { lookAgain, hpas, missing } = await sweepNamedCluster(cluster, directory, async (api) => {
-      // The second attempt, after a 401, must not begin behind the answer.
-      if (deadlineSignal?.aborted) throw new NoAnswerError('the run has ended');
-      return await sweepCluster({
-        ...pass,
-        ...{ ...place, log, api, sweepId, budget, stop },
-        ...(selects && { selects: (hpa) => selects(hpa, place) }),
-      });
+    const { lookAgain, hpas, missing } = await sweepCluster({
+      ...pass,
+      ...{ ...place, log, api: await directory.connect(cluster), sweepId, budget, stop },
+      ...(selects && { selects: (hpa) => selects(hpa, place) }),
     });
     return { result: 'swept', sweepId, lookAgain, hpas, missing };
   });

@@ -1,16 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import pMap from 'p-map';
-import type { AccountDirectory, ClusterDescription } from '../aws/cluster-directory.ts';
 import { type ClusterReport, countOutcomes, type Problem, type RunReport } from '../events/report.ts';
-import {
-  AwsAccessError,
-  ClusterSkippedError,
-  describeError,
-  NoAnswerError,
-  RetryableError,
-  SKIP_REASONS,
-} from '../platform/errors.ts';
+import type { AccountDirectory, ClusterDescription } from '../kubernetes/directory.ts';
+import { ClusterSkippedError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
+import { problem, problemOf } from '../platform/problems.ts';
 import { carriesTags, findTargets } from './find-targets.ts';
 
 /** Where clusters are: one Region of the account, or (without a Region) a kubeconfig. */
@@ -69,7 +63,7 @@ const LAST_MOMENT = 1_000;
  * Visits every cluster of an account (or of a kubeconfig), side by side with a bound. A cluster with a problem is in the
  * report with its reason and its remedy, and stops no other.
  *
- * @throws what listing throws where no place could be listed ({@link AwsAccessError} before any other): there is nothing
+ * @throws what listing throws where no place could be listed (`AwsAccessError` before any other): there is nothing
  * to report then
  */
 export async function visitClusters(options: VisitOptions, visit: Visit): Promise<RunReport> {
@@ -158,11 +152,7 @@ function notFound(cluster: string, places: readonly Place[], notListed: readonly
     cluster,
     // Where it could not be looked for it may be after all.
     result: notListed.length > 0 ? 'failed' : 'skipped',
-    problem: {
-      reason: 'ClusterNotFound',
-      message: `there is no cluster ${cluster} in ${named(listed)}${unknown}`,
-      remedy: 'Check the name and the Regions; nothing to do if it was deleted.',
-    },
+    problem: problem('ClusterNotFound', cluster, `${named(listed)}${unknown}`),
     warnings: [],
     hpas: [],
     missing: [],
@@ -179,15 +169,16 @@ async function visitOne(
   try {
     description = await directory.describe(cluster);
     if (!carriesTags(description.tags, tags)) return 'not selected';
+    if (deadlineSignal?.aborted) return 'given up';
     return { ...placeOf(target), warnings: warningsOf(target, description), ...(await visit(target)) };
   } catch (error) {
     // Its connection was taken away: that is no fault of the cluster.
     if (deadlineSignal?.aborted) return 'given up';
-    const problem = problemOf(error, description);
+    const fault = problemOf(error, description);
     const result = error instanceof ClusterSkippedError ? 'skipped' : 'failed';
     const sweepId = sweepIdOf(runId, target);
-    log.warn(`cluster ${result}`, { ...placeOf(target), sweepId, ...explained(problem) });
-    return { ...placeOf(target), result, problem, warnings: [], sweepId, hpas: [], missing: [] };
+    log.warn(`cluster ${result}`, { ...placeOf(target), sweepId, ...explained(fault) });
+    return { ...placeOf(target), result, problem: fault, warnings: [], sweepId, hpas: [], missing: [] };
   } finally {
     // A run over hundreds of clusters does not keep hundreds of connections.
     directory.forget(cluster);
@@ -202,60 +193,8 @@ export const placeOf = ({ cluster, region }: Target): ClusterRef => ({
 /** A log line has its own message. */
 const explained = ({ message, ...problem }: Problem) => ({ ...problem, explanation: message });
 
-/** Every reason of a problem with a cluster; the last of them is a warning only. */
-export const PROBLEM_REASONS = [
-  ...SKIP_REASONS,
-  'AwsAccessRefused',
-  'ClusterEndpointPrivate',
-  'ClusterUnreachable',
-  'SweepFailed',
-  'InternalError',
-  'AuditLogOff',
-] as const;
-type ClusterProblem = Problem & { reason: (typeof PROBLEM_REASONS)[number] };
-
-/** What is wrong with a cluster that cannot be swept, and what a person can do about it. */
-export function problemOf(error: unknown, description?: ClusterDescription): ClusterProblem {
-  const message = describeError(error);
-  if (error instanceof ClusterSkippedError)
-    return { reason: error.reason, message: error.message, remedy: error.remedy };
-  if (error instanceof AwsAccessError) return { reason: 'AwsAccessRefused', message, remedy: error.remedy };
-  if (error instanceof NoAnswerError && description?.publicEndpoint === false) {
-    return {
-      reason: 'ClusterEndpointPrivate',
-      message: `${message}; the cluster has a private endpoint only`,
-      remedy:
-        'Run this from within the VPC of the cluster (the functions: set subnetIds and securityGroupIds, see docs/private-endpoints.md), or switch its public endpoint on.',
-    };
-  }
-  if (error instanceof NoAnswerError) {
-    return {
-      reason: 'ClusterUnreachable',
-      message,
-      remedy:
-        'Check that the API server runs and that its endpoint admits where this runs (publicAccessCidrs, network); then run this again.',
-    };
-  }
-  if (error instanceof RetryableError) {
-    return {
-      reason: 'SweepFailed',
-      message,
-      remedy: 'Run this again later; if it stays, the message says what is in the way.',
-    };
-  }
-  return { reason: 'InternalError', message, remedy: 'This is a fault of this program: please report it.' };
-}
-
-function warningsOf({ cluster, region }: Target, { auditLog }: ClusterDescription): ClusterProblem[] {
-  if (auditLog !== false) return [];
-  return [
-    {
-      reason: 'AuditLogOff',
-      message: `the audit log of cluster ${cluster} is off: a change there makes no event, only a sweep finds what it leaves`,
-      remedy: `aws eks update-cluster-config${region === undefined ? '' : ` --region ${region}`} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}' (CloudWatch Logs charges for it)`,
-    },
-  ];
-}
+const warningsOf = ({ cluster, region }: Target, { auditLog }: ClusterDescription): Problem[] =>
+  auditLog === false ? [problem('AuditLogOff', cluster, region)] : [];
 
 function totalsOf(clusters: readonly ClusterReport[], notBegun: number): RunReport['totals'] {
   const hpas = clusters.flatMap((cluster) => cluster.hpas);

@@ -93,7 +93,7 @@ const KINDS: Record<string, { count: number; list: typeof staleList; enroll?: ()
   },
   unauthorized: {
     ...{ count: 10, list: staleList, enroll: () => ({ users: () => undefined }) },
-    expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entries, also anew/ },
+    expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /creates the access entries/ },
   },
   'without-crds': {
     ...{ count: 10, list: staleList, enroll: () => ({ customResources: false }) },
@@ -101,11 +101,11 @@ const KINDS: Record<string, { count: number; list: typeof staleList; enroll?: ()
   },
   deleted: {
     ...{ count: 10, list: staleList },
-    expected: { result: 'skipped', reason: 'ClusterNotFound', remedy: /Nothing to do/ },
+    expected: { result: 'skipped', reason: 'ClusterNotFound', remedy: /nothing to do/ },
   },
   'opted-out': {
     ...{ count: 10, list: staleList, enroll: () => ({ described: { tags: { 'envoy-hpa-reaper': 'off' } } }) },
-    expected: { result: 'skipped', reason: 'ClusterOptedOut', remedy: /Take the tag/ },
+    expected: { result: 'skipped', reason: 'ClusterOptedOut', remedy: /Remove the tag/ },
   },
   creating: {
     ...{ count: 10, list: staleList, enroll: () => ({ described: { status: 'CREATING' } }) },

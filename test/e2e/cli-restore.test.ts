@@ -847,7 +847,7 @@ describe.concurrent('restore into EKS', patience, () => {
     const { code, stdout, stderr } = await run(['restore', file, '--eks'], { env });
     expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/\nFailed +gone /) });
     expect(stderr).toBe(
-      'reaper: gone: there is no cluster gone in this account and Region: refused by the test\nNothing to do if it was deleted.\n',
+      'reaper: gone: there is no cluster gone in eu-central-1: refused by the test\nCheck the name, the Region and the account; nothing to do if it was deleted.\n',
     );
   });
 });

@@ -111,7 +111,7 @@ describe.concurrent('--eks', patience, () => {
     expect(lines.slice(closed + 1, closed + 4)).toEqual([
       '  skipped, ClusterForbidden',
       expect.stringMatching(/^ {4}.* 403: .* cannot list resource "horizontalpodautoscalers" /),
-      '    Have the cluster enrolled: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
+      '    Enroll the cluster: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
     ]);
     expect(lines.slice(-2)).toEqual([
       'In all: 10 clusters, 3 swept, 6 skipped, 1 failed; 1 stale of 2 HPAs with a label of Envoy Gateway',
@@ -150,8 +150,11 @@ describe.concurrent('--eks', patience, () => {
   });
 
   test.each([
-    ['nope', /^reaper: there is no cluster nope in this account and Region\nNothing to do if it was deleted\.\n$/],
-    ['off', /^reaper: cluster off is tagged envoy-hpa-reaper=off\nTake the tag envoy-hpa-reaper off /],
+    [
+      'nope',
+      /^reaper: there is no cluster nope in \S+\nCheck the name, the Region and the account; nothing to do if it was deleted\.\n$/,
+    ],
+    ['off', /^reaper: cluster off is tagged envoy-hpa-reaper=off\nRemove the tag envoy-hpa-reaper /],
     ['lost', /^reaper: no whole answer from 127\.0\.0\.1:1: .*\nCheck that the API server runs /],
   ])('the one cluster %s that was named: its message and remedy alone, 1', async (name, message) => {
     const { code, stdout, stderr } = await scan('--eks', name, '-o', 'json');

@@ -282,13 +282,13 @@ describe.concurrent('scan of a live cluster', patience, () => {
       'a token that is not known',
       { token: 'stolen' },
       [],
-      /^reaper: GET .* was answered 401: Unauthorized\nHave the cluster enrolled: .* renew its credentials/,
+      /^reaper: GET .* was answered 401: Unauthorized\nEnroll the cluster: .* renew its credentials/,
     ],
     [
       'a user without rights',
       { users: { 'admin-token': { username: 'jane', groups: [] } } },
       [],
-      /^reaper: .* 403: .* cannot list resource .*\nHave the cluster enrolled: .* applies the RBAC /,
+      /^reaper: .* 403: .* cannot list resource .*\nEnroll the cluster: .* applies the RBAC /,
     ],
   ];
   test.each(live)('%s fails it with one sentence', async (_, options, args, message) => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { AccountDirectory, ClusterDescription } from '../../functions/aws/cluster-directory.ts';
 import { runReportSchema } from '../../functions/events/report.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import type { AccountDirectory, ClusterDescription } from '../../functions/kubernetes/directory.ts';
 import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
 import { type RunOptions, type RunProgress, sweepAccount } from '../../functions/sweep/sweep-account.ts';
 import { connectionTo } from '../embedded-cluster/connection.ts';
@@ -58,7 +58,11 @@ class Region implements AccountDirectory {
 }
 
 const notFound = (name: string) =>
-  new ClusterSkippedError('ClusterNotFound', `there is no cluster ${name}`, 'Nothing to do.');
+  new ClusterSkippedError({
+    reason: 'ClusterNotFound',
+    message: `there is no cluster ${name}`,
+    remedy: 'Nothing to do.',
+  });
 const refused = () => new AwsAccessError('EKS could not list', 'Get new credentials.');
 
 function run(regions: Record<string, Region>, options: Partial<RunOptions> = {}) {
@@ -401,29 +405,6 @@ describe('a run that is given up', () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(region.connected).toEqual([]);
     expect(cluster.requests).toEqual([]);
-  });
-
-  test('after a 401: the second attempt does not begin', async () => {
-    const deadlineSignal = new AbortController();
-    const cluster = await serveStale();
-    cluster.onRequest = () => ({ kind: 'respond', status: 401, body: { kind: 'Status', reason: 'Unauthorized' } });
-    const region = new Region({ a: { at: cluster } });
-    const connect = region.connect.bind(region);
-    let connected = 0;
-    let begun = false;
-    region.connect = async (name) => {
-      connected += 1;
-      if (connected === 1) return await connect(name);
-      deadlineSignal.abort();
-      const list = async () => {
-        begun = true;
-        return [];
-      };
-      return { hpas: { list }, close: () => {} } as unknown as ClusterApi;
-    };
-    const report = await run({ 'eu-central-1': region }, { deadlineSignal: deadlineSignal.signal });
-    expect(report.remaining).toHaveLength(1);
-    expect({ connected, begun }).toEqual({ connected: 2, begun: false });
   });
 });
 

@@ -1,7 +1,6 @@
 import { request } from 'node:https';
 import { styleText } from 'node:util';
 import type { SQSBatchResponse } from 'aws-lambda';
-import type { ClusterDirectory } from '../../functions/aws/cluster-directory.ts';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import { tolerateClosedPipe } from '../../functions/cli/closed-pipe.ts';
 import { table } from '../../functions/cli/output/output.ts';
@@ -11,6 +10,7 @@ import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { hashedName } from '../../functions/judgement/effective-proxy.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import type { ClusterDirectory } from '../../functions/kubernetes/directory.ts';
 import type { Log } from '../../functions/platform/logger.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
 import { connectionTo } from './connection.ts';

@@ -9,9 +9,9 @@ import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/enrollment.ts';
 import { OUTCOMES } from '../../functions/events/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/judgement/judge.ts';
+import { SWEEP_PROBLEMS } from '../../functions/platform/problems.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
 import { RESTORE_OUTCOMES } from '../../functions/sweep/restoration.ts';
-import { PROBLEM_REASONS } from '../../functions/sweep/visit-clusters.ts';
 import { configurationSchema, readConfiguration } from '../../infra/configuration.ts';
 import { stackParameters } from '../../infra/parameters.ts';
 import { SCHEMAS_FOLDER, schemaDocuments } from '../../infra/schemas.ts';
@@ -44,7 +44,7 @@ describe('docs/reasons.md', () => {
   });
 
   test('lists every reason of a problem with a cluster, and no other', () => {
-    expect(firstCells(reasons, 'Of a cluster')).toEqual([...PROBLEM_REASONS]);
+    expect(firstCells(reasons, 'Of a cluster')).toEqual([...SWEEP_PROBLEMS]);
   });
 });
 

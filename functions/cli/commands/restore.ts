@@ -1,10 +1,10 @@
 import process from 'node:process';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import pMap from 'p-map';
-import type { LiveDirectory } from '../../aws/cluster-directory.ts';
 import { clusterNameSchema } from '../../events/change-event.ts';
 import { apiClient } from '../../kubernetes/api-client.ts';
 import { clusterApi } from '../../kubernetes/cluster-api.ts';
+import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { hpaRestorer } from '../../kubernetes/hpa-restorer.ts';
 import {
   AwsAccessError,
@@ -353,11 +353,11 @@ async function restoreIn(
 function refuseOtherAccount(arn: string | undefined, hpas: readonly SavedHpa[]): void {
   const other = hpas.find((hpa) => arn !== undefined && eksArn(hpa.cluster ?? '') && hpa.cluster !== arn);
   if (other === undefined) return;
-  throw new ClusterSkippedError(
-    'ClusterNotFound',
-    `the HPAs were deleted in ${other.cluster}, and these credentials lead to ${arn}`,
-    'Give the credentials of that account (--profile).',
-  );
+  throw new ClusterSkippedError({
+    reason: 'ClusterNotFound',
+    message: `the HPAs were deleted in ${other.cluster}, and these credentials lead to ${arn}`,
+    remedy: 'Give the credentials of that account (--profile).',
+  });
 }
 
 function remedyOf(error: ClusterSkippedError | RetryableError): string {

@@ -2,9 +2,9 @@ import type { Agent as HttpAgent } from 'node:http';
 import { Agent, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { Cluster, User } from '@kubernetes/client-node/dist/config_types.js';
-import type { ClusterDescription, LiveDirectory } from '../../aws/cluster-directory.ts';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
+import type { ClusterDescription, LiveDirectory } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, MalformedInputError } from '../../platform/errors.ts';
 import { REQUEST_TIMEOUT } from '../request-timeout.ts';
 
@@ -96,11 +96,12 @@ export class KubeconfigDirectory implements LiveDirectory {
     // What the library takes: it sends no credentials in the clear without being told to.
     const schemes = skipTLSVerify || proxyUrl ? /^https?:/ : /^https:/;
     if (!schemes.test(server) || !URL.canParse(server)) {
-      throw new ClusterSkippedError(
-        'ClusterUnauthorized',
-        `context ${context}: its server ${server} is no https:// URL`,
-        'Write https://HOST:PORT into the kubeconfig; http:// is taken only with insecure-skip-tls-verify: true.',
-      );
+      throw new ClusterSkippedError({
+        reason: 'ClusterUnauthorized',
+        message: `context ${context}: its server ${server} is no https:// URL`,
+        remedy:
+          'Write https://HOST:PORT into the kubeconfig; http:// is taken only with insecure-skip-tls-verify: true.',
+      });
     }
     config.setCurrentContext(context);
     const authenticated = async (): Promise<RequestOptions> => {
@@ -110,11 +111,11 @@ export class KubeconfigDirectory implements LiveDirectory {
       } catch (error) {
         const [fault, remedy] = faultOfLogin(config.getCurrentUser(), error as NodeJS.ErrnoException);
         // Without its cause, which may quote what a command printed: the token stands there.
-        throw new ClusterSkippedError(
-          'ClusterUnauthorized',
-          `context ${context}: cannot authenticate: ${fault}`,
+        throw new ClusterSkippedError({
+          reason: 'ClusterUnauthorized',
+          message: `context ${context}: cannot authenticate: ${fault}`,
           remedy,
-        );
+        });
       }
       return request;
     };

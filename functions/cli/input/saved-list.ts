@@ -1,8 +1,8 @@
-import type { AccountDirectory } from '../../aws/cluster-directory.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 import type { Snapshot } from '../../judgement/snapshot.ts';
 import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
 import { snapshotOfList } from '../../kubernetes/cluster-list.ts';
+import type { AccountDirectory } from '../../kubernetes/directory.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { nameOfFile, readText } from './read-text.ts';
 

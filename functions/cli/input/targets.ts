@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { LiveDirectory } from '../../aws/cluster-directory.ts';
+import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import type { Place } from '../../sweep/sweep-account.ts';
 import { REQUEST_TIMEOUT } from '../request-timeout.ts';

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import type { AccessEntries } from '../../../functions/aws/access-entries.ts';
-import type { AccountDirectory } from '../../../functions/aws/cluster-directory.ts';
 import type { SubscriptionFilters } from '../../../functions/aws/subscription-filters.ts';
 import { type EnrollOptions, enrollClusters } from '../../../functions/enrollment/enroll-clusters.ts';
 import {
@@ -15,6 +14,7 @@ import {
   usernameOf,
 } from '../../../functions/enrollment/enrollment.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/subscription-pattern.ts';
+import type { AccountDirectory } from '../../../functions/kubernetes/directory.ts';
 import { RetryableError } from '../../../functions/platform/errors.ts';
 
 const TO = 'arn:aws:lambda:eu-central-1:123456789012:function:envoy-hpa-reaper-forward';

@@ -1,0 +1,71 @@
+import { ClusterSkippedError } from '../platform/errors.ts';
+import { problem } from '../platform/problems.ts';
+import type { ClusterConnection } from './api-client.ts';
+import type { ClusterApi } from './cluster-api.ts';
+
+/** An EKS cluster with this tag set to `off` is never swept. */
+export const OPT_OUT_TAG = 'envoy-hpa-reaper';
+
+export interface ClusterDirectory {
+  /**
+   * The API of a cluster, by the cluster's name; cached for later calls.
+   *
+   * @throws {ClusterSkippedError} when there is no such cluster, it is not running, or it opted out
+   * @throws {RetryableError} when EKS cannot be asked
+   */
+  connect(cluster: string): Promise<ClusterApi>;
+  /** Drops the cached endpoint, CA and token, and closes the connections: the next `connect` asks EKS again. */
+  forget(cluster: string): void;
+}
+
+/** Facts about a cluster besides its API. Those of EKS are absent for a cluster of a kubeconfig. */
+export interface ClusterDescription {
+  readonly tags: Readonly<Record<string, string>>;
+  /** Whether the audit log is on. */
+  readonly auditLog?: boolean;
+  /** Whether the API server has an endpoint outside of its VPC. */
+  readonly publicEndpoint?: boolean;
+  /** The addresses that may reach the public endpoint. */
+  readonly publicAccessCidrs?: readonly string[];
+  readonly arn?: string;
+  /** The status in EKS, such as `ACTIVE`. */
+  readonly status?: string;
+  /** `API`, `API_AND_CONFIG_MAP` or `CONFIG_MAP`; with the last, EKS has no access entries. */
+  readonly authenticationMode?: string;
+  /** The namespace of manifests that name none, from the context of a kubeconfig; absent for `default`. */
+  readonly namespace?: string;
+}
+
+/** A directory that can also list and describe its clusters. */
+export interface AccountDirectory extends ClusterDirectory {
+  /**
+   * The names of all clusters, whatever their status.
+   *
+   * @throws {RetryableError} when EKS cannot be asked
+   */
+  list(): Promise<string[]>;
+  /** @throws what `connect` throws, except for a cluster that is not running or opted out */
+  describe(cluster: string): Promise<ClusterDescription>;
+}
+
+/** A directory whose clusters accept further API clients. */
+export interface LiveDirectory extends AccountDirectory {
+  /**
+   * How to reach a cluster. The caller closes its agent.
+   *
+   * @throws what `connect` throws
+   */
+  connection(cluster: string): Promise<ClusterConnection>;
+}
+
+/** @throws {ClusterSkippedError} for a cluster that opted out or is not running */
+export function refuseUnavailable(
+  cluster: string,
+  { tags, status }: Pick<ClusterDescription, 'tags' | 'status'>,
+): void {
+  if (tags[OPT_OUT_TAG] === 'off') throw new ClusterSkippedError(problem('ClusterOptedOut', cluster, OPT_OUT_TAG));
+  // A cluster that is being updated continues to serve its API. A kubeconfig gives no status.
+  if (status !== undefined && status !== 'ACTIVE' && status !== 'UPDATING') {
+    throw new ClusterSkippedError(problem('ClusterNotActive', cluster, status));
+  }
+}

@@ -1,0 +1,127 @@
+import {
+  AwsAccessError,
+  ClusterSkippedError,
+  describeError,
+  NoAnswerError,
+  RetryableError,
+  type SkipReason,
+} from './errors.ts';
+
+const UPDATE_CLUSTER = 'aws eks update-cluster-config';
+const regionFlag = (region: string | undefined) => (region === undefined ? '' : ` --region ${region}`);
+const logGroupOf = (cluster: string) => `/aws/eks/${cluster}/cluster`;
+
+/** Every problem that a cluster can have: its reason, and from the facts the message and the remedy. */
+const CATALOGUE = {
+  ClusterNotFound: (cluster: string, where: string) => [
+    `there is no cluster ${cluster} in ${where}`,
+    'Check the name, the Region and the account; nothing to do if it was deleted.',
+  ],
+  ClusterNotActive: (cluster: string, status = 'without a status') => [
+    `cluster ${cluster} is ${status}`,
+    'Once it is ACTIVE, the next scheduled sweep or any write to an EnvoyProxy or Gateway sweeps it.',
+  ],
+  ClusterOptedOut: (cluster: string, tag: string) => [
+    `cluster ${cluster} is tagged ${tag}=off`,
+    `Remove the tag ${tag} from the cluster to have it swept.`,
+  ],
+  ClusterUnauthorized: (message: string) => [
+    message,
+    'Enroll the cluster: `reaper enroll --eks CLUSTER` creates the access entries, also those of a role that was created again; with a kubeconfig, renew its credentials.',
+  ],
+  ClusterForbidden: (message: string) => [
+    message,
+    'Enroll the cluster: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
+  ],
+  CustomResourcesNotInstalled: (message: string) => [
+    message,
+    'Nothing to do if Envoy Gateway was never installed; otherwise install the CRDs of Gateway API v1 and Envoy Gateway again: the next scheduled sweep includes the cluster.',
+  ],
+  AwsAccessRefused: (message: string, remedy: string) => [message, remedy],
+  ClusterEndpointPrivate: (message: string) => [
+    `${message}; the cluster has a private endpoint only`,
+    'Run this from within the VPC of the cluster (the functions: set subnetIds and securityGroupIds, see docs/private-endpoints.md), or switch its public endpoint on.',
+  ],
+  ClusterUnreachable: (message: string) => [
+    message,
+    'Check that the API server runs and that its endpoint admits the network of this program (publicAccessCidrs, firewalls); then run this again.',
+  ],
+  SweepFailed: (message: string) => [message, 'Run this again later; if it persists, the message says why.'],
+  InternalError: (message: string) => [message, 'This is a fault of this program: please report it.'],
+  AuditLogOff: (cluster: string, region?: string) => [
+    `the audit log of cluster ${cluster} is off: a change there makes no event, only a sweep finds what it leaves`,
+    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}' (CloudWatch Logs charges for it)`,
+  ],
+  LogGroupMissing: (cluster: string, region?: string) => [
+    `the audit log of cluster ${cluster} is on, but there is no log group ${logGroupOf(cluster)}`,
+    `EKS creates it within minutes; if it was deleted, create it again: aws logs create-log-group${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}`,
+  ],
+  LogGroupNotStandard: (cluster: string, logGroupClass: string) => [
+    `the log group ${logGroupOf(cluster)} is of class ${logGroupClass}, which takes no subscription filter`,
+    'A log group keeps its class: delete it and let EKS create it again, or leave this cluster to the sweeps.',
+  ],
+  NoFreeFilterSlot: (cluster: string, region?: string) => [
+    `the log group ${logGroupOf(cluster)} has as many subscription filters as it can have`,
+    `Remove one (aws logs describe-subscription-filters${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}), or leave this cluster to the sweeps.`,
+  ],
+  NoAccessEntries: (cluster: string, region?: string) => [
+    `the authentication mode of cluster ${cluster} is CONFIG_MAP, which has no access entries`,
+    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --access-config authenticationMode=API_AND_CONFIG_MAP (this cannot be undone)`,
+  ],
+  EnrollmentFailed: (message: string) => [
+    message,
+    'The next run, or the next deletion of the stack, retries; if it persists, the message says why.',
+  ],
+} satisfies Record<string, (...facts: never[]) => [message: string, remedy: string]>;
+
+export type ProblemReason = keyof typeof CATALOGUE;
+
+/** A fault that a person can do something about. */
+export interface Problem<Reason extends string = string> {
+  readonly reason: Reason;
+  readonly message: string;
+  /** What a person can do about it. */
+  readonly remedy: string;
+}
+
+export function problem<Reason extends ProblemReason>(
+  reason: Reason,
+  ...facts: Parameters<(typeof CATALOGUE)[Reason]>
+): Problem<Reason> {
+  const describe = CATALOGUE[reason] as (...facts: unknown[]) => [string, string];
+  const [message, remedy] = describe(...facts);
+  return { reason, message, remedy };
+}
+
+/** Every reason why a cluster is not swept, and last the reason of a warning. */
+export const SWEEP_PROBLEMS = [
+  'ClusterNotFound',
+  'ClusterNotActive',
+  'ClusterOptedOut',
+  'ClusterUnauthorized',
+  'ClusterForbidden',
+  'CustomResourcesNotInstalled',
+  'AwsAccessRefused',
+  'ClusterEndpointPrivate',
+  'ClusterUnreachable',
+  'SweepFailed',
+  'InternalError',
+  'AuditLogOff',
+] as const satisfies readonly (ProblemReason | SkipReason)[];
+
+/**
+ * The problem of a cluster where this was thrown.
+ *
+ * @param cluster what is known of the cluster
+ */
+export function problemOf(error: unknown, cluster?: { readonly publicEndpoint?: boolean }): Problem<ProblemReason> {
+  const message = describeError(error);
+  if (error instanceof ClusterSkippedError) {
+    return { reason: error.reason, message: error.message, remedy: error.remedy };
+  }
+  if (error instanceof AwsAccessError) return problem('AwsAccessRefused', message, error.remedy);
+  if (error instanceof NoAnswerError) {
+    return problem(cluster?.publicEndpoint === false ? 'ClusterEndpointPrivate' : 'ClusterUnreachable', message);
+  }
+  return problem(error instanceof RetryableError ? 'SweepFailed' : 'InternalError', message);
+}
