@@ -1,131 +1,66 @@
-import type {
-  ClusterReport,
-  HpaWhatIf,
-  MissingHpaReport,
-  Problem,
-  RunReport,
-  SweptHpa,
-  WhatIfChange,
-} from '../events/report.ts';
+import type { HpaWhatIf, Problem, WhatIfChange } from '../events/report.ts';
 import { readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf, type Verdict } from '../judgement/judge.ts';
-import {
-  type ConfigMap,
-  type EnvoyProxy,
-  type Gateway,
-  type GatewayClass,
-  objectKey,
-} from '../judgement/kubernetes-objects.ts';
+import { type GatewayClass, objectKey } from '../judgement/kubernetes-objects.ts';
+import type { MissingHpa } from '../judgement/missing.ts';
+import { classProxyReference, gatewayProxyReference } from '../judgement/owner-config.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
-import type { AccountDirectory } from '../kubernetes/directory.ts';
-import { assess, assessSnapshot } from '../sweep/assess.ts';
-import type { Place } from '../sweep/sweep-account.ts';
-import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA, placed } from './input/manifests.ts';
-import { snapshotApi } from './input/saved-list.ts';
+import { type Assessment, assessSnapshot } from '../sweep/assess.ts';
+import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA } from './input/manifests.ts';
 
-/** What would be applied to a cluster, and what deleted from it. */
+/** Objects to apply to a cluster, and objects to delete from it. */
 export interface Changes {
-  readonly laid: readonly Manifest[];
-  readonly removed: readonly ObjectName[];
+  readonly applied: readonly Manifest[];
+  readonly deleted: readonly ObjectName[];
 }
 
-/** The judgement of one cluster without the changes, and what else is needed to say what they change. */
-interface Before {
-  /** By uid. */
-  readonly verdicts: ReadonlyMap<string, HpaWhatIf['now']>;
-  /** By uid: whether the HPA would be stale if its Deployment were gone, as the cluster is and as it would be. */
-  readonly staleIfGone: { readonly now: ReadonlySet<string>; readonly after: ReadonlySet<string> };
-  /** By place and owner. What comes to be wanted, Envoy Gateway has yet to make. */
-  readonly missing: ReadonlySet<string>;
+export interface WhatIf {
+  /** The cluster with the changes. Missing are only the HPAs that are missing now: Envoy Gateway has yet to create others. */
+  readonly after: Assessment;
+  /** By uid of the HPA. */
+  readonly comparison: ReadonlyMap<string, HpaWhatIf>;
   readonly warnings: readonly Problem[];
 }
 
-/** Clusters with changes laid over them: they are judged as they would be, and the report says what that changes. */
-export class WhatIf {
-  readonly #changes: Changes;
-  readonly #now: () => Date;
-  readonly #controllerNamespaces: readonly string[] | undefined;
-  readonly #before = new Map<string, Before>();
-
-  /** @param now as in the pass over these clusters, and so are the `controllerNamespaces` */
-  constructor(changes: Changes, now: () => Date, controllerNamespaces?: readonly string[]) {
-    this.#changes = changes;
-    this.#now = now;
-    this.#controllerNamespaces = controllerNamespaces;
-  }
-
-  /** The same clusters with the changes laid over what is read of them; nothing can be written there. */
-  over(place: Place): Place {
-    const { directory, region } = place;
-    const laid: AccountDirectory = {
-      list: () => directory.list(),
-      describe: (cluster) => directory.describe(cluster),
-      forget: (cluster) => directory.forget(cluster),
-      connect: async (cluster) => {
-        const { namespace = 'default' } = await directory.describe(cluster);
-        const live = await directory.connect(cluster);
-        const now = this.#now();
-        const before = await assess(live, now, this.#controllerNamespaces);
-        const inNamespace = <Object extends ObjectName>(object: Object) => placed(object, namespace);
-        const laid = this.#changes.laid.map(inNamespace);
-        const { changed, absent } = layOver(before.snapshot, { laid, removed: this.#changes.removed });
-        const after = await assessSnapshot(changed, live, now);
-        this.#before.set(keyOf({ cluster, region }), {
-          verdicts: new Map(before.verdicts.map(decisionOf)),
-          staleIfGone: {
-            now: await staleWithoutDeployments(before.snapshot, live, now),
-            after: await staleWithoutDeployments(after.snapshot, live, now),
-          },
-          missing: new Set(before.missing.map(missingKey)),
-          // Without an HPA and a GatewayClass nothing else was read.
-          warnings:
-            before.snapshot.hpas.length + before.snapshot.gatewayClasses.length === 0 ? [] : absent.map(notThere),
-        });
-        return { ...snapshotApi(after.snapshot), requestsSent: live.requestsSent, close: live.close };
-      },
-    };
-    return { ...place, directory: laid };
-  }
-
-  /** Adds to a report of those clusters what is different from now. */
-  annotated(report: RunReport): RunReport {
-    const { laid, removed } = this.#changes;
-    const clusters = report.clusters.map((cluster) => this.#annotatedCluster(cluster));
-    return {
-      ...report,
-      whatIf: { laid: laid.map(nameOf), removed: removed.map(nameOf) },
-      totals: { ...report.totals, missing: clusters.flatMap(({ missing }) => missing).length },
-      clusters,
-    };
-  }
-
-  #annotatedCluster(cluster: ClusterReport): ClusterReport {
-    const before = this.#before.get(keyOf(cluster));
-    if (before === undefined || cluster.result !== 'swept') return cluster;
-    return {
-      ...cluster,
-      warnings: [...cluster.warnings, ...before.warnings],
-      hpas: cluster.hpas.map((hpa) => annotatedHpa(hpa, before)),
-      missing: cluster.missing.filter((one) => before.missing.has(missingKey(one))),
-    };
-  }
-}
-
-function annotatedHpa(hpa: SweptHpa, { verdicts, staleIfGone }: Before): SweptHpa {
-  const now = verdicts.get(hpa.uid);
-  if (now === undefined) return hpa;
-  const ifGone = { now: staleIfGone.now.has(hpa.uid), after: staleIfGone.after.has(hpa.uid) };
-  const change = changeOf(now.action, hpa.action, ifGone);
-  // A remedy is for what has stayed as it is for long.
-  const { remedy, ...others } = hpa;
-  const kept = remedy !== undefined && now.reason === hpa.reason ? { remedy } : {};
-  return { ...others, ...kept, whatIf: { change, now } };
+/**
+ * Judges a cluster again with changes applied to what was read from it, and compares.
+ *
+ * @param api for the Deployments that only the second judgement asks for; absent for a saved cluster
+ */
+export async function assessWhatIf(before: Assessment, changes: Changes, now: Date, api?: ClusterApi): Promise<WhatIf> {
+  const { changed, notFound } = overlay(before.snapshot, changes);
+  const after = await assessSnapshot(changed, now, api);
+  const staleIfGone = {
+    now: await staleWithoutDeployments(before.snapshot, now, api),
+    after: await staleWithoutDeployments(after.snapshot, now, api),
+  };
+  const verdictsNow = new Map(before.verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
+  const missingNow = new Set(before.missing.map(missingKey));
+  const comparison = new Map<string, HpaWhatIf>();
+  const verdicts = after.verdicts.map((verdict) => {
+    const { uid } = verdict.hpa.metadata;
+    const { action, reason, explanation } = verdictsNow.get(uid) ?? verdict;
+    const ifGone = { now: staleIfGone.now.has(uid), after: staleIfGone.after.has(uid) };
+    comparison.set(uid, {
+      change: changeOf(action, verdict.action, ifGone),
+      now: { action, reason, explanation },
+    });
+    // A remedy is for what has been the case for long.
+    return reason === verdict.reason ? verdict : { ...verdict, remedy: undefined };
+  });
+  const { hpas, gatewayClasses } = before.snapshot;
+  return {
+    after: { ...after, verdicts, missing: after.missing.filter((one) => missingNow.has(missingKey(one))) },
+    comparison,
+    // Without an HPA and a GatewayClass nothing else was read.
+    warnings: hpas.length + gatewayClasses.length === 0 ? [] : notFound.map(nothingToDelete),
+  };
 }
 
 /**
- * Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not: so an HPA that is kept only
- * because its Deployment still runs is told apart from one that is kept for good.
+ * Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not. So this distinguishes an HPA that
+ * is kept only because its Deployment still runs from one that is kept for good.
  */
 function changeOf(
   now: Verdict['action'],
@@ -138,119 +73,92 @@ function changeOf(
   return wasStale ? 'NoLongerStale' : 'Unchanged';
 }
 
-async function staleWithoutDeployments(snapshot: Snapshot, live: ClusterApi, now: Date): Promise<ReadonlySet<string>> {
+/** The uids of the HPAs that would be stale if none of their Deployments existed. */
+async function staleWithoutDeployments(snapshot: Snapshot, now: Date, api?: ClusterApi): Promise<ReadonlySet<string>> {
   const gone = snapshot.hpas.map((hpa) => [objectKey(deploymentOf(hpa)), null] as const);
   const deployments = new Map([...snapshot.deployments, ...gone]);
-  const { verdicts } = await assessSnapshot({ ...snapshot, deployments }, live, now);
+  const { verdicts } = await assessSnapshot({ ...snapshot, deployments }, now, api);
   return new Set(verdicts.filter(({ action }) => action === 'delete').map(({ hpa }) => hpa.metadata.uid));
 }
 
-/** @returns the snapshot with the changes, and what was to be removed and is not there */
-function layOver(snapshot: Snapshot, { laid, removed }: Changes): { changed: Snapshot; absent: ObjectName[] } {
-  const absent: ObjectName[] = [];
-  const lay = <T extends { metadata: { namespace?: string; name: string } }>(kind: Kind, live: readonly T[]): T[] => {
+interface Named {
+  readonly metadata: { readonly namespace?: string; readonly name: string };
+}
+
+/** @returns the snapshot with the changes, and what was to be deleted and does not exist */
+function overlay(snapshot: Snapshot, changes: Changes): { changed: Snapshot; notFound: ObjectName[] } {
+  const notFound: ObjectName[] = [];
+  const change = <T extends Named>(kind: Kind, live: readonly T[]): T[] => {
     const objects = new Map(live.map((object) => [objectKey(object.metadata), object]));
-    for (const manifest of laid.filter((one) => one.kind === kind)) {
-      objects.set(objectKey(manifest), laidOver(objects.get(objectKey(manifest)), manifest));
+    for (const manifest of changes.applied.filter((one) => one.kind === kind)) {
+      const key = objectKey(manifest);
+      objects.set(key, appliedOver(objects.get(key), manifest));
     }
-    for (const object of removed.filter((one) => one.kind === kind)) {
-      if (!objects.delete(objectKey(object))) absent.push(object);
+    for (const object of changes.deleted.filter((one) => one.kind === kind)) {
+      if (!objects.delete(objectKey(object))) notFound.push(object);
     }
     return [...objects.values()];
   };
-  const liveConfigMaps = snapshot.envoyGatewayConfigs.map(({ configMap }) => configMap);
+  const configMaps = snapshot.envoyGatewayConfigs.map(({ configMap }) => configMap);
   const changed = {
     ...snapshot,
-    gatewayClasses: lay<GatewayClass>('GatewayClass', snapshot.gatewayClasses),
-    gateways: lay<Gateway>('Gateway', snapshot.gateways),
-    envoyProxies: lay<EnvoyProxy>('EnvoyProxy', snapshot.envoyProxies),
-    envoyGatewayConfigs: lay<ConfigMap>('ConfigMap', liveConfigMaps).map(readEnvoyGatewayConfig),
+    gatewayClasses: change('GatewayClass', snapshot.gatewayClasses),
+    gateways: change('Gateway', snapshot.gateways),
+    envoyProxies: change('EnvoyProxy', snapshot.envoyProxies),
+    envoyGatewayConfigs: change('ConfigMap', configMaps).map(readEnvoyGatewayConfig),
   };
-  return { changed: asObserved(changed, { laid, removed }), absent };
+  return { changed: withNewStatus(changed, changes), notFound };
 }
 
 /**
- * The manifest with what the server has given the object that it replaces, but for its age: what is applied anew is young. Its
- * status told of the old spec.
+ * The manifest, with what the API server has set on the live object except its age: an applied object counts as new. The status
+ * was about the old spec, so it goes.
  */
-function laidOver<T extends { metadata: { namespace?: string; name: string } }>(
-  live: T | undefined,
-  manifest: Manifest,
-): T {
+function appliedOver<T extends Named>(live: T | undefined, manifest: Manifest): T {
   const { namespace, name, labels, annotations, content } = manifest;
-  const place = { namespace, name };
+  const kept = { ...PLACEHOLDER_METADATA, ...live?.metadata, creationTimestamp: undefined, managedFields: undefined };
   // Its shape was checked when the file was read.
-  return {
-    ...content,
-    metadata: {
-      ...PLACEHOLDER_METADATA,
-      ...live?.metadata,
-      creationTimestamp: undefined,
-      managedFields: undefined,
-      ...place,
-      labels,
-      annotations,
-    },
-  } as unknown as T;
+  return { ...content, metadata: { ...kept, namespace, name, labels, annotations } } as unknown as T;
 }
 
 /**
- * What Envoy Gateway has said of a class or a Gateway that is changed, or whose parameters are, it says anew: it accepts. Only
- * a class whose parameters are not there is rejected, and that concerns others: see `NotObserved`.
+ * Envoy Gateway is taken to accept every GatewayClass and Gateway that is changed, or whose parameters are. It rejects a class
+ * whose EnvoyProxy does not exist, and such a class matters to others too (`NotObserved`).
  */
-function asObserved(snapshot: Snapshot, { laid, removed }: Changes): Snapshot {
-  const keysOf = (kind: Kind, objects: readonly ObjectName[] = laid) =>
-    new Set(objects.filter((one) => one.kind === kind).map(objectKey));
-  const [gateways, classes] = [keysOf('Gateway'), keysOf('GatewayClass')];
-  const proxies = keysOf('EnvoyProxy', [...laid, ...removed]);
-  const isAnyConfigLaid = keysOf('ConfigMap').size > 0;
-  const isOld = ({ metadata, spec: { parametersRef } }: GatewayClass): boolean =>
-    isAnyConfigLaid ||
-    classes.has(metadata.name) ||
-    (parametersRef != null && proxies.has(proxyOfClass(parametersRef)));
-  const changedClasses = new Set(snapshot.gatewayClasses.filter(isOld).map(({ metadata }) => metadata.name));
-  const isOldOfGateway = ({ metadata, spec: { gatewayClassName, infrastructure } }: Gateway): boolean =>
-    gateways.has(objectKey(metadata)) ||
-    changedClasses.has(gatewayClassName) ||
-    (infrastructure?.parametersRef != null &&
-      proxies.has(`${metadata.namespace}/${infrastructure.parametersRef.name}`));
-  const known = new Set(snapshot.envoyProxies.map(({ metadata }) => objectKey(metadata)));
-  const statusOfClass = ({ metadata, spec: { parametersRef } }: GatewayClass) =>
-    parametersRef == null || known.has(proxyOfClass(parametersRef))
-      ? observed(metadata, 'True', 'Accepted')
-      : observed(metadata, 'False', 'InvalidParameters');
-  return {
-    ...snapshot,
-    gatewayClasses: snapshot.gatewayClasses.map((one) => (isOld(one) ? { ...one, status: statusOfClass(one) } : one)),
-    gateways: snapshot.gateways.map((one) =>
-      isOldOfGateway(one) ? { ...one, status: observed(one.metadata, 'True', 'Accepted') } : one,
-    ),
-  };
+function withNewStatus(snapshot: Snapshot, { applied, deleted }: Changes): Snapshot {
+  const changed = new Set([...applied, ...deleted].map((one) => `${one.kind} ${objectKey(one)}`));
+  const isChanged = (kind: Kind, object: Named['metadata'] | undefined) =>
+    object !== undefined && changed.has(`${kind} ${objectKey(object)}`);
+  const isConfigApplied = applied.some(({ kind }) => kind === 'ConfigMap');
+  const proxies = new Set(snapshot.envoyProxies.map(({ metadata }) => objectKey(metadata)));
+  const changedClasses = new Set<string>();
+  const gatewayClasses = snapshot.gatewayClasses.map((one) => {
+    const proxy = classProxyReference(one);
+    if (!isConfigApplied && !isChanged('GatewayClass', one.metadata) && !isChanged('EnvoyProxy', proxy)) return one;
+    changedClasses.add(one.metadata.name);
+    const isResolved = one.spec.parametersRef == null || (proxy !== undefined && proxies.has(objectKey(proxy)));
+    return { ...one, status: statusOf(one, isResolved) };
+  });
+  const gateways = snapshot.gateways.map((one) =>
+    isChanged('Gateway', one.metadata) ||
+    changedClasses.has(one.spec.gatewayClassName) ||
+    isChanged('EnvoyProxy', gatewayProxyReference(one))
+      ? { ...one, status: statusOf(one, true) }
+      : one,
+  );
+  return { ...snapshot, gatewayClasses, gateways };
 }
 
-const proxyOfClass = ({ namespace, name }: NonNullable<GatewayClass['spec']['parametersRef']>) =>
-  `${namespace ?? 'default'}/${name}`;
+const statusOf = ({ metadata: { generation } }: Pick<GatewayClass, 'metadata'>, isAccepted: boolean) => {
+  const [status, reason] = isAccepted ? ['True', 'Accepted'] : ['False', 'InvalidParameters'];
+  return { conditions: [{ type: 'Accepted', status, reason, observedGeneration: generation }] };
+};
 
-const observed = ({ generation }: GatewayClass['metadata'], status: string, reason: string) => ({
-  conditions: [{ type: 'Accepted', status, reason, observedGeneration: generation }],
-});
-
-const notThere = (object: ObjectName): Problem => ({
-  reason: 'NothingToRemove',
-  message: `there is no ${object.kind} ${objectKey(object)} to be removed`,
+const nothingToDelete = (object: ObjectName): Problem => ({
+  reason: 'NothingToDelete',
+  message: `there is no ${object.kind} ${objectKey(object)} to delete`,
   remedy: 'Check --without; nothing to do if it is meant for another cluster.',
 });
 
-const missingKey = ({ owner, ...place }: Pick<MissingHpaReport, 'namespace' | 'name' | 'owner'>) =>
-  `${owner.kind} ${objectKey(owner)}: ${objectKey(place)}`;
-
-const nameOf = ({ kind, namespace, name }: ObjectName) => ({
-  kind,
-  namespace,
-  name,
-});
-
-const keyOf = ({ cluster, region = '' }: Pick<ClusterReport, 'cluster' | 'region'>) => `${region}/${cluster}`;
-
-const decisionOf = ({ hpa, action, reason, explanation }: Verdict) =>
-  [hpa.metadata.uid, { action, reason, explanation }] as const;
+const missingKey = ({ owner, namespace, name }: MissingHpa) =>
+  `${owner.kind} ${objectKey(owner)}: ${namespace}/${name}`;

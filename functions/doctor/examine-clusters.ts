@@ -301,7 +301,7 @@ async function knownFacts(
         return annotations?.['gateway.networking.k8s.io/bundle-version'];
       }),
       reading(() => inspection.controllers()),
-      reading(() => assess(api, now(), controllerNamespaces)),
+      reading(() => assess(api, { now: now(), controllerNamespaces })),
     ]);
   const config = await configOf(assessment, api);
   return {

@@ -85,7 +85,7 @@ export type MissingHpaReport = z.infer<typeof missingHpaSchema>;
 
 export const reportMissing = ({ ownerUid: _, ...missing }: MissingHpa): MissingHpaReport => missing;
 
-/** What becomes of the judgement of an HPA when manifests are laid over the cluster. */
+/** How a what-if changes the judgement of an HPA. */
 export const WHAT_IF_CHANGES = [
   'BecomesStale', // Not stale now, and stale then.
   'BecomesStaleWithoutDeployment', // The same, but only once Envoy Gateway has removed its Deployment.
@@ -200,12 +200,12 @@ export const runReportSchema = z
     whatIf: z.optional(
       z
         .object({
-          laid: z
+          applied: z
             .array(objectNameSchema)
             .check(z.describe("Manifests; one without a namespace goes to the context's, or to default")),
-          removed: z.array(objectNameSchema),
+          deleted: z.array(objectNameSchema),
         })
-        .check(z.describe('What was laid over every cluster, and taken away, before it was judged')),
+        .check(z.describe('Every cluster was judged as if these were applied and deleted')),
     ),
     startedAt: described('RFC 3339'),
     finishedAt: described('RFC 3339'),

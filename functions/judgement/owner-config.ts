@@ -422,10 +422,10 @@ export const specWriteTimes = ({
 
 export const specOf = (proxy: EnvoyProxy | undefined) => proxy && (proxy.spec ?? {});
 
-const classProxyReference = (gatewayClass: GatewayClass) =>
+export const classProxyReference = (gatewayClass: GatewayClass) =>
   proxyReference(gatewayClass.spec.parametersRef, (reference) => reference.namespace ?? 'default');
 
-const gatewayProxyReference = (gateway: Gateway) =>
+export const gatewayProxyReference = (gateway: Gateway) =>
   proxyReference(gateway.spec.infrastructure?.parametersRef, () => gateway.metadata.namespace);
 
 /** Where a parametersRef leads, if it names an EnvoyProxy at all. A class's without a namespace means `default`. */

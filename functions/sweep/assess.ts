@@ -8,37 +8,46 @@ import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 
 export type AssessedVerdict = Verdict & { readonly replicasAfter?: ReplicasAfter };
 
-/** What a cluster is found to be at one moment: everything that was read, a verdict on each HPA, and those that are missing. */
+/** The state of a cluster at one moment: everything that was read, a verdict on each HPA, and the HPAs that are missing. */
 export interface Assessment {
   readonly snapshot: Snapshot;
   readonly verdicts: readonly AssessedVerdict[];
   readonly missing: readonly MissingHpa[];
 }
 
-/** Maximum concurrent requests for Deployments; thousands of requests that wait would fill the memory. */
+export interface AssessOptions {
+  readonly now: Date;
+  /** The namespaces whose ConfigMaps alone may lead to a deletion; absent or empty: every namespace. */
+  readonly controllerNamespaces?: readonly string[];
+  /** Changes what was listed before it is judged. */
+  readonly overlay?: (lists: Snapshot) => Snapshot;
+}
+
+/** Maximum concurrent requests for Deployments; thousands of waiting requests would fill the memory. */
 const CONCURRENT_READS = 50;
 
 /**
  * Reads what the judgement needs, and judges. The HPAs are listed before the configuration, so that an HPA that is seen was
- * there before the configuration was read. Then the few Deployments that the rows ask for are read, and the HPAs of namespaces
- * where one is stale or missing; a row may ask for more once it knows these.
+ * there before the configuration was read.
  *
- * @throws whatever a read throws ({@link ClusterApi}); a cluster without any HPA of Envoy Gateway's needs no Gateway API
+ * @throws whatever a read throws ({@link ClusterApi}); a cluster without any HPA of Envoy Gateway needs no Gateway API
  */
-export async function assess(
-  api: ClusterApi,
-  now: Date,
-  controllerNamespaces?: readonly string[],
-): Promise<Assessment> {
+export async function assess(api: ClusterApi, options: AssessOptions): Promise<Assessment> {
+  const { controllerNamespaces, overlay } = options;
   const hpas = await api.hpas.list();
-  const config = hpas.length === 0 ? await api.config.readIfUsed() : await api.config.read();
+  const config = hpas.length === 0 && overlay === undefined ? await api.config.readIfUsed() : await api.config.read();
   const nothing = { gatewayClasses: [], gateways: [], envoyProxies: [], envoyGatewayConfigs: [] };
-  const listed = { hpas, ...(config ?? nothing), controllerNamespaces };
-  return await assessSnapshot({ ...listed, deployments: new Map(), scalers: new Map() }, api, now);
+  const lists = { hpas, ...(config ?? nothing), controllerNamespaces, deployments: new Map(), scalers: new Map() };
+  return await assessSnapshot(overlay ? overlay(lists) : lists, options.now, api);
 }
 
-/** The same of lists that were read before (and changed since: what if?); what they need besides comes from the cluster. */
-export async function assessSnapshot(lists: Snapshot, api: ClusterApi, now: Date): Promise<Assessment> {
+/**
+ * Judges lists that were read before. Then the few Deployments that the verdicts ask for are read, and the HPAs of namespaces
+ * where one is stale or missing; a verdict may ask for more once it knows these.
+ *
+ * @param api absent for a saved cluster: what its snapshot does not contain does not exist
+ */
+export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterApi): Promise<Assessment> {
   const deployments = new Map(lists.deployments);
   const scalers = new Map(lists.scalers);
   const snapshot = { ...lists, deployments, scalers };
@@ -63,7 +72,7 @@ export async function assessSnapshot(lists: Snapshot, api: ClusterApi, now: Date
     }
     const [foundDeployments, foundScalers] = await Promise.all([
       readDeployments(neededDeployments, api),
-      pMap(neededNamespaces, async (namespace) => [namespace, await api.hpas.scalers(namespace)] as const, {
+      pMap(neededNamespaces, async (namespace) => [namespace, (await api?.hpas.scalers(namespace)) ?? []] as const, {
         concurrency: CONCURRENT_READS,
       }),
     ]);
@@ -75,11 +84,11 @@ export async function assessSnapshot(lists: Snapshot, api: ClusterApi, now: Date
 /** @param keys `namespace/name` */
 export async function readDeployments(
   keys: readonly string[],
-  api: ClusterApi,
+  api: ClusterApi | undefined,
 ): Promise<Map<string, Deployment | null>> {
   const read = async (key: string) => {
     const [namespace, name] = key.split('/') as [string, string];
-    return [key, await api.config.deployment({ namespace, name })] as const;
+    return [key, (await api?.config.deployment({ namespace, name })) ?? null] as const;
   };
   return new Map(await pMap(new Set(keys), read, { concurrency: CONCURRENT_READS }));
 }

@@ -1,6 +1,7 @@
 import pMap from 'p-map';
 import type { Verdict } from '../judgement/judge.ts';
 import { type HorizontalPodAutoscaler, objectKey } from '../judgement/kubernetes-objects.ts';
+import type { Snapshot } from '../judgement/snapshot.ts';
 import type { WriteResult } from '../kubernetes/api-client.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import type { HpaRestorer, OwnerReference } from '../kubernetes/hpa-restorer.ts';
@@ -90,11 +91,9 @@ async function judgeAsIfThere(
   manifests: readonly HorizontalPodAutoscaler[],
   { api, controllerNamespaces }: RestoreOptions,
 ): Promise<Map<string, Verdict>> {
-  const list = async () => [
-    ...(await api.hpas.list()),
-    ...manifests.map((hpa) => asLiveObject(hpa, `restored ${objectKey(hpa.metadata)}`)),
-  ];
-  const { verdicts } = await assess({ ...api, hpas: { ...api.hpas, list } }, new Date(), controllerNamespaces);
+  const restored = manifests.map((hpa) => asLiveObject(hpa, `restored ${objectKey(hpa.metadata)}`));
+  const overlay = (lists: Snapshot) => ({ ...lists, hpas: [...lists.hpas, ...restored] });
+  const { verdicts } = await assess(api, { now: new Date(), controllerNamespaces, overlay });
   return new Map(verdicts.map((verdict) => [objectKey(verdict.hpa.metadata), verdict]));
 }
 

@@ -99,7 +99,7 @@ const WRITES_AT_ONCE = 20;
  */
 export async function sweepCluster(options: SweepOptions): Promise<SweepReport> {
   const { api, mode, guards, now, log, cluster, sweepId, budget, stop, mayTryAgain = () => true } = options;
-  const { selects = () => true } = options;
+  const { selects = () => true, controllerNamespaces } = options;
   const changes = options.changes ?? [];
   const startedAt = now().toISOString();
   const ended = new Map<string, SweptHpa>();
@@ -118,7 +118,7 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
 
   /** Gives back what is to be deleted; of everything else that was read nothing is held on to. */
   const findStale = async (): Promise<GuardedVerdict[]> => {
-    const { snapshot, verdicts: judged, missing: notThere } = await assess(api, now(), options.controllerNamespaces);
+    const { snapshot, verdicts: judged, missing: notThere } = await assess(api, { now: now(), controllerNamespaces });
     missing = notThere.filter((one) => selects({ namespace: one.namespace, owner: one.owner }));
     const selected = judged.filter(({ hpa: { metadata }, owner, action }) =>
       selects({ namespace: metadata.namespace, owner, staleUid: action === 'delete' ? metadata.uid : undefined }),

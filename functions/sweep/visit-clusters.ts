@@ -54,7 +54,10 @@ export interface VisitOptions {
 /** What is done with a cluster that was found and carries the tags; what it throws becomes the cluster's problem. */
 export type Visit = (
   target: Target,
-) => Promise<Pick<ClusterReport, 'result' | 'sweepId' | 'lookAgain' | 'hpas' | 'missing'>>;
+  description: ClusterDescription,
+) => Promise<
+  Omit<ClusterReport, 'cluster' | 'region' | 'problem' | 'warnings'> & Partial<Pick<ClusterReport, 'warnings'>>
+>;
 
 /** Milliseconds that what is under way has to end in when its connections are closed. */
 const LAST_MOMENT = 1_000;
@@ -170,7 +173,8 @@ async function visitOne(
     description = await directory.describe(cluster);
     if (!carriesTags(description.tags, tags)) return 'not selected';
     if (deadlineSignal?.aborted) return 'given up';
-    return { ...placeOf(target), warnings: warningsOf(target, description), ...(await visit(target)) };
+    const { warnings = [], ...result } = await visit(target, description);
+    return { ...placeOf(target), warnings: [...warningsOf(target, description), ...warnings], ...result };
   } catch (error) {
     // Its connection was taken away: that is no fault of the cluster.
     if (deadlineSignal?.aborted) return 'given up';
@@ -196,7 +200,7 @@ const explained = ({ message, ...problem }: Problem) => ({ ...problem, explanati
 const warningsOf = ({ cluster, region }: Target, { auditLog }: ClusterDescription): Problem[] =>
   auditLog === false ? [problem('AuditLogOff', cluster, region)] : [];
 
-function totalsOf(clusters: readonly ClusterReport[], notBegun: number): RunReport['totals'] {
+export function totalsOf(clusters: readonly ClusterReport[], notBegun: number): RunReport['totals'] {
   const hpas = clusters.flatMap((cluster) => cluster.hpas);
   const withResult = (wanted: ClusterReport['result']) => clusters.filter(({ result }) => result === wanted).length;
   const dispatched = withResult('dispatched');

@@ -73,7 +73,7 @@ interface WhatIfOptions {
 
 async function scanIf(list: List, { files = [], without = [], ...options }: WhatIfOptions) {
   const read = await Promise.all(files.map((text) => readManifests(save(text))));
-  const changes = { laid: read.flatMap(({ manifests }) => manifests), removed: without.map(objectNameOf) };
+  const changes = { applied: read.flatMap(({ manifests }) => manifests), deleted: without.map(objectNameOf) };
   const report = await scan(
     { file: save(list), incomplete: true, changes, ...options },
     { now: () => new Date('2027-01-01T00:00:00Z') },
@@ -434,7 +434,7 @@ describe.concurrent('as a process', patience, () => {
     const report = JSON.parse(stdout);
     expect(runReportSchema.parse(report)).toEqual(report);
     expect(report).toMatchObject({
-      whatIf: { laid: [{ kind: 'EnvoyProxy', namespace: 'autoscaling-kept', name: 'proxy' }], removed: [] },
+      whatIf: { applied: [{ kind: 'EnvoyProxy', namespace: 'autoscaling-kept', name: 'proxy' }], deleted: [] },
       totals: { hpas: 1, stale: 1 },
     });
     const live = the('EnvoyProxy', wantedList()).metadata;
@@ -546,9 +546,9 @@ describe.concurrent('as a process', patience, () => {
       stderr: 'reaper: ignored, since they decide nothing about an HPA: 2 Deployment, 1 Gateway, 1 ConfigMap\n',
     });
     const { whatIf, clusters } = JSON.parse(stdout);
-    expect(whatIf.removed).toEqual([{ kind: 'Gateway', namespace: 'shop', name: 'nope' }]);
+    expect(whatIf.deleted).toEqual([{ kind: 'Gateway', namespace: 'shop', name: 'nope' }]);
     expect(clusters[0].warnings).toMatchObject([
-      { reason: 'NothingToRemove', message: 'there is no Gateway shop/nope to be removed' },
+      { reason: 'NothingToDelete', message: 'there is no Gateway shop/nope to delete' },
     ]);
   });
 

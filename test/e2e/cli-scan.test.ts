@@ -329,9 +329,9 @@ describe.concurrent('what cannot be done fails with one sentence on stderr and 1
     [
       'no JSON',
       () => ['--file', save('NAME AGE')],
-      /^reaper: .* is no JSON \(.*\); save it with `kubectl get … -o json`\n$/,
+      /^reaper: .* is not JSON \(.*\); save it with `kubectl get … -o json`\n$/,
     ],
-    ['nothing', () => ['--file', save('')], /^reaper: .* is no JSON /],
+    ['nothing', () => ['--file', save('')], /^reaper: .* is not JSON /],
     ['one object', () => ['--file', save({ kind: 'Pod' })], /^reaper: .*: expected a List, .* found a Pod\n$/],
     [
       'an unknown shape',

@@ -1,77 +1,116 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
-import type { RunReport, SweptHpa } from '../../events/report.ts';
-import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
+import { type ClusterReport, type RunReport, reportHpa, reportMissing, type SweptHpa } from '../../events/report.ts';
+import { DEFAULT_GUARDS, guard } from '../../judgement/guards.ts';
 import type { NamespacedName } from '../../judgement/kubernetes-objects.ts';
+import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
 import { LIST_COMMAND } from '../../kubernetes/cluster-list.ts';
 import { SILENT } from '../../platform/logger.ts';
-import { type RunProgress, sweepAccount } from '../../sweep/sweep-account.ts';
+import { type Assessment, assess, assessSnapshot } from '../../sweep/assess.ts';
+import { type RunProgress, totalsOf, visitClusters } from '../../sweep/visit-clusters.ts';
 import { EXIT } from '../exit-code.ts';
 import { isIncomplete, onlyProblem } from '../incomplete.ts';
-import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
-import { savedListDirectory } from '../input/saved-list.ts';
+import { type ObjectName, objectNameOf, placed, readManifests } from '../input/manifests.ts';
+import { nameOfFile } from '../input/read-text.ts';
+import { readSavedList } from '../input/saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
-import { addTargetOptions, collected, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
+import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { FORMATS, type Format, formatReport } from '../output/output.ts';
 import { progressLine } from '../output/progress.ts';
 import { say, screenOf } from '../output/terminal.ts';
-import { type Changes, WhatIf } from '../overlay.ts';
+import { assessWhatIf, type Changes } from '../overlay.ts';
 
 export interface ScanOptions extends TargetOptions, SelectionOptions {
   /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string;
-  /** A kind that the List lacks altogether is meant to be missing. */
+  /** A kind that the List does not contain is not in the cluster either. */
   readonly incomplete?: boolean;
-  /** What is laid over the clusters, and taken away, before they are judged. */
+  /** Judges every cluster as it would be with these. */
   readonly changes?: Changes;
   /** Puts the manifest of every HPA into the report. */
   readonly withManifests?: boolean;
 }
 
-/** So many clusters are looked at side by side. */
+/** Maximum concurrent clusters. */
 const CONCURRENCY = 10;
 
 /**
  * Judges clusters and changes nothing.
  *
- * @throws {MalformedInputError} for a file that is no List or a kubeconfig that leads nowhere
- * @throws {AwsAccessError} when AWS lets us in nowhere
+ * @throws {MalformedInputError} for a file that is no List, or an unusable kubeconfig
+ * @throws {AwsAccessError} when AWS refuses access everywhere
  */
 export async function scan(
   options: ScanOptions,
   { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
 ): Promise<RunReport> {
-  const { file, incomplete = false, changes, namespace, gateway, controllerNamespace, withManifests = false } = options;
-  const targets: Targets =
-    file === undefined
-      ? await targetsOf(options)
-      : { places: [{ directory: await savedListDirectory(file, incomplete) }], tags: {} };
-  const whatIf = changes && new WhatIf(changes, now, controllerNamespace);
-  const selects = selectionOf(options);
-  const report = await sweepAccount({
-    ...targets,
-    places: whatIf ? targets.places.map((place) => whatIf.over(place)) : targets.places,
-    mode: 'report',
-    guards: DEFAULT_GUARDS,
-    controllerNamespaces: controllerNamespace,
-    maxDeletionsOfRun: Number.POSITIVE_INFINITY,
-    concurrency: CONCURRENCY,
-    now,
-    runId: randomUUID(),
-    log: SILENT,
-    withManifests,
-    selects,
-    onProgress,
-  });
-  for (const { hpas, missing } of report.clusters) {
-    hpas.sort(byNamespacedName);
-    missing.sort(byNamespacedName);
+  const { file, incomplete, namespace, gateway, controllerNamespace: controllerNamespaces } = options;
+  const run = { runId: randomUUID(), mode: 'report' } as const;
+  let report: RunReport;
+  if (file === undefined) {
+    const targets = await targetsOf(options);
+    report = await visitClusters(
+      { ...targets, ...run, concurrency: CONCURRENCY, now, log: SILENT, onProgress },
+      async ({ cluster, directory }, { namespace }) => {
+        const api = await directory.connect(cluster);
+        const assessment = await assess(api, { now: now(), controllerNamespaces });
+        return await findingsOf(assessment, options, now(), { api, namespace });
+      },
+    );
+  } else {
+    const startedAt = now().toISOString();
+    const snapshot = { ...(await readSavedList(file, incomplete)), controllerNamespaces };
+    const findings = await findingsOf(await assessSnapshot(snapshot, now()), options, now());
+    const clusters = [{ cluster: nameOfFile(file), warnings: [], ...findings }];
+    const totals = totalsOf(clusters, 0);
+    const finishedAt = now().toISOString();
+    report = { schemaVersion: 1, ...run, startedAt, finishedAt, totals, clusters, regions: [], remaining: [] };
   }
-  const selection = { namespace, gateway };
-  const complete = selects ? { ...report, selection } : report;
-  return whatIf ? whatIf.annotated(complete) : complete;
+  const { applied, deleted } = options.changes ?? {};
+  return {
+    ...report,
+    selection: selectionOf(options) && { namespace, gateway },
+    whatIf: applied && deleted && { applied: applied.map(nameOf), deleted: deleted.map(nameOf) },
+  };
 }
+
+/** @param live the cluster that was assessed, and the default namespace of a manifest there; absent for a saved cluster */
+async function findingsOf(
+  assessment: Assessment,
+  { changes, withManifests, ...selection }: ScanOptions,
+  now: Date,
+  { api, namespace = 'default' }: { api?: ClusterApi; namespace?: string } = {},
+): Promise<Pick<ClusterReport, 'result' | 'hpas' | 'missing'> & { warnings?: ClusterReport['warnings'] }> {
+  const selects = selectionOf(selection) ?? (() => true);
+  const whatIf = changes && (await assessWhatIf(assessment, inNamespace(changes, namespace), now, api));
+  const { verdicts, snapshot, missing } = whatIf?.after ?? assessment;
+  const selected = verdicts.filter(({ hpa, owner }) => selects({ namespace: hpa.metadata.namespace, owner }));
+  const hpas = guard(selected, snapshot, DEFAULT_GUARDS, now).map((verdict): SweptHpa => {
+    const outcome = verdict.action === 'keep' ? 'Kept' : verdict.guard ? 'HeldBack' : 'Reported';
+    const manifest = withManifests ? verdict.hpa : undefined;
+    return {
+      ...reportHpa(verdict),
+      outcome,
+      changes: [],
+      manifest,
+      whatIf: whatIf?.comparison.get(verdict.hpa.metadata.uid),
+    };
+  });
+  return {
+    result: 'swept',
+    ...(whatIf && { warnings: [...whatIf.warnings] }),
+    hpas: hpas.sort(byNamespacedName),
+    missing: missing.filter(selects).map(reportMissing).sort(byNamespacedName),
+  };
+}
+
+const inNamespace = ({ applied, deleted }: Changes, defaultNamespace: string): Changes => ({
+  applied: applied.map((manifest) => placed(manifest, defaultNamespace)),
+  deleted,
+});
+
+const nameOf = ({ kind, namespace, name }: ObjectName) => ({ kind, namespace, name });
 
 const byNamespacedName = (a: NamespacedName, b: NamespacedName) =>
   a.namespace.localeCompare(b.namespace) || a.name.localeCompare(b.name);
@@ -177,8 +216,8 @@ export function addScanCommand(program: Command): void {
 }
 
 /** @returns `undefined` where nothing is to be laid over the clusters */
-async function changesOf({ with: files = [], without: removed = [] }: Flags): Promise<Changes | undefined> {
-  if (files.length === 0 && removed.length === 0) return undefined;
+async function changesOf({ with: files = [], without: deleted = [] }: Flags): Promise<Changes | undefined> {
+  if (files.length + deleted.length === 0) return undefined;
   const read = [];
   for (const file of files) read.push(await readManifests(file));
   const ignored = new Map<string, number>();
@@ -187,7 +226,7 @@ async function changesOf({ with: files = [], without: removed = [] }: Flags): Pr
     const kinds = [...ignored].map(([kind, count]) => `${count} ${kind}`);
     say(`ignored, since they decide nothing about an HPA: ${kinds.join(', ')}`);
   }
-  return { laid: read.flatMap(({ manifests }) => manifests), removed };
+  return { applied: read.flatMap(({ manifests }) => manifests), deleted };
 }
 
 function exitCodeOf(report: RunReport, flags: Flags): number {

@@ -188,8 +188,8 @@ function introductionOf({ selection, whatIf }: RunReport): string[] {
   }
   if (whatIf) {
     const clauses = [
-      ...(whatIf.laid.length > 0 ? [`${listed(whatIf.laid)} applied`] : []),
-      ...(whatIf.removed.length > 0 ? [`${listed(whatIf.removed)} deleted`] : []),
+      ...(whatIf.applied.length > 0 ? [`${listed(whatIf.applied)} applied`] : []),
+      ...(whatIf.deleted.length > 0 ? [`${listed(whatIf.deleted)} deleted`] : []),
     ];
     sentences.push(`What if: ${clauses.join('; ') || 'nothing that matters applied'}.`);
   }

@@ -361,8 +361,8 @@ const whatIf = (): RunReport => ({
     { ...kept, name: 'd', whatIf: { change: 'Unchanged', now } },
   ),
   whatIf: {
-    laid: ['1', '2', '3', '4', '5', '6'].map((name) => ({ kind: 'EnvoyProxy', namespace: 'shop', name })),
-    removed: [{ kind: 'GatewayClass', name: 'eg' }],
+    applied: ['1', '2', '3', '4', '5', '6'].map((name) => ({ kind: 'EnvoyProxy', namespace: 'shop', name })),
+    deleted: [{ kind: 'GatewayClass', name: 'eg' }],
   },
 });
 
@@ -412,7 +412,7 @@ const hostile = (): RunReport => {
     ...report,
     finishedAt: HOSTILE,
     selection: { namespace: HOSTILE, gateway: HOSTILE },
-    whatIf: { laid: [{ kind: HOSTILE, name: HOSTILE }], removed: [] },
+    whatIf: { applied: [{ kind: HOSTILE, name: HOSTILE }], deleted: [] },
     clusters: report.clusters.map((cluster) => ({
       ...cluster,
       cluster: HOSTILE,
