@@ -21,7 +21,6 @@ const own = (service: string, name: MetricName, options: { stat?: string; label?
 ];
 
 /** One of our own metrics that no function measures. */
-const ofNoFunction = (name: MetricName): Metric => [METRICS_NAMESPACE, name, { stat: 'Sum' }];
 
 /** One of our own metrics that tells reasons apart, of all functions. */
 const byReason = (name: MetricName) => [
@@ -56,13 +55,12 @@ export function dashboardBody(): string {
     ],
     ['Held back, by guard', [byReason('HpasHeldBack')]],
     [
-      'HPAs found, deleted, reported, restored',
+      'HPAs found, deleted, reported',
       [
         ...(['HpasFound', 'HpasDeleted', 'HpasReported'] as const).flatMap((name) => [
           own('reap', name, { label: `${name}, reap` }),
           own('backfill', name, { label: `${name}, backfill` }),
         ]),
-        ofNoFunction('HpasRestored'),
       ],
     ],
     ['HPAs kept, by reason', [byReason('HpasKept')]],

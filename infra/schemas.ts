@@ -14,7 +14,6 @@ import {
   heldBackDetailSchema,
   missingDetailSchema,
   reportedDetailSchema,
-  restoredDetailSchema,
   sweptDetailSchema,
   unreachableDetailSchema,
 } from '../functions/events/outcome-event.ts';
@@ -41,7 +40,6 @@ export function schemaDocuments(): Map<string, string> {
     'hpa-reported-detail': reportedDetailSchema,
     'hpa-held-back-detail': heldBackDetailSchema,
     'hpa-missing-detail': missingDetailSchema,
-    'hpa-restored-detail': restoredDetailSchema,
     'cluster-unreachable-detail': unreachableDetailSchema,
     'sweep-completed-detail': sweptDetailSchema,
   };

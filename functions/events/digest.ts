@@ -6,7 +6,6 @@ import {
   MISSING_DETAIL_TYPE,
   type OutcomeDetailType,
   REPORTED_DETAIL_TYPE,
-  RESTORED_DETAIL_TYPE,
   UNREACHABLE_DETAIL_TYPE,
 } from './outcome-event.ts';
 import type { ToldOutcome, ToldOutcomes } from './told-outcomes.ts';
@@ -43,10 +42,6 @@ const KINDS: readonly Kind[] = [
   {
     ...{ type: DELETED_DETAIL_TYPE, counted: 'deleted', heading: 'Deleted' },
     toDo: 'Deleted, and should have stayed: docs/undoing.md, "From the log of the functions".',
-  },
-  {
-    ...{ type: RESTORED_DETAIL_TYPE, counted: 'restored', heading: 'Put back by a person' },
-    toDo: 'Put back: what is still stale goes again, unless it is kept or configured; docs/undoing.md, "What it answers".',
   },
 ];
 

@@ -16,8 +16,7 @@ import {
 } from './report.ts';
 
 /*
- * The EventBridge events that `reap` and `backfill` put once a pass is over, and the command line once it has restored an HPA
- * of an EKS cluster, for whoever subscribes to them. None of their detail-types is one that fills the queue of `reap`. The
+ * The EventBridge events that `reap` and `backfill` put once a pass is over, for whoever subscribes to them. None of their detail-types is one that fills the queue of `reap`. The
  * version of a detail rises when a subscriber would have to change; new optional fields do not raise it.
  */
 export const DELETED_DETAIL_TYPE = 'HPA Deleted';
@@ -26,7 +25,6 @@ export const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
 export const MISSING_DETAIL_TYPE = 'HPA Missing';
 export const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
 export const SWEPT_DETAIL_TYPE = 'Sweep Completed';
-export const RESTORED_DETAIL_TYPE = 'HPA Restored';
 
 const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what: string, shape: Shape) =>
   z
@@ -98,26 +96,6 @@ export const sweptDetailSchema = detailOf(
     outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
   },
 );
-export const restoredDetailSchema = detailOf(
-  RESTORED_DETAIL_TYPE,
-  'a person put a deleted HPA back with `reaper restore`',
-  {
-    hpa: z.object({
-      namespace: z.string(),
-      name: z.string(),
-      uid: described('Of the HPA that is there now'),
-      deletedUid: z.optional(described('Of the HPA that was deleted; absent where its manifest does not say it')),
-    }),
-    manifestFrom: z
-      .enum(['log', 'file'])
-      .check(z.describe('log: what the functions logged; file: a backup, a report or a manifest that the person gave')),
-    deletedBySweep: z.optional(described('The sweepId of the pass that deleted it; absent where that is not known')),
-    stale: z
-      .boolean()
-      .check(z.describe('The judgement is `delete`: a pass deletes it again, unless the configuration changes before')),
-    explanation: described('Sentences for a person; empty where there is nothing to say'),
-  },
-);
 
 /** Every detail-type of an outcome, with what its detail is. */
 export const OUTCOME_DETAILS = {
@@ -127,7 +105,6 @@ export const OUTCOME_DETAILS = {
   [MISSING_DETAIL_TYPE]: missingDetailSchema,
   [UNREACHABLE_DETAIL_TYPE]: unreachableDetailSchema,
   [SWEPT_DETAIL_TYPE]: sweptDetailSchema,
-  [RESTORED_DETAIL_TYPE]: restoredDetailSchema,
 } as const;
 export type OutcomeDetailType = keyof typeof OUTCOME_DETAILS;
 

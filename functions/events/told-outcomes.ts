@@ -121,7 +121,6 @@ function parseJson(line: string): unknown {
 
 function whyOf(detail: OutcomeEvent['detail']): string[] {
   if ('message' in detail) return [clean(`${detail.reason}: ${detail.message}`), clean(`Remedy: ${detail.remedy}`)];
-  if ('manifestFrom' in detail) return detail.explanation === '' ? [] : [clean(detail.explanation)];
   if (!('hpa' in detail)) return [];
   const { reason, explanation, remedy } = detail.hpa;
   const guard = 'guard' in detail.hpa ? detail.hpa.guard : undefined;

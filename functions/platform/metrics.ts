@@ -51,14 +51,12 @@ export const METRICS = {
   // digest
   DigestsPublished: 'Count',
   OutcomesNotUnderstood: 'Count', // Events in the log group that are malformed or of an unknown detail-type.
-  // no function, and so without a dimension: the filter on the outcomes' log group, infra/outcomes.yml
-  HpasRestored: 'Count', // By people, with the command line.
 } as const;
 export type MetricName = keyof typeof METRICS;
 
 export interface MetricsRecorder {
   /** @param reason of a metric that tells reasons apart */
-  add(name: Exclude<MetricName, 'HpasRestored'>, value: number, reason?: string): void;
+  add(name: MetricName, value: number, reason?: string): void;
 }
 
 /**

@@ -1,10 +1,5 @@
 import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
-import {
-  type OutcomeEvent,
-  outcomesOfProblem,
-  RESTORED_DETAIL_TYPE,
-  sweepOutcomes,
-} from '../../functions/events/outcome-event.ts';
+import { type OutcomeEvent, outcomesOfProblem, sweepOutcomes } from '../../functions/events/outcome-event.ts';
 import type { MissingHpaReport, Problem, SweptHpa } from '../../functions/events/report.ts';
 import { busEvent, PLACE } from '../embedded-cluster/event-path.ts';
 
@@ -73,16 +68,3 @@ export const problemLogged = (
   time: string,
   problem: Problem = { reason: 'ClusterUnreachable', message: 'no whole answer', remedy: 'Let reap reach it.' },
 ): string[] => logged(outcomesOfProblem(placeOf(cluster, PLACE.region), 'failed', problem), time);
-
-export function restoredLogged(
-  gateway: string,
-  time: string,
-  { stale = false, explanation = '' }: { stale?: boolean; explanation?: string } = {},
-): string[] {
-  const { namespace, name, uid } = sweptHpa(gateway, 'Deleted');
-  const detail = {
-    ...{ version: '1' as const, ...placeOf('shop', PLACE.region), hpa: { namespace, name, uid } },
-    ...{ manifestFrom: 'log' as const, stale, explanation },
-  };
-  return logged([{ detailType: RESTORED_DETAIL_TYPE, detail }], time);
-}

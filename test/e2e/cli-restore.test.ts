@@ -3,10 +3,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { readText } from '../../functions/cli/input/read-text.ts';
 import { savedHpas } from '../../functions/cli/input/saved-hpas.ts';
-import { restoredDetailSchema } from '../../functions/events/outcome-event.ts';
 import type { RunReport, SweepReport } from '../../functions/events/report.ts';
 import { EksDouble, readEksToken } from '../doubles/eks.ts';
-import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../embedded-cluster/objects.ts';
@@ -125,7 +123,7 @@ describe.concurrent('restore', patience, () => {
     [
       'the log of the outcomes',
       (manifest) =>
-        ['HPA Reported', 'HPA Deleted', 'Sweep Completed', 'HPA Restored']
+        ['HPA Reported', 'HPA Deleted', 'Sweep Completed']
           .map((type) => {
             const place = { cluster: 'production', region: 'eu-central-1', sweepId: 'pass-1' };
             const detail = { version: '1', ...place, ...(type === 'HPA Deleted' && { manifest }) };
@@ -497,13 +495,11 @@ describe.concurrent('restore into EKS', patience, () => {
   async function serveAws() {
     const eks = new EksDouble();
     const logs = new FilterLogEventsDouble();
-    const bus = new EventBridgeDouble();
     const env = awsEnvironment({
       EKS: await eks.start(),
       CLOUDWATCH_LOGS: await logs.start(),
-      EVENTBRIDGE: await bus.start(),
     });
-    doubles.push(eks, logs, bus);
+    doubles.push(eks, logs);
     const enroll = async (name: string, list = wantedList()) => {
       const { cluster, manifest } = await serveMissing(list);
       const isGood = (token: string) => readEksToken(token)?.isGoodFor(name, env.AWS_SECRET_ACCESS_KEY ?? '');
@@ -521,7 +517,7 @@ describe.concurrent('restore into EKS', patience, () => {
       eks.clusters.set(name, { status: 'ACTIVE', endpoint: guarded.url, ca: guarded.caCertificate });
       return { cluster: guarded, manifest };
     };
-    return { eks, logs, bus, env, enroll };
+    return { eks, logs, env, enroll };
   }
 
   test('from the log of the functions: what was logged since then of this cluster', async () => {
@@ -607,137 +603,6 @@ describe.concurrent('restore into EKS', patience, () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout).hpas).toMatchObject([{ cluster: 'shop', outcome: 'Restored' }]);
     expect(cluster.objects('horizontalpodautoscalers')).toMatchObject([{ spec: manifest.spec }]);
-  });
-
-  describe('the deployment of the Region is told', () => {
-    test('of each HPA: which, from what, and whether it is stale', async () => {
-      const { bus, env, enroll } = await serveAws();
-      const { cluster, manifest } = await enroll('shop', staleList());
-      const args = ['restore', save(deletion(manifest, { cluster: 'shop' })), '--eks', '--force'];
-      expect(await run(args, { env })).toMatchObject({ code: 0, stderr: '' });
-      const [restored] = cluster.objects('horizontalpodautoscalers');
-      expect(bus.described).toEqual(['envoy-hpa-reaper']);
-      expect(bus.requests.flat()).toEqual([
-        {
-          ...{ EventBusName: 'envoy-hpa-reaper', Source: 'envoy-hpa-reaper', DetailType: 'HPA Restored' },
-          Resources: ['arn:aws:eks:eu-central-1:123456789012:cluster/shop'],
-          ...{ Detail: expect.any(String), Time: expect.closeTo(Date.now() / 1000, -3) },
-        },
-      ]);
-      const detail = JSON.parse(bus.taken[0]?.Detail ?? '');
-      expect(detail).toEqual({
-        ...{ version: '1', cluster: 'shop', region: 'eu-central-1', manifestFrom: 'file', deletedBySweep: 'pass-1' },
-        hpa: {
-          ...{ namespace: NAMESPACE, name: manifest.metadata.name },
-          ...{ uid: restored?.metadata.uid, deletedUid: manifest.metadata.uid },
-        },
-        ...{ stale: true, explanation: expect.stringMatching(/^It is stale: Gateway /) },
-      });
-      expect(restoredDetailSchema.parse(detail)).toEqual(detail);
-      expect(restored?.metadata.uid).not.toBe(manifest.metadata.uid);
-    });
-
-    test.each<[string, (manifest: KubernetesObject) => unknown, object]>([
-      ['the report of a run', runReport, { deletedBySweep: 'run-1' }],
-      ['a manifest', ({ metadata: { uid: _, ...metadata }, ...manifest }) => ({ ...manifest, metadata }), {}],
-    ])('of what %s says of the deletion', async (_, source, told) => {
-      const { bus, env, enroll } = await serveAws();
-      const { manifest } = await enroll('production');
-      const file = save(await source(manifest));
-      expect(await run(['restore', file, '--eks', 'production'], { env })).toMatchObject({ code: 0, stderr: '' });
-      const [{ hpa, ...detail }] = bus.taken.map(({ Detail }) => JSON.parse(Detail));
-      expect(detail).toEqual({
-        ...{ version: '1', cluster: 'production', region: 'eu-central-1', manifestFrom: 'file' },
-        ...{ stale: false, explanation: '', ...told },
-      });
-      expect('deletedUid' in hpa).toBe('deletedBySweep' in told);
-    });
-
-    test('of what came from the log, and not again of what is there', async () => {
-      const { bus, logs, env, enroll } = await serveAws();
-      const { manifest } = await enroll('shop');
-      logs.groups.set(REAP_LOG, [{ timestamp: Date.now(), message: logLine(manifest, { cluster: 'shop' }) }]);
-      const args = ['restore', '--eks', 'shop', '--since', '1h'];
-      await run([...args, '--dry-run'], { env });
-      expect([bus.described, bus.requests]).toEqual([[], []]);
-      await run(args, { env });
-      expect(await run(args, { env })).toMatchObject({ code: 0, stderr: '' });
-      expect(bus.taken.map(({ Detail }) => JSON.parse(Detail))).toMatchObject([
-        { manifestFrom: 'log', deletedBySweep: 'pass-1' },
-      ]);
-    });
-
-    test('in the Region of each cluster', async () => {
-      const { bus, env, enroll } = await serveAws();
-      const { manifest } = await enroll('shop');
-      const { manifest: other } = await enroll('bank');
-      const file = save(
-        [
-          deletion(manifest, { cluster: 'shop', region: 'us-east-1' }),
-          deletion(other, { cluster: 'bank', region: 'eu-central-1' }),
-        ]
-          .map((line) => JSON.stringify(line))
-          .join('\n'),
-      );
-      expect(await run(['restore', file, '--eks'], { env })).toMatchObject({ code: 0, stderr: '' });
-      expect(bus.regions.toSorted()).toEqual(['eu-central-1', 'us-east-1']);
-      expect(bus.requests.map((entries) => entries.map(({ Resources }) => Resources)).toSorted()).toEqual([
-        [['arn:aws:eks:eu-central-1:123456789012:cluster/bank']],
-        [['arn:aws:eks:us-east-1:123456789012:cluster/shop']],
-      ]);
-    });
-
-    const denied =
-      /: not all events reached event bus envoy-hpa-reaper in eu-central-1: refused by the test\nThe credentials do not allow this call: .*\n$/;
-    test.each<[string, (bus: EventBridgeDouble) => void, RegExp]>([
-      [
-        'there is no such bus',
-        (bus) => bus.failRequests(1, 400, 'ResourceNotFoundException'),
-        /: not all events reached event bus envoy-hpa-reaper in eu-central-1: there is none: nothing is deployed there, or the credentials are of another account\n$/,
-      ],
-      ['nothing may be put on it', (bus) => bus.failRequests(2, 400, 'AccessDeniedException'), denied],
-      [
-        'it takes no entry',
-        (bus) => bus.refuseEntries(4, 'InternalFailure'),
-        /: not all events .* after 4 attempts still refused: InternalFailure\n$/,
-      ],
-      ['it is out of reach', (bus) => void bus.stop(), /: not all events .*ECONNREFUSED/],
-    ])('where it can be: %s, and the HPA is restored', async (_, refuse, note) => {
-      const { bus, env, enroll } = await serveAws();
-      const { cluster, manifest } = await enroll('shop');
-      refuse(bus);
-      const file = save(deletion(manifest, { cluster: 'shop' }));
-      const { code, stdout, stderr } = await run(['restore', file, '--eks'], { env });
-      expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/\nRestored /) });
-      expect(stderr).toMatch(/^reaper: the HPAs are restored, and there is no event of it: /);
-      expect(stderr).toMatch(note);
-      expect(bus.taken).toEqual([]);
-      expect(hpasOf(cluster)).toHaveLength(1);
-    });
-
-    test('by whoever may put events and not look at the bus', async () => {
-      const { bus, env, enroll } = await serveAws();
-      const { manifest } = await enroll('shop');
-      bus.failRequests(1, 400, 'AccessDeniedException');
-      const file = save(deletion(manifest, { cluster: 'shop' }));
-      expect(await run(['restore', file, '--eks'], { env })).toMatchObject({ code: 0, stderr: '' });
-      expect(bus.taken).toHaveLength(1);
-    });
-
-    test('not with a kubeconfig: AWS is asked nothing', async () => {
-      const { eks, bus, env } = await serveAws();
-      const { cluster, manifest } = await serveMissing();
-      const arn = 'arn:aws:eks:eu-central-1:123456789012:cluster/shop';
-      const args = [
-        'restore',
-        save(deletion(manifest, { cluster: arn })),
-        '--kubeconfig',
-        kubeconfigOf({ [arn]: cluster }),
-      ];
-      expect(await run(args, { env })).toMatchObject({ code: 0, stderr: '' });
-      expect(hpasOf(cluster)).toHaveLength(1);
-      expect([eks.described, bus.described, bus.requests]).toEqual([[], [], []]);
-    });
   });
 
   test.each<[string, (logs: FilterLogEventsDouble) => void, number, RegExp]>([

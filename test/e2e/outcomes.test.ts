@@ -4,9 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Context } from 'aws-lambda';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { DeployedBus } from '../../functions/aws/deployed-bus.ts';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/events/outcome-event.ts';
-import { RetryableError } from '../../functions/platform/errors.ts';
 import type { Admission } from '../embedded-cluster/admission.ts';
 import type { RbacManifest } from '../embedded-cluster/authorization.ts';
 import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
@@ -455,13 +453,4 @@ test('a function answers in time where the bus does not', async () => {
   await backfill({}, { ...lambdaContext('backfill'), getRemainingTimeInMillis: () => left });
   const reasons = around.output.logged().flatMap(({ level, reason }) => (level === 'ERROR' ? [reason] : []));
   expect(reasons).toEqual(['0.02', '0.03'].map((limit) => `the bus has not taken them within ${limit} s`));
-});
-
-test('a person waits for the bus of a deployment no longer than for ten seconds', async () => {
-  await listenSilently();
-  const { timeout } = AbortSignal;
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((milliseconds) => timeout.call(AbortSignal, milliseconds / 200));
-  await expect(new DeployedBus({ region: 'eu-central-1' }).put([])).rejects.toThrow(
-    new RetryableError('no answer from event bus envoy-hpa-reaper in eu-central-1 within 10 s'),
-  );
 });

@@ -25,7 +25,6 @@ import { harmless, serialized, table } from '../output/output.ts';
 import { progressLine } from '../output/progress.ts';
 import { say } from '../output/terminal.ts';
 import { REQUEST_TIMEOUT } from '../request-timeout.ts';
-import { type Restoration, restorationsOf, tellOfRestorations } from '../restored-events.ts';
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 
@@ -67,9 +66,6 @@ export function addRestoreCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-With --eks, an event "HPA Restored" on the bus envoy-hpa-reaper of the Region
-tells of each. Where that cannot be had, a line says so, and nothing else changes.
-
 Exit codes:
   0  all are restored, or were there
   1  not all
@@ -130,7 +126,6 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
 
   const progress = progressLine(options.quiet);
   const done: (ClusterRef & RestoredHpa)[] = [];
-  const restorations: Restoration[] = [];
   let clustersDone = 0;
   let failures = 0;
   const tell = () => progress.show({ clusters: destinations.length, clustersDone, hpas: done.length, failures });
@@ -140,8 +135,7 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     async (destination) => {
       const { cluster, region } = destination;
       const place = { cluster, region };
-      const { restored, toTell } = await restoreIn(destination, options);
-      restorations.push(...toTell);
+      const restored = await restoreIn(destination, options);
       done.push(...restored.map((hpa) => ({ ...place, ...hpa })));
       clustersDone += 1;
       if (restored.some(({ outcome }) => outcome === 'Failed')) failures += 1;
@@ -153,7 +147,6 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
   done.sort((a, b) => sortKey(a).localeCompare(sortKey(b)));
   process.stdout.write(format(done, options.output));
   if (done.some(({ outcome }) => !GOOD.includes(outcome))) process.exitCode = EXIT.failed;
-  await tellOfRestorations(restorations, options.profile);
 }
 
 const GOOD: readonly RestoreOutcome[] = ['Restored', 'Restorable', 'AlreadyThere'];
@@ -311,19 +304,17 @@ function eksArn(context: string): { cluster: string; region: string } | undefine
 }
 
 /** Into one cluster. One that cannot be worked on stops no other. */
-async function restoreIn(
-  { cluster, region, directory, hpas }: Destination,
-  options: RestoreOptions,
-): Promise<{ restored: RestoredHpa[]; toTell: Restoration[] }> {
-  const newest = newestOfEach(hpas.map(({ manifest, time, sweepId }) => ({ manifest, time, sweepId })));
-  const manifests = newest.map(({ manifest }) => manifest);
+async function restoreIn({ cluster, directory, hpas }: Destination, options: RestoreOptions): Promise<RestoredHpa[]> {
+  const manifests = newestOfEach(hpas.map(({ manifest, time }) => ({ manifest, time }))).map(
+    ({ manifest }) => manifest,
+  );
   try {
     const { arn } = await directory.describe(cluster);
     refuseOtherAccount(arn, hpas);
     const connection = await directory.connection(cluster);
     const api = clusterApi(connection, REQUEST_TIMEOUT);
     try {
-      const restored = await restoreHpas(manifests, {
+      return await restoreHpas(manifests, {
         api,
         restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
         selects: selectionOf(options),
@@ -331,10 +322,6 @@ async function restoreIn(
         force: options.force ?? false,
         dryRun: options.dryRun ?? false,
       });
-      // A kubeconfig tells neither account nor Region.
-      if (arn === undefined || region === undefined) return { restored, toTell: [] };
-      const origin = { arn, cluster, region, manifestFrom: options.since === undefined ? 'file' : 'log' } as const;
-      return { restored, toTell: restorationsOf(restored, newest, origin) };
     } finally {
       api.close();
     }
@@ -342,10 +329,7 @@ async function restoreIn(
     if (!(error instanceof ClusterSkippedError || error instanceof RetryableError)) throw error;
     const why = describeError(error);
     say(`${cluster}: ${why}\n${remedyOf(error)}`);
-    const restored = manifests.map(
-      ({ metadata: { namespace, name } }) => ({ namespace, name, outcome: 'Failed', why }) as const,
-    );
-    return { restored, toTell: [] };
+    return manifests.map(({ metadata: { namespace, name } }) => ({ namespace, name, outcome: 'Failed', why }) as const);
   }
 }
 

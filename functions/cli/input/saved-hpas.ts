@@ -9,12 +9,10 @@ import {
 } from '../../judgement/kubernetes-objects.ts';
 import { type LogLine, linesOfAnswer, linesOfText, parsedObject } from './log-file.ts';
 
-/** An HPA as it was saved, and where, when and by which pass it was deleted, where that is known. */
+/** An HPA as it was saved, and where and when it was deleted, where that is known. */
 export interface SavedHpa {
   readonly cluster?: string;
   readonly region?: string;
-  /** Of the pass that deleted it. */
-  readonly sweepId?: string;
   readonly manifest: HorizontalPodAutoscaler;
   /** Milliseconds since 1970. */
   readonly time?: number;
@@ -50,7 +48,6 @@ const deletionSchema = z.object({
   timestamp: z.optional(z.string()),
   cluster: z.string(),
   region: z.optional(z.string()),
-  sweepId: z.optional(z.string()),
   manifest: z.unknown(),
 });
 
@@ -101,8 +98,8 @@ const isHpa = (item: unknown) => (item as { kind?: unknown } | null)?.kind === '
 function ofDeletion(document: object, where: string, time: number | undefined): SavedHpas {
   const deletion = deletionSchema.safeParse(document);
   if (!deletion.success) return faulty(where, 'a line of a deletion', deletion.error);
-  const { timestamp, cluster, region, sweepId, manifest } = deletion.data;
-  return ofManifest(manifest, where, { cluster, region, sweepId, time: timeOf(timestamp) ?? time });
+  const { timestamp, cluster, region, manifest } = deletion.data;
+  return ofManifest(manifest, where, { cluster, region, time: timeOf(timestamp) ?? time });
 }
 
 // Of a report no more than tells what was deleted: one that an older version wrote lacks what came later.
@@ -111,26 +108,22 @@ const passSchema = z.object({ cluster, sweepId, finishedAt, hpas });
 const runSchema = z.object({
   runId: z.string(),
   finishedAt,
-  clusters: z.array(z.object({ cluster, region: z.optional(z.string()), sweepId: z.optional(sweepId), hpas })),
+  clusters: z.array(z.object({ cluster, region: z.optional(z.string()), hpas })),
 });
 
 function ofRunReport(document: object, where: string): SavedHpas {
   const report = runSchema.safeParse(document);
   if (!report.success) return faulty(where, 'the report of a run', report.error);
-  const { clusters, finishedAt, runId } = report.data;
+  const { clusters, finishedAt } = report.data;
   const time = timeOf(finishedAt);
-  return joined(
-    clusters.map(({ hpas, cluster, region, sweepId = runId }) =>
-      deletedIn(hpas, where, { cluster, region, sweepId, time }),
-    ),
-  );
+  return joined(clusters.map(({ hpas, cluster, region }) => deletedIn(hpas, where, { cluster, region, time })));
 }
 
 function ofPassReport(document: object, where: string): SavedHpas {
   const report = passSchema.safeParse(document);
   if (!report.success) return faulty(where, 'the report of a pass', report.error);
-  const { hpas, cluster, sweepId, finishedAt } = report.data;
-  return deletedIn(hpas, where, { cluster, sweepId, time: timeOf(finishedAt) });
+  const { hpas, cluster, finishedAt } = report.data;
+  return deletedIn(hpas, where, { cluster, time: timeOf(finishedAt) });
 }
 
 type Hpas = z.infer<typeof sweepReportSchema>['hpas'];

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Digest, digestOf, MOST_BYTES, totalsOf } from '../../../functions/events/digest.ts';
 import type { SweptHpa } from '../../../functions/events/report.ts';
 import { ToldOutcomes } from '../../../functions/events/told-outcomes.ts';
-import { changeBy, problemLogged, restoredLogged, sweepLogged, sweptHpa } from '../../builders/outcomes.ts';
+import { changeBy, problemLogged, sweepLogged, sweptHpa } from '../../builders/outcomes.ts';
 
 const PLACE = {
   ...{ account: '123456789012', region: 'eu-central-1' },
@@ -131,23 +131,6 @@ shop
     DeleteRefused: ${message}.
 
 `);
-});
-
-test('what a person put back is told, with what is to say of it', () => {
-  const explanation = 'It is stale all the same: no envoyHpa in EnvoyProxy shop/web.';
-  expect(
-    blocks([
-      ...restoredLogged('shop/web', at('09:00'), { stale: true, explanation }),
-      ...restoredLogged('shop/b', at('09:01')),
-    ]),
-  ).toEqual([
-    [
-      ...['shop', '  Put back by a person (2)'],
-      '  - envoy-gateway-system/envoy-shop-b-0a1b2c3d at 09:01',
-      '  - envoy-gateway-system/envoy-shop-web-0a1b2c3d at 09:00',
-      `    ${explanation}`,
-    ].join('\n'),
-  ]);
 });
 
 test.each<[string, string[]]>([
@@ -346,7 +329,6 @@ test('a subject that would be too long is cut', () => {
 test('every heading that a digest names is there', () => {
   const { text } = digest([
     ...problemLogged('bank', at('08:00')),
-    ...restoredLogged('shop/back', at('08:00')),
     ...(['Deleted', 'Reported', 'HeldBack'] as const).flatMap((outcome, index) =>
       sweepLogged({}, at(`1${index}:00`), [
         sweptHpa(`shop/${outcome}`, outcome, outcome === 'HeldBack' ? HELD_BACK : {}),
@@ -354,6 +336,6 @@ test('every heading that a digest names is there', () => {
     ),
   ]);
   const named = [...text.matchAll(/(\S+\.md), "([^"]+)"/g)];
-  expect(named).toHaveLength(5);
+  expect(named).toHaveLength(4);
   for (const [, file, heading] of named) expect(readFileSync(file as string, 'utf8')).toContain(`\n## ${heading}\n`);
 });

@@ -35,7 +35,7 @@ it('leaves out what no function needs', () => {
       /bowser/,
       /dist-cjs/,
       // Only a person puts HPAs back.
-      /functions\/(kubernetes\/hpa-restorer|aws\/(deletion-log|deployed-bus))/,
+      /functions\/(kubernetes\/hpa-restorer|aws\/deletion-log)/,
     ]) {
       expect(
         there.filter((input) => unneeded.test(input)),

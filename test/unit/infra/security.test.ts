@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE } from '../../../functions/events/heartbeat.ts';
-import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/events/outcome-event.ts';
+import { OUTCOME_DETAILS } from '../../../functions/events/outcome-event.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
 import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
@@ -300,7 +300,7 @@ describe('the bus', () => {
   });
   const DETAIL_TYPES = [
     ...[CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE],
-    ...Object.keys(OUTCOME_DETAILS).filter((detailType) => detailType !== RESTORED_DETAIL_TYPE),
+    ...Object.keys(OUTCOME_DETAILS),
   ];
 
   it('takes from each of our roles what is its own, and nothing else', () => {
@@ -321,17 +321,17 @@ describe('the bus', () => {
     );
   });
 
-  it('takes from nobody else anything but that something was restored, whatever they may do', () => {
+  it('refuses the events of everybody else, whatever rights they have', () => {
     const anything: Statement[] = [{ Sid: 'Anything', Effect: 'Allow', Action: 'events:PutEvents', Resource: '*' }];
     const others = [
       ...[roleArn('Administrator'), 'arn:aws:iam::123456789012:root', roleArn('EnrollRole'), undefined],
       'arn:aws:iam::210987654321:role/ForwardRole',
     ];
     for (const principal of others) {
-      const taken = [...DETAIL_TYPES, 'Something Else', undefined, RESTORED_DETAIL_TYPE].filter((detailType) =>
+      const taken = [...DETAIL_TYPES, 'Something Else', undefined].filter((detailType) =>
         isAllowed(anything, denials(), put(principal, detailType)),
       );
-      expect([principal, taken]).toEqual([principal, [RESTORED_DETAIL_TYPE]]);
+      expect([principal, taken]).toEqual([principal, []]);
     }
   });
 

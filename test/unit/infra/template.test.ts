@@ -7,23 +7,18 @@ import { describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
 import { digestConfigSchema, digestRequestSchema } from '../../../functions/digest/digest.ts';
 import { STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
-import { BUS_NAME, CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../../../functions/events/heartbeat.ts';
-import { OUTCOME_DETAILS, RESTORED_DETAIL_TYPE } from '../../../functions/events/outcome-event.ts';
+import { OUTCOME_DETAILS } from '../../../functions/events/outcome-event.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/subscription-pattern.ts';
 import { SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
-import { METRICS, METRICS_NAMESPACE } from '../../../functions/platform/metrics.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
 import { type Configuration, configurationSchema, readConfiguration } from '../../../infra/configuration.ts';
 import { stackParameters } from '../../../infra/parameters.ts';
 import { decided, packagedStack } from '../../builders/packaged-stack.ts';
-import { parseFilterPattern } from '../../doubles/filter-pattern.ts';
-import { busEvent } from '../../embedded-cluster/event-path.ts';
 
 const OUTCOMES = Object.keys(OUTCOME_DETAILS);
-/** What a person tells of is not for a function to put. */
-const OF_FUNCTIONS = OUTCOMES.filter((detailType) => detailType !== RESTORED_DETAIL_TYPE);
 const LOG_GROUP = {
   'Fn::Sub': [
     `arn:`,
@@ -263,29 +258,6 @@ describe('the outcomes', () => {
       ],
     });
     expect(Object.keys(properties('OutcomeRule').EventPattern)).toHaveLength(2);
-  });
-
-  it('are counted there where no function is to count them', () => {
-    const { LogGroupName, FilterPattern, MetricTransformations } = properties('RestorationsCounted');
-    expect([LogGroupName, MetricTransformations]).toEqual([
-      { Ref: 'OutcomeLogGroup' },
-      [
-        {
-          MetricNamespace: METRICS_NAMESPACE,
-          MetricName: 'HpasRestored',
-          MetricValue: '1',
-          Unit: METRICS.HpasRestored,
-        },
-      ],
-    ]);
-    const matches = parseFilterPattern(FilterPattern);
-    const line = (detailType: string) =>
-      JSON.stringify(busEvent({ source: EVENT_SOURCE, detailType, detail: {}, resources: [], time: new Date(0) }));
-    expect(OUTCOMES.filter((detailType) => matches(line(detailType)))).toEqual([RESTORED_DETAIL_TYPE]);
-  });
-
-  it('are put by a person on the bus by its name', () => {
-    expect(properties('EventBus').Name).toBe(BUS_NAME);
   });
 
   it('never fill the queue', () => {
@@ -580,8 +552,8 @@ describe('the roles', () => {
 
   it.each([
     ['ForwardRole', [CHANGE_DETAIL_TYPE]],
-    ['ReapRole', [OF_FUNCTIONS]],
-    ['BackfillRole', [SWEEP_DETAIL_TYPE, OF_FUNCTIONS]],
+    ['ReapRole', [OUTCOMES]],
+    ['BackfillRole', [SWEEP_DETAIL_TYPE, OUTCOMES]],
     ['HeartbeatScheduleRole', [HEARTBEAT_DETAIL_TYPE]],
   ])('let %s put its own events only', (id, detailTypes) => {
     const statements = properties(id).Policies[0].PolicyDocument.Statement.filter(
