@@ -13,10 +13,9 @@ import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
 import { parsePayload } from '../platform/schema.ts';
-import { dispatchSweeps } from '../sweep/dispatch-sweeps.ts';
 import { measureHpas } from '../sweep/measure-hpas.ts';
 import { publishOutcomes } from '../sweep/publish-outcomes.ts';
-import { sweepAccount } from '../sweep/sweep-account.ts';
+import { dispatchSweeps, sweepAccount } from '../sweep/sweep-account.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
 
 /** The environment variables of `backfill`. */
@@ -142,20 +141,20 @@ async function run(payload: Payload, context: Context, dependencies: BackfillDep
   const common = {
     ...{ clusters, tags, mode, concurrency, now, log },
     runId: context.awsRequestId,
-    stop: stop.signal,
+    drainSignal: stop.signal,
     deadlineSignal: deadlineSignal.signal,
   };
-  const placeOf = (region: string) => ({ region, directory: directoryOf(region) });
+  const scopeOf = (region: string) => ({ region, directory: directoryOf(region) });
   try {
     if (payload.dispatch === 'bus') {
       const region = config.AWS_REGION;
       const place = { partition: partitionOf(context.invokedFunctionArn), region, account: config.ACCOUNT_ID };
       const arnOf = (cluster: string) => clusterArn(place, cluster);
-      return await dispatchSweeps({ ...common, place: placeOf(region), eventBus, maxDeletions, arnOf });
+      return await dispatchSweeps({ ...common, scopes: [scopeOf(region)], eventBus, maxDeletions, arnOf });
     }
     return await sweepAccount({
       ...common,
-      places: [...new Set(payload.regions ?? [config.AWS_REGION])].map(placeOf),
+      scopes: [...new Set(payload.regions ?? [config.AWS_REGION])].map(scopeOf),
       guards: { ...guardsOf(config), raisedLimit: maxDeletions },
       controllerNamespaces: config.CONTROLLER_NAMESPACES,
       maxDeletionsOfRun: maxDeletions ?? config.MAX_DELETIONS_PER_RUN,

@@ -18,7 +18,7 @@ import {
 } from '../platform/errors.ts';
 import { type Assessment, assess } from '../sweep/assess.ts';
 import { carriesTags, describeIfThere, findTargets } from '../sweep/find-targets.ts';
-import type { RunProgress } from '../sweep/sweep-account.ts';
+import type { RunProgress } from '../sweep/for-each-cluster.ts';
 import { type EksCluster, type EksFacts, eksChecks, knowsAccessEntries } from './eks-health.ts';
 import {
   as,
@@ -75,9 +75,8 @@ export async function examineClusters(options: ExamineOptions): Promise<DoctorRe
   const tell = () =>
     onProgress({
       clusters,
-      clustersDone: done.length,
-      hpas: done.reduce((sum, { hpas }) => sum + hpas, 0),
-      failures: done.filter(({ health }) => !health.checks.some(isAdmitted)).length,
+      done: done.length,
+      problems: done.filter(({ health }) => !health.checks.some(isAdmitted)).length,
     });
   tell();
   const examined = await pMap(

@@ -218,7 +218,7 @@ async function reapCluster(
       mode,
       guards: { ...guardsOf(config), maxDeletions, raisedLimit },
       controllerNamespaces: config.CONTROLLER_NAMESPACES,
-      mayTryAgain: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
+      hasTimeLeft: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
       now,
       sweepId,
       log,

@@ -1,42 +1,173 @@
-import type { RunReport } from '../events/report.ts';
-import { deletionBudget } from './deletion-budget.ts';
+import type { EventBus } from '../aws/event-bus.ts';
+import { EVENT_SOURCE } from '../events/change-event.ts';
+import { type ClusterReport, countOutcomes, type RunReport } from '../events/report.ts';
+import { SWEEP_DETAIL_TYPE, type SweepRequest } from '../events/sweep-request.ts';
+import { type ClusterDescription, refuseUnavailable } from '../kubernetes/directory.ts';
+import { problem } from '../platform/problems.ts';
+import { type ClusterRef, forEachCluster, type LoopOptions, type Target } from './for-each-cluster.ts';
 import { type Selects, type SweepOptions, sweepCluster } from './sweep-cluster.ts';
-import { type ClusterRef, logRun, placeOf, sweepIdOf, type VisitOptions, visitClusters } from './visit-clusters.ts';
 
-export type { ClusterRef, Place, RunProgress } from './visit-clusters.ts';
+export interface RunOptions
+  extends Omit<LoopOptions, 'hasTimeLeft'>,
+    Pick<SweepOptions, 'mode' | 'now' | 'log' | 'drainSignal'> {
+  readonly runId: string;
+}
 
-type SweepPassOptions = Omit<SweepOptions, 'cluster' | 'region' | 'api' | 'sweepId' | 'budget' | 'stop' | 'selects'>;
-
-export interface RunOptions extends VisitOptions, SweepPassOptions {
-  /** How many HPAs the whole run may delete, besides the limit for each cluster. */
+export interface AccountSweepOptions
+  extends RunOptions,
+    Omit<SweepOptions, 'cluster' | 'region' | 'api' | 'sweepId' | 'budget' | 'selects'> {
+  /** Maximum deletions of the whole run, besides the limit for each cluster. */
   readonly maxDeletionsOfRun: number;
-  /** As for one pass, told where. */
-  readonly selects?: ((hpa: Parameters<Selects>[0], place: ClusterRef) => boolean) | undefined;
-  /** Once aborted, no further cluster is begun, and nothing more is written to those that are under way. */
-  readonly stop?: AbortSignal;
+  readonly selects?: (hpa: Parameters<Selects>[0], cluster: ClusterRef) => boolean;
 }
 
 /**
- * One pass over every cluster of an account (or of a kubeconfig), side by side with a bound. A cluster that cannot be swept
- * is in the report with its reason and its remedy, and stops no other.
+ * Sweeps every cluster of an account or a kubeconfig. A cluster that cannot be swept is reported with its reason and remedy.
  *
- * @throws what {@link visitClusters} throws
+ * @throws what {@link forEachCluster} throws
  */
-export async function sweepAccount(options: RunOptions): Promise<RunReport> {
-  const { maxDeletionsOfRun, runId, deadlineSignal, log, selects, ...pass } = options;
+export async function sweepAccount(options: AccountSweepOptions): Promise<RunReport> {
+  const { maxDeletionsOfRun, selects, deadlineSignal, ...sweep } = options;
   const budget = deletionBudget(maxDeletionsOfRun);
-  const stop = AbortSignal.any([options.stop, deadlineSignal].filter((signal) => signal !== undefined));
-  const report = await visitClusters(options, async (target) => {
-    const { cluster, directory } = target;
-    const place = placeOf(target);
-    const sweepId = sweepIdOf(runId, target);
+  const drainSignal = AbortSignal.any([options.drainSignal, deadlineSignal].filter((signal) => signal !== undefined));
+  const report = await runOverClusters(options, async ({ cluster, region, directory }, _, sweepId) => {
     const { lookAgain, hpas, missing } = await sweepCluster({
-      ...pass,
-      ...{ ...place, log, api: await directory.connect(cluster), sweepId, budget, stop },
-      ...(selects && { selects: (hpa) => selects(hpa, place) }),
+      ...sweep,
+      cluster,
+      region,
+      api: await directory.connect(cluster),
+      sweepId,
+      budget,
+      drainSignal,
+      selects: selects && ((hpa) => selects(hpa, { cluster, region })),
     });
-    return { result: 'swept', sweepId, lookAgain, hpas, missing };
+    return { result: 'swept', lookAgain, hpas, missing };
   });
-  logRun(report, log);
+  return finished(report, options);
+}
+
+/** The scope is the Region of `reap` alone. */
+export interface DispatchOptions extends RunOptions {
+  readonly eventBus: EventBus;
+  readonly maxDeletions?: number;
+  /** The ARN of a cluster of that Region. */
+  readonly arnOf: (cluster: string) => string;
+}
+
+/**
+ * Puts one event on the bus for each cluster that can be swept, so that the queue and Lambda's concurrency spread the work.
+ * No request is sent to a cluster.
+ *
+ * @throws what {@link forEachCluster} throws, and {@link RetryableError} when events did not reach the bus: to request the
+ * same sweep twice does no harm
+ */
+export async function dispatchSweeps(options: DispatchOptions): Promise<RunReport> {
+  const { eventBus, arnOf, mode, runId, maxDeletions } = options;
+  const report = await runOverClusters(options, async ({ cluster }, description) => {
+    refuseUnavailable(cluster, description);
+    return { result: 'dispatched', hpas: [], missing: [] };
+  });
+  const time = options.now();
+  const request = { version: '1', mode, runId, requestedAt: time.toISOString(), maxDeletions } as const;
+  await eventBus.put(
+    report.clusters
+      .filter(({ result }) => result === 'dispatched')
+      .map(({ cluster }) => ({
+        source: EVENT_SOURCE,
+        detailType: SWEEP_DETAIL_TYPE,
+        detail: { ...request, cluster } satisfies SweepRequest,
+        resources: [arnOf(cluster)],
+        time,
+      })),
+  );
+  return finished(report, options);
+}
+
+/** What a run finds out about a cluster. */
+export type ClusterFindings = Pick<ClusterReport, 'result' | 'lookAgain' | 'hpas' | 'missing'> &
+  Partial<Pick<ClusterReport, 'warnings'>>;
+
+/**
+ * Does the same work on every cluster, and reports on all of them.
+ *
+ * @throws what {@link forEachCluster} throws
+ */
+export async function runOverClusters(
+  options: RunOptions,
+  work: (target: Target, description: ClusterDescription, sweepId: string) => Promise<ClusterFindings>,
+): Promise<RunReport> {
+  const { runId, mode, now, log, drainSignal } = options;
+  const startedAt = now().toISOString();
+  const sweepIdOf = ({ region, cluster }: ClusterRef) =>
+    [runId, region, cluster].filter((part) => part !== undefined).join('/');
+  const { clusters, regions, remaining } = await forEachCluster(
+    { ...options, hasTimeLeft: () => !drainSignal?.aborted },
+    async (target, description = { tags: {} }) => {
+      const { cluster, region } = target;
+      const auditLogOff = description.auditLog === false ? [problem('AuditLogOff', cluster, region)] : [];
+      const { warnings = [], ...findings } = await work(target, description, sweepIdOf(target));
+      return { ...findings, warnings: [...auditLogOff, ...warnings], sweepId: sweepIdOf(target) };
+    },
+  );
+  const reports = clusters.map((one): ClusterReport => {
+    const { cluster, region } = one;
+    if ('value' in one) return { cluster, region, ...one.value };
+    const { result, problem: fault } = one;
+    const sweepId = sweepIdOf(one);
+    const { message: explanation, ...others } = fault;
+    log.warn(`cluster ${result}`, { cluster, region, sweepId, ...others, explanation });
+    return { cluster, region, result, problem: fault, warnings: [], sweepId, hpas: [], missing: [] };
+  });
+  const isIn = (refs: readonly ClusterRef[], { cluster, region }: ClusterRef) =>
+    refs.some((ref) => ref.cluster === cluster && ref.region === region);
+  const stopped = reports
+    .filter(({ hpas }) => hpas.some(({ outcome }) => outcome === 'Stopped'))
+    .map(({ cluster, region }) => ({ cluster, region }));
+  return {
+    schemaVersion: 1,
+    runId,
+    mode,
+    startedAt,
+    finishedAt: now().toISOString(),
+    totals: totalsOf(reports, remaining.filter((ref) => !isIn(reports, ref)).length),
+    clusters: reports,
+    regions,
+    remaining: [...stopped, ...remaining.filter((ref) => !isIn(stopped, ref))],
+  };
+}
+
+function finished(report: RunReport, { log }: Pick<RunOptions, 'log'>): RunReport {
+  const { runId, mode, totals, regions, remaining } = report;
+  log.info('run finished', { runId, mode, totals, regions, remaining });
   return report;
+}
+
+export function totalsOf(clusters: readonly ClusterReport[], notBegun: number): RunReport['totals'] {
+  const hpas = clusters.flatMap((cluster) => cluster.hpas);
+  const withResult = (wanted: ClusterReport['result']) => clusters.filter(({ result }) => result === wanted).length;
+  return {
+    clusters: clusters.length + notBegun,
+    swept: withResult('swept'),
+    dispatched: withResult('dispatched') || undefined,
+    skipped: withResult('skipped'),
+    failed: withResult('failed'),
+    hpas: hpas.length,
+    stale: hpas.filter(({ action }) => action === 'delete').length,
+    missing: clusters.reduce((sum, { missing }) => sum + missing.length, 0),
+    outcomes: countOutcomes(hpas),
+  };
+}
+
+/** Limits the deletions of one run over all its clusters. */
+export function deletionBudget(limit: number): NonNullable<SweepOptions['budget']> {
+  const reserved = new Set<string>();
+  return (keys) => {
+    const more = keys.filter((key) => !reserved.has(key));
+    const left = limit - reserved.size;
+    if (more.length > left) {
+      return `${more.length} deletions, and of the ${limit} that this run may make over all clusters ${left} are left`;
+    }
+    for (const key of more) reserved.add(key);
+    return undefined;
+  };
 }

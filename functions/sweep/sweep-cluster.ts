@@ -36,19 +36,24 @@ export interface SweepOptions {
   readonly sweepId: string;
   readonly log: Log;
   /** Asked before what conflicted starts again, and before a lost answer is made up for; without it there is always time. */
-  readonly mayTryAgain?: () => boolean;
+  readonly hasTimeLeft?: () => boolean;
   /** What led to this pass, for the report only: nothing is decided by it. */
   readonly changes?: readonly Change[];
   /** Which HPAs the pass is about; the others are neither reported nor touched. Without it all. */
   readonly selects?: Selects;
-  /** What all passes of a run together may delete; what does not fit is held back as a whole. */
-  readonly budget?: DeletionBudget;
+  /**
+   * Reserves deletions in the limit of a run over many clusters.
+   *
+   * @param keys of HPAs, unique in the run; to reserve the same again costs nothing
+   * @returns why they do not fit, or `undefined`: then they are reserved. What does not fit is held back as a whole
+   */
+  readonly budget?: (keys: readonly string[]) => string | undefined;
   /**
    * Awaited before each deletion, with the manifest of what will be gone. What it throws keeps that HPA.
    */
   readonly beforeDeletion?: (deletion: Deletion) => Promise<void>;
   /** Once aborted, nothing more is written: what is stale and still there ends as `Stopped`. */
-  readonly stop?: AbortSignal;
+  readonly drainSignal?: AbortSignal;
   /** Puts the manifest of every HPA into the report, and not only of what was deleted. */
   readonly withManifests?: boolean;
   /** One log line for every HPA, also for those that are plainly wanted. */
@@ -72,15 +77,6 @@ export interface Deletion {
   readonly manifest: HorizontalPodAutoscaler;
 }
 
-/** How many HPAs a run over many clusters may delete in all. */
-export interface DeletionBudget {
-  /**
-   * @param keys of HPAs, unique in the run; asking again for the same costs nothing
-   * @returns why they do not fit, or `undefined`: then they are reserved
-   */
-  reserve(keys: readonly string[]): string | undefined;
-}
-
 /** A stale HPA that goes on changing while the pass works on it starts again so often; then it is left to the next pass. */
 const ATTEMPTS = 3;
 /** The HPA controller may write the status of an HPA between our reading and our deletion; so often we follow it. */
@@ -98,7 +94,7 @@ const WRITES_AT_ONCE = 20;
  * @throws whatever a read throws ({@link ClusterApi}); nothing has been deleted on the strength of an incomplete reading
  */
 export async function sweepCluster(options: SweepOptions): Promise<SweepReport> {
-  const { api, mode, guards, now, log, cluster, sweepId, budget, stop, mayTryAgain = () => true } = options;
+  const { api, mode, guards, now, log, cluster, sweepId, budget, drainSignal, hasTimeLeft = () => true } = options;
   const { selects = () => true, controllerNamespaces } = options;
   const changes = options.changes ?? [];
   const startedAt = now().toISOString();
@@ -144,22 +140,22 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
     unsettled = await findStale();
     unsettled = await remove(unsettled, options, end);
   };
-  const goesOn = () => unsettled.length > 0 && !stop?.aborted && mayTryAgain();
+  const goesOn = () => unsettled.length > 0 && !drainSignal?.aborted && hasTimeLeft();
 
   try {
     for (let attempt = 1; attempt === 1 || (attempt <= ATTEMPTS && goesOn()); attempt += 1) await sweepOnce();
-    for (const verdict of unsettled) end(verdict, stop?.aborted ? 'Stopped' : 'Conflict');
+    for (const verdict of unsettled) end(verdict, drainSignal?.aborted ? 'Stopped' : 'Conflict');
   } catch (error) {
     // What was deleted before the API server stopped answering must reach the report.
     if (deletions() === 0) throw error;
     for (const verdict of unsettled) {
       if (ended.has(verdict.hpa.metadata.uid)) continue;
-      end(verdict, stop?.aborted ? 'Stopped' : 'Failed', { message: describeError(error) });
+      end(verdict, drainSignal?.aborted ? 'Stopped' : 'Failed', { message: describeError(error) });
     }
   }
 
   const hpas = [...ended.values()];
-  if (api.events && mode === 'delete' && deletions() + missing.length > 0 && !stop?.aborted && mayTryAgain()) {
+  if (api.events && mode === 'delete' && deletions() + missing.length > 0 && !drainSignal?.aborted && hasTimeLeft()) {
     await recordOwnerEvents(hpas, missing, { events: api.events, cluster, sweepId, log, now });
   }
   const report: SweepReport = {
@@ -194,11 +190,11 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
 function withinBudget(
   verdicts: readonly GuardedVerdict[],
   sweepId: string,
-  budget: DeletionBudget | undefined,
+  budget: SweepOptions['budget'],
 ): readonly GuardedVerdict[] {
   const isNext = ({ action, guard: heldBy }: GuardedVerdict) => action === 'delete' && heldBy === undefined;
   const keys = verdicts.filter(isNext).map(({ hpa }) => `${sweepId}/${hpa.metadata.uid}`);
-  const explanation = keys.length === 0 ? undefined : budget?.reserve(keys);
+  const explanation = keys.length === 0 ? undefined : budget?.(keys);
   if (explanation === undefined) return verdicts;
   return verdicts.map((verdict) =>
     isNext(verdict) ? { ...verdict, guard: { name: 'BlastRadiusExceeded', explanation } } : verdict,
@@ -229,13 +225,13 @@ type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'm
 
 /** Mark, read again, delete: one wave each. Gives back what has to start again, since it is no longer what was judged. */
 async function remove(stale: readonly GuardedVerdict[], options: SweepOptions, end: End): Promise<GuardedVerdict[]> {
-  const { api, log, cluster, region, sweepId, stop, beforeDeletion } = options;
+  const { api, log, cluster, region, sweepId, drainSignal, beforeDeletion } = options;
   if (stale.length === 0) return [];
   const startAgain: GuardedVerdict[] = [];
 
   const marked: GuardedVerdict[] = [];
   await forEachOf(stale, async (verdict) => {
-    if (stop?.aborted) return end(verdict, 'Stopped');
+    if (drainSignal?.aborted) return end(verdict, 'Stopped');
     const result = await attempted(() => mark(verdict.hpa, api));
     if (result.result === 'done') marked.push(verdict);
     else if (result.result === 'gone') end(verdict, 'AlreadyGone');
@@ -251,7 +247,7 @@ async function remove(stale: readonly GuardedVerdict[], options: SweepOptions, e
       startAgain.push(verdict);
       return;
     }
-    if (stop?.aborted) return end(verdict, 'Stopped');
+    if (drainSignal?.aborted) return end(verdict, 'Stopped');
     // Before the deletion, so that nothing is lost if this process dies right after it.
     const place = { cluster, region };
     const deletion = { ...place, sweepId, reason: verdict.reason, manifest: verdict.hpa };
@@ -261,7 +257,7 @@ async function remove(stale: readonly GuardedVerdict[], options: SweepOptions, e
       return end(verdict, 'Failed', { message: `not deleted: ${describeError(error)}` });
     }
     // Manifests are saved one after the other: the last of them may have waited for long.
-    if (stop?.aborted) return end(verdict, 'Stopped');
+    if (drainSignal?.aborted) return end(verdict, 'Stopped');
     log.info('deleting HPA', deletion);
     const result = await attempted(() => deleteMarked(now.hpa, options));
     if (result.result === 'done') end(verdict, 'Deleted', { manifest: verdict.hpa });
@@ -321,13 +317,13 @@ async function deleteMarked(judged: HorizontalPodAutoscaler, options: SweepOptio
 /** A deletion may be done although its answer is lost: then the HPA itself says so, if there is time to look. */
 async function deleteOnce(
   hpa: HorizontalPodAutoscaler,
-  { api, mayTryAgain = () => true }: SweepOptions,
+  { api, hasTimeLeft = () => true }: SweepOptions,
 ): Promise<WriteResult> {
   try {
     return await api.hpas.delete(hpa);
   } catch (error) {
     const mayBeDone = error instanceof RetryableError && !(error instanceof OverloadedError);
-    if (!mayBeDone || !mayTryAgain()) throw error;
+    if (!mayBeDone || !hasTimeLeft()) throw error;
     const found = await api.hpas.get(hpa).catch(() => hpa);
     if (found?.metadata.uid === hpa.metadata.uid) throw error;
     return { result: 'done' };

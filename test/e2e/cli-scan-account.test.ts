@@ -284,7 +284,7 @@ describe.concurrent('on a terminal of 80 columns', patience, () => {
     const { code, written, screen } = await runInTerminal(['scan', '--eks'], { env });
     expect(code).toBe(1);
     expect(screen.filter((line) => line.length > 80)).toEqual([]);
-    expect(written).toMatch(/\d+ of 10 clusters, \d+ HPAs, \d+ not swept/);
+    expect(written).toMatch(/\d+ of 10 clusters, \d+ with a problem/);
     expect(screen.join('\n')).not.toMatch(/ of 10 clusters/);
     // Each line of the one that is stale.
     expect(written.split(`${ESCAPE}[31m`)).toHaveLength(6);

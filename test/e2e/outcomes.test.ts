@@ -338,8 +338,8 @@ describe('reap tells the owner in the cluster', () => {
   });
 
   test.each<[string, (deleted: AbortSignal) => Partial<Parameters<typeof sweep>[1]>]>([
-    ['is stopped', (deleted) => ({ stop: deleted })],
-    ['runs out of time', (deleted) => ({ mayTryAgain: () => !deleted.aborted })],
+    ['is stopped', (deleted) => ({ drainSignal: deleted })],
+    ['runs out of time', (deleted) => ({ hasTimeLeft: () => !deleted.aborted })],
   ])('nobody once the pass %s', async (_, optionsOf) => {
     const deleted = new AbortController();
     const cluster = await serve(staleList());

@@ -4,7 +4,8 @@ import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../functions/kubernetes/directory.ts';
 import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
-import { type RunOptions, type RunProgress, sweepAccount } from '../../functions/sweep/sweep-account.ts';
+import type { RunProgress } from '../../functions/sweep/for-each-cluster.ts';
+import { type AccountSweepOptions, sweepAccount } from '../../functions/sweep/sweep-account.ts';
 import { connectionTo } from '../embedded-cluster/connection.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { beforeFirst, hpasOf, requestsOf, rewrite, serve, staleList, times, wantedList, writesTo } from './harness.ts';
@@ -65,9 +66,9 @@ const notFound = (name: string) =>
   });
 const refused = () => new AwsAccessError('EKS could not list', 'Get new credentials.');
 
-function run(regions: Record<string, Region>, options: Partial<RunOptions> = {}) {
+function run(regions: Record<string, Region>, options: Partial<AccountSweepOptions> = {}) {
   return sweepAccount({
-    places: Object.entries(regions).map(([region, directory]) => ({ region, directory })),
+    scopes: Object.entries(regions).map(([region, directory]) => ({ region, directory })),
     mode: 'delete',
     guards: DEFAULT_GUARDS,
     concurrency: 10,
@@ -270,7 +271,7 @@ describe('a run that is told to stop', () => {
     const stop = new AbortController();
     const report = await run(
       { 'eu-central-1': new Region({ shop: { at } }) },
-      { stop: stop.signal, beforeDeletion: async () => stop.abort() },
+      { drainSignal: stop.signal, beforeDeletion: async () => stop.abort() },
     );
     expect(summaryOf(report)).toEqual(['shop in eu-central-1: swept Stopped']);
     expect(writesTo(at).map(({ method }) => method)).toEqual(['PATCH']);
@@ -279,7 +280,7 @@ describe('a run that is told to stop', () => {
   test('before it begins asks no cluster, and all remain', async () => {
     const at = await serveStale();
     const region = new Region({ a: { at }, b: { at } });
-    const report = await run({ 'eu-central-1': region }, { stop: AbortSignal.abort() });
+    const report = await run({ 'eu-central-1': region }, { drainSignal: AbortSignal.abort() });
     expect(report).toMatchObject({ clusters: [], totals: { clusters: 2, swept: 0 } });
     expect(report.remaining).toEqual(['a', 'b'].map((cluster) => ({ cluster, region: 'eu-central-1' })));
     expect([...at.requests, ...region.described]).toEqual([]);
@@ -294,7 +295,7 @@ describe('a run that is told to stop', () => {
     ];
     beforeFirst('PATCH', second, () => stop.abort());
     const region = new Region({ a: { at: first }, b: { at: second }, c: { at: third } });
-    const report = await run({ 'eu-central-1': region }, { stop: stop.signal, concurrency: 1 });
+    const report = await run({ 'eu-central-1': region }, { drainSignal: stop.signal, concurrency: 1 });
     expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted', 'b in eu-central-1: swept Stopped Stopped']);
     expect(report.remaining.map(({ cluster }) => cluster)).toEqual(['b', 'c']);
     expect(report.totals).toMatchObject({ clusters: 3, swept: 2, outcomes: { Deleted: 1, Stopped: 2 } });
@@ -424,11 +425,11 @@ test('tells how far it is', async () => {
     { concurrency: 1, tags: { t: 'x' }, onProgress: (progress) => told.push(progress) },
   );
   expect(told).toEqual([
-    { clusters: 4, clustersDone: 0, hpas: 0, failures: 0 },
-    { clusters: 4, clustersDone: 1, hpas: 2, failures: 0 },
-    { clusters: 3, clustersDone: 1, hpas: 2, failures: 0 },
-    { clusters: 3, clustersDone: 2, hpas: 2, failures: 1 },
-    { clusters: 3, clustersDone: 3, hpas: 3, failures: 1 },
+    { clusters: 4, done: 0, problems: 0 },
+    { clusters: 4, done: 1, problems: 0 },
+    { clusters: 3, done: 1, problems: 0 },
+    { clusters: 3, done: 2, problems: 1 },
+    { clusters: 3, done: 3, problems: 1 },
   ]);
 });
 

@@ -9,7 +9,7 @@ import { OUTCOME_DETAILS } from '../../functions/events/outcome-event.ts';
 import { SWEEP_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import { createHandler } from '../../functions/forward/forward.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { dispatchSweeps } from '../../functions/sweep/dispatch-sweeps.ts';
+import { dispatchSweeps } from '../../functions/sweep/sweep-account.ts';
 import { decided } from '../builders/packaged-stack.ts';
 import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
 import { busEvent, lambdaContext, PLACE, subscriptionEvent } from '../embedded-cluster/event-path.ts';
@@ -60,14 +60,16 @@ async function forwarded(name: string): Promise<object[]> {
 async function requested(): Promise<object[]> {
   const events: BusEvent[] = [];
   await dispatchSweeps({
-    place: {
-      directory: {
-        list: async () => ['shop', 'shop_2'],
-        describe: async () => ({ tags: {} }),
-        connect: async () => ({}) as ClusterApi,
-        forget: () => {},
+    scopes: [
+      {
+        directory: {
+          list: async () => ['shop', 'shop_2'],
+          describe: async () => ({ tags: {} }),
+          connect: async () => ({}) as ClusterApi,
+          forget: () => {},
+        },
       },
-    },
+    ],
     eventBus: { put: async (put) => void events.push(...put) },
     arnOf: (cluster) => `arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`,
     ...{ mode: 'delete', maxDeletions: 3, concurrency: 1, runId: 'run', now: () => new Date() },

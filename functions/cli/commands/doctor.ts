@@ -2,7 +2,7 @@ import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { type ExaminedPlace, examineClusters } from '../../doctor/examine-clusters.ts';
 import { type DoctorReport, needsMending } from '../../doctor/health.ts';
-import type { RunProgress } from '../../sweep/sweep-account.ts';
+import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import { EXIT } from '../exit-code.ts';
 import { addJudgementOptions, type JudgementOptions } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
@@ -24,8 +24,8 @@ export async function doctor(
   options: TargetOptions & JudgementOptions,
   { now, onProgress }: { now: () => Date; onProgress: (progress: RunProgress) => void },
 ): Promise<DoctorReport> {
-  const { places, ...targets } = await targetsOf(options);
-  const examined = await Promise.all(places.map((place) => examinedPlace(place, options)));
+  const { scopes, ...targets } = await targetsOf(options);
+  const examined = await Promise.all(scopes.map((place) => examinedPlace(place, options)));
   return await examineClusters({
     ...targets,
     places: examined,
@@ -37,7 +37,7 @@ export async function doctor(
   });
 }
 
-type Place = Awaited<ReturnType<typeof targetsOf>>['places'][number];
+type Place = Awaited<ReturnType<typeof targetsOf>>['scopes'][number];
 
 async function examinedPlace(
   { directory, region }: Place,

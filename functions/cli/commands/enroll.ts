@@ -202,9 +202,9 @@ function failed(cluster: string, { kind, metadata }: RbacObject, action: RbacPar
 
 async function regionsOf(options: EnrollOptions): Promise<RegionOfRun[]> {
   if (options.eks !== undefined) {
-    const { places, clusters, tags } = await targetsOf(options);
+    const { scopes, clusters, tags } = await targetsOf(options);
     return await Promise.all(
-      places.map(async ({ region = '', directory }) =>
+      scopes.map(async ({ region = '', directory }) =>
         regionOfRun(region, directory, options, { clusters, tags }, (cluster) => directory.connection(cluster)),
       ),
     );

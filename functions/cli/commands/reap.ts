@@ -5,7 +5,8 @@ import type { Change, ClusterReport, Outcome, RunReport, SweptHpa } from '../../
 import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
 import { describeError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
-import { type ClusterRef, sweepAccount } from '../../sweep/sweep-account.ts';
+import type { ClusterRef } from '../../sweep/for-each-cluster.ts';
+import { sweepAccount } from '../../sweep/sweep-account.ts';
 import { beginBackup } from '../deletion-backup.ts';
 import { EXIT } from '../exit-code.ts';
 import { isIncomplete, onlyProblem } from '../incomplete.ts';
@@ -165,7 +166,7 @@ export async function planAndDelete(
         selects: (hpa, place) =>
           (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || planned.has(key(place, hpa.staleUid))),
         beforeDeletion: backup.append,
-        stop,
+        drainSignal: stop,
       }),
       stop.aborted,
     ],

@@ -13,9 +13,9 @@ import {
   MalformedInputError,
   RetryableError,
 } from '../../platform/errors.ts';
+import type { ClusterRef } from '../../sweep/for-each-cluster.ts';
 import type { RestoreOutcome } from '../../sweep/restoration.ts';
 import { type RestoredHpa, restoreHpas } from '../../sweep/restore-hpas.ts';
-import type { ClusterRef } from '../../sweep/sweep-account.ts';
 import { EXIT } from '../exit-code.ts';
 import { nameOfFile, readText } from '../input/read-text.ts';
 import { newestOfEach, ofLine, type SavedHpa, savedHpas } from '../input/saved-hpas.ts';
@@ -128,7 +128,7 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
   const done: (ClusterRef & RestoredHpa)[] = [];
   let clustersDone = 0;
   let failures = 0;
-  const tell = () => progress.show({ clusters: destinations.length, clustersDone, hpas: done.length, failures });
+  const tell = () => progress.show({ clusters: destinations.length, done: clustersDone, problems: failures });
   tell();
   await pMap(
     destinations,
@@ -167,10 +167,10 @@ async function fromFiles(files: readonly string[]): Promise<{ hpas: SavedHpa[]; 
 
 async function fromLogs(options: RestoreOptions): Promise<{ hpas: SavedHpa[]; faults: string[] }> {
   const { CloudWatchDeletionLog } = await import('../../aws/deletion-log.ts');
-  const { places } = await targetsOf(options);
+  const { scopes } = await targetsOf(options);
   const hpas: SavedHpa[] = [];
   const faults: string[] = [];
-  for (const { region = '' } of places) {
+  for (const { region = '' } of scopes) {
     const log = new CloudWatchDeletionLog({ region, profile: options.profile });
     for (const cluster of namesOf(options) ?? []) {
       for (const { message, timestamp } of await log.deletions(cluster, options.since ?? new Date(0))) {
@@ -262,7 +262,7 @@ async function inEks(hpas: readonly SavedHpa[], options: RestoreOptions): Promis
     return { hpa, cluster, region: hpa.region ?? arn?.region };
   });
   const known = [...new Set(located.flatMap(({ region }) => region ?? []))];
-  const { places } = await targetsOf({
+  const { scopes } = await targetsOf({
     eks: true,
     profile: options.profile,
     region: options.region ?? (known.length > 0 ? known : undefined),
@@ -277,11 +277,11 @@ async function inEks(hpas: readonly SavedHpa[], options: RestoreOptions): Promis
         `there are HPAs of cluster ${cluster}, and --eks names ${names.join(', ')}; choose those of one cluster with --cluster`,
       );
     }
-    const place = places.find((one) => (region === undefined ? places.length === 1 : one.region === region));
+    const place = scopes.find((one) => (region === undefined ? scopes.length === 1 : one.region === region));
     if (place?.region === undefined) {
       throw new MalformedInputError(
         `HPAs of cluster ${cluster} are of ${region ?? 'a Region that they do not say'}, and the Regions are ` +
-          `${places.map((one) => one.region).join(', ')}; give the one with --region`,
+          `${scopes.map((one) => one.region).join(', ')}; give the one with --region`,
       );
     }
     const key = `${place.region}/${cluster}`;

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
-import { type ClusterReport, type RunReport, reportHpa, reportMissing, type SweptHpa } from '../../events/report.ts';
+import { type RunReport, reportHpa, reportMissing, type SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS, guard } from '../../judgement/guards.ts';
 import type { NamespacedName } from '../../judgement/kubernetes-objects.ts';
 import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
 import { LIST_COMMAND } from '../../kubernetes/cluster-list.ts';
 import { SILENT } from '../../platform/logger.ts';
 import { type Assessment, assess, assessSnapshot } from '../../sweep/assess.ts';
-import { type RunProgress, totalsOf, visitClusters } from '../../sweep/visit-clusters.ts';
+import type { RunProgress } from '../../sweep/for-each-cluster.ts';
+import { type ClusterFindings, runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
 import { EXIT } from '../exit-code.ts';
 import { isIncomplete, onlyProblem } from '../incomplete.ts';
 import { type ObjectName, objectNameOf, placed, readManifests } from '../input/manifests.ts';
@@ -50,7 +51,7 @@ export async function scan(
   let report: RunReport;
   if (file === undefined) {
     const targets = await targetsOf(options);
-    report = await visitClusters(
+    report = await runOverClusters(
       { ...targets, ...run, concurrency: CONCURRENCY, now, log: SILENT, onProgress },
       async ({ cluster, directory }, { namespace }) => {
         const api = await directory.connect(cluster);
@@ -81,7 +82,7 @@ async function findingsOf(
   { changes, withManifests, ...selection }: ScanOptions,
   now: Date,
   { api, namespace = 'default' }: { api?: ClusterApi; namespace?: string } = {},
-): Promise<Pick<ClusterReport, 'result' | 'hpas' | 'missing'> & { warnings?: ClusterReport['warnings'] }> {
+): Promise<ClusterFindings> {
   const selects = selectionOf(selection) ?? (() => true);
   const whatIf = changes && (await assessWhatIf(assessment, inNamespace(changes, namespace), now, api));
   const { verdicts, snapshot, missing } = whatIf?.after ?? assessment;
@@ -99,7 +100,7 @@ async function findingsOf(
   });
   return {
     result: 'swept',
-    ...(whatIf && { warnings: [...whatIf.warnings] }),
+    warnings: [...(whatIf?.warnings ?? [])],
     hpas: hpas.sort(byNamespacedName),
     missing: missing.filter(selects).map(reportMissing).sort(byNamespacedName),
   };

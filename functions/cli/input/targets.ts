@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
-import type { Place } from '../../sweep/sweep-account.ts';
+import type { ClusterSelection, Scope } from '../../sweep/for-each-cluster.ts';
 import { REQUEST_TIMEOUT } from '../request-timeout.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
 
@@ -15,16 +15,9 @@ export interface TargetOptions extends KubeconfigOptions {
   readonly tag?: readonly string[];
 }
 
-export interface Targets {
-  readonly places: readonly Place[];
-  /** Names; absent for all clusters of the places. */
-  readonly clusters?: readonly string[];
+/** The clusters of a command, each with a directory that accepts further API clients. */
+export interface Targets extends ClusterSelection<Scope & { readonly directory: LiveDirectory }> {
   readonly tags: Readonly<Record<string, string>>;
-}
-
-/** Those that a client of its own may be connected to. */
-export interface LiveTargets extends Targets {
-  readonly places: readonly (Place & { readonly directory: LiveDirectory })[];
 }
 
 /** Of a flag that may be given more than once. */
@@ -70,18 +63,18 @@ export function addTargetOptions(command: Command, useless: readonly ('--all-con
 }
 
 /** @throws {MalformedInputError} for a kubeconfig that leads nowhere, or no Region to be found */
-export async function targetsOf(options: TargetOptions): Promise<LiveTargets> {
+export async function targetsOf(options: TargetOptions): Promise<Targets> {
   if (options.eks === undefined) {
     // The library that reads kubeconfigs takes half a second to load; EKS and a saved List need none of it.
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
-    return { places: [{ directory: new KubeconfigDirectory(options) }], tags: {} };
+    return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {} };
   }
   const { EksClusterDirectory } = await import('../../aws/cluster-directory.ts');
   const { profile } = options;
   const regions = options.region ?? [await defaultRegion(profile)];
   const names = options.eks === true ? undefined : options.eks.split(',');
   return {
-    places: [...new Set(regions)].map((region) => ({
+    scopes: [...new Set(regions)].map((region) => ({
       region,
       directory: new EksClusterDirectory(region, { profile, timeout: REQUEST_TIMEOUT }),
     })),

@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { clearLine, cursorTo } from 'node:readline';
-import type { RunProgress } from '../../sweep/sweep-account.ts';
+import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 
 export interface ProgressLine {
   show(progress: RunProgress): void;
@@ -17,9 +17,9 @@ export function progressLine(quiet = false): ProgressLine {
     clearLine(stderr, 0);
   };
   return {
-    show({ clusters, clustersDone, hpas, failures }) {
+    show({ clusters, done, problems }) {
       clear();
-      const text = `${clustersDone} of ${clusters ?? '?'} clusters, ${hpas} HPAs, ${failures} not swept`;
+      const text = `${done} of ${clusters} clusters, ${problems} with a problem`;
       stderr.write(text.slice(0, (stderr.columns || 80) - 1));
     },
     end: clear,

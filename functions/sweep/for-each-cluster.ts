@@ -1,0 +1,206 @@
+import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
+import pMap from 'p-map';
+import type { AccountDirectory, ClusterDescription } from '../kubernetes/directory.ts';
+import { AwsAccessError, ClusterSkippedError } from '../platform/errors.ts';
+import { type Problem, type ProblemReason, problem, problemOf } from '../platform/problems.ts';
+
+/** Where to look for clusters: one Region of the account, or (without a Region) a kubeconfig. */
+export interface Scope {
+  readonly region?: string;
+  readonly directory: AccountDirectory;
+}
+
+/** A cluster's name with its Region: two Regions may have clusters of the same name. */
+export interface ClusterRef {
+  readonly cluster: string;
+  readonly region?: string;
+}
+
+/** A cluster with the scope that it was found in. */
+export type Target<S extends Scope = Scope> = S & { readonly cluster: string };
+
+export interface RunProgress {
+  readonly clusters: number;
+  readonly done: number;
+  /** Clusters of those done that have a problem. */
+  readonly problems: number;
+}
+
+export interface ClusterSelection<S extends Scope = Scope> {
+  readonly scopes: readonly S[];
+  /** Names; absent for all clusters of all scopes. */
+  readonly clusters?: readonly string[];
+  /** Only clusters with all of these tags. */
+  readonly tags?: Readonly<Record<string, string>>;
+}
+
+export interface LoopOptions<S extends Scope = Scope> extends ClusterSelection<S> {
+  /** Maximum concurrent clusters. */
+  readonly concurrency: number;
+  /** Called before each cluster. Once it returns false, no further cluster is begun. */
+  readonly hasTimeLeft?: () => boolean;
+  /** Once aborted, the connections to the clusters under way are closed, and the loop returns. */
+  readonly deadlineSignal?: AbortSignal;
+  readonly onProgress?: (progress: RunProgress) => void;
+  /** Works also on names that do not exist, with no description. */
+  readonly includesMissing?: boolean;
+  /** Keeps the connections of clusters without a problem, for the next run in this process. */
+  readonly keepsConnections?: boolean;
+}
+
+export interface ClusterProblem {
+  readonly problem: Problem<ProblemReason>;
+  /** `skipped`: nothing can be done there now; `failed`: the same again later may succeed. */
+  readonly result: 'skipped' | 'failed';
+  readonly error: unknown;
+}
+
+/** What the work returned for a cluster, or why it did not. */
+export type ClusterOutcome<R> = ClusterRef & ({ readonly value: R } | ClusterProblem);
+
+export interface LoopReport<R> {
+  /** In the order of the scopes and names; names that are in no scope come last. */
+  readonly clusters: ClusterOutcome<R>[];
+  /** Regions whose clusters could not be listed. */
+  readonly regions: (Problem & { readonly region?: string })[];
+  /** Clusters that were not begun, or did not finish before the deadline. */
+  readonly remaining: ClusterRef[];
+}
+
+/** Milliseconds that clusters under way have to finish after their connections are closed. */
+const GRACE_MS = 1_000;
+
+/**
+ * Does the same work on every cluster of some scopes, in parallel. A cluster with a problem is reported and stops no other.
+ *
+ * @throws what listing throws when no scope could be listed ({@link AwsAccessError} before any other)
+ */
+export async function forEachCluster<S extends Scope, R>(
+  options: LoopOptions<S>,
+  work: (target: Target<S>, description: ClusterDescription | undefined) => Promise<R>,
+): Promise<LoopReport<R>> {
+  const { tags = {}, concurrency, deadlineSignal, hasTimeLeft = () => true } = options;
+  const { targets, regions, absent } = await findTargets(options);
+  const outcomes = new Map<Target<S>, ClusterOutcome<R>>();
+  const notSelected = new Set<Target<S>>();
+  const underWay = new Set<Target<S>>();
+  const unfinished = new Set<Target<S>>();
+
+  const showProgress = () =>
+    options.onProgress?.({
+      clusters: targets.length - notSelected.size,
+      done: outcomes.size,
+      problems: [...outcomes.values()].filter((outcome) => 'problem' in outcome).length,
+    });
+  const workOn = async (target: Target<S>): Promise<void> => {
+    let description: ClusterDescription | undefined;
+    try {
+      description = await describe(target, options.includesMissing ?? false);
+      const carriesTags = Object.entries(tags).every(([key, value]) => description?.tags[key] === value);
+      if (!carriesTags) notSelected.add(target);
+      else if (!deadlineSignal?.aborted) {
+        outcomes.set(target, { ...refOf(target), value: await work(target, description) });
+      }
+      if (!options.keepsConnections) target.directory.forget(target.cluster);
+    } catch (error) {
+      // The cached endpoint, CA or token may be no longer valid.
+      target.directory.forget(target.cluster);
+      // At the deadline its connection was closed: that is no fault of the cluster.
+      if (!deadlineSignal?.aborted) outcomes.set(target, { ...refOf(target), ...problemWith(error, description) });
+    }
+  };
+  const next = async (target: Target<S>): Promise<void> => {
+    if (deadlineSignal?.aborted || !hasTimeLeft()) return;
+    underWay.add(target);
+    await workOn(target);
+    underWay.delete(target);
+    if (deadlineSignal?.aborted) unfinished.add(target);
+    else showProgress();
+  };
+
+  showProgress();
+  const all = pMap(targets, next, { concurrency });
+  const deadline = async (signal: AbortSignal) => {
+    await once(signal, 'abort');
+    // Nothing may continue after this returns: the process may live longer, and begin the next run.
+    for (const { cluster, directory } of underWay) directory.forget(cluster);
+    await setTimeout(GRACE_MS, undefined, { ref: false });
+  };
+  await (deadlineSignal === undefined ? all : Promise.race([all, deadline(deadlineSignal)]));
+  return {
+    clusters: [...targets.flatMap((target) => outcomes.get(target) ?? []), ...absent],
+    regions,
+    remaining: targets
+      .filter((target) => !notSelected.has(target) && (!outcomes.has(target) || unfinished.has(target)))
+      .map(refOf),
+  };
+}
+
+const refOf = ({ cluster, region }: ClusterRef): ClusterRef => ({ cluster, region });
+
+const problemWith = (error: unknown, description?: ClusterDescription): ClusterProblem => ({
+  problem: problemOf(error, description),
+  result: error instanceof ClusterSkippedError ? 'skipped' : 'failed',
+  error,
+});
+
+async function describe(
+  { cluster, directory }: Target,
+  includesMissing: boolean,
+): Promise<ClusterDescription | undefined> {
+  try {
+    return await directory.describe(cluster);
+  } catch (error) {
+    const isMissing = error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound';
+    if (isMissing && includesMissing) return undefined;
+    throw error;
+  }
+}
+
+/** The clusters of the scopes, the Regions that could not be listed, and the names that are in no scope. */
+async function findTargets<S extends Scope>({
+  scopes,
+  clusters: names,
+  concurrency,
+}: LoopOptions<S>): Promise<{
+  targets: Target<S>[];
+  regions: LoopReport<never>['regions'];
+  absent: (ClusterRef & ClusterProblem)[];
+}> {
+  const [scope, ...others] = scopes;
+  // Describing a name shows whether it exists; listing needs a permission of its own.
+  if (names !== undefined && scope !== undefined && others.length === 0) {
+    return { targets: [...new Set(names)].map((cluster) => ({ ...scope, cluster })), regions: [], absent: [] };
+  }
+  const faults = new Map<S, unknown>();
+  const list = async (one: S): Promise<Target<S>[]> => {
+    try {
+      return (await one.directory.list()).toSorted().map((cluster) => ({ ...one, cluster }));
+    } catch (error) {
+      faults.set(one, error);
+      return [];
+    }
+  };
+  const listed = (await pMap(scopes, list, { concurrency })).flat();
+  if (faults.size > 0 && faults.size === scopes.length) {
+    const thrown = [...faults.values()];
+    throw thrown.find((fault) => fault instanceof AwsAccessError) ?? thrown[0];
+  }
+  const known = new Set(listed.map(({ cluster }) => cluster));
+  const nameAll = (some: Iterable<Scope>) => [...some].map(({ region }) => region ?? 'the kubeconfig').join(', ');
+  const searched = nameAll(scopes.filter((one) => !faults.has(one)));
+  const notSearched = faults.size > 0 ? `; ${nameAll(faults.keys())} could not be listed` : '';
+  return {
+    targets: listed.filter(({ cluster }) => names === undefined || names.includes(cluster)),
+    regions: [...faults].map(([{ region }, fault]) => ({ region, ...problemOf(fault) })),
+    absent: [...new Set(names)]
+      .filter((name) => !known.has(name))
+      .map((cluster) => {
+        const missing = problem('ClusterNotFound', cluster, `${searched}${notSearched}`);
+        // It may exist in a Region that could not be listed.
+        const result = faults.size > 0 ? 'failed' : 'skipped';
+        return { cluster, problem: missing, result, error: new ClusterSkippedError(missing) };
+      }),
+  };
+}
