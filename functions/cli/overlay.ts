@@ -1,9 +1,9 @@
 import type { HpaWhatIf, Problem, WhatIfChange } from '../events/report.ts';
+import { classProxyReference, gatewayProxyReference } from '../judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf, type Verdict } from '../judgement/judge.ts';
 import { type GatewayClass, objectKey } from '../judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
-import { classProxyReference, gatewayProxyReference } from '../judgement/owner-config.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import { type Assessment, assessSnapshot } from '../sweep/assess.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
+import { type EnvoyGatewayConfig, isGatewayNamespaceMode } from './envoy-gateway-config.ts';
 import { type EnvoyGatewayVersion, isAtLeast } from './envoy-gateway-version.ts';
 import {
   type DeploymentSettings,
@@ -10,6 +10,7 @@ import {
   type NamespacedName,
   objectKey,
 } from './kubernetes-objects.ts';
+import type { Owner } from './ownership.ts';
 
 /** Where a setting can come from, most specific first. */
 export type Level = 'gateway' | 'class' | 'default';
@@ -128,49 +129,41 @@ export function mergesGateways(
 }
 
 /**
- * Where Envoy Gateway puts the HPA that this spec asks for. v1.4 ignores `envoyHpa.name`, and hashes the name in GatewayNamespace
- * mode; v1.5 does neither: there are several places while the version is not known. A class that merges its Gateways there gets
- * one HPA, with the namespace and name of one of them, which the cluster does not say (measured on v1.9.1): then there are as
- * many places. Empty when the spec's patch has a shape from which no name can be read.
+ * The names that the HPA of this owner can have. v1.4 ignores `envoyHpa.name`, and hashes the name in GatewayNamespace mode;
+ * v1.5 does neither: there are two names while the version is not known. A class that merges its Gateways in that mode gets one
+ * HPA, with the namespace and name of one of them, and the cluster does not say of which (measured on v1.9.1). Empty when the
+ * patch has a shape from which no name can be read.
  *
  * Source: `Name()` and `HorizontalPodAutoscaler()` of `internal/infrastructure/kubernetes/proxy/resource_provider.go`.
  */
 export function expectedHpas(
-  owner: { gateway: Gateway } | { className: string; gateways: readonly Gateway[] },
-  spec: EnvoyProxySpec,
-  { configMap }: EnvoyGatewayConfig,
-  { gatewayNamespaceMode }: EnvoyGatewaySettings,
+  { owner, gateways }: { owner: Owner; gateways: readonly Gateway[] },
+  hpa: HpaSettings,
+  { configMap, settings }: EnvoyGatewayConfig,
   version: EnvoyGatewayVersion | undefined,
 ): NamespacedName[] {
-  const envoyHpa = spec.provider?.kubernetes?.envoyHpa;
-  const hashed = hashedName('gateway' in owner ? objectKey(owner.gateway.metadata) : owner.className);
-  if (!gatewayNamespaceMode) return placesOf(envoyHpa, configMap.metadata.namespace, () => hashed, version);
-  const gateways = 'gateway' in owner ? [owner.gateway] : owner.gateways;
-  const places = gateways.flatMap(({ metadata: { namespace, name } }) =>
-    placesOf(envoyHpa, namespace, (isRecent) => (isRecent ? name : hashed), version),
+  const { namespace } = configMap.metadata;
+  if (owner.kind === 'ConfigMap') return namesOf(hpa, namespace, () => 'envoy-ratelimit', version);
+  const hashed = hashedName(objectKey(owner));
+  if (!isGatewayNamespaceMode(settings)) return namesOf(hpa, namespace, () => hashed, version);
+  const names = gateways.flatMap(({ metadata }) =>
+    namesOf(hpa, metadata.namespace, (isRecent) => (isRecent ? metadata.name : hashed), version),
   );
-  return [...new Map(places.map((place) => [objectKey(place), place])).values()];
+  return [...new Map(names.map((name) => [objectKey(name), name])).values()];
 }
 
-/** Where the HPA of the rate limit service lies: in the controller's namespace. Empty as in {@link expectedHpas}. */
-export const expectedRateLimitHpa = (
-  hpa: HpaSettings,
-  namespace: string,
-  version: EnvoyGatewayVersion | undefined,
-): NamespacedName[] => placesOf(hpa, namespace, () => 'envoy-ratelimit', version);
-
 /**
- * A patch decides over a name, and (from v1.5 on; earlier releases ignore it) a name over what Envoy Gateway would choose.
+ * A patch overrides `name`, and `name` (from v1.5 on; earlier releases ignore it) overrides the default name.
  *
- * @param nameBy what v1.5 and later would choose, or what earlier releases would; either, while the version is not known
+ * @param defaultName the default of v1.5 and later, or that of earlier releases; both count while the version is not known
  */
-function placesOf(
-  hpa: HpaSettings | null | undefined,
+function namesOf(
+  hpa: HpaSettings,
   ownNamespace: string,
-  nameBy: (isRecent: boolean) => string,
+  defaultName: (isRecent: boolean) => string,
   version: EnvoyGatewayVersion | undefined,
 ): NamespacedName[] {
-  const value = hpa?.patch?.value ?? {};
+  const value = hpa.patch?.value ?? {};
   const patched = isObject(value) ? (value.metadata === undefined ? {} : value.metadata) : undefined;
   if (!isObject(patched)) return [];
   const { name, namespace } = patched;
@@ -179,7 +172,7 @@ function placesOf(
   if (namespace && !NAMESPACE_PATTERN.test(namespace)) return [];
   const isRecent = isAtLeast(version, 5);
   const names = (isRecent === undefined ? [true, false] : [isRecent]).map(
-    (recent) => name || (recent && hpa?.name) || nameBy(recent),
+    (recent) => name || (recent && hpa.name) || defaultName(recent),
   );
   return [...new Set(names)].map((one) => ({ namespace: namespace || ownNamespace, name: one }));
 }

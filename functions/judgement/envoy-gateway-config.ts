@@ -61,6 +61,9 @@ export interface Unreadable {
 export const isReadable = (settings: EnvoyGatewaySettings | Unreadable): settings is EnvoyGatewaySettings =>
   !('unreadable' in settings);
 
+export const isGatewayNamespaceMode = (settings: EnvoyGatewaySettings | Unreadable): boolean =>
+  isReadable(settings) && settings.gatewayNamespaceMode;
+
 /** Never throws: what cannot be read is said in the result, and the judgement keeps whatever rests on it. */
 export function readEnvoyGatewayConfig(configMap: ConfigMap): EnvoyGatewayConfig {
   return { configMap, settings: readSettings(configMap.data?.[CONFIG_MAP_KEY]) };

@@ -1,8 +1,8 @@
 import type { Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
-import { specWriteTimes } from './owner-config.ts';
 import type { ReplicasAfter } from './replicas-after.ts';
 import type { Snapshot } from './snapshot.ts';
+import { specWriteTimes } from './status.ts';
 
 /** Between the judgement and the action: what is held back, although it is stale. All times in seconds. */
 export interface GuardSettings {

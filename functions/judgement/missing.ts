@@ -1,27 +1,19 @@
+import { type ClusterIndex, indexOf, type OwnerConfig } from './cluster-index.ts';
 import { controllerOf, controllerVersion, DeploymentReads, otherConfiguration } from './controller.ts';
-import { expectedRateLimitHpa } from './effective-proxy.ts';
+import { type Desired, resolve } from './desired.ts';
 import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
 import { isAtLeast } from './envoy-gateway-version.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
-import {
-  acceptance,
-  type ClusterIndex,
-  describeOwner,
-  indexOf,
-  notObserved,
-  type OwnerConfig,
-  resolve,
-  specWriteTimes,
-} from './owner-config.ts';
 import type { Owner } from './ownership.ts';
 import type { Snapshot } from './snapshot.ts';
+import { acceptance, notObserved, specWriteTimes } from './status.ts';
 
 export const MISSING_REASON = 'WantedButMissing';
 
-/** An HPA that an owner asks for, that Envoy Gateway has had the time to make, and that is not there. */
+/** An HPA that its owner asks for, that Envoy Gateway has had the time to create, and that does not exist. */
 export interface MissingHpa extends NamespacedName {
   readonly owner: Owner;
-  /** Of the owner, for an Event on it. */
+  /** The uid of the owner, for an Event about it. */
   readonly ownerUid: string | undefined;
   readonly reason: typeof MISSING_REASON;
   /** One sentence for a person. */
@@ -29,13 +21,13 @@ export interface MissingHpa extends NamespacedName {
   readonly remedy: string;
 }
 
-/** Seconds; so long Envoy Gateway has to make an HPA after something that asks for it was written. */
+/** The time in seconds that Envoy Gateway has to create an HPA after something that asks for it was written. */
 export const MISSING_AFTER_SECONDS = 600;
 
 /**
- * The HPAs that are wanted and missing, as far as the snapshot knows: Envoy Gateway does not watch what it made, and does not
- * notice. Pure. Nothing is said of an owner while the snapshot lacks a Deployment that was asked for, or the HPAs of the
- * namespace where one is missing; `needs` names these.
+ * The HPAs that are wanted and missing, which Envoy Gateway does not notice: it does not watch HPAs. Pure. Nothing is reported
+ * for an owner while the snapshot has no answer for a Deployment that decides, or for the HPAs of the namespace where one is
+ * missing; `needs` names these.
  */
 export function missingHpas(
   snapshot: Snapshot,
@@ -45,144 +37,129 @@ export function missingHpas(
   const reads = new DeploymentReads(snapshot);
   const namespaces = new Set<string>();
   const missing = cluster.owners().flatMap((owner): MissingHpa[] => {
-    const wish =
-      owner.kind === 'ConfigMap' ? rateLimitWish(owner, cluster, reads, now) : wishOf(owner, cluster, reads, now);
-    const [first] = wish?.places ?? [];
-    if (wish === undefined || first === undefined) return [];
-    if (wish.places.some((place) => cluster.hpaAt(place) !== undefined)) return [];
-    // One without Envoy Gateway's labels (a patch can take them off) is there all the same, and so is a newer one.
-    for (const { namespace } of wish.places) {
-      if (snapshot.scalers?.get(namespace) === undefined) namespaces.add(namespace);
-    }
-    const others = wish.places.map((place) =>
-      snapshot.scalers?.get(place.namespace)?.some(({ metadata }) => metadata.name === place.name),
-    );
-    if (others.some((isThere) => isThere !== false)) return [];
+    const config = cluster.configOf(owner);
+    const desired = desiredHpa(config, cluster, reads, now);
+    const [first] = desired?.names ?? [];
+    if (desired === undefined || first === undefined) return [];
+    const { names } = desired;
+    if (names.some((name) => cluster.hpaAt(name) !== undefined)) return [];
+    if (owner.kind === 'ConfigMap' && !isRateLimitServiceRunning(config, reads)) return [];
+    // One without Envoy Gateway's labels (a patch can remove them) exists all the same, and so does a newer one.
+    const exists = names.map(({ namespace, name }) => {
+      const scalers = snapshot.scalers?.get(namespace);
+      if (scalers === undefined) namespaces.add(namespace);
+      return scalers?.some(({ metadata }) => metadata.name === name);
+    });
+    if (exists.some((one) => one !== false)) return [];
     const { namespace, name } = first;
-    return [{ namespace, name, owner, ...wish.told, reason: MISSING_REASON }];
+    const allNames = [...new Set(names.map(objectKey))].join(' or ');
+    return [
+      {
+        namespace,
+        name,
+        owner,
+        ownerUid: uidOf(config),
+        reason: MISSING_REASON,
+        explanation: `${desired.because}, and there is no HPA ${allNames}.`,
+        remedy: remedyOf(config, cluster, reads),
+      },
+    ];
   });
   return { missing, needs: { deployments: [...reads.needed], namespaces: [...namespaces] } };
 }
 
-interface Wish {
-  readonly places: readonly NamespacedName[];
-  readonly told: Pick<MissingHpa, 'ownerUid' | 'explanation' | 'remedy'>;
-}
-
-/** What every installation that may serve the owner makes of it, if all of them want an HPA, and for long enough. */
-function wishOf(owner: Owner, cluster: ClusterIndex, reads: DeploymentReads, now: Date): Wish | undefined {
-  const ownerConfig = cluster.configOf(owner);
-  const { gatewayClass } = ownerConfig;
-  if (gatewayClass === undefined || !isServed(ownerConfig) || !isSettled(ownerConfig, now)) return undefined;
-  const configs = cluster.configsFor(gatewayClass);
-  const resolved = configs.map((config) => {
-    const one = resolve(owner, ownerConfig, gatewayClass, config, reads);
-    if (one.state === 'undecided' || !one.wantsHpa) return undefined;
-    // Where all of them are there, nothing depends on the controller: it is not asked for.
-    if (one.places.every((place) => cluster.hpaAt(place) !== undefined)) return undefined;
-    if (!isInForce(config, reads, now)) return undefined;
-    // An older release does not know the default.
-    const version = controllerVersion(reads.peek(controllerOf(config)));
-    return one.effective.levels.includes('default') && isAtLeast(version, 7) === false ? undefined : one;
-  });
-  const [config] = configs;
-  const [wanted] = resolved;
-  if (config === undefined || wanted === undefined || resolved.includes(undefined)) return undefined;
-  const places = resolved.flatMap((one) => one?.places ?? []);
-  const uid = owner.kind === 'Gateway' ? ownerConfig.gateways[0]?.metadata.uid : gatewayClass.metadata.uid;
-  const explanation = `${describeOwner(owner)} asks for autoscaling in ${wanted.source}, and there is no HPA ${namesOf(places)}`;
-  const change = ownerConfig.proxies.length > 0 ? 'change the spec of its EnvoyProxy' : 'give it an EnvoyProxy';
-  return {
-    places,
-    told: { ownerUid: uid, explanation: `${explanation}.`, remedy: remedyOf(config, change, cluster, reads) },
-  };
-}
-
-/** The rate limit service runs, so Envoy Gateway has taken that part of its configuration up. */
-function rateLimitWish(
-  owner: Owner & { kind: 'ConfigMap' },
+/** The HPA that the owner asks for, if every installation that may serve it wants it, and has had the time to create it. */
+function desiredHpa(
+  config: OwnerConfig,
   cluster: ClusterIndex,
   reads: DeploymentReads,
   now: Date,
-): Wish | undefined {
-  const config = cluster.configIn(owner.namespace);
-  const rateLimit = config && isReadable(config.settings) ? config.settings.rateLimit : undefined;
-  if (config === undefined || rateLimit?.hpa === undefined) return undefined;
-  const version = controllerVersion(reads.peek(controllerOf(config)));
-  const places = expectedRateLimitHpa(rateLimit.hpa, owner.namespace, version);
-  if (places.some((place) => cluster.hpaAt(place) !== undefined) || !isInForce(config, reads, now)) return undefined;
-  const deployment = { namespace: owner.namespace, name: rateLimit.deployment?.name || 'envoy-ratelimit' };
-  if (deployment.name.includes('/') || !reads.read(deployment, 'existence')) return undefined;
-  const explanation = `${describeOwner(owner)} asks for autoscaling of the rate limit service, and there is no HPA ${namesOf(places)}.`;
-  return {
-    places,
-    told: { ownerUid: config.configMap.metadata.uid, explanation, remedy: remedyOf(config, undefined, cluster, reads) },
-  };
+): Pick<Desired, 'names' | 'because'> | undefined {
+  if (config.owner.kind !== 'ConfigMap' && !(isServed(config) && isSettled(config, now))) return undefined;
+  const desired = config.installations.map((installation) => {
+    const one = resolve(config, installation, cluster, reads);
+    if (one.state !== 'autoscaling') return undefined;
+    // Where all of them exist, nothing depends on the controller: it need not be read.
+    if (one.names.every((name) => cluster.hpaAt(name) !== undefined)) return undefined;
+    if (!isInForce(installation, reads, now)) return undefined;
+    // An older release does not know the default.
+    const version = controllerVersion(reads.peek(controllerOf(installation)));
+    return one.levels.includes('default') && isAtLeast(version, 7) === false ? undefined : one;
+  });
+  const [first] = desired;
+  if (first === undefined || desired.includes(undefined)) return undefined;
+  return { because: first.because, names: desired.flatMap((one) => one?.names ?? []) };
 }
 
-/** Envoy Gateway has accepted it, in the generation that it has. */
+const uidOf = ({ owner, gateways, gatewayClass, installations }: OwnerConfig): string | undefined =>
+  (owner.kind === 'Gateway' ? gateways[0] : owner.kind === 'GatewayClass' ? gatewayClass : installations[0]?.configMap)
+    ?.metadata.uid;
+
+/** If the rate limit service runs, Envoy Gateway has applied that part of its configuration. */
+function isRateLimitServiceRunning({ owner, installations }: OwnerConfig, reads: DeploymentReads): boolean {
+  const settings = installations[0]?.settings;
+  const deployment = settings && isReadable(settings) ? settings.rateLimit?.deployment : undefined;
+  const name = deployment?.name || 'envoy-ratelimit';
+  const namespace = 'namespace' in owner ? owner.namespace : '';
+  return !name.includes('/') && Boolean(reads.read({ namespace, name }, 'existence'));
+}
+
+/** Whether Envoy Gateway has accepted the owner, in its current generation. */
 function isServed({ gateways, gatewayClass }: OwnerConfig): boolean {
   const isAccepted = (object: Parameters<typeof acceptance>[0]) => acceptance(object)?.status === 'True';
-  const objects = [...gateways, ...(gatewayClass ? [gatewayClass] : [])];
   return (
     gatewayClass !== undefined &&
     isAccepted(gatewayClass) &&
     gateways.some((gateway) => isAccepted(gateway) && isProgrammed(gateway)) &&
-    objects.every(({ metadata }) => !metadata.deletionTimestamp) &&
-    notObserved({ gateways, gatewayClass }) === undefined
+    [...gateways, gatewayClass].every(({ metadata }) => !metadata.deletionTimestamp) &&
+    notObserved(gateways, gatewayClass) === undefined
   );
 }
 
-/** Without a listener that it can serve Envoy Gateway makes nothing for a Gateway, though it accepts it. */
+/** Without a listener that it can serve, Envoy Gateway creates nothing for a Gateway, although it accepts it. */
 const isProgrammed = ({ status }: Gateway): boolean =>
   (status?.attachedListenerSets ?? 0) > 0 ||
   (status?.listeners ?? []).some(({ conditions }) =>
     conditions?.some((condition) => condition.type === 'Programmed' && condition.status === 'True'),
   );
 
-/** Nothing that asks for the HPA is young. */
+/** Whether everything that asks for the HPA is old enough. */
 const isSettled = ({ gateways, gatewayClass, proxies }: OwnerConfig, now: Date): boolean =>
   [...gateways, ...(gatewayClass ? [gatewayClass] : []), ...proxies].every(({ metadata }) =>
     isOld(specWriteTimes(metadata), now),
   );
 
-/** The ConfigMap is what its Envoy Gateway reads, and has reached it. Where no Deployment says so, it counts. */
-function isInForce(config: EnvoyGatewayConfig, reads: DeploymentReads, now: Date): boolean {
-  const { managedFields, creationTimestamp } = config.configMap.metadata;
+/** Whether Envoy Gateway reads the ConfigMap, and has had the time to. Where no Deployment says what it reads, it counts. */
+function isInForce(installation: EnvoyGatewayConfig, reads: DeploymentReads, now: Date): boolean {
+  const { managedFields, creationTimestamp } = installation.configMap.metadata;
   const times = [creationTimestamp, ...(managedFields ?? []).map(({ time }) => time)];
   // A saved ConfigMap may have lost all times.
   if (times.some((time) => time != null) && !isOld(times, now)) return false;
-  const controller = reads.read(controllerOf(config));
+  const controller = reads.read(controllerOf(installation));
   return controller === null || (controller !== undefined && otherConfiguration(controller) === undefined);
 }
 
-/** Without a time nothing is known to be old: what a what-if lays over a cluster has none. */
+/** Without a time nothing is known to be old: the objects of a what-if have none. */
 function isOld(times: readonly (string | null | undefined)[], now: Date): boolean {
   const known = times.filter((time) => time != null).map((time) => (now.getTime() - Date.parse(time)) / 1000);
   return known.length > 0 && known.every((seconds) => seconds >= MISSING_AFTER_SECONDS);
 }
 
-const namesOf = (places: readonly NamespacedName[]) => [...new Set(places.map(objectKey))].join(' or ');
-
 function remedyOf(
-  config: EnvoyGatewayConfig,
-  change: string | undefined,
+  { owner, proxies, installations }: OwnerConfig,
   cluster: ClusterIndex,
   reads: DeploymentReads,
 ): string {
-  const { namespace, name } = controllerOf(config);
+  const [installation] = installations as [EnvoyGatewayConfig];
+  const { namespace, name } = controllerOf(installation);
   const controller = reads.peek({ namespace, name });
-  const rejected = isReadable(config.settings) ? cluster.rejectedClass(config.settings.controllerName) : undefined;
+  const { settings } = installation;
+  const rejected = isReadable(settings) ? cluster.rejectedClass(settings.controllerName) : undefined;
   const isStuck = rejected && !isAtLeast(controllerVersion(controller), 4);
-  const restart = controller
-    ? `restart Envoy Gateway (kubectl -n ${namespace} rollout restart deployment ${name})`
-    : 'restart Envoy Gateway';
-  return [
-    ...(isStuck
-      ? [
-          `First repair GatewayClass ${rejected.metadata.name}, which is rejected: that stops releases before v1.4 altogether.`,
-        ]
-      : []),
-    `Envoy Gateway does not notice that it is gone: ${restart}${change ? `, or ${change}` : ''}, or put it back with \`reaper restore\` if this tool deleted it.`,
-  ].join(' ');
+  const repair = isStuck
+    ? `First repair GatewayClass ${rejected.metadata.name}, which is rejected: that stops releases before v1.4 altogether. `
+    : '';
+  const command = controller ? ` (kubectl -n ${namespace} rollout restart deployment ${name})` : '';
+  const change = proxies.length > 0 ? ', or change the spec of its EnvoyProxy' : ', or give it an EnvoyProxy';
+  return `${repair}Envoy Gateway does not notice that it is gone: restart Envoy Gateway${command}${owner.kind === 'ConfigMap' ? '' : change}, or put it back with \`reaper restore\` if this tool deleted it.`;
 }

@@ -1,5 +1,5 @@
 import { CONFIG_MAP_NAME } from './envoy-gateway-config.ts';
-import type { HorizontalPodAutoscaler, ManagedFieldsEntry } from './kubernetes-objects.ts';
+import { type HorizontalPodAutoscaler, type ManagedFieldsEntry, objectKey } from './kubernetes-objects.ts';
 
 /** The field manager under which Envoy Gateway applies (server-side) everything that it makes. */
 export const ENVOY_GATEWAY_MANAGER = 'envoy-gateway';
@@ -60,13 +60,9 @@ export function labelledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous'
   return name && namespace ? { kind: 'Gateway', namespace, name } : undefined;
 }
 
-export function sameOwner(a: Owner, b: Owner): boolean {
-  return (
-    a.kind === b.kind &&
-    a.name === b.name &&
-    ('namespace' in a ? a.namespace : '') === ('namespace' in b ? b.namespace : '')
-  );
-}
+export const sameOwner = (a: Owner, b: Owner): boolean => a.kind === b.kind && objectKey(a) === objectKey(b);
+
+export const describeOwner = (owner: Owner) => `${owner.kind} ${objectKey(owner)}`;
 
 const isApplyOfEnvoyGateway = (entry: ManagedFieldsEntry) =>
   entry.manager === ENVOY_GATEWAY_MANAGER && entry.operation === 'Apply' && !entry.subresource;

@@ -8,25 +8,25 @@ import type {
   Scaler,
 } from './kubernetes-objects.ts';
 
-/** The state of one cluster, as far as the judgement needs it: whole lists, and the Deployments that were asked for. */
+/** The state of one cluster, as far as the judgement needs it: whole lists, and the Deployments that it asked for. */
 export interface Snapshot {
-  /** Every HPA that carries an owning label. */
+  /** Every HPA that has an owning label. */
   readonly hpas: readonly HorizontalPodAutoscaler[];
   readonly gatewayClasses: readonly GatewayClass[];
   readonly gateways: readonly Gateway[];
   readonly envoyProxies: readonly EnvoyProxy[];
   readonly envoyGatewayConfigs: readonly EnvoyGatewayConfig[];
-  /** The namespaces whose ConfigMaps alone may lead to a deletion; absent or empty: every namespace. */
+  /** The only namespaces whose ConfigMaps may lead to a deletion; absent or empty: every namespace. */
   readonly controllerNamespaces?: readonly string[];
-  /** By `namespace/name`: a Deployment as it was read, `null` where there is none. One that nobody asked for is not in it. */
+  /** Deployments by `namespace/name`; `null` where there is none. One that was not read is not in the map. */
   readonly deployments: ReadonlyMap<string, Deployment | null>;
-  /** By namespace: every HPA there, also those without an owning label. A namespace that nobody asked for is not in it. */
-  readonly scalers?: ReadonlyMap<string, readonly Scaler[]> | undefined;
+  /** All HPAs by namespace, also those without an owning label. A namespace that was not listed is not in the map. */
+  readonly scalers?: ReadonlyMap<string, readonly Scaler[]>;
 }
 
 /**
- * An object that a verdict rests on, as it was read; without uid it was read as absent. Of the Deployment that an HPA scales
- * only that much is read, of Envoy Gateway's own also the generation.
+ * An object that a verdict rests on, as it was read; without uid it does not exist. The scale target of an HPA is identified by
+ * its uid alone, the Deployment of Envoy Gateway by uid and generation.
  */
 export interface ObjectRead {
   readonly kind: string;
@@ -36,3 +36,9 @@ export interface ObjectRead {
   readonly resourceVersion?: string;
   readonly generation?: number;
 }
+
+/** @param object the metadata of an object that exists, or the name alone of one that does not */
+export const objectRead = (
+  kind: string,
+  { namespace, name, uid, resourceVersion }: Omit<ObjectRead, 'kind' | 'generation'>,
+): ObjectRead => ({ kind, namespace, name, uid, resourceVersion });

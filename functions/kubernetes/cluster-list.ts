@@ -1,3 +1,4 @@
+import { grouped } from '../judgement/cluster-index.ts';
 import { controllerOf } from '../judgement/controller.ts';
 import { CONFIG_MAP_NAME, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
@@ -12,7 +13,6 @@ import {
   objectKey,
   scalerSchema,
 } from '../judgement/kubernetes-objects.ts';
-import { grouped } from '../judgement/owner-config.ts';
 import { carriesOwningLabels } from '../judgement/ownership.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import { MalformedInputError } from '../platform/errors.ts';

@@ -4,23 +4,17 @@ import {
   appliedReplicas,
   effectiveProxy,
   expectedHpas,
-  expectedRateLimitHpa,
   hashedName,
   mergesGateways,
 } from '../../../functions/judgement/effective-proxy.ts';
+import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
+import { versionOfTag } from '../../../functions/judgement/envoy-gateway-version.ts';
 import {
-  type EnvoyGatewaySettings,
-  readEnvoyGatewayConfig,
-} from '../../../functions/judgement/envoy-gateway-config.ts';
-import { type EnvoyGatewayVersion, versionOfTag } from '../../../functions/judgement/envoy-gateway-version.ts';
-import { type EnvoyProxySpec, envoyProxySpecSchema } from '../../../functions/judgement/kubernetes-objects.ts';
-import {
-  autoscaling,
-  CONTROLLER_NAMESPACE,
-  envoyGatewayConfig,
-  gateway,
-  type WholeEnvoyProxySpec,
-} from '../../builders/cluster.ts';
+  type EnvoyProxySpec,
+  envoyProxySpecSchema,
+  objectKey,
+} from '../../../functions/judgement/kubernetes-objects.ts';
+import { autoscaling, envoyGatewayConfig, gateway, type WholeEnvoyProxySpec } from '../../builders/cluster.ts';
 
 const replicas = (count: number): EnvoyProxySpec => ({
   provider: { kubernetes: { envoyDeployment: { replicas: count } } },
@@ -230,122 +224,80 @@ describe('mergesGateways', () => {
 });
 
 describe('expectedHpas', () => {
-  const places = (
+  type Hpa = Parameters<typeof expectedHpas>[1];
+  const names = (
     owner: Parameters<typeof expectedHpas>[0],
-    spec: EnvoyProxySpec,
-    gatewayNamespaceMode = false,
-    version?: EnvoyGatewayVersion,
-  ) => {
-    const config = readEnvoyGatewayConfig(envoyGatewayConfig({ gatewayNamespaceMode }));
-    return expectedHpas(owner, spec, config, config.settings as EnvoyGatewaySettings, version).map(
-      ({ namespace, name }) => `${namespace}/${name}`,
-    );
+    hpa: Hpa,
+    { version, gatewayNamespaceMode = false }: { version?: string; gatewayNamespaceMode?: boolean } = {},
+  ) =>
+    expectedHpas(
+      owner,
+      hpa,
+      readEnvoyGatewayConfig(envoyGatewayConfig({ namespace: 'sys', gatewayNamespaceMode })),
+      version === undefined ? undefined : versionOfTag(version),
+    ).map(objectKey);
+  const patch = (metadata: unknown, others: Hpa = {}) => ({ ...others, patch: { value: { metadata } } });
+  const web = { owner: { kind: 'Gateway', namespace: 'shop', name: 'web' } as const, gateways: [gateway('shop/web')] };
+  const gatewayClass = {
+    owner: { kind: 'GatewayClass', name: 'eg' } as const,
+    gateways: ['shop/web', 'shop/api', 'bank/web'].map((name) => gateway(name)),
   };
-  const web = { gateway: gateway('shop/web') };
+  const rateLimit = { owner: { kind: 'ConfigMap', namespace: 'sys', name: 'c' } as const, gateways: [] };
+  const WEB = 'envoy-shop-web-97375646';
+  const CLASS = hashedName('eg');
 
-  test("a Gateway: hashed, in the controller's namespace", () => {
-    expect(places(web, autoscaling())).toEqual([`${CONTROLLER_NAMESPACE}/envoy-shop-web-97375646`]);
+  test.each<[string, Parameters<typeof names>, string[]]>([
+    ["a Gateway: hashed, in the controller's namespace", [web, {}], [`sys/${WEB}`]],
+    ['a class: hashed', [gatewayClass, {}], [`sys/${CLASS}`]],
+    ['the rate limit service', [rateLimit, {}], ['sys/envoy-ratelimit']],
+    ['v1.4.2 ignores envoyHpa.name', [web, { name: 'n' }, { version: 'v1.4.2' }], [`sys/${WEB}`]],
+    ['v1.5.0 uses envoyHpa.name', [web, { name: 'n' }, { version: 'v1.5.0' }], ['sys/n']],
+    ['v2.0.0 uses envoyHpa.name', [web, { name: 'n' }, { version: 'v2.0.0' }], ['sys/n']],
+    ['an unknown version may do either', [web, { name: 'n' }], ['sys/n', `sys/${WEB}`]],
+    ['v1.3.0 ignores rateLimitHpa.name', [rateLimit, { name: 'n' }, { version: 'v1.3.0' }], ['sys/envoy-ratelimit']],
+    ['v1.9.1 uses rateLimitHpa.name', [rateLimit, { name: 'n' }, { version: 'v1.9.1' }], ['sys/n']],
+    ['an empty name is none', [web, { name: '' }], [`sys/${WEB}`]],
+    ['a patch overrides the name in every release', [web, patch({ name: 'p' }, { name: 'n' })], ['sys/p']],
+    ['a patch can name a namespace', [web, patch({ namespace: 'q' })], [`q/${WEB}`]],
+    ['a patch of the rate limit service', [rateLimit, patch({ name: 'p', namespace: 'q' })], ['q/p']],
+  ])('%s', (_, args, expected) => {
+    expect(names(...args)).toEqual(expected);
   });
 
-  test('a Gateway in GatewayNamespace mode: in its namespace, plain since v1.5, hashed in v1.4', () => {
-    expect(places(web, autoscaling(), true)).toEqual(['shop/web', 'shop/envoy-shop-web-97375646']);
+  test.each<[string, Parameters<typeof names>[0], Hpa, string | undefined, string[]]>([
+    ['v1.4.2 hashes the name', web, {}, 'v1.4.2', [`shop/${WEB}`]],
+    ['v1.5.0 uses that of the Gateway', web, {}, 'v1.5.0', ['shop/web']],
+    ['an unknown version may do either', web, {}, undefined, ['shop/web', `shop/${WEB}`]],
+    ['envoyHpa.name is the only one', web, { name: 'n' }, 'v1.9.1', ['shop/n']],
+    ['a patch can name a namespace', web, patch({ namespace: 'q' }), undefined, ['q/web', `q/${WEB}`]],
+    ['a class uses that of one of its Gateways', gatewayClass, {}, 'v1.9.1', ['shop/web', 'shop/api', 'bank/web']],
+    ['a class of v1.4.2', gatewayClass, {}, 'v1.4.2', [`shop/${CLASS}`, `bank/${CLASS}`]],
+    ['a class with envoyHpa.name', gatewayClass, { name: 'n' }, 'v1.9.1', ['shop/n', 'bank/n']],
+    ['a class, patched', gatewayClass, patch({ namespace: 'q' }), undefined, ['q/web', `q/${CLASS}`, 'q/api']],
+  ])('in GatewayNamespace mode the HPA is beside its Gateway: %s', (_, owner, hpa, version, expected) => {
+    expect(names(owner, hpa, { version, gatewayNamespaceMode: true })).toEqual(expected);
   });
 
   test.each([
-    ['v1.4.2', 'shop/envoy-shop-web-97375646'],
-    ['v1.5.0', 'shop/web'],
-    ['v1.9.1', 'shop/web'],
-    ['v2.0.0', 'shop/web'],
-  ])('a Gateway in GatewayNamespace mode of %s has one name', (version, expected) => {
-    expect(places(web, autoscaling(), true, versionOfTag(version))).toEqual([expected]);
-  });
-
-  test('a class: hashed, in the namespace of the controller; in GatewayNamespace mode as one of its Gateways', () => {
-    const gateways = ['shop/web', 'shop/api', 'bank/web'].map((place) => gateway(place));
-    const name = hashedName('eg');
-    const ofClass = { className: 'eg', gateways };
-    expect(places(ofClass, autoscaling())).toEqual([`${CONTROLLER_NAMESPACE}/${name}`]);
-    expect(places(ofClass, autoscaling(), true, versionOfTag('v1.9.1'))).toEqual(['shop/web', 'shop/api', 'bank/web']);
-    expect(places(ofClass, autoscaling(), true, versionOfTag('v1.4.2'))).toEqual([`shop/${name}`, `bank/${name}`]);
-    const v191 = versionOfTag('v1.9.1');
-    expect(places(ofClass, autoscaling({ name: 'n' }), true, v191)).toEqual(['shop/n', 'bank/n']);
-    const patch = { value: { metadata: { namespace: 'q' } } };
-    expect(places(ofClass, autoscaling({ patch }), true)).toEqual(['q/web', `q/${name}`, 'q/api']);
-  });
-
-  test('envoyHpa.name, and a patch over it', () => {
-    expect(places(web, autoscaling({ name: 'n' }), true, versionOfTag('v1.9.1'))).toEqual(['shop/n']);
-    expect(places(web, autoscaling({ name: 'n' }), true)).toEqual(['shop/n', `shop/${hashedName('shop/web')}`]);
-    expect(places(web, autoscaling({ name: '' }))).toEqual([`${CONTROLLER_NAMESPACE}/envoy-shop-web-97375646`]);
-    const patch = (metadata: object) => ({ patch: { value: { metadata } } });
-    expect(places(web, autoscaling({ name: 'n', ...patch({ name: 'p', namespace: 'q' }) }))).toEqual(['q/p']);
-    expect(places(web, autoscaling(patch({ namespace: 'q' })), true)).toEqual(['q/web', 'q/envoy-shop-web-97375646']);
+    ...[null, 'x', { name: 1 }, { name: null }, { namespace: 1 }, { namespace: null }],
+    ...['x/y', '..', 'UPPER', 'a'.repeat(64)].map((namespace) => ({ namespace })),
+  ])('no name is known of a patch with metadata %j', (metadata) => {
+    expect(names(web, patch(metadata))).toEqual([]);
+    expect(names(rateLimit, patch(metadata))).toEqual([]);
   });
 });
 
-test.each([null, 'x', { name: 1 }, { name: null }, { namespace: 1 }, { namespace: null }])(
-  'a patch with metadata %j names no place at all',
-  (metadata) => {
-    const config = readEnvoyGatewayConfig(envoyGatewayConfig());
-    const spec = autoscaling({ patch: { value: { metadata } } });
-    const settings = config.settings as EnvoyGatewaySettings;
-    expect(expectedHpas({ gateway: gateway() }, spec, config, settings, undefined)).toEqual([]);
-  },
-);
-
-test.each(['x/y', '..', 'UPPER', 'a'.repeat(64)])(
-  'a patch to namespace %s, which none can have, names no place',
-  (namespace) => {
-    const config = readEnvoyGatewayConfig(envoyGatewayConfig());
-    const spec = autoscaling({ patch: { value: { metadata: { namespace } } } });
-    expect(
-      expectedHpas({ gateway: gateway() }, spec, config, config.settings as EnvoyGatewaySettings, undefined),
-    ).toEqual([]);
-  },
-);
-
-test.each(['text', 5, [1], true])(
-  'a patch whose value is %j is let through, and decides nothing that is known',
-  (value) => {
-    const kubernetes = { envoyHpa: { patch: { value } }, envoyDeployment: { replicas: 3, patch: { value } } };
-    const spec = envoyProxySpecSchema.parse({ provider: { kubernetes } });
-    const config = readEnvoyGatewayConfig(envoyGatewayConfig());
-    expect(
-      expectedHpas({ gateway: gateway() }, spec, config, config.settings as EnvoyGatewaySettings, undefined),
-    ).toEqual([]);
-    expect(appliedReplicas(spec.provider?.kubernetes?.envoyDeployment)).toBe('unknown');
-    expect(effectiveProxy({ ...spec, mergeType: 'StrategicMerge' }, spec, undefined).conflict).toBe(
-      Array.isArray(value) ? 'both have a list as envoyHpa.patch.value' : undefined,
-    );
-  },
-);
-
-test.each<[string | undefined, string[]]>([
-  ['v1.3.0', ['envoy-shop-web-97375646']],
-  ['v1.4.2', ['envoy-shop-web-97375646']],
-  ['v1.5.0', ['n']],
-  ['v2.0.0', ['n']],
-  [undefined, ['n', 'envoy-shop-web-97375646']],
-])('%s: envoyHpa.name counts from v1.5 on, a patch in every release', (text, names) => {
+test.each(['text', 5, [1], true])('nothing is known of a patch whose value is %j', (value) => {
+  const kubernetes = { envoyHpa: { patch: { value } }, envoyDeployment: { replicas: 3, patch: { value } } };
+  const spec = envoyProxySpecSchema.parse({ provider: { kubernetes } });
+  const { envoyHpa, envoyDeployment } = spec.provider?.kubernetes ?? {};
+  const owner = { kind: 'GatewayClass', name: 'eg' } as const;
   const config = readEnvoyGatewayConfig(envoyGatewayConfig());
-  const settings = config.settings as EnvoyGatewaySettings;
-  const version = text === undefined ? undefined : versionOfTag(text);
-  const placesOf = (spec: EnvoyProxySpec) =>
-    expectedHpas({ gateway: gateway('shop/web') }, spec, config, settings, version);
-  expect(placesOf(autoscaling({ name: 'n' })).map(({ name }) => name)).toEqual(names);
-  const patch = { value: { metadata: { name: 'p' } } };
-  expect(placesOf(autoscaling({ name: 'n', patch }))).toEqual([{ namespace: CONTROLLER_NAMESPACE, name: 'p' }]);
-});
-
-test.each<[string, Parameters<typeof expectedRateLimitHpa>[0], string, string[]]>([
-  ['nothing', {}, 'v1.9.1', ['sys/envoy-ratelimit']],
-  ['a name', { name: 'n' }, 'v1.9.1', ['sys/n']],
-  ['a name, in a release that ignores it', { name: 'n' }, 'v1.3.0', ['sys/envoy-ratelimit']],
-  ['a patch', { name: 'n', patch: { value: { metadata: { name: 'p', namespace: 'q' } } } }, 'v1.3.0', ['q/p']],
-  ['a patch of another shape', { patch: { value: { metadata: null } } }, 'v1.9.1', []],
-])('the HPA of the rate limit service: %s', (_, hpa, version, places) => {
-  const found = expectedRateLimitHpa(hpa, 'sys', versionOfTag(version));
-  expect(found.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual(places);
+  expect(expectedHpas({ owner, gateways: [] }, envoyHpa ?? {}, config, undefined)).toEqual([]);
+  expect(appliedReplicas(envoyDeployment)).toBe('unknown');
+  expect(effectiveProxy({ ...spec, mergeType: 'StrategicMerge' }, spec, undefined).conflict).toBe(
+    Array.isArray(value) ? 'both have a list as envoyHpa.patch.value' : undefined,
+  );
 });
 
 describe('hashedName', () => {

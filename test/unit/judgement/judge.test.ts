@@ -1029,10 +1029,10 @@ describe('GatewayNamespace mode', () => {
 
   test('between two names it rests on both Deployments and on the other HPA', () => {
     expect(judged(hashed, plain, plainRuns, ...objects).restsOn.slice(-4)).toEqual([
+      { kind: 'HorizontalPodAutoscaler', namespace: 'shop', name: 'web', uid: 'HorizontalPodAutoscaler:shop/web' },
       CONTROLLER_ABSENT,
       { kind: 'Deployment', namespace: 'shop', name: hashedNameOf('shop/web') },
       { kind: 'Deployment', namespace: 'shop', name: 'web', uid: 'Deployment:shop/web' },
-      { kind: 'HorizontalPodAutoscaler', namespace: 'shop', name: 'web', uid: 'HorizontalPodAutoscaler:shop/web' },
     ]);
   });
 

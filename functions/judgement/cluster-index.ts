@@ -1,0 +1,232 @@
+import { effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
+import { type EnvoyGatewayConfig, type EnvoyGatewaySettings, isReadable } from './envoy-gateway-config.ts';
+import {
+  type EnvoyProxy,
+  type Gateway,
+  type GatewayClass,
+  type HorizontalPodAutoscaler,
+  type NamespacedName,
+  objectKey,
+} from './kubernetes-objects.ts';
+import { appliedByEnvoyGateway, labelledOwner, type Owner, sameOwner } from './ownership.ts';
+import { type ObjectRead, objectRead, type Snapshot } from './snapshot.ts';
+import { acceptance } from './status.ts';
+
+/** Everything that decides what a Gateway, a GatewayClass that merges its Gateways, or a rate limit service asks for. */
+export interface OwnerConfig {
+  readonly owner: Owner;
+  /** The Gateway itself, or all Gateways of the class. */
+  readonly gateways: readonly Gateway[];
+  readonly gatewayClassName: string | undefined;
+  readonly gatewayClass: GatewayClass | undefined;
+  readonly ownProxy: EnvoyProxy | undefined;
+  readonly classProxy: EnvoyProxy | undefined;
+  /** The EnvoyProxies that the owner and its class refer to. */
+  readonly proxies: readonly EnvoyProxy[];
+  /** The Envoy Gateways that may serve the owner. One whose ConfigMap cannot be read may serve any. */
+  readonly installations: readonly EnvoyGatewayConfig[];
+  readonly restsOn: readonly ObjectRead[];
+}
+
+/** A snapshot is judged again once more Deployments are known; its lists stay the same. */
+const INDEXES = new WeakMap<Snapshot, ClusterIndex>();
+
+/** The indexes of a snapshot, built once. */
+export function indexOf(snapshot: Snapshot): ClusterIndex {
+  const known = INDEXES.get(snapshot);
+  if (known) return known;
+  const index = new ClusterIndex(snapshot);
+  INDEXES.set(snapshot, index);
+  return index;
+}
+
+/** The snapshot with its indexes. */
+export class ClusterIndex {
+  readonly snapshot: Snapshot;
+  #listed: ClusterIndex | undefined;
+  readonly #classes: ReadonlyMap<string, GatewayClass>;
+  readonly #gateways: ReadonlyMap<string, Gateway>;
+  readonly #gatewaysOfClass: ReadonlyMap<string, Gateway[]>;
+  readonly #proxies: ReadonlyMap<string, EnvoyProxy>;
+  readonly #hpas: ReadonlyMap<string, HorizontalPodAutoscaler>;
+  readonly #wanted: ReadonlyMap<string, Owner[]>;
+
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot;
+    this.#classes = byKey(snapshot.gatewayClasses);
+    this.#gateways = byKey(snapshot.gateways);
+    this.#gatewaysOfClass = grouped(snapshot.gateways.map((gateway) => [gateway.spec.gatewayClassName, gateway]));
+    this.#proxies = byKey(snapshot.envoyProxies);
+    this.#hpas = byKey(snapshot.hpas);
+    this.#wanted = grouped(
+      this.owners().flatMap((owner) => this.#wantedNames(owner).map((name) => [objectKey(name), owner] as const)),
+    );
+  }
+
+  /** The same cluster with only those ConfigMaps that may lead to a deletion: itself, where all of them may. */
+  ofListedControllers(): ClusterIndex {
+    const { controllerNamespaces = [], envoyGatewayConfigs } = this.snapshot;
+    if (controllerNamespaces.length === 0) return this;
+    this.#listed ??= new ClusterIndex({
+      ...this.snapshot,
+      envoyGatewayConfigs: envoyGatewayConfigs.filter(({ configMap }) =>
+        controllerNamespaces.includes(configMap.metadata.namespace),
+      ),
+    });
+    return this.#listed;
+  }
+
+  /** Every object that can ask for an HPA. */
+  owners(): Owner[] {
+    const { gateways, gatewayClasses, envoyGatewayConfigs } = this.snapshot;
+    const named = <Kind extends string>(kind: Kind, { namespace, name }: NamespacedName) => ({ kind, namespace, name });
+    return [
+      ...gateways.map(({ metadata }) => named('Gateway', metadata)),
+      ...gatewayClasses.map(({ metadata }) => ({ kind: 'GatewayClass' as const, name: metadata.name })),
+      ...envoyGatewayConfigs.map(({ configMap }) => named('ConfigMap', configMap.metadata)),
+    ];
+  }
+
+  configOf(owner: Owner): OwnerConfig {
+    const gateway = owner.kind === 'Gateway' ? this.#gateways.get(objectKey(owner)) : undefined;
+    const gateways =
+      owner.kind === 'GatewayClass' ? (this.#gatewaysOfClass.get(owner.name) ?? []) : gateway ? [gateway] : [];
+    const gatewayClassName = owner.kind === 'GatewayClass' ? owner.name : gateway?.spec.gatewayClassName;
+    const gatewayClass = gatewayClassName === undefined ? undefined : this.#classes.get(gatewayClassName);
+    const ownProxy = gateway && this.proxyOf(gateway);
+    const classProxy = gatewayClass && this.#proxyOfClass(gatewayClass);
+    const installations = this.#installationsFor(owner, gatewayClass);
+    const proxyRead = (proxy: EnvoyProxy | undefined, reference: NamespacedName | undefined) =>
+      reference ? [objectRead('EnvoyProxy', proxy?.metadata ?? reference)] : [];
+    return {
+      owner,
+      gateways,
+      gatewayClassName,
+      gatewayClass,
+      ownProxy,
+      classProxy,
+      proxies: [ownProxy, classProxy].filter((proxy) => proxy !== undefined),
+      installations,
+      restsOn: [
+        ...(owner.kind === 'Gateway' && !gateway ? [objectRead('Gateway', owner)] : []),
+        ...gateways.map(({ metadata }) => objectRead('Gateway', metadata)),
+        ...(gatewayClassName === undefined
+          ? []
+          : [objectRead('GatewayClass', gatewayClass?.metadata ?? { name: gatewayClassName })]),
+        ...proxyRead(ownProxy, gateway && gatewayProxyReference(gateway)),
+        ...proxyRead(classProxy, gatewayClass && classProxyReference(gatewayClass)),
+        ...(owner.kind === 'ConfigMap' && installations.length === 0 ? [objectRead('ConfigMap', owner)] : []),
+        ...installations.map(({ configMap }) => objectRead('ConfigMap', configMap.metadata)),
+      ],
+    };
+  }
+
+  #installationsFor(owner: Owner, gatewayClass: GatewayClass | undefined): EnvoyGatewayConfig[] {
+    return this.snapshot.envoyGatewayConfigs.filter(({ configMap, settings }) =>
+      owner.kind === 'ConfigMap'
+        ? configMap.metadata.namespace === owner.namespace
+        : gatewayClass && (!isReadable(settings) || settings.controllerName === gatewayClass.spec.controllerName),
+    );
+  }
+
+  /** The EnvoyProxy that the Gateway itself refers to. */
+  proxyOf(gateway: Gateway): EnvoyProxy | undefined {
+    const reference = gatewayProxyReference(gateway);
+    return reference && this.#proxies.get(objectKey(reference));
+  }
+
+  #proxyOfClass(gatewayClass: GatewayClass): EnvoyProxy | undefined {
+    const reference = classProxyReference(gatewayClass);
+    return reference && this.#proxies.get(objectKey(reference));
+  }
+
+  /**
+   * A class of this controller that is rejected for its parameters, or whose parametersRef leads to no EnvoyProxy: Envoy Gateway
+   * may act on that before it writes the status.
+   */
+  rejectedClass(controllerName: string): GatewayClass | undefined {
+    return this.snapshot.gatewayClasses.find((gatewayClass) => {
+      if (gatewayClass.spec.controllerName !== controllerName) return false;
+      const { status, reason = 'InvalidParameters' } = acceptance(gatewayClass) ?? {};
+      const isDangling = gatewayClass.spec.parametersRef != null && this.#proxyOfClass(gatewayClass) === undefined;
+      return isDangling || (status === 'False' && reason === 'InvalidParameters');
+    });
+  }
+
+  hpaAt(name: NamespacedName): HorizontalPodAutoscaler | undefined {
+    return this.#hpas.get(objectKey(name));
+  }
+
+  /** The HPA of this name, if Envoy Gateway created it for this owner and it is not being deleted. */
+  hpaOf(owner: Owner, name: NamespacedName): HorizontalPodAutoscaler | undefined {
+    const hpa = this.hpaAt(name);
+    if (hpa === undefined || hpa.metadata.deletionTimestamp || !appliedByEnvoyGateway(hpa)) return undefined;
+    const labelled = labelledOwner(hpa);
+    return labelled !== undefined && labelled !== 'ambiguous' && sameOwner(labelled, owner) ? hpa : undefined;
+  }
+
+  /** The live owners whose configuration asks for an HPA of this namespace and name. */
+  wantedBy(name: NamespacedName): readonly Owner[] {
+    return this.#wanted.get(objectKey(name)) ?? [];
+  }
+
+  /** Rejected or not: nobody loses what they ask for because Envoy Gateway rejects it. */
+  #wantedNames(owner: Owner): NamespacedName[] {
+    const config = this.configOf(owner);
+    return config.installations.flatMap((installation) => {
+      const { settings } = installation;
+      if (!isReadable(settings)) return [];
+      const hpa = owner.kind === 'ConfigMap' ? settings.rateLimit?.hpa : askedEnvoyHpa(config, settings);
+      return hpa ? expectedHpas(config, hpa, installation, undefined) : [];
+    });
+  }
+}
+
+function askedEnvoyHpa(config: OwnerConfig, settings: EnvoyGatewaySettings) {
+  const isServed = config.gateways.length > 0 && isMerging(config, settings) === (config.owner.kind === 'GatewayClass');
+  return isServed ? effectiveProxyOf(config, settings).spec.provider?.kubernetes?.envoyHpa : undefined;
+}
+
+/** Whether the class of the owner merges its Gateways, and Envoy Gateway accepts that. */
+export const isMerging = ({ classProxy }: OwnerConfig, settings: EnvoyGatewaySettings): boolean =>
+  mergesGateways(specOf(classProxy), settings.defaultProxy) && !isRefusedMerge(classProxy, settings);
+
+/** GatewayNamespace mode rejects a class that merges by its own EnvoyProxy, but not one that merges by the default. */
+export const isRefusedMerge = (
+  classProxy: EnvoyProxy | undefined,
+  { gatewayNamespaceMode }: EnvoyGatewaySettings,
+): boolean => gatewayNamespaceMode && classProxy?.spec?.mergeGateways === true;
+
+export const effectiveProxyOf = ({ ownProxy, classProxy }: OwnerConfig, settings: Partial<EnvoyGatewaySettings>) =>
+  effectiveProxy(specOf(ownProxy), specOf(classProxy), settings.defaultProxy);
+
+/** An EnvoyProxy without a spec has an empty one. */
+export const specOf = (proxy: EnvoyProxy | undefined) => proxy && (proxy.spec ?? {});
+
+export const classProxyReference = ({ spec: { parametersRef } }: GatewayClass) =>
+  proxyReference(parametersRef, parametersRef?.namespace ?? 'default');
+
+export const gatewayProxyReference = ({ metadata, spec }: Gateway) =>
+  proxyReference(spec.infrastructure?.parametersRef, metadata.namespace);
+
+/** The target of a parametersRef, if it names an EnvoyProxy at all. */
+function proxyReference(
+  reference: { group: string; kind: string; name: string } | null | undefined,
+  namespace: string,
+): NamespacedName | undefined {
+  const isProxy = reference?.group === 'gateway.envoyproxy.io' && reference.kind === 'EnvoyProxy';
+  return isProxy ? { namespace, name: reference.name } : undefined;
+}
+
+export function grouped<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const [key, value] of entries) {
+    const group = groups.get(key);
+    if (group) group.push(value);
+    else groups.set(key, [value]);
+  }
+  return groups;
+}
+
+const byKey = <T extends { metadata: { namespace?: string; name: string } }>(objects: readonly T[]): Map<string, T> =>
+  new Map(objects.map((object) => [objectKey(object.metadata), object]));

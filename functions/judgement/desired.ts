@@ -1,0 +1,188 @@
+import {
+  type ClusterIndex,
+  effectiveProxyOf,
+  isMerging,
+  isRefusedMerge,
+  type OwnerConfig,
+  specOf,
+} from './cluster-index.ts';
+import { controllerOf, controllerVersion, type DeploymentReads, otherConfiguration } from './controller.ts';
+import { appliedReplicas, expectedHpas, type Level, mergesGateways } from './effective-proxy.ts';
+import {
+  type EnvoyGatewayConfig,
+  type EnvoyGatewaySettings,
+  isReadable,
+  type Unreadable,
+} from './envoy-gateway-config.ts';
+import { isAtLeast } from './envoy-gateway-version.ts';
+import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
+import { describeOwner } from './ownership.ts';
+import { isRejected } from './status.ts';
+
+/** What one installation of Envoy Gateway wants for an owner, or why that is not known. */
+export interface Desired {
+  readonly state:
+    | 'unmanaged'
+    | 'unreadable'
+    | 'rejected'
+    | 'merged'
+    | 'not merged'
+    | 'no Gateways'
+    | 'no Deployment'
+    | 'no autoscaling'
+    | 'autoscaling';
+  /** One clause. */
+  readonly because: string;
+  /** The names that the HPA can have; several while it is not known which of them is meant. Empty where none is wanted. */
+  readonly names: readonly NamespacedName[];
+  /** The levels that the effective EnvoyProxy is made of. */
+  readonly levels: readonly Level[];
+  /** What Envoy Gateway writes into `spec.replicas` of the Deployment; `undefined` where it leaves that field alone. */
+  readonly appliedReplicas?: number | 'unknown';
+}
+
+/** Only a state and its explanation are known, or there is nothing more to know. */
+const withoutHpa = (state: Desired['state'], because: string): Desired => ({ state, because, names: [], levels: [] });
+
+/**
+ * Resolves what the owner is configured to get.
+ *
+ * @param installation one of those that may serve the owner; `undefined` where there is none
+ * @param reads is asked for the controller only where its version decides
+ */
+export function resolve(
+  config: OwnerConfig,
+  installation: EnvoyGatewayConfig | undefined,
+  cluster: ClusterIndex,
+  reads: DeploymentReads,
+): Desired {
+  const { owner } = config;
+  const name = describeOwner(owner);
+  if (installation === undefined) {
+    if (owner.kind === 'ConfigMap') return withoutHpa('unmanaged', `${name} does not exist or does not count`);
+    const { controllerNamespaces = [] } = cluster.snapshot;
+    const where = controllerNamespaces.length > 0 ? ` in ${controllerNamespaces.join(', ')}` : '';
+    const controllerName = config.gatewayClass?.spec.controllerName;
+    return withoutHpa('unmanaged', `No ConfigMap of an Envoy Gateway${where} names controller ${controllerName}`);
+  }
+  const settings = knownSettings(installation, reads);
+  if (!isReadable(settings)) return withoutHpa('unreadable', settings.unreadable);
+  const version = () => controllerVersion(reads.peek(controllerOf(installation)));
+
+  if (owner.kind === 'ConfigMap') {
+    if (settings.rateLimit === undefined) {
+      return withoutHpa('no Deployment', `${name} configures no rate limit service`);
+    }
+    const { hpa, deployment } = settings.rateLimit;
+    const service = hpa
+      ? ({ state: 'autoscaling', because: `${name} asks for autoscaling of the rate limit service` } as const)
+      : ({
+          state: 'no autoscaling',
+          because: `${name} asks for no autoscaling of the rate limit service: it has no rateLimitHpa`,
+        } as const);
+    const names = hpa ? expectedHpas(config, hpa, installation, version()) : [];
+    return { ...service, names, levels: [], appliedReplicas: appliedReplicas(deployment) };
+  }
+
+  const rejection = rejected(config, installation, settings, cluster, reads);
+  if (rejection) return withoutHpa('rejected', rejection);
+  const gatewayClass = `GatewayClass ${config.gatewayClassName}`;
+  const merges = isMerging(config, settings);
+  if (owner.kind === 'Gateway' && merges) return withoutHpa('merged', `${gatewayClass} merges its Gateways`);
+  if (owner.kind === 'GatewayClass' && !merges) {
+    return withoutHpa('not merged', `${gatewayClass} no longer merges its Gateways`);
+  }
+  if (config.gateways.length === 0) return withoutHpa('no Gateways', `${gatewayClass} has no Gateway`);
+
+  const { spec, levels } = effectiveProxyOf(config, settings);
+  const type = spec.provider?.type ?? 'Kubernetes';
+  if (type !== 'Kubernetes') return withoutHpa('rejected', `The EnvoyProxy in force has provider ${type}`);
+  const source = describeLevels(levels, config, installation);
+  const { envoyHpa, envoyDeployment, envoyDaemonSet } = spec.provider?.kubernetes ?? {};
+  if (envoyDaemonSet && !envoyDeployment) {
+    return withoutHpa('no Deployment', `${name} runs as a DaemonSet by ${source}`);
+  }
+  return {
+    ...(envoyHpa
+      ? { state: 'autoscaling', because: `${name} asks for autoscaling in ${source}` }
+      : { state: 'no autoscaling', because: `${name} asks for no autoscaling: no envoyHpa in ${source}` }),
+    names: envoyHpa ? expectedHpas(config, envoyHpa, installation, version()) : [],
+    levels,
+    appliedReplicas: appliedReplicas(envoyDeployment),
+  };
+}
+
+const describeLevels = (
+  levels: readonly Level[],
+  { ownProxy, classProxy }: OwnerConfig,
+  { configMap }: EnvoyGatewayConfig,
+): string =>
+  levels
+    .map((level) => {
+      const proxy = { gateway: ownProxy, class: classProxy, default: undefined }[level];
+      return proxy
+        ? `EnvoyProxy ${objectKey(proxy.metadata)}`
+        : `the default in ConfigMap ${objectKey(configMap.metadata)}`;
+    })
+    .join(' over ');
+
+/** The settings of an installation, or why they are not known: one clause. */
+function knownSettings(installation: EnvoyGatewayConfig, reads: DeploymentReads): EnvoyGatewaySettings | Unreadable {
+  const { settings, configMap } = installation;
+  const { metadata } = configMap;
+  if (!isReadable(settings)) {
+    return { unreadable: `ConfigMap ${objectKey(metadata)} cannot be read (${settings.unreadable})` };
+  }
+  const controller = reads.peek(controllerOf(installation));
+  const other = controller ? otherConfiguration(controller) : undefined;
+  if (other === undefined) return settings;
+  reads.read(controllerOf(installation)); // So that the verdict rests on it.
+  return { unreadable: `Envoy Gateway in ${metadata.namespace} reads ${other} and not ${metadata.name}` };
+}
+
+/** Why Envoy Gateway rejects what the owner asks for, or what it refers to cannot be found: one clause. */
+function rejected(
+  config: OwnerConfig,
+  installation: EnvoyGatewayConfig,
+  settings: EnvoyGatewaySettings,
+  cluster: ClusterIndex,
+  reads: DeploymentReads,
+): string | undefined {
+  const { owner, gateways, gatewayClass, ownProxy, classProxy } = config;
+  const name = `GatewayClass ${config.gatewayClassName}`;
+  const merges = mergesGateways(specOf(classProxy), settings.defaultProxy);
+  const fault =
+    gatewayClass && isRejected(gatewayClass)
+      ? `${name} is not accepted`
+      : gatewayClass?.spec.parametersRef && classProxy === undefined
+        ? `The parametersRef of ${name} leads to no EnvoyProxy`
+        : undefined;
+  if (fault) {
+    // From v1.7 on such a Gateway is served in full. In v1.4 a class can be rejected while its EnvoyProxy is in force.
+    const isReplaced =
+      gatewayClass?.spec.parametersRef && ownProxy && !merges && (ownProxy.spec?.mergeType ?? 'Replace') === 'Replace';
+    const isServed = isReplaced && isAtLeast(controllerVersion(reads.read(controllerOf(installation))), 7);
+    if (!isServed) return fault;
+  }
+  if (isRefusedMerge(classProxy, settings)) {
+    return `${name} merges its Gateways by its own EnvoyProxy, which GatewayNamespace mode rejects`;
+  }
+  const refusalOf = (gateway: Gateway): string | undefined => {
+    const key = objectKey(gateway.metadata);
+    const reference = gateway.spec.infrastructure?.parametersRef;
+    if (isRejected(gateway)) return `Gateway ${key} is not accepted`;
+    if (reference && classProxy?.spec?.mergeGateways) {
+      return `Gateway ${key} has a parametersRef although its class merges Gateways`;
+    }
+    if (reference && !merges && cluster.proxyOf(gateway) === undefined) {
+      return `The parametersRef of Gateway ${key} leads to no EnvoyProxy`;
+    }
+    return undefined;
+  };
+  const refusals = gateways.map(refusalOf);
+  if (refusals.length > 0 && refusals.every((refusal) => refusal !== undefined)) {
+    return owner.kind === 'Gateway' ? refusals[0] : `Every Gateway of ${name} is rejected (${refusals[0]})`;
+  }
+  const { conflict } = effectiveProxyOf(config, settings);
+  return conflict && `Envoy Gateway cannot merge the EnvoyProxies of ${describeOwner(owner)} (${conflict})`;
+}

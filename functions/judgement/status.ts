@@ -1,0 +1,60 @@
+import { type Condition, type EnvoyProxy, type Gateway, type GatewayClass, objectKey } from './kubernetes-objects.ts';
+
+/** The `Accepted` condition that a controller has written; the default condition of a CRD does not count. */
+export const acceptance = ({ status }: Gateway | GatewayClass): Condition | undefined =>
+  status?.conditions?.find((condition) => condition.type === 'Accepted' && !isDefault(condition));
+
+const isDefault = ({ status, observedGeneration }: Condition) =>
+  status === 'Unknown' && observedGeneration === undefined;
+
+/** These reasons are not about the EnvoyProxy: Envoy Gateway uses it as soon as there is something to serve (v1.8 and later). */
+const NOT_ABOUT_PARAMETERS = ['ListenersNotValid', 'UnsupportedAddress'];
+
+export function isRejected(object: Gateway | GatewayClass): boolean {
+  const condition = acceptance(object);
+  return condition?.status === 'False' && !NOT_ABOUT_PARAMETERS.includes(condition.reason ?? '');
+}
+
+/**
+ * Why nothing shows that Envoy Gateway has seen this configuration: one clause. It has not acted on what it has not seen, and
+ * if a reference is removed and put back before it looks, it has nothing to do: it would not create a deleted HPA again.
+ *
+ * The conditions of a Gateway's listeners count too: Envoy Gateway also writes the Gateway's own conditions, with the current
+ * generation, when the Deployment or Service changes (source of v1.3.0 to v1.9.1, `updateStatusForGateway`); those of the
+ * listeners only when it translates the configuration.
+ */
+export function notObserved(gateways: readonly Gateway[], gatewayClass: GatewayClass | undefined): string | undefined {
+  for (const gateway of gateways) {
+    const ofListeners = gateway.status?.listeners?.flatMap(({ conditions }) => conditions ?? []);
+    const because = notSeen('Gateway', gateway, ofListeners);
+    if (because) return because;
+  }
+  return gatewayClass && notSeen('GatewayClass', gatewayClass);
+}
+
+function notSeen(
+  kind: string,
+  object: Gateway | GatewayClass,
+  ofListeners: readonly Pick<Condition, 'observedGeneration'>[] = [],
+): string | undefined {
+  const { generation } = object.metadata;
+  const name = `${kind} ${objectKey(object.metadata)}`;
+  if (acceptance(object) === undefined) return `no controller has said anything of ${name} yet`;
+  if (generation === undefined) return undefined;
+  const own = (object.status?.conditions ?? []).filter(
+    (condition) => ['Accepted', 'Programmed'].includes(condition.type) && !isDefault(condition),
+  );
+  const seen = Math.min(...[...own, ...ofListeners].map(({ observedGeneration }) => observedGeneration ?? 0));
+  return seen < generation
+    ? `${name} is at generation ${generation}, and its status is of generation ${seen}`
+    : undefined;
+}
+
+/** When the object was created, and when each manager of its spec last wrote. */
+export const specWriteTimes = ({
+  creationTimestamp,
+  managedFields,
+}: (Gateway | GatewayClass | EnvoyProxy)['metadata']): (string | null | undefined)[] => [
+  creationTimestamp,
+  ...(managedFields ?? []).flatMap(({ time, fieldsV1 }) => (fieldsV1?.['f:spec'] ? [time] : [])),
+];
