@@ -1,6 +1,7 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { chmod, readFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
+import { dirname, resolve } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
 /*
@@ -67,14 +68,17 @@ const onlyTheZodInUse: Plugin = {
 };
 
 /** The command line tool is one file: what it reads from the repository is in it as text. */
-const manifestAsText: Plugin = {
-  name: 'manifest-as-text',
+const filesAsText: Plugin = {
+  name: 'files-as-text',
   setup({ onLoad }) {
-    onLoad({ filter: /\/cli\/rbac-manifest\.ts$/ }, async () => ({
-      contents: await readFile('infra/kubernetes/rbac.yaml', 'utf8').then(
-        (text) => `export const RBAC_MANIFEST = ${JSON.stringify(text)};`,
-      ),
-    }));
+    onLoad({ filter: /\/functions\/cli\/.*\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      const contents = source.replaceAll(
+        /readFileSync\(new URL\('([^']+)', import\.meta\.url\), 'utf8'\)/g,
+        (_, file) => JSON.stringify(readFileSync(resolve(dirname(path), file), 'utf8')),
+      );
+      return { contents, loader: 'ts' };
+    });
   },
 };
 
@@ -121,7 +125,7 @@ const cliOptions = (outdir: string): BuildOptions => ({
   splitting: true,
   mainFields: ['module', 'main'],
   target: 'node20.19',
-  plugins: [builtinsUntouched, requestsWithoutModels, kubeconfigWithoutApi, manifestAsText],
+  plugins: [builtinsUntouched, requestsWithoutModels, kubeconfigWithoutApi, filesAsText],
   banner: {
     js: [
       "import { createRequire as createBundleRequire } from 'node:module';",

@@ -1,19 +1,19 @@
 import { type FileHandle, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunReport } from '../events/report.ts';
-import { describeError, MalformedInputError } from '../platform/errors.ts';
+import { describeError, UsageError } from '../platform/errors.ts';
 import type { Deletion } from '../sweep/sweep-cluster.ts';
 
-/** Who may read what a run leaves behind: its owner. */
+/** Only the owner may read the files of a run. */
 const MODE = 0o600;
 
-/** The manifests of a run's deletions, one JSON a line, each on the disk before its HPA is deleted. */
+/** The manifests of a run's deletions, one JSON object per line, each on the disk before its HPA is deleted. */
 export interface DeletionBackup {
   readonly file: string;
-  /** @throws what the file system does; then the line is not to be relied on, and those before and after it are whole */
+  /** @throws an error of the file system; then this line is unusable, and all others are whole */
   append(deletion: Deletion): Promise<void>;
   /**
-   * Ends the backup; one of nothing is taken away.
+   * Ends the backup, and removes an empty one.
    *
    * @returns whether there is one
    */
@@ -22,32 +22,31 @@ export interface DeletionBackup {
    * Writes the report beside the backup.
    *
    * @returns its file
-   * @throws what the file system does
+   * @throws an error of the file system
    */
   saveReport(report: RunReport): Promise<string>;
 }
 
 /**
- * Begins a backup `reaper-backup-<time>.jsonl` in a directory. Each line is shaped as the one that the Lambda logs.
+ * Creates a backup `reaper-backup-<time>.jsonl` in a directory. Its lines are those that the Lambda function logs.
  *
- * @throws {MalformedInputError} for a directory that cannot be written, or a file that is there already
+ * @throws {UsageError} for a directory that cannot be written, or a file that exists
  */
 export async function beginBackup(directory: string, now: () => Date): Promise<DeletionBackup> {
   const time = now().toISOString().replaceAll(':', '-');
   const file = join(directory, `reaper-backup-${time}.jsonl`);
-  const reportFile = join(directory, `reaper-report-${time}.json`);
   const handle = await created(file, directory);
-  // One at a time, so that lines do not mix. A line that broke off is ended before the next.
+  // One at a time, so that lines do not mix.
   let last: Promise<void> = Promise.resolve();
-  let lineStart = '';
+  let isLineBroken = false;
   let lines = 0;
   const write = async (deletion: object): Promise<void> => {
-    const line = { message: 'deleting HPA', timestamp: now().toISOString(), ...deletion };
-    const text = `${lineStart}${JSON.stringify(line)}\n`;
-    lineStart = '\n';
+    const line = JSON.stringify({ message: 'deleting HPA', timestamp: now().toISOString(), ...deletion });
+    const text = `${isLineBroken ? '\n' : ''}${line}\n`;
+    isLineBroken = true;
     await handle.appendFile(text);
     await handle.sync();
-    lineStart = '';
+    isLineBroken = false;
     lines += 1;
   };
   return {
@@ -64,6 +63,7 @@ export async function beginBackup(directory: string, now: () => Date): Promise<D
       return lines > 0;
     },
     async saveReport(report) {
+      const reportFile = join(directory, `reaper-report-${time}.json`);
       await writeFile(reportFile, `${JSON.stringify(report, null, 2)}\n`, { flag: 'wx', mode: MODE });
       return reportFile;
     },
@@ -73,13 +73,13 @@ export async function beginBackup(directory: string, now: () => Date): Promise<D
 async function created(file: string, directory: string): Promise<FileHandle> {
   try {
     const handle = await open(file, 'ax', MODE);
-    // Without this the lines may outlive a crash of the machine, and the file's name not.
+    // Otherwise the lines may survive a crash of the machine, and the name of the file may not.
     const folder = await open(directory);
     await folder.sync();
     await folder.close();
     return handle;
   } catch (error) {
-    throw new MalformedInputError(
+    throw new UsageError(
       `no backup can be written, so nothing is deleted: ${describeError(error)}; give another --backup-dir`,
       { cause: error },
     );

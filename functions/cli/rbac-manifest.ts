@@ -1,4 +1,4 @@
 import { readFileSync } from 'node:fs';
 
-/** infra/kubernetes/rbac.yaml. In the bundle, which is one file, infra/bundle.ts puts its text here. */
+/** infra/kubernetes/rbac.yaml. infra/bundle.ts puts its text into the bundle, which is one file. */
 export const RBAC_MANIFEST = readFileSync(new URL('../../infra/kubernetes/rbac.yaml', import.meta.url), 'utf8');

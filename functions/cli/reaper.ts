@@ -1,23 +1,22 @@
 #!/usr/bin/env node
 import process from 'node:process';
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
-import { tolerateClosedPipe } from './closed-pipe.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEnrollCommand } from './commands/enroll.ts';
 import { addReapCommand } from './commands/reap.ts';
 import { addReplayCommand } from './commands/replay.ts';
 import { addRestoreCommand } from './commands/restore.ts';
 import { addScanCommand } from './commands/scan.ts';
-import { EXIT } from './exit-code.ts';
-import { keepMemorySmall } from './memory.ts';
+import { EXIT, say } from './output/terminal.ts';
 
 const program = new Command('reaper')
-  .description('Finds the HorizontalPodAutoscalers that Envoy Gateway left behind, and deletes them.')
+  .description('Finds and deletes the HorizontalPodAutoscalers that Envoy Gateway left behind.')
   .version(packageJson.version)
   .exitOverride()
-  .showHelpAfterError('Add --help to see what is possible.');
+  .showHelpAfterError('Add --help for the options.');
 
 addScanCommand(program);
 addReapCommand(program);
@@ -26,21 +25,31 @@ addReplayCommand(program);
 addDoctorCommand(program);
 addEnrollCommand(program);
 
-// The AWS SDK would tell of each Node before 22 that its next versions want a newer one; the one in here stays.
+// The AWS SDK warns on Node before 22 that its next versions need a newer one; the bundled version stays.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';
-tolerateClosedPipe();
-keepMemorySmall();
+
+// In `reaper scan | head`, a reader that stops early is not a failure, and the exit code still tells the result.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+// With many short-lived objects, such as the pages of a large cluster, V8 lets its heap grow to several times what is in use.
+// These flags halve the memory of a scan of 5,000 Gateways, for an eighth to a quarter more processor time. They set no limit,
+// so that a cluster of any size still fits.
+setFlagsFromString('--semi-space-growth-factor=1');
+setFlagsFromString('--heap-growing-percent=50');
 
 try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Commander has said already what was wrong; help and version are no failure.
+    // Commander has printed the fault. Help and version are no failure.
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
-    process.stderr.write(`reaper: ${describeError(error)}\n`);
-    if (error instanceof ClusterSkippedError || error instanceof AwsAccessError)
+    say(describeError(error));
+    if (error instanceof ClusterSkippedError || error instanceof AwsAccessError) {
       process.stderr.write(`${error.remedy}\n`);
+    }
     process.exitCode = EXIT.failed;
   }
 }

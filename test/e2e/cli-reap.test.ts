@@ -75,7 +75,7 @@ describe.concurrent('reap', patience, () => {
     expect(stderr).toContain(`production: 1 stale of 1 HPA`);
     expect(stderr).toMatch(
       new RegExp(
-        `reaper: the report is in ${file}\nreaper: what was deleted is in ${backup}; to undo it: reaper restore ${backup} --kubeconfig ${kubeconfig}\n$`,
+        `reaper: the report is in ${file}\nreaper: the deleted HPAs are in ${backup}; to undo it: reaper restore ${backup} --kubeconfig ${kubeconfig}\n$`,
       ),
     );
   });
@@ -103,7 +103,7 @@ describe.concurrent('reap', patience, () => {
       'neither a terminal nor --yes',
       [],
       2,
-      /^reaper: there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan\n$/,
+      /^error: there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan\n/,
     ],
   ])('%s writes nothing', async (_, args, code, message) => {
     const cluster = await serveSettled(staleList());
@@ -193,7 +193,7 @@ describe.concurrent('reap', patience, () => {
     const held = await run(['reap', '--kubeconfig', kubeconfig, '-y'], { cwd: directory.path });
     expect(held.code).toBe(0);
     expect(held.stderr).toBe(
-      'reaper: production: 11 held back: 11 of 20 HPAs at once are more than half. If they are all to go, give the number with --max-deletions.\nreaper: nothing to delete\n',
+      'reaper: production: 11 held back: 11 of 20 HPAs at once are more than half. To delete them all, give the number with --max-deletions.\nreaper: nothing to delete\n',
     );
     expect(writesTo(cluster)).toEqual([]);
 
@@ -233,7 +233,7 @@ describe.concurrent('reap', patience, () => {
     expect(full.stderr).toMatch(/\nreaper: production: .*: Failed, not deleted: EFBIG: file too large, write\n/);
     expect(full.stderr).toMatch(/\nreaper: the report could not be written: EFBIG: /);
     expect(full.stderr).toContain(
-      `\nreaper: what was deleted is in ${directory.backups()[0]}; to undo it: reaper restore `,
+      `\nreaper: the deleted HPAs are in ${directory.backups()[0]}; to undo it: reaper restore `,
     );
     expect(writesTo(cluster).filter(isDeletion)).toHaveLength(1);
     expect(hpasOf(cluster)).toHaveLength(19);
@@ -346,7 +346,7 @@ describe.concurrent('reap on a terminal', patience, () => {
         columns: 200,
         onOutput: (written, keys) => {
           type = keys;
-          if (written.includes('reaper: stopping: what is under way ends, and nothing more is begun.')) letGo();
+          if (written.includes('reaper: stopping: requests in progress finish, and nothing else is deleted.')) letGo();
         },
       },
     );

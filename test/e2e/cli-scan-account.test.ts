@@ -106,7 +106,7 @@ describe.concurrent('--eks', patience, () => {
     expect(table).toMatchObject({ code: 1, stderr: '' });
     const lines = table.stdout.split('\n');
     expect(lines).toContain('shop (eu-central-1): 1 stale of 1 HPA with a label of Envoy Gateway');
-    expect(lines).toContain('empty (eu-central-1): no HPA that carries a label of Envoy Gateway');
+    expect(lines).toContain('empty (eu-central-1): no HPA with a label of Envoy Gateway');
     const closed = lines.indexOf('closed (eu-central-1): not swept');
     expect(lines.slice(closed + 1, closed + 4)).toEqual([
       '  skipped, ClusterForbidden',
@@ -114,7 +114,7 @@ describe.concurrent('--eks', patience, () => {
       '    Enroll the cluster: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
     ]);
     expect(lines.slice(-2)).toEqual([
-      'In all: 10 clusters, 3 swept, 6 skipped, 1 failed; 1 stale of 2 HPAs with a label of Envoy Gateway',
+      'Total: 10 clusters, 3 swept, 6 skipped, 1 failed; 1 stale of 2 HPAs with a label of Envoy Gateway',
       '',
     ]);
     expect(markdown.code).toBe(1);
@@ -179,7 +179,7 @@ describe.concurrent('--eks', patience, () => {
     const { code, stdout } = await scan('--eks', '--region', 'eu-west-1', '--exit-code');
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: 'In all: 0 clusters, 0 swept; no HPA that carries a label of Envoy Gateway\n',
+      stdout: 'Total: 0 clusters, 0 swept; no HPA with a label of Envoy Gateway\n',
     });
   });
 
@@ -291,15 +291,15 @@ describe.concurrent('on a terminal of 80 columns', patience, () => {
     expect(screen).toContain('shop (eu-central-1): 1 stale of 1 HPA with a label of Envoy Gateway');
     expect(screen).toContain(`delete  ${STALE}`);
     expect(screen.slice(-3)).toEqual([
-      'In all: 10 clusters, 3 swept, 6 skipped, 1 failed; 1 stale of 2 HPAs with a',
-      'label of Envoy Gateway',
+      'Total: 10 clusters, 3 swept, 6 skipped, 1 failed; 1 stale of 2 HPAs with a label',
+      'of Envoy Gateway',
       '',
     ]);
   });
 
   test('--quiet shows no progress', async () => {
     const { written } = await runInTerminal(['scan', '--eks', '--quiet'], { env });
-    expect(written).toContain('In all: ');
+    expect(written).toContain('Total: ');
     expect(written).not.toContain(' of 10 clusters,');
   });
 

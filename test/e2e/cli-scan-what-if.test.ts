@@ -489,7 +489,7 @@ describe.concurrent('as a process', patience, () => {
     const args = ['-f', save(missingList()), '--with', save(aGateway('shop', 'other')), '--exit-code'];
     const { code, stdout, stderr } = await run(['scan', '--incomplete', ...args]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain(': no HPA that carries a label of Envoy Gateway, 1 missing\n');
+    expect(stdout).toContain(': no HPA with a label of Envoy Gateway, 1 missing\n');
     expect(stdout).toContain(`missing  ${MISSING} of Gateway autoscaling-kept/web\n`);
   });
 
@@ -543,7 +543,7 @@ describe.concurrent('as a process', patience, () => {
     ]);
     expect({ code, stderr }).toEqual({
       code: 0,
-      stderr: 'reaper: ignored, since they decide nothing about an HPA: 2 Deployment, 1 Gateway, 1 ConfigMap\n',
+      stderr: 'reaper: ignored, because they do not affect HPAs: 2 Deployment, 1 Gateway, 1 ConfigMap\n',
     });
     const { whatIf, clusters } = JSON.parse(stdout);
     expect(whatIf.deleted).toEqual([{ kind: 'Gateway', namespace: 'shop', name: 'nope' }]);

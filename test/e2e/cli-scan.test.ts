@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { scan } from '../../functions/cli/commands/scan.ts';
-import { formatReport } from '../../functions/cli/output/output.ts';
+import { formatReport } from '../../functions/cli/output/report.ts';
 import { runReportSchema } from '../../functions/events/report.ts';
 import { LIST_COMMAND } from '../../functions/kubernetes/cluster-list.ts';
 import type { EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
@@ -128,16 +128,16 @@ describe.concurrent('scan of a saved List', patience, () => {
     const file = save({ kind: 'List', items: [] });
     const { code, stdout } = await run(['scan', '--file', file, '--incomplete', '--exit-code']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/: no HPA that carries a label of Envoy Gateway\n$/);
+    expect(stdout).toMatch(/: no HPA with a label of Envoy Gateway\n$/);
   });
 
   test('an HPA that is missing is told, with 3', async () => {
     const { code, stdout, stderr } = await run(['scan', '-f', save(missingList()), '--incomplete', '--exit-code']);
     expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
     expect(stdout.split('\n')).toEqual([
-      expect.stringMatching(/: no HPA that carries a label of Envoy Gateway, 1 missing$/),
+      expect.stringMatching(/: no HPA with a label of Envoy Gateway, 1 missing$/),
       '',
-      'Missing: asked for, and not there',
+      'Missing: asked for, but not there',
       `missing  ${MISSING} of Gateway autoscaling-kept/web`,
       `  Gateway autoscaling-kept/web asks for autoscaling in EnvoyProxy autoscaling-kept/proxy, and there is no HPA ${MISSING}.`,
       expect.stringMatching(/^ {2}Envoy Gateway does not notice that it is gone: restart Envoy Gateway, or change /),
@@ -248,7 +248,7 @@ describe.concurrent('scan of a live cluster', patience, () => {
     const { code, stdout, stderr } = await run(['scan', '--kubeconfig', kubeconfig, '--exit-code']);
     expect({ code, stdout, stderr }).toEqual({
       code: 0,
-      stdout: 'production: no HPA that carries a label of Envoy Gateway\n',
+      stdout: 'production: no HPA with a label of Envoy Gateway\n',
       stderr: '',
     });
     expect(cluster.requests).toHaveLength(4);

@@ -2,7 +2,6 @@ import { request } from 'node:https';
 import { styleText } from 'node:util';
 import type { SQSBatchResponse } from 'aws-lambda';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
-import { tolerateClosedPipe } from '../../functions/cli/closed-pipe.ts';
 import { table } from '../../functions/cli/output/output.ts';
 import { afterSentence } from '../../functions/cli/output/words.ts';
 import { changeDetailSchema } from '../../functions/events/change-event.ts';
@@ -269,7 +268,7 @@ function printReport({ hpas }: SweepReport, requests: number): void {
     print(`  ${styleText('bold', outcome)}: ${namespace}/${name} (${reason})`);
     print(`    ${explanation}`);
     if (outcome !== 'Deleted') continue;
-    print(`    ${[`${replicas.current} replicas run now.`, ...afterSentence(replicas)].join(' ')}`);
+    print(`    ${replicas.current} replicas run now. ${afterSentence(replicas) ?? ''}`);
     for (const { username, verb, resource, auditID } of changes)
       print(`    Changed by ${username} (${verb} ${resource}, auditID ${auditID}).`);
   }
@@ -285,5 +284,4 @@ const metrics = { add: () => {} };
 const print = (line: string) => console.log(line);
 const heading = (text: string) => print(`\n${styleText('bold', text)}`);
 
-tolerateClosedPipe();
 await main();

@@ -3,13 +3,10 @@ import { type Command, Option } from 'commander';
 import { type ExaminedPlace, examineClusters } from '../../doctor/examine-clusters.ts';
 import { type DoctorReport, needsMending } from '../../doctor/health.ts';
 import type { RunProgress } from '../../sweep/for-each-cluster.ts';
-import { EXIT } from '../exit-code.ts';
 import { addJudgementOptions, type JudgementOptions } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from '../output/doctor-output.ts';
-import { progressLine } from '../output/progress.ts';
-import { quoted, say, screenOf } from '../output/terminal.ts';
-import { REQUEST_TIMEOUT } from '../request-timeout.ts';
+import { EXIT, progressLine, quoted, REQUEST_TIMEOUT, say, screenOf } from '../output/terminal.ts';
 
 /** So many clusters are looked at side by side. */
 const CONCURRENCY = 10;

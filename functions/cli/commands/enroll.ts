@@ -10,13 +10,10 @@ import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { type RbacObject, rbacStore } from '../../kubernetes/rbac-store.ts';
 import { ClusterSkippedError, describeError, MalformedInputError, type SkipReason } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
-import { EXIT } from '../exit-code.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { serialized, table } from '../output/output.ts';
-import { ask, canAsk } from '../output/question.ts';
-import { say } from '../output/terminal.ts';
+import { ask, canAsk, EXIT, REQUEST_TIMEOUT, say } from '../output/terminal.ts';
 import { RBAC_MANIFEST } from '../rbac-manifest.ts';
-import { REQUEST_TIMEOUT } from '../request-timeout.ts';
 
 interface EnrollOptions extends TargetOptions {
   readonly remove?: boolean;

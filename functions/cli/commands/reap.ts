@@ -3,57 +3,55 @@ import process from 'node:process';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Change, ClusterReport, Outcome, RunReport, SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
+import { objectKey } from '../../judgement/kubernetes-objects.ts';
 import { describeError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
 import type { ClusterRef } from '../../sweep/for-each-cluster.ts';
 import { sweepAccount } from '../../sweep/sweep-account.ts';
 import { beginBackup } from '../deletion-backup.ts';
-import { EXIT } from '../exit-code.ts';
-import { isIncomplete, onlyProblem } from '../incomplete.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
-import { interruptible } from '../interruption.ts';
-import { FORMATS, type Format, formatReport } from '../output/output.ts';
-import { progressLine } from '../output/progress.ts';
-import { ask, canAsk } from '../output/question.ts';
-import { quoted, say, screenOf } from '../output/terminal.ts';
+import { FORMATS, type Format, formatReport } from '../output/report.ts';
+import { ask, canAsk, EXIT, interruptible, progressLine, quoted, say, screenOf } from '../output/terminal.ts';
+import { counted } from '../output/words.ts';
+import { isIncomplete, reportOnlyProblem } from './scan.ts';
 
 export interface DeletionOptions extends SelectionOptions {
   readonly yes?: boolean;
   readonly dryRun?: boolean;
-  /** A person's word for this run, in place of the limits for each cluster and for the run. */
+  /** The limit for this run, in place of those for each cluster and for the run. */
   readonly maxDeletions?: number;
   readonly backupDir: string;
   readonly output: Format;
   readonly quiet?: boolean;
 }
 
-/** So many clusters are worked on side by side. */
+/** Maximum concurrent clusters. */
 const CONCURRENCY = 10;
-/** So many HPAs are deleted in one run, unless a person says otherwise. */
-const DELETIONS_OF_A_RUN = 100;
+/** Maximum deletions in one run, unless a person gives another number. */
+const MAX_DELETIONS_OF_RUN = 100;
 
-/** For the help of whatever deletes. */
+/** For the help of commands that delete. */
 export const DELETION_EXIT_CODES = `Exit codes:
-  0    done; what a guard held back, and a person's no, are no failure
-  1    failed, or a cluster was not looked at that was asked for by name, did not
-       let us in, or did not answer
+  0    done; what a guard holds back, and a person's no, are no failure
+  1    failed, or a cluster was not swept that was given by name, denied access,
+       or did not answer
   2    wrong usage
   130  interrupted: Ctrl-C stops before the next deletion; what was done is
        printed, and the backup has it`;
 
-/** The flags of whatever deletes, the same in every command. */
+/** The flags of commands that delete. */
 export function addDeletionOptions(command: Command): Command {
   return addSelectionOptions(command)
     .option('--dry-run', 'show the plan and change nothing')
     .option('-y, --yes', 'do not ask; for scripts')
     .option(
       '--max-deletions <number>',
-      `how many deletions are all right in this run (default: ${DEFAULT_GUARDS.maxDeletions} in a cluster and ${DELETIONS_OF_A_RUN} in all, and never most of a cluster's)`,
+      `maximum deletions in this run (default: ${DEFAULT_GUARDS.maxDeletions} in a cluster and ${MAX_DELETIONS_OF_RUN} in all, and never most of a cluster's)`,
       wholeNumber,
     )
-    .option('--backup-dir <directory>', 'where the manifests of what is deleted, and the report, are written', '.')
-    .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
+    .option('--backup-dir <directory>', 'where to write the manifests of deleted HPAs, and the report', '.')
+    .addOption(new Option('-o, --output <format>', 'output format').choices(FORMATS).default('table'))
     .option('-q, --quiet', 'show no progress');
 }
 
@@ -63,13 +61,10 @@ function wholeNumber(text: string): number {
 }
 
 export function addReapCommand(program: Command): void {
-  addDeletionOptions(
-    addTargetOptions(
-      program
-        .command('reap')
-        .description('Shows what is stale, asks, and deletes it. What is deleted is written to a file first.'),
-    ),
-  )
+  const command = program
+    .command('reap')
+    .description('Shows the stale HPAs, asks, and deletes them. Writes their manifests to a file first.');
+  addDeletionOptions(addTargetOptions(command))
     .addHelpText(
       'after',
       `
@@ -83,28 +78,28 @@ Examples:
   Everywhere, without a question:
     reaper reap --all-contexts --yes --backup-dir /var/backups
     reaper reap --eks --region eu-central-1 --max-deletions 200 --yes
-  Put everything back:
+  Restore everything:
     reaper restore reaper-backup-….jsonl`,
     )
     .action(async (options: TargetOptions & DeletionOptions) => {
-      if (!hasTimeLeft(options)) return;
+      requireAnswer(options, command);
       await planAndDelete(await targetsOf(options), options);
     });
 }
 
-/** Without a terminal nobody can be asked: says so, and sets the exit code. */
-export function hasTimeLeft({ yes, dryRun }: DeletionOptions): boolean {
-  if (yes || dryRun || canAsk()) return true;
-  say('there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan');
-  process.exitCode = EXIT.usage;
-  return false;
+/** Wrong usage where a question would be needed and there is no terminal to ask it on. */
+export function requireAnswer({ yes, dryRun }: DeletionOptions, command: Command): void {
+  if (yes || dryRun || canAsk()) return;
+  command.error(
+    'error: there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan',
+  );
 }
 
 /**
- * Shows what would be deleted, asks, deletes exactly that if it is still stale then, and tells what came of it. Sets the
- * exit code.
+ * Shows what would be deleted, asks, deletes exactly that if it is still stale then, and prints the result. Sets the exit
+ * code.
  *
- * @param changes what led to it, for the report only
+ * @param changes the trigger, for the report only
  */
 export async function planAndDelete(
   targets: Targets,
@@ -120,51 +115,43 @@ export async function planAndDelete(
     concurrency: CONCURRENCY,
     guards: { ...DEFAULT_GUARDS, raisedLimit: maxDeletions },
     controllerNamespaces: options.controllerNamespace,
-    maxDeletionsOfRun: maxDeletions ?? DELETIONS_OF_A_RUN,
+    maxDeletionsOfRun: maxDeletions ?? MAX_DELETIONS_OF_RUN,
     now: () => new Date(),
     log: SILENT,
     onProgress: progress.show,
   };
   const plan = await sweepAccount({ ...common, mode: 'report', runId: randomUUID(), selects }).finally(progress.end);
-  const alone = onlyProblem(plan, options);
-  if (alone) {
-    say(`${alone.message}\n${alone.remedy}`);
-    process.exitCode = EXIT.failed;
-    return;
-  }
+  if (reportOnlyProblem(plan, options)) return;
   const wanted = plan.clusters.filter((cluster) => cluster.hpas.some(isPlanned));
-  const count = wanted.flatMap(({ hpas }) => hpas.filter(isPlanned)).length;
-  if (count === 0 || options.dryRun) {
-    print(plan, output);
-    explain(plan, output, options);
-    say(count === 0 ? 'nothing to delete' : `would ${deletionOf(count, wanted)}; nothing was changed`);
+  const planned = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid)));
+  const deletion = `delete ${counted(planned.length, 'HPA')} in ${counted(wanted.length, 'cluster')}`;
+  if (planned.length === 0 || options.dryRun) {
+    print(plan, output, options);
+    say(planned.length === 0 ? 'nothing to delete' : `would ${deletion}; nothing was changed`);
     return;
   }
 
-  process.stderr.write(formatReport(plan, 'table', screenOf(process.stderr)));
-  explain(plan, 'table', options);
-  const decision = options.yes ? 'yes' : await ask(`${sentence(deletionOf(count, wanted))}?`);
+  print(plan, 'table', options, true);
+  const decision = options.yes ? 'yes' : await ask(`D${deletion.slice(1)}?`);
   if (decision !== 'yes') {
     say('nothing was deleted');
     if (decision === 'interrupted') process.exitCode = EXIT.interrupted;
     return;
   }
   const backup = await beginBackup(options.backupDir, common.now);
-  const planned = new Set(
-    wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid))),
-  );
-  let kept = false;
+  const keys = new Set(planned);
+  let hasBackup = false;
   const [report, interrupted] = await interruptible(
-    'stopping: what is under way ends, and nothing more is begun.',
+    'stopping: requests in progress finish, and nothing else is deleted.',
     async (stop): Promise<[RunReport, boolean]> => [
       await sweepAccount({
         ...common,
         clusters: wanted.map(({ cluster }) => cluster),
         mode: 'delete',
         runId: randomUUID(),
-        // What is kept counts where a guard asks for the share of a cluster that goes.
-        selects: (hpa, place) =>
-          (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || planned.has(key(place, hpa.staleUid))),
+        // HPAs that are kept count too: a guard limits the share of a cluster that may be deleted.
+        selects: (hpa, cluster) =>
+          (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || keys.has(key(cluster, hpa.staleUid))),
         beforeDeletion: backup.append,
         drainSignal: stop,
       }),
@@ -172,17 +159,16 @@ export async function planAndDelete(
     ],
   ).finally(async () => {
     progress.end();
-    kept = await backup.end();
+    hasBackup = await backup.end();
   });
-  print(report, output);
-  explain(report, output, options);
+  print(report, output, options);
   try {
     say(`the report is in ${await backup.saveReport(report)}`);
   } catch (error) {
     say(`the report could not be written: ${describeError(error)}`);
     process.exitCode = EXIT.failed;
   }
-  if (kept) say(`what was deleted is in ${backup.file}; to undo it: ${undoing(backup.file, options)}`);
+  if (hasBackup) say(`the deleted HPAs are in ${backup.file}; to undo it: ${undoCommand(backup.file, options)}`);
   if (interrupted) process.exitCode = EXIT.interrupted;
 }
 
@@ -190,51 +176,47 @@ const isPlanned = ({ outcome }: SweptHpa) => outcome === 'Reported';
 
 const key = ({ region = '', cluster }: ClusterRef | ClusterReport, uid: string) => `${region}/${cluster}/${uid}`;
 
-const deletionOf = (hpas: number, clusters: readonly unknown[]) =>
-  `delete ${hpas} HPA${hpas === 1 ? '' : 's'} in ${clusters.length} cluster${clusters.length === 1 ? '' : 's'}`;
-
-const sentence = (clause: string) => clause.charAt(0).toUpperCase() + clause.slice(1);
-
-function print(report: RunReport, format: Format): void {
-  process.stdout.write(formatReport(report, format, screenOf(process.stdout)));
-}
-
-/** What came of a planned deletion, where it did not go as it should. */
+/** The outcomes of a planned deletion that are failures. */
 const FAILURES: readonly Outcome[] = ['Failed', 'MarkRefused', 'DeleteRefused', 'Conflict'];
 
-/** On stderr: what was not done, and what a person can do about it. A table says itself what was not swept. Sets the exit code. */
-function explain(report: RunReport, shownAs: Format, options: TargetOptions): void {
+/**
+ * Prints the report; on stderr also what was not done, and the remedy. A table contains the clusters that were not swept. Sets
+ * the exit code.
+ */
+function print(report: RunReport, format: Format, options: TargetOptions, onStderr = false): void {
+  const stream = onStderr ? process.stderr : process.stdout;
+  stream.write(formatReport(report, format, screenOf(stream)));
   const { clusters, regions } = report;
-  if (shownAs !== 'table') {
+  if (format !== 'table') {
     for (const { region, message, remedy } of regions) say(`${region}: ${message}\n${remedy}`);
     for (const { cluster, problem } of clusters) if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
   }
   let failures = 0;
   for (const { cluster, hpas } of clusters) {
-    for (const { namespace, name, outcome, message } of hpas) {
+    for (const { outcome, message, ...hpa } of hpas) {
       if (!FAILURES.includes(outcome)) continue;
       failures += 1;
-      say(`${cluster}: ${namespace}/${name}: ${outcome}${message === undefined ? '' : `, ${message}`}`);
+      say(`${cluster}: ${objectKey(hpa)}: ${outcome}${message === undefined ? '' : `, ${message}`}`);
     }
     const held = hpas.filter(({ outcome }) => outcome === 'HeldBack');
     for (const explanation of new Set(held.map(({ guard }) => guard?.explanation))) {
-      const these = held.filter(({ guard }) => guard?.explanation === explanation);
+      const same = held.filter(({ guard }) => guard?.explanation === explanation);
       const remedy =
-        these[0]?.guard?.name === 'BlastRadiusExceeded'
-          ? 'If they are all to go, give the number with --max-deletions.'
+        same[0]?.guard?.name === 'BlastRadiusExceeded'
+          ? 'To delete them all, give the number with --max-deletions.'
           : 'Run this again in a few minutes.';
-      say(`${cluster}: ${these.length} held back: ${explanation}. ${remedy}`);
+      say(`${cluster}: ${same.length} held back: ${explanation}. ${remedy}`);
     }
   }
   if (isIncomplete(report, options) || failures > 0) process.exitCode = EXIT.failed;
 }
 
-/** The command that finds the same clusters again. */
-function undoing(file: string, { eks, profile, kubeconfig }: TargetOptions): string {
+/** The command that finds the same clusters. */
+function undoCommand(file: string, { eks, profile, kubeconfig }: TargetOptions): string {
   const flags = [
-    ...(kubeconfig === undefined ? [] : [`--kubeconfig ${quoted(kubeconfig)}`]),
-    ...(eks === undefined ? [] : ['--eks']),
-    ...(profile === undefined ? [] : [`--profile ${quoted(profile)}`]),
+    kubeconfig !== undefined && `--kubeconfig ${quoted(kubeconfig)}`,
+    eks !== undefined && '--eks',
+    profile !== undefined && `--profile ${quoted(profile)}`,
   ];
-  return ['reaper restore', quoted(file), ...flags].join(' ');
+  return ['reaper restore', quoted(file), ...flags.filter(Boolean)].join(' ');
 }

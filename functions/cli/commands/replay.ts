@@ -8,7 +8,7 @@ import { nameOfFile, readText } from '../input/read-text.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { say } from '../output/terminal.ts';
 import { counted } from '../output/words.ts';
-import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, hasTimeLeft, planAndDelete } from './reap.ts';
+import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, planAndDelete, requireAnswer } from './reap.ts';
 
 interface ReplayOptions extends TargetOptions, DeletionOptions {
   readonly mode: 'report' | 'delete';
@@ -60,7 +60,7 @@ Examples:
         command.error('error: an audit log is of one cluster: give --context or --eks with one name');
       }
       const isReport = options.mode === 'report';
-      if (!isReport && !hasTimeLeft(options)) return;
+      if (!isReport) requireAnswer(options, command);
       const changes = await changesIn(file);
       if (changes.length === 0) {
         say('no object that an HPA depends on was changed: nothing to look at');

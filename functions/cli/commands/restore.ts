@@ -16,15 +16,12 @@ import {
 import type { ClusterRef } from '../../sweep/for-each-cluster.ts';
 import type { RestoreOutcome } from '../../sweep/restoration.ts';
 import { type RestoredHpa, restoreHpas } from '../../sweep/restore-hpas.ts';
-import { EXIT } from '../exit-code.ts';
 import { nameOfFile, readText } from '../input/read-text.ts';
 import { newestOfEach, ofLine, type SavedHpa, savedHpas } from '../input/saved-hpas.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { harmless, serialized, table } from '../output/output.ts';
-import { progressLine } from '../output/progress.ts';
-import { say } from '../output/terminal.ts';
-import { REQUEST_TIMEOUT } from '../request-timeout.ts';
+import { EXIT, progressLine, REQUEST_TIMEOUT, say } from '../output/terminal.ts';
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 

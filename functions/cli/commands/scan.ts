@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
-import { type RunReport, reportHpa, reportMissing, type SweptHpa } from '../../events/report.ts';
+import { type ClusterReport, type RunReport, reportHpa, reportMissing, type SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS, guard } from '../../judgement/guards.ts';
 import type { NamespacedName } from '../../judgement/kubernetes-objects.ts';
 import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
@@ -10,16 +10,13 @@ import { SILENT } from '../../platform/logger.ts';
 import { type Assessment, assess, assessSnapshot } from '../../sweep/assess.ts';
 import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import { type ClusterFindings, runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
-import { EXIT } from '../exit-code.ts';
-import { isIncomplete, onlyProblem } from '../incomplete.ts';
 import { type ObjectName, objectNameOf, placed, readManifests } from '../input/manifests.ts';
 import { nameOfFile } from '../input/read-text.ts';
 import { readSavedList } from '../input/saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { FORMATS, type Format, formatReport } from '../output/output.ts';
-import { progressLine } from '../output/progress.ts';
-import { say, screenOf } from '../output/terminal.ts';
+import { FORMATS, type Format, formatReport } from '../output/report.ts';
+import { EXIT, progressLine, say, screenOf } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
 export interface ScanOptions extends TargetOptions, SelectionOptions {
@@ -205,27 +202,23 @@ export function addScanCommand(program: Command): void {
         { ...flags, changes, withManifests: flags.output === 'html' },
         { now: () => new Date(), onProgress: progress.show },
       ).finally(progress.end);
-      const alone = onlyProblem(report, flags);
-      if (alone) {
-        say(`${alone.message}\n${alone.remedy}`);
-        process.exitCode = EXIT.failed;
-        return;
-      }
+      if (reportOnlyProblem(report, flags)) return;
       process.stdout.write(formatReport(report, flags.output, screenOf(process.stdout)));
       process.exitCode = exitCodeOf(report, flags);
     });
 }
 
-/** @returns `undefined` where nothing is to be laid over the clusters */
+/** @returns `undefined` for a scan of the clusters as they are */
 async function changesOf({ with: files = [], without: deleted = [] }: Flags): Promise<Changes | undefined> {
   if (files.length + deleted.length === 0) return undefined;
   const read = [];
+  // One after the other: one of them may be standard input.
   for (const file of files) read.push(await readManifests(file));
   const ignored = new Map<string, number>();
   for (const kind of read.flatMap((one) => one.ignored)) ignored.set(kind, (ignored.get(kind) ?? 0) + 1);
   if (ignored.size > 0) {
     const kinds = [...ignored].map(([kind, count]) => `${count} ${kind}`);
-    say(`ignored, since they decide nothing about an HPA: ${kinds.join(', ')}`);
+    say(`ignored, because they do not affect HPAs: ${kinds.join(', ')}`);
   }
   return { applied: read.flatMap(({ manifests }) => manifests), deleted };
 }
@@ -238,4 +231,26 @@ function exitCodeOf(report: RunReport, flags: Flags): number {
     ? report.clusters.some(({ hpas }) => hpas.some(becomesStale))
     : report.totals.stale + report.totals.missing > 0;
   return flags.exitCode && isFound ? EXIT.stale : EXIT.done;
+}
+
+/**
+ * Whether a cluster was not swept that should have been: the rule of every command for exit code 1. A run over all clusters
+ * leaves some out on purpose: those that opted out, are not running, or never had the custom resources.
+ */
+export function isIncomplete({ clusters, regions, remaining }: RunReport, { eks }: TargetOptions): boolean {
+  const isMissed = ({ result, problem }: ClusterReport) =>
+    result === 'failed' ||
+    (result === 'skipped' &&
+      (typeof eks === 'string' || ['ClusterUnauthorized', 'ClusterForbidden'].includes(problem?.reason ?? '')));
+  return regions.length > 0 || remaining.length > 0 || clusters.some(isMissed);
+}
+
+/** Where the only cluster was not swept, prints why instead of a report, and sets the exit code. */
+export function reportOnlyProblem({ clusters, regions }: RunReport, { eks, allContexts }: TargetOptions): boolean {
+  const isOneOfMany = eks === true || allContexts === true || clusters.length > 1 || regions.length > 0;
+  const problem = isOneOfMany ? undefined : clusters[0]?.problem;
+  if (problem === undefined) return false;
+  say(`${problem.message}\n${problem.remedy}`);
+  process.exitCode = EXIT.failed;
+  return true;
 }

@@ -6,7 +6,7 @@ import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { ClusterDescription, LiveDirectory } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, MalformedInputError } from '../../platform/errors.ts';
-import { REQUEST_TIMEOUT } from '../request-timeout.ts';
+import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 
 /** What the library calls the context that it makes up where it finds no kubeconfig at all. */
 const MADE_UP_CONTEXT = 'loaded-context';

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LiveDirectory } from '../../kubernetes/directory.ts';
-import { MalformedInputError } from '../../platform/errors.ts';
+import { UsageError } from '../../platform/errors.ts';
 import type { ClusterSelection, Scope } from '../../sweep/for-each-cluster.ts';
-import { REQUEST_TIMEOUT } from '../request-timeout.ts';
+import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
 
 /** Which clusters a command is about. The same flags mean the same in every command. */
@@ -62,7 +62,7 @@ export function addTargetOptions(command: Command, useless: readonly ('--all-con
   return command;
 }
 
-/** @throws {MalformedInputError} for a kubeconfig that leads nowhere, or no Region to be found */
+/** @throws {UsageError} for a kubeconfig that leads nowhere, or no Region to be found */
 export async function targetsOf(options: TargetOptions): Promise<Targets> {
   if (options.eks === undefined) {
     // The library that reads kubeconfigs takes half a second to load; EKS and a saved List need none of it.
@@ -91,7 +91,7 @@ function tagOf(text: string): [string, string] {
 /**
  * From AWS_REGION or the profile, as the SDK finds it.
  *
- * @throws {MalformedInputError} where there is none
+ * @throws {UsageError} where there is none
  */
 export async function defaultRegion(profile: string | undefined): Promise<string> {
   const { EKSClient } = await import('@aws-sdk/client-eks');
@@ -99,7 +99,7 @@ export async function defaultRegion(profile: string | undefined): Promise<string
   try {
     return await client.config.region();
   } catch (error) {
-    throw new MalformedInputError('no AWS Region: give --region, set AWS_REGION, or put it into the profile', {
+    throw new UsageError('no AWS Region: give --region, set AWS_REGION, or put it into the profile', {
       cause: error,
     });
   } finally {

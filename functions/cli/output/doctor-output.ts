@@ -1,4 +1,3 @@
-import { styleText } from 'node:util';
 import {
   type Check,
   type ClusterHealth,
@@ -7,7 +6,7 @@ import {
   STATES,
   type State,
 } from '../../doctor/health.ts';
-import { filled, type Screen, serialized, table } from './output.ts';
+import { colored, type Screen, serialized, table, wrap } from './output.ts';
 
 export const DOCTOR_FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
 export type DoctorFormat = (typeof DOCTOR_FORMATS)[number];
@@ -34,10 +33,10 @@ function summary(clusters: readonly ClusterHealth[]): string {
 const HEADINGS = ['STATE', 'CHECK', 'FOUND'];
 /** No sentence is squeezed into less. */
 const NARROWEST = 30;
-const COLORS = { ok: 'green', warning: 'yellow', broken: 'red', unknown: 'dim' } as const;
 
 /** All checks in a table, and beneath it what to do about those that call for something. */
-function page(health: ClusterHealth, { width, color }: Screen): string {
+function page(health: ClusterHealth, screen: Screen): string {
+  const { width } = screen;
   const { checks } = health;
   const longest = Math.max(...checks.map(({ id }) => id.length), 0);
   const room = width === undefined ? width : Math.max(NARROWEST, width - longest - STATES[1].length - 4);
@@ -45,7 +44,7 @@ function page(health: ClusterHealth, { width, color }: Screen): string {
     wrapped(found, room).map((line, index) => (index === 0 ? [state, id, line] : ['', '', line])),
   );
   const painted = table([HEADINGS, ...rows]).replaceAll(/^(ok|warning|broken|unknown)(?= )/gm, (state) =>
-    color ? styleText(COLORS[state as State], state, { validateStream: false }) : state,
+    colored(state, state as State, screen),
   );
   const remedies = checks.filter(({ remedy }) => remedy !== undefined);
   const mending = remedies.length === 0 ? '' : `\nTo mend:\n${remedies.map((one) => mend(one, width)).join('')}`;
@@ -68,7 +67,7 @@ function wrapped(text: string, width = Number.POSITIVE_INFINITY): string[] {
       count === 1 ? word : word.slice(part * width, (part + 1) * width),
     );
   });
-  return filled(words, width);
+  return wrap(words.join(' '), width);
 }
 
 /** Breaks a command where a shell takes the lines for one again; a word that is longer than a line is left whole. */

@@ -1,10 +1,19 @@
 import process from 'node:process';
+import { clearLine, cursorTo } from 'node:readline';
+import { createInterface } from 'node:readline/promises';
+import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import type { Screen } from './output.ts';
 
-/** What a person is told besides the output, on stderr. */
+/** Exit codes of the process. */
+export const EXIT = { done: 0, failed: 1, usage: 2, stale: 3, interrupted: 130 } as const;
+
+/** Milliseconds per request to a cluster, which may be far away. */
+export const REQUEST_TIMEOUT = 30_000;
+
+/** Prints a message for a person on stderr. */
 export const say = (text: string): void => void process.stderr.write(`reaper: ${text}\n`);
 
-/** How a table is to look there: as wide as a terminal and in its colors, or plain in a file. */
+/** As wide as a terminal and in its colors, or plain in a file. */
 export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
   width: stream.isTTY ? stream.columns : undefined,
   color: stream.isTTY === true && stream.hasColors(),
@@ -13,3 +22,72 @@ export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
 /** A word for a shell. */
 export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
+export interface ProgressLine {
+  show(progress: RunProgress): void;
+  /** Clears the line, so that what comes next begins at its start. */
+  end(): void;
+}
+
+/** The progress of a run in one line on stderr; nothing without a terminal, or with `--quiet`. */
+export function progressLine(quiet = false): ProgressLine {
+  const { stderr } = process;
+  if (quiet || !stderr.isTTY) return { show: () => {}, end: () => {} };
+  const clear = () => {
+    cursorTo(stderr, 0);
+    clearLine(stderr, 0);
+  };
+  return {
+    show({ clusters, done, problems }) {
+      clear();
+      const text = `${done} of ${clusters} clusters, ${problems} with a problem`;
+      stderr.write(text.slice(0, (stderr.columns || 80) - 1));
+    },
+    end: clear,
+  };
+}
+
+/** Whether there is a person to ask. Stdout may go into a file. */
+export const canAsk = (): boolean => process.stdin.isTTY === true && process.stderr.isTTY === true;
+
+/** @returns what the person decided; `interrupted` for Ctrl-C */
+export async function ask(question: string): Promise<'yes' | 'no' | 'interrupted'> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const end = new AbortController();
+  let ended: 'no' | 'interrupted' = 'no';
+  terminal.once('SIGINT', () => {
+    ended = 'interrupted';
+    end.abort();
+  });
+  terminal.once('close', () => end.abort());
+  try {
+    const answer = await terminal.question(`${question} [y/N] `, { signal: end.signal });
+    return /^y(es)?$/i.test(answer.trim()) ? 'yes' : 'no';
+  } catch (error) {
+    if (!end.signal.aborted) throw error;
+    process.stderr.write('\n');
+    return ended;
+  } finally {
+    terminal.close();
+  }
+}
+
+/**
+ * Runs `work`. The first Ctrl-C aborts its signal, so that it ends in good order; a second one ends the process at once.
+ *
+ * @param announcement the answer to the first Ctrl-C, on stderr
+ */
+export async function interruptible<T>(announcement: string, work: (stop: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController();
+  const interrupt = () => {
+    if (stop.signal.aborted) process.exit(EXIT.interrupted);
+    stop.abort();
+    process.stderr.write(`\nreaper: ${announcement} Ctrl-C again ends at once.\n`);
+  };
+  process.on('SIGINT', interrupt);
+  try {
+    return await work(stop.signal);
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
+}

@@ -7,35 +7,71 @@ import {
   type SweptHpa,
 } from '../../events/report.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
-import type { ReplicasAfter } from '../../judgement/replicas-after.ts';
 
-// What every view for a person says alike.
+// What every format for a person has in common.
 
-export type View = Pick<RunReport, 'mode' | 'whatIf'>;
+/** How a run decides what is said about an HPA. */
+export type Run = Pick<RunReport, 'mode' | 'whatIf'>;
 
-/** What is told of a run beside its clusters. */
-export const wordsOf = (report: RunReport) => ({
-  introduction: introductionOf(report),
-  regions: regionNoticesOf(report),
-  gaps: gapsOf(report),
-  totals: totalsOf(report),
-  /** There is no sum to tell then. */
-  isOfOneCluster: report.clusters.length === 1 && report.totals.clusters === 1,
-});
+export interface Notice extends Pick<Problem, 'message' | 'remedy'> {
+  readonly title: string;
+}
 
-/** What is told of a cluster beside its HPAs. */
-export const clusterWordsOf = (cluster: ClusterReport, view: View) => ({
-  title: titleOf(cluster),
-  summary: summaryOf(cluster, view),
-  notices: noticesOf(cluster),
-});
+/** A run in sentences. */
+export interface ReportView {
+  /** What the run is about; empty for a run about everything as it is. */
+  readonly introduction: readonly string[];
+  readonly clusters: readonly ClusterView[];
+  /** The Regions whose clusters are not known. */
+  readonly regions: readonly Notice[];
+  /** What is missing from the report. */
+  readonly gaps: readonly string[];
+  /** One clause; absent for a single cluster, whose summary says the same. */
+  readonly totals?: string;
+}
+
+export interface ClusterView extends ClusterReport {
+  readonly title: string;
+  /** One clause on the HPAs. */
+  readonly summary: string;
+  /** Why the cluster was not swept, and warnings. */
+  readonly notices: readonly Notice[];
+}
+
+export function viewOf(report: RunReport): ReportView {
+  const { clusters, regions, remaining, shortened = [], totals } = report;
+  const isSingle = clusters.length === 1 && totals.clusters === 1;
+  return {
+    introduction: introductionOf(report),
+    clusters: clusters.map((cluster) => ({
+      ...cluster,
+      title: titleOf(cluster),
+      summary: summaryOf(cluster, report),
+      notices: [
+        ...(cluster.problem ? [{ ...cluster.problem, title: `${cluster.result}, ${cluster.problem.reason}` }] : []),
+        ...cluster.warnings.map((warning) => ({ ...warning, title: `warning, ${warning.reason}` })),
+      ],
+    })),
+    regions: regions.map(({ region = 'the clusters', ...problem }) => ({
+      ...problem,
+      title: `${region}: could not be listed, ${problem.reason}`,
+    })),
+    gaps: [
+      ...(remaining.length > 0
+        ? [`Not finished before the run had to end: ${remaining.map(titleOf).join(', ')}.`]
+        : []),
+      ...shortened.map((what) => `Left out: ${what}`),
+    ],
+    totals: isSingle ? undefined : totalsOf(report),
+  };
+}
 
 export interface Column<Row = SweptHpa> {
   readonly heading: string;
   cell(row: Row): string;
 }
 
-export const MISSING_TITLE = 'Missing: asked for, and not there';
+export const MISSING_TITLE = 'Missing: asked for, but not there';
 
 export const MISSING_COLUMNS: readonly Column<MissingHpaReport>[] = [
   { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
@@ -52,187 +88,137 @@ export const CHANGES = {
   Unchanged: '',
 } as const;
 
-/** REPLICAS is `current (min-max)`, and for a stale HPA what becomes of them without it. */
-export function columnsOf({ mode, whatIf }: View): Column[] {
+export const verdictOf = ({ action, outcome }: SweptHpa, { mode }: Run): string =>
+  mode === 'delete' ? outcome : action;
+export const changeOf = ({ whatIf }: SweptHpa): string => CHANGES[whatIf?.change ?? 'Unchanged'];
+export const reasonOf = ({ reason, guard }: SweptHpa): string =>
+  guard ? `${reason} (held back: ${guard.name})` : reason;
+
+export function columnsOf(run: Run): Column[] {
   return [
-    ...(whatIf ? [{ heading: 'WHAT IF', cell: (hpa: SweptHpa) => CHANGES[hpa.whatIf?.change ?? 'Unchanged'] }] : []),
-    mode === 'delete'
-      ? { heading: 'OUTCOME', cell: ({ outcome }) => outcome }
-      : { heading: 'ACTION', cell: ({ action }) => action },
+    ...(run.whatIf ? [{ heading: 'WHAT IF', cell: changeOf }] : []),
+    { heading: run.mode === 'delete' ? 'OUTCOME' : 'ACTION', cell: (hpa) => verdictOf(hpa, run) },
     { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
     { heading: 'NAME', cell: ({ name }) => name },
-    {
-      heading: 'REASON',
-      cell: ({ reason, guard }) => (guard ? `${reason} (held back: ${guard.name})` : reason),
-    },
+    { heading: 'REASON', cell: reasonOf },
     { heading: 'REPLICAS', cell: replicasOf },
     { heading: 'WHY', cell: whyOf },
   ];
 }
 
-function replicasOf({ replicas, dropsCapacity }: SweptHpa): string {
+/** `current (min-max)`, and for a stale HPA how many there are without it. */
+export function replicasOf({ replicas, dropsCapacity }: SweptHpa): string {
   const { current, min, max, after } = replicas;
-  const then = after === undefined ? '' : ` → ${afterOf(after)}${dropsCapacity ? ' (drops)' : ''}`;
+  const then = after === undefined ? '' : ` → ${afterwards(after)[0]}${dropsCapacity ? ' (drops)' : ''}`;
   return `${current ?? '?'} (${min}-${max})${then}`;
 }
 
-function afterOf({ kind, replicas, hpa }: ReplicasAfter): string {
+/** The replicas after the deletion as a sentence; `undefined` where there is no Deployment, which the explanation says. */
+export const afterSentence = ({ after }: SweptHpa['replicas']): string | undefined => after && afterwards(after)[1];
+
+function afterwards({ kind, replicas, hpa }: NonNullable<SweptHpa['replicas']['after']>): [string, string?] {
+  const count = replicas === undefined ? 'the replicas it has' : counted(replicas, 'replica');
   switch (kind) {
     case 'Stays':
-      return replicas === undefined ? 'stays' : `stays at ${replicas}`;
-    case 'Becomes':
-      return `${replicas}`;
-    case 'Governed':
-      return `HPA ${hpa}`;
-    case 'NoDeployment':
-      return 'no Deployment';
-    case 'Unknown':
-      return 'unknown';
-  }
-}
-
-/** The same as a sentence; none where there is no Deployment, which the explanation says. */
-export function afterSentence({ after }: SweptHpa['replicas']): string[] {
-  switch (after?.kind) {
-    case 'Stays': {
-      const count = after.replicas === undefined ? 'the replicas it has' : counted(after.replicas, 'replica');
-      return [`Afterwards its Deployment stays at ${count} until somebody scales it.`];
-    }
-    case 'Becomes':
       return [
-        `Afterwards Envoy Gateway sets its Deployment to ${counted(after.replicas ?? 0, 'replica')} when it next applies it.`,
+        replicas === undefined ? 'stays' : `stays at ${replicas}`,
+        `Afterwards its Deployment stays at ${count} until somebody scales it.`,
       ];
+    case 'Becomes':
+      return [`${replicas}`, `Afterwards Envoy Gateway sets its Deployment to ${count} when it next applies it.`];
     case 'Governed':
-      return [`Afterwards HPA ${after.hpa} sets the replicas.`];
+      return [`HPA ${hpa}`, `Afterwards HPA ${hpa} sets the replicas.`];
+    case 'NoDeployment':
+      return ['no Deployment'];
     case 'Unknown':
-      return ['Afterwards a patch decides how many replicas its Deployment has.'];
-    default:
-      return [];
+      return ['unknown', 'Afterwards a patch decides how many replicas its Deployment has.'];
   }
 }
 
-function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptHpa): string {
-  return [
+export function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptHpa): string {
+  const sentences = [
     explanation,
-    ...afterSentence(replicas),
-    ...(remedy === undefined ? [] : [remedy]),
-    ...(guard ? [`Held back: ${guard.explanation}.`] : []),
-    ...(message === undefined ? [] : [`The API server: ${message}`]),
-    ...(whatIf?.change === 'BecomesStaleWithoutDeployment'
-      ? ['Stale once Envoy Gateway has removed that Deployment, unless it removes the HPA too.']
-      : []),
-    ...(whatIf && whatIf.change !== 'Unchanged' ? [`Now ${whatIf.now.reason}: ${whatIf.now.explanation}`] : []),
-  ].join(' ');
+    afterSentence(replicas),
+    remedy,
+    guard && `Held back: ${guard.explanation}.`,
+    message && `The API server: ${message}`,
+    whatIf?.change === 'BecomesStaleWithoutDeployment' &&
+      'Stale once Envoy Gateway has removed that Deployment, unless it removes the HPA too.',
+    whatIf && whatIf.change !== 'Unchanged' && `Now ${whatIf.now.reason}: ${whatIf.now.explanation}`,
+  ];
+  return sentences.filter(Boolean).join(' ');
 }
 
-/** What stands out, and how: `bad` is stale, `open` may become so, `good` was stale and no longer is. */
+/** What to emphasize: `bad` is stale, `open` may become stale, `good` was stale and no longer is. */
 export function toneOf({ action, whatIf }: SweptHpa): 'bad' | 'open' | 'good' | undefined {
   if (action === 'delete') return 'bad';
   if (whatIf?.change === 'BecomesStaleWithoutDeployment') return 'open';
   return whatIf?.change === 'NoLongerStale' ? 'good' : undefined;
 }
 
-const LABELLED = 'with a label of Envoy Gateway';
-
-/** One clause on some HPAs: how many are stale, or in a run that deletes, what became of them; and how many are missing. */
-function summaryOf({ hpas, missing }: Pick<ClusterReport, 'hpas' | 'missing'>, view: View): string {
-  return `${summaryOfHpas(hpas, view)}${missing.length > 0 ? `, ${missing.length} missing` : ''}`;
-}
-
-function summaryOfHpas(hpas: readonly SweptHpa[], { mode, whatIf }: View): string {
-  if (hpas.length === 0) return 'no HPA that carries a label of Envoy Gateway';
-  const all = `${counted(hpas.length, 'HPA')} ${LABELLED}`;
+/** How many HPAs are stale, or which outcomes they have in a run that deletes; and how many are missing. */
+function summaryOf({ hpas, missing }: Pick<ClusterReport, 'hpas' | 'missing'>, { mode, whatIf }: Run): string {
+  const andMissing = missing.length > 0 ? `, ${missing.length} missing` : '';
+  if (hpas.length === 0) return `no HPA with a label of Envoy Gateway${andMissing}`;
+  const all = `${counted(hpas.length, 'HPA')} with a label of Envoy Gateway${andMissing}`;
+  const count = (isMeant: (hpa: SweptHpa) => boolean, words: string) => {
+    const { length } = hpas.filter(isMeant);
+    return length === 0 ? [] : [`${length} ${words}`];
+  };
   if (mode === 'delete') {
-    const counts = [...OUTCOMES.slice(1), OUTCOMES[0]].flatMap((wanted) => {
-      const count = hpas.filter(({ outcome }) => outcome === wanted).length;
-      return count === 0 ? [] : [`${count} ${wanted}`];
-    });
-    return `${counts.join(', ')} of ${all}`;
+    // What is kept comes last.
+    const [kept, ...others] = OUTCOMES;
+    return `${[...others, kept].flatMap((wanted) => count(({ outcome }) => outcome === wanted, wanted)).join(', ')} of ${all}`;
   }
   const stale = `${hpas.filter(({ action }) => action === 'delete').length} stale of ${all}`;
   if (!whatIf) return stale;
-  const changes = Object.entries(CHANGES).flatMap(([change, words]) => {
-    const count = hpas.filter((hpa) => hpa.whatIf?.change === change).length;
-    return count === 0 || words === '' ? [] : [`${count} ${words}`];
-  });
+  const changes = Object.values(CHANGES).flatMap((words) =>
+    words === '' ? [] : count((hpa) => changeOf(hpa) === words, words),
+  );
   return changes.length === 0 ? `nothing changes; ${stale}` : `${changes.join(', ')}; then ${stale}`;
 }
 
-/** One clause on all clusters together. */
 function totalsOf(report: RunReport): string {
   const { clusters, swept, skipped, failed } = report.totals;
-  const notDone = clusters - swept - skipped - failed;
-  const parts = [
-    `${swept} swept`,
-    ...(skipped > 0 ? [`${skipped} skipped`] : []),
-    ...(failed > 0 ? [`${failed} failed`] : []),
-    ...(notDone > 0 ? [`${notDone} not begun`] : []),
-  ];
+  const notStarted = clusters - swept - skipped - failed;
   const all = {
     hpas: report.clusters.flatMap(({ hpas }) => hpas),
     missing: report.clusters.flatMap(({ missing }) => missing),
   };
-  return `${counted(clusters, 'cluster')}, ${parts.join(', ')}; ${summaryOf(all, report)}`;
+  return [
+    `${counted(clusters, 'cluster')}, ${swept} swept`,
+    skipped > 0 && `, ${skipped} skipped`,
+    failed > 0 && `, ${failed} failed`,
+    notStarted > 0 && `, ${notStarted} not started`,
+    `; ${summaryOf(all, report)}`,
+  ]
+    .filter(Boolean)
+    .join('');
 }
 
-/** What the run was about, a sentence each; none for a run about everything as it is. */
 function introductionOf({ selection, whatIf }: RunReport): string[] {
   const { namespace, gateway } = selection ?? {};
-  const sentences = [];
-  if (selection) {
-    const parts = [
-      ...(namespace === undefined ? [] : [`in namespace ${namespace}`]),
-      ...(gateway === undefined ? [] : [`of Gateway ${gateway}`]),
-    ];
-    sentences.push(`Only HPAs ${parts.join(' and ')}.`);
-  }
-  if (whatIf) {
-    const clauses = [
-      ...(whatIf.applied.length > 0 ? [`${listed(whatIf.applied)} applied`] : []),
-      ...(whatIf.deleted.length > 0 ? [`${listed(whatIf.deleted)} deleted`] : []),
-    ];
-    sentences.push(`What if: ${clauses.join('; ') || 'nothing that matters applied'}.`);
-  }
-  return sentences;
+  const selected = [namespace && `in namespace ${namespace}`, gateway && `of Gateway ${gateway}`].filter(Boolean);
+  const { applied = [], deleted = [] } = whatIf ?? {};
+  const changes = [
+    applied.length > 0 && `${listed(applied)} applied`,
+    deleted.length > 0 && `${listed(deleted)} deleted`,
+  ].filter(Boolean);
+  return [
+    ...(selection ? [`Only HPAs ${selected.join(' and ')}.`] : []),
+    ...(whatIf ? [`What if: ${changes.join('; ') || 'nothing that matters applied'}.`] : []),
+  ];
 }
 
-/** So many objects are named in a sentence. */
-const NAMED = 5;
+/** Maximum number of objects that a sentence names. */
+const MAX_NAMED = 5;
 function listed(objects: readonly { kind: string; namespace?: string; name: string }[]): string {
-  const names = objects.slice(0, NAMED).map((object) => `${object.kind} ${objectKey(object)}`);
+  const names = objects.slice(0, MAX_NAMED).map((object) => `${object.kind} ${objectKey(object)}`);
   const others = objects.length - names.length;
   return `${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
 }
 
-export interface Notice extends Pick<Problem, 'message' | 'remedy'> {
-  readonly title: string;
-}
-
-/** What is wrong beside the HPAs: why a cluster was not swept, and warnings. */
-function noticesOf({ result, problem, warnings }: ClusterReport): Notice[] {
-  return [
-    ...(problem ? [{ ...problem, title: `${result}, ${problem.reason}` }] : []),
-    ...warnings.map((warning) => ({ ...warning, title: `warning, ${warning.reason}` })),
-  ];
-}
-
-/** The Regions whose clusters are not known. */
-const regionNoticesOf = ({ regions }: RunReport): Notice[] =>
-  regions.map(({ region, ...problem }) => ({
-    ...problem,
-    title: `${region ?? 'the clusters'}: could not be listed, ${problem.reason}`,
-  }));
-
-/** What is missing from the report, a sentence each. */
-function gapsOf({ remaining, shortened = [] }: RunReport): string[] {
-  const names = remaining.map(titleOf).join(', ');
-  return [
-    ...(remaining.length > 0 ? [`Not finished before the run had to end: ${names}.`] : []),
-    ...shortened.map((what) => `Left out: ${what}`),
-  ];
-}
-
-export const titleOf = ({ cluster, region }: Pick<ClusterReport, 'cluster' | 'region'>): string =>
+const titleOf = ({ cluster, region }: Pick<ClusterReport, 'cluster' | 'region'>): string =>
   region === undefined ? cluster : `${cluster} (${region})`;
 
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { FORMATS, formatReport } from '../../../functions/cli/output/output.ts';
+import { FORMATS, formatReport } from '../../../functions/cli/output/report.ts';
 import {
   type ClusterReport,
   type MissingHpaReport,
@@ -118,7 +118,7 @@ test('a guard is named beside the judgement', () => {
 });
 
 test('a cluster without such HPAs', () => {
-  expect(formatReport(scanOf(), 'table', plain)).toBe('production: no HPA that carries a label of Envoy Gateway\n');
+  expect(formatReport(scanOf(), 'table', plain)).toBe('production: no HPA with a label of Envoy Gateway\n');
   expect(formatReport(scanOf(), 'json', plain)).toBe(`${JSON.stringify(scanOf(), null, 2)}\n`);
 });
 
@@ -176,7 +176,7 @@ test('a run that deletes: outcomes in place of actions, what went wrong, what is
     'Not finished before the run had to end: late (eu-west-1).',
     'Left out: the HPAs that are kept',
     '',
-    'In all: 3 clusters, 1 swept, 1 failed, 1 not begun; 1 Deleted, 1 DeleteRefused, 1 Kept of 3 HPAs with a label of Envoy Gateway',
+    'Total: 3 clusters, 1 swept, 1 failed, 1 not started; 1 Deleted, 1 DeleteRefused, 1 Kept of 3 HPAs with a label of Envoy Gateway',
     '',
   ]);
 });
@@ -184,7 +184,7 @@ test('a run that deletes: outcomes in place of actions, what went wrong, what is
 test('the same as markdown', () => {
   const paragraphs = formatReport(account('delete', deleted), 'markdown', plain).split('\n\n');
   expect(paragraphs).toEqual([
-    '3 clusters, 1 swept, 1 failed, 1 not begun; 1 Deleted of 1 HPA with a label of Envoy Gateway.',
+    '3 clusters, 1 swept, 1 failed, 1 not started; 1 Deleted of 1 HPA with a label of Envoy Gateway.',
     '### lost (eu-west-1)',
     '**failed, ClusterUnreachable**: no whole answer from lost. Check its endpoint.',
     '### shop (eu-west-1)',
@@ -294,14 +294,14 @@ describe('an HPA that is missing', () => {
       expect.stringMatching(/^ACTION /),
       expect.stringMatching(/^delete /),
       '',
-      'Missing: asked for, and not there',
+      'Missing: asked for, but not there',
       `missing  envoy-gateway-system/${missing.name} of Gateway shop/api`,
       `  ${missing.explanation}`,
       `  ${missing.remedy}`,
       '',
     ]);
     expect(formatReport(withMissing(scanOf(), missing), 'table', plain)).toMatch(
-      /^production: no HPA that carries a label of Envoy Gateway, 1 missing\n\nMissing: /,
+      /^production: no HPA with a label of Envoy Gateway, 1 missing\n\nMissing: /,
     );
   });
 
@@ -320,7 +320,7 @@ describe('an HPA that is missing', () => {
       '### production',
       `${SUMMARY}.`,
       expect.stringMatching(/^\| ACTION /),
-      '#### Missing: asked for, and not there',
+      '#### Missing: asked for, but not there',
       [
         '| NAMESPACE | NAME | OWNER | WHY | REMEDY |',
         '| --- | --- | --- | --- | --- |',
@@ -337,7 +337,7 @@ describe('an HPA that is missing', () => {
       '<td>swept</td>\n<td class="number">1</td>\n<td class="number bad">1</td>\n<td class="number bad">1</td>\n</tr>',
     );
     expect(text).toContain('<td>failed: ClusterUnreachable</td>\n<td class="number"></td>\n');
-    expect(text).toContain('<h3>Missing: asked for, and not there</h3>');
+    expect(text).toContain('<h3>Missing: asked for, but not there</h3>');
     expect(text).toContain('<td class="owner" data-heading="Owner">Gateway shop/api</td>');
     expect(text).toContain(`<td class="remedy" data-heading="Remedy">${missing.remedy}</td>`);
     const none = formatReport(account('report', hpa), 'html', plain);
@@ -347,7 +347,7 @@ describe('an HPA that is missing', () => {
 
   test('counts in the sum of several clusters, also in a run that deletes', () => {
     expect(formatReport(withMissing(account('delete', deleted), missing, missing), 'table', plain)).toContain(
-      '1 not begun; 1 Deleted of 1 HPA with a label of Envoy Gateway, 2 missing\n',
+      '1 not started; 1 Deleted of 1 HPA with a label of Envoy Gateway, 2 missing\n',
     );
   });
 });
@@ -436,7 +436,7 @@ test('what others have written is text in the page, and the page may load nothin
   const text = formatReport(hostile(), 'html', plain);
   expect(text).not.toMatch(/<(script|img)/i);
   expect(text).not.toContain('\u001b');
-  expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;|');
+  expect(text).toContain('&#60;script&#62;alert(1)&#60;/script&#62;&#34;&#39;&#38;|');
   // Every tag is one that the page has of its own, and the attributes are whole.
   const own = formatReport(withMissing(whatIf(), missing), 'html', plain);
   const tagsOf = (page: string) => new Set([...page.matchAll(/<\/?([a-z0-9!]+)/gi)].map(([, tag]) => tag));
