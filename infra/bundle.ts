@@ -57,16 +57,6 @@ const credentialsFromEnvironment: Plugin = {
   },
 };
 
-/** `import { z }` is one object with all of zod in it, error messages in fifty languages included; a namespace is not. */
-const onlyTheZodInUse: Plugin = {
-  name: 'only-the-zod-in-use',
-  setup({ onLoad }) {
-    onLoad({ filter: /@aws-lambda-powertools\/parser\/lib\/esm\/.*\.js$/ }, async ({ path }) => ({
-      contents: (await readFile(path, 'utf8')).replace("import { z } from 'zod'", "import * as z from 'zod'"),
-    }));
-  },
-};
-
 /** The command line tool is one file: what it reads from the repository is in it as text. */
 const filesAsText: Plugin = {
   name: 'files-as-text',
@@ -94,7 +84,7 @@ export const functionOptions = (name: string, outdir: string): BuildOptions => (
   splitting: true,
   mainFields: ['module', 'main'], // The SDK's ES modules: of CommonJS nothing could be left out.
   target: 'node24',
-  plugins: [builtinsUntouched, requestsWithoutModels, credentialsFromEnvironment, onlyTheZodInUse],
+  plugins: [builtinsUntouched, requestsWithoutModels, credentialsFromEnvironment],
 });
 
 /**

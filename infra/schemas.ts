@@ -8,7 +8,6 @@ import { enrollmentRequestSchema } from '../functions/enroll/enroll.ts';
 import { enrollmentReportSchema } from '../functions/enrollment/enrollment.ts';
 import { changeDetailSchema } from '../functions/events/change-event.ts';
 import { digestReportSchema } from '../functions/events/digest.ts';
-import { heartbeatSchema } from '../functions/events/heartbeat.ts';
 import {
   deletedDetailSchema,
   heldBackDetailSchema,
@@ -18,7 +17,7 @@ import {
   unreachableDetailSchema,
 } from '../functions/events/outcome-event.ts';
 import { runReportSchema, sweepReportSchema } from '../functions/events/report.ts';
-import { sweepRequestSchema } from '../functions/events/sweep-request.ts';
+import { heartbeatSchema, sweepRequestSchema } from '../functions/events/sweep-request.ts';
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
 

@@ -1,5 +1,5 @@
 import { logGroupOf, STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
-import { SUBSCRIPTION_PATTERN } from '../functions/events/subscription-pattern.ts';
+import { SUBSCRIPTION_PATTERN } from '../functions/events/audit-event.ts';
 
 /**
  * One `AWS::Logs::SubscriptionFilter` for each cluster, by logical id. CloudFormation has no loop, hence code.

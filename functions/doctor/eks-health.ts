@@ -8,7 +8,7 @@ import {
   type SubscriptionFilter,
   stackOf,
 } from '../enrollment/enrollment.ts';
-import { SUBSCRIPTION_PATTERN } from '../events/subscription-pattern.ts';
+import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
 

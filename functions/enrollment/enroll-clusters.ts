@@ -1,7 +1,7 @@
 import pMap from 'p-map';
 import type { AccessEntries } from '../aws/access-entries.ts';
 import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
-import { SUBSCRIPTION_PATTERN } from '../events/subscription-pattern.ts';
+import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { type AccountDirectory, type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { AwsAccessError, describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';

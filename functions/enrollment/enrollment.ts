@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { SUBSCRIPTION_PATTERN } from '../events/subscription-pattern.ts';
+import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { described } from '../platform/schema.ts';
 

@@ -1,6 +1,25 @@
 import * as z from 'zod/mini';
 import type { ChangeDetail } from './change-event.ts';
 
+/**
+ * The filter pattern of the CloudWatch Logs subscription on `/aws/eks/<cluster>/cluster`: it selects the audit lines that can
+ * have changed what an HPA depends on. {@link mayAffectHpa} is the same predicate; a test holds the two together.
+ *
+ * A pattern may have 1,024 characters. `delete*` is delete and deletecollection. An HPA counts only when Envoy Gateway
+ * has just created it: a creation under way while autoscaling is removed leaks with no further event.
+ */
+export const SUBSCRIPTION_PATTERN = [
+  '{ $.stage = "ResponseComplete" && $.responseStatus.code >= 200 && $.responseStatus.code < 300',
+  '&& $.objectRef.subresource NOT EXISTS && $.requestURI != "*dryRun=All*"',
+  '&& ($.verb = "create" || $.verb = "update" || $.verb = "patch" || $.verb = "delete*")',
+  '&& (($.objectRef.apiGroup = "gateway.envoyproxy.io" && $.objectRef.resource = "envoyproxies")',
+  '|| ($.objectRef.apiGroup = "gateway.networking.k8s.io"',
+  '&& ($.objectRef.resource = "gateways" || $.objectRef.resource = "gatewayclasses"))',
+  '|| ($.objectRef.resource = "configmaps" && $.objectRef.name = "envoy-gateway-config")',
+  '|| ($.objectRef.resource = "horizontalpodautoscalers" && $.responseStatus.code = 201',
+  '&& $.requestURI = "*fieldManager=envoy-gateway*")) }',
+].join(' ');
+
 const objectRefSchema = z.object({
   /** The core group is written as no group at all. */
   apiGroup: z._default(z.string(), ''),
@@ -13,8 +32,8 @@ const objectRefSchema = z.object({
 });
 
 /**
- * What is read of an `audit.k8s.io/v1` Event, as kube-apiserver writes it (k8s.io/apiserver/pkg/apis/audit/v1). Bodies,
- * annotations and the user's groups are left behind here. objectRef is absent for a path that names no resource
+ * The fields used of an `audit.k8s.io/v1` Event, as kube-apiserver writes it (k8s.io/apiserver/pkg/apis/audit/v1). Bodies,
+ * annotations and the groups of the user are dropped here. objectRef is absent for a path that names no resource
  * (/healthz), responseStatus for a stage before the response, the user's name for a request nobody authenticated.
  */
 const auditEventSchema = z.object({
@@ -33,15 +52,47 @@ const auditEventSchema = z.object({
   requestReceivedTimestamp: z.iso.datetime(),
   stageTimestamp: z.iso.datetime(),
 });
-export type AuditEvent = z.infer<typeof auditEventSchema>;
-export type AuditEventOfObject = AuditEvent & { objectRef: z.infer<typeof objectRefSchema> };
+type AuditEvent = z.infer<typeof auditEventSchema>;
+type AuditEventOfObject = AuditEvent & { objectRef: z.infer<typeof objectRefSchema> };
+
+/** The newest write to one object, without the cluster that it was in. */
+export type ObjectChange = Omit<ChangeDetail, 'version' | 'cluster'>;
+
+export interface AuditedChanges {
+  /** One for each changed object, in the order in which the objects first appear. */
+  readonly changes: readonly ObjectChange[];
+  /** The number of lines that can have changed what an HPA depends on. */
+  readonly kept: number;
+  /** The lines that are no audit event, by index: which field is wrong, and never a word of the line. */
+  readonly faults: readonly { readonly index: number; readonly fault: string }[];
+}
 
 /**
- * Reads one line of an audit log.
- *
- * @returns the event, or the fault: what is wrong and in which field, never a word of the line itself
+ * The objects that an HPA depends on and that the lines of an audit log say were changed. The order of the lines does not
+ * matter, and a line may come twice.
  */
-export function readAuditEvent(line: string): { event: AuditEvent } | { fault: string } {
+export function changesOf(lines: readonly string[]): AuditedChanges {
+  const faults: AuditedChanges['faults'][number][] = [];
+  const latest = new Map<string, { event: AuditEventOfObject; lines: number }>();
+  let kept = 0;
+  for (const [index, line] of lines.entries()) {
+    const read = readAuditEvent(line);
+    if ('fault' in read) faults.push({ index, fault: read.fault });
+    else if (mayAffectHpa(read.event)) {
+      kept += 1;
+      // Without apiVersion: a Gateway is one object whichever version it is written in. An event without a name stands for
+      // its resource in its namespace.
+      const { apiGroup, resource, namespace, name } = read.event.objectRef;
+      const key = JSON.stringify([apiGroup, resource, namespace, name]);
+      const known = latest.get(key) ?? { event: read.event, lines: 0 };
+      const event = isNewer(read.event, known.event) ? read.event : known.event;
+      latest.set(key, { event, lines: known.lines + 1 });
+    }
+  }
+  return { changes: [...latest.values()].map(({ event, lines }) => changeOfEvent(event, lines)), kept, faults };
+}
+
+function readAuditEvent(line: string): { event: AuditEvent } | { fault: string } {
   let json: unknown;
   try {
     json = JSON.parse(line);
@@ -55,11 +106,8 @@ export function readAuditEvent(line: string): { event: AuditEvent } | { fault: s
   return { fault: `not an audit.k8s.io/v1 Event: ${fields.join(', ')}` };
 }
 
-/**
- * Can what this line tells of have changed what an HPA depends on? The same predicate as SUBSCRIPTION_PATTERN,
- * because that pattern can be changed by hand in the account.
- */
-export function mayAffectHpa(event: AuditEvent): event is AuditEventOfObject {
+/** The same predicate as {@link SUBSCRIPTION_PATTERN}, because that pattern can be changed by hand in the account. */
+function mayAffectHpa(event: AuditEvent): event is AuditEventOfObject {
   const code = event.responseStatus?.code ?? 0;
   return (
     event.stage === 'ResponseComplete' &&
@@ -84,31 +132,6 @@ function isNamedByPattern(ref: AuditEventOfObject['objectRef'], requestURI: stri
   );
 }
 
-/** The newest event about one object, and how many lines (doubled ones too) told of that object. */
-export interface LatestOfObject {
-  event: AuditEventOfObject;
-  lines: number;
-}
-
-/**
- * One for each changed object, in the order in which the objects first appear; which event is the newest does not depend
- * on the order of the lines. An event without a name stands for its resource in its namespace.
- */
-export function latestPerObject(events: readonly AuditEventOfObject[]): LatestOfObject[] {
-  const latest = new Map<string, LatestOfObject>();
-  for (const event of events) {
-    // Without apiVersion: a Gateway is one object whichever version it is written in.
-    const { apiGroup, resource, namespace, name } = event.objectRef;
-    const key = JSON.stringify([apiGroup, resource, namespace, name]);
-    const known = latest.get(key);
-    latest.set(key, {
-      event: known === undefined || isNewer(event, known.event) ? event : known.event,
-      lines: (known?.lines ?? 0) + 1,
-    });
-  }
-  return [...latest.values()];
-}
-
 /** kube-apiserver writes microseconds, which Date does not keep: the text decides within a millisecond, then the auditID. */
 function isNewer(a: AuditEvent, b: AuditEvent): boolean {
   const milliseconds = Date.parse(a.stageTimestamp) - Date.parse(b.stageTimestamp);
@@ -117,25 +140,13 @@ function isNewer(a: AuditEvent, b: AuditEvent): boolean {
   return a.auditID > b.auditID;
 }
 
-/** The detail of the EventBridge event that tells of this change in this cluster. */
-export function changeDetail(cluster: string, { event, lines }: LatestOfObject): ChangeDetail {
+function changeOfEvent(event: AuditEventOfObject, lines: number): ObjectChange {
   const { apiGroup, apiVersion, resource, namespace, name } = event.objectRef;
   return {
-    version: '1',
-    cluster,
     auditID: event.auditID,
     verb: event.verb,
-    objectRef: {
-      apiGroup,
-      apiVersion,
-      resource,
-      namespace,
-      name,
-    },
-    user: {
-      username: event.user.username,
-      ...(event.impersonatedUser !== undefined && { impersonatedUsername: event.impersonatedUser.username }),
-    },
+    objectRef: { apiGroup, apiVersion, resource, namespace, name },
+    user: { username: event.user.username, impersonatedUsername: event.impersonatedUser?.username },
     sourceIPs: event.sourceIPs,
     userAgent: event.userAgent,
     requestReceivedTimestamp: event.requestReceivedTimestamp,

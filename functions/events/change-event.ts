@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
+import { clusterNameSchema } from '../platform/eks-names.ts';
 import { described } from '../platform/schema.ts';
-import type { Change } from './report.ts';
 
 /**
  * The EventBridge event that `forward` puts and `reap` takes: "something that an HPA depends on was written in this
@@ -11,11 +11,6 @@ export const EVENT_SOURCE = 'envoy-hpa-reaper';
 /** The bus of a deployment, one in each Region; the functions are told its ARN or name by their environment. */
 export const BUS_NAME = 'envoy-hpa-reaper';
 export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
-
-/** An EKS cluster's name, as CreateCluster allows it. */
-export const clusterNameSchema = z
-  .string('expected the name of an EKS cluster')
-  .check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'expected the name of an EKS cluster'));
 
 /** Every description ends up in docs/schemas. */
 export const changeDetailSchema = z
@@ -56,8 +51,26 @@ export const changeDetailSchema = z
   .check(z.describe(`The detail of an EventBridge event ${CHANGE_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
 export type ChangeDetail = z.infer<typeof changeDetailSchema>;
 
-/** What the report of a pass says of an event that led to it. */
-export const changeOf = ({ user, auditID, verb, objectRef, stageTimestamp }: ChangeDetail): Change => ({
+export const changeSchema = z.object({
+  username: described('Who sent the request'),
+  impersonatedUsername: z.optional(described('Whom the sender impersonated')),
+  auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
+  verb: z.string(),
+  resource: described('The plural name, such as envoyproxies'),
+  namespace: z.optional(z.string()),
+  name: z.optional(described('Absent for a deletecollection and a create with generateName')),
+  time: described('RFC 3339'),
+});
+/** Who wrote what, from an audit event that led to a sweep. */
+export type Change = z.infer<typeof changeSchema>;
+
+export const changeOf = ({
+  user,
+  auditID,
+  verb,
+  objectRef,
+  stageTimestamp,
+}: Omit<ChangeDetail, 'version' | 'cluster'>): Change => ({
   username: user.username,
   impersonatedUsername: user.impersonatedUsername,
   auditID,

@@ -1,9 +1,8 @@
 import * as z from 'zod/mini';
 import { described } from '../platform/schema.ts';
-import { EVENT_SOURCE } from './change-event.ts';
+import { changeSchema, EVENT_SOURCE } from './change-event.ts';
 import {
   type ClusterReport,
-  changeSchema,
   countOutcomes,
   hpaReportSchema,
   manifestSchema,

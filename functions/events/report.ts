@@ -1,8 +1,6 @@
 import * as z from 'zod/mini';
-import type { GuardedVerdict } from '../judgement/guards.ts';
-import { MISSING_REASON, type MissingHpa } from '../judgement/missing.ts';
-import { replicasAfterSchema } from '../judgement/replicas-after.ts';
 import { described } from '../platform/schema.ts';
+import { changeSchema } from './change-event.ts';
 
 /** What became of one HPA in a pass. */
 export const OUTCOMES = [
@@ -19,18 +17,17 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-export const changeSchema = z.object({
-  username: described('Who sent the request'),
-  impersonatedUsername: z.optional(described('Whom the sender impersonated')),
-  auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
-  verb: z.string(),
-  resource: described('The plural name, such as envoyproxies'),
-  namespace: z.optional(z.string()),
-  name: z.optional(described('Absent for a deletecollection and a create with generateName')),
-  time: described('RFC 3339'),
+const replicasAfterSchema = z.object({
+  kind: z
+    .enum(['Stays', 'Becomes', 'Governed', 'NoDeployment', 'Unknown'])
+    .check(
+      z.describe(
+        'Stays: nobody sets them any more; Becomes: Envoy Gateway sets them when it next applies the Deployment; Governed: another HPA does; NoDeployment: the Deployment is gone; Unknown: a patch says it in a way that is not understood',
+      ),
+    ),
+  replicas: z.optional(z.number().check(z.describe('For Becomes; for Stays where the HPA tells how many run'))),
+  hpa: z.optional(described('For Governed: namespace/name')),
 });
-/** Who wrote what, from the audit events that led to the pass. */
-export type Change = z.infer<typeof changeSchema>;
 
 const ownerSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
 
@@ -76,14 +73,12 @@ export const missingHpaSchema = z
     namespace: z.string(),
     name: z.string(),
     owner: ownerSchema.check(z.describe('Who asks for it')),
-    reason: z.literal(MISSING_REASON),
+    reason: z.literal('WantedButMissing'),
     explanation: described('One sentence for a person'),
     remedy: described('What a person can do about it'),
   })
   .check(z.describe('An HPA that is asked for, and that Envoy Gateway has not made'));
 export type MissingHpaReport = z.infer<typeof missingHpaSchema>;
-
-export const reportMissing = ({ ownerUid: _, ...missing }: MissingHpa): MissingHpaReport => missing;
 
 /** How a what-if changes the judgement of an HPA. */
 export const WHAT_IF_CHANGES = [
@@ -233,29 +228,3 @@ export const runReportSchema = z
   })
   .check(z.describe('What one run over any number of clusters did and why'));
 export type RunReport = z.infer<typeof runReportSchema>;
-
-/** What every view shows of a verdict: the CLI's JSON, the report of a pass, a log line. */
-export function reportHpa(verdict: GuardedVerdict): HpaReport {
-  const { hpa, action, reason, explanation, owner, restsOn, guard, replicasAfter: after, remedy } = verdict;
-  const current = hpa.status?.currentReplicas ?? undefined;
-  return {
-    namespace: hpa.metadata.namespace,
-    name: hpa.metadata.name,
-    uid: hpa.metadata.uid,
-    action,
-    reason,
-    explanation,
-    owner,
-    restsOn: [...restsOn],
-    guard,
-    replicas: {
-      current,
-      min: hpa.spec.minReplicas ?? 1,
-      max: hpa.spec.maxReplicas,
-      after,
-    },
-    ...(hpa.metadata.creationTimestamp && { createdAt: hpa.metadata.creationTimestamp }),
-    dropsCapacity: after?.kind === 'Becomes' && (current ?? 0) > (after.replicas ?? Number.POSITIVE_INFINITY),
-    remedy,
-  };
-}

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
+import { clusterNameSchema } from '../platform/eks-names.ts';
 import { described } from '../platform/schema.ts';
-import { clusterNameSchema, EVENT_SOURCE } from './change-event.ts';
+import { EVENT_SOURCE } from './change-event.ts';
 
 /** The EventBridge event that `backfill` puts and `reap` takes: "look at this cluster, whether anything changed or not". */
 export const SWEEP_DETAIL_TYPE = 'Cluster Sweep Requested';
@@ -57,3 +58,13 @@ export function mostPermissive(several: readonly SweepPolicy[]): SweepPolicy {
     maxDeletions: Math.max(...decisive.map(({ maxDeletions }) => maxDeletions)),
   };
 }
+
+/**
+ * The EventBridge event that a schedule puts each hour and `reap` counts: bus, rule, queue and function let it through. It
+ * names no cluster.
+ */
+export const HEARTBEAT_DETAIL_TYPE = 'Heartbeat';
+
+export const heartbeatSchema = z
+  .object({ version: z.literal('1') })
+  .check(z.describe(`The detail of an EventBridge event ${HEARTBEAT_DETAIL_TYPE} with source ${EVENT_SOURCE}`));

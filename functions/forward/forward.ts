@@ -1,92 +1,140 @@
 import { gunzipSync } from 'node:zlib';
-import { CloudWatchLogsDecodeSchema, CloudWatchLogsSchema } from '@aws-lambda-powertools/parser/schemas/cloudwatch';
 import middy from '@middy/core';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
-import { partitionOf } from '../events/arn.ts';
+import { changesOf } from '../events/audit-event.ts';
+import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../events/change-event.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
+import { clusterArn, clusterNameSchema, clusterOfLogGroup, partitionOf } from '../platform/eks-names.ts';
 import { describeError, MalformedInputError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { forwardAuditEvents, type LogPayload } from './forward-audit-events.ts';
+import { formatZodIssues } from '../platform/schema.ts';
 
 /** The environment variables of `forward`. */
-export const forwardConfigSchema = z.object({
-  ...placeSchema,
-  EVENT_BUS_NAME: eventBusSchema,
-});
-export type ForwardConfig = z.infer<typeof forwardConfigSchema>;
+export const forwardConfigSchema = z.object({ ...placeSchema, EVENT_BUS_NAME: eventBusSchema });
 
 export interface ForwardDependencies {
-  config: ForwardConfig;
+  config: z.infer<typeof forwardConfigSchema>;
   eventBus: EventBus;
   log: Log;
   metrics: MetricsRecorder;
 }
 
 /**
- * The Lambda handler on a CloudWatch Logs subscription: decodes, forwards, counts. Whatever it throws, Lambda tries the
- * payload twice more and then sends it to the on-failure destination.
+ * The Lambda handler on a CloudWatch Logs subscription: puts one event on the bus for each object that the audit lines say
+ * was changed and that an HPA depends on. When it throws, Lambda retries the payload twice and then sends it to the
+ * on-failure destination.
+ *
+ * @throws {MalformedInputError} for a payload that is not of a subscription to a cluster's log group in this account
+ * @throws {RetryableError} when events did not reach the bus
  */
 export function createHandler({ config, eventBus, log, metrics }: ForwardDependencies) {
   return middy<unknown, void>()
     .onError(({ error }) => {
-      // Returning nothing leaves the failure a failure.
+      // Without a return value the invocation still fails.
       log.error('payload not forwarded', { error: error?.name, reason: describeError(error) });
     })
     .handler(async (event: unknown, context): Promise<void> => {
       metrics.add('Payloads', 1);
-      const partition = partitionOf(context.invokedFunctionArn);
-      const place = { partition, region: config.AWS_REGION, account: config.ACCOUNT_ID };
-      const forwarded = await forwardAuditEvents(decodePayload(event), { place, eventBus, log });
-      if (forwarded.messageType === 'CONTROL_MESSAGE') {
+      const payload = decodePayload(event);
+      if (payload.messageType === 'CONTROL_MESSAGE') {
         metrics.add('ControlMessages', 1);
-        log.info('control message', { messageType: forwarded.messageType });
+        log.info('control message', { messageType: payload.messageType });
         return;
       }
-      const { cluster, lines, kept, unreadable, entries, auditIDs } = forwarded;
-      metrics.add('LinesReceived', lines);
+      const cluster = clusterOf(payload, config.ACCOUNT_ID);
+      const { changes, kept, faults } = changesOf(payload.logEvents.map(({ message }) => message));
+      for (const { index, fault } of faults) {
+        log.warn('unreadable line', { cluster, logEventId: payload.logEvents[index]?.id, fault });
+      }
+      const partition = partitionOf(context.invokedFunctionArn);
+      // A log group feeds only functions of its own Region.
+      const arn = clusterArn({ partition, region: config.AWS_REGION, account: config.ACCOUNT_ID }, cluster);
+      await eventBus.put(
+        changes.map((change) => ({
+          source: EVENT_SOURCE,
+          detailType: CHANGE_DETAIL_TYPE,
+          detail: { version: '1', cluster, ...change } satisfies ChangeDetail,
+          resources: [arn],
+          time: new Date(change.stageTimestamp),
+        })),
+      );
+      const counts = {
+        lines: payload.logEvents.length,
+        kept,
+        unreadable: faults.length,
+        entries: changes.length,
+      };
+      metrics.add('LinesReceived', counts.lines);
       metrics.add('LinesKept', kept);
-      metrics.add('LinesUnreadable', unreadable);
-      metrics.add('EntriesPut', entries);
-      log.info('forwarded', { cluster, lines, kept, unreadable, entries, auditIDs });
+      metrics.add('LinesUnreadable', counts.unreadable);
+      metrics.add('EntriesPut', counts.entries);
+      log.info('forwarded', { cluster, ...counts, auditIDs: changes.map(({ auditID }) => auditID) });
     });
-}
-
-/**
- * Takes the payload out of the event that CloudWatch Logs invokes a function with: base64 of gzip of JSON.
- *
- * @throws {MalformedInputError} naming the step that fails, and never a part of the payload
- */
-export function decodePayload(event: unknown): LogPayload {
-  const parsed = CloudWatchLogsSchema.safeParse(event);
-  if (parsed.success) return parsed.data.awslogs.data;
-  throw new MalformedInputError(
-    `${decodingFault(event)}; only a subscription filter of CloudWatch Logs may invoke this function: ` +
-      'find who else does, or what changes the event on its way',
-  );
 }
 
 const invocationSchema = z.object({ awslogs: z.object({ data: z.string() }) });
 
-/** The library's schema has one message for all of this. */
-function decodingFault(event: unknown): string {
+/** What CloudWatch Logs sends to a subscription. A control message tests the destination and carries no changes. */
+const payloadSchema = z.object({
+  messageType: z.string(),
+  /** The account that owns the log group. */
+  owner: z.string(),
+  logGroup: z.string(),
+  logEvents: z.array(z.object({ id: z.string(), message: z.string() })).check(z.minLength(1)),
+});
+type LogPayload = z.infer<typeof payloadSchema>;
+
+/**
+ * Decodes the event that CloudWatch Logs invokes a function with: base64 of gzip of JSON.
+ *
+ * @throws {MalformedInputError} naming the step that fails, and never a part of the payload
+ */
+export function decodePayload(event: unknown): LogPayload {
+  const refuse = (fault: string) =>
+    new MalformedInputError(
+      `${fault}; only a subscription filter of CloudWatch Logs may invoke this function: ` +
+        'find what else does, or what changes the event on its way',
+    );
   const invocation = invocationSchema.safeParse(event);
-  if (!invocation.success) return 'the event has no text awslogs.data';
+  if (!invocation.success) throw refuse('the event has no text awslogs.data');
   const { data } = invocation.data.awslogs;
-  if (!z.base64().safeParse(data).success) return 'awslogs.data is not base64';
+  if (!z.base64().safeParse(data).success) throw refuse('awslogs.data is not base64');
   let text: string;
   try {
     text = gunzipSync(Buffer.from(data, 'base64')).toString('utf8');
   } catch {
-    return 'awslogs.data is base64 but not of gzip';
+    throw refuse('awslogs.data is base64 but not of gzip');
   }
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    return 'awslogs.data is base64 of gzip but not of JSON';
+    throw refuse('awslogs.data is base64 of gzip but not of JSON');
   }
-  const fields = CloudWatchLogsDecodeSchema.safeParse(json).error?.issues.map(({ path }) => path.join('.'));
-  return `awslogs.data is JSON but not what CloudWatch Logs sends: ${fields?.join(', ')}`;
+  const payload = payloadSchema.safeParse(json);
+  if (payload.success) return payload.data;
+  const faults = formatZodIssues(payload.error, '(the payload)');
+  throw refuse(`awslogs.data is JSON but not what CloudWatch Logs sends: ${faults}`);
+}
+
+/** @throws {MalformedInputError} for an unknown message type, the log group of another account, or of no cluster */
+function clusterOf({ messageType, owner, logGroup }: LogPayload, account: string): string {
+  if (messageType !== 'DATA_MESSAGE') {
+    throw new MalformedInputError(
+      `messageType ${messageType} is neither DATA_MESSAGE nor CONTROL_MESSAGE; see what CloudWatch Logs sends now`,
+    );
+  }
+  if (owner !== account) {
+    throw new MalformedInputError(
+      `the log group belongs to account ${owner}, this function to ${account}; ` +
+        'remove that subscription and deploy the product in the other account',
+    );
+  }
+  const cluster = clusterNameSchema.safeParse(clusterOfLogGroup(logGroup));
+  if (cluster.success) return cluster.data;
+  throw new MalformedInputError(
+    `log group ${logGroup} is not /aws/eks/<cluster>/cluster; subscribe this function to EKS control plane logs only`,
+  );
 }

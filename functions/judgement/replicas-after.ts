@@ -1,25 +1,22 @@
-import * as z from 'zod/mini';
-import { described } from '../platform/schema.ts';
 import { deploymentOf, type Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
- * What becomes of the replicas once the HPA is gone. Measured on v1.3.0 and v1.9.1: Envoy Gateway writes `spec.replicas` only
- * where its configuration gives a number; else they stay, for good.
+ * What happens to the replicas when the HPA is deleted. Measured on v1.3.0 and v1.9.1: Envoy Gateway writes `spec.replicas`
+ * only where its configuration gives a number; otherwise they stay, for good.
  */
-export const replicasAfterSchema = z.object({
-  kind: z
-    .enum(['Stays', 'Becomes', 'Governed', 'NoDeployment', 'Unknown'])
-    .check(
-      z.describe(
-        'Stays: nobody sets them any more; Becomes: Envoy Gateway sets them when it next applies the Deployment; Governed: another HPA does; NoDeployment: the Deployment is gone; Unknown: a patch says it in a way that is not understood',
-      ),
-    ),
-  replicas: z.optional(z.number().check(z.describe('For Becomes; for Stays where the HPA tells how many run'))),
-  hpa: z.optional(described('For Governed: namespace/name')),
-});
-export type ReplicasAfter = z.infer<typeof replicasAfterSchema>;
+export interface ReplicasAfter {
+  /**
+   * `Stays`: nobody sets them any more; `Becomes`: Envoy Gateway sets them when it next applies the Deployment; `Governed`:
+   * another HPA does; `NoDeployment`: the Deployment is gone; `Unknown`: a patch sets them in a way that is not understood.
+   */
+  readonly kind: 'Stays' | 'Becomes' | 'Governed' | 'NoDeployment' | 'Unknown';
+  /** For `Becomes`; for `Stays` where the HPA reports how many run. */
+  readonly replicas?: number;
+  /** For `Governed`: `namespace/name`. */
+  readonly hpa?: string;
+}
 
 /**
  * @param stale `namespace/name` of all HPAs that are to go

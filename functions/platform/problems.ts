@@ -1,3 +1,4 @@
+import { logGroupOf } from './eks-names.ts';
 import {
   AwsAccessError,
   ClusterSkippedError,
@@ -9,7 +10,6 @@ import {
 
 const UPDATE_CLUSTER = 'aws eks update-cluster-config';
 const regionFlag = (region: string | undefined) => (region === undefined ? '' : ` --region ${region}`);
-const logGroupOf = (cluster: string) => `/aws/eks/${cluster}/cluster`;
 
 /** Every problem that a cluster can have: its reason, and from the facts the message and the remedy. */
 const CATALOGUE = {

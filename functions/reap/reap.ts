@@ -2,7 +2,6 @@ import middy from '@middy/core';
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
-import { partitionOf } from '../events/arn.ts';
 import {
   CHANGE_DETAIL_TYPE,
   type ChangeDetail,
@@ -10,11 +9,12 @@ import {
   changeOf,
   EVENT_SOURCE,
 } from '../events/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema } from '../events/heartbeat.ts';
 import { type OutcomeEvent, outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
 import type { SweepReport } from '../events/report.ts';
 import {
   clampToDeployment,
+  HEARTBEAT_DETAIL_TYPE,
+  heartbeatSchema,
   mostPermissive,
   SWEEP_DETAIL_TYPE,
   type SweepRequest,
@@ -22,6 +22,7 @@ import {
 } from '../events/sweep-request.ts';
 import type { ClusterDirectory } from '../kubernetes/directory.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
+import { partitionOf } from '../platform/eks-names.ts';
 import { ClusterSkippedError, describeError, MalformedInputError, NoAnswerError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';

@@ -1,4 +1,6 @@
 import pMap from 'p-map';
+import type { HpaReport, MissingHpaReport } from '../events/report.ts';
+import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
 import { type Deployment, objectKey } from '../judgement/kubernetes-objects.ts';
 import { type MissingHpa, missingHpas } from '../judgement/missing.ts';
@@ -92,3 +94,31 @@ export async function readDeployments(
   };
   return new Map(await pMap(new Set(keys), read, { concurrency: CONCURRENT_READS }));
 }
+
+/** A verdict in reports, events and log lines. */
+export function reportHpa(verdict: GuardedVerdict & AssessedVerdict): HpaReport {
+  const { hpa, action, reason, explanation, owner, restsOn, guard, replicasAfter: after, remedy } = verdict;
+  const current = hpa.status?.currentReplicas ?? undefined;
+  return {
+    namespace: hpa.metadata.namespace,
+    name: hpa.metadata.name,
+    uid: hpa.metadata.uid,
+    action,
+    reason,
+    explanation,
+    owner,
+    restsOn: [...restsOn],
+    guard,
+    replicas: {
+      current,
+      min: hpa.spec.minReplicas ?? 1,
+      max: hpa.spec.maxReplicas,
+      after,
+    },
+    createdAt: hpa.metadata.creationTimestamp || undefined,
+    dropsCapacity: after?.kind === 'Becomes' && (current ?? 0) > (after.replicas ?? Number.POSITIVE_INFINITY),
+    remedy,
+  };
+}
+
+export const reportMissing = ({ ownerUid: _, ...missing }: MissingHpa): MissingHpaReport => missing;

@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import type { BusEvent, EventBus } from '../aws/event-bus.ts';
-import { clusterArn } from '../events/arn.ts';
 import { EVENT_SOURCE } from '../events/change-event.ts';
 import type { OutcomeEvent } from '../events/outcome-event.ts';
+import { clusterArn } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';

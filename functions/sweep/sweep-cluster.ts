@@ -1,14 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import pMap from 'p-map';
-import {
-  type Change,
-  countOutcomes,
-  type Outcome,
-  reportHpa,
-  reportMissing,
-  type SweepReport,
-  type SweptHpa,
-} from '../events/report.ts';
+import type { Change } from '../events/change-event.ts';
+import { countOutcomes, type Outcome, type SweepReport, type SweptHpa } from '../events/report.ts';
 import { type GuardedVerdict, type GuardSettings, guard } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
 import type { HorizontalPodAutoscaler } from '../judgement/kubernetes-objects.ts';
@@ -19,7 +12,7 @@ import type { WriteResult } from '../kubernetes/api-client.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import { describeError, OverloadedError, RetryableError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import { assess, readDeployments } from './assess.ts';
+import { assess, readDeployments, reportHpa, reportMissing } from './assess.ts';
 import { recordOwnerEvents } from './owner-events.ts';
 
 export interface SweepOptions {

@@ -183,9 +183,23 @@ describe('a bad event', () => {
     ['not gzip', data('secret'), /^awslogs.data is base64 but not of gzip; /],
     ['cut gzip', data(gzipSync('secret').subarray(0, 12)), /^awslogs.data is base64 but not of gzip; /],
     ['not JSON', data(gzipSync('secret')), /^awslogs.data is base64 of gzip but not of JSON; /],
-    ['other JSON', invocation({ logEvents: 'secret' }), /^awslogs.data is JSON but not what .*: messageType, owner, /],
-    ['no lines', invocation(payload([])), /^awslogs.data is JSON but not what CloudWatch Logs sends: logEvents; /],
+    [
+      'other JSON',
+      invocation({ logEvents: 'secret' }),
+      /^awslogs.data is JSON but not what .*: messageType: .*; owner: /,
+    ],
+    ['no lines', invocation(payload([])), /^awslogs.data is JSON but not what CloudWatch Logs sends: logEvents: .*; /],
     ['an unknown messageType', invocation(payload([line], { messageType: 'NEWS' })), /^messageType NEWS is neither/],
+    [
+      'a log group that goes deeper',
+      invocation(payload([line], { logGroup: '/aws/eks/shop/cluster/x' })),
+      /is not \/aws\/eks/,
+    ],
+    [
+      'an impossible cluster name',
+      invocation(payload([line], { logGroup: '/aws/eks/-shop/cluster' })),
+      /is not \/aws\/eks/,
+    ],
     ["another account's", invocation(payload([line], { owner: '999999999999' })), /999999999999.*123456789012/],
     ['another log group', invocation(payload([line], { logGroup: '/aws/rds/x' })), /^log group \/aws\/rds\/x is not/],
   ])('%s is refused: logged, thrown, nothing forwarded', async (_, event, message) => {

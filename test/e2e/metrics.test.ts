@@ -6,7 +6,7 @@ import process from 'node:process';
 import type { SQSBatchResponse } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/heartbeat.ts';
+import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
 import { problemLogged } from '../builders/outcomes.ts';
 import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';

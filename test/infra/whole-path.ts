@@ -4,7 +4,7 @@ import { json } from 'node:stream/consumers';
 import { PutSubscriptionFilterCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { logGroupOf } from '../../functions/enrollment/enrollment.ts';
-import { SUBSCRIPTION_PATTERN } from '../../functions/events/subscription-pattern.ts';
+import { SUBSCRIPTION_PATTERN } from '../../functions/events/audit-event.ts';
 import { type Connection, connect } from '../contract/connection.ts';
 import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
 import { type Server, waitFor } from '../contract/server.ts';

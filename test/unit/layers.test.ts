@@ -8,7 +8,7 @@ const LIBRARIES = ['sweep', 'enrollment', 'doctor', 'judgement', 'events', 'kube
 const MAY_IMPORT: Record<string, readonly string[]> = {
   platform: [],
   judgement: ['platform'],
-  events: ['judgement', 'platform'],
+  events: ['platform'],
   kubernetes: ['judgement', 'events', 'platform'],
   aws: ['kubernetes', 'enrollment', 'events', 'platform'],
   sweep: ['judgement', 'events', 'kubernetes', 'aws', 'platform'],

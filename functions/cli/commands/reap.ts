@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Change, ClusterReport, Outcome, RunReport, SweptHpa } from '../../events/report.ts';
+import type { Change } from '../../events/change-event.ts';
+import type { ClusterReport, Outcome, RunReport, SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 import { describeError } from '../../platform/errors.ts';

@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander';
-import { changeDetailSchema, changeOf } from '../../events/change-event.ts';
-import type { Change } from '../../events/report.ts';
-import { forwardAuditEvents } from '../../forward/forward-audit-events.ts';
+import { changesOf } from '../../events/audit-event.ts';
+import { type Change, changeOf } from '../../events/change-event.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { type LogLine, linesOfAnswer, linesOfText, parsedObject } from '../input/log-file.ts';
 import { nameOfFile, readText } from '../input/read-text.ts';
@@ -14,8 +13,6 @@ interface ReplayOptions extends TargetOptions, DeletionOptions {
   readonly mode: 'report' | 'delete';
 }
 
-/** The log group's account and Region. Which cluster is looked at the flags say. */
-const PLACE = { account: '123456789012', region: 'eu-central-1' };
 /** So many unreadable lines are told one by one. */
 const FAULTS_TOLD = 10;
 
@@ -77,39 +74,15 @@ Examples:
  */
 async function changesIn(file: string): Promise<Change[]> {
   const lines = await auditLines(file);
-  const faults: string[] = [];
-  const changes: Change[] = [];
-  const forwarded = await forwardAuditEvents(
-    {
-      messageType: 'DATA_MESSAGE',
-      owner: PLACE.account,
-      // The use case reads the cluster's name out of it. Which cluster is looked at the flags say.
-      logGroup: '/aws/eks/replayed/cluster',
-      logEvents: lines.map(({ where, text }) => ({ id: where, message: text })),
-    },
-    {
-      place: { partition: 'aws', ...PLACE },
-      eventBus: {
-        put: async (events) => {
-          changes.push(...events.map(({ detail }) => changeOf(changeDetailSchema.parse(detail))));
-        },
-      },
-      log: {
-        info: () => {},
-        error: () => {},
-        warn: (_, ...attributes) => {
-          for (const { logEventId, fault } of attributes) faults.push(`${logEventId}: ${fault}`);
-        },
-      },
-    },
-  );
-  const { kept, unreadable } = { kept: 0, unreadable: 0, ...forwarded };
+  const { changes: written, kept, faults: unreadable } = changesOf(lines.map(({ text }) => text));
+  const faults = unreadable.map(({ index, fault }) => `${lines[index]?.where}: ${fault}`);
+  const changes = written.map(changeOf);
   say(
-    `${nameOfFile(file)}: ${counted(lines.length, 'line')}, ${kept} of them may affect an HPA, ${unreadable} unreadable; ${counted(changes.length, 'changed object')}`,
+    `${nameOfFile(file)}: ${counted(lines.length, 'line')}, ${kept} of them may affect an HPA, ${faults.length} unreadable; ${counted(changes.length, 'changed object')}`,
   );
   for (const fault of faults.slice(0, FAULTS_TOLD)) say(fault);
   if (faults.length > FAULTS_TOLD) say(`and ${faults.length - FAULTS_TOLD} more lines like that`);
-  if (lines.length > 0 && unreadable === lines.length) {
+  if (lines.length > 0 && faults.length === lines.length) {
     throw new MalformedInputError(`${nameOfFile(file)} is no audit log: none of its lines is an audit event`);
   }
   for (const change of changes) say(describeChange(change));

@@ -1,11 +1,11 @@
 import process from 'node:process';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import pMap from 'p-map';
-import { clusterNameSchema } from '../../events/change-event.ts';
 import { apiClient } from '../../kubernetes/api-client.ts';
 import { clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { hpaRestorer } from '../../kubernetes/hpa-restorer.ts';
+import { clusterNameSchema } from '../../platform/eks-names.ts';
 import {
   AwsAccessError,
   ClusterSkippedError,

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
-import { type ClusterReport, type RunReport, reportHpa, reportMissing, type SweptHpa } from '../../events/report.ts';
+import type { ClusterReport, RunReport, SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS, guard } from '../../judgement/guards.ts';
 import type { NamespacedName } from '../../judgement/kubernetes-objects.ts';
 import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
 import { LIST_COMMAND } from '../../kubernetes/cluster-list.ts';
 import { SILENT } from '../../platform/logger.ts';
-import { type Assessment, assess, assessSnapshot } from '../../sweep/assess.ts';
+import { type Assessment, assess, assessSnapshot, reportHpa, reportMissing } from '../../sweep/assess.ts';
 import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import { type ClusterFindings, runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
 import { type ObjectName, objectNameOf, placed, readManifests } from '../input/manifests.ts';

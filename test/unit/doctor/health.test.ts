@@ -12,7 +12,7 @@ import {
 } from '../../../functions/doctor/health.ts';
 import { type ClusterFacts, type ClusterRef, inClusterChecks } from '../../../functions/doctor/in-cluster-health.ts';
 import { ROLES, stackOf } from '../../../functions/enrollment/enrollment.ts';
-import { SUBSCRIPTION_PATTERN } from '../../../functions/events/subscription-pattern.ts';
+import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
 import { leaksHpas, versionOfImage } from '../../../functions/judgement/envoy-gateway-version.ts';
 import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';

@@ -13,7 +13,7 @@ import {
   stackOf,
   usernameOf,
 } from '../../../functions/enrollment/enrollment.ts';
-import { SUBSCRIPTION_PATTERN } from '../../../functions/events/subscription-pattern.ts';
+import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 import type { AccountDirectory } from '../../../functions/kubernetes/directory.ts';
 import { RetryableError } from '../../../functions/platform/errors.ts';
 

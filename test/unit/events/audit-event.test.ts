@@ -1,15 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type AuditEvent,
-  type AuditEventOfObject,
-  changeDetail,
-  latestPerObject,
-  mayAffectHpa,
-  readAuditEvent,
-} from '../../../functions/events/audit-event.ts';
+import { changesOf, type ObjectChange, SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 import { changeDetailSchema } from '../../../functions/events/change-event.ts';
 import { auditEvent, auditEventNames, auditEvents, auditLine } from '../../doubles/cloudwatch-logs.ts';
+import { parseFilterPattern } from '../../doubles/filter-pattern.ts';
 
 /** Every real event: can it have changed what an HPA depends on? */
 const expected: Record<string, boolean> = {
@@ -57,35 +51,48 @@ const expected: Record<string, boolean> = {
   'hpa-status-update': false,
 };
 
-function read(line: string): AuditEvent {
-  const result = readAuditEvent(line);
-  if ('fault' in result) throw new Error(result.fault);
-  return result.event;
-}
-
-function kept(event: object): AuditEventOfObject {
-  const found = read(JSON.stringify(event));
-  if (!mayAffectHpa(found)) throw new Error('expected an event that matters');
-  return found;
-}
+const keeps = (line: string) => changesOf([line]).kept === 1;
+const delivers = parseFilterPattern(SUBSCRIPTION_PATTERN);
 
 describe('real audit events', () => {
-  test('each is in the table', () => {
+  test('are all in the table', () => {
     expect([...auditEventNames].sort()).toEqual(Object.keys(expected).sort());
   });
 
-  test.each(Object.entries(expected))('%s: %s', (name, matters) => {
-    expect(mayAffectHpa(read(auditLine(name)))).toBe(matters);
+  test.each(Object.entries(expected))('%s is kept and delivered: %s', (name, matters) => {
+    expect([keeps(auditLine(name)), delivers(auditLine(name))]).toEqual([matters, matters]);
   });
 });
 
-describe('one thing changed in an event', () => {
+describe('the subscription pattern', () => {
+  test('has a length that CloudWatch Logs takes, on one line', () => {
+    expect(SUBSCRIPTION_PATTERN.length).toBeLessThanOrEqual(1_024);
+    expect(SUBSCRIPTION_PATTERN).not.toMatch(/\n/);
+  });
+
+  test('delivers exactly what forward keeps, whatever is written', async () => {
+    const seen = { kept: 0, dropped: 0 };
+    await fc.assert(
+      fc.property(auditEvents, (event) => {
+        const line = JSON.stringify(event);
+        expect(delivers(line)).toBe(keeps(line));
+        seen[keeps(line) ? 'kept' : 'dropped'] += 1;
+      }),
+      { numRuns: 5_000 },
+    );
+    // The agreement means little unless both answers are common.
+    expect(seen.kept).toBeGreaterThan(500);
+    expect(seen.dropped).toBeGreaterThan(2_000);
+  });
+});
+
+describe('an event with one thing changed', () => {
   // biome-ignore lint/suspicious/noExplicitAny: a test breaks it in ways that no type allows
   type Change = (event: any) => void;
   const change = (name: string, apply: Change) => {
     const event = auditEvent(name);
     apply(event);
-    return mayAffectHpa(read(JSON.stringify(event)));
+    return keeps(JSON.stringify(event));
   };
 
   test.each<[string, string, Change]>([
@@ -109,7 +116,7 @@ describe('one thing changed in an event', () => {
       (e) => Object.assign(e, { requestURI: e.requestURI.replace('envoy-gateway&', 'kubectl&') }),
     ],
     ['an HPA applied again', 'hpa-created-by-envoy-gateway', (e) => Object.assign(e.responseStatus, { code: 200 })],
-  ])('%s does not matter', (_, name, apply) => {
+  ])('drops an event with %s', (_, name, apply) => {
     expect(change(name, () => {})).toBe(true);
     expect(change(name, apply)).toBe(false);
   });
@@ -119,7 +126,7 @@ describe('one thing changed in an event', () => {
     ['a v1beta1 Gateway', 'gateway-patch', (e) => Object.assign(e.objectRef, { apiVersion: 'v1beta1' })],
     ['a create with generateName', 'envoyproxy-create', (e) => delete e.objectRef.name],
     ['a dryRun that is none', 'envoyproxy-patch', (e) => Object.assign(e, { requestURI: '/a?dryRun=' })],
-  ])('%s matters', (_, name, apply) => {
+  ])('keeps an event with %s', (_, name, apply) => {
     expect(change(name, apply)).toBe(true);
   });
 
@@ -131,7 +138,7 @@ describe('one thing changed in an event', () => {
       name,
     };
   };
-  test("Envoy Gateway's own ConfigMap matters, any other not", () => {
+  test('of ConfigMaps keeps only that of Envoy Gateway', () => {
     expect(change('envoyproxy-patch', configMap('envoy-gateway-config'))).toBe(true);
     expect(change('envoyproxy-patch', configMap('envoy-gateway-config-backup'))).toBe(false);
     expect(change('envoyproxy-patch', configMap('my-envoy-gateway-config'))).toBe(false);
@@ -139,7 +146,7 @@ describe('one thing changed in an event', () => {
   });
 });
 
-describe('a line that is no audit event', () => {
+describe('a line of the log', () => {
   const without = (field: string) => {
     const event = auditEvent('envoyproxy-patch');
     delete event[field];
@@ -169,14 +176,14 @@ describe('a line that is no audit event', () => {
       JSON.stringify({ ...auditEvent('envoyproxy-patch'), stageTimestamp: 'secret-token' }),
       'not an audit.k8s.io/v1 Event: stageTimestamp',
     ],
-  ])('%s is a fault that quotes nothing of it', (_, line, fault) => {
-    expect(readAuditEvent(line)).toEqual({ fault });
+  ])('%s is a fault, which quotes nothing of it', (_, line, fault) => {
+    expect(changesOf([line])).toEqual({ changes: [], kept: 0, faults: [{ index: 0, fault }] });
   });
 
-  test('any text gives an event or a fault, never an exception', async () => {
+  test('is a fault whatever the text is, never an exception', async () => {
     await fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (line) => {
-        expect(readAuditEvent(line)).toHaveProperty('fault');
+        expect(changesOf([line]).faults).toHaveLength(1);
       }),
     );
   });
@@ -188,111 +195,159 @@ describe('a line that is no audit event', () => {
       'fields of a newer Kubernetes',
       (e: ReturnType<typeof auditEvent>) => Object.assign(e, { authenticationMetadata: {} }),
     ],
-  ])('%s is no fault', (_, apply) => {
+  ])('with %s is no fault', (_, apply) => {
     const event = auditEvent('envoyproxy-patch');
     apply(event);
-    expect(readAuditEvent(JSON.stringify(event))).toHaveProperty('event');
+    expect(changesOf([JSON.stringify(event)]).faults).toEqual([]);
   });
 });
 
-describe('the latest per object', () => {
-  const at = (name: string, stageTimestamp: string, change: object = {}) =>
-    kept({ ...auditEvent(name), stageTimestamp, ...change });
+describe('the changes of many lines', () => {
+  const line = (change: object, ref: object = {}) => {
+    const event = auditEvent('envoyproxy-patch');
+    return JSON.stringify({ ...event, ...change, objectRef: { ...event.objectRef, ...ref } });
+  };
+  const at = (stageTimestamp: string, auditID: string) => line({ stageTimestamp, auditID });
 
-  test('wins by microseconds, wherever it stands, and says for how many lines', () => {
-    const newest = at('envoyproxy-patch', '2026-11-23T14:00:00.000002Z');
-    const older = at('envoyproxy-patch', '2026-11-23T14:00:00.000001Z');
-    const oldest = at('envoyproxy-patch', '2026-11-23T13:59:59.999999Z');
-    for (const order of [
-      [newest, older, oldest],
-      [older, newest, oldest],
-      [oldest, older, newest],
-    ]) {
-      expect(latestPerObject(order)).toEqual([{ event: newest, lines: 3 }]);
+  test.each([
+    ['by microseconds', '2026-11-23T14:00:00.000002Z', '2026-11-23T14:00:00.000001Z'],
+    ['at the very same time by the auditID', '2026-11-23T14:00:00.000001Z', '2026-11-23T14:00:00.000001Z'],
+    ['by the time, whatever its precision', '2026-11-23T14:00:00.2Z', '2026-11-23T14:00:00.100001Z'],
+  ])('has the newest of each object, %s, with the number of its lines', (_, newest, older) => {
+    const lines = [at(newest, 'b'), at(older, 'a')];
+    for (const order of [lines, lines.toReversed()]) {
+      expect(changesOf(order).changes).toEqual([expect.objectContaining({ auditID: 'b', lines: 2 })]);
     }
   });
 
-  test('at the very same time is the one with the greater auditID, wherever it stands', () => {
-    const a = at('envoyproxy-patch', '2026-11-23T14:00:00.000001Z', { auditID: 'a' });
-    const b = at('envoyproxy-patch', '2026-11-23T14:00:00.000001Z', { auditID: 'b' });
-    expect([a, b].map((first) => latestPerObject([first, first === a ? b : a])[0]?.event)).toEqual([b, b]);
+  test('tells objects apart by group, resource, namespace and name, not by version', () => {
+    const count = (...refs: object[]) => changesOf(refs.map((ref) => line({}, ref))).changes.length;
+    expect(count({}, { apiVersion: 'v1beta1' })).toBe(1);
+    expect(count({}, { name: 'proxy-2' })).toBe(2);
+    expect(count({}, { namespace: 'another' })).toBe(2);
+    expect(count({}, { name: undefined })).toBe(2);
+    expect(count({ name: undefined }, { name: undefined })).toBe(1);
   });
 
-  test('times of unlike precision compare as times', () => {
-    const newest = at('envoyproxy-patch', '2026-11-23T14:00:00.2Z');
-    const older = at('envoyproxy-patch', '2026-11-23T14:00:00.100001Z');
-    expect(latestPerObject([newest, older])[0]?.event).toBe(newest);
+  test('skips and reports unreadable lines, by their index', () => {
+    const { changes, kept, faults } = changesOf(['secret-token', auditLine('gateway-patch'), auditLine('gateway-get')]);
+    expect({ changes: changes.length, kept, faults }).toEqual({
+      changes: 1,
+      kept: 1,
+      faults: [{ index: 0, fault: 'not JSON' }],
+    });
   });
 
-  test('an object is its group, resource, namespace and name, not its version', () => {
-    const ref = auditEvent('envoyproxy-patch').objectRef;
-    const of = (change: object) => kept({ ...auditEvent('envoyproxy-patch'), objectRef: { ...ref, ...change } });
-    expect(latestPerObject([of({}), of({ apiVersion: 'v1beta1' })])).toHaveLength(1);
-    expect(latestPerObject([of({}), of({ name: 'proxy-2' })])).toHaveLength(2);
-    expect(latestPerObject([of({}), of({ namespace: 'another' })])).toHaveLength(2);
-    expect(latestPerObject([of({}), of({ name: undefined })])).toHaveLength(2);
-    expect(latestPerObject([of({ name: undefined }), of({ name: undefined })])).toHaveLength(1);
-  });
-
-  test('whatever the mix, order and doubling: one for each object, the newest, and every line counted', async () => {
-    const many = fc
-      .array(auditEvents, { maxLength: 40 })
-      .map((events) => events.map((event) => read(JSON.stringify(event))).filter(mayAffectHpa));
-    const mixed = many.chain((events) =>
-      fc.tuple(fc.constant(events), fc.shuffledSubarray([...events, ...events], { minLength: events.length })),
+  test('has one change for each changed object of all real events', () => {
+    const { changes } = changesOf(auditEventNames.map(auditLine));
+    const objects = changes.map(
+      ({ objectRef: { resource, namespace = '-', name = '*' }, lines }) => `${resource} ${namespace}/${name} ${lines}`,
     );
-    const keyOf = ({ objectRef: { apiGroup, resource, namespace, name } }: AuditEventOfObject) =>
-      [apiGroup, resource, namespace ?? '-', name ?? '-'].join(' ');
-    const rank = ({ stageTimestamp, auditID }: AuditEventOfObject) => stageTimestamp + auditID;
+    expect(objects.sort()).toMatchInlineSnapshot(`
+      [
+        "configmaps envoy-gateway-system/envoy-gateway-config 2",
+        "configmaps gateways/envoy-gateway-config 2",
+        "envoyproxies autoscaling-removed/proxy 1",
+        "envoyproxies class-proxy-removed/* 1",
+        "envoyproxies merged-kept/created-by-apply 1",
+        "envoyproxies merged-kept/created-by-ssa 2",
+        "envoyproxies shop/proxy 1",
+        "gatewayclasses -/gatewayclass-deleted 3",
+        "gateways invalid-parameters/web 2",
+        "gateways removed-then-restored/web 1",
+        "horizontalpodautoscalers envoy-gateway-system/envoy-shop-web-97375646 1",
+      ]
+    `);
+  });
 
+  test('are one for each object, the newest, with every line counted, whatever the mix, order and doubling', async () => {
+    const mixed = fc
+      .array(auditEvents, { maxLength: 40 })
+      .chain((events) => fc.shuffledSubarray([...events, ...events], { minLength: events.length }));
+    const keyOf = ({ objectRef: { apiGroup, resource, namespace, name } }: Pick<ObjectChange, 'objectRef'>) =>
+      [apiGroup ?? '', resource, namespace ?? '-', name ?? '-'].join(' ');
+    const rank = ({ stageTimestamp, auditID }: Pick<ObjectChange, 'stageTimestamp' | 'auditID'>) =>
+      stageTimestamp + auditID;
     await fc.assert(
-      fc.property(mixed, ([, events]) => {
-        const latest = latestPerObject(events);
-        expect(latest.map(({ event }) => keyOf(event)).sort()).toEqual([...new Set(events.map(keyOf))].sort());
-        for (const { event, lines } of latest) {
-          const same = events.filter((other) => keyOf(other) === keyOf(event));
-          expect(lines).toBe(same.length);
-          expect(rank(event)).toBe(same.map(rank).sort().at(-1));
+      fc.property(mixed, (events) => {
+        const { changes, kept } = changesOf(events.map((event) => JSON.stringify(event)));
+        const matter = events.filter((event) => keeps(JSON.stringify(event))) as unknown as ObjectChange[];
+        expect(kept).toBe(matter.length);
+        expect(changes.map(keyOf).sort()).toEqual([...new Set(matter.map(keyOf))].sort());
+        for (const change of changes) {
+          const same = matter.filter((other) => keyOf(other) === keyOf(change));
+          expect(change.lines).toBe(same.length);
+          expect(rank(change)).toBe(same.map(rank).sort().at(-1));
         }
       }),
     );
   });
 });
 
-describe('the detail of the event', () => {
-  test.each(Object.keys(expected).filter((name) => expected[name]))('%s fits its schema', (name) => {
-    const detail = changeDetail('shop', { event: kept(auditEvent(name)), lines: 2 });
+describe('a change', () => {
+  test.each(Object.keys(expected).filter((name) => expected[name]))('from %s fits the schema of its event', (name) => {
+    const [change] = changesOf([auditLine(name)]).changes;
+    const detail = { version: '1', cluster: 'shop', ...change };
     expect(changeDetailSchema.parse(JSON.parse(JSON.stringify(detail)))).toEqual(detail);
   });
 
   test('says who did what to which object, and nothing of the bodies', () => {
-    const event = {
-      ...auditEvent('hpa-created-by-envoy-gateway'),
-      impersonatedUser: { username: 'robot', groups: ['g'] },
-    };
-    expect(changeDetail('shop', { event: kept(event), lines: 3 })).toEqual({
-      version: '1',
-      cluster: 'shop',
-      auditID: '8b6df58b-e2fc-49ac-afae-c7da8c369e7e',
-      verb: 'patch',
-      objectRef: {
-        apiGroup: 'autoscaling',
-        apiVersion: 'v2',
-        resource: 'horizontalpodautoscalers',
-        namespace: 'envoy-gateway-system',
-        name: 'envoy-shop-web-97375646',
+    const event = auditEvent('hpa-created-by-envoy-gateway');
+    event.impersonatedUser = { username: 'robot', groups: ['g'] };
+    expect(changesOf([JSON.stringify(event)]).changes).toEqual([
+      {
+        auditID: '8b6df58b-e2fc-49ac-afae-c7da8c369e7e',
+        verb: 'patch',
+        objectRef: {
+          apiGroup: 'autoscaling',
+          apiVersion: 'v2',
+          resource: 'horizontalpodautoscalers',
+          namespace: 'envoy-gateway-system',
+          name: 'envoy-shop-web-97375646',
+        },
+        user: { username: 'admin', impersonatedUsername: 'robot' },
+        sourceIPs: ['127.0.0.1'],
+        userAgent: 'envoy-gateway/v0.0.0 (linux/amd64) kubernetes/$Format',
+        requestReceivedTimestamp: '2026-11-23T15:13:50.528202Z',
+        stageTimestamp: '2026-11-23T15:13:50.531505Z',
+        lines: 1,
       },
-      user: { username: 'admin', impersonatedUsername: 'robot' },
-      sourceIPs: ['127.0.0.1'],
-      userAgent: 'envoy-gateway/v0.0.0 (linux/amd64) kubernetes/$Format',
-      requestReceivedTimestamp: '2026-11-23T15:13:50.528202Z',
-      stageTimestamp: '2026-11-23T15:13:50.531505Z',
-      lines: 3,
-    });
+    ]);
+  });
+});
+
+describe('the evaluator of patterns', () => {
+  const matches = (pattern: string, json: unknown) => parseFilterPattern(pattern)(JSON.stringify(json));
+
+  test.each<[string, unknown, boolean]>([
+    ['{ $.a = "x" }', { a: 'x' }, true],
+    ['{ $.a = "x" }', { a: 'X' }, false],
+    ['{ $.a = "x" }', {}, false],
+    ['{ $.a != "x" }', {}, false],
+    ['{ $.a != "*x*" }', { a: 'oxo' }, false],
+    ['{ $.a = "de*" }', { a: 'delete' }, true],
+    ['{ $.a = "de*" }', { a: 'undelete' }, false],
+    ['{ $.a = "a.c" }', { a: 'abc' }, false],
+    ['{ $.a.b >= 200 && $.a.b < 300 }', { a: { b: 299 } }, true],
+    ['{ $.a.b >= 200 && $.a.b < 300 }', { a: { b: 300 } }, false],
+    ['{ $.a.b >= 200 }', { a: { b: '200' } }, false],
+    ['{ $.a.b NOT EXISTS }', { a: {} }, true],
+    ['{ $.a.b NOT EXISTS }', {}, true],
+    ['{ $.a.b NOT EXISTS }', { a: { b: null } }, false],
+    ['{ $.a = 1 || $.a = 2 && $.b = 3 }', { a: 1 }, true],
+    ['{ ($.a = 1 || $.a = 2) && $.b = 3 }', { a: 1 }, false],
+  ])('%s on %j: %s', (pattern, json, outcome) => {
+    expect(matches(pattern, json)).toBe(outcome);
   });
 
-  test('a deletecollection has no name', () => {
-    const detail = changeDetail('shop', { event: kept(auditEvent('envoyproxy-deletecollection')), lines: 1 });
-    expect(detail.objectRef.name).toBeUndefined();
+  test.each(['{ $.a = }', '{ $.a = "x" ', '{ $.a ~ "x" }', '$.a = "x"', '{ $.a = "x" } }', '{ a = "x" }'])(
+    'refuses %s',
+    (pattern) => {
+      expect(() => parseFilterPattern(pattern)).toThrow(SyntaxError);
+    },
+  );
+
+  test('matches no line that is not JSON', () => {
+    expect(parseFilterPattern('{ $.a NOT EXISTS }')('no JSON')).toBe(false);
   });
 });

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { OUTCOMES, reportHpa, reportMissing, sweepReportSchema } from '../../../functions/events/report.ts';
+import { OUTCOMES, sweepReportSchema } from '../../../functions/events/report.ts';
 import type { GuardedVerdict } from '../../../functions/judgement/guards.ts';
 import { judge } from '../../../functions/judgement/judge.ts';
 import { objectKey } from '../../../functions/judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../../../functions/judgement/missing.ts';
 import { replicasAfter } from '../../../functions/judgement/replicas-after.ts';
+import { reportHpa, reportMissing } from '../../../functions/sweep/assess.ts';
 import {
   autoscaling,
   type ClusterObject,

@@ -2,9 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE } from '../../../functions/events/heartbeat.ts';
 import { OUTCOME_DETAILS } from '../../../functions/events/outcome-event.ts';
-import { SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
+import { HEARTBEAT_DETAIL_TYPE, SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
 import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { judge, type Verdict } from '../../../functions/judgement/judge.ts';
 import { type EnvoyProxySpec, objectKey, type Scaler } from '../../../functions/judgement/kubernetes-objects.ts';
-import { type ReplicasAfter, replicasAfter, replicasAfterSchema } from '../../../functions/judgement/replicas-after.ts';
+import { type ReplicasAfter, replicasAfter } from '../../../functions/judgement/replicas-after.ts';
 import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
 import {
@@ -29,9 +29,7 @@ const config = envoyGatewayConfig();
 function fateOf(snapshot: Snapshot): ReplicasAfter | undefined {
   const verdicts = judge(snapshot);
   const stale = verdicts.filter(({ action }) => action === 'delete').map(({ hpa }) => objectKey(hpa.metadata));
-  const found = replicasAfter(verdicts[0] as Verdict, snapshot, new Set(stale));
-  if (found) expect(replicasAfterSchema.parse(found)).toEqual(found);
-  return found;
+  return replicasAfter(verdicts[0] as Verdict, snapshot, new Set(stale));
 }
 const afterOf = (...objects: ClusterObject[]) => fateOf(snapshotOf(objects));
 const removed = (
