@@ -13,7 +13,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 
 /* What the documents lead to is there: pages, headings, files, tests and commands with their flags. */
 
-const documents = ['README.md', ...globSync('docs/**/*.md').toSorted()];
+const documents = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md').toSorted()];
 const textOf = (file: string) => readFileSync(file, 'utf8');
 
 const FENCE = /^ *```.*?^ *```$/gms;

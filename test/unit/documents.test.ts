@@ -106,14 +106,14 @@ test('docs/enrollment.md lists every problem of enrollment, and no other', () =>
   expect(firstCells(documentOf('docs/enrollment.md')).sort()).toEqual([...ENROLLMENT_PROBLEMS].sort());
 });
 
-test('the README sweeps by hand with a payload that backfill takes', () => {
-  const [, payload] = /--payload '([^']+)'/.exec(documentOf('README.md')) ?? [];
+test('docs/runbook.md sweeps by hand with a payload that backfill takes', () => {
+  const [, payload] = /reaper-backfill [^']+--payload '([^']+)'/.exec(documentOf('docs/runbook.md')) ?? [];
   expect(payloadSchema.parse(JSON.parse(payload ?? ''))).toMatchObject({ clusters: ['CLUSTER'], mode: 'delete' });
 });
 
 test('docs/undoing.md lists every outcome of a restoration, and no other', () => {
   const undoing = documentOf('docs/undoing.md');
-  expect(firstCells(undoing, 'What it answers').toSorted()).toEqual(RESTORE_OUTCOMES.toSorted());
+  expect(firstCells(undoing, 'Results').toSorted()).toEqual(RESTORE_OUTCOMES.toSorted());
 });
 
 test.each([...schemaDocuments()])('docs/schemas/%s is what the code says (npm run schemas)', (file, text) => {
