@@ -2,10 +2,11 @@ import {
   CONTROLLER_NAME,
   controllerContainer,
   controllerVersion,
+  type EnvoyGatewayVersion,
+  leaksHpas,
   otherConfiguration,
 } from '../judgement/controller.ts';
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, isReadable } from '../judgement/envoy-gateway-config.ts';
-import { type EnvoyGatewayVersion, leaksHpas } from '../judgement/envoy-gateway-version.ts';
 import {
   type Deployment,
   type EnvoyProxy,
@@ -15,7 +16,7 @@ import {
   VERSION_LABEL,
 } from '../judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
-import { appliedByEnvoyGateway, labelledOwner } from '../judgement/ownership.ts';
+import { appliedByEnvoyGateway, labeledOwner } from '../judgement/ownership.ts';
 import {
   EVENT_PERMISSIONS,
   nameOfPermission,
@@ -387,7 +388,7 @@ function leaksVerdict(
     };
   }
   const old = hpas.filter(
-    (hpa) => labelledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa) && !isOfNewLabels(hpa),
+    (hpa) => labeledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa) && !isOfNewLabels(hpa),
   );
   const [first] = old;
   const does = versions.length === 1 ? 'does' : 'do';

@@ -8,7 +8,7 @@ import {
   type NamespacedName,
   objectKey,
 } from './kubernetes-objects.ts';
-import { appliedByEnvoyGateway, labelledOwner, type Owner, sameOwner } from './ownership.ts';
+import { appliedByEnvoyGateway, labeledOwner, type Owner, sameOwner } from './ownership.ts';
 import { type ObjectRead, objectRead, type Snapshot } from './snapshot.ts';
 import { acceptance } from './status.ts';
 
@@ -141,7 +141,7 @@ export class ClusterIndex {
   }
 
   /**
-   * A class of this controller that is rejected for its parameters, or whose parametersRef leads to no EnvoyProxy: Envoy Gateway
+   * A class of this controller that is rejected for its parameters, or whose parametersRef does not resolve to an EnvoyProxy: Envoy Gateway
    * may act on that before it writes the status.
    */
   rejectedClass(controllerName: string): GatewayClass | undefined {
@@ -161,8 +161,8 @@ export class ClusterIndex {
   hpaOf(owner: Owner, name: NamespacedName): HorizontalPodAutoscaler | undefined {
     const hpa = this.hpaAt(name);
     if (hpa === undefined || hpa.metadata.deletionTimestamp || !appliedByEnvoyGateway(hpa)) return undefined;
-    const labelled = labelledOwner(hpa);
-    return labelled !== undefined && labelled !== 'ambiguous' && sameOwner(labelled, owner) ? hpa : undefined;
+    const labeled = labeledOwner(hpa);
+    return labeled !== undefined && labeled !== 'ambiguous' && sameOwner(labeled, owner) ? hpa : undefined;
   }
 
   /** The live owners whose configuration asks for an HPA of this namespace and name. */

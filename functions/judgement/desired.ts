@@ -6,7 +6,7 @@ import {
   type OwnerConfig,
   specOf,
 } from './cluster-index.ts';
-import { controllerOf, controllerVersion, type DeploymentReads, otherConfiguration } from './controller.ts';
+import { controllerOf, controllerVersion, type DeploymentReads, isAtLeast, otherConfiguration } from './controller.ts';
 import { appliedReplicas, expectedHpas, type Level, mergesGateways } from './effective-proxy.ts';
 import {
   type EnvoyGatewayConfig,
@@ -14,7 +14,6 @@ import {
   isReadable,
   type Unreadable,
 } from './envoy-gateway-config.ts';
-import { isAtLeast } from './envoy-gateway-version.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { describeOwner } from './ownership.ts';
 import { isRejected } from './status.ts';
@@ -22,7 +21,6 @@ import { isRejected } from './status.ts';
 /** What one installation of Envoy Gateway wants for an owner, or why that is not known. */
 export interface Desired {
   readonly state:
-    | 'unmanaged'
     | 'unreadable'
     | 'rejected'
     | 'merged'
@@ -59,11 +57,12 @@ export function resolve(
   const { owner } = config;
   const name = describeOwner(owner);
   if (installation === undefined) {
-    if (owner.kind === 'ConfigMap') return withoutHpa('unmanaged', `${name} does not exist or does not count`);
+    if (owner.kind === 'ConfigMap')
+      return withoutHpa('unreadable', `${name} does not exist, or is not in a controller namespace`);
     const { controllerNamespaces = [] } = cluster.snapshot;
     const where = controllerNamespaces.length > 0 ? ` in ${controllerNamespaces.join(', ')}` : '';
     const controllerName = config.gatewayClass?.spec.controllerName;
-    return withoutHpa('unmanaged', `No ConfigMap of an Envoy Gateway${where} names controller ${controllerName}`);
+    return withoutHpa('unreadable', `No ConfigMap of an Envoy Gateway${where} names controller ${controllerName}`);
   }
   const settings = knownSettings(installation, reads);
   if (!isReadable(settings)) return withoutHpa('unreadable', settings.unreadable);
@@ -96,11 +95,11 @@ export function resolve(
 
   const { spec, levels } = effectiveProxyOf(config, settings);
   const type = spec.provider?.type ?? 'Kubernetes';
-  if (type !== 'Kubernetes') return withoutHpa('rejected', `The EnvoyProxy in force has provider ${type}`);
+  if (type !== 'Kubernetes') return withoutHpa('rejected', `The effective EnvoyProxy has provider ${type}`);
   const source = describeLevels(levels, config, installation);
   const { envoyHpa, envoyDeployment, envoyDaemonSet } = spec.provider?.kubernetes ?? {};
   if (envoyDaemonSet && !envoyDeployment) {
-    return withoutHpa('no Deployment', `${name} runs as a DaemonSet by ${source}`);
+    return withoutHpa('no Deployment', `${name} runs as a DaemonSet according to ${source}`);
   }
   return {
     ...(envoyHpa
@@ -155,7 +154,7 @@ function rejected(
     gatewayClass && isRejected(gatewayClass)
       ? `${name} is not accepted`
       : gatewayClass?.spec.parametersRef && classProxy === undefined
-        ? `The parametersRef of ${name} leads to no EnvoyProxy`
+        ? `The parametersRef of ${name} does not resolve to an EnvoyProxy`
         : undefined;
   if (fault) {
     // From v1.7 on such a Gateway is served in full. In v1.4 a class can be rejected while its EnvoyProxy is in force.
@@ -175,7 +174,7 @@ function rejected(
       return `Gateway ${key} has a parametersRef although its class merges Gateways`;
     }
     if (reference && !merges && cluster.proxyOf(gateway) === undefined) {
-      return `The parametersRef of Gateway ${key} leads to no EnvoyProxy`;
+      return `The parametersRef of Gateway ${key} does not resolve to an EnvoyProxy`;
     }
     return undefined;
   };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { type EnvoyGatewayVersion, isAtLeast } from './controller.ts';
 import { type EnvoyGatewayConfig, isGatewayNamespaceMode } from './envoy-gateway-config.ts';
-import { type EnvoyGatewayVersion, isAtLeast } from './envoy-gateway-version.ts';
 import {
   type DeploymentSettings,
   type EnvoyProxySpec,

@@ -1,4 +1,4 @@
-import { parse } from 'yaml';
+import { type DocumentOptions, type ParseOptions, parse, type SchemaOptions } from 'yaml';
 import * as z from 'zod/mini';
 import {
   type ConfigMap,
@@ -9,12 +9,31 @@ import {
   type HpaSettings,
   hpaSettingsSchema,
 } from './kubernetes-objects.ts';
-import { KUBERNETES_YAML } from './kubernetes-yaml.ts';
 
 /** Where Envoy Gateway's Helm chart puts its configuration: this ConfigMap in the controller's namespace, this key. */
 export const CONFIG_MAP_NAME = 'envoy-gateway-config';
 const CONFIG_MAP_KEY = 'envoy-gateway.yaml';
 const DEFAULT_CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
+
+/** By default the parser reads the name `e5` as a number. */
+const EXPONENT = /^[-+]?(?:\d[\d_]*(?:\.[\d_]*)?|\.[\d_]+)[eE][-+]?\d+$/;
+
+/**
+ * How kubectl and Envoy Gateway read YAML: as version 1.1, where `yes` is a boolean, but what looks like a time stays text. With
+ * the log level `silent` the parser would ignore a syntax error and return half a document.
+ */
+export const KUBERNETES_YAML: ParseOptions & DocumentOptions & SchemaOptions = {
+  version: '1.1',
+  logLevel: 'error',
+  customTags: (tags) =>
+    tags
+      .filter((tag) => typeof tag === 'string' || !tag.tag.endsWith(':timestamp'))
+      .map((tag) =>
+        typeof tag === 'object' && 'format' in tag && tag.format === 'EXP'
+          ? ({ ...tag, test: EXPONENT } as typeof tag)
+          : tag,
+      ),
+};
 
 const envoyGatewaySchema = z.looseObject({
   kind: z.literal('EnvoyGateway'),
@@ -75,12 +94,12 @@ function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadab
   try {
     document = parse(text, KUBERNETES_YAML);
   } catch (error) {
-    return { unreadable: `${CONFIG_MAP_KEY} is no YAML: ${(error as Error).message.split('\n')[0]}` };
+    return { unreadable: `${CONFIG_MAP_KEY} is not valid YAML: ${(error as Error).message.split('\n')[0]}` };
   }
   const parsed = envoyGatewaySchema.safeParse(document);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    return { unreadable: `${CONFIG_MAP_KEY} is no EnvoyGateway: ${issue?.path.join('.')}: ${issue?.message}` };
+    return { unreadable: `${CONFIG_MAP_KEY} is not a valid EnvoyGateway: ${issue?.path.join('.')}: ${issue?.message}` };
   }
   const { gateway, provider, envoyProxy, rateLimit } = parsed.data;
   return {

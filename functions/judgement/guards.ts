@@ -2,7 +2,7 @@ import type { Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
 import type { ReplicasAfter } from './replicas-after.ts';
 import type { Snapshot } from './snapshot.ts';
-import { specWriteTimes } from './status.ts';
+import { secondsSinceWrite } from './status.ts';
 
 /** Between the judgement and the action: what is held back, although it is stale. All times in seconds. */
 export interface GuardSettings {
@@ -52,8 +52,7 @@ export function guard(
 /** What Envoy Gateway may yet do by itself needs nobody's help. */
 function withoutHastyRemedy(verdict: GuardedVerdict, now: Date): GuardedVerdict {
   const { remedy, ...others } = verdict;
-  const age = secondsSince(verdict.hpa.metadata.creationTimestamp ?? undefined, now);
-  return remedy !== undefined && age < REMEDY_AFTER_SECONDS ? others : verdict;
+  return remedy !== undefined && ageOf(verdict.hpa, now) < REMEDY_AFTER_SECONDS ? others : verdict;
 }
 
 /** Why so many deletions at once look like a mistake; `undefined` where they do not. */
@@ -85,28 +84,22 @@ function settling(
   { settleHpaSeconds, settleConfigSeconds }: GuardSettings,
   now: Date,
 ): string | undefined {
-  const age = secondsSince(hpa.metadata.creationTimestamp ?? undefined, now);
-  if (age < settleHpaSeconds) return `the HPA was created less than ${settleHpaSeconds} s ago`;
-  const fresh = envoyGatewayConfigs.find(
-    ({ configMap: { metadata } }) =>
-      restsOn.some(({ kind, namespace }) => kind === 'ConfigMap' && namespace === metadata.namespace) &&
-      [metadata.creationTimestamp ?? undefined, ...(metadata.managedFields ?? []).map(({ time }) => time)].some(
-        (time) => secondsSince(time, now) < settleConfigSeconds,
-      ),
+  if (ageOf(hpa, now) < settleHpaSeconds) return `the HPA was created less than ${settleHpaSeconds} s ago`;
+  const isFresh = (...written: Parameters<typeof secondsSinceWrite>) =>
+    (secondsSinceWrite(...written) ?? Number.POSITIVE_INFINITY) < settleConfigSeconds;
+  const configMap = envoyGatewayConfigs
+    .map(({ configMap: { metadata } }) => metadata)
+    .filter(({ namespace }) => restsOn.some((object) => object.kind === 'ConfigMap' && object.namespace === namespace))
+    .find((metadata) => isFresh(metadata, now));
+  if (configMap) return `ConfigMap ${objectKey(configMap)} was written less than ${settleConfigSeconds} s ago`;
+  const gatewayClass = gatewayClasses
+    .filter(({ metadata }) => restsOn.some(({ kind, name }) => kind === 'GatewayClass' && name === metadata.name))
+    .find(({ metadata }) => isFresh(metadata, now, 'f:spec'));
+  return (
+    gatewayClass && `GatewayClass ${gatewayClass.metadata.name} was written less than ${settleConfigSeconds} s ago`
   );
-  if (fresh)
-    return `ConfigMap ${objectKey(fresh.configMap.metadata)} was written less than ${settleConfigSeconds} s ago`;
-  const freshClass = gatewayClasses.find(
-    ({ metadata }) =>
-      restsOn.some(({ kind, name }) => kind === 'GatewayClass' && name === metadata.name) &&
-      specWriteTimes(metadata).some((time) => secondsSince(time ?? undefined, now) < settleConfigSeconds),
-  );
-  return freshClass && `GatewayClass ${freshClass.metadata.name} was written less than ${settleConfigSeconds} s ago`;
 }
 
-/** Without a time the object is as old as can be (a saved List may have lost it); a time that is none is just now. */
-function secondsSince(time: string | undefined, now: Date): number {
-  if (time === undefined) return Number.POSITIVE_INFINITY;
-  const seconds = (now.getTime() - Date.parse(time)) / 1000;
-  return Number.isNaN(seconds) ? 0 : seconds;
-}
+/** In seconds. An HPA without a time is as old as can be: a saved List may have lost it. */
+const ageOf = ({ metadata: { creationTimestamp } }: Verdict['hpa'], now: Date): number =>
+  secondsSinceWrite({ creationTimestamp }, now) ?? Number.POSITIVE_INFINITY;

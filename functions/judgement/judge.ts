@@ -1,10 +1,9 @@
 import { type ClusterIndex, effectiveProxyOf, indexOf, type OwnerConfig } from './cluster-index.ts';
-import { controllerOf, controllerVersion, DeploymentReads } from './controller.ts';
+import { controllerOf, controllerVersion, DeploymentReads, isAtLeast } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
 import { type EnvoyGatewayConfig, isGatewayNamespaceMode, isReadable } from './envoy-gateway-config.ts';
-import { isAtLeast } from './envoy-gateway-version.ts';
 import { type HorizontalPodAutoscaler, KEEP_ANNOTATION, type NamespacedName, objectKey } from './kubernetes-objects.ts';
-import { adoptedBy, appliedByEnvoyGateway, describeOwner, labelledOwner, type Owner, sameOwner } from './ownership.ts';
+import { adoptedBy, appliedByEnvoyGateway, describeOwner, labeledOwner, type Owner, sameOwner } from './ownership.ts';
 import { type ObjectRead, objectRead, type Snapshot } from './snapshot.ts';
 import { notObserved } from './status.ts';
 
@@ -65,65 +64,73 @@ interface Candidate {
   readonly reads: DeploymentReads;
   /** One of the installations that may serve the owner. */
   readonly installation: EnvoyGatewayConfig | undefined;
-  /** What that installation wants for the owner. Only the rows that call it depend on the Deployments that it reads. */
+  /** What that installation wants for the owner. Only a row that calls it depends on the Deployments that it reads. */
   readonly desired: () => Desired;
 }
 
+/** Why a row applies: one clause, and what else the verdict says. */
+type Finding = Partial<Omit<Grounds, 'hpa' | 'owner' | 'explanation' | 'needsDeployments'>> & { because: string };
+
 /** A row of the judgement. */
 interface Row {
+  readonly deletes?: DeleteReason;
+  /** The reason where the row cannot delete, or its requirement is not met. */
+  readonly keeps: KeepReason;
+  readonly requires?: Requirement;
+  /** When the row applies, for docs/reasons.md. */
   readonly when: string;
-  /** `gone`: the scale target is an `apps/v1` Deployment and does not exist; `seen`: Envoy Gateway has seen the configuration. */
-  readonly action: 'keep' | 'gone: delete, else keep' | 'seen: delete, else keep';
-  /** To delete first, where the row can. */
-  readonly reasons: readonly (DeleteReason | KeepReason)[];
-  readonly verdict: (candidate: Candidate) => Verdict | undefined;
+  readonly find: (candidate: Candidate) => Finding | string | undefined;
 }
 
+/** What a deletion also requires; `replaced`: its Deployment is gone, and that of the other HPA exists. */
+type Requirement = 'gone' | 'replaced' | 'seen';
+
+const keeps = (reason: KeepReason, when: string, find: Row['find']): Row => ({ keeps: reason, when, find });
+
+/** A row that deletes if the scale target is an `apps/v1` Deployment and does not exist. */
+const ifGone = (deletes: DeleteReason, otherwise: KeepReason, when: string, find: Row['find']): Row => ({
+  ...{ deletes, keeps: otherwise, requires: 'gone' },
+  ...{ when, find },
+});
+
+/** A row that deletes, beside a running Deployment too, if Envoy Gateway has seen the configuration. */
+const ifSeen = (deletes: DeleteReason, when: string, find: Row['find']): Row => ({
+  ...{ deletes, keeps: 'NotObserved', requires: 'seen' },
+  ...{ when, find },
+});
+
 /**
- * The judgement, from top to bottom; the first row that fits wins. docs/reasons.md has the same table.
+ * The judgement, from top to bottom: the first row that applies wins. docs/reasons.md has the same table.
  *
  * An HPA whose Deployment still runs is deleted for two reasons only: the configuration of its owner, fully known and seen by
  * Envoy Gateway, asks for no autoscaling, or for another HPA that exists. For every other reason Envoy Gateway must have removed
  * the Deployment.
  */
 export const ROWS: readonly Row[] = [
-  keeps('NotManagedByEnvoyGateway', 'no owning label, or Envoy Gateway never applied it', foreign),
-  keeps(
-    'AmbiguousOwner',
-    'labelled for more than one of a Gateway, a GatewayClass and the rate limit service',
-    ambiguous,
-  ),
-  keeps('Protected', 'annotation `envoy-hpa-reaper/keep`', protectedByAnnotation),
+  keeps('NotManagedByEnvoyGateway', 'it has no owning label, or Envoy Gateway never applied it', foreign),
+  keeps('AmbiguousOwner', 'its labels name more than one owner', ambiguous),
+  keeps('Protected', 'it or what it belongs to has the annotation `envoy-hpa-reaper/keep`', protectedByAnnotation),
   keeps('Terminating', 'it, its Gateway or its class is being deleted, or it has finalizers', terminating),
-  keeps('Adopted', 'somebody else controls it, applies it, or owns its scale target', adopted),
+  keeps('Adopted', 'another controller, tool or field manager manages it', adopted),
   keeps('AutoscalingConfigured', 'another owner asks for an HPA of its name', wantedByAnother),
-  ifGone('GatewayDeleted', 'ScaleTargetStillRuns', 'its Gateway does not exist', gatewayDeleted, orphanRemedy),
-  ifGone('GatewayClassDeleted', 'ScaleTargetStillRuns', 'its class does not exist', gatewayClassDeleted, orphanRemedy),
-  ifGone('ScaleTargetGone', 'DefaultsUnreadable', 'rate limit: no readable ConfigMap beside it', rateLimitUnknown),
-  ifGone('GatewayNotManaged', 'DefaultsUnreadable', 'no readable ConfigMap', is('unmanaged', 'unreadable')),
+  ifGone('GatewayDeleted', 'ScaleTargetStillRuns', 'its Gateway does not exist', gatewayDeleted),
+  ifGone('GatewayClassDeleted', 'ScaleTargetStillRuns', 'its class does not exist', gatewayClassDeleted),
+  ifGone('ScaleTargetGone', 'DefaultsUnreadable', 'rate limits have no readable ConfigMap', rateLimitUnknown),
+  ifGone('GatewayNotManaged', 'DefaultsUnreadable', 'its class has no readable ConfigMap', is('unreadable')),
   ifGone('ScaleTargetGone', 'ParametersUnresolved', 'its parameters are rejected', is('rejected')),
   ifGone('MergedIntoGatewayClass', 'ScaleTargetStillRuns', 'its class merges its Gateways', is('merged')),
   ifGone('NoLongerMerged', 'ScaleTargetStillRuns', 'its class no longer merges its Gateways', is('not merged')),
   ifGone('NoGateways', 'ScaleTargetStillRuns', 'its merging class has no Gateway', is('no Gateways')),
-  ifGone('ScaleTargetGone', 'ScaleTargetStillRuns', 'DaemonSet, or no rate limit service', is('no Deployment')),
-  ifGone('AutoscalingRemoved', 'DefaultsUnreadable', 'default of another installation', defaultUnknown),
-  ifSeen('AutoscalingRemoved', 'no effective `envoyHpa`', (candidate) => {
-    const { state, because } = candidate.desired();
-    return state === 'no autoscaling' ? { because } : undefined;
-  }),
+  ifGone('ScaleTargetGone', 'ScaleTargetStillRuns', 'its proxy is a DaemonSet, or not asked for', is('no Deployment')),
+  ifGone('AutoscalingRemoved', 'DefaultsUnreadable', 'only an unknown default may ask for autoscaling', defaultUnknown),
+  ifSeen('AutoscalingRemoved', 'no `envoyHpa` (or `rateLimitHpa`) is effective', autoscalingRemoved),
   ifSeen('Renamed', 'its owner asks for another name or namespace, and that HPA exists', renamed),
   {
-    when: 'its owner asks for this name or for another, it is not known which, and both HPAs exist',
-    action: 'gone: delete, else keep',
-    reasons: ['Renamed', 'AutoscalingConfigured'],
-    verdict: oneOfTwoNames,
+    ...{ deletes: 'Renamed', keeps: 'AutoscalingConfigured', requires: 'replaced' },
+    when: 'its owner asks for its name or another one, it is not known which, and both HPAs exist',
+    find: oneOfTwoNames,
   },
-  {
-    when: 'in all other cases',
-    action: 'keep',
-    reasons: ['AutoscalingConfigured'],
-    verdict: (candidate) => kept(decided(candidate), 'AutoscalingConfigured', `${candidate.desired().because}.`),
-  },
+  keeps('AutoscalingConfigured', 'in all other cases', decided),
 ];
 
 /**
@@ -150,8 +157,8 @@ export function judge(snapshot: Snapshot): Verdict[] {
  * the verdict rests on what each of them rests on.
  */
 function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: ClusterIndex): Verdict {
-  const labelled = labelledOwner(hpa);
-  const owner = labelled === 'ambiguous' ? undefined : labelled;
+  const labeled = labeledOwner(hpa);
+  const owner = labeled === 'ambiguous' ? undefined : labeled;
   const config = owner && cluster.configOf(owner);
   const reads = new DeploymentReads(cluster.snapshot);
   const installations = config?.installations.length ? config.installations : [undefined];
@@ -172,136 +179,44 @@ function judgeHpa(hpa: HorizontalPodAutoscaler, cluster: ClusterIndex): Verdict 
 
 function firstRow(candidate: Candidate): Verdict {
   for (const row of ROWS) {
-    const verdict = row.verdict(candidate);
-    if (verdict) return verdict;
+    const found = row.find(candidate);
+    if (found !== undefined) return verdictOf(row, candidate, typeof found === 'string' ? { because: found } : found);
   }
-  throw new TypeError(`no row fits HPA ${objectKey(candidate.hpa.metadata)}`);
+  throw new TypeError(`no row applies to HPA ${objectKey(candidate.hpa.metadata)}`);
 }
 
-/** A row that keeps whatever the configuration says; `because` gives the explanation. */
-function keeps(reason: KeepReason, when: string, because: (candidate: Candidate) => string | undefined): Row {
+function verdictOf({ deletes, keeps, requires }: Row, candidate: Candidate, { because, ...found }: Finding): Verdict {
+  const { hpa, owner, config, reads } = candidate;
+  const restsOn = found.restsOn ?? (requires ? config.restsOn : []);
+  const grounds = { hpa, owner, restsOnDefaultAlone: false, needsDeployments: [], ...found, restsOn };
+  const unmet = requires && REQUIREMENTS[requires](candidate);
+  if (deletes === undefined || unmet) {
+    const explanation = unmet ? `${because}, but ${unmet.because}.` : `${because}.`;
+    return { ...grounds, action: 'keep', reason: keeps, explanation, remedy: unmet?.remedy ?? found.remedy };
+  }
+  const gone = requires === 'seen' ? '' : `, and Deployment ${objectKey(deploymentOf(hpa))} is gone`;
+  const explanation = `${because}${gone}.`;
   return {
-    when,
-    action: 'keep',
-    reasons: [reason],
-    verdict: (candidate) => {
-      const explanation = because(candidate);
-      const { hpa, owner } = candidate;
-      const grounds = { hpa, owner, restsOn: [], restsOnDefaultAlone: false, needsDeployments: [] };
-      return explanation === undefined ? undefined : kept(grounds, reason, explanation);
-    },
+    ...grounds,
+    restsOn: [...restsOn, ...reads.decided()],
+    action: 'delete',
+    reason: deletes,
+    explanation,
+    remedy: undefined,
   };
-}
-
-/** A row that deletes once the Deployment is gone; `because` gives one clause. */
-function ifGone(
-  reason: DeleteReason,
-  otherwise: KeepReason,
-  when: string,
-  because: (candidate: Candidate) => string | undefined,
-  remedyOf?: (candidate: Candidate) => string | undefined,
-): Row {
-  return {
-    when,
-    action: 'gone: delete, else keep',
-    reasons: [reason, otherwise],
-    verdict: (candidate) => {
-      const clause = because(candidate);
-      if (clause === undefined) return undefined;
-      const grounds = groundsOf(candidate);
-      const running = notGone(candidate);
-      return running === undefined
-        ? deleted(
-            candidate,
-            grounds,
-            reason,
-            `${clause}, and Deployment ${objectKey(deploymentOf(candidate.hpa))} is gone.`,
-          )
-        : { ...kept(grounds, otherwise, `${clause}, but ${running}.`), remedy: remedyOf?.(candidate) };
-    },
-  };
-}
-
-/** A row that deletes beside a running Deployment once Envoy Gateway has seen the configuration; `because` is one clause. */
-function ifSeen(
-  reason: DeleteReason,
-  when: string,
-  find: (candidate: Candidate) => { because: string; successor?: HorizontalPodAutoscaler } | undefined,
-): Row {
-  return {
-    when,
-    action: 'seen: delete, else keep',
-    reasons: [reason, 'NotObserved'],
-    verdict: (candidate) => {
-      const found = find(candidate);
-      if (found === undefined) return undefined;
-      const { because, successor } = found;
-      const grounds = withSuccessor(decided(candidate), successor);
-      const unseen = notSeen(candidate);
-      if (unseen === undefined) return deleted(candidate, grounds, reason, `${because}.`);
-      const explanation = `${because}, but Envoy Gateway may not have seen that: ${unseen.because}.`;
-      return { ...kept(grounds, 'NotObserved', explanation), remedy: unseen.remedy };
-    },
-  };
-}
-
-const kept = (grounds: Omit<Grounds, 'explanation'>, reason: KeepReason, explanation: string): Verdict => ({
-  ...grounds,
-  action: 'keep',
-  reason,
-  explanation,
-});
-
-/** The verdict also rests on the Deployments that were read. */
-const deleted = (
-  { reads }: Candidate,
-  grounds: Omit<Grounds, 'explanation'>,
-  reason: DeleteReason,
-  explanation: string,
-): Verdict => ({
-  ...grounds,
-  restsOn: [...grounds.restsOn, ...reads.decided()],
-  action: 'delete',
-  reason,
-  explanation,
-});
-
-const groundsOf = ({ hpa, owner, config }: Candidate): Omit<Grounds, 'explanation'> => ({
-  hpa,
-  owner,
-  restsOn: config.restsOn,
-  restsOnDefaultAlone: false,
-  needsDeployments: [],
-});
-
-/** The grounds where the effective configuration of the owner decides. */
-function decided(candidate: Candidate): Omit<Grounds, 'explanation'> {
-  const { levels, appliedReplicas } = candidate.desired();
-  return { ...groundsOf(candidate), restsOnDefaultAlone: levels.join() === 'default', appliedReplicas };
-}
-
-/** Its status is written all the time, so the verdict rests on its identity, not on its version. */
-function withSuccessor(
-  grounds: Omit<Grounds, 'explanation'>,
-  successor: HorizontalPodAutoscaler | undefined,
-): Omit<Grounds, 'explanation'> {
-  if (successor === undefined) return grounds;
-  const { namespace, name, uid } = successor.metadata;
-  const read = objectRead('HorizontalPodAutoscaler', { namespace, name, uid });
-  return { ...grounds, restsOn: [...grounds.restsOn, read], successor };
 }
 
 function foreign({ hpa }: Candidate): string | undefined {
-  if (labelledOwner(hpa) === undefined) return 'It carries no whole owning label of Envoy Gateway.';
+  if (labeledOwner(hpa) === undefined) return 'It does not have the owning labels of Envoy Gateway';
   if (appliedByEnvoyGateway(hpa)) return undefined;
   return hpa.metadata.managedFields?.length
-    ? 'It carries the label, but Envoy Gateway never applied it: somebody else made it.'
-    : 'It carries the label, but no managedFields, which would show that Envoy Gateway applied it: it was restored or saved without them.';
+    ? 'It has the label, but Envoy Gateway never applied it: somebody else created it'
+    : 'It has the label, but no managedFields, which would show that Envoy Gateway applied it: it was restored or saved without them';
 }
 
 function ambiguous({ hpa }: Candidate): string | undefined {
-  if (labelledOwner(hpa) !== 'ambiguous') return undefined;
-  return 'It is labelled as owned by more than one of a Gateway, a GatewayClass and the rate limit service at once.';
+  if (labeledOwner(hpa) !== 'ambiguous') return undefined;
+  return 'It has the labels of more than one of a Gateway, a GatewayClass and the rate limit service';
 }
 
 function protectedByAnnotation({ hpa, owner, config }: Candidate): string | undefined {
@@ -309,54 +224,53 @@ function protectedByAnnotation({ hpa, owner, config }: Candidate): string | unde
   const related = [hpa, ...config.gateways, config.gatewayClass, ...config.proxies, ...configMaps];
   const found = related.find((object) => object?.metadata.annotations?.[KEEP_ANNOTATION] === 'true');
   if (found === undefined) return undefined;
-  return `${found === hpa ? 'It' : objectKey(found.metadata)} is annotated ${KEEP_ANNOTATION}: "true".`;
+  return `${found === hpa ? 'It' : objectKey(found.metadata)} is annotated ${KEEP_ANNOTATION}: "true"`;
 }
 
 function terminating({ hpa, config: { gateways, gatewayClass } }: Candidate): string | undefined {
   const { finalizers, deletionTimestamp } = hpa.metadata;
-  if (deletionTimestamp) return 'It is being deleted already.';
-  if (finalizers?.length) return `Finalizers hold it: ${finalizers.join(', ')}.`;
-  if (gatewayClass?.metadata.deletionTimestamp) return `GatewayClass ${gatewayClass.metadata.name} is being deleted.`;
+  if (deletionTimestamp) return 'It is already being deleted';
+  if (finalizers?.length) return `It has finalizers: ${finalizers.join(', ')}`;
+  if (gatewayClass?.metadata.deletionTimestamp) return `GatewayClass ${gatewayClass.metadata.name} is being deleted`;
   const isEveryGateway = gateways.length > 0 && gateways.every(({ metadata }) => metadata.deletionTimestamp);
-  return isEveryGateway ? 'Its Gateway is being deleted.' : undefined;
+  return isEveryGateway ? 'Its Gateway is being deleted' : undefined;
 }
 
 function adopted({ hpa }: Candidate): string | undefined {
   const adoption = adoptedBy(hpa);
-  return adoption && `It is no longer Envoy Gateway's alone: ${adoption}.`;
+  return adoption && `Envoy Gateway is not the only one that manages it: ${adoption}`;
 }
 
 function wantedByAnother({ hpa, owner, cluster }: Candidate): string | undefined {
   const other = cluster.wantedBy(hpa.metadata).find((one) => !sameOwner(one, owner));
-  return other && `${describeOwner(other)} asks for an HPA of this name.`;
+  return other && `${describeOwner(other)} asks for an HPA of this name`;
 }
 
-function gatewayDeleted({ owner, config }: Candidate): string | undefined {
-  return owner.kind === 'Gateway' && config.gateways.length === 0
-    ? `${describeOwner(owner)} does not exist`
-    : undefined;
+function gatewayDeleted({ hpa, owner, config }: Candidate): Finding | undefined {
+  if (owner.kind !== 'Gateway' || config.gateways.length > 0) return undefined;
+  return { because: `${describeOwner(owner)} does not exist`, remedy: orphanRemedy(hpa) };
 }
 
-function gatewayClassDeleted({ owner, config }: Candidate): string | undefined {
+function gatewayClassDeleted({ hpa, owner, config }: Candidate): Finding | undefined {
   if (owner.kind === 'ConfigMap' || config.gatewayClass !== undefined) return undefined;
-  return `GatewayClass ${config.gatewayClassName} does not exist`;
+  return { because: `GatewayClass ${config.gatewayClassName} does not exist`, remedy: orphanRemedy(hpa) };
 }
 
-function orphanRemedy({ hpa }: Candidate): string | undefined {
+function orphanRemedy(hpa: HorizontalPodAutoscaler): string | undefined {
   if (!isDeployment(hpa.spec.scaleTargetRef)) return undefined;
-  return `Envoy Gateway removes Deployment ${objectKey(deploymentOf(hpa))} too, unless it was down when its owner went: then nothing ever does. If it serves nobody any more, delete it, and the next sweep deletes the HPA.`;
+  return `Envoy Gateway removes Deployment ${objectKey(deploymentOf(hpa))} too, unless it was down when the owner was deleted. If nothing uses the Deployment anymore, delete it, and the next sweep deletes the HPA.`;
 }
 
-/** Whether the configuration resolves to one of these states. */
-function is(...states: Desired['state'][]) {
+/** Whether the configuration resolves to this state. */
+function is(expected: Desired['state']) {
   return ({ desired }: Candidate): string | undefined => {
     const { state, because } = desired();
-    return states.includes(state) ? because : undefined;
+    return state === expected ? because : undefined;
   };
 }
 
 function rateLimitUnknown(candidate: Candidate): string | undefined {
-  return candidate.owner.kind === 'ConfigMap' ? is('unmanaged', 'unreadable')(candidate) : undefined;
+  return candidate.owner.kind === 'ConfigMap' ? is('unreadable')(candidate) : undefined;
 }
 
 /**
@@ -374,10 +288,20 @@ function defaultUnknown({ hpa, owner, config, cluster, desired }: Candidate): st
       configMap.metadata.namespace === namespace ||
       (isBeside && (owner.kind === 'Gateway' || isGatewayNamespaceMode(settings))),
   );
-  return isKnown ? undefined : `${because}, and what a ConfigMap of an Envoy Gateway in ${namespace} said is not known`;
+  return isKnown ? undefined : `${because}, and the default of an Envoy Gateway in ${namespace} is not known`;
 }
 
-/** The HPA that the owner asks for in place of this one, if it exists. */
+function autoscalingRemoved(candidate: Candidate): Finding | undefined {
+  return candidate.desired().state === 'no autoscaling' ? decided(candidate) : undefined;
+}
+
+/** The effective configuration of the owner decides. */
+function decided({ config, desired }: Candidate): Finding {
+  const { because, levels, appliedReplicas } = desired();
+  return { because, restsOn: config.restsOn, restsOnDefaultAlone: levels.join() === 'default', appliedReplicas };
+}
+
+/** The HPA that the owner asks for instead of this one, if it exists. */
 function successorOf({ hpa, owner, cluster, desired }: Candidate): HorizontalPodAutoscaler | undefined {
   return desired()
     .names.filter((name) => !sameName(name, hpa.metadata))
@@ -385,81 +309,92 @@ function successorOf({ hpa, owner, cluster, desired }: Candidate): HorizontalPod
     .find((one) => one !== undefined);
 }
 
-const mayBeWanted = ({ hpa, desired }: Candidate): boolean =>
-  desired().names.some((name) => sameName(name, hpa.metadata));
+/** The status of the successor is written all the time, so the verdict rests on its identity, not on its version. */
+function replacedBy(successor: HorizontalPodAutoscaler, { config }: Candidate): Partial<Finding> {
+  const { namespace, name, uid } = successor.metadata;
+  return { successor, restsOn: [...config.restsOn, objectRead('HorizontalPodAutoscaler', { namespace, name, uid })] };
+}
 
-function renamed(candidate: Candidate) {
-  const { hpa, owner, reads } = candidate;
+function renamed(candidate: Candidate): Finding | undefined {
+  const { hpa, owner, reads, desired } = candidate;
   const successor = successorOf(candidate);
-  if (successor === undefined || mayBeWanted(candidate)) return undefined;
+  if (successor === undefined || desired().names.some((name) => sameName(name, hpa.metadata))) return undefined;
   // It does not decide, but the report says whether anything still scales the old Deployment.
   const target = deploymentOf(hpa);
   if (!sameName(deploymentOf(successor), target) && reads.peek(target) === undefined) {
     reads.needed.add(objectKey(target));
   }
-  const because = `${describeOwner(owner)} asks for HPA ${objectKey(successor.metadata)} instead, which is there`;
-  return { because, successor };
+  const because = `${describeOwner(owner)} asks for HPA ${objectKey(successor.metadata)} instead, which exists`;
+  return { ...decided(candidate), ...replacedBy(successor, candidate), because };
 }
 
 /**
  * Nothing says which of the two HPAs is meant: v1.4 and v1.5 disagree about the name, and in GatewayNamespace mode the HPA of a
- * class that merges has the name of one of its Gateways. The one whose Deployment is gone is stale, if the other's runs. With
- * both gone (deleted by hand, not restored yet), or with one Deployment for both, nothing says which is wanted.
+ * class that merges has the name of one of its Gateways.
  */
-function oneOfTwoNames(candidate: Candidate): Verdict | undefined {
-  const { hpa, owner, installation, reads } = candidate;
+function oneOfTwoNames(candidate: Candidate): Finding | undefined {
+  const { owner, installation, reads } = candidate;
   const successor = successorOf(candidate);
   if (successor === undefined || installation === undefined) return undefined;
   const controller = reads.read(controllerOf(installation));
   const why =
     owner.kind === 'GatewayClass' && isGatewayNamespaceMode(installation.settings)
       ? 'it has the namespace and name of one of its Gateways, and nothing says which'
-      : `v1.4 names it otherwise than v1.5, and Deployment ${objectKey(controllerOf(installation))} ${controller ? 'does not say' : 'is not there to say'} which release runs`;
+      : `v1.4 and v1.5 use different names, and Deployment ${objectKey(controllerOf(installation))} ${controller ? 'does not say' : 'does not exist to say'} which version runs`;
   const because = `${describeOwner(owner)} asks for this HPA or for ${objectKey(successor.metadata)}: ${why}`;
-  if (notGone(candidate) !== undefined) {
-    const remedy = 'If you know which of the two is meant, delete the other one.';
-    return { ...kept(groundsOf(candidate), 'AutoscalingConfigured', `${because}; both are kept.`), remedy };
-  }
-  if (!reads.read(deploymentOf(successor), 'existence')) {
-    return kept(decided(candidate), 'AutoscalingConfigured', `${because}; the Deployment of neither is there.`);
-  }
-  const explanation = `${because}, and Deployment ${objectKey(deploymentOf(hpa))} is gone.`;
-  return deleted(candidate, withSuccessor(groundsOf(candidate), successor), 'Renamed', explanation);
+  return { ...replacedBy(successor, candidate), because };
 }
 
-/** Why the scale target is not known to be gone: one clause. */
-function notGone({ hpa, reads }: Candidate): string | undefined {
+/** Why the requirement is not met (one clause), and what to do. */
+type Unmet = { because: string; remedy?: string };
+
+const REQUIREMENTS: Record<Requirement, (candidate: Candidate) => Unmet | undefined> = {
+  gone: notGone,
+  replaced: notReplaced,
+  seen: notSeen,
+};
+
+function notGone({ hpa, reads }: Candidate): Unmet | undefined {
   const { apiVersion = '', kind, name } = hpa.spec.scaleTargetRef;
-  if (!isDeployment(hpa.spec.scaleTargetRef)) return `it scales ${`${apiVersion} ${kind} ${name}`.trim()}`;
+  if (!isDeployment(hpa.spec.scaleTargetRef)) return { because: `it scales ${`${apiVersion} ${kind} ${name}`.trim()}` };
   const isRunning = reads.read(deploymentOf(hpa), 'existence') !== null;
-  return isRunning ? `Deployment ${objectKey(deploymentOf(hpa))} still runs` : undefined;
+  return isRunning ? { because: `Deployment ${objectKey(deploymentOf(hpa))} still runs` } : undefined;
 }
 
 /**
- * Why Envoy Gateway may not have seen the configuration, and what to do. Its own Deployment must have been read as well: that
- * says which release runs, and which ConfigMap it reads.
+ * Of two HPAs, the one whose Deployment is gone is stale if the Deployment of the other exists. If both are gone (deleted by
+ * hand, not restored yet), or both HPAs scale the same one, nothing says which HPA is wanted.
  */
-function notSeen(candidate: Candidate): { because: string; remedy: string } | undefined {
-  const { config, cluster, reads } = candidate;
-  const installation = candidate.installation as EnvoyGatewayConfig;
-  const controller = reads.read(controllerOf(installation));
-  if (controller === undefined) {
-    return { because: `Deployment ${objectKey(controllerOf(installation))} was not read`, remedy: 'Look again.' };
+function notReplaced(candidate: Candidate): Unmet | undefined {
+  const running = notGone(candidate);
+  if (running) return { ...running, remedy: 'If you know which of the two HPAs is meant, delete the other one.' };
+  const successor = successorOf(candidate);
+  const isServed = successor && candidate.reads.read(deploymentOf(successor), 'existence');
+  return isServed ? undefined : { because: 'the Deployment of neither exists' };
+}
+
+/**
+ * The Deployment of Envoy Gateway must have been read as well: it says which release runs, and which ConfigMap that reads.
+ */
+function notSeen({ installation, config, cluster, reads }: Candidate): Unmet | undefined {
+  const unseen = (why: string, remedy: string) => ({ because: `Envoy Gateway may not have seen that: ${why}`, remedy });
+  const { settings } = installation as EnvoyGatewayConfig;
+  const place = controllerOf(installation as EnvoyGatewayConfig);
+  const controller = reads.read(place);
+  if (controller === undefined) return unseen(`Deployment ${objectKey(place)} was not read`, 'Run the sweep again.');
+  const notYet = notObserved(config.gateways, config.gatewayClass);
+  if (notYet) {
+    const remedy = 'If this lasts, check whether Envoy Gateway runs and watches that namespace, and read its log.';
+    return unseen(notYet, remedy);
   }
-  const unseen = notObserved(config.gateways, config.gatewayClass);
-  if (unseen) {
-    const remedy = 'If that lasts, see whether Envoy Gateway runs and watches that namespace, and what its log says.';
-    return { because: unseen, remedy };
-  }
-  const { settings } = installation;
   const stuckAt = isReadable(settings) ? cluster.rejectedClass(settings.controllerName)?.metadata.name : undefined;
   const version = controllerVersion(controller);
   if (stuckAt === undefined || isAtLeast(version, 4)) return undefined;
-  const which = version ? `${version.text} runs` : 'which release runs is not known';
-  return {
-    because: `GatewayClass ${stuckAt} is rejected for its parameters, which stops releases before v1.4 altogether, and ${which}`,
-    remedy: `Repair the parametersRef of GatewayClass ${stuckAt}, or delete that class.`,
-  };
+  const which = version ? `${version.text} runs` : 'the running version is not known';
+  return unseen(
+    `GatewayClass ${stuckAt} is rejected for its parameters, which stops versions before v1.4 completely, and ${which}`,
+    `Fix the parametersRef of GatewayClass ${stuckAt}, or delete that class.`,
+  );
 }
 
 const isDeployment = ({ apiVersion, kind }: HorizontalPodAutoscaler['spec']['scaleTargetRef']) =>

@@ -64,126 +64,117 @@ export const VERSION_LABEL = 'app.kubernetes.io/version';
 /** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
 export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
 
+type Shape = Parameters<typeof z.object>[0] & object;
+const maybe = <T extends Shape>(shape: T) => z.nullish(z.object(shape));
+const maybeSome = <T extends Shape>(shape: T) => z.nullish(z.array(z.object(shape)));
+
 const judgedMetadataSchema = z.object({
   name: z.string(),
   namespace: z.optional(z.string()),
   uid: z.string(),
   resourceVersion: z.string(),
-  /** Rises with every change of the spec; the API server always gives it. */
+  /** Rises with every change of the spec; the API server always writes it. */
   generation: z.optional(z.number()),
   creationTimestamp: z.nullish(z.string()),
   deletionTimestamp: z.nullish(z.string()),
-  annotations: z.nullish(z.object({ [KEEP_ANNOTATION]: z.optional(z.string()) })),
+  annotations: maybe({ [KEEP_ANNOTATION]: z.optional(z.string()) }),
   /** When each manager last wrote, and whether it owns anything of the spec. */
-  managedFields: z.nullish(
-    z.array(
+  managedFields: maybeSome({
+    time: z.optional(z.string()),
+    fieldsV1: z.optional(
       z.object({
-        time: z.optional(z.string()),
-        fieldsV1: z.optional(
-          z.object({
-            'f:spec': z.optional(
-              z.pipe(
-                z.unknown(),
-                z.transform(() => true),
-              ),
-            ),
-          }),
+        'f:spec': z.optional(
+          z.pipe(
+            z.unknown(),
+            z.transform(() => true),
+          ),
         ),
       }),
     ),
-  ),
+  }),
 });
+const namespacedSchema = z.extend(judgedMetadataSchema, { namespace: z.string() });
 
 const conditionSchema = z.object({
   type: z.string(),
   status: z.string(),
   reason: z.optional(z.string()),
-  /** The generation that the controller had seen; absent in the conditions that a CRD gives by default. */
+  /** The generation that the controller had seen; absent in the default conditions of a CRD. */
   observedGeneration: z.optional(z.number()),
 });
 export type Condition = z.infer<typeof conditionSchema>;
-
 const conditionsSchema = z.nullish(z.array(conditionSchema));
-const listenerStatusSchema = z.object({
-  conditions: z.nullish(
-    z.array(z.object({ type: z.string(), status: z.string(), observedGeneration: z.optional(z.number()) })),
-  ),
-});
+
+const reference = { group: z.string(), kind: z.string(), name: z.string() };
 
 export const gatewayClassSchema = z.object({
   metadata: judgedMetadataSchema,
   spec: z.object({
     controllerName: z.string(),
-    parametersRef: z.nullish(
-      z.object({ group: z.string(), kind: z.string(), name: z.string(), namespace: z.nullish(z.string()) }),
-    ),
+    parametersRef: maybe({ ...reference, namespace: z.nullish(z.string()) }),
   }),
-  status: z.nullish(z.object({ conditions: conditionsSchema })),
+  status: maybe({ conditions: conditionsSchema }),
 });
 export type GatewayClass = z.infer<typeof gatewayClassSchema>;
 
 export const gatewaySchema = z.object({
-  metadata: z.extend(judgedMetadataSchema, { namespace: z.string() }),
-  spec: z.object({
-    gatewayClassName: z.string(),
-    infrastructure: z.nullish(
-      z.object({
-        parametersRef: z.nullish(z.object({ group: z.string(), kind: z.string(), name: z.string() })),
-      }),
-    ),
-  }),
-  status: z.nullish(
-    z.object({
-      conditions: conditionsSchema,
-      listeners: z.nullish(z.array(listenerStatusSchema)),
-      attachedListenerSets: z.nullish(z.number()),
+  metadata: namespacedSchema,
+  spec: z.object({ gatewayClassName: z.string(), infrastructure: maybe({ parametersRef: maybe(reference) }) }),
+  status: maybe({
+    conditions: conditionsSchema,
+    listeners: maybeSome({
+      conditions: maybeSome({ type: z.string(), status: z.string(), observedGeneration: z.optional(z.number()) }),
     }),
-  ),
+    attachedListenerSets: z.nullish(z.number()),
+  }),
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
 
-/** What a resource is changed by before Envoy Gateway applies it. */
-const patchSchema = z.nullish(z.object({ value: z.optional(z.unknown()) }));
+/** The change that Envoy Gateway makes to a resource before it applies it. */
+const patchSchema = maybe({ value: z.optional(z.unknown()) });
 
 /** What is read of the settings of an HPA and of a Deployment, the proxies' and the rate limit service's. */
 export const hpaSettingsSchema = z.object({ name: z.nullish(z.string()), patch: patchSchema });
 export type HpaSettings = z.infer<typeof hpaSettingsSchema>;
-export const deploymentSettingsSchema = z.object({
-  name: z.nullish(z.string()),
-  replicas: z.nullish(z.number()),
-  patch: patchSchema,
-});
+export const deploymentSettingsSchema = z.extend(hpaSettingsSchema, { replicas: z.nullish(z.number()) });
 export type DeploymentSettings = z.infer<typeof deploymentSettingsSchema>;
 
 /** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
 export const envoyProxySpecSchema = z.object({
   mergeType: z.nullish(z.enum(['Replace', 'StrategicMerge', 'JSONMerge'])),
   mergeGateways: z.nullish(z.boolean()),
-  provider: z.nullish(
-    z.object({
-      type: z.nullish(z.string()),
-      kubernetes: z.nullish(
-        z.object({
-          envoyHpa: z.nullish(hpaSettingsSchema),
-          envoyDeployment: z.nullish(deploymentSettingsSchema),
-          envoyDaemonSet: z.nullish(z.object({ patch: patchSchema })),
-          envoyService: z.nullish(z.object({ patch: patchSchema })),
-          envoyPDB: z.nullish(z.object({ patch: patchSchema })),
-          envoyServiceAccount: z.nullish(z.object({ patch: patchSchema })),
-        }),
-      ),
+  provider: maybe({
+    type: z.nullish(z.string()),
+    kubernetes: maybe({
+      envoyHpa: z.nullish(hpaSettingsSchema),
+      envoyDeployment: z.nullish(deploymentSettingsSchema),
+      envoyDaemonSet: maybe({ patch: patchSchema }),
+      envoyService: maybe({ patch: patchSchema }),
+      envoyPDB: maybe({ patch: patchSchema }),
+      envoyServiceAccount: maybe({ patch: patchSchema }),
     }),
-  ),
+  }),
 });
 export type EnvoyProxySpec = z.infer<typeof envoyProxySpecSchema>;
 
-export const envoyProxySchema = z.object({
-  metadata: z.extend(judgedMetadataSchema, { namespace: z.string() }),
-  spec: z.nullish(envoyProxySpecSchema),
-});
+export const envoyProxySchema = z.object({ metadata: namespacedSchema, spec: z.nullish(envoyProxySpecSchema) });
 export type EnvoyProxy = z.infer<typeof envoyProxySchema>;
 
-const configMapSourceSchema = z.nullish(z.object({ name: z.optional(z.string()) }));
+const configMapSourceSchema = maybe({ name: z.optional(z.string()) });
+const podSchema = maybe({
+  containers: maybeSome({
+    name: z.string(),
+    image: z.optional(z.string()),
+    command: z.nullish(z.array(z.string())),
+    args: z.nullish(z.array(z.string())),
+    volumeMounts: maybeSome({ name: z.string(), mountPath: z.string() }),
+  }),
+  volumes: maybeSome({
+    name: z.string(),
+    configMap: configMapSourceSchema,
+    projected: maybe({ sources: maybeSome({ configMap: configMapSourceSchema }) }),
+  }),
+});
 
 /** What is read of a Deployment: that it exists, and of Envoy Gateway's own, which release it runs on which configuration. */
 export const deploymentSchema = z.object({
@@ -192,58 +183,23 @@ export const deploymentSchema = z.object({
     namespace: z.string(),
     uid: z.string(),
     generation: z.optional(z.number()),
-    labels: z.nullish(z.object({ [VERSION_LABEL]: z.optional(z.string()) })),
+    labels: maybe({ [VERSION_LABEL]: z.optional(z.string()) }),
   }),
-  spec: z.nullish(
-    z.object({
-      template: z.nullish(
-        z.object({
-          spec: z.nullish(
-            z.object({
-              containers: z.nullish(
-                z.array(
-                  z.object({
-                    name: z.string(),
-                    image: z.optional(z.string()),
-                    command: z.nullish(z.array(z.string())),
-                    args: z.nullish(z.array(z.string())),
-                    volumeMounts: z.nullish(z.array(z.object({ name: z.string(), mountPath: z.string() }))),
-                  }),
-                ),
-              ),
-              volumes: z.nullish(
-                z.array(
-                  z.object({
-                    name: z.string(),
-                    configMap: configMapSourceSchema,
-                    projected: z.nullish(
-                      z.object({ sources: z.nullish(z.array(z.object({ configMap: configMapSourceSchema }))) }),
-                    ),
-                  }),
-                ),
-              ),
-            }),
-          ),
-        }),
-      ),
-    }),
-  ),
-  status: z.nullish(
-    z.object({
-      observedGeneration: z.optional(z.number()),
-      replicas: z.optional(z.number()),
-      updatedReplicas: z.optional(z.number()),
-    }),
-  ),
+  spec: maybe({ template: maybe({ spec: podSchema }) }),
+  status: maybe({
+    observedGeneration: z.optional(z.number()),
+    replicas: z.optional(z.number()),
+    updatedReplicas: z.optional(z.number()),
+  }),
 });
 export type Deployment = z.infer<typeof deploymentSchema>;
 
-/** What is read of an HPA that is nobody's here: what it scales. */
+const scaleTargetRef = { apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() };
+
+/** What is read of an HPA that Envoy Gateway may not have created: what it scales. */
 export const scalerSchema = z.object({
   metadata: z.object({ name: z.string(), namespace: z.string() }),
-  spec: z.object({
-    scaleTargetRef: z.object({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
-  }),
+  spec: z.object({ scaleTargetRef: z.object(scaleTargetRef) }),
 });
 export type Scaler = z.infer<typeof scalerSchema>;
 

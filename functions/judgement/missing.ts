@@ -1,12 +1,11 @@
 import { type ClusterIndex, indexOf, type OwnerConfig } from './cluster-index.ts';
-import { controllerOf, controllerVersion, DeploymentReads, otherConfiguration } from './controller.ts';
+import { controllerOf, controllerVersion, DeploymentReads, isAtLeast, otherConfiguration } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
 import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
-import { isAtLeast } from './envoy-gateway-version.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import type { Owner } from './ownership.ts';
 import type { Snapshot } from './snapshot.ts';
-import { acceptance, notObserved, specWriteTimes } from './status.ts';
+import { acceptance, notObserved, secondsSinceWrite } from './status.ts';
 
 export const MISSING_REASON = 'WantedButMissing';
 
@@ -123,26 +122,19 @@ const isProgrammed = ({ status }: Gateway): boolean =>
     conditions?.some((condition) => condition.type === 'Programmed' && condition.status === 'True'),
   );
 
-/** Whether everything that asks for the HPA is old enough. */
+/** Whether everything that asks for the HPA is old enough. The objects of a what-if have no time: they are not. */
 const isSettled = ({ gateways, gatewayClass, proxies }: OwnerConfig, now: Date): boolean =>
-  [...gateways, ...(gatewayClass ? [gatewayClass] : []), ...proxies].every(({ metadata }) =>
-    isOld(specWriteTimes(metadata), now),
+  [...gateways, ...(gatewayClass ? [gatewayClass] : []), ...proxies].every(
+    ({ metadata }) => (secondsSinceWrite(metadata, now, 'f:spec') ?? 0) >= MISSING_AFTER_SECONDS,
   );
 
 /** Whether Envoy Gateway reads the ConfigMap, and has had the time to. Where no Deployment says what it reads, it counts. */
 function isInForce(installation: EnvoyGatewayConfig, reads: DeploymentReads, now: Date): boolean {
-  const { managedFields, creationTimestamp } = installation.configMap.metadata;
-  const times = [creationTimestamp, ...(managedFields ?? []).map(({ time }) => time)];
   // A saved ConfigMap may have lost all times.
-  if (times.some((time) => time != null) && !isOld(times, now)) return false;
+  const age = secondsSinceWrite(installation.configMap.metadata, now) ?? Number.POSITIVE_INFINITY;
+  if (age < MISSING_AFTER_SECONDS) return false;
   const controller = reads.read(controllerOf(installation));
   return controller === null || (controller !== undefined && otherConfiguration(controller) === undefined);
-}
-
-/** Without a time nothing is known to be old: the objects of a what-if have none. */
-function isOld(times: readonly (string | null | undefined)[], now: Date): boolean {
-  const known = times.filter((time) => time != null).map((time) => (now.getTime() - Date.parse(time)) / 1000);
-  return known.length > 0 && known.every((seconds) => seconds >= MISSING_AFTER_SECONDS);
 }
 
 function remedyOf(
@@ -157,9 +149,9 @@ function remedyOf(
   const rejected = isReadable(settings) ? cluster.rejectedClass(settings.controllerName) : undefined;
   const isStuck = rejected && !isAtLeast(controllerVersion(controller), 4);
   const repair = isStuck
-    ? `First repair GatewayClass ${rejected.metadata.name}, which is rejected: that stops releases before v1.4 altogether. `
+    ? `First fix GatewayClass ${rejected.metadata.name}, which is rejected: that stops versions before v1.4 completely. `
     : '';
   const command = controller ? ` (kubectl -n ${namespace} rollout restart deployment ${name})` : '';
   const change = proxies.length > 0 ? ', or change the spec of its EnvoyProxy' : ', or give it an EnvoyProxy';
-  return `${repair}Envoy Gateway does not notice that it is gone: restart Envoy Gateway${command}${owner.kind === 'ConfigMap' ? '' : change}, or put it back with \`reaper restore\` if this tool deleted it.`;
+  return `${repair}Envoy Gateway does not notice that it is gone: restart Envoy Gateway${command}${owner.kind === 'ConfigMap' ? '' : change}, or restore it with \`reaper restore\` if this tool deleted it.`;
 }

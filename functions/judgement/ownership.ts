@@ -48,7 +48,7 @@ export type Owner =
   | { kind: 'ConfigMap'; namespace: string; name: string };
 
 /** What the labels say; `undefined` without a whole owning label. */
-export function labelledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' | undefined {
+export function labeledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' | undefined {
   const { labels, namespace: ownNamespace } = hpa.metadata;
   const name = labels?.[OWNING_GATEWAY_NAME_LABEL];
   const namespace = labels?.[OWNING_GATEWAY_NAMESPACE_LABEL];
@@ -98,9 +98,9 @@ export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
   const annotation = ADOPTING_ANNOTATIONS.find(
     (name) => annotations?.[name] !== undefined && !appliesMetadata(hpa, 'f:annotations', name),
   );
-  if (annotation) return `annotation ${annotation} says that somebody applies it`;
+  if (annotation) return `annotation ${annotation} shows that somebody applies it`;
   const label = ADOPTING_LABELS.find((name) => labels?.[name] !== undefined && !appliesMetadata(hpa, 'f:labels', name));
-  if (label) return `label ${label} says that somebody applies it`;
+  if (label) return `label ${label} shows that somebody applies it`;
   const manager = hpa.metadata.managedFields?.find(
     (entry) => entry.manager !== ENVOY_GATEWAY_MANAGER && ownedField(entry, 'f:scaleTargetRef') !== undefined,
   );

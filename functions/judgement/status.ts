@@ -1,4 +1,4 @@
-import { type Condition, type EnvoyProxy, type Gateway, type GatewayClass, objectKey } from './kubernetes-objects.ts';
+import { type Condition, type Gateway, type GatewayClass, objectKey } from './kubernetes-objects.ts';
 
 /** The `Accepted` condition that a controller has written; the default condition of a CRD does not count. */
 export const acceptance = ({ status }: Gateway | GatewayClass): Condition | undefined =>
@@ -39,22 +39,34 @@ function notSeen(
 ): string | undefined {
   const { generation } = object.metadata;
   const name = `${kind} ${objectKey(object.metadata)}`;
-  if (acceptance(object) === undefined) return `no controller has said anything of ${name} yet`;
+  if (acceptance(object) === undefined) return `no controller has written a status of ${name} yet`;
   if (generation === undefined) return undefined;
   const own = (object.status?.conditions ?? []).filter(
     (condition) => ['Accepted', 'Programmed'].includes(condition.type) && !isDefault(condition),
   );
   const seen = Math.min(...[...own, ...ofListeners].map(({ observedGeneration }) => observedGeneration ?? 0));
   return seen < generation
-    ? `${name} is at generation ${generation}, and its status is of generation ${seen}`
+    ? `${name} is at generation ${generation}, but its status is of generation ${seen}`
     : undefined;
 }
 
-/** When the object was created, and when each manager of its spec last wrote. */
-export const specWriteTimes = ({
-  creationTimestamp,
-  managedFields,
-}: (Gateway | GatewayClass | EnvoyProxy)['metadata']): (string | null | undefined)[] => [
-  creationTimestamp,
-  ...(managedFields ?? []).flatMap(({ time, fieldsV1 }) => (fieldsV1?.['f:spec'] ? [time] : [])),
-];
+type Written = {
+  readonly creationTimestamp?: string | null;
+  readonly managedFields?: readonly { time?: string; fieldsV1?: { 'f:spec'?: unknown } }[] | null;
+};
+
+/**
+ * The seconds since the object was created or last written: `f:spec` for its spec alone. A time that cannot be parsed counts as
+ * now. `undefined` for an object without any time, such as one that was saved without them.
+ */
+export function secondsSinceWrite(
+  { creationTimestamp, managedFields }: Written,
+  now: Date,
+  fields?: 'f:spec',
+): number | undefined {
+  const writes = (managedFields ?? []).filter(({ fieldsV1 }) => fields === undefined || fieldsV1?.[fields]);
+  const seconds = [creationTimestamp, ...writes.map(({ time }) => time)]
+    .filter((time) => time != null)
+    .map((time) => (now.getTime() - Date.parse(time)) / 1000);
+  return seconds.length === 0 ? undefined : Math.min(...seconds.map((each) => (Number.isNaN(each) ? 0 : each)));
+}

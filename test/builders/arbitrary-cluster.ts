@@ -145,7 +145,7 @@ const HPA_FAULTS = [
   'controlled',
   'retargeted',
   'tracked by Argo CD',
-  'labelled by kapp',
+  'labeled by kapp',
 ] as const;
 const RATE_LIMIT = 'rate limit';
 const hpaOf = (
@@ -293,7 +293,7 @@ function metadataOfFault(owner: string, fault: PlanOf<typeof hpaPlan>['fault']):
       };
     case 'tracked by Argo CD':
       return { annotations: { 'argocd.argoproj.io/tracking-id': 'x' } };
-    case 'labelled by kapp':
+    case 'labeled by kapp':
       return { labels: { ...labels, 'kapp.k14s.io/app': '1' } };
   }
 }

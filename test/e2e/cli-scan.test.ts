@@ -177,13 +177,13 @@ describe.concurrent('scan of a saved List', patience, () => {
       'orphaned-deployment',
       'keep ScaleTargetStillRuns',
       '5 (2-10)',
-      'If it serves nobody any more, delete it, and the next sweep deletes the HPA.',
+      'If nothing uses the Deployment anymore, delete it, and the next sweep deletes the HPA.',
     ],
     [
       'orphaned-deployment-of-another-name',
       'keep ScaleTargetStillRuns',
       '5 (2-10)',
-      'Envoy Gateway removes Deployment envoy-gateway-system/edge too, unless it was down when its owner went',
+      'Envoy Gateway removes Deployment envoy-gateway-system/edge too, unless it was down when the owner was deleted',
     ],
   ])('%s: what becomes of it, and what to do', async (name, verdict, replicas, remedy) => {
     const report = await scan(

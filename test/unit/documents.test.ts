@@ -8,7 +8,7 @@ import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/enrollment.ts';
 import { OUTCOMES } from '../../functions/events/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
-import { DELETE_REASONS, KEEP_REASONS } from '../../functions/judgement/judge.ts';
+import { ROWS } from '../../functions/judgement/judge.ts';
 import { SWEEP_PROBLEMS } from '../../functions/platform/problems.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
 import { RESTORE_OUTCOMES } from '../../functions/sweep/restoration.ts';
@@ -34,13 +34,17 @@ test('docs/doctor.md lists every check in its order, and no other', () => {
 describe('docs/reasons.md', () => {
   const reasons = documentOf('docs/reasons.md');
 
-  test('lists every reason and every outcome, and no other', () => {
-    expect(firstCells(reasons, 'Of an HPA').sort()).toEqual([...DELETE_REASONS, ...KEEP_REASONS, ...OUTCOMES].sort());
+  test('has the rows of the judgement, in their order', () => {
+    const requirements = { gone: ' if gone', seen: ' if seen', replaced: " if gone and the other's is not" };
+    const rows = ROWS.map(({ deletes, keeps, requires, when }) => {
+      const deletion = deletes && requires ? `\`${deletes}\`${requirements[requires]}` : '';
+      return `| ${when} | ${deletion} | \`${keeps}\` |`;
+    });
+    expect(reasons).toContain(['| when | delete | keep |', '| --- | --- | --- |', ...rows, ''].join('\n'));
   });
 
-  test('says of each reason whether it deletes', () => {
-    for (const reason of DELETE_REASONS) expect(reasons).toContain(`| \`${reason}\` | delete |`);
-    for (const reason of KEEP_REASONS) expect(reasons).toContain(`| \`${reason}\` | keep |`);
+  test('lists every outcome, and no other', () => {
+    expect(firstCells(reasons, 'Of an HPA')).toEqual([...OUTCOMES]);
   });
 
   test('lists every reason of a problem with a cluster, and no other', () => {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import type * as z from 'zod/mini';
-import { CONFIG_MAP_NAME } from '../../judgement/envoy-gateway-config.ts';
+import { CONFIG_MAP_NAME, KUBERNETES_YAML } from '../../judgement/envoy-gateway-config.ts';
 import {
   configMapSchema,
   envoyProxySchema,
@@ -9,7 +9,6 @@ import {
   gatewaySchema,
   type Metadata,
 } from '../../judgement/kubernetes-objects.ts';
-import { KUBERNETES_YAML } from '../../judgement/kubernetes-yaml.ts';
 import { groupOf } from '../../kubernetes/cluster-list.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { nameOfFile, readText } from './read-text.ts';

@@ -13,8 +13,8 @@ import {
 import { type ClusterFacts, type ClusterRef, inClusterChecks } from '../../../functions/doctor/in-cluster-health.ts';
 import { ROLES, stackOf } from '../../../functions/enrollment/enrollment.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
+import { leaksHpas, versionOfImage } from '../../../functions/judgement/controller.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
-import { leaksHpas, versionOfImage } from '../../../functions/judgement/envoy-gateway-version.ts';
 import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../../../functions/judgement/missing.ts';
 import {

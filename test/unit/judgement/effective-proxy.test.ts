@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { versionOfTag } from '../../../functions/judgement/controller.ts';
 import {
   appliedReplicas,
   effectiveProxy,
@@ -8,7 +9,6 @@ import {
   mergesGateways,
 } from '../../../functions/judgement/effective-proxy.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
-import { versionOfTag } from '../../../functions/judgement/envoy-gateway-version.ts';
 import {
   type EnvoyProxySpec,
   envoyProxySpecSchema,

@@ -87,18 +87,30 @@ describe('what it says', () => {
 describe('what cannot be read is said, never guessed', () => {
   const good = 'kind: EnvoyGateway\n';
   test.each<[string, string, string]>([
-    ['no text', '', 'envoy-gateway.yaml is no EnvoyGateway: : '],
-    ['a scalar', 'EnvoyGateway', 'envoy-gateway.yaml is no EnvoyGateway: : '],
-    ['a list', '- kind: EnvoyGateway', 'envoy-gateway.yaml is no EnvoyGateway'],
-    ['no kind', 'gateway: {}', 'envoy-gateway.yaml is no EnvoyGateway: kind: '],
-    ['another kind', 'kind: EnvoyProxy', 'envoy-gateway.yaml is no EnvoyGateway: kind: '],
-    ['a flow that does not end', `${good}envoyProxy: {`, 'envoy-gateway.yaml is no YAML: '],
-    ['a syntax error after what would do', `${good}gateway: {}\nenvoyProxy: @\n`, 'envoy-gateway.yaml is no YAML: '],
-    ['wrong indentation', `${good}gateway:\n  controllerName: a\n envoyProxy: {}\n`, 'envoy-gateway.yaml is no YAML: '],
-    ['a key twice', `${good}envoyProxy: {mergeGateways: true}\nenvoyProxy: {}\n`, 'envoy-gateway.yaml is no YAML: '],
-    ['two documents', `${good}---\n${good}`, 'envoy-gateway.yaml is no YAML: '],
-    ['a tab for indentation', `${good}gateway:\n\tcontrollerName: a\n`, 'envoy-gateway.yaml is no YAML: '],
-    ['an alias of nothing', `${good}envoyProxy: *x`, 'envoy-gateway.yaml is no YAML: '],
+    ['no text', '', 'envoy-gateway.yaml is not a valid EnvoyGateway: : '],
+    ['a scalar', 'EnvoyGateway', 'envoy-gateway.yaml is not a valid EnvoyGateway: : '],
+    ['a list', '- kind: EnvoyGateway', 'envoy-gateway.yaml is not a valid EnvoyGateway'],
+    ['no kind', 'gateway: {}', 'envoy-gateway.yaml is not a valid EnvoyGateway: kind: '],
+    ['another kind', 'kind: EnvoyProxy', 'envoy-gateway.yaml is not a valid EnvoyGateway: kind: '],
+    ['a flow that does not end', `${good}envoyProxy: {`, 'envoy-gateway.yaml is not valid YAML: '],
+    [
+      'a syntax error after what would do',
+      `${good}gateway: {}\nenvoyProxy: @\n`,
+      'envoy-gateway.yaml is not valid YAML: ',
+    ],
+    [
+      'wrong indentation',
+      `${good}gateway:\n  controllerName: a\n envoyProxy: {}\n`,
+      'envoy-gateway.yaml is not valid YAML: ',
+    ],
+    [
+      'a key twice',
+      `${good}envoyProxy: {mergeGateways: true}\nenvoyProxy: {}\n`,
+      'envoy-gateway.yaml is not valid YAML: ',
+    ],
+    ['two documents', `${good}---\n${good}`, 'envoy-gateway.yaml is not valid YAML: '],
+    ['a tab for indentation', `${good}gateway:\n\tcontrollerName: a\n`, 'envoy-gateway.yaml is not valid YAML: '],
+    ['an alias of nothing', `${good}envoyProxy: *x`, 'envoy-gateway.yaml is not valid YAML: '],
     ['a controllerName of another shape', `${good}gateway: {controllerName: [a]}`, 'gateway.controllerName: '],
     [
       'a mode that is not known',

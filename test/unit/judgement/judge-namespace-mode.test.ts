@@ -41,13 +41,14 @@ describe('both names are there, and both Deployments run', () => {
     const says = (...installed: ClusterObject[]) =>
       verdicts(...both, ...installed).map(({ explanation }) => explanation);
     expect(says(controller({ version: 'v1.9.1' }))[0]).toBe(
-      'Gateway shop/web asks for HPA shop/web instead, which is there.',
+      'Gateway shop/web asks for HPA shop/web instead, which exists.',
     );
-    const why = (other: string, which: string) =>
-      `Gateway shop/web asks for this HPA or for ${other}: v1.4 names it otherwise than v1.5, and Deployment ` +
-      `envoy-gateway-system/envoy-gateway ${which} which release runs; both are kept.`;
-    expect(says(controller())).toEqual([why('shop/web', 'does not say'), why(HASHED, 'does not say')]);
-    expect(says()).toEqual([why('shop/web', 'is not there to say'), why(HASHED, 'is not there to say')]);
+    const why = (own: string, other: string, which: string) =>
+      `Gateway shop/web asks for this HPA or for ${other}: v1.4 and v1.5 use different names, and Deployment ` +
+      `envoy-gateway-system/envoy-gateway ${which} which version runs, but Deployment ${own} still runs.`;
+    const ofBoth = (which: string) => [why(HASHED, 'shop/web', which), why('shop/web', HASHED, which)];
+    expect(says(controller())).toEqual(ofBoth('does not say'));
+    expect(says()).toEqual(ofBoth('does not exist to say'));
   });
 
   test('with a known version the verdict rests on it, and asks whether anybody scales the old Deployment', () => {
@@ -150,7 +151,7 @@ describe('a class that merges its Gateways', () => {
     expect(verdicts(...both, bank).map(inShort)).toEqual(['delete Renamed', WANTED]);
     expect(verdicts(...both).map(inShort)).toEqual([WANTED, WANTED]);
     expect(judged(...both, shop, bank).explanation).toBe(
-      `GatewayClass eg asks for this HPA or for bank/${NAME}: it has the namespace and name of one of its Gateways, and nothing says which; both are kept.`,
+      `GatewayClass eg asks for this HPA or for bank/${NAME}: it has the namespace and name of one of its Gateways, and nothing says which, but Deployment shop/${NAME} still runs.`,
     );
   });
 

@@ -46,54 +46,54 @@ describe('a deletion because autoscaling was removed waits for Envoy Gateway to 
     [
       'the Gateway',
       ofGateway({ generation: 3, observed: 2 }),
-      'Gateway shop/web is at generation 3, and its status is of generation 2',
+      'Gateway shop/web is at generation 3, but its status is of generation 2',
     ],
     [
       'the class',
       ofClass({ generation: 3, observed: 2 }),
-      'GatewayClass eg is at generation 3, and its status is of generation 2',
+      'GatewayClass eg is at generation 3, but its status is of generation 2',
     ],
     ['a Gateway that no longer is what was seen', ofGateway({ generation: 2, observed: 3 }), undefined],
     [
       'a Gateway without conditions',
       ofGateway({ accepted: undefined }),
-      'no controller has said anything of Gateway shop/web yet',
+      'no controller has written a status of Gateway shop/web yet',
     ],
     [
       'a class without conditions',
       ofClass({ accepted: undefined }),
-      'no controller has said anything of GatewayClass eg yet',
+      'no controller has written a status of GatewayClass eg yet',
     ],
     [
       'a Gateway with no condition at all',
       ofGateway({ conditions: [] }),
-      'no controller has said anything of Gateway shop/web yet',
+      'no controller has written a status of Gateway shop/web yet',
     ],
     [
       "a Gateway with the CRD's default condition",
       ofGateway({ conditions: DEFAULT_CONDITIONS }),
-      'no controller has said anything of Gateway shop/web yet',
+      'no controller has written a status of Gateway shop/web yet',
     ],
     [
       "a class with the CRD's default condition",
       ofClass({ conditions: DEFAULT_CONDITIONS }),
-      'no controller has said anything of GatewayClass eg yet',
+      'no controller has written a status of GatewayClass eg yet',
     ],
     [
       'a Gateway that is only Programmed',
       ofGateway(of3(condition('Programmed', 'True', 3))),
-      'no controller has said anything of Gateway shop/web yet',
+      'no controller has written a status of Gateway shop/web yet',
     ],
     ['Unknown in the words of a controller', ofGateway(of3(condition('Accepted', 'Unknown', 3))), undefined],
     [
       'a condition of a controller without a generation',
       ofGateway(of3(condition('Accepted', 'True'))),
-      'Gateway shop/web is at generation 3, and its status is of generation 0',
+      'Gateway shop/web is at generation 3, but its status is of generation 0',
     ],
     [
       'the other condition is older',
       ofGateway(of3(seen, condition('Programmed', 'False', 2))),
-      'Gateway shop/web is at generation 3, and its status is of generation 2',
+      'Gateway shop/web is at generation 3, but its status is of generation 2',
     ],
     [
       "the other condition is still the CRD's default",
@@ -109,7 +109,7 @@ describe('a deletion because autoscaling was removed waits for Envoy Gateway to 
     [
       'the listeners are older: only a translation writes their conditions',
       ofGateway({ generation: 3, listenersObserved: 2 }),
-      'Gateway shop/web is at generation 3, and its status is of generation 2',
+      'Gateway shop/web is at generation 3, but its status is of generation 2',
     ],
   ])('%s', (_, owner, because) => {
     const verdict = judged(envoyHpa(), ...owner, config, v142, running);
@@ -150,7 +150,7 @@ describe('a merging class waits for each of its Gateways', () => {
     expect(inShort(cluster(gateway('shop/web'), gateway('shop/api')))).toBe(REMOVED);
     const verdict = cluster(gateway('shop/web'), gateway('shop/api', { generation: 2, observed: 1 }));
     expect(inShort(verdict)).toBe(NOT_OBSERVED);
-    expect(verdict.explanation).toContain('Gateway shop/api is at generation 2, and its status is of generation 1');
+    expect(verdict.explanation).toContain('Gateway shop/api is at generation 2, but its status is of generation 1');
     expect(inShort(cluster(gateway('shop/web', { accepted: undefined }), gateway('shop/api')))).toBe(NOT_OBSERVED);
   });
 });
@@ -199,19 +199,19 @@ describe('Envoy Gateway may be stuck: up to v1.3 it does nothing while one of it
     const says = (...installed: ClusterObject[]) =>
       judged(envoyHpa(), ...ofGateway({}), config, ...installed, running, rejected).explanation;
     const which =
-      'GatewayClass dangling is rejected for its parameters, which stops releases before v1.4 altogether, and';
+      'GatewayClass dangling is rejected for its parameters, which stops versions before v1.4 completely, and';
     expect(says(controller({ version: 'v1.3.0' }))).toContain(`may not have seen that: ${which} v1.3.0 runs.`);
-    expect(says()).toContain(`may not have seen that: ${which} which release runs is not known.`);
+    expect(says()).toContain(`may not have seen that: ${which} the running version is not known.`);
   });
 
   test('each reason comes with what ends it', () => {
     const remedyOf = (...objects: ClusterObject[]) => judged(envoyHpa(), ...objects, config, running).remedy;
     const v130 = controller({ version: 'v1.3.0' });
     expect(remedyOf(...ofGateway({}), v130, rejected)).toBe(
-      'Repair the parametersRef of GatewayClass dangling, or delete that class.',
+      'Fix the parametersRef of GatewayClass dangling, or delete that class.',
     );
     expect(remedyOf(...ofGateway({ generation: 2, observed: 1 }), v130)).toBe(
-      'If that lasts, see whether Envoy Gateway runs and watches that namespace, and what its log says.',
+      'If this lasts, check whether Envoy Gateway runs and watches that namespace, and read its log.',
     );
   });
 });

@@ -53,20 +53,26 @@ test.each<[string, ClusterObject[], string, string]>([
 });
 
 test.each<[string, ClusterObject[], string, string, string]>([
-  ['no ConfigMap', [v142], 'ScaleTargetGone', 'DefaultsUnreadable', `${OWNER} does not exist or does not count`],
+  [
+    'no ConfigMap',
+    [v142],
+    'ScaleTargetGone',
+    'DefaultsUnreadable',
+    `${OWNER} does not exist, or is not in a controller namespace`,
+  ],
   [
     'a ConfigMap of another namespace',
     [envoyGatewayConfig({ namespace: 'second', rateLimit: {} })],
     'ScaleTargetGone',
     'DefaultsUnreadable',
-    `${OWNER} does not exist or does not count`,
+    `${OWNER} does not exist, or is not in a controller namespace`,
   ],
   [
     'an unreadable ConfigMap',
     [envoyGatewayConfig({ text: '{' })],
     'ScaleTargetGone',
     'DefaultsUnreadable',
-    `${OWNER} cannot be read (envoy-gateway.yaml is no YAML`,
+    `${OWNER} cannot be read (envoy-gateway.yaml is not valid YAML`,
   ],
   [
     'Envoy Gateway reads another ConfigMap',
@@ -116,12 +122,12 @@ test.each<[string, Parameters<typeof rateLimitHpa>[0], string]>([
     'keep NotManagedByEnvoyGateway',
   ],
   [
-    'labelled by a Gateway as well',
+    'labeled by a Gateway as well',
     { metadata: { labels: { ...rateLimitHpa().metadata.labels, ...labelsOf('shop/web') } } },
     'keep AmbiguousOwner',
   ],
   [
-    'labelled in part',
+    'labeled in part',
     { metadata: { labels: { ...rateLimitHpa().metadata.labels, 'app.kubernetes.io/managed-by': 'Helm' } } },
     'keep NotManagedByEnvoyGateway',
   ],
@@ -167,7 +173,7 @@ describe('another name', () => {
     const verdict = judged(rateLimitHpa(), successor, named, v191, service);
     expect([inShort(verdict), verdict.explanation]).toEqual([
       'delete Renamed',
-      `${OWNER} asks for HPA envoy-gateway-system/new instead, which is there.`,
+      `${OWNER} asks for HPA envoy-gateway-system/new instead, which exists.`,
     ]);
     expect(inShort(judged(successor, rateLimitHpa(), named, v191, service))).toBe(WANTED);
   });
@@ -182,8 +188,8 @@ describe('another name', () => {
     const verdict = judged(successor, rateLimitHpa(), named, service);
     expect([inShort(verdict), verdict.explanation]).toEqual([
       WANTED,
-      `${OWNER} asks for this HPA or for envoy-gateway-system/envoy-ratelimit: v1.4 names it otherwise than v1.5, and ` +
-        'Deployment envoy-gateway-system/envoy-gateway is not there to say which release runs; both are kept.',
+      `${OWNER} asks for this HPA or for envoy-gateway-system/envoy-ratelimit: v1.4 and v1.5 use different names, and ` +
+        'Deployment envoy-gateway-system/envoy-gateway does not exist to say which version runs, but Deployment envoy-gateway-system/envoy-ratelimit still runs.',
     ]);
   });
 

@@ -224,15 +224,15 @@ describe('an effective envoyDaemonSet', () => {
 
   test('says so', () => {
     expect(cluster(daemonSet({}, merge), autoscaling(), running).explanation).toContain(
-      'Gateway shop/web runs as a DaemonSet by EnvoyProxy shop/own over EnvoyProxy shop/class, but Deployment',
+      'Gateway shop/web runs as a DaemonSet according to EnvoyProxy shop/own over EnvoyProxy shop/class, but Deployment',
     );
   });
 });
 
 describe('what lasts although its owner is gone comes with what to do', () => {
   const remedy = (place: string) =>
-    `Envoy Gateway removes Deployment ${place} too, unless it was down when its owner went: then nothing ever does. ` +
-    'If it serves nobody any more, delete it, and the next sweep deletes the HPA.';
+    `Envoy Gateway removes Deployment ${place} too, unless it was down when the owner was deleted. ` +
+    'If nothing uses the Deployment anymore, delete it, and the next sweep deletes the HPA.';
   const place = `envoy-gateway-system/${hashedNameOf('shop/web')}`;
 
   test.each<[string, ClusterObject[], string, string | undefined]>([

@@ -54,7 +54,7 @@ const isGone = ({ hpa }: Verdict, { deployments }: Snapshot) =>
 
 // A second, smaller opinion on what Envoy Gateway wants, from design §2 alone and with none of the product's functions.
 
-/** `shop/web`, `eg`, or `rate limit of envoy-gateway-system`; undefined for what is not labelled by exactly one owner. */
+/** `shop/web`, `eg`, or `rate limit of envoy-gateway-system`; undefined for what is not labeled by exactly one owner. */
 function ownerOf({ metadata }: HorizontalPodAutoscaler): string | undefined {
   const label = (name: string) => metadata.labels?.[`gateway.envoyproxy.io/owning-${name}`] ?? '';
   const ofGateway = label('gateway-name') && label('gateway-namespace');
@@ -344,7 +344,7 @@ function wishes(snapshot: Snapshot): { owner: string; places: string[] }[] {
 describe('no HPA is deleted', () => {
   test('without both marks of ownership', () => {
     onEveryDeletion((verdict) => {
-      must(ownerOf(verdict.hpa) !== undefined, 'not labelled by exactly one owner', verdict);
+      must(ownerOf(verdict.hpa) !== undefined, 'not labeled by exactly one owner', verdict);
       must(isApplied(verdict.hpa), 'never applied by Envoy Gateway', verdict);
     });
   });

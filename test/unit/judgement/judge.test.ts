@@ -119,19 +119,19 @@ describe('marks of ownership', () => {
       { managedFields: [{ ...apply, subresource: 'status' }] },
       'keep NotManagedByEnvoyGateway',
     ],
-    ['labelled by Gateway and class', { labels: { ...labels, ...labelsOf('eg') } }, 'keep AmbiguousOwner'],
+    ['labeled by Gateway and class', { labels: { ...labels, ...labelsOf('eg') } }, 'keep AmbiguousOwner'],
     [
-      'labelled by class and half a Gateway',
+      'labeled by class and half a Gateway',
       { labels: { ...labelsOf('eg'), 'gateway.envoyproxy.io/owning-gateway-name': 'web' } },
       'keep AmbiguousOwner',
     ],
     [
-      'labelled by class and the other half',
+      'labeled by class and the other half',
       { labels: { ...labelsOf('eg'), 'gateway.envoyproxy.io/owning-gateway-namespace': 'shop' } },
       'keep AmbiguousOwner',
     ],
     [
-      'labelled twice and not applied',
+      'labeled twice and not applied',
       { labels: { ...labels, ...labelsOf('eg') }, managedFields: [] },
       'keep NotManagedByEnvoyGateway',
     ],
@@ -462,7 +462,7 @@ describe('rows that want the Deployment to be gone', () => {
       'GatewayNotManaged',
       'DefaultsUnreadable',
       [gatewayClass(), gateway(), envoyGatewayConfig({ text: '{' })],
-      'ConfigMap envoy-gateway-system/envoy-gateway-config cannot be read (envoy-gateway.yaml is no YAML',
+      'ConfigMap envoy-gateway-system/envoy-gateway-config cannot be read (envoy-gateway.yaml is not valid YAML',
     ],
     [
       'the class is rejected',
@@ -486,7 +486,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass('eg', { proxy: 'shop/none' }), gateway(), config],
-      'The parametersRef of GatewayClass eg leads to no EnvoyProxy',
+      'The parametersRef of GatewayClass eg does not resolve to an EnvoyProxy',
     ],
     [
       'the class points to another kind',
@@ -494,7 +494,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass('eg', { proxy: { kind: 'ConfigMap', name: 'own', namespace: 'shop' } }), gateway(), asks, config],
-      'The parametersRef of GatewayClass eg leads to no EnvoyProxy',
+      'The parametersRef of GatewayClass eg does not resolve to an EnvoyProxy',
     ],
     [
       'the class points to another group',
@@ -502,7 +502,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass('eg', { proxy: { group: 'x', name: 'own', namespace: 'shop' } }), gateway(), asks, config],
-      'The parametersRef of GatewayClass eg leads to no EnvoyProxy',
+      'The parametersRef of GatewayClass eg does not resolve to an EnvoyProxy',
     ],
     [
       'the class names no namespace',
@@ -510,7 +510,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass('eg', { proxy: 'own' }), gateway(), asks, config],
-      'The parametersRef of GatewayClass eg leads to no EnvoyProxy',
+      'The parametersRef of GatewayClass eg does not resolve to an EnvoyProxy',
     ],
     [
       'the Gateway points nowhere',
@@ -518,7 +518,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass(), gateway('shop/web', { proxy: 'none' }), config],
-      'The parametersRef of Gateway shop/web leads to no EnvoyProxy',
+      'The parametersRef of Gateway shop/web does not resolve to an EnvoyProxy',
     ],
     [
       'the Gateway points to another kind',
@@ -526,7 +526,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass(), gateway('shop/web', { proxy: { kind: 'Secret', name: 'own' } }), asks, config],
-      'The parametersRef of Gateway shop/web leads to no EnvoyProxy',
+      'The parametersRef of Gateway shop/web does not resolve to an EnvoyProxy',
     ],
     [
       'the Gateway points to another group',
@@ -534,7 +534,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass(), gateway('shop/web', { proxy: { group: 'x', name: 'own' } }), asks, config],
-      'The parametersRef of Gateway shop/web leads to no EnvoyProxy',
+      'The parametersRef of Gateway shop/web does not resolve to an EnvoyProxy',
     ],
     [
       'the Gateway points to another namespace',
@@ -542,7 +542,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [gatewayClass(), gateway('shop/web', { proxy: 'own' }), envoyProxy('other/own', {}), config],
-      'The parametersRef of Gateway shop/web leads to no EnvoyProxy',
+      'The parametersRef of Gateway shop/web does not resolve to an EnvoyProxy',
     ],
     [
       'a merging class in GatewayNamespace mode',
@@ -644,7 +644,7 @@ describe('rows that want the Deployment to be gone', () => {
       'ScaleTargetGone',
       'ParametersUnresolved',
       [...classProxy({ provider: { type: 'Host' } }), gateway(), config],
-      'The EnvoyProxy in force has provider Host',
+      'The effective EnvoyProxy has provider Host',
     ],
   ];
 
@@ -906,7 +906,7 @@ describe('another name or namespace', () => {
     const verdict = judged(old, hpaAt(place), ...asking(hpa));
     expect(inShort(judged(old, ...asking(hpa)))).toBe(WANTED);
     expect(inShort(verdict)).toBe('delete Renamed');
-    expect(verdict.explanation).toBe(`Gateway shop/web asks for HPA ${place} instead, which is there.`);
+    expect(verdict.explanation).toBe(`Gateway shop/web asks for HPA ${place} instead, which exists.`);
     const [namespace, name] = place.split('/');
     // Its status is written all the time, so what is rested on is that it is this HPA, in whatever version.
     expect(verdict.restsOn.slice(-2)).toEqual([
@@ -934,8 +934,8 @@ describe('another name or namespace', () => {
       ({ metadata }) => metadata.name !== 'envoy-gateway',
     );
     expect(judged(...objects).explanation).toBe(
-      'Gateway shop/web asks for this HPA or for envoy-gateway-system/new: v1.4 names it otherwise than v1.5, and ' +
-        'Deployment envoy-gateway-system/envoy-gateway is not there to say which release runs; both are kept.',
+      'Gateway shop/web asks for this HPA or for envoy-gateway-system/new: v1.4 and v1.5 use different names, and ' +
+        `Deployment envoy-gateway-system/envoy-gateway does not exist to say which version runs, but Deployment ${OWN_PLACE} still runs.`,
     );
     const [unread] = judge({ ...snapshotOf(objects), deployments: new Map([[OWN_PLACE, running]]) });
     expect(unread?.needsDeployments).toEqual(['envoy-gateway-system/envoy-gateway']);
@@ -946,10 +946,10 @@ describe('another name or namespace', () => {
     ["is another Gateway's", hpaAt('envoy-gateway-system/new', 'shop/api')],
     ["is the class's", hpaAt('envoy-gateway-system/new', 'eg')],
     [
-      'is labelled twice',
+      'is labeled twice',
       hpaAt('envoy-gateway-system/new', 'shop/web', { labels: { ...labelsOf('shop/web'), ...labelsOf('eg') } }),
     ],
-    ['is not labelled', hpaAt('envoy-gateway-system/new', 'shop/web', { labels: {} })],
+    ['is not labeled', hpaAt('envoy-gateway-system/new', 'shop/web', { labels: {} })],
     ['is being deleted', hpaAt('envoy-gateway-system/new', 'shop/web', deleting.metadata)],
     ['is in another namespace', hpaAt('shop/new')],
   ])('the old HPA stays while the new one %s', (_, successor) => {
@@ -1054,13 +1054,13 @@ describe('GatewayNamespace mode', () => {
 
   test('between two names it says which Deployment runs', () => {
     const asked =
-      'Gateway shop/web asks for this HPA or for shop/web: v1.4 names it otherwise than v1.5, and ' +
-      'Deployment envoy-gateway-system/envoy-gateway is not there to say which release runs';
+      'Gateway shop/web asks for this HPA or for shop/web: v1.4 and v1.5 use different names, and ' +
+      'Deployment envoy-gateway-system/envoy-gateway does not exist to say which version runs';
     const hashedName = hashedNameOf('shop/web');
     const says = (...deployments: ClusterObject[]) => judged(hashed, plain, ...deployments, ...objects).explanation;
     expect(says(plainRuns)).toBe(`${asked}, and Deployment shop/${hashedName} is gone.`);
-    expect(says(hashedRuns)).toBe(`${asked}; both are kept.`);
-    expect(says()).toBe(`${asked}; the Deployment of neither is there.`);
+    expect(says(hashedRuns)).toBe(`${asked}, but Deployment shop/${hashedName} still runs.`);
+    expect(says()).toBe(`${asked}, but the Deployment of neither exists.`);
   });
 
   test('envoyHpa.name is the only name', () => {
@@ -1126,7 +1126,7 @@ describe('several ConfigMaps for one controllerName', () => {
     test('says so', () => {
       expect(judged(envoyHpa(), ...owner, running, second({})).explanation).toBe(
         'Gateway shop/web asks for no autoscaling: no envoyHpa in the default in ConfigMap second/envoy-gateway-config, ' +
-          'and what a ConfigMap of an Envoy Gateway in envoy-gateway-system said is not known, ' +
+          'and the default of an Envoy Gateway in envoy-gateway-system is not known, ' +
           `but Deployment ${OWN_PLACE} still runs.`,
       );
     });

@@ -95,7 +95,7 @@ test('an HPA that an accepted, observed owner has asked for long enough, and tha
         explanation: `Gateway shop/web asks for autoscaling in EnvoyProxy shop/own, and there is no HPA ${SYSTEM}/${NAME}.`,
         remedy:
           'Envoy Gateway does not notice that it is gone: restart Envoy Gateway (kubectl -n envoy-gateway-system rollout restart deployment envoy-gateway), ' +
-          'or change the spec of its EnvoyProxy, or put it back with `reaper restore` if this tool deleted it.',
+          'or change the spec of its EnvoyProxy, or restore it with `reaper restore` if this tool deleted it.',
       },
     ],
     needs: { deployments: [], namespaces: [] },
@@ -327,7 +327,7 @@ describe('the rate limit service', () => {
         explanation: `ConfigMap ${SYSTEM}/envoy-gateway-config asks for autoscaling of the rate limit service, and there is no HPA ${PLACE}.`,
         remedy:
           'Envoy Gateway does not notice that it is gone: restart Envoy Gateway (kubectl -n envoy-gateway-system rollout restart deployment envoy-gateway), ' +
-          'or put it back with `reaper restore` if this tool deleted it.',
+          'or restore it with `reaper restore` if this tool deleted it.',
       },
     ]);
   });
@@ -433,7 +433,7 @@ describe('before it is said, everything was read', () => {
 describe('the remedy', () => {
   const remedy = (...objects: ClusterObject[]) => found(...objects).missing[0]?.remedy;
   const RESTART = `restart Envoy Gateway (kubectl -n ${SYSTEM} rollout restart deployment envoy-gateway)`;
-  const RESTORE = 'or put it back with `reaper restore` if this tool deleted it.';
+  const RESTORE = 'or restore it with `reaper restore` if this tool deleted it.';
 
   test('an owner without an EnvoyProxy is given one', () => {
     const objects = [
@@ -453,7 +453,7 @@ describe('the remedy', () => {
     );
   });
 
-  const stuck = 'First repair GatewayClass dangling, which is rejected: that stops releases before v1.4 altogether. ';
+  const stuck = 'First fix GatewayClass dangling, which is rejected: that stops versions before v1.4 completely. ';
   const rejected = gatewayClass('dangling', { accepted: false, proxy: 'shop/none' });
   test.each<[string, ClusterObject[], boolean]>([
     ['v1.3.0', [controller({ version: 'v1.3.0' }), rejected], true],

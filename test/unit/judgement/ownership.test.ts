@@ -5,7 +5,7 @@ import {
   appliedByEnvoyGateway,
   carriesOwningLabels,
   isMarked,
-  labelledOwner,
+  labeledOwner,
   markedManagedFields,
   OWNING_SELECTORS,
   sameOwner,
@@ -37,7 +37,7 @@ describe('what is listed', () => {
     ["a Gateway's", labelsOf('shop/web'), 1],
     ["a merging class's", labelsOf('eg'), 1],
     ["the rate limit service's", rateLimit, 1],
-    ['labelled as everything', { ...labelsOf('shop/web'), ...labelsOf('eg'), ...rateLimit }, 3],
+    ['labeled as everything', { ...labelsOf('shop/web'), ...labelsOf('eg'), ...rateLimit }, 3],
     ['without labels', {}, 0],
     ["with v1.5's general labels alone", { 'app.kubernetes.io/managed-by': 'envoy-gateway' }, 0],
     ['of a rate limit service of somebody else', { ...rateLimit, 'app.kubernetes.io/managed-by': 'Helm' }, 0],
@@ -56,16 +56,16 @@ describe('what is listed', () => {
   });
 });
 
-describe('labelledOwner', () => {
+describe('labeledOwner', () => {
   test('a Gateway', () => {
-    expect(labelledOwner(envoyHpa('shop/web'))).toEqual({ kind: 'Gateway', namespace: 'shop', name: 'web' });
+    expect(labeledOwner(envoyHpa('shop/web'))).toEqual({ kind: 'Gateway', namespace: 'shop', name: 'web' });
   });
   test('a merging class', () => {
-    expect(labelledOwner(envoyHpa('eg'))).toEqual({ kind: 'GatewayClass', name: 'eg' });
+    expect(labeledOwner(envoyHpa('eg'))).toEqual({ kind: 'GatewayClass', name: 'eg' });
   });
   test('the rate limit service: the ConfigMap in the namespace of the HPA', () => {
     const owner = { kind: 'ConfigMap', namespace: 'second', name: 'envoy-gateway-config' };
-    expect(labelledOwner(rateLimitHpa({ namespace: 'second' }))).toEqual(owner);
+    expect(labeledOwner(rateLimitHpa({ namespace: 'second' }))).toEqual(owner);
   });
   const rateLimit = rateLimitHpa().metadata.labels;
   test.each([
@@ -74,9 +74,9 @@ describe('labelledOwner', () => {
     ['a class and the rate limit service', { ...labelsOf('eg'), ...rateLimit }],
     ['all three', { ...labelsOf('eg'), ...labelsOf('shop/web'), ...rateLimit }],
   ])('%s', (_, labels) => {
-    expect(labelledOwner(envoyHpa('eg', { metadata: { labels } }))).toBe('ambiguous');
+    expect(labeledOwner(envoyHpa('eg', { metadata: { labels } }))).toBe('ambiguous');
     const unnamed = { ...labels, 'gateway.envoyproxy.io/owning-gateway-name': '' };
-    expect(labelledOwner(envoyHpa('eg', { metadata: { labels: unnamed } }))).toBe('ambiguous');
+    expect(labeledOwner(envoyHpa('eg', { metadata: { labels: unnamed } }))).toBe('ambiguous');
   });
 });
 
@@ -123,7 +123,7 @@ describe('adoptedBy', () => {
       });
 
     describe.each(marks)('%s %s', (kind, name) => {
-      const says = `${kind} ${name} says that somebody applies it`;
+      const says = `${kind} ${name} shows that somebody applies it`;
       test.each<[string, ManagedFieldsEntry[], string | undefined]>([
         ['counts', [apply], says],
         ['counts whoever else wrote it', [apply, { manager: 'argocd', fieldsV1: fieldsOf(kind, name) }], says],
