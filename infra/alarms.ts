@@ -121,12 +121,6 @@ const ALARMS: Readonly<Record<string, Alarm>> = {
       'succeed, and purge this queue (docs/runbook.md, "Enrollments that failed").',
     'EnrollsByItself',
   ),
-  undigested: queueAlarm(
-    'UndigestedQueue',
-    'A run of digest failed three times, or its schedule could not start it. Mend what its log says, have the day told ' +
-      'by hand, and purge this queue (docs/runbook.md, "Digests that failed").',
-    'HasNotifications',
-  ),
   'changes-wait': {
     description:
       'A change waits longer than all of its tries take, so nobody takes from the queue. See whether the event source ' +
@@ -156,12 +150,6 @@ const ALARMS: Readonly<Record<string, Alarm>> = {
     'Invocations of enroll fail or are throttled, so new clusters are not enrolled and drift stays. Its log says why; ' +
       'what failed three times is kept in the unenrolled queue (docs/runbook.md, "A function fails").',
     'EnrollsByItself',
-  ),
-  'digest-failing': failingAlarm(
-    'DigestLambdaFunction',
-    'Invocations of digest fail or are throttled, so nobody is told of the day. Its log says why; what failed three ' +
-      'times is kept in the undigested queue (docs/runbook.md, "A function fails").',
-    'HasNotifications',
   ),
   'log-delivery-failing': deliveryAlarm(FILTER_NAME),
   'static-log-delivery-failing': deliveryAlarm(STATIC_FILTER_NAME),

@@ -2,8 +2,8 @@ import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/enrollm
 import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
 
 /** The functions and the queues of the stack, by the ends of their names. */
-const FUNCTIONS = ['forward', 'reap', 'backfill', 'enroll', 'digest'];
-const SIDE_QUEUES = ['changes-dead', 'undelivered', 'unforwarded', 'unswept', 'unenrolled', 'undigested'];
+const FUNCTIONS = ['forward', 'reap', 'backfill', 'enroll'];
+const SIDE_QUEUES = ['changes-dead', 'undelivered', 'unforwarded', 'unswept', 'unenrolled'];
 
 const FIRST = `## What to look at first
 1. **Heartbeats**: one an hour means that events come through bus, rule, queue and reap.
@@ -105,7 +105,6 @@ export function dashboardBody(): string {
       ),
     ],
     ['Outcomes that did not get to the bus', [own('reap', 'OutcomesNotPut'), own('backfill', 'OutcomesNotPut')]],
-    ['Digests of a day', [own('digest', 'DigestsPublished'), own('digest', 'OutcomesNotUnderstood')]],
   ];
   const widgets = graphs.map(([title, metrics, period = HOUR], index) => ({
     ...{ type: 'metric', x: 8 * (index % 3), y: 4 + 6 * Math.floor(index / 3), width: 8, height: 6 },

@@ -58,7 +58,7 @@ export const stackParameters = (configuration: Configuration) => ({
   },
   NotifyEmail: {
     Type: 'String',
-    Description: 'The e-mail address that alarms and the digest of each day go to, or off',
+    Description: 'The e-mail address that alarms go to, or off',
     AllowedPattern: EMAIL_PATTERN.source,
     ConstraintDescription: EMAIL_EXPECTED,
     Default: configuration.notifyEmail,

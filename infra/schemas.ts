@@ -2,12 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
-import { digestRequestSchema } from '../functions/digest/digest.ts';
 import { doctorReportSchema } from '../functions/doctor/health.ts';
 import { enrollmentRequestSchema } from '../functions/enroll/enroll.ts';
 import { enrollmentReportSchema } from '../functions/enrollment/enrollment.ts';
 import { changeDetailSchema } from '../functions/events/change-event.ts';
-import { digestReportSchema } from '../functions/events/digest.ts';
 import {
   deletedDetailSchema,
   heldBackDetailSchema,
@@ -26,8 +24,6 @@ export function schemaDocuments(): Map<string, string> {
   const schemas = {
     'backfill-payload': payloadSchema,
     'change-event-detail': changeDetailSchema,
-    'digest-payload': digestRequestSchema,
-    'digest-report': digestReportSchema,
     'enrollment-payload': enrollmentRequestSchema,
     'enrollment-report': enrollmentReportSchema,
     'heartbeat-detail': heartbeatSchema,

@@ -48,9 +48,6 @@ export const METRICS = {
   EnrollmentChanges: 'Count',
   EnrollmentProblems: 'Count',
   EnrollmentClustersLeft: 'Count', // The run's time did not suffice.
-  // digest
-  DigestsPublished: 'Count',
-  OutcomesNotUnderstood: 'Count', // Events in the log group that are malformed or of an unknown detail-type.
 } as const;
 export type MetricName = keyof typeof METRICS;
 

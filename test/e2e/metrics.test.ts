@@ -8,15 +8,11 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
-import { problemLogged } from '../builders/outcomes.ts';
 import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
-import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
-import { SnsDouble } from '../doubles/sns.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
-import { digest, environment as digestEnvironment, writeOutcomes } from './digest-harness.ts';
 import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
 import { beforeFirst, deleteAsAdmin, missingList, rewrite, STALE, staleList, times, wantedList } from './harness.ts';
 import { changed, context, loadReap, reapBatch, reapEvent, requested, young } from './reap-harness.ts';
@@ -287,14 +283,6 @@ async function live(): Promise<void> {
   vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await logs.start());
   await enroll({});
   await Promise.all([eks.stop(), logs.stop()]);
-
-  for (const [name, value] of Object.entries(digestEnvironment)) vi.stubEnv(name, value);
-  const [outcomes, sns] = [new FilterLogEventsDouble(), new SnsDouble()];
-  vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await outcomes.start());
-  vi.stubEnv('AWS_ENDPOINT_URL_SNS', await sns.start());
-  writeOutcomes(outcomes, problemLogged('shop', new Date(Date.now() - 60_000).toISOString()));
-  await digest({ hours: 1 });
-  await Promise.all([outcomes.stop(), sns.stop()]);
 }
 
 describe('the names', () => {

@@ -31,7 +31,7 @@ const EVERY_RESOURCE = [
   // Lambda asks for what there is.
   ...['backfill', 'reap'].map((role) => `${role} SeeNetwork`),
   // X-Ray has no resource that a trace could be about.
-  ...['backfill', 'digest', 'enroll', 'forward', 'reap'].map((role) => `${role} WriteTraces`),
+  ...['backfill', 'enroll', 'forward', 'reap'].map((role) => `${role} WriteTraces`),
 ];
 
 /** Allowed, and not seen here. */
@@ -46,7 +46,6 @@ const SAME_IN_EVERY_CALL = [
   // It is asked for a prefix that IAM is not told.
   `enroll ListLogGroups arn:aws:logs:${place}:log-group:{:log-stream:}`,
   // A log group's ARN goes on to its streams; which is named there, these actions do not say.
-  `digest ReadOutcomes arn:aws:logs:${place}:log-group:/aws/events/envoy-hpa-reaper-outcomes:{log-stream:}`,
   ...['ReadAndDeleteFilters', 'PutFilters'].map(
     (statement) => `enroll ${statement} arn:aws:logs:${place}:log-group:/aws/eks/*/cluster:{log-stream:}`,
   ),

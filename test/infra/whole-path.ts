@@ -18,7 +18,6 @@ import { describePermissions } from './permissions.ts';
 const FORWARD = 'envoy-hpa-reaper-forward';
 const BACKFILL = 'envoy-hpa-reaper-backfill';
 const ENROLL = 'envoy-hpa-reaper-enroll';
-const DIGEST = 'envoy-hpa-reaper-digest';
 
 const roleArn = (name: string) => `arn:aws:iam::${PLACE.account}:role/envoy-hpa-reaper-${name}-${PLACE.region}`;
 const userOf = (name: string, session = '{{SessionName}}') =>
@@ -194,10 +193,6 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       const deleted = await part(() => account.invoke(BACKFILL, { clusters: ['shop'], mode: 'delete' }));
       const elsewhere = await part(() => account.invoke(BACKFILL, { regions: ['eu-west-1'] }));
 
-      await account.fire('DigestSchedule');
-      const digest = await part(() => account.invoke(DIGEST, { hours: 1 }));
-      const mails = await account.notifications();
-
       await kept.deleteHpa();
       const missingOverBus = await part(() => account.fire('SweepSchedule'));
       const missing = await part(() => account.invoke(BACKFILL, { clusters: ['shop'] }));
@@ -209,7 +204,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       return {
         ...{ names, before, enrolled, drifted, mended, renewed, changed, beat },
         ...{ reportOverBus, heldBackOverBus, sweptOverBus, reported, heldBack, deleted, elsewhere },
-        ...{ digest, mails, missingOverBus, missing, optedOut, removed },
+        ...{ missingOverBus, missing, optedOut, removed },
       };
     }
 
@@ -334,15 +329,6 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(deleted.hpas).toEqual([names.kept]);
       expect(deleted.answer.totals).toMatchObject({ swept: 1, failed: 0 });
       expect(elsewhere.told).toEqual(['Cluster Unreachable far ClusterUnreachable']);
-    });
-
-    test('the topic gets one text on all that was told', () => {
-      const { digest, mails, names } = story;
-      expect(digest.answer).toMatchObject({ result: 'published', totals: { 'HPA Deleted': 3 } });
-      expect(mails).toHaveLength(1);
-      expect(mails[0]?.Subject).toBe(digest.answer.subject);
-      for (const hpa of [names.heard, names.swept, names.byHand]) expect(mails[0]?.Message).toContain(hpa);
-      expect(mails[0]?.Message).not.toContain(names.kept);
     });
 
     test('an HPA that is wanted and missing is told of, once Envoy Gateway has had the time to make it', () => {

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
-import { digestConfigSchema, digestRequestSchema } from '../../functions/digest/digest.ts';
 import { CHECKS } from '../../functions/doctor/health.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/enrollment.ts';
@@ -76,22 +75,11 @@ describe('docs/configuration.md', () => {
   });
 
   test('names every environment variable', () => {
-    const schemas = [
-      forwardConfigSchema,
-      reapConfigSchema,
-      backfillConfigSchema,
-      enrollConfigSchema,
-      digestConfigSchema,
-    ];
+    const schemas = [forwardConfigSchema, reapConfigSchema, backfillConfigSchema, enrollConfigSchema];
     for (const schema of schemas) {
       for (const name of Object.keys(schema.shape)) expect(configuration).toContain(`\`${name}\``);
     }
   });
-});
-
-test.each(['docs/reasons.md', 'docs/runbook.md'])('%s has a day told with a payload that digest takes', (file) => {
-  const [, payload] = /envoy-hpa-reaper-digest [^']+--payload '([^']+)'/.exec(documentOf(file)) ?? [];
-  expect(digestRequestSchema.safeParse(JSON.parse(payload ?? '')).error).toBeUndefined();
 });
 
 test('docs/permissions.md lists what infra/kubernetes/rbac.yaml allows', () => {

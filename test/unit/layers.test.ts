@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 
-const LAMBDAS = ['backfill', 'digest', 'enroll', 'forward', 'reap'];
+const LAMBDAS = ['backfill', 'enroll', 'forward', 'reap'];
 const LIBRARIES = ['sweep', 'enrollment', 'doctor', 'judgement', 'events', 'kubernetes', 'aws', 'platform'];
 /** The folders of functions/ that each folder may import, beside itself. docs/architecture.md draws the same arrows. */
 const MAY_IMPORT: Record<string, readonly string[]> = {

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { describe, expect, it } from 'vitest';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
-import { digestConfigSchema, digestRequestSchema } from '../../../functions/digest/digest.ts';
 import { STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
@@ -134,7 +133,6 @@ describe('what is lost nowhere', () => {
   it.each([
     ['the payloads that forward', 'ForwardLambdaFunction', 'UnforwardedQueue'],
     ['the runs that backfill', 'BackfillLambdaFunction', 'UnsweptQueue'],
-    ['the runs that digest', 'DigestLambdaFunction', 'UndigestedQueue'],
   ])('are %s fails on', (_, id, queue) => {
     const asynchronous = of('AWS::Lambda::EventInvokeConfig').find(
       ([, { Properties }]) => Properties.FunctionName.Ref === id,
@@ -288,42 +286,6 @@ describe('notifications', () => {
       Condition: 'HasNotifications',
       Properties: { TopicArn: { Ref: 'NotificationTopic' }, Protocol: 'email', Endpoint: { Ref: 'NotifyEmail' } },
     });
-  });
-});
-
-describe('the digest', () => {
-  it('is made once a day, when that has ended', () => {
-    const { Target, ...schedule } = properties('DigestSchedule');
-    expect(schedule).toMatchObject({ ScheduleExpression: 'cron(15 0 * * ? *)', FlexibleTimeWindow: { Mode: 'OFF' } });
-    expect(schedule).not.toHaveProperty('ScheduleExpressionTimezone'); // Then it is UTC.
-    expect(Target).toEqual({
-      Arn: arn('DigestLambdaFunction'),
-      RoleArn: arn('DigestScheduleRole'),
-      Input: '{}',
-      RetryPolicy: { MaximumEventAgeInSeconds: 3_600, MaximumRetryAttempts: 185 },
-      DeadLetterConfig: { Arn: arn('UndigestedQueue') },
-    });
-    expect(digestRequestSchema.parse(JSON.parse(Target.Input))).toEqual({});
-  });
-
-  it('reads the log group of the outcomes and publishes to the topic, and may do nothing else', () => {
-    const { OUTCOME_LOG_GROUP, TOPIC_ARN } = properties('DigestLambdaFunction').Environment.Variables;
-    expect([OUTCOME_LOG_GROUP, TOPIC_ARN]).toEqual([{ Ref: 'OutcomeLogGroup' }, { Ref: 'NotificationTopic' }]);
-    expect(properties('DigestRole').Policies[0].PolicyDocument.Statement).toEqual([
-      { Sid: 'ReadOutcomes', Effect: 'Allow', Action: 'logs:FilterLogEvents', Resource: arn('OutcomeLogGroup') },
-      { Sid: 'PublishDigests', Effect: 'Allow', Action: 'sns:Publish', Resource: { Ref: 'NotificationTopic' } },
-      { Sid: 'KeepFailedRuns', Effect: 'Allow', Action: 'sqs:SendMessage', Resource: arn('UndigestedQueue') },
-      {
-        ...{ Sid: 'WriteLogs', Effect: 'Allow', Action: ['logs:CreateLogStream', 'logs:PutLogEvents'] },
-        Resource: arn('DigestLogGroup'),
-      },
-    ]);
-  });
-
-  it('is all there or nothing of it', () => {
-    const ofDigest = Object.keys(stack.Resources).filter((id) => /igest/.test(id));
-    expect(ofDigest).toHaveLength(9);
-    for (const id of ofDigest) expect([id, stack.Resources[id]?.Condition]).toEqual([id, 'HasNotifications']);
   });
 });
 
@@ -483,7 +445,7 @@ describe('the parameters', () => {
 describe('the roles', () => {
   it('are one for each function, and one for each schedule', () => {
     const roles = of('AWS::Lambda::Function').map(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0]);
-    roles.push('SweepScheduleRole', 'EnrollmentScheduleRole', 'HeartbeatScheduleRole', 'DigestScheduleRole');
+    roles.push('SweepScheduleRole', 'EnrollmentScheduleRole', 'HeartbeatScheduleRole');
     expect(new Set(roles)).toEqual(new Set(of('AWS::IAM::Role').map(([id]) => id)));
     expect(new Set(roles).size).toBe(roles.length);
   });
@@ -506,8 +468,8 @@ describe('the roles', () => {
   });
 
   it('allow these actions, on one resource each', () => {
-    // What enroll may do is held to what it does, in test/e2e/enroll.test.ts; what digest may do stands above.
-    const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole' && id !== 'DigestRole');
+    // What enroll may do is held to what it does, in test/e2e/enroll.test.ts.
+    const others = of('AWS::IAM::Role').filter(([id]) => id !== 'EnrollRole');
     const allowed = others.map(([id, { Properties }]) => {
       expect(Properties.ManagedPolicyArns).toBeUndefined();
       // What a role has besides where a parameter asks for it is in security.test.ts.
@@ -545,7 +507,6 @@ describe('the roles', () => {
       SweepScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       EnrollmentScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
       HeartbeatScheduleRole: ['events:PutEvents'],
-      DigestScheduleRole: ['lambda:InvokeFunction', 'sqs:SendMessage'],
     });
   });
 
@@ -585,8 +546,6 @@ describe('the roles', () => {
       EnrollRole: ['lambda.amazonaws.com', undefined],
       EnrollmentScheduleRole: ['scheduler.amazonaws.com', account],
       HeartbeatScheduleRole: ['scheduler.amazonaws.com', account],
-      DigestRole: ['lambda.amazonaws.com', undefined],
-      DigestScheduleRole: ['scheduler.amazonaws.com', account],
     });
   });
 });
@@ -629,9 +588,6 @@ describe('the functions', () => {
       CONTROLLER_NAMESPACES: ['eg', 'eg-2'],
     });
     expect(properties('BackfillLambdaFunction').Environment.Variables.EVENT_BUS_NAME).toEqual({ Ref: 'EventBus' });
-    expect(digestConfigSchema.parse(environment('DigestLambdaFunction'))).toMatchObject({
-      OUTCOME_LOG_GROUP: '/aws/events/envoy-hpa-reaper-outcomes',
-    });
   });
 
   it('have the time and the memory that they need', () => {
@@ -644,7 +600,6 @@ describe('the functions', () => {
       Reap: '60 s, 512 MB',
       Backfill: '900 s, 512 MB',
       Enroll: '300 s, 256 MB',
-      Digest: '900 s, 512 MB',
     });
   });
 
@@ -655,7 +610,6 @@ describe('the functions', () => {
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-reap', RetentionInDays },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-backfill', RetentionInDays },
       { LogGroupName: '/aws/lambda/envoy-hpa-reaper-enroll', RetentionInDays },
-      { LogGroupName: '/aws/lambda/envoy-hpa-reaper-digest', RetentionInDays },
       { LogGroupName: '/aws/events/envoy-hpa-reaper-outcomes', RetentionInDays: { Ref: 'OutcomeRetentionDays' } },
     ]);
   });
