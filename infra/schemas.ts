@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { doctorReportSchema } from '../functions/doctor/health.ts';
 import { enrollmentRequestSchema } from '../functions/enroll/enroll.ts';
-import { enrollmentReportSchema } from '../functions/enrollment/enrollment.ts';
+import { enrollmentReportSchema } from '../functions/enrollment/enroll-clusters.ts';
 import { changeDetailSchema } from '../functions/events/change-event.ts';
 import {
   deletedDetailSchema,

@@ -1,5 +1,6 @@
-import { logGroupOf, STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
+import { STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
 import { SUBSCRIPTION_PATTERN } from '../functions/events/audit-event.ts';
+import { logGroupOf } from '../functions/platform/eks-names.ts';
 
 /**
  * One `AWS::Logs::SubscriptionFilter` for each cluster, by logical id. CloudFormation has no loop, hence code.

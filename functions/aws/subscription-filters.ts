@@ -7,7 +7,8 @@ import {
   paginateDescribeSubscriptionFilters,
   ResourceNotFoundException,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { clusterOfLogGroup, logGroupOf, type SubscriptionFilter } from '../enrollment/enrollment.ts';
+import type { SubscriptionFilter } from '../enrollment/enrollment.ts';
+import { clusterOfLogGroup, logGroupOf } from '../platform/eks-names.ts';
 import { awsError } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 

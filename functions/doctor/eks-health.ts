@@ -1,7 +1,6 @@
 import {
   type AccessEntry,
   FILTER_NAME,
-  logGroupOf,
   ROLES,
   type Role,
   STATIC_FILTER_NAME,
@@ -10,6 +9,7 @@ import {
 } from '../enrollment/enrollment.ts';
 import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
+import { logGroupOf } from '../platform/eks-names.ts';
 import { as, type Check, type CheckId, checkOf, given, notLookedAt, type Reading } from './health.ts';
 
 /** What EKS says of a cluster, as far as a link depends on it. */

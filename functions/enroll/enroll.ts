@@ -3,8 +3,7 @@ import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { AccessEntries } from '../aws/access-entries.ts';
 import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
-import { enrollClusters } from '../enrollment/enroll-clusters.ts';
-import type { EnrollmentReport } from '../enrollment/enrollment.ts';
+import { type EnrollmentReport, enrollClusters } from '../enrollment/enroll-clusters.ts';
 import type { AccountDirectory } from '../kubernetes/directory.ts';
 import { placeSchema } from '../platform/config.ts';
 import { clusterNameSchema } from '../platform/eks-names.ts';
@@ -27,8 +26,8 @@ export const enrollConfigSchema = z.object({
   REAP_ROLE_ID: roleIdSchema,
   BACKFILL_ROLE_ARN: roleArnSchema,
   BACKFILL_ROLE_ID: roleIdSchema,
-  /** Names, parted by commas; empty for all clusters. */
-  CLUSTERS: z.string().check(z.regex(/^([\w-]+(,[\w-]+)*)?$/, 'expected the names of clusters, parted by commas')),
+  /** Comma-separated names; empty for all clusters. */
+  CLUSTERS: z.string().check(z.regex(/^([\w-]+(,[\w-]+)*)?$/, 'expected comma-separated names of clusters')),
 });
 export type EnrollConfig = z.infer<typeof enrollConfigSchema>;
 
@@ -42,24 +41,24 @@ export interface EnrollDependencies {
   now: () => Date;
 }
 
-/** So many clusters are looked at side by side: the calls have low limits of their own. */
+/** Maximum concurrent clusters: the calls to EKS have low rate limits. */
 const CONCURRENCY = 5;
-/** With less time than this left, in milliseconds, no further cluster is begun. */
-const LEAST_TIME_FOR_A_CLUSTER = 60_000;
+/** Milliseconds that must be left to begin another cluster. */
+const MIN_TIME_PER_CLUSTER_MS = 60_000;
 
-/** What a person or the schedule may ask for; every description ends up in docs/schemas. */
+/** A request of a person or the schedule. docs/schemas has every description. */
 export const enrollmentRequestSchema = z
   .strictObject(
     {
       clusters: z.optional(
         z
           .array(clusterNameSchema, 'expected names of EKS clusters')
-          .check(z.minLength(1, 'expected a name'), z.describe('The only clusters to look at; without it all of them')),
+          .check(z.minLength(1, 'expected a name'), z.describe('The only clusters of this run; absent for all')),
       ),
       remove: z.optional(
         z
           .boolean('expected true or false')
-          .check(z.describe('Take filters and access entries away; the next scheduled run puts them back')),
+          .check(z.describe('Delete filters and access entries; the next scheduled run creates them again')),
       ),
       dryRun: z.optional(
         z.boolean('expected true or false').check(z.describe('Report what would be done, and do nothing')),
@@ -67,12 +66,12 @@ export const enrollmentRequestSchema = z
     },
     'expected an object',
   )
-  .check(z.describe('What `enroll` may be invoked with; {} enrolls every cluster'));
+  .check(z.describe('The payload of `enroll`; {} enrolls every cluster'));
 export type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
 
 /**
- * The Lambda handler of `enroll`: a request, answered with the report; or a request of CloudFormation about the stack,
- * answered where CloudFormation wants the answer.
+ * The Lambda handler of `enroll`. It returns the report for a request, and answers a request of CloudFormation about the stack
+ * at CloudFormation's URL.
  *
  * @throws {MalformedInputError} for anything else, naming what is wrong with it
  * @throws {RetryableError} when the clusters or their log groups cannot be listed
@@ -93,12 +92,10 @@ export function createHandler(dependencies: EnrollDependencies) {
         metrics.add('EnrollmentClustersLeft', report.remaining.length);
         return report;
       };
-      if (isStackRequest(event)) {
-        const time = () => context.getRemainingTimeInMillis();
-        await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
-        return undefined;
-      }
-      return await run(parsePayload(enrollmentRequestSchema, event));
+      if (!isStackRequest(event)) return await run(parsePayload(enrollmentRequestSchema, event));
+      const time = () => context.getRemainingTimeInMillis();
+      await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
+      return undefined;
     });
 }
 
@@ -108,14 +105,16 @@ function runEnrollment(
   { config, directory, filters, entries, log, now }: EnrollDependencies,
 ): Promise<EnrollmentReport> {
   return enrollClusters({
-    ...{ region: config.AWS_REGION, directory, filters, entries, destinationArn: config.FORWARD_FUNCTION_ARN },
+    region: config.AWS_REGION,
+    destinationArn: config.FORWARD_FUNCTION_ARN,
     roles: [
       { arn: config.REAP_ROLE_ARN, id: config.REAP_ROLE_ID },
       { arn: config.BACKFILL_ROLE_ARN, id: config.BACKFILL_ROLE_ID },
     ],
     allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
-    ...{ clusters, remove, dryRun, concurrency: CONCURRENCY, now, log },
-    hasTimeLeft: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_A_CLUSTER,
+    ...{ directory, filters, entries, clusters, remove, dryRun, log, now },
+    concurrency: CONCURRENCY,
+    hasTimeLeft: () => context.getRemainingTimeInMillis() > MIN_TIME_PER_CLUSTER_MS,
     runId: context.awsRequestId,
   });
 }

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod/mini';
-import type { EnrollmentReport } from '../enrollment/enrollment.ts';
+import type { EnrollmentReport } from '../enrollment/enroll-clusters.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 
-/** What CloudFormation invokes a function with for a custom resource, as far as it is needed. */
+/** The payload with which CloudFormation invokes a function for a custom resource, as far as it is read here. */
 const stackRequestSchema = z.object({
   RequestType: z.enum(['Create', 'Update', 'Delete']),
-  /** Presigned: who has it may answer. */
+  /** Presigned: everybody who knows it can answer. */
   ResponseURL: z.url(),
   StackId: z.string(),
   RequestId: z.string(),
@@ -19,42 +19,44 @@ type StackRequest = z.infer<typeof stackRequestSchema>;
 export const isStackRequest = (event: unknown): event is StackRequest => stackRequestSchema.safeParse(event).success;
 
 export interface StackRequestOptions {
-  /** Takes everything away that enrollment has put. */
+  /** Deletes everything that enrollment has created. */
   removeAll: () => Promise<EnrollmentReport>;
   /** Milliseconds until Lambda ends this process. */
   time: () => number;
   log: Log;
 }
 
-/** CloudFormation is answered when no more than this is left, in milliseconds, whatever is still under way. */
-const TIME_FOR_THE_ANSWER = 20_000;
+/** Milliseconds that are reserved for the answer, whatever is still under way. */
+const ANSWER_TIME_MS = 20_000;
 const ATTEMPTS = 3;
-/** Milliseconds that one attempt at an answer may take. */
-const TIMEOUT = 4_000;
-/** CloudFormation takes no answer above 4 KB. */
-const LONGEST_REASON = 1_000;
-/** Always the same: with another one an update would be followed by a deletion. */
+const ANSWER_TIMEOUT_MS = 4_000;
+/** CloudFormation accepts no answer above 4 KB. */
+const MAX_REASON_LENGTH = 1_000;
+/** Always the same: an update that changes it is followed by a deletion. */
 const PHYSICAL_ID = 'envoy-hpa-reaper-enrollment';
 
 /**
- * When the stack is deleted, takes away what enrollment has put; then tells CloudFormation, in any case and in time: it would
- * wait for an hour. A failure keeps the stack, so that the deletion can be tried again.
+ * When the stack is deleted, deletes what enrollment has created. Then answers CloudFormation, in any case and in time: it
+ * would wait for an hour. A failure keeps the stack, so that its deletion can be retried.
  *
- * @throws {Error} when CloudFormation could not be told
+ * @throws {Error} when CloudFormation did not accept the answer
  */
 export async function answerStack(request: StackRequest, { removeAll, time, log }: StackRequestOptions): Promise<void> {
   const reason = request.RequestType === 'Delete' ? await inTime(removal(removeAll), time()) : undefined;
   if (reason !== undefined) log.error('removal not complete', { reason });
-  await answer(request, reason);
-  log.info('stack answered', { requestType: request.RequestType, status: statusOf(reason) });
+  const { StackId, RequestId, LogicalResourceId, PhysicalResourceId = PHYSICAL_ID } = request;
+  const status = reason === undefined ? 'SUCCESS' : 'FAILED';
+  const answer = { Status: status, Reason: reason?.slice(0, MAX_REASON_LENGTH), PhysicalResourceId };
+  await send({ ...answer, StackId, RequestId, LogicalResourceId }, request.ResponseURL);
+  log.info('stack answered', { requestType: request.RequestType, status });
 }
 
 /** @returns why something is left, or `undefined` */
 async function removal(removeAll: () => Promise<EnrollmentReport>): Promise<string | undefined> {
   try {
     const { clusters, remaining } = await removeAll();
-    const problems = clusters.flatMap(({ cluster, problems }) =>
-      problems.map(({ message, remedy }) => `${cluster}: ${message}. ${remedy}`),
+    const problems = clusters.flatMap(({ cluster, findings }) =>
+      findings.filter(({ reason }) => reason).map(({ found, remedy }) => `${cluster}: ${found}. ${remedy}`),
     );
     if (remaining.length > 0)
       problems.unshift(`no time was left for ${remaining.length} clusters: delete the stack again`);
@@ -66,11 +68,10 @@ async function removal(removeAll: () => Promise<EnrollmentReport>): Promise<stri
 
 async function inTime(work: Promise<string | undefined>, left: number): Promise<string | undefined> {
   const timer = new AbortController();
-  const late = delay(Math.max(0, left - TIME_FOR_THE_ANSWER), 'it took too long: delete the stack again', {
+  const late = delay(Math.max(0, left - ANSWER_TIME_MS), 'it took too long: delete the stack again', {
     signal: timer.signal,
   });
-  // What is not awaited any more is not to end the process.
-  late.catch(() => {});
+  late.catch(() => {}); // It is aborted when the work is done first.
   try {
     return await Promise.race([work, late]);
   } finally {
@@ -78,28 +79,17 @@ async function inTime(work: Promise<string | undefined>, left: number): Promise<
   }
 }
 
-const statusOf = (reason: string | undefined) => (reason === undefined ? 'SUCCESS' : 'FAILED');
-
-async function answer(request: StackRequest, reason: string | undefined): Promise<void> {
-  const { ResponseURL, StackId, RequestId, LogicalResourceId } = request;
-  const body = JSON.stringify({
-    Status: statusOf(reason),
-    ...(reason !== undefined && { Reason: reason.slice(0, LONGEST_REASON) }),
-    PhysicalResourceId: request.PhysicalResourceId ?? PHYSICAL_ID,
-    ...{ StackId, RequestId, LogicalResourceId },
-  });
+async function send(answer: object, url: string): Promise<void> {
+  // The signature is for a request without a content type; fetch adds none to bytes.
+  const body = new TextEncoder().encode(JSON.stringify(answer));
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const response = await fetch(ResponseURL, {
-        method: 'PUT',
-        // The signature is for a request without a type; fetch gives bytes none.
-        body: new TextEncoder().encode(body),
-        signal: AbortSignal.timeout(TIMEOUT),
-      });
+      const response = await fetch(url, { method: 'PUT', body, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
       if (response.ok) return;
-      throw new Error(`it was answered ${response.status}`);
+      throw new Error(`it answered ${response.status}`);
     } catch (error) {
-      if (attempt === ATTEMPTS) throw new Error(`CloudFormation could not be told: ${(error as Error).message}`);
+      if (attempt === ATTEMPTS)
+        throw new Error(`CloudFormation did not accept the answer: ${(error as Error).message}`);
       await delay(500 * attempt);
     }
   }

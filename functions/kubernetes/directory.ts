@@ -58,14 +58,17 @@ export interface LiveDirectory extends AccountDirectory {
   connection(cluster: string): Promise<ClusterConnection>;
 }
 
+/** @returns whether EKS serves the API of a cluster with this status, as it also does during an update */
+export const isRunning = (status: string): boolean => status === 'ACTIVE' || status === 'UPDATING';
+
 /** @throws {ClusterSkippedError} for a cluster that opted out or is not running */
 export function refuseUnavailable(
   cluster: string,
   { tags, status }: Pick<ClusterDescription, 'tags' | 'status'>,
 ): void {
   if (tags[OPT_OUT_TAG] === 'off') throw new ClusterSkippedError(problem('ClusterOptedOut', cluster, OPT_OUT_TAG));
-  // A cluster that is being updated continues to serve its API. A kubeconfig gives no status.
-  if (status !== undefined && status !== 'ACTIVE' && status !== 'UPDATING') {
+  // A kubeconfig gives no status.
+  if (status !== undefined && !isRunning(status)) {
     throw new ClusterSkippedError(problem('ClusterNotActive', cluster, status));
   }
 }

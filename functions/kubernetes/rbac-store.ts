@@ -11,18 +11,21 @@ export interface RbacObject {
 }
 
 /**
- * Each call throws {@link ApiStatusError} where the API server refuses this object, {@link ClusterSkippedError} where it does
- * not let us in, and {@link RetryableError} where it gives no answer now.
+ * Each call throws {@link ApiStatusError} if the API server refuses this object, {@link ClusterSkippedError} if it does not
+ * authorize us, and {@link RetryableError} if it gives no answer now.
  */
 export interface RbacStore {
-  /** What applying it would do, as the API server says (a dry run). */
-  plan(object: RbacObject): Promise<'create' | 'update' | 'none'>;
-  /** By server-side apply: what others have added to it stays. */
+  /**
+   * The difference to the cluster, from the API server (a dry run).
+   *
+   * @param wanted false for an object that is to be deleted
+   */
+  plan(object: RbacObject, wanted: boolean): Promise<'create' | 'update' | 'delete' | 'none'>;
+  /** By server-side apply: what others have added to the object stays. */
   apply(object: RbacObject): Promise<void>;
-  exists(object: RbacObject): Promise<boolean>;
-  /** One that is not there is deleted. */
+  /** Succeeds also without such an object. */
   delete(object: RbacObject): Promise<void>;
-  /** Ends the kept-alive connections. */
+  /** Closes the connections. */
   close(): void;
 }
 
@@ -36,7 +39,7 @@ export function rbacStore(connection: ClusterConnection, timeout: number): RbacS
   const applied = async (object: RbacObject, dryRun: boolean): Promise<unknown> => {
     const context = request('PATCH', object);
     context.setQueryParam('fieldManager', OWN_MANAGER);
-    // The name is ours: whoever changed what the manifest says is overruled, and the person has been shown that.
+    // The name is ours: changes to fields of the manifest are overwritten, and the person has been shown that.
     context.setQueryParam('force', 'true');
     if (dryRun) context.setQueryParam('dryRun', 'All');
     context.setHeaderParam('content-type', 'application/apply-patch+yaml');
@@ -45,16 +48,14 @@ export function rbacStore(connection: ClusterConnection, timeout: number): RbacS
   };
 
   return {
-    async plan(object) {
+    async plan(object, wanted) {
       const current = await read(request('GET', object));
+      if (!wanted) return current === undefined ? 'none' : 'delete';
       if (current === undefined) return 'create';
       return isDeepStrictEqual(content(current), content(await applied(object, true))) ? 'none' : 'update';
     },
     async apply(object) {
       await applied(object, false);
-    },
-    async exists(object) {
-      return (await read(request('GET', object))) !== undefined;
     },
     async delete(object) {
       await read(request('DELETE', object));
@@ -63,7 +64,7 @@ export function rbacStore(connection: ClusterConnection, timeout: number): RbacS
   };
 }
 
-/** An object without what every write changes. */
+/** An object without the fields that every write changes. */
 function content(body: unknown): unknown {
   const { metadata, ...rest } = body as { metadata: Record<string, unknown> };
   const { managedFields: _, resourceVersion: __, ...meta } = metadata;

@@ -11,7 +11,7 @@ import {
 const UPDATE_CLUSTER = 'aws eks update-cluster-config';
 const regionFlag = (region: string | undefined) => (region === undefined ? '' : ` --region ${region}`);
 
-/** Every problem that a cluster can have: its reason, and from the facts the message and the remedy. */
+/** Every problem that a cluster can have: its reason, and from the facts the message, the remedy, and a shell command for it. */
 const CATALOGUE = {
   ClusterNotFound: (cluster: string, where: string) => [
     `there is no cluster ${cluster} in ${where}`,
@@ -50,11 +50,13 @@ const CATALOGUE = {
   InternalError: (message: string) => [message, 'This is a fault of this program: please report it.'],
   AuditLogOff: (cluster: string, region?: string) => [
     `the audit log of cluster ${cluster} is off: a change there makes no event, only a sweep finds what it leaves`,
-    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}' (CloudWatch Logs charges for it)`,
+    'Turn it on, if you need that; CloudWatch Logs charges for every line that it stores.',
+    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
   ],
   LogGroupMissing: (cluster: string, region?: string) => [
     `the audit log of cluster ${cluster} is on, but there is no log group ${logGroupOf(cluster)}`,
-    `EKS creates it within minutes; if it was deleted, create it again: aws logs create-log-group${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}`,
+    'EKS creates it within minutes; if it was deleted, create it again.',
+    `aws logs create-log-group${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}`,
   ],
   LogGroupNotStandard: (cluster: string, logGroupClass: string) => [
     `the log group ${logGroupOf(cluster)} is of class ${logGroupClass}, which takes no subscription filter`,
@@ -62,17 +64,19 @@ const CATALOGUE = {
   ],
   NoFreeFilterSlot: (cluster: string, region?: string) => [
     `the log group ${logGroupOf(cluster)} has as many subscription filters as it can have`,
-    `Remove one (aws logs describe-subscription-filters${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}), or leave this cluster to the sweeps.`,
+    'Remove one that is no longer needed, or leave this cluster to the sweeps.',
+    `aws logs describe-subscription-filters${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}`,
   ],
   NoAccessEntries: (cluster: string, region?: string) => [
     `the authentication mode of cluster ${cluster} is CONFIG_MAP, which has no access entries`,
-    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --access-config authenticationMode=API_AND_CONFIG_MAP (this cannot be undone)`,
+    'Allow access entries as well; this cannot be undone.',
+    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --access-config authenticationMode=API_AND_CONFIG_MAP`,
   ],
   EnrollmentFailed: (message: string) => [
     message,
     'The next run, or the next deletion of the stack, retries; if it persists, the message says why.',
   ],
-} satisfies Record<string, (...facts: never[]) => [message: string, remedy: string]>;
+} satisfies Record<string, (...facts: never[]) => [message: string, remedy: string, command?: string]>;
 
 export type ProblemReason = keyof typeof CATALOGUE;
 
@@ -84,13 +88,22 @@ export interface Problem<Reason extends string = string> {
   readonly remedy: string;
 }
 
+/** @returns the problem, with the shell command as a part of the remedy */
 export function problem<Reason extends ProblemReason>(
   reason: Reason,
   ...facts: Parameters<(typeof CATALOGUE)[Reason]>
 ): Problem<Reason> {
-  const describe = CATALOGUE[reason] as (...facts: unknown[]) => [string, string];
-  const [message, remedy] = describe(...facts);
-  return { reason, message, remedy };
+  const { message, remedy, command } = problemWithCommand(reason, ...facts);
+  return { reason, message, remedy: command === undefined ? remedy : `${remedy.replace(/\.$/, '')}: ${command}` };
+}
+
+export function problemWithCommand<Reason extends ProblemReason>(
+  reason: Reason,
+  ...facts: Parameters<(typeof CATALOGUE)[Reason]>
+): Problem<Reason> & { readonly command?: string } {
+  const describe = CATALOGUE[reason] as (...facts: unknown[]) => [string, string, string?];
+  const [message, remedy, command] = describe(...facts);
+  return { reason, message, remedy, command };
 }
 
 /** Every reason why a cluster is not swept, and last the reason of a warning. */

@@ -1,45 +1,35 @@
 import { randomUUID } from 'node:crypto';
-import { Agent } from 'node:https';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type RbacObject, type RbacStore, rbacStore } from '../../functions/kubernetes/rbac-store.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
 import { type Connection, connect } from './connection.ts';
 import { reaperRbac, type Server } from './server.ts';
 
-/** What enrollment from the command line relies on: the same assertions on whatever `start` gives. */
+/** What enrollment from the command line relies on: the same assertions on whatever server `start` returns. */
 export function describeRbac(name: string, start: () => Promise<Server>): void {
   describe(`RBAC on ${name}`, () => {
     let server: Server;
     let admin: Connection;
     let store: RbacStore;
+    let reaper: RbacStore;
     let role: RbacObject;
     let binding: RbacObject;
-    const stores: RbacStore[] = [];
-    const storeOf = (token: string) => {
-      const { url, caCertificate } = server;
-      const agent = new Agent({ ca: caCertificate, keepAlive: true });
-      const made = rbacStore(
-        { server: url, agent, headers: async () => ({ authorization: `Bearer ${token}` }) },
-        30_000,
-      );
-      stores.push(made);
-      return made;
-    };
     const pathOf = ({ apiVersion, kind, metadata }: RbacObject) =>
       `/apis/${apiVersion}/${kind.toLowerCase()}s/${metadata.name}`;
-    const versionOf = async (object: RbacObject) => (await admin.get(pathOf(object))).body.metadata?.resourceVersion;
+    const get = async (object: RbacObject) => (await admin.get(pathOf(object))).body;
 
     beforeAll(async () => {
       server = await start();
       admin = connect({ url: server.url, caCertificate: server.caCertificate, token: server.adminToken });
-      store = storeOf(server.adminToken);
+      store = rbacStore(connectionTo(server, server.adminToken), 30_000);
+      reaper = rbacStore(connectionTo(server, server.reaperToken), 30_000);
     });
     afterAll(async () => {
-      for (const made of stores) made.close();
-      admin?.close();
+      for (const client of [store, reaper, admin]) client?.close();
       await server?.close();
     });
-    // The server may have those of the reaper itself.
+    // The server may have the objects of the reaper itself.
     beforeEach(async () => {
       const metadata = { name: `contract-${randomUUID().slice(0, 8)}` };
       [role, binding] = (await reaperRbac()).map((object) => ({ ...object, metadata })) as unknown as [
@@ -48,45 +38,43 @@ export function describeRbac(name: string, start: () => Promise<Server>): void {
       ];
     });
 
-    test('a manifest is created, is then as it is to be, and applying it again writes nothing', async () => {
+    test('plans to create what does not exist, writes nothing for that, and then applies it once', async () => {
       for (const object of [role, binding]) {
-        expect(await store.exists(object)).toBe(false);
-        expect(await store.plan(object)).toBe('create');
-        expect(await store.exists(object)).toBe(false);
+        expect(await store.plan(object, true)).toBe('create');
+        expect(await store.plan(object, false)).toBe('none');
         await store.apply(object);
-        expect(await store.plan(object)).toBe('none');
-        const { body } = await admin.get(pathOf(object));
+        expect(await store.plan(object, true)).toBe('none');
+        const body = await get(object);
         expect(body).toMatchObject(object);
         expect(body.metadata.managedFields).toMatchObject([{ manager: 'envoy-hpa-reaper', operation: 'Apply' }]);
         await store.apply(object);
-        expect(await versionOf(object)).toBe(body.metadata.resourceVersion);
+        expect((await get(object)).metadata.resourceVersion).toBe(body.metadata.resourceVersion);
       }
     });
 
-    test('what somebody changed is planned without a write and put right; what they added beside it stays', async () => {
+    test('plans to update what somebody changed without a write, fixes it, and keeps what they added', async () => {
       await store.apply(role);
       const change = { rules: [], metadata: { labels: { team: 'edge' } } };
       expect((await admin.merge(pathOf(role), change)).status).toBe(200);
-      const changed = await versionOf(role);
-      expect(await store.plan(role)).toBe('update');
-      expect(await versionOf(role)).toBe(changed);
+      const changed = await get(role);
+      expect(await store.plan(role, true)).toBe('update');
+      expect(await get(role)).toEqual(changed);
       await store.apply(role);
-      const { body } = await admin.get(pathOf(role));
-      expect(body).toMatchObject({ ...role, metadata: { labels: { team: 'edge' } } });
-      expect(await store.plan(role)).toBe('none');
+      expect(await get(role)).toMatchObject({ ...role, metadata: { labels: { team: 'edge' } } });
+      expect(await store.plan(role, true)).toBe('none');
     });
 
-    test('is deleted, and what is not there is deleted too', async () => {
+    test('deletes what exists, and succeeds for what does not', async () => {
       await store.apply(role);
+      expect(await store.plan(role, false)).toBe('delete');
       await store.delete(role);
-      expect(await store.exists(role)).toBe(false);
+      expect(await store.plan(role, false)).toBe('none');
       await store.delete(role);
     });
 
-    test('is refused to whom the cluster does not let write it', async () => {
-      const reaper = storeOf(server.reaperToken);
-      for (const call of ['plan', 'apply', 'exists', 'delete'] as const) {
-        const error = await reaper[call](role).catch((thrown) => thrown);
+    test('fails for a user who may not write RBAC', async () => {
+      for (const call of ['plan', 'apply', 'delete'] as const) {
+        const error = await reaper[call](role, true).catch((thrown) => thrown);
         expect(error).toBeInstanceOf(ClusterSkippedError);
         expect(error).toMatchObject({ reason: 'ClusterForbidden' });
       }

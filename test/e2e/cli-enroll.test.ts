@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { enrollmentReportSchema } from '../../functions/enrollment/enrollment.ts';
+import { enrollmentReportSchema } from '../../functions/enrollment/enroll-clusters.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { IamDouble } from '../doubles/iam.ts';
@@ -34,7 +34,7 @@ let env: Record<string, string>;
 const stops: (() => Promise<void>)[] = [];
 afterAll(async () => void (await Promise.all(stops.map((stop) => stop()))));
 
-/** An account with the stack, and one cluster, `shop`, that nobody has enrolled and whose API lets the person in. */
+/** An account with the stack, and one cluster, `shop`, that nobody has enrolled and whose API authorizes the person. */
 beforeEach(async () => {
   eks = new EksAccountDouble(PLACE);
   logs = new SubscriptionFiltersDouble(PLACE);
@@ -81,59 +81,50 @@ const expectLines = (text: string, patterns: readonly RegExp[]) => {
   const lines = text.trimEnd().split('\n');
   expect(lines).toEqual(patterns.map((pattern) => expect.stringMatching(pattern)));
 };
-const with_ = (from: string, to: string) => PLANNED.map(({ source }) => new RegExp(source.replace(from, to)));
+const planned = (from: string, to: string) => PLANNED.map(({ source }) => new RegExp(source.replace(from, to)));
 
 describe('enroll', patience, () => {
-  test('shows the plan and the RBAC, and with --yes does it', async () => {
+  test('shows the changes and the RBAC, and makes them with --yes; the second time there are none', async () => {
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--yes']);
     expect(code, stderr).toBe(0);
     const plan = stderr.slice(0, stderr.indexOf(manifest));
     expectLines(plan, PLANNED);
     expect(stderr).toBe(`${plan}${manifest}\n`);
-    expectLines(stdout, with_('planned', 'done'));
+    expectLines(stdout, planned('planned', 'done'));
     isEnrolled();
-  });
 
-  test('writes nothing the second time', async () => {
-    await enroll(['--eks', 'shop', '--yes']);
     const before = writes().length;
-    const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--yes']);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: 'reaper: nothing to change\n' });
-    expectLines(stdout, with_('absent +create +planned', 'right +none'));
+    const again = await enroll(['--eks', 'shop', '--yes']);
+    expect(again).toMatchObject({ code: 0, stderr: 'reaper: nothing to change\n' });
+    expectLines(again.stdout, planned('absent +create +planned', 'right +none'));
     expect(writes()).toHaveLength(before);
   });
 
-  test('mends the RBAC that somebody changed, and keeps what they added beside it', async () => {
+  test('fixes RBAC that somebody changed, and shows it', async () => {
     await enroll(['--eks', 'shop', '--yes']);
     const [role] = cluster.objects('clusterroles');
     const { resourceVersion: _, ...metadata } = structuredClone(role?.metadata ?? ({} as never));
-    cluster.load({ items: [{ ...role, rules: [], metadata: { ...metadata, labels: { team: 'edge' } } }] });
+    cluster.load({ items: [{ ...role, rules: [], metadata }] });
     const { code, stdout } = await enroll(['--eks', 'shop', '--yes']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^shop +ClusterRole +envoy-hpa-reaper +different +update +done$/m);
+    expect(stdout).toMatch(/^shop +ClusterRole +envoy-hpa-reaper +the ClusterRole \S+ differs from .* +update +done$/m);
     expect(stdout).toMatch(/^shop +ClusterRoleBinding +envoy-hpa-reaper +right +none$/m);
     isEnrolled();
-    expect(rbacOf()[0]?.metadata.labels).toEqual({ team: 'edge' });
   });
 
-  test('--dry-run does nothing; JSON is what is documented', async () => {
+  test('prints in a dry run the documented JSON, and the same as YAML, and changes nothing', async () => {
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--dry-run', '-o', 'json']);
     expect(code).toBe(0);
     expect(stderr).toBe(`${manifest}reaper: would make 5 changes; nothing was changed\n`);
-    const { enrollments, rbac } = JSON.parse(stdout);
+    const { enrollments } = JSON.parse(stdout);
     expect(enrollments.map((report: unknown) => enrollmentReportSchema.parse(report))).toEqual(enrollments);
-    expect(enrollments).toMatchObject([{ dryRun: true, region: 'eu-central-1', totals: { changes: 3, problems: 0 } }]);
-    expect(rbac).toEqual(
-      ['ClusterRole', 'ClusterRoleBinding'].map((kind) => ({
-        ...{ cluster: 'shop', kind, name: 'envoy-hpa-reaper', action: 'create', outcome: 'planned' },
-      })),
-    );
+    expect(enrollments).toMatchObject([{ dryRun: true, region: 'eu-central-1', totals: { changes: 5, problems: 0 } }]);
     expect(writes()).toEqual([]);
     const yaml = await enroll(['--eks', 'shop', '--dry-run', '-o', 'yaml']);
-    expect(parse(yaml.stdout).rbac).toEqual(rbac);
+    expect(parse(yaml.stdout).enrollments[0].clusters).toEqual(enrollments[0].clusters);
   });
 
-  test('--remove takes filter, entries and RBAC away, though the stack and its roles are gone, and nothing else', async () => {
+  test('--remove deletes filter, entries and RBAC, also without the stack and its roles, and nothing else', async () => {
     await enroll(['--eks', 'shop', '--yes']);
     iam.roles.clear();
     const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'theirs' };
@@ -143,11 +134,9 @@ describe('enroll', patience, () => {
     cluster.load({ items: [{ ...role, metadata: view }] });
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--remove', '--yes']);
     expect(code, stderr).toBe(0);
-    const [head, filter, reap, backfill, clusterRole, binding] = with_(
-      'absent +create +planned',
-      'unwanted +delete +done',
-    );
-    expectLines(stdout, [head, filter, reap, backfill, binding, clusterRole] as RegExp[]);
+    const lines = planned('absent +create +planned', 'unwanted +delete +done');
+    const [clusterRole, binding] = lines.splice(-2) as [RegExp, RegExp];
+    expectLines(stdout, [...lines, binding, clusterRole]);
     expect(stderr).not.toContain('kind: ClusterRole');
     expect(logs.groups.get(logGroup('shop'))?.filters).toEqual([theirs]);
     expect(eks.clusters.get('shop')?.entries).toEqual(new Map());
@@ -155,10 +144,10 @@ describe('enroll', patience, () => {
   });
 
   test.each([
-    ['by its name, in a Region where no cluster is left', ['--eks', 'gone'], () => eks.clusters.clear()],
-    ['by its name beside one that is there', ['--eks', 'gone,shop'], () => {}],
+    ['by its name, in a Region without clusters', ['--eks', 'gone'], () => eks.clusters.clear()],
+    ['by its name, beside an existing cluster', ['--eks', 'gone,shop'], () => {}],
     ['with all others of the Region', ['--eks'], () => eks.clusters.clear()],
-  ])('--remove takes the filter that a deleted cluster left, %s', async (_, target, before) => {
+  ])('--remove deletes the filter of a deleted cluster %s', async (_, target, before) => {
     logs.add(logGroup('gone'), [ourFilter()]);
     before();
     const { code, stdout, stderr } = await enroll([...target, '--remove', '--yes']);
@@ -167,7 +156,7 @@ describe('enroll', patience, () => {
     expect(logs.groups.get(logGroup('gone'))?.filters).toEqual([]);
   });
 
-  test('--remove goes by the status: a cluster that is being deleted takes its RBAC with it, another one is tried', async () => {
+  test('--remove tries the RBAC of every cluster that is not being deleted', async () => {
     for (const status of ['DELETING', 'CREATING']) {
       eks.add(status, { status, entries: ourEntries() });
       logs.add(logGroup(status), [ourFilter()]);
@@ -175,28 +164,27 @@ describe('enroll', patience, () => {
     const { code, stdout, stderr } = await enroll(['--eks', 'CREATING,DELETING', '--remove', '--yes', '-o', 'json']);
     expect(code).toBe(1);
     expect([...logs.groups.values()].flatMap(({ filters }) => filters)).toEqual([]);
-    const { enrollments, rbac } = JSON.parse(stdout);
-    expect(enrollments[0].clusters).toMatchObject([
-      { cluster: 'CREATING', because: 'Asked', parts: [{}, {}, {}], problems: [] },
-      { cluster: 'DELETING', because: 'Deleting', parts: [{}], problems: [] },
+    const entry = { part: 'accessEntry', outcome: 'done' };
+    const filter = { part: 'subscriptionFilter', outcome: 'done' };
+    expect(JSON.parse(stdout).enrollments[0].clusters).toMatchObject([
+      {
+        ...{ cluster: 'CREATING', because: 'Asked' },
+        findings: [filter, entry, entry, { part: 'ClusterRoleBinding', state: 'unknown' }, { part: 'ClusterRole' }],
+      },
+      { cluster: 'DELETING', because: 'Deleting', findings: [filter] },
     ]);
-    expect(new Set(rbac.map((part: { cluster: string }) => part.cluster))).toEqual(new Set(['CREATING']));
     expect(stderr).toContain('reaper: CREATING: cluster CREATING is CREATING\nRun this again once it is ACTIVE');
   });
 
-  test('says of a name that no cluster has that there is none', async () => {
-    const { code, stderr } = await enroll(['--eks', 'shpo', '--yes']);
-    expect(code).toBe(1);
-    expect(stderr).toContain('reaper: shpo: there is no cluster shpo in eu-central-1\nCheck the name and the Region');
-    expect(writes()).toEqual([]);
-  });
-
-  test('enrolls none that is gone, and leaves what is left of it to --remove', async () => {
+  test.each(['shpo', 'gone'])('enrolls nothing by the name of a cluster that does not exist (%s)', async (name) => {
     logs.add(logGroup('gone'), [ourFilter()]);
-    const { code, stderr } = await enroll(['--eks', 'gone', '--yes']);
+    const { code, stderr } = await enroll(['--eks', name, '--yes']);
     expect(code).toBe(1);
-    expect(stderr).toContain('reaper: gone: there is no cluster gone in eu-central-1\nCheck the name and the Region');
+    expect(stderr).toContain(
+      `reaper: ${name}: there is no cluster ${name} in eu-central-1\nCheck the name, the Region`,
+    );
     expect(logs.groups.get(logGroup('gone'))?.filters).toEqual([ourFilter()]);
+    expect(writes()).toEqual([]);
   });
 
   test.each([
@@ -221,17 +209,15 @@ describe('enroll', patience, () => {
     isEnrolled();
   });
 
-  test('refuses a context that does not say which EKS cluster it is', async () => {
+  test('refuses a context that does not name its EKS cluster', async () => {
     const kubeconfig = save(kubeconfigFor(cluster, 'admin-token'));
     const { code, stdout, stderr } = await enroll(['--yes'], { env: { KUBECONFIG: kubeconfig } });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toBe(
-      'reaper: context production does not say which EKS cluster it leads to; give the cluster with --eks NAME --region REGION\n',
-    );
+    expect(stderr).toMatch(/^reaper: context production .*give the cluster with --eks NAME --region REGION\n$/);
     expect(writes()).toEqual([]);
   });
 
-  test('asks on a terminal, and takes no for an answer', async () => {
+  test('asks on a terminal, and changes something only after a yes', async () => {
     const answer = async (keys: string) => {
       let asked = false;
       return await runInTerminal(['enroll', '--eks', 'shop'], {
@@ -254,66 +240,60 @@ describe('enroll', patience, () => {
     isEnrolled();
   });
 
-  test('without a terminal and without --yes does nothing', async () => {
+  test('does nothing without a terminal and without --yes', async () => {
     const { code, stdout, stderr } = await enroll(['--eks', 'shop']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^reaper: there is no terminal to ask on: give --yes/);
     expect([...eks.calls, ...logs.calls, ...cluster.requests]).toEqual([]);
   });
 
-  test('does what it can where the cluster does not let the person write RBAC, and says what to do', async () => {
-    cluster.onRequest = ({ method, path }) =>
-      method === 'PATCH' || path.includes('clusterrole')
-        ? {
-            kind: 'respond',
-            status: 403,
-            body: {
-              ...{ kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'Forbidden', code: 403 },
-              message:
-                'clusterroles.rbac.authorization.k8s.io "envoy-hpa-reaper" is forbidden: User "jane" cannot get resource "clusterroles"',
-            },
-          }
-        : undefined;
+  test('writes filter and entries if the person may not write RBAC, and says what to do', async () => {
+    const message =
+      'clusterroles.rbac.authorization.k8s.io "envoy-hpa-reaper" is forbidden: User "jane" cannot get resource "clusterroles"';
+    const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: 'Forbidden', code: 403, message };
+    cluster.onRequest = ({ path }) =>
+      path.includes('clusterrole') ? { kind: 'respond', status: 403, body } : undefined;
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--yes']);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^shop +accessEntry +\S+ +absent +create +done$/m);
-    expect(stdout).toMatch(/^shop +ClusterRole +envoy-hpa-reaper +\? +none +failed$/m);
-    expect(stderr).toMatch(
-      /reaper: shop: .* is forbidden: .*\nRun this as somebody whom the cluster lets write ClusterRoles/,
-    );
+    expect(stdout).toMatch(/^shop +ClusterRole +envoy-hpa-reaper +unknown +none$/m);
+    expect(stderr).toMatch(/reaper: shop: .* is forbidden: .*\nRun this as a person whom the cluster allows to write /);
   });
 
-  test('goes over every cluster of the account, and tells what stands in the way of each', async () => {
+  test('enrolls every cluster of the account, and explains what it did not do', async () => {
     eks.add('opted-out', { tags: { 'envoy-hpa-reaper': 'off' }, entries: ourEntries() });
     logs.add(logGroup('opted-out'), [ourFilter()]);
     eks.add('old', { authenticationMode: 'CONFIG_MAP', auditLog: false });
     eks.add('new', { status: 'CREATING' });
     const { code, stdout, stderr } = await enroll(['--eks', '--yes', '-o', 'json']);
     expect(code).toBe(1);
-    const { enrollments, rbac } = JSON.parse(stdout);
-    expect(
-      enrollments[0].clusters.map(({ cluster, because }: Record<string, string>) => `${cluster} ${because}`),
-    ).toEqual([...['new NotActive', 'old Active', 'opted-out OptedOut', 'shop Active']]);
-    expect(new Set(rbac.map((part: { cluster: string }) => part.cluster))).toEqual(new Set(['old', 'shop']));
-    expect(stderr).toContain('reaper: old: the authentication mode of cluster old is CONFIG_MAP');
-    expect(stderr).toContain('reaper: opted-out: it is tagged envoy-hpa-reaper=off, and so not enrolled\n');
-    expect(stderr).toContain('reaper: new: it is not ACTIVE now, and left as it is\n');
+    const clusters: { cluster: string; because: string; findings: { part: string }[] }[] =
+      JSON.parse(stdout).enrollments[0].clusters;
+    const withRbac = clusters.filter(({ findings }) => findings.some(({ part }) => part === 'ClusterRole'));
+    expect(clusters.map(({ cluster, because }) => `${cluster} ${because}`)).toEqual([
+      ...['new NotActive', 'old Active', 'opted-out OptedOut', 'shop Active'],
+    ]);
+    expect(withRbac.map(({ cluster }) => cluster)).toEqual(['old', 'shop']);
+    const update = 'aws eks update-cluster-config --region eu-central-1 --name old';
+    expect(stderr).toMatch(new RegExp(`reaper: old: the authentication mode .*\n.*\n${update} --access-config `));
+    expect(stderr).toContain('reaper: opted-out: cluster opted-out is tagged envoy-hpa-reaper=off\n');
+    expect(stderr).toContain('reaper: new: cluster new is CREATING\n');
     isEnrolled();
   });
 
   test.each([
     [
-      'a role that is not there',
+      'without a role of the stack',
       () => iam.roles.delete(nameOf(BACKFILL)),
-      /no role envoy-hpa-reaper-backfill-eu-central-1 in this account: deploy the stack in eu-central-1 first/,
+      /no role \S+envoy-hpa-reaper-backfill-eu-central-1: deploy the stack in eu-central-1 first/,
     ],
     [
-      'no right to ask for it',
+      'without the right to read it',
       () => iam.deny(),
-      /IAM could not tell the id of role .*\nThe credentials do not allow this call/s,
+      /IAM could not read role .*\nThe credentials do not allow this call/s,
     ],
-    ['a Region without a cluster', () => eks.clusters.clear(), /there is no EKS cluster in eu-central-1\n/],
-  ])('%s ends it before anything is done', async (_, break_, message) => {
+    ['in a Region without clusters', () => eks.clusters.clear(), /there is no EKS cluster in eu-central-1\n/],
+  ])('fails %s before it changes anything', async (_, break_, message) => {
     break_();
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--yes']);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

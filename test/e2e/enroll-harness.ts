@@ -1,6 +1,6 @@
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
-import type { EnrollmentReport } from '../../functions/enrollment/enrollment.ts';
+import type { EnrollmentReport } from '../../functions/enrollment/enroll-clusters.ts';
 import { SUBSCRIPTION_PATTERN } from '../../functions/events/audit-event.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy.ts';
@@ -14,7 +14,7 @@ export const REAP = { arn: `${iam}/envoy-hpa-reaper-reap-${PLACE.region}`, id: '
 export const BACKFILL = { arn: `${iam}/envoy-hpa-reaper-backfill-${PLACE.region}`, id: 'AROABACKFILL' };
 const STS = `arn:aws:sts::${PLACE.account}:assumed-role`;
 
-/** The function's. */
+/** The environment of the function. */
 export const environment = {
   ACCOUNT_ID: PLACE.account,
   AWS_REGION: PLACE.region,
@@ -32,7 +32,7 @@ export const environment = {
   POWERTOOLS_LOGGER_LOG_EVENT: 'true',
 };
 
-/** As enrollment is to leave them. */
+/** The filter and the entries that enrollment writes. */
 export const ourFilter = (): StoredFilter => ({
   filterName: 'envoy-hpa-reaper',
   filterPattern: SUBSCRIPTION_PATTERN,
@@ -55,7 +55,7 @@ export interface EnrollmentSurroundings {
   readonly recorded: RecordedCall[];
 }
 
-/** Each test has EKS, CloudWatch Logs and the function's environment of its own. */
+/** Gives each test its own EKS, CloudWatch Logs and environment of the function. */
 export function enrollmentSurroundings(): EnrollmentSurroundings {
   const self = { recorded: [] as RecordedCall[] } as EnrollmentSurroundings;
   beforeEach(async () => {
@@ -78,7 +78,7 @@ export function enrollmentSurroundings(): EnrollmentSurroundings {
   return self;
 }
 
-/** The statements of the function's role, with what CloudFormation puts in for this account and Region. */
+/** The statements of the function's role, with the values of this account and Region. */
 export const enrollStatements = () =>
   statementsOf('infra/enrollment.yml', 'EnrollRole', {
     'AWS::Partition': 'aws',
@@ -109,18 +109,18 @@ export async function enroll(event: unknown, remaining = 300_000): Promise<Enrol
   return await (await loadEnroll())(event, lambdaContext('envoy-hpa-reaper-enroll', remaining));
 }
 
-/** `cluster: aim, because; part found/action/outcome …; problems` of each. */
-export const told = ({ clusters }: EnrollmentReport) =>
+/** Of each cluster `aim: because`, then `name state, action outcome` of what enrollment writes, and the reasons of problems. */
+export const summaryOf = ({ clusters }: EnrollmentReport) =>
   Object.fromEntries(
-    clusters.map(({ cluster, aim, because, parts, problems }) => [
+    clusters.map(({ cluster, aim, because, findings }) => [
       cluster,
       [
         `${aim}: ${because}`,
-        ...parts.map(({ name, found, action, outcome }) => {
-          const short = name.split('/').at(-1)?.replace(`-${PLACE.region}`, '');
-          return `${short} ${found}${action === 'none' ? '' : `, ${action} ${outcome}`}`;
+        ...findings.flatMap(({ name, state, action, outcome, reason }) => {
+          const short = name?.split('/').at(-1)?.replace(`-${PLACE.region}`, '');
+          const written = `${short} ${state}${action === 'none' ? '' : `, ${action} ${outcome}`}`;
+          return [...(short && state !== 'unknown' ? [written] : []), ...(reason ? [reason] : [])];
         }),
-        ...problems.map(({ reason }) => reason),
       ],
     ]),
   );

@@ -7,10 +7,10 @@ import { enroll, enrollmentSurroundings, logGroup, ourEntries, ourEntry, ourFilt
 
 const around = enrollmentSurroundings();
 
-/** The signed query of a URL that lets whoever has it answer for the stack. */
+/** The signed query of a URL with which anybody can answer for the stack. */
 const SIGNATURE = '?X-Amz-Signature=0123456789abcdef';
 
-/** Where CloudFormation wants its answers: what came there, and what was answered to it, 200 when nothing is given; nothing, where something else is done. */
+/** CloudFormation's side: the answers that it received, and the status of each of its replies (200 by default; a function: no reply). */
 let answers: { method?: string; url?: string; headers: IncomingHttpHeaders; body: Record<string, unknown> }[];
 let statuses: (number | (() => void))[];
 let stack: Server;
@@ -35,7 +35,7 @@ afterEach(async () => {
 
 const STACK = `arn:aws:cloudformation:${PLACE.region}:${PLACE.account}:stack/envoy-hpa-reaper/0123`;
 
-/** As CloudFormation sends it. */
+/** A request as CloudFormation sends it. */
 function stackRequest(RequestType: string, more: Record<string, unknown> = {}) {
   const { port } = stack.address() as AddressInfo;
   return {
@@ -76,17 +76,20 @@ const left = () => [
   ...[...around.logs.groups.values()].flatMap(({ filters }) => filters.map(({ filterName }) => filterName)),
 ];
 
-test.each(['Create', 'Update'])('%s is answered at once, and nothing is done', async (type) => {
+const failed = (reason: string | RegExp) =>
+  theAnswer({ Status: 'FAILED', Reason: typeof reason === 'string' ? reason : expect.stringMatching(reason) });
+
+test.each(['Create', 'Update'])('answers %s at once, and does nothing', async (type) => {
   enrolledAccount();
   await expect(enroll(stackRequest(type))).resolves.toBeUndefined();
   expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
-  // The URL is signed for a request without a type.
+  // The URL is signed for a request without a content type.
   expect(answers[0]?.headers['content-type']).toBeUndefined();
   expect(answers[0]?.headers['content-length']).toBe(String(JSON.stringify(answers[0]?.body).length));
   expect([...around.eks.calls, ...around.logs.calls]).toEqual([]);
 });
 
-test('Delete takes away everything of ours, whatever the list says, and is answered with success', async () => {
+test('deletes everything of ours with the stack, whatever the list says, and nothing else', async () => {
   vi.stubEnv('CLUSTERS', 'a');
   enrolledAccount();
   const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'theirs' };
@@ -97,48 +100,42 @@ test('Delete takes away everything of ours, whatever the list says, and is answe
   expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
 });
 
-describe('Delete of a stack with one cluster', () => {
+describe('the deletion of a stack with one cluster', () => {
   const called = () => [...around.eks.calls, ...around.logs.calls].map(({ action }) => action);
   const ENTRY = ['eks:DescribeAccessEntry', 'eks:DeleteAccessEntry'];
   const FILTER = ['logs:DescribeLogGroups', 'logs:DescribeSubscriptionFilters', 'logs:DeleteSubscriptionFilter'];
   const ALL = ['eks:ListClusters', 'eks:DescribeCluster', ...ENTRY, ...ENTRY, ...FILTER];
-
-  test.each([
-    ['ACTIVE', ALL],
-    ['UPDATING', ALL],
-    ['CREATING', ALL],
-    ['FAILED', ALL],
-    ['PENDING', ALL],
-    // Its entries go with it; its log group does not.
-    ['DELETING', ['eks:ListClusters', 'eks:DescribeCluster', ...FILTER]],
-  ])('that is %s takes away what does not go by itself', async (status, calls) => {
+  const enrolled = (status: string) => {
     around.eks.add('a', { status, entries: ourEntries() });
     around.logs.add(logGroup('a'), [ourFilter()]);
+  };
+
+  test.each([
+    ...['ACTIVE', 'UPDATING', 'CREATING', 'FAILED', 'PENDING'].map((status) => [status, ALL] as const),
+    // Its entries are deleted with it; its log group is not.
+    ['DELETING', ['eks:ListClusters', 'eks:DescribeCluster', ...FILTER]] as const,
+  ])('that is %s deletes what is not deleted with it', async (status, calls) => {
+    enrolled(status);
     await enroll(stackRequest('Delete'));
     expect(called()).toEqual(calls);
     expect(around.logs.groups.get(logGroup('a'))?.filters).toEqual([]);
     expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
   });
 
-  test.each(['UPDATING', 'CREATING', 'FAILED', 'PENDING'])(
-    'that is %s fails where EKS refuses for that, and takes the filter all the same',
-    async (status) => {
-      around.eks.add('a', { status, entries: ourEntries() });
-      around.logs.add(logGroup('a'), [ourFilter()]);
-      around.eks.refuse(/^DELETE .*-reap-/, 400, 'InvalidRequestException');
-      await enroll(stackRequest('Delete'));
-      expect(left()).toEqual([REAP.arn]);
-      const Reason = expect.stringMatching(
-        /^a: EKS could not delete the access entry of .*-reap-eu-central-1 in a: refused by the test\. /,
-      );
-      expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
-    },
-  );
+  test('fails where EKS refuses because of the status, and deletes the filter all the same', async () => {
+    enrolled('UPDATING');
+    around.eks.refuse(/^DELETE .*-reap-/, 400, 'InvalidRequestException');
+    await enroll(stackRequest('Delete'));
+    expect(left()).toEqual([REAP.arn]);
+    expect(answers).toEqual(
+      failed(/^a: EKS could not delete the access entry of .*-reap-eu-central-1 in a: refused by the test\. /),
+    );
+  });
 
   test.each([
     ['left its log group', () => around.logs.add(logGroup('a'), [ourFilter()])],
     ['left nothing', () => {}],
-  ])('that is gone since they were listed, and %s, is a success', async (_, leave) => {
+  ])('that is gone since it was listed, and %s, succeeds', async (_, leave) => {
     around.eks.add('a');
     around.eks.refuse(/^GET \/clusters\/a$/, 404, 'ResourceNotFoundException');
     leave();
@@ -148,68 +145,65 @@ describe('Delete of a stack with one cluster', () => {
   });
 });
 
-test('Delete of an account without clusters is a success', async () => {
+test('succeeds to delete the stack of an account without clusters', async () => {
   await enroll(stackRequest('Delete'));
   expect(answers).toEqual(theAnswer({ Status: 'SUCCESS' }));
 });
 
-test('Delete that cannot take everything away fails, names what is left, and takes away the rest', async () => {
+test('fails to delete the stack if something of ours is left, names it, and deletes the rest', async () => {
   enrolledAccount();
   around.eks.refuse(/^DELETE .*b\/access-entries.*-reap-/, 403, 'AccessDeniedException');
   await enroll(stackRequest('Delete'));
   expect(left()).toEqual([REAP.arn]);
-  const Reason = expect.stringMatching(
-    /^b: EKS could not delete the access entry of .*-reap-eu-central-1 in b.*docs\/permissions\.md\.$/,
+  expect(answers).toEqual(
+    failed(/^b: EKS could not delete the access entry of .*-reap-eu-central-1 in b.*docs\/permissions\.md\.$/),
   );
-  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
 });
 
-test('Delete with very much to say keeps within what CloudFormation takes', async () => {
-  for (let number = 0; number < 50; number += 1) around.eks.add(`cluster-${number}`, { entries: ourEntries() });
+test('answers with at most as much text as CloudFormation accepts', async () => {
+  for (let number = 0; number < 20; number += 1) around.eks.add(`cluster-${number}`, { entries: ourEntries() });
   around.eks.refuse(/^DELETE/, 403, 'AccessDeniedException');
   await enroll(stackRequest('Delete'));
   expect(answers[0]?.body.Status).toBe('FAILED');
   expect(String(answers[0]?.body.Reason)).toHaveLength(1_000);
 });
 
-test('Delete is answered with a failure where AWS does not answer, before Lambda ends the process', async () => {
+test('answers with a failure before Lambda ends the process, if AWS does not answer', async () => {
   const silent = createServer(() => {});
   await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening));
   vi.stubEnv('AWS_ENDPOINT_URL_EKS', `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
   const started = Date.now();
   await enroll(stackRequest('Delete'), 20_300);
   expect(Date.now() - started).toBeLessThan(4_000);
-  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason: 'it took too long: delete the stack again' }));
+  expect(answers).toEqual(failed('it took too long: delete the stack again'));
   silent.closeAllConnections();
   silent.close();
 });
 
-test('Delete is answered with a failure where the work throws', async () => {
+test('answers with a failure if the clusters cannot be listed', async () => {
   around.eks.refuse(/^GET \/clusters$/, 403, 'AccessDeniedException');
   await enroll(stackRequest('Delete'));
-  const Reason = expect.stringMatching(/^EKS could not list the clusters of eu-central-1: /);
-  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
-  expect(around.output.logged()).toContainEqual(
-    expect.objectContaining({ message: 'removal not complete', reason: Reason }),
-  );
+  const reason = /^EKS could not list the clusters of eu-central-1: /;
+  expect(answers).toEqual(failed(reason));
+  const line = { message: 'removal not complete', reason: expect.stringMatching(reason) };
+  expect(around.output.logged()).toContainEqual(expect.objectContaining(line));
 });
 
-test('Delete that has no time left for the clusters says so', async () => {
+test('answers with a failure if no time is left for the clusters', async () => {
   enrolledAccount();
   await enroll(stackRequest('Delete'), 50_000);
-  const Reason = 'no time was left for 4 clusters: delete the stack again';
-  expect(answers).toEqual(theAnswer({ Status: 'FAILED', Reason }));
+  expect(answers).toEqual(failed('no time was left for 4 clusters: delete the stack again'));
   expect(around.eks.writes).toEqual([]);
 });
 
-test('an answer that is not taken is sent again', async () => {
+test('sends an answer again that CloudFormation refused', async () => {
   statuses = [503, 403];
   await enroll(stackRequest('Create'));
   expect(answers).toHaveLength(3);
   expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1);
 });
 
-test('an answer to which nothing is said is given up after 4 seconds, and sent again', async () => {
+test('sends an answer again that got no reply within 4 seconds', async () => {
   const impatience = new AbortController();
   const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(impatience.signal);
   statuses = [() => impatience.abort()];
@@ -218,8 +212,8 @@ test('an answer to which nothing is said is given up after 4 seconds, and sent a
   expect(timeout.mock.calls).toEqual([[4_000], [4_000]]);
 });
 
-test('an answer that is never taken fails the invocation, so that Lambda tries it again, and tells no URL', async () => {
+test('fails the invocation, so that Lambda retries it, if no answer is accepted, and logs no URL', async () => {
   statuses = [500, 500, 500];
-  await expect(enroll(stackRequest('Create'))).rejects.toThrow(/^CloudFormation could not be told: .*500$/);
+  await expect(enroll(stackRequest('Create'))).rejects.toThrow(/^CloudFormation did not accept the answer: .*500$/);
   expect(answers).toHaveLength(3);
 });

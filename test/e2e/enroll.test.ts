@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test, vi } from 'vitest';
-import { enrollmentReportSchema } from '../../functions/enrollment/enrollment.ts';
+import { enrollmentReportSchema } from '../../functions/enrollment/enroll-clusters.ts';
 import type { RecordedCall } from '../doubles/iam-policy.ts';
 import { lambdaContext, PLACE } from '../embedded-cluster/event-path.ts';
 import {
@@ -15,7 +15,7 @@ import {
   ourFilter,
   REAP,
   refusedByRole,
-  told,
+  summaryOf,
 } from './enroll-harness.ts';
 
 const around = enrollmentSurroundings();
@@ -28,12 +28,12 @@ const THREE_CREATED = [
 const THREE_RIGHT = ['envoy-hpa-reaper right', 'envoy-hpa-reaper-reap right', 'envoy-hpa-reaper-backfill right'];
 const THREE_DELETED = THREE_RIGHT.map((part) => part.replace('right', 'unwanted, delete done'));
 
-/** A cluster as it is before anybody enrolled it. */
+/** A cluster that nobody has enrolled. */
 function fresh(name: string, change: Parameters<typeof around.eks.add>[1] = {}) {
   around.logs.add(logGroup(name));
   return around.eks.add(name, change);
 }
-/** A cluster as enrollment leaves it. */
+/** A cluster that is enrolled. */
 function enrolled(name: string, change: Parameters<typeof around.eks.add>[1] = {}) {
   around.logs.add(logGroup(name), [ourFilter()]);
   return around.eks.add(name, { entries: ourEntries(), ...change });
@@ -42,127 +42,90 @@ const filtersOf = (name: string) => around.logs.groups.get(logGroup(name))?.filt
 const entriesOf = (name: string) => around.eks.clusters.get(name)?.entries;
 const writes = () => [...around.eks.writes, ...around.logs.writes];
 
+const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'arn:aws:lambda:x:1:function:theirs' };
+
 describe('a scheduled run', () => {
-  test('enrolls every active cluster, over all pages, and says what it did', async () => {
-    for (const name of ['a', 'b', 'c', 'd', 'e']) fresh(name);
-    around.eks.add('creating', { status: 'CREATING' });
-    around.eks.add('updating', { status: 'UPDATING' });
+  test('enrolls every active cluster, over all pages, and reports, logs and counts it', async () => {
+    for (const name of ['a', 'b', 'c']) fresh(name);
+    for (const status of ['CREATING', 'UPDATING']) fresh(status, { status });
     around.logs.add('/aws/eks/a/somebody-elses');
     const report = await enroll({});
 
     expect(enrollmentReportSchema.parse(report)).toEqual(report);
-    expect(told(report)).toEqual({
-      ...Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((name) => [name, ['enroll: Active', ...THREE_CREATED]])),
-      creating: ['leave: NotActive'],
-      updating: ['leave: NotActive'],
+    expect(summaryOf(report)).toEqual({
+      ...Object.fromEntries(['a', 'b', 'c'].map((name) => [name, ['enroll: Active', ...THREE_CREATED]])),
+      CREATING: ['leave: NotActive'],
+      UPDATING: ['leave: NotActive'],
     });
-    expect(report.totals).toEqual({ clusters: 7, enrolled: 5, changes: 15, problems: 0 });
-    expect(report.remaining).toEqual([]);
-    for (const name of ['a', 'b', 'c', 'd', 'e']) {
+    expect(report).toMatchObject({ totals: { clusters: 5, enrolled: 3, changes: 9, problems: 0 }, remaining: [] });
+    for (const name of ['a', 'b', 'c']) {
       expect(filtersOf(name)).toEqual([ourFilter()]);
       expect(entriesOf(name)).toEqual(ourEntries());
     }
-    expect(entriesOf('updating')).toEqual(new Map());
-    expect(around.output.counted('ClustersEnrolled')).toBe(5);
-    expect(around.output.counted('EnrollmentChanges')).toBe(15);
-    expect(around.output.logged().filter(({ message }) => message === 'enrollment changed')).toHaveLength(15);
+    expect(entriesOf('UPDATING')).toEqual(new Map());
+    expect(around.output.counted('ClustersEnrolled')).toBe(3);
+    expect(around.output.counted('EnrollmentChanges')).toBe(9);
+    expect(around.output.logged().filter(({ message }) => message === 'enrollment changed')).toHaveLength(9);
   });
 
-  test('writes nothing the second time', async () => {
+  test('writes nothing the second time, and sees a tag that was changed since', async () => {
     fresh('a');
-    fresh('b', { tags: { 'envoy-hpa-reaper': 'off' } });
+    const optingOut = fresh('b');
     const handler = await loadEnroll();
     const context = lambdaContext('envoy-hpa-reaper-enroll', 300_000);
     await handler({}, context);
-    expect(writes()).toHaveLength(5); // Creating an entry with a tag is two actions of IAM's.
+    expect(writes()).toHaveLength(10); // Creating an entry with a tag is two actions in IAM.
     around.eks.calls.length = 0;
     around.logs.calls.length = 0;
-    const report = await handler({}, context);
-    expect(writes()).toEqual([]);
-    expect(told(report)).toEqual({
+    expect(summaryOf(await handler({}, context))).toEqual({
       a: ['enroll: Active', ...THREE_RIGHT],
-      b: ['remove: OptedOut', ...THREE_RIGHT.map((part) => part.replace('right', 'absent'))],
+      b: ['enroll: Active', ...THREE_RIGHT],
     });
+    expect(writes()).toEqual([]);
+    optingOut.tags = { 'envoy-hpa-reaper': 'off' };
+    expect(summaryOf(await handler({}, context)).b).toEqual(['remove: OptedOut', ...THREE_DELETED]);
   });
 
-  test('mends what somebody changed, and leaves what is not ours', async () => {
-    const theirs = { filterName: 'datadog', filterPattern: '', destinationArn: 'arn:aws:lambda:x:1:function:datadog' };
+  test('fixes what somebody changed, and touches no filter and no entry of others', async () => {
     const admin = { kubernetesGroups: ['admins'], username: 'admin', type: 'STANDARD', tags: {} };
-    const { entries } = enrolled('pattern');
+    const { entries } = enrolled('changed');
     entries.set('arn:aws:iam::123456789012:role/admin', admin);
-    around.logs.groups.get(logGroup('pattern'))?.filters.splice(0, 1, { ...ourFilter(), filterPattern: '' }, theirs);
-    enrolled('destination');
-    around.logs.groups.set(logGroup('destination'), {
-      logGroupClass: 'STANDARD',
-      filters: [{ ...ourFilter(), destinationArn: `${FORWARD_ARN}-2` }],
-    });
-    enrolled('groups').entries.set(REAP.arn, {
-      ...ourEntry(REAP),
-      kubernetesGroups: ['envoy-hpa-reaper', 'system:masters'],
-    });
-    enrolled('username').entries.set(BACKFILL.arn, { ...ourEntry(BACKFILL), username: 'somebody' });
-    enrolled('type').entries.set(REAP.arn, { ...ourEntry(REAP), type: 'EC2_LINUX' });
+    entries.set(REAP.arn, { ...ourEntry(REAP), kubernetesGroups: ['envoy-hpa-reaper', 'system:masters'] });
+    entries.set(BACKFILL.arn, { ...ourEntry(BACKFILL), username: 'somebody' });
+    filtersOf('changed')?.splice(0, 1, { ...ourFilter(), filterPattern: '' }, theirs);
+    const dead = enrolled('dead').entries;
+    dead.set(REAP.arn, { ...ourEntry(REAP), tags: { 'envoy-hpa-reaper/role-id': 'AROABEFORE' } });
+    dead.set(BACKFILL.arn, { ...ourEntry(BACKFILL), tags: {} });
 
     const report = await enroll({});
-    expect(told(report)).toEqual({
-      pattern: ['enroll: Active', 'envoy-hpa-reaper different, update done', ...THREE_RIGHT.slice(1)],
-      destination: ['enroll: Active', 'envoy-hpa-reaper different, update done', ...THREE_RIGHT.slice(1)],
-      groups: ['enroll: Active', THREE_RIGHT[0], 'envoy-hpa-reaper-reap different, update done', THREE_RIGHT[2]],
-      username: ['enroll: Active', ...THREE_RIGHT.slice(0, 2), 'envoy-hpa-reaper-backfill different, update done'],
-      type: ['enroll: Active', THREE_RIGHT[0], 'envoy-hpa-reaper-reap different, replace done', THREE_RIGHT[2]],
+    expect(summaryOf(report)).toEqual({
+      changed: ['enroll: Active', ...THREE_RIGHT.map((finding) => finding.replace('right', 'different, update done'))],
+      dead: [
+        ...['enroll: Active', THREE_RIGHT[0]],
+        ...['envoy-hpa-reaper-reap dead, replace done', 'envoy-hpa-reaper-backfill untagged, replace done'],
+      ],
     });
-    for (const name of ['destination', 'groups', 'username', 'type']) {
-      expect(filtersOf(name)).toEqual([ourFilter()]);
-      expect(entriesOf(name)).toEqual(ourEntries());
-    }
-    expect(filtersOf('pattern')).toEqual([ourFilter(), theirs]);
-    expect(entriesOf('pattern')?.get('arn:aws:iam::123456789012:role/admin')).toEqual(admin);
-    const differs = report.clusters.flatMap(({ parts }) => parts.flatMap((part) => part.differs ?? []));
-    expect(differs).toEqual([
-      `destination ${FORWARD_ARN}-2`,
-      'groups envoy-hpa-reaper, system:masters',
-      'pattern',
-      'type EC2_LINUX',
-      'username somebody',
-    ]);
-    expect(writes().sort()).toEqual([
-      'eks:CreateAccessEntry',
-      'eks:DeleteAccessEntry',
-      'eks:TagResource',
-      'eks:UpdateAccessEntry',
-      'eks:UpdateAccessEntry',
-      'logs:PutSubscriptionFilter',
-      'logs:PutSubscriptionFilter',
-    ]);
+    expect(filtersOf('changed')).toEqual([ourFilter(), theirs]);
+    expect(entriesOf('changed')?.get('arn:aws:iam::123456789012:role/admin')).toEqual(admin);
+    entries.delete('arn:aws:iam::123456789012:role/admin');
+    for (const name of ['changed', 'dead']) expect(entriesOf(name)).toEqual(ourEntries());
+    const replaced = ['eks:DeleteAccessEntry', 'eks:CreateAccessEntry', 'eks:TagResource'];
+    const updated = ['eks:UpdateAccessEntry', 'eks:UpdateAccessEntry', 'logs:PutSubscriptionFilter'];
+    expect(writes().sort()).toEqual([...replaced, ...replaced, ...updated].sort());
   });
 
-  test.each([
-    ['of a role that was made again', { 'envoy-hpa-reaper/role-id': 'AROABEFORE' }, 'made for role id AROABEFORE'],
-    ['that is not tagged', {}, 'made for role id (not tagged)'],
-  ])('makes an entry %s anew: it is dead', async (_, tags, differs) => {
-    enrolled('a').entries.set(REAP.arn, { ...ourEntry(REAP), tags });
-    const report = await enroll({});
-    expect(report.clusters[0]?.parts[1]).toEqual({
-      ...{ part: 'accessEntry', name: REAP.arn, found: 'dead', differs, action: 'replace', outcome: 'done' },
-    });
-    expect(around.eks.writes).toEqual(['eks:DeleteAccessEntry', 'eks:CreateAccessEntry', 'eks:TagResource']);
-    expect(entriesOf('a')).toEqual(ourEntries());
-  });
-
-  test('takes ours away where a cluster opts out, leaves the list or is gone, and nothing else', async () => {
+  test('deletes ours where a cluster opts out, leaves the list or is gone, and nothing else', async () => {
     vi.stubEnv('CLUSTERS', 'listed,opted-out');
-    const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'arn:aws:lambda:x:1:function:theirs' };
     const ofTheStack = { ...ourFilter(), filterName: 'envoy-hpa-reaper-static' };
-    enrolled('opted-out', { tags: { 'envoy-hpa-reaper': 'off' } });
-    around.logs.groups.get(logGroup('opted-out'))?.filters.unshift(theirs);
+    enrolled('opted-out', { tags: { 'envoy-hpa-reaper': 'off' }, auditLog: false });
+    filtersOf('opted-out')?.unshift(theirs);
     enrolled('not-listed').entries.set('arn:aws:iam::1:role/theirs', ourEntry(REAP));
-    around.logs.groups.get(logGroup('not-listed'))?.filters.push(ofTheStack);
+    filtersOf('not-listed')?.push(ofTheStack);
     enrolled('listed', { tags: { 'envoy-hpa-reaper': 'on' } });
     around.logs.add(logGroup('gone'), [ourFilter(), theirs]);
     around.logs.add(logGroup('long-gone'), [theirs]);
 
-    const report = await enroll({});
-    expect(told(report)).toEqual({
+    expect(summaryOf(await enroll({}))).toEqual({
       'opted-out': ['remove: OptedOut', ...THREE_DELETED],
       'not-listed': ['remove: NotListed', ...THREE_DELETED],
       listed: ['enroll: Active', ...THREE_RIGHT],
@@ -176,51 +139,29 @@ describe('a scheduled run', () => {
     expect([...(entriesOf('not-listed')?.keys() ?? [])]).toEqual(['arn:aws:iam::1:role/theirs']);
   });
 
-  test('leaves a cluster that is being deleted, and takes its filter once it is gone', async () => {
+  test('leaves a cluster that is being deleted, and deletes its filter once it is gone', async () => {
     enrolled('a', { status: 'DELETING' });
-    expect(told(await enroll({}))).toEqual({ a: ['leave: NotActive'] });
+    expect(summaryOf(await enroll({}))).toEqual({ a: ['leave: NotActive'] });
     expect(filtersOf('a')).toEqual([ourFilter()]);
     around.eks.clusters.delete('a');
-    expect(told(await enroll({}))).toEqual({ a: ['remove: Gone', THREE_DELETED[0]] });
+    expect(summaryOf(await enroll({}))).toEqual({ a: ['remove: Gone', THREE_DELETED[0]] });
     expect(filtersOf('a')).toEqual([]);
   });
 
-  test('says nothing of a cluster that is gone, and whose log group goes while it is looked at', async () => {
+  test('does not report a deleted cluster whose log group is deleted during the run', async () => {
     around.logs.add(logGroup('gone'), [ourFilter()]);
     around.logs.refuse(/^DescribeSubscriptionFilters /, 'ResourceNotFoundException');
     expect(await enroll({})).toMatchObject({ clusters: [], totals: { problems: 0 } });
   });
 
-  test('hears in a warm process of a tag that was changed since the last run', async () => {
-    const cluster = enrolled('a');
-    const run = await loadEnroll();
-    const context = lambdaContext('envoy-hpa-reaper-enroll', 300_000);
-    expect(told(await run({}, context))).toEqual({ a: ['enroll: Active', ...THREE_RIGHT] });
-    cluster.tags = { 'envoy-hpa-reaper': 'off' };
-    expect(told(await run({}, context))).toEqual({ a: ['remove: OptedOut', ...THREE_DELETED] });
-  });
-
-  test('is content with the filter that the stack itself has', async () => {
-    around.eks.add('a', { entries: ourEntries() });
-    around.logs.add(logGroup('a'), [{ ...ourFilter(), filterName: 'envoy-hpa-reaper-static' }]);
-    around.eks.add('b', { entries: ourEntries() });
-    around.logs.add(logGroup('b'), [{ ...ourFilter(), filterName: 'envoy-hpa-reaper-static', filterPattern: '' }]);
-    const report = await enroll({});
-    expect(told(report).a?.[1]).toBe('envoy-hpa-reaper-static right');
-    expect(told(report).b?.[1]).toBe('envoy-hpa-reaper absent, create done');
-  });
-});
-
-describe('what stands in the way', () => {
-  test('is reported for each cluster with its remedy, switches nothing on, and stops no other', async () => {
+  test('reports each problem of a cluster with its remedy, turns nothing on, and enrolls the others', async () => {
     fresh('audit-off', { auditLog: false });
     around.eks.add('never-logged', { auditLog: false });
     around.eks.add('no-log-group');
     around.eks.add('other-class');
     around.logs.add(logGroup('other-class'), [], 'INFREQUENT_ACCESS');
     around.eks.add('full');
-    const theirs = ['one', 'two'].map((filterName) => ({ filterName, filterPattern: '', destinationArn: 'theirs' }));
-    around.logs.add(logGroup('full'), [...theirs]);
+    around.logs.add(logGroup('full'), [theirs, { ...theirs, filterName: 'more' }]);
     fresh('config-map', { authenticationMode: 'CONFIG_MAP' });
     fresh('denied');
     around.eks.refuse(/denied\/access-entries.*reap-eu/, 403, 'AccessDeniedException');
@@ -229,57 +170,40 @@ describe('what stands in the way', () => {
     fresh('undescribed');
     around.eks.refuse(/^GET \/clusters\/undescribed$/, 403, 'AccessDeniedException');
     fresh('well');
+    around.eks.add('opted-out', { auditLog: false, tags: { 'envoy-hpa-reaper': 'off' } });
 
     const report = await enroll({});
     const entries = THREE_CREATED.slice(1);
-    expect(told(report)).toEqual({
-      'audit-off': ['enroll: Active', ...THREE_CREATED, 'AuditLogOff'],
-      'never-logged': ['enroll: Active', ...entries, 'AuditLogOff'],
-      'no-log-group': ['enroll: Active', ...entries, 'LogGroupMissing'],
-      'other-class': ['enroll: Active', ...entries, 'LogGroupNotStandard'],
-      full: ['enroll: Active', 'envoy-hpa-reaper absent, create failed', ...entries, 'NoFreeFilterSlot'],
-      'config-map': ['enroll: Active', THREE_CREATED[0], 'NoAccessEntries'],
-      denied: ['enroll: Active', THREE_CREATED[0], entries[1], 'AwsAccessRefused'],
-      broken: ['enroll: Active', 'envoy-hpa-reaper absent, create failed', ...entries, 'EnrollmentFailed'],
+    const absent = (finding = '') => finding.replace(/ absent.*/, ' absent');
+    expect(summaryOf(report)).toEqual({
+      'audit-off': ['enroll: Active', 'AuditLogOff', ...THREE_CREATED],
+      'never-logged': ['enroll: Active', 'AuditLogOff', ...entries],
+      'no-log-group': ['enroll: Active', 'LogGroupMissing', ...entries],
+      'other-class': ['enroll: Active', 'LogGroupNotStandard', ...entries],
+      full: ['enroll: Active', 'envoy-hpa-reaper absent, create failed', 'NoFreeFilterSlot', ...entries],
+      'config-map': ['enroll: Active', 'NoAccessEntries', THREE_CREATED[0]],
+      denied: ['enroll: Active', THREE_CREATED[0], 'AwsAccessRefused', entries[1]],
+      broken: ['enroll: Active', 'envoy-hpa-reaper absent, create failed', 'EnrollmentFailed', ...entries],
       undescribed: ['leave: NotDescribed', 'AwsAccessRefused'],
       well: ['enroll: Active', ...THREE_CREATED],
+      'opted-out': ['remove: OptedOut', ...entries.map(absent)],
     });
-    expect(report.totals).toEqual({ clusters: 10, enrolled: 1, changes: 19, problems: 9 });
-    expect(filtersOf('full')).toEqual(theirs);
-    const remedies = Object.fromEntries(
-      report.clusters.flatMap(({ problems }) => problems.map(({ reason, remedy }) => [reason, remedy])),
-    );
-    expect(remedies.AuditLogOff).toMatch(
-      /^aws eks update-cluster-config --region eu-central-1 --name never-logged --logging .*charges/,
-    );
-    expect(remedies.NoAccessEntries).toMatch(/authenticationMode=API_AND_CONFIG_MAP/);
-    expect(remedies.NoFreeFilterSlot).toContain(
-      'describe-subscription-filters --region eu-central-1 --log-group-name /aws/eks/full/cluster',
-    );
-    for (const remedy of Object.values(remedies)) expect(remedy).toMatch(/\S/);
+    expect(report.totals).toEqual({ clusters: 11, enrolled: 1, changes: 19, problems: 9 });
+    expect(filtersOf('full')).toEqual([theirs, { ...theirs, filterName: 'more' }]);
+    const problems = report.clusters.flatMap(({ findings }) => findings.filter(({ reason }) => reason));
+    for (const { found, remedy } of problems)
+      expect([found, remedy]).toEqual(Array(2).fill(expect.stringMatching(/\S/)));
     const warned = around.output.logged().filter(({ message }) => message === 'enrollment problem');
     expect(warned).toHaveLength(9);
-    expect(warned).toContainEqual(
-      expect.objectContaining({
-        level: 'WARN',
-        cluster: 'full',
-        reason: 'NoFreeFilterSlot',
-        explanation: expect.any(String),
-      }),
-    );
+    const line = { level: 'WARN', cluster: 'full', reason: 'NoFreeFilterSlot', explanation: expect.any(String) };
+    expect(warned).toContainEqual(expect.objectContaining(line));
     expect(around.output.counted('EnrollmentProblems')).toBe(9);
-  });
-
-  test('of a cluster that is not to be enrolled, nothing is', async () => {
-    around.eks.add('a', { auditLog: false, authenticationMode: 'CONFIG_MAP', tags: { 'envoy-hpa-reaper': 'off' } });
-    around.logs.add(logGroup('a'), [], 'INFREQUENT_ACCESS');
-    expect(told(await enroll({}))).toEqual({ a: ['remove: OptedOut'] });
   });
 
   test.each([
     ['the clusters', /^EKS could not list the clusters of eu-central-1$/],
     ['the log groups', /^CloudWatch Logs could not list the log groups \/aws\/eks\/\*$/],
-  ])('fails as a whole where %s cannot be listed', async (what, message) => {
+  ])('fails when %s cannot be listed', async (what, message) => {
     fresh('a');
     if (what === 'the clusters') around.eks.refuse(/^GET \/clusters$/, 403, 'AccessDeniedException');
     else around.logs.refuse(/^DescribeLogGroups/, 'AccessDeniedException');
@@ -288,23 +212,23 @@ describe('what stands in the way', () => {
     expect(around.output.logged().at(-1)).toMatchObject({ level: 'ERROR', message: 'enrollment failed' });
   });
 
-  test('a run that has no time left names the clusters that it did not get to', async () => {
+  test('names and counts the clusters that it had no time for', async () => {
     for (const name of ['a', 'b']) fresh(name);
-    const report = await enroll({}, 59_000);
-    expect(report).toMatchObject({ clusters: [], remaining: ['a', 'b'] });
+    expect(await enroll({}, 59_000)).toMatchObject({ clusters: [], remaining: ['a', 'b'] });
     expect(writes()).toEqual([]);
     expect(around.output.counted('EnrollmentClustersLeft')).toBe(2);
   });
 });
 
-describe('by hand', () => {
-  test('a dry run tells what would be done, and does nothing', async () => {
+describe('a run by hand', () => {
+  test('reports in a dry run what would be done, and does nothing', async () => {
     fresh('a');
     enrolled('b', { tags: { 'envoy-hpa-reaper': 'off' } });
     const report = await enroll({ dryRun: true });
-    expect(told(report)).toEqual({
-      a: ['enroll: Active', ...THREE_CREATED.map((part) => part.replace('done', 'planned'))],
-      b: ['remove: OptedOut', ...THREE_DELETED.map((part) => part.replace('done', 'planned'))],
+    const planned = (findings: readonly string[]) => findings.map((finding) => finding.replace('done', 'planned'));
+    expect(summaryOf(report)).toEqual({
+      a: ['enroll: Active', ...planned(THREE_CREATED)],
+      b: ['remove: OptedOut', ...planned(THREE_DELETED)],
     });
     expect(report).toMatchObject({ dryRun: true, totals: { changes: 6 } });
     expect(writes()).toEqual([]);
@@ -312,7 +236,7 @@ describe('by hand', () => {
 
   test('takes only the clusters that are named', async () => {
     for (const name of ['a', 'b']) fresh(name);
-    expect(told(await enroll({ clusters: ['b', 'c'] }))).toEqual({
+    expect(summaryOf(await enroll({ clusters: ['b', 'c'] }))).toEqual({
       b: ['enroll: Active', ...THREE_CREATED],
       c: ['leave: NotFound', 'ClusterNotFound'],
     });
@@ -324,7 +248,7 @@ describe('by hand', () => {
     enrolled('b', { status: 'UPDATING' });
     enrolled('c', { status: 'DELETING' });
     around.logs.add(logGroup('gone'), [ourFilter()]);
-    expect(told(await enroll({ remove: true }))).toEqual({
+    expect(summaryOf(await enroll({ remove: true }))).toEqual({
       a: ['remove: Asked', ...THREE_DELETED],
       b: ['remove: Asked', ...THREE_DELETED],
       c: ['remove: Deleting', THREE_DELETED[0]],
@@ -334,11 +258,10 @@ describe('by hand', () => {
 
   test.each([
     [{ cluster: 'a', Remove: true }, 'unknown cluster, Remove'],
-    [{ clusters: [] }, 'clusters: expected a name'],
     [{ clusters: ['a', 'a/b'] }, 'clusters.1: expected the name of an EKS cluster'],
-    [{ remove: 'yes', dryRun: 1 }, 'remove: expected true or false; dryRun: expected true or false'],
+    [{ clusters: [], dryRun: 1 }, 'clusters: expected a name; dryRun: expected true or false'],
     ['all', '(the payload): expected an object'],
-  ])('refuses %j, by name, and asks AWS nothing', async (payload, fault) => {
+  ])('refuses %j, names the faults, and asks AWS nothing', async (payload, fault) => {
     await expect(enroll(payload)).rejects.toThrow(
       `the payload does not fit: ${fault}; it may have clusters, remove, dryRun`,
     );
@@ -346,10 +269,12 @@ describe('by hand', () => {
   });
 });
 
-test('does not start without its environment, and names what is wrong with it', async () => {
+test('does not start with a malformed environment, and names the variables', async () => {
   vi.stubEnv('REAP_ROLE_ID', 'reap');
   vi.stubEnv('CLUSTERS', 'a, b');
-  await expect(loadEnroll()).rejects.toThrow(/CLUSTERS: expected the names.*|REAP_ROLE_ID: expected the unique id/);
+  await expect(loadEnroll()).rejects.toThrow(
+    /REAP_ROLE_ID: expected the unique id.*CLUSTERS: expected comma-separated/,
+  );
 });
 
 describe('the role of the function refuses', () => {

@@ -16,7 +16,7 @@ import {
   ListRolesCommand,
 } from '@aws-sdk/client-iam';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
-import { logGroupOf } from '../../functions/enrollment/enrollment.ts';
+import { logGroupOf } from '../../functions/platform/eks-names.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { EksAccountDouble, type StoredEntry } from '../doubles/eks-account.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';

@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
 import { CHECKS } from '../../functions/doctor/health.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
-import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/enrollment.ts';
+import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/findings.ts';
 import { OUTCOMES } from '../../functions/events/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { ROWS } from '../../functions/judgement/judge.ts';

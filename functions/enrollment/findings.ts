@@ -1,0 +1,227 @@
+import * as z from 'zod/mini';
+import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
+import { type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
+import { REAPER_GROUP } from '../kubernetes/permissions.ts';
+import type { RbacObject } from '../kubernetes/rbac-store.ts';
+import { logGroupOf } from '../platform/eks-names.ts';
+import { type Problem, problem, problemWithCommand } from '../platform/problems.ts';
+import { described } from '../platform/schema.ts';
+import {
+  type AccessEntry,
+  type EnrolledRole,
+  FILTER_NAME,
+  ROLE_ID_TAG,
+  STATIC_FILTER_NAME,
+  type SubscriptionFilter,
+  usernameOf,
+} from './enrollment.ts';
+
+export const ENROLLMENT_PROBLEMS = [
+  'AuditLogOff',
+  'LogGroupMissing',
+  'LogGroupNotStandard',
+  'NoFreeFilterSlot',
+  'NoAccessEntries',
+  'ClusterNotFound',
+  'AwsAccessRefused',
+  'EnrollmentFailed',
+] as const;
+
+const PARTS = [
+  'cluster',
+  'optOut',
+  'auditLog',
+  'logGroup',
+  'authenticationMode',
+  'subscriptionFilter',
+  'accessEntry',
+  'ClusterRole',
+  'ClusterRoleBinding',
+] as const;
+
+export const findingSchema = z.object({
+  part: z.enum(PARTS),
+  name: z.optional(described("The name of the filter or RBAC object, or the ARN of the access entry's principal")),
+  state: z
+    .enum(['right', 'absent', 'different', 'dead', 'untagged', 'unwanted', 'unknown'])
+    .check(
+      z.describe(
+        'dead: created for a role that was deleted and created again; untagged: without the id of the role that it was created for; unknown: it could not be read',
+      ),
+    ),
+  found: described('What was found, one sentence without its period'),
+  reason: z.optional(z.enum(ENROLLMENT_PROBLEMS).check(z.describe('Why the cluster cannot be enrolled completely'))),
+  remedy: z.optional(described('What a person can do about it')),
+  command: z.optional(described('A shell command that does it, or that shows more')),
+  action: z.enum(['none', 'create', 'update', 'replace', 'delete']).check(z.describe('What `enroll` does about it')),
+  outcome: z.optional(
+    z.enum(['done', 'planned', 'failed']).check(z.describe('planned: a dry run; absent where there is no action')),
+  ),
+});
+/** One part of an enrollment: its observed state, and what enrollment or a person does about it. */
+export type Finding = z.infer<typeof findingSchema>;
+
+/** A cluster and the state that it is to have. */
+export interface Desired {
+  readonly cluster: string;
+  readonly region: string;
+  /** Absent filter and entries are right where this is false. */
+  readonly enrolled: boolean;
+  /** The ARN of `forward`. */
+  readonly destinationArn: string;
+}
+
+const ENROLL = 'Enroll the cluster.';
+
+type Subject = Pick<Finding, 'part' | 'name'>;
+const right = (subject: Subject, found: string): Finding => ({ ...subject, state: 'right', found, action: 'none' });
+/** A problem that only a person can fix. */
+export const blocked = (
+  part: Finding['part'],
+  state: Finding['state'],
+  { message, ...rest }: Problem<NonNullable<Finding['reason']>> & { readonly command?: string },
+): Finding => ({ part, state, found: message, ...rest, action: 'none' });
+
+export function optOutFinding(cluster: string, { tags }: ClusterDescription): Finding {
+  if (tags[OPT_OUT_TAG] !== 'off') return right({ part: 'optOut' }, 'the cluster has not opted out');
+  const { message, remedy } = problem('ClusterOptedOut', cluster, OPT_OUT_TAG);
+  return { part: 'optOut', state: 'different', found: message, remedy, action: 'none' };
+}
+
+export function auditLogFinding({ cluster, region }: Pick<Desired, 'cluster' | 'region'>, auditLog = true): Finding {
+  if (auditLog) return right({ part: 'auditLog' }, 'the audit log is on');
+  return blocked('auditLog', 'different', problemWithCommand('AuditLogOff', cluster, region));
+}
+
+/**
+ * @param logGroupClass such as `STANDARD`; `undefined` without a log group
+ * @param auditLog whether the audit log is on: without it, EKS does not create the log group
+ */
+export function logGroupFinding(
+  { cluster, region }: Pick<Desired, 'cluster' | 'region'>,
+  logGroupClass: string | undefined,
+  auditLog = true,
+): Finding {
+  const part = 'logGroup';
+  const name = logGroupOf(cluster);
+  if (logGroupClass === 'STANDARD') return right({ part }, `${name} is of class STANDARD`);
+  if (logGroupClass !== undefined) {
+    return blocked(part, 'different', problemWithCommand('LogGroupNotStandard', cluster, logGroupClass));
+  }
+  if (auditLog) return blocked(part, 'absent', problemWithCommand('LogGroupMissing', cluster, region));
+  return { part, state: 'absent', found: `there is no log group ${name} while the audit log is off`, action: 'none' };
+}
+
+/** @param mode absent in the description of a cluster that is older than access entries */
+export function authenticationModeFinding(
+  { cluster, region }: Pick<Desired, 'cluster' | 'region'>,
+  mode = 'CONFIG_MAP',
+): Finding {
+  const part = 'authenticationMode';
+  if (mode !== 'CONFIG_MAP') return right({ part }, mode);
+  return blocked(part, 'different', problemWithCommand('NoAccessEntries', cluster, region));
+}
+
+/**
+ * The filter of our name. If the stack's own filter delivers the same lines to the same function, it will do as well. It is never
+ * written here.
+ *
+ * @param filters all filters of the log group
+ */
+export function filterFinding(filters: readonly SubscriptionFilter[], desired: Desired): Finding {
+  const { enrolled, destinationArn } = desired;
+  const subject = { part: 'subscriptionFilter', name: FILTER_NAME } as const;
+  const [ours, ofStack] = [FILTER_NAME, STATIC_FILTER_NAME].map((name) => filters.find((one) => one.name === name));
+  if (!enrolled) {
+    return ours === undefined
+      ? { ...subject, state: 'absent', found: `there is no subscription filter ${FILTER_NAME}`, action: 'none' }
+      : { ...subject, state: 'unwanted', found: `there is a subscription filter ${FILTER_NAME}`, action: 'delete' };
+  }
+  const effective = ours ?? ofStack;
+  const drift = effective && driftOf(effective, desired);
+  if (effective && drift === undefined) {
+    return right({ ...subject, name: effective.name }, `${effective.name} has the pattern of this version`);
+  }
+  if (ours !== undefined) {
+    const remedy =
+      ours.destinationArn === destinationArn
+        ? 'Deploy this version if the stack has another one; then enroll the cluster.'
+        : 'Find out which stack that function belongs to; then enroll the cluster, which changes the destination.';
+    return { ...subject, state: 'different', found: drift ?? '', remedy, action: 'update' };
+  }
+  if (ofStack === undefined) {
+    const found = `there is no subscription filter ${FILTER_NAME}`;
+    return { ...subject, state: 'absent', found, remedy: ENROLL, action: 'create' };
+  }
+  // A deployment sees no change where somebody changed the filter by hand.
+  const remedy =
+    'Deploy this version. If that does not change the filter, remove the cluster from infra/configuration.yml and deploy, then add it again and deploy.';
+  const command = `npm run deploy -- --bucket BUCKET --region ${desired.region}`;
+  return { ...subject, state: 'absent', found: drift ?? '', remedy, command, action: 'create' };
+}
+
+/** @returns what differs in a filter, or `undefined` */
+function driftOf({ name, pattern, destinationArn: actual }: SubscriptionFilter, { destinationArn }: Desired) {
+  if (actual !== destinationArn) {
+    return `the subscription filter ${name} delivers to ${actual}, and not to ${destinationArn}`;
+  }
+  if (pattern === SUBSCRIPTION_PATTERN) return undefined;
+  return `the pattern of the subscription filter ${name} is not the pattern of this version`;
+}
+
+/**
+ * The access entry of a role. EKS binds an entry to the unique id of its role and does not say to which (API reference,
+ * `AccessEntry.principalArn`): hence the tag. The id and the type of an entry cannot be updated, only replaced.
+ *
+ * @param entry `undefined` without an entry
+ */
+export function entryFinding(entry: AccessEntry | undefined, role: EnrolledRole, enrolled: boolean): Finding {
+  const subject = { part: 'accessEntry', name: role.arn } as const;
+  if (entry === undefined) {
+    const found = `there is no access entry for ${role.arn}`;
+    if (!enrolled) return { ...subject, state: 'absent', found, action: 'none' };
+    return { ...subject, state: 'absent', found, remedy: ENROLL, action: 'create' };
+  }
+  if (!enrolled) {
+    return { ...subject, state: 'unwanted', found: `there is an access entry for ${role.arn}`, action: 'delete' };
+  }
+  const differs = (state: Finding['state'], action: Finding['action'], found: string): Finding => ({
+    ...{ ...subject, state, found, remedy: ENROLL, action },
+  });
+  const { groups, username, type, tags } = entry;
+  const id = tags[ROLE_ID_TAG];
+  if (id === undefined) {
+    return differs('untagged', 'replace', `the access entry has no tag ${ROLE_ID_TAG}: its role may not exist anymore`);
+  }
+  if (id !== role.id) {
+    const found = `the access entry was created for role id ${id}, and the role was created again with id ${role.id}`;
+    return differs('dead', 'replace', found);
+  }
+  if (type !== 'STANDARD') {
+    return differs('different', 'replace', `the access entry has the type ${type}, and not STANDARD`);
+  }
+  if (groups.join() !== REAPER_GROUP) {
+    const has = groups.length === 0 ? 'no Kubernetes group' : `the Kubernetes groups ${groups.join(', ')}`;
+    return differs('different', 'update', `the access entry has ${has}, and not ${REAPER_GROUP}`);
+  }
+  if (username !== usernameOf(role)) {
+    return differs('different', 'update', `the access entry has the username ${username}, and not ${usernameOf(role)}`);
+  }
+  return right(subject, `the access entry has the Kubernetes group ${REAPER_GROUP}`);
+}
+
+/** @param action what makes the object what it is to be */
+export function rbacFinding(
+  { kind, metadata: { name } }: RbacObject,
+  enrolled: boolean,
+  action: 'none' | 'create' | 'update' | 'delete',
+): Finding {
+  const is: Record<typeof action, [state: Finding['state'], text: string]> = {
+    none: enrolled ? ['right', 'is right'] : ['absent', 'does not exist'],
+    create: ['absent', 'does not exist'],
+    update: ['different', 'differs from this version'],
+    delete: ['unwanted', 'exists'],
+  };
+  const [state, text] = is[action];
+  return { part: kind, name, state, found: `the ${kind} ${name} ${text}`, action };
+}
