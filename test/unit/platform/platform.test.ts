@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { backfillConfigSchema } from '../../../functions/backfill/backfill.ts';
 import { readConfig } from '../../../functions/platform/config.ts';
+import { clusterOfLogGroup, logGroupOf } from '../../../functions/platform/eks-names.ts';
 import { describeError } from '../../../functions/platform/errors.ts';
 
 describe('the environment of a function', () => {
@@ -37,4 +38,11 @@ describe('the message of an error', () => {
   ])('%s', (_, error, message) => {
     expect(describeError(error)).toBe(message);
   });
+});
+
+test('assigns a log group to the cluster whose control plane writes it, or to none', () => {
+  expect(clusterOfLogGroup(logGroupOf('shop'))).toBe('shop');
+  for (const name of ['/aws/eks/shop', '/aws/eks/a/b/cluster', '/aws/eks/shop/cluster/2', 'x/aws/eks/shop/cluster']) {
+    expect(clusterOfLogGroup(name), name).toBeUndefined();
+  }
 });
