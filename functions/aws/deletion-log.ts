@@ -1,65 +1,36 @@
-import { type CloudWatchLogsClient, ResourceNotFoundException } from '@aws-sdk/client-cloudwatch-logs';
-import { MalformedInputError } from '../platform/errors.ts';
+import { ResourceNotFoundException } from '@aws-sdk/client-cloudwatch-logs';
+import { UsageError } from '../platform/errors.ts';
 import type { AwsClientOptions } from './client-options.ts';
 import { searchClient, searchLog } from './log-search.ts';
 
-export interface LoggedDeletion {
-  /** The JSON of a line `deleting HPA`. */
-  readonly message: string;
-  /** Milliseconds since 1970. */
-  readonly timestamp: number;
-}
-
-/** What the functions logged before each deletion. */
-export interface DeletionLog {
-  /**
-   * The deletions in one cluster since then, the oldest first within each function.
-   *
-   * @throws {MalformedInputError} when none of the functions has a log here
-   * @throws {RetryableError} when CloudWatch Logs cannot be asked
-   */
-  deletions(cluster: string, since: Date): Promise<LoggedDeletion[]>;
-}
-
-/** Of the functions that delete. */
+/** The log groups of the functions that delete. */
 const LOG_GROUPS = ['/aws/lambda/envoy-hpa-reaper-reap', '/aws/lambda/envoy-hpa-reaper-backfill'];
 
-/** The logs in CloudWatch Logs of one Region. */
-export class CloudWatchDeletionLog implements DeletionLog {
-  readonly #client: CloudWatchLogsClient;
-  readonly #region: string;
-
-  constructor(options: AwsClientOptions) {
-    this.#region = options.region;
-    this.#client = searchClient(options);
-  }
-
-  async deletions(cluster: string, since: Date): Promise<LoggedDeletion[]> {
-    const found = await Promise.all(LOG_GROUPS.map((group) => this.#search(group, cluster, since)));
-    if (found.every((events) => events === undefined)) {
-      throw new MalformedInputError(
-        `${this.#region} has neither log group ${LOG_GROUPS.join(' nor ')}; name the Region of the deployment with --region`,
-      );
-    }
-    return found.flatMap((events) => events ?? []);
-  }
-
-  /** @returns `undefined` where there is no such log group */
-  async #search(logGroupName: string, cluster: string, since: Date): Promise<LoggedDeletion[] | undefined> {
-    const deletions: LoggedDeletion[] = [];
-    const pages = searchLog(this.#client, {
-      logGroupName,
-      startTime: since.getTime(),
-      filterPattern: `{ $.message = "deleting HPA" && $.cluster = "${cluster}" }`,
-    });
+/**
+ * The lines `deleting HPA` that the functions in a Region have logged of one cluster, as JSON, the oldest first within each
+ * function.
+ *
+ * @throws {UsageError} when none of the functions has a log group in the Region
+ * @throws {RetryableError} when CloudWatch Logs cannot be searched
+ */
+export async function loggedDeletions(options: AwsClientOptions, cluster: string, since: Date): Promise<string[]> {
+  const client = searchClient(options);
+  const search = async (logGroupName: string): Promise<string[] | undefined> => {
+    const lines: string[] = [];
+    const filterPattern = `{ $.message = "deleting HPA" && $.cluster = "${cluster}" }`;
     try {
-      for await (const events of pages) {
-        for (const { message = '', timestamp = 0 } of events) deletions.push({ message, timestamp });
+      for await (const events of searchLog(client, { logGroupName, startTime: since.getTime(), filterPattern })) {
+        lines.push(...events.map(({ message = '' }) => message.trim()));
       }
-      return deletions;
+      return lines;
     } catch (error) {
       if (error instanceof Error && error.cause instanceof ResourceNotFoundException) return undefined;
       throw error;
     }
-  }
+  };
+  const found = (await Promise.all(LOG_GROUPS.map(search))).filter((lines) => lines !== undefined);
+  if (found.length > 0) return found.flat();
+  throw new UsageError(
+    `${options.region} has neither log group ${LOG_GROUPS.join(' nor ')}; give the Region of the deployment with --region`,
+  );
 }

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { savedHpas } from '../../functions/cli/input/saved-hpas.ts';
+import { findObjects } from '../../functions/cli/input/find-objects.ts';
+import { savedHpaReader } from '../../functions/cli/input/saved-hpas.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
 import { type ApiClient, apiClient } from '../../functions/kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { type HpaRestorer, hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
+import { SILENT } from '../../functions/platform/logger.ts';
 import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
 import { connectionTo } from '../embedded-cluster/connection.ts';
@@ -12,9 +14,9 @@ import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
 import type { Server } from './server.ts';
 
-/** Deleted by a pass, and put back by a person from what the pass left, on a server that says who owns which field. */
+/** Deletes by a sweep and restores from its backup, on a server that records the owners of each field. */
 export function describeRoundTrip(name: string, start: () => Promise<Server>): void {
-  describe(`there and back, on ${name}`, () => {
+  describe(`deletion and restoration on ${name}`, () => {
     let server: Server;
     let admin: Connection;
     let api: ClusterApi;
@@ -33,7 +35,7 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       await server?.close();
     });
 
-    /** An HPA that Envoy Gateway left behind, that people have written to, and that the HPA controller runs. */
+    /** An HPA that Envoy Gateway left behind, with fields of people and of the HPA controller. */
     async function leaking(): Promise<Installation> {
       namespaces += 1;
       const installation = new Installation(admin, `round-trip-${namespaces}`);
@@ -58,35 +60,38 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
 
     const hpaOf = async (installation: Installation) => (await admin.get(installation.hpa)).body;
 
-    async function pass(mode: 'report' | 'delete', installation: Installation, keep?: object[]) {
+    async function sweep(mode: 'report' | 'delete', installation: Installation, keep?: object[]) {
       const { hpas } = await sweepCluster({
         cluster: 'real',
         api,
         mode,
         guards: DEFAULT_GUARDS,
-        // All that was just written has settled by then.
+        // Past the time in which new HPAs settle.
         now: () => new Date(Date.now() + 3_600_000),
-        sweepId: 'pass-1',
-        log: { info: () => {}, warn: () => {}, error: () => {} },
+        sweepId: 'sweep-1',
+        log: SILENT,
         selects: ({ owner }) => owner?.kind === 'Gateway' && owner.namespace === installation.namespace,
         beforeDeletion: async (deletion) => void keep?.push({ message: 'deleting HPA', ...deletion }),
       });
       return hpas.map(({ outcome, action, reason, explanation }) => ({ outcome, action, reason, explanation }));
     }
 
-    async function reaped(installation: Installation): Promise<HorizontalPodAutoscaler> {
+    /** Deletes the HPA of an installation; its manifest comes from the backup. */
+    async function deleteLeftover(leftover = leaking()) {
+      const installation = await leftover;
+      const before = await hpaOf(installation);
       const backup: object[] = [];
-      expect(await pass('delete', installation, backup)).toMatchObject([{ outcome: 'Deleted' }]);
+      expect(await sweep('delete', installation, backup)).toMatchObject([{ outcome: 'Deleted' }]);
       expect(await installation.hpaExists()).toBe(false);
-      const { hpas } = savedHpas(backup.map((line) => JSON.stringify(line)).join('\n'));
-      expect(hpas).toHaveLength(1);
-      return hpas[0]?.manifest as HorizontalPodAutoscaler;
+      const { found } = findObjects(backup.map((line) => JSON.stringify(line)).join('\n'), savedHpaReader);
+      expect(found).toHaveLength(1);
+      return { installation, before, manifest: found[0]?.manifest as HorizontalPodAutoscaler };
     }
 
     const restore = (manifest: HorizontalPodAutoscaler, options: Partial<RestoreOptions> = {}) =>
       restoreHpas([manifest], { api, restorer: hpaRestorer(client), force: true, dryRun: false, ...options });
 
-    /** What a person set of it, and who owns it. */
+    /** The HPA without the fields that the API server sets. */
     function setByPeople({ apiVersion, kind, metadata, spec }: HorizontalPodAutoscaler) {
       const { name: hpa, namespace, labels, annotations, ownerReferences, managedFields = [] } = metadata;
       return {
@@ -95,10 +100,10 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       };
     }
 
-    test('an HPA is what it was, and is judged as before', async () => {
+    test('restores an HPA as it was, with the same judgement', async () => {
       const installation = await leaking();
       const before = await hpaOf(installation);
-      const judged = await pass('report', installation);
+      const judged = await sweep('report', installation);
       expect(judged).toMatchObject([{ outcome: 'Reported', reason: 'AutoscalingRemoved' }]);
       expect(
         setByPeople(before)
@@ -106,7 +111,8 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
           .toSorted(),
       ).toEqual(['envoy-gateway', 'kubectl-patch']);
 
-      expect(await restore(await reaped(installation))).toMatchObject([
+      const { manifest } = await deleteLeftover(Promise.resolve(installation));
+      expect(await restore(manifest)).toMatchObject([
         { outcome: 'Restored', why: expect.stringMatching(/^It is stale: .*\.$/) },
       ]);
 
@@ -114,13 +120,12 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(setByPeople(after)).toEqual(setByPeople(before));
       expect(after.metadata.managedFields).toHaveLength(2);
       expect(after.metadata.uid).not.toBe(before.metadata.uid);
-      expect(await pass('report', installation)).toEqual(judged);
-      expect(await pass('delete', installation)).toMatchObject([{ outcome: 'Deleted' }]);
+      expect(await sweep('report', installation)).toEqual(judged);
+      expect(await sweep('delete', installation)).toMatchObject([{ outcome: 'Deleted' }]);
     });
 
-    test('what a person set survives the next apply of Envoy Gateway, and what Envoy Gateway drops goes', async () => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    test('keeps what a person set over the next apply of Envoy Gateway, which can still drop its own fields', async () => {
+      const { installation, manifest } = await deleteLeftover();
       await restore(manifest);
       await installation.applyHpa();
       const { metadata, spec } = await hpaOf(installation);
@@ -138,10 +143,8 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(body.spec.behavior.scaleDown.stabilizationWindowSeconds).toBe(600);
     });
 
-    test('whoever dies between the two writes leaves what the next restoration finishes', async () => {
-      const installation = await leaking();
-      const before = await hpaOf(installation);
-      const manifest = await reaped(installation);
+    test('finishes a restoration that was interrupted between the two writes', async () => {
+      const { installation, before, manifest } = await deleteLeftover();
       const dying: HpaRestorer = {
         ...hpaRestorer(client),
         setManagedFields: () => Promise.reject(new Error('killed')),
@@ -159,10 +162,8 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(await restore(manifest)).toMatchObject([{ outcome: 'AlreadyThere' }]);
     });
 
-    test('Envoy Gateway may apply between the two writes, and the HPA controller write', async () => {
-      const installation = await leaking();
-      const before = await hpaOf(installation);
-      const manifest = await reaped(installation);
+    test('retries when Envoy Gateway and the HPA controller write between the two writes', async () => {
+      const { installation, before, manifest } = await deleteLeftover();
       const restorer = hpaRestorer(client);
       const answers: string[] = [];
       const racing: HpaRestorer = {
@@ -188,9 +189,8 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(after.status.currentReplicas).toBeGreaterThan(0);
     });
 
-    test('one that Envoy Gateway makes at the same time is left to it', async () => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    test('does not change an HPA that Envoy Gateway creates at the same time', async () => {
+      const { installation, manifest } = await deleteLeftover();
       const restorer = hpaRestorer(client);
       const racing: HpaRestorer = {
         ...restorer,
@@ -203,9 +203,8 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);
     });
 
-    test('one that is deleted and made anew between the two writes is not ours', async () => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    test('does not change an HPA that is deleted and created again between the two writes', async () => {
+      const { installation, manifest } = await deleteLeftover();
       const restorer = hpaRestorer(client);
       const racing: HpaRestorer = {
         ...restorer,
@@ -221,26 +220,22 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);
     });
 
-    test('an owner that is not there any more is left out, so that nothing collects it', async () => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    test('omits an owner that no longer exists, so that the HPA is not garbage-collected', async () => {
+      const { installation, manifest } = await deleteLeftover();
       const gone = { apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: 'c1b2a3d4-0000-0000-0000-000000000000' };
       // One of its name is there, and another than the one that owned it.
       const another = { ...gone, name: 'envoy-gateway-config', uid: 'c1b2a3d4-0000-0000-0000-000000000001' };
       manifest.metadata.ownerReferences?.push(gone, another);
       const [restored] = await restore(manifest);
       expect(restored?.outcome).toBe('Restored');
-      expect(restored?.why).toContain('Its owner ConfigMap gone is not there any more and was left out.');
-      expect(restored?.why).toContain(
-        'Its owner ConfigMap envoy-gateway-config is not there any more and was left out.',
-      );
+      expect(restored?.why).toContain('Its owner ConfigMap gone no longer exists and was omitted.');
+      expect(restored?.why).toContain('Its owner ConfigMap envoy-gateway-config no longer exists and was omitted.');
       const { metadata } = await hpaOf(installation);
       expect(metadata.ownerReferences).toMatchObject([{ kind: 'Deployment' }]);
     });
 
-    test('an owner that is there stays, whatever the plural of its kind', async () => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    test('keeps an owner that exists, whatever the plural of its kind', async () => {
+      const { installation, manifest } = await deleteLeftover();
       const proxy = '/apis/gateway.envoyproxy.io/v1alpha1/namespaces/envoy-gateway-system/envoyproxies/owner';
       await admin.apply(`${proxy}?fieldManager=test`, {
         ...{ apiVersion: 'gateway.envoyproxy.io/v1alpha1', kind: 'EnvoyProxy' },
@@ -257,52 +252,42 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
       expect(metadata.ownerReferences).toMatchObject([{ kind: 'Deployment' }, ...owners]);
     });
 
-    test('a marked manifest is restored with its mark', async () => {
+    test('restores a marked manifest with its mark', async () => {
       const installation = await leaking();
       const [found] = (await api.hpas.list()).filter(({ metadata }) => metadata.name === installation.hpaName);
       if (found === undefined) throw new Error('the HPA is not in the list');
       await api.hpas.mark(found);
       const marked = await hpaOf(installation);
-      await restore(await reaped(installation));
+      const { manifest } = await deleteLeftover(Promise.resolve(installation));
+      await restore(manifest);
       expect(setByPeople(await hpaOf(installation))).toEqual(setByPeople(marked));
     });
 
     test.each([
       ['stale', {}, 'StillStale'],
       ['stale, with --dry-run', { dryRun: true, force: true }, 'Restorable'],
-    ])('nothing is written for one that is %s', async (_, options, outcome) => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    ])('writes nothing for an HPA that is %s', async (_, options, outcome) => {
+      const { installation, manifest } = await deleteLeftover();
       expect(await restore(manifest, { force: false, ...options })).toMatchObject([{ outcome }]);
       expect(await installation.hpaExists()).toBe(false);
     });
 
-    test('one that is wanted again comes back unasked, and none is overwritten', async () => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    test('restores an HPA that is wanted again without --force, and overwrites none', async () => {
+      const { installation, manifest } = await deleteLeftover();
       await installation.setAutoscaling('on');
       expect(await restore(manifest, { force: false })).toMatchObject([{ outcome: 'Restored', why: '' }]);
       const there = await hpaOf(installation);
       manifest.spec.maxReplicas = 99;
       expect(await restore(manifest)).toMatchObject([{ outcome: 'AlreadyThere' }]);
       expect(await hpaOf(installation)).toEqual(there);
-      await expect(hpaRestorer(client).create(creatableWith(manifest), manifest.metadata)).resolves.toEqual({
-        result: 'conflict',
-      });
     });
 
-    const creatableWith = ({ apiVersion, kind, metadata, spec }: HorizontalPodAutoscaler) => ({
-      ...{ apiVersion, kind, spec },
-      metadata: { name: metadata.name, namespace: metadata.namespace },
-    });
-
-    test('without its namespace it is refused', async () => {
-      const installation = await leaking();
-      const manifest = await reaped(installation);
+    test('refuses an HPA without its namespace', async () => {
+      const { manifest } = await deleteLeftover();
       manifest.metadata.namespace = 'nowhere';
       for (const dryRun of [true, false]) {
         expect(await restore(manifest, { dryRun })).toMatchObject([
-          { outcome: 'Refused', why: 'There is no namespace nowhere: create it first.' },
+          { outcome: 'Refused', why: 'Namespace nowhere does not exist: create it first.' },
         ]);
       }
     });

@@ -10,7 +10,7 @@ import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { ROWS } from '../../functions/judgement/judge.ts';
 import { SWEEP_PROBLEMS } from '../../functions/platform/problems.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
-import { RESTORE_OUTCOMES } from '../../functions/sweep/restoration.ts';
+import { RESTORE_OUTCOMES } from '../../functions/sweep/restore-hpas.ts';
 import { configurationSchema, readConfiguration } from '../../infra/configuration.ts';
 import { stackParameters } from '../../infra/parameters.ts';
 import { SCHEMAS_FOLDER, schemaDocuments } from '../../infra/schemas.ts';

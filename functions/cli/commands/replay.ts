@@ -1,11 +1,11 @@
+import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { changesOf } from '../../events/audit-event.ts';
 import { type Change, changeOf } from '../../events/change-event.ts';
-import { MalformedInputError } from '../../platform/errors.ts';
-import { type LogLine, linesOfAnswer, linesOfText, parsedObject } from '../input/log-file.ts';
+import { findAndReport, type ObjectReader } from '../input/find-objects.ts';
 import { nameOfFile, readText } from '../input/read-text.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { say } from '../output/terminal.ts';
+import { EXIT, say } from '../output/terminal.ts';
 import { counted } from '../output/words.ts';
 import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, planAndDelete, requireAnswer } from './reap.ts';
 
@@ -13,17 +13,12 @@ interface ReplayOptions extends TargetOptions, DeletionOptions {
   readonly mode: 'report' | 'delete';
 }
 
-/** So many unreadable lines are told one by one. */
-const FAULTS_TOLD = 10;
-
 export function addReplayCommand(program: Command): void {
   addDeletionOptions(
     addTargetOptions(
       program
         .command('replay')
-        .description(
-          'Looks at a cluster as if it had just written these lines of its audit log, and tells who changed what.',
-        )
+        .description('Sweeps a cluster as if it had just written a saved audit log, and shows who changed what.')
         .argument('<file>', 'a saved audit log, - for standard input'),
       ['--all-contexts', '--tag'],
     ),
@@ -36,12 +31,12 @@ export function addReplayCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-The file:
-  One audit event a line, what CloudWatch Logs exports to S3, the output of
-  \`aws logs filter-log-events\`, or the event of a subscription; each may be gzip.
+The file contains audit events (audit.k8s.io/v1) anywhere in JSON: one on each
+line, an EventList, an export to S3, the output of \`aws logs\`, or what a
+subscription receives. It may be gzip.
 
 ${DELETION_EXIT_CODES}
-A file with lines of which none is an audit event is a failure (1).
+A file without any audit event is a failure (1).
 
 Examples:
   What did these changes leave behind?
@@ -54,58 +49,38 @@ Examples:
     )
     .action(async (file: string, options: ReplayOptions, command: Command) => {
       if (options.allContexts || options.eks === true || options.eks?.includes(',')) {
-        command.error('error: an audit log is of one cluster: give --context or --eks with one name');
+        command.error('error: an audit log belongs to one cluster: give --context or --eks with one name');
       }
       const isReport = options.mode === 'report';
       if (!isReport) requireAnswer(options, command);
       const changes = await changesIn(file);
-      if (changes.length === 0) {
-        say('no object that an HPA depends on was changed: nothing to look at');
-        return;
-      }
-      await planAndDelete(await targetsOf(options), { ...options, dryRun: isReport || options.dryRun }, changes);
+      if (changes === undefined) process.exitCode = EXIT.failed;
+      else if (changes.length === 0) say('no object that an HPA depends on was changed: nothing to sweep');
+      else await planAndDelete(await targetsOf(options), { ...options, dryRun: isReport || options.dryRun }, changes);
     });
 }
 
-/**
- * What `forward` makes of the lines; tells of it on stderr.
- *
- * @throws {MalformedInputError} where none of them can be read
- */
-async function changesIn(file: string): Promise<Change[]> {
-  const lines = await auditLines(file);
-  const { changes: written, kept, faults: unreadable } = changesOf(lines.map(({ text }) => text));
-  const faults = unreadable.map(({ index, fault }) => `${lines[index]?.where}: ${fault}`);
-  const changes = written.map(changeOf);
-  say(
-    `${nameOfFile(file)}: ${counted(lines.length, 'line')}, ${kept} of them may affect an HPA, ${faults.length} unreadable; ${counted(changes.length, 'changed object')}`,
-  );
-  for (const fault of faults.slice(0, FAULTS_TOLD)) say(fault);
-  if (faults.length > FAULTS_TOLD) say(`and ${faults.length - FAULTS_TOLD} more lines like that`);
-  if (lines.length > 0 && faults.length === lines.length) {
-    throw new MalformedInputError(`${nameOfFile(file)} is no audit log: none of its lines is an audit event`);
-  }
-  for (const change of changes) say(describeChange(change));
-  return changes;
+const auditEventReader: ObjectReader<{ line: string; where: string }> = (object, _, where) =>
+  object.kind === 'Event' && String(object.apiVersion).startsWith('audit.k8s.io/')
+    ? { value: { line: JSON.stringify(object), where } }
+    : undefined;
+
+/** The changes in an audit log, printed on stderr; `undefined` for a file without an audit event that can be read. */
+async function changesIn(file: string): Promise<Change[] | undefined> {
+  const name = nameOfFile(file);
+  const wanted = 'audit event (kind Event, apiVersion audit.k8s.io/v1)';
+  const { found } = findAndReport(name, await readText(file), wanted, auditEventReader);
+  const { changes, kept, faults } = changesOf(found.map(({ line }) => line));
+  for (const { index, fault } of faults.slice(0, 10)) say(`${name}: ${found[index]?.where}: ${fault}`);
+  if (faults.length === found.length) return undefined;
+  const counts = `${counted(found.length, 'audit event')}, ${kept} of which may affect an HPA, ${faults.length} unreadable`;
+  say(`${name}: ${counts}; ${counted(changes.length, 'changed object')}`);
+  for (const change of changes.map(changeOf)) say(describeChange(change));
+  return changes.map(changeOf);
 }
 
 function describeChange({ time, username, impersonatedUsername, verb, resource, namespace, name }: Change): string {
   const who = impersonatedUsername === undefined ? username : `${username} as ${impersonatedUsername}`;
   const what = [namespace, name].filter((part) => part !== undefined).join('/');
   return `${time} ${who}: ${verb} ${resource}${what && ` ${what}`}`;
-}
-
-async function auditLines(file: string): Promise<LogLine[]> {
-  const text = await readText(file);
-  const document = parsedObject(text);
-  if (document !== undefined && 'awslogs' in document) {
-    const { decodePayload } = await import('../../forward/forward.ts');
-    const { messageType, logEvents } = decodePayload(document);
-    if (messageType === 'CONTROL_MESSAGE') return [];
-    return logEvents.map(({ message }, index) => ({
-      where: `event ${index + 1}`,
-      text: message,
-    }));
-  }
-  return linesOfAnswer(document) ?? linesOfText(text);
 }

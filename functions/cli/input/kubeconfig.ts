@@ -68,6 +68,15 @@ export class KubeconfigDirectory implements LiveDirectory {
    * @throws {MalformedInputError} for a context that does not say it
    */
   eksCluster(context: string): { cluster: string; region: string } {
+    const found = this.findEksCluster(context);
+    if (found) return found;
+    throw new MalformedInputError(
+      `context ${context} does not say which EKS cluster it leads to; give the cluster with --eks NAME --region REGION`,
+    );
+  }
+
+  /** The same; `undefined` for a context that does not say it. */
+  findEksCluster(context: string): { cluster: string; region: string } | undefined {
     const config = load(this.#options);
     const { server } = clusterOf(config, context);
     const { cluster: named = '', user = '' } = config.getContextObject(context) ?? {};
@@ -77,12 +86,7 @@ export class KubeconfigDirectory implements LiveDirectory {
       args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
     const cluster = clusterOfArn ?? after('--cluster-name', '--cluster-id', '-i');
     const region = regionOfArn ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
-    if (cluster === undefined || region === undefined) {
-      throw new MalformedInputError(
-        `context ${context} does not say which EKS cluster it leads to; give the cluster with --eks NAME --region REGION`,
-      );
-    }
-    return { cluster, region };
+    return cluster && region ? { cluster, region } : undefined;
   }
 
   /**

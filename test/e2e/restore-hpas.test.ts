@@ -1,0 +1,157 @@
+import { expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { selectionOf } from '../../functions/cli/input/selection.ts';
+import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
+import { apiClient } from '../../functions/kubernetes/api-client.ts';
+import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
+import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import {
+  hpasOf,
+  listOf,
+  MISSING,
+  missingList,
+  rewrite,
+  STALE,
+  serve,
+  staleList,
+  the,
+  times,
+  wantedList,
+  without,
+  writesTo,
+} from './harness.ts';
+
+// What is restored, and what is refused. test/contract/round-trip.ts shows that an HPA is restored as it was.
+
+const hpaOf = (list = wantedList()) =>
+  the('HorizontalPodAutoscaler', list) as unknown as HorizontalPodAutoscaler & { spec: Record<string, unknown> };
+
+async function restore(
+  cluster: EmbeddedCluster,
+  manifests: readonly HorizontalPodAutoscaler[],
+  options: Partial<RestoreOptions> = {},
+) {
+  const connection = connectionTo(cluster);
+  const api = clusterApi(connection);
+  try {
+    const restorer = hpaRestorer(apiClient(connection, 10_000));
+    return await restoreHpas(manifests, { api, restorer, force: false, dryRun: false, ...options });
+  } finally {
+    api.close();
+  }
+}
+
+test('sends the fields of a person in one request and their owners in another', async () => {
+  const cluster = await serve(missingList());
+  const manifest = hpaOf();
+  const { namespace, name } = manifest.metadata;
+  expect(await restore(cluster, [manifest])).toEqual([{ namespace, name, outcome: 'Restored', why: '' }]);
+  const [creation, ownership, ...others] = writesTo(cluster);
+  expect(others).toEqual([]);
+  expect([creation?.method, creation?.query.get('fieldManager')]).toEqual(['POST', 'envoy-hpa-reaper']);
+  const { metadata, spec } = JSON.parse(creation?.body ?? '');
+  expect(Object.keys(metadata).toSorted()).toEqual(['labels', 'name', 'namespace']);
+  expect(spec).toEqual(manifest.spec);
+  expect([ownership?.method, ownership?.query.get('fieldManager')]).toEqual(['PATCH', 'envoy-hpa-reaper']);
+  expect(JSON.parse(ownership?.body ?? '')).toMatchObject([
+    { op: 'replace', path: '/metadata/resourceVersion', value: expect.stringMatching(/^\d+$/) },
+    { op: 'replace', path: '/metadata/managedFields' },
+  ]);
+});
+
+test('restores a stale HPA with --force only', async () => {
+  const cluster = await serve(without(staleList(), 'HorizontalPodAutoscaler'));
+  const manifest = hpaOf(staleList());
+  const why = expect.stringMatching(
+    /^It would be deleted again: Gateway .* asks for no autoscaling: .*\. --force restores it anyway\.$/,
+  );
+  expect(await restore(cluster, [manifest])).toMatchObject([{ outcome: 'StillStale', why }]);
+  expect(writesTo(cluster)).toEqual([]);
+  expect(await restore(cluster, [manifest], { force: true })).toMatchObject([
+    { outcome: 'Restored', why: expect.stringMatching(/^It is stale: Gateway /) },
+  ]);
+  expect(hpasOf(cluster)).toEqual([STALE]);
+});
+
+test('writes nothing in a dry run', async () => {
+  const cluster = await serve(missingList());
+  expect(await restore(cluster, [hpaOf()], { dryRun: true })).toMatchObject([{ outcome: 'Restorable' }]);
+  expect(writesTo(cluster)).toEqual([]);
+});
+
+test('never changes an HPA that exists', async () => {
+  const cluster = await serve(wantedList());
+  const manifest = hpaOf();
+  Object.assign(manifest.spec, { maxReplicas: 99 });
+  expect(await restore(cluster, [manifest], { force: true })).toMatchObject([
+    { outcome: 'AlreadyThere', why: 'An HPA of this name exists; it is not changed.' },
+  ]);
+  expect(writesTo(cluster)).toEqual([]);
+});
+
+test('reports a missing Deployment, and a manifest without managedFields, which takes one write', async () => {
+  const cluster = await serve(missingList());
+  const manifest = hpaOf();
+  Reflect.deleteProperty(manifest.metadata, 'managedFields');
+  Object.assign(manifest.spec.scaleTargetRef, { name: 'gone' });
+  expect(await restore(cluster, [manifest])).toMatchObject([
+    {
+      outcome: 'Restored',
+      why: 'Its Deployment envoy-gateway-system/gone does not exist. Its manifest has no managedFields: from now on it counts as created by hand.',
+    },
+  ]);
+  expect(writesTo(cluster)).toHaveLength(1);
+});
+
+test('reports the answer of an admission policy, and restores the others', async () => {
+  const list = times(2, wantedList());
+  const manifests = list.items.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
+  const cluster = await serve(without(list, 'HorizontalPodAutoscaler'));
+  let refused = false;
+  cluster.admission = () => {
+    if (refused) return undefined;
+    refused = true;
+    return { webhook: 'policy.example.com', code: 403, message: 'not here' };
+  };
+  const restored = await restore(cluster, manifests as unknown as HorizontalPodAutoscaler[]);
+  expect(restored.toSorted((a, b) => a.outcome.localeCompare(b.outcome))).toMatchObject([
+    { outcome: 'Refused', why: expect.stringContaining('not here') },
+    { outcome: 'Restored' },
+  ]);
+});
+
+test('restores the HPA of the rate limit service when the configuration asks for it', async () => {
+  const list = listOf('rate-limit-hpa-leaked-v1.3.0');
+  const manifest = list.items.find(
+    ({ kind, metadata }) => kind === 'HorizontalPodAutoscaler' && metadata.name === 'envoy-ratelimit',
+  ) as unknown as HorizontalPodAutoscaler;
+  const cluster = await serve({ ...list, items: list.items.filter((item) => (item as unknown) !== manifest) });
+  expect(await restore(cluster, [manifest])).toMatchObject([
+    { outcome: 'StillStale', why: expect.stringContaining('asks for no autoscaling of the rate limit service') },
+  ]);
+  // It belongs to no Gateway.
+  expect(await restore(cluster, [manifest], { force: true, selects: selectionOf({ gateway: 'shop/web' }) })).toEqual(
+    [],
+  );
+  const config = the('ConfigMap', list).data as Record<string, string>;
+  const text = stringify({
+    ...parse(config['envoy-gateway.yaml'] ?? ''),
+    provider: { type: 'Kubernetes', kubernetes: { rateLimitHpa: { maxReplicas: 9 } } },
+  });
+  rewrite(cluster, 'configmaps', (object) => void Object.assign(object, { data: { 'envoy-gateway.yaml': text } }));
+  expect(await restore(cluster, [manifest])).toMatchObject([{ outcome: 'Restored', why: '' }]);
+});
+
+test('restores only the selected HPAs', async () => {
+  const list = times(3, wantedList());
+  const manifests = list.items.filter(
+    ({ kind }) => kind === 'HorizontalPodAutoscaler',
+  ) as unknown as HorizontalPodAutoscaler[];
+  const cluster = await serve(without(list, 'HorizontalPodAutoscaler'));
+  await restore(cluster, manifests, { selects: selectionOf({ gateway: 'web-1' }) });
+  expect(hpasOf(cluster)).toEqual([`${MISSING}-1`]);
+  expect(await restore(cluster, manifests, { selects: selectionOf({ namespace: 'elsewhere' }) })).toEqual([]);
+});
