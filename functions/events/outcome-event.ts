@@ -82,16 +82,16 @@ export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass
 });
 export const sweptDetailSchema = detailOf(
   SWEPT_DETAIL_TYPE,
-  'a pass that a schedule or a person asked for came to its end',
+  'a sweep that was requested ended, or one that a change triggered and that published other events',
   {
     ...ofPass,
-    runIds: z.array(z.string()).check(z.describe('Of the runs of backfill that asked for it')),
+    runIds: z.array(z.string()).check(z.describe('The runs of backfill that requested it; empty for a change')),
     mode: z.enum(['report', 'delete']),
     hpas: z.number().check(z.describe('HPAs with a label of Envoy Gateway')),
     stale: z.number().check(z.describe('Of these, HPAs whose judgement is `delete`, whatever was done about it')),
-    missing: z.optional(
-      z.number().check(z.describe('HPAs that are wanted and not there; absent in the events of earlier releases')),
-    ),
+    deleted: z.number().check(z.describe('HPAs with an event HPA Deleted')),
+    heldBack: z.number().check(z.describe('HPAs with an event HPA Held Back')),
+    missing: z.number().check(z.describe('HPAs with an event HPA Missing')),
     outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
   },
 );
@@ -129,14 +129,13 @@ const MOST_DETAIL_BYTES = 255 * 1024;
 const MOST_OF_MESSAGE = 1_024;
 
 /**
- * What there is to tell of a pass that came to its end.
- *
- * @param sweep for a pass that was asked for, whatever had changed
+ * The events of a sweep that ended. The last one sums up the others; a sweep that only a change triggered and that has nothing
+ * to report has none.
  */
 export function sweepOutcomes(
   place: SweepRef,
   report: Findings,
-  sweep?: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
+  { mode, runIds }: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
 ): OutcomeEvent[] {
   const { hpas, missing } = report;
   const told = [
@@ -148,7 +147,21 @@ export function sweepOutcomes(
       }),
     ),
   ];
-  return sweep === undefined ? told : [...told, sweepCompleted(place, report, sweep)];
+  if (told.length === 0 && runIds.length === 0) return [];
+  const countOf = (type: OutcomeDetailType) => told.filter(({ detailType }) => detailType === type).length;
+  const detail = {
+    version: '1' as const,
+    ...place,
+    runIds: [...runIds],
+    mode,
+    hpas: hpas.length,
+    stale: hpas.filter(({ action }) => action === 'delete').length,
+    deleted: countOf(DELETED_DETAIL_TYPE),
+    heldBack: countOf(HELD_BACK_DETAIL_TYPE),
+    missing: missing.length,
+    outcomes: countOutcomes(hpas),
+  };
+  return [...told, { detailType: SWEPT_DETAIL_TYPE, detail }];
 }
 
 /**
@@ -208,15 +221,3 @@ function fitting(whole: z.infer<typeof deletedDetailSchema>): z.infer<typeof del
 }
 
 const fits = (detail: object) => Buffer.byteLength(JSON.stringify(detail)) <= MOST_DETAIL_BYTES;
-
-function sweepCompleted(
-  place: SweepRef,
-  { hpas, missing }: Findings,
-  { mode, runIds }: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
-): OutcomeEvent {
-  const outcomes = countOutcomes(hpas);
-  const stale = hpas.filter(({ action }) => action === 'delete').length;
-  const counts = { hpas: hpas.length, stale, missing: missing.length, outcomes };
-  const detail = { version: '1' as const, ...place, runIds: [...runIds], mode, ...counts };
-  return { detailType: SWEPT_DETAIL_TYPE, detail };
-}

@@ -229,7 +229,7 @@ async function reapCluster(
     measureHpas(report, metrics);
     for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
     onReport?.(report);
-    await tell(sweepOutcomes(place, report, runIds.length > 0 ? { mode, runIds } : undefined), context, dependencies);
+    await tell(sweepOutcomes(place, report, { mode, runIds }), context, dependencies);
     return report;
   } catch (error) {
     // The cached endpoint, CA or token may no longer be valid.

@@ -1,15 +1,4 @@
-import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
-import { type OutcomeEvent, outcomesOfProblem, sweepOutcomes } from '../../functions/events/outcome-event.ts';
-import type { MissingHpaReport, Problem, SweptHpa } from '../../functions/events/report.ts';
-import { busEvent, PLACE } from '../embedded-cluster/event-path.ts';
-
-/** Outcomes as EventBridge writes them to the log group, one JSON an event. */
-const logged = (outcomes: readonly OutcomeEvent[], time: string): string[] =>
-  outcomes.map((outcome) =>
-    JSON.stringify(busEvent({ ...outcome, source: EVENT_SOURCE, resources: [], time: new Date(time) })),
-  );
-
-const placeOf = (cluster: string, region: string) => ({ cluster, region, sweepId: `pass/${cluster}` });
+import type { MissingHpaReport, SweptHpa } from '../../functions/events/report.ts';
 
 /** Of a stale HPA whose Gateway asks for no autoscaling. */
 export const sweptHpa = (gateway: string, outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}): SweptHpa => ({
@@ -34,37 +23,3 @@ export const missingHpa = (gateway: string): MissingHpaReport => {
     explanation: `Gateway ${gateway} asks for autoscaling in EnvoyProxy ${gateway}, and there is no HPA ${namespace}/${name}.`,
   };
 };
-
-export const changeBy = (username: string, time: string, change: Partial<SweptHpa['changes'][number]> = {}) => ({
-  ...{
-    username,
-    auditID: `audit-of-${username}`,
-    verb: 'patch',
-    resource: 'envoyproxies',
-    namespace: 'shop',
-    name: 'web',
-  },
-  ...{ time, ...change },
-});
-
-/** @param sweep whether a schedule or a person asked for the pass */
-export const sweepLogged = (
-  { cluster = 'shop', region = PLACE.region, sweep = false }: { cluster?: string; region?: string; sweep?: boolean },
-  time: string,
-  hpas: readonly SweptHpa[] = [],
-  missing: readonly MissingHpaReport[] = [],
-): string[] =>
-  logged(
-    sweepOutcomes(
-      placeOf(cluster, region),
-      { hpas: [...hpas], missing: [...missing] },
-      sweep ? { mode: 'delete', runIds: ['run-1'] } : undefined,
-    ),
-    time,
-  );
-
-export const problemLogged = (
-  cluster: string,
-  time: string,
-  problem: Problem = { reason: 'ClusterUnreachable', message: 'no whole answer', remedy: 'Let reap reach it.' },
-): string[] => logged(outcomesOfProblem(placeOf(cluster, PLACE.region), 'failed', problem), time);

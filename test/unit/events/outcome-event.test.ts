@@ -3,12 +3,16 @@ import { OUTCOME_DETAILS, sweepOutcomes } from '../../../functions/events/outcom
 import type { SweptHpa } from '../../../functions/events/report.ts';
 import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
 
+const BY_CHANGE = { mode: 'delete', runIds: [] } as const;
 const PLACE = { cluster: 'shop', region: 'eu-central-1', sweepId: 'pass-1' };
 
-/** The one event of a pass over one HPA, as whoever subscribes to it reads it. */
+/** The event about the HPA of a sweep over one HPA that published one. */
 function toldOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {
-  const [event, ...others] = sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome, hpa)], missing: [] });
-  if (event === undefined || others.length > 0) throw new Error(`${others.length + 1} events`);
+  const events = sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome, hpa)], missing: [] }, BY_CHANGE);
+  const [event, summary, ...others] = events;
+  if (event === undefined || summary?.detailType !== 'Sweep Completed' || others.length > 0) {
+    throw new Error(`${events.length} events`);
+  }
   const { detailType, detail } = event;
   expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
   if (!('hpa' in detail) || !('changes' in detail)) throw new Error(`${detailType} tells of no HPA`);
@@ -31,17 +35,43 @@ test('of what an API server said as much is told as fits', () => {
 });
 
 test.each(['Kept', 'AlreadyGone', 'Conflict', 'Stopped', 'Failed'] as const)('%s is not told', (outcome) => {
-  expect(sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome)], missing: [] })).toEqual([]);
+  expect(sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome)], missing: [] }, BY_CHANGE)).toEqual([]);
 });
 
-test('each missing HPA is told, whoever asked for the pass, and a sweep counts them', () => {
+test('each missing HPA is published', () => {
   const missing = [missingHpa('shop/web'), missingHpa('shop/api')];
-  const told = missing.map((hpa) => ({ detailType: 'HPA Missing', detail: { version: '1', ...PLACE, hpa } }));
-  expect(sweepOutcomes(PLACE, { hpas: [], missing })).toEqual(told);
-  const swept = sweepOutcomes(PLACE, { hpas: [], missing }, { mode: 'report', runIds: ['run-1'] });
-  expect(swept.slice(0, -1)).toEqual(told);
-  expect(swept.at(-1)).toMatchObject({ detailType: 'Sweep Completed', detail: { hpas: 0, stale: 0, missing: 2 } });
-  for (const { detailType, detail } of swept) expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
+  expect(sweepOutcomes(PLACE, { hpas: [], missing }, BY_CHANGE).slice(0, -1)).toEqual(
+    missing.map((hpa) => ({ detailType: 'HPA Missing', detail: { version: '1', ...PLACE, hpa } })),
+  );
+});
+
+describe('the last event of a sweep', () => {
+  test('counts the events before it, which an HPA that settles is not among', () => {
+    const settling = { name: 'Settling', explanation: 'it is 3 s old' } as const;
+    const tooMany = { name: 'BlastRadiusExceeded', explanation: '2 deletions at once, and the limit is 1' } as const;
+    const hpas = [
+      sweptHpa('shop/a', 'Deleted'),
+      sweptHpa('shop/b', 'DeleteRefused'),
+      sweptHpa('shop/c', 'HeldBack', { guard: tooMany }),
+      sweptHpa('shop/d', 'HeldBack', { guard: settling }),
+    ];
+    const events = sweepOutcomes(PLACE, { hpas, missing: [missingHpa('shop/web')] }, BY_CHANGE);
+    for (const { detailType, detail } of events) expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
+    expect(events.at(-1)).toEqual({
+      detailType: 'Sweep Completed',
+      detail: {
+        ...{ version: '1', ...PLACE, ...BY_CHANGE, hpas: 4, stale: 4, deleted: 1, heldBack: 2, missing: 1 },
+        outcomes: { Deleted: 1, DeleteRefused: 1, HeldBack: 2 },
+      },
+    });
+  });
+
+  test('is also published where there is nothing else to report, when the sweep was requested', () => {
+    const requested = { mode: 'report', runIds: ['run-1'] } as const;
+    expect(sweepOutcomes(PLACE, { hpas: [], missing: [] }, requested)).toMatchObject([
+      { detailType: 'Sweep Completed', detail: { ...requested, deleted: 0, heldBack: 0, missing: 0 } },
+    ]);
+  });
 });
 
 describe('an event has at most 255 KB:', () => {

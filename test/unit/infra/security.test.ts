@@ -251,24 +251,21 @@ it('tells the tags of the stack, for who deploys it', () => {
   });
 });
 
-it('lets nothing publish to the topic by its own policy but the alarms of the stack', () => {
+it('lets nothing publish to the topic but the alarms of the stack and its rule', () => {
   const alarm = `arn:${'$'}{AWS::Partition}:cloudwatch:${'$'}{AWS::Region}:${'$'}{AWS::AccountId}:alarm:envoy-hpa-reaper-*`;
-  for (const [topic] of of('AWS::SNS::Topic')) {
-    expect(of('AWS::SNS::TopicPolicy').map(([, { Properties }]) => Properties)).toEqual([
+  const publish = { Effect: 'Allow', Action: 'sns:Publish', Resource: { Ref: 'NotificationTopic' } };
+  expect(of('AWS::SNS::TopicPolicy').map(([, { Properties }]) => Properties.PolicyDocument.Statement)).toEqual([
+    [
       {
-        Topics: [{ Ref: topic }],
-        PolicyDocument: {
-          Version: '2012-10-17',
-          Statement: [
-            {
-              ...{ Effect: 'Allow', Principal: { Service: 'cloudwatch.amazonaws.com' }, Action: 'sns:Publish' },
-              ...{ Resource: { Ref: topic }, Condition: { ArnLike: { 'aws:SourceArn': { 'Fn::Sub': alarm } } } },
-            },
-          ],
-        },
+        ...{ ...publish, Sid: 'AlarmsPublish', Principal: { Service: 'cloudwatch.amazonaws.com' } },
+        Condition: { ArnLike: { 'aws:SourceArn': { 'Fn::Sub': alarm } } },
       },
-    ]);
-  }
+      {
+        ...{ ...publish, Sid: 'SweepsPublish', Principal: { Service: 'events.amazonaws.com' } },
+        Condition: { ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': ['SweepNotificationRule', 'Arn'] } } },
+      },
+    ],
+  ]);
   for (const [id, { Properties }] of of('AWS::CloudWatch::Alarm')) {
     expect([id, Properties.AlarmName]).toEqual([id, expect.stringMatching(/^envoy-hpa-reaper-/)]);
   }
