@@ -149,26 +149,32 @@ describe.concurrent('restore', patience, () => {
       'another context',
       [{ cluster: 'shop' }],
       ['--context', 'production'],
-      /the HPAs were deleted in cluster shop, and context production is another one; .* with --cluster shop\n$/,
+      /the HPAs were deleted in cluster shop, and context production is another one; .* add --cluster shop\n$/,
     ],
     ['a part of a name', [{ cluster: 'hop' }], ['--context', ARN], /cluster hop, and context arn:/],
     [
       'another Region',
       [{ cluster: 'shop', region: 'us-east-1' }],
       ['--context', ARN],
-      /shop in us-east-1, and context arn:/,
+      /shop in us-east-1, and context arn:.* is another one\n$/,
     ],
     [
       'another account',
       [{ cluster: ARN.replace('123456789012', '999999999999') }],
       ['--context', ARN],
-      /cluster shop in eu-central-1, and context arn:/,
+      /cluster shop in eu-central-1 of account 999999999999, and context arn:/,
+    ],
+    [
+      'one of two accounts',
+      [{ cluster: ARN }, { cluster: ARN.replace('123456789012', '999999999999') }],
+      ['--context', 'production', '--cluster', 'shop'],
+      /several clusters \(shop in eu-central-1 of account 123456789012, shop in eu-central-1 of account 999999999999\)/,
     ],
     [
       'one of two Regions',
       [{ region: 'eu-central-1' }, { region: 'us-east-1' }],
       [],
-      /deleted in several clusters \(production in eu-central-1, production in us-east-1\), and production is one/,
+      /deleted in several clusters \(production in eu-central-1, production in us-east-1\), and context production is one/,
     ],
   ])('refuses to restore in %s, and sends no request', async (_, deletions, args, message) => {
     const cluster = await serveSettled(missingList());

@@ -44,24 +44,6 @@ async function restore(
   }
 }
 
-test('sends the fields of a person in one request and their owners in another', async () => {
-  const cluster = await serve(missingList());
-  const manifest = hpaOf();
-  const { namespace, name } = manifest.metadata;
-  expect(await restore(cluster, [manifest])).toEqual([{ namespace, name, outcome: 'Restored', why: '' }]);
-  const [creation, ownership, ...others] = writesTo(cluster);
-  expect(others).toEqual([]);
-  expect([creation?.method, creation?.query.get('fieldManager')]).toEqual(['POST', 'envoy-hpa-reaper']);
-  const { metadata, spec } = JSON.parse(creation?.body ?? '');
-  expect(Object.keys(metadata).toSorted()).toEqual(['labels', 'name', 'namespace']);
-  expect(spec).toEqual(manifest.spec);
-  expect([ownership?.method, ownership?.query.get('fieldManager')]).toEqual(['PATCH', 'envoy-hpa-reaper']);
-  expect(JSON.parse(ownership?.body ?? '')).toMatchObject([
-    { op: 'replace', path: '/metadata/resourceVersion', value: expect.stringMatching(/^\d+$/) },
-    { op: 'replace', path: '/metadata/managedFields' },
-  ]);
-});
-
 test('restores a stale HPA with --force only', async () => {
   const cluster = await serve(without(staleList(), 'HorizontalPodAutoscaler'));
   const manifest = hpaOf(staleList());
@@ -79,16 +61,6 @@ test('restores a stale HPA with --force only', async () => {
 test('writes nothing in a dry run', async () => {
   const cluster = await serve(missingList());
   expect(await restore(cluster, [hpaOf()], { dryRun: true })).toMatchObject([{ outcome: 'Restorable' }]);
-  expect(writesTo(cluster)).toEqual([]);
-});
-
-test('never changes an HPA that exists', async () => {
-  const cluster = await serve(wantedList());
-  const manifest = hpaOf();
-  Object.assign(manifest.spec, { maxReplicas: 99 });
-  expect(await restore(cluster, [manifest], { force: true })).toMatchObject([
-    { outcome: 'AlreadyThere', why: 'An HPA of this name exists; it is not changed.' },
-  ]);
   expect(writesTo(cluster)).toEqual([]);
 });
 

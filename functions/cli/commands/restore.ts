@@ -105,22 +105,12 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
   const destinations = options.eks === undefined ? await contextsOf(hpas, options) : await eksClustersOf(hpas, options);
   const progress = progressLine(options.quiet);
   const restored: (ClusterRef & RestoredHpa)[] = [];
-  const byScope = new Map<Scope, Map<string, SavedHpa[]>>();
-  for (const { scope, cluster, hpa } of destinations) {
-    const byCluster = byScope.get(scope) ?? new Map<string, SavedHpa[]>();
-    byScope.set(scope, byCluster.set(cluster, [...(byCluster.get(cluster) ?? []), hpa]));
-  }
-  for (const byCluster of byScope.values()) byCluster.forEach(refuseSeveral);
-  for (const [scope, byCluster] of byScope) {
+  for (const [scope, own] of groupBy(destinations, (destination) => destination.scope)) {
+    const byCluster = groupBy(own, ({ cluster }) => cluster);
+    const savedIn = (cluster: string) => newestOfEach((byCluster.get(cluster) ?? []).map(({ hpa }) => hpa));
     const { clusters } = await forEachCluster(
-      {
-        scopes: [scope],
-        clusters: [...byCluster.keys()],
-        concurrency: CONCURRENCY,
-        onProgress: progress.show,
-      },
-      async ({ cluster }, description) =>
-        await restoreIn(scope, cluster, description?.arn, byCluster.get(cluster) ?? [], options),
+      { scopes: [scope], clusters: [...byCluster.keys()], concurrency: CONCURRENCY, onProgress: progress.show },
+      async ({ cluster }, description) => await restoreIn(scope, cluster, description?.arn, savedIn(cluster), options),
     ).finally(progress.end);
     for (const { cluster, region, ...outcome } of clusters) {
       if ('value' in outcome) {
@@ -129,7 +119,7 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
       }
       const { message, remedy } = outcome.problem;
       say(`${cluster}: ${message}\n${remedy}`);
-      for (const { manifest } of newestOfEach(byCluster.get(cluster) ?? [])) {
+      for (const { manifest } of savedIn(cluster)) {
         const { namespace, name } = manifest.metadata;
         restored.push({ cluster, region, namespace, name, outcome: 'Failed', why: message });
       }
@@ -181,22 +171,27 @@ interface Destination {
 async function contextsOf(hpas: readonly SavedHpa[], options: RestoreOptions): Promise<Destination[]> {
   const { kubeconfig, context, cluster } = options;
   const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
-  let scope: Scope | undefined;
+  const selected = hpas.filter((hpa) => isOfCluster(hpa, cluster));
   const destinations: Destination[] = [];
-  for (const hpa of hpas.filter((one) => isOfCluster(one, cluster))) {
-    const own = new KubeconfigDirectory({ kubeconfig, context: context ?? hpa.savedAs });
-    scope ??= { directory: own }; // Each directory leads to every context of the kubeconfig.
-    const [name = ''] = await own.list();
-    const target = parseArn(name) ?? own.findEksCluster(name);
-    const names = [name, target?.cluster, cluster];
-    const isNamed = hpa.savedAs === undefined || names.includes(hpa.savedAs) || names.includes(hpa.cluster);
-    if (!isNamed || isElsewhere(hpa, target)) {
+  for (const [saved, group] of groupBy(selected, ({ savedAs }) => context ?? savedAs)) {
+    const directory = new KubeconfigDirectory({ kubeconfig, context: saved });
+    const [name = ''] = await directory.list();
+    const origins = [...new Set(group.map(describeKey))];
+    if (origins.length > 1) {
       throw new UsageError(
-        `the HPAs were deleted in cluster ${describeKey(hpa)}, and context ${name} is another one; ` +
-          `if the context leads to that cluster, say so with --cluster ${hpa.cluster}`,
+        `the HPAs were deleted in several clusters (${origins.join(', ')}), and context ${name} is one of them: choose one with --cluster, or use --eks`,
       );
     }
-    destinations.push({ scope, cluster: name, hpa });
+    const target = parseArn(name) ?? directory.findEksCluster(name);
+    const names = [undefined, name, target?.cluster, cluster];
+    for (const hpa of group) {
+      const isNamed = names.includes(hpa.savedAs) || names.includes(hpa.cluster);
+      const other = `the HPAs were deleted in cluster ${describeKey(hpa)}, and context ${name} is another one`;
+      if (isElsewhere(hpa, target)) throw new UsageError(other);
+      if (!isNamed) throw new UsageError(`${other}; if it leads to that cluster, add --cluster ${hpa.cluster}`);
+      // The directory of one context leads to every context of the kubeconfig.
+      destinations.push({ scope: destinations[0]?.scope ?? { directory }, cluster: name, hpa });
+    }
   }
   return destinations;
 }
@@ -223,27 +218,29 @@ async function eksClustersOf(hpas: readonly SavedHpa[], options: RestoreOptions)
       }
       const scope = scopes.find((one) => one.region === regionOfHpa);
       const isSelected = names === undefined || names.includes(cluster);
-      return scope && isSelected ? [{ scope, cluster, hpa: { ...hpa, cluster, region: regionOfHpa } }] : [];
+      return scope && isSelected ? [{ scope, cluster, hpa }] : [];
     });
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
 }
 
 const isOfCluster = (hpa: SavedHpa, cluster: string | undefined) =>
   cluster === undefined || [hpa.cluster, hpa.savedAs].includes(cluster);
 
-const describeKey = ({ cluster = '(not known)', region }: ClusterKey) =>
-  region === undefined ? cluster : `${cluster} in ${region}`;
+const describeKey = ({ cluster = '(not known)', region, account }: ClusterKey) =>
+  [cluster, region && ` in ${region}`, account && ` of account ${account}`].join('');
 
 /** Whether two clusters are known to be in different Regions or accounts. */
 const isElsewhere = (a: ClusterKey, b: ClusterKey = {}) =>
   (['region', 'account'] as const).some((field) => a[field] && b[field] && a[field] !== b[field]);
-
-function refuseSeveral(hpas: readonly SavedHpa[], cluster: string): void {
-  const origins = new Set(hpas.map(describeKey));
-  if (origins.size <= 1) return;
-  throw new UsageError(
-    `the HPAs were deleted in several clusters (${[...origins].join(', ')}), and ${cluster} is one of them: choose one with --cluster, or use --eks`,
-  );
-}
 
 async function restoreIn(
   { directory }: Scope,
@@ -264,7 +261,7 @@ async function restoreIn(
   const api = clusterApi(connection, REQUEST_TIMEOUT);
   try {
     return await restoreHpas(
-      newestOfEach(hpas).map(({ manifest }) => manifest),
+      hpas.map(({ manifest }) => manifest),
       {
         api,
         restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
@@ -282,12 +279,12 @@ async function restoreIn(
 function format(hpas: readonly (ClusterRef & RestoredHpa)[], output: RestoreOptions['output']): string {
   if (output !== 'table') return serialized({ schemaVersion: 1, hpas }, output);
   if (hpas.length === 0) return '';
-  const rows = hpas.map(({ outcome, cluster, namespace, name, why }) => [
+  const cells = ({ outcome, cluster, namespace, name, why }: ClusterRef & RestoredHpa) => [
     outcome,
     cluster,
     namespace,
     name,
     harmless(why),
-  ]);
-  return table([['OUTCOME', 'CLUSTER', 'NAMESPACE', 'NAME', 'WHY'], ...rows]);
+  ];
+  return table([['OUTCOME', 'CLUSTER', 'NAMESPACE', 'NAME', 'WHY'], ...hpas.map(cells)]);
 }
