@@ -21,7 +21,6 @@ export interface Connection {
   send(method: string, path: string, sent?: Sent): Promise<Reply>;
   get(path: string): Promise<Reply>;
   post(path: string, body: JsonObject | object): Promise<Reply>;
-  put(path: string, body: JsonObject | object): Promise<Reply>;
   merge(path: string, patch: JsonObject | object): Promise<Reply>;
   jsonPatch(path: string, patch: object[]): Promise<Reply>;
   apply(path: string, manifest: JsonObject | object): Promise<Reply>;
@@ -68,7 +67,6 @@ export function connect(server: { url: string; caCertificate: string; token: str
     send,
     get: (path) => send('GET', path),
     post: write('POST', 'application/json'),
-    put: write('PUT', 'application/json'),
     merge: write('PATCH', 'application/merge-patch+json'),
     jsonPatch: write('PATCH', 'application/json-patch+json'),
     apply: write('PATCH', 'application/apply-patch+yaml'),

@@ -58,7 +58,7 @@ export function envoyProxy(name: string) {
   return {
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'EnvoyProxy',
-    metadata: { name } as { name?: string; generateName?: string; finalizers?: string[] },
+    metadata: { name } as { name?: string; finalizers?: string[] },
     spec: {
       // What the CRD's schema fills in otherwise, which the embedded cluster does not know.
       logging: { level: { default: 'warn' } },

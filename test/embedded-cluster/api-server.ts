@@ -1,15 +1,9 @@
 import { create, createdObject } from './creating.ts';
-import { deleteCollection, deleteOne } from './deleting.ts';
+import { deleteOne } from './deleting.ts';
 import { listPage } from './lists.ts';
-import {
-  type Answer,
-  liveObject,
-  type ResourceRequest,
-  refuseUnknownDryRun,
-  type Surroundings,
-} from './resource-request.ts';
+import { type Answer, liveObject, type ResourceRequest, type Surroundings } from './resource-request.ts';
 import { methodNotAllowed, noSuchResource } from './status.ts';
-import { patch, replace } from './updating.ts';
+import { patch } from './updating.ts';
 
 /** Answers authorized requests for resources as kube-apiserver v1.34 does. Throws `ApiError` for the rest. */
 export function handleResourceRequest(surroundings: Surroundings, request: ResourceRequest): Answer {
@@ -20,20 +14,14 @@ export function handleResourceRequest(surroundings: Surroundings, request: Resou
   }
   const isServed = subresource === undefined || (subresource === 'status' && type.hasStatus);
   if (!isServed) throw noSuchResource();
-  refuseUnknownDryRun(request);
   switch (verb) {
     case 'list':
       return { code: 200, body: listPage(store, type, namespace, query) };
-    case 'deletecollection':
-      return deleteCollection(surroundings, request);
     case 'create':
       if (name !== undefined || (type.namespaced && namespace === undefined)) throw methodNotAllowed();
       return { code: 201, body: create(surroundings, request, createdObject(request)) };
     case 'get':
       return { code: 200, body: liveObject(surroundings, request) };
-    case 'update':
-      if (name === undefined) throw methodNotAllowed();
-      return { code: 200, body: replace(surroundings, request) };
     case 'patch':
       if (name === undefined) throw methodNotAllowed();
       return patch(surroundings, request);

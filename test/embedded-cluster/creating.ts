@@ -30,12 +30,11 @@ export function createdObject(request: ResourceRequest): JsonObject {
   if (type.namespaced && metadata.namespace !== namespace) {
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   }
-  if (!metadata.name && !metadata.generateName) {
+  if (!metadata.name) {
     const message = 'Required value: name or generateName is required';
     throw invalidObject(type, '', [{ reason: 'FieldValueRequired', message, field: 'metadata.name' }]);
   }
-  const name = metadata.name || `${metadata.generateName}${randomUUID().slice(0, 5)}`;
-  return { ...body, metadata: { ...metadata, name } };
+  return { ...body, metadata };
 }
 
 /** Creates what a POST asks for; its sender owns all of it, defaults included. */

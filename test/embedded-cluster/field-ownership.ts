@@ -15,7 +15,7 @@ import {
 } from './field-set.ts';
 import type { Json, JsonObject, ManagedFieldsEntry } from './objects.ts';
 import type { FieldTypes, ResourceType } from './resource-types.ts';
-import { ApiError, type Cause, invalid } from './status.ts';
+import { ApiError } from './status.ts';
 
 /** Who writes, as a managedFields entry names it. */
 export interface Writer {
@@ -167,28 +167,10 @@ function prune(type: ResourceType, merged: Json, previous: FieldSet, given: Fiel
     }
     if (remaining.size > 0) return assemble(remaining, value);
     // The server's merge turns a map that it emptied into null, which a custom resource's schema refuses.
-    if (!isDropped && type.custom && path[0] === 'f:spec') throw emptiedMap(type, merged, at);
+    if (!isDropped && type.custom && path[0] === 'f:spec') throw new TypeError(`not simulated: ${at} becomes empty`);
     return undefined;
   };
   return (walk(merged, '', []) ?? {}) as JsonObject;
-}
-
-function emptiedMap(type: ResourceType, object: Json, field: string): ApiError {
-  const metadata = (object as { metadata?: { name?: string } }).metadata;
-  const causes: Cause[] = [
-    {
-      reason: 'FieldValueTypeInvalid',
-      message: `Invalid value: "null": ${field} in body must be of type object: "null"`,
-      field,
-    },
-    {
-      reason: 'FieldValueInvalid',
-      message:
-        'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
-      field: '<nil>',
-    },
-  ];
-  return invalid({ name: metadata?.name ?? '', group: type.group, kind: type.kind }, causes);
 }
 
 function refuseConflicts(others: Owner[], written: FieldSet): void {

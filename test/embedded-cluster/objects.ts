@@ -16,7 +16,6 @@ export interface ManagedFieldsEntry {
 
 export interface ObjectMeta {
   name: string;
-  generateName?: string;
   namespace?: string;
   uid: string;
   resourceVersion: string;

@@ -124,11 +124,3 @@ export function writerOf(
 export function isDryRun({ query }: ResourceRequest): boolean {
   return query.get('dryRun') === 'All';
 }
-
-export function refuseUnknownDryRun({ query, verb }: ResourceRequest): void {
-  const values = query.getAll('dryRun');
-  if (values.every((value) => value === 'All')) return;
-  const kind = { create: 'CreateOptions', update: 'UpdateOptions', patch: 'PatchOptions' }[verb] ?? 'DeleteOptions';
-  const message = `Unsupported value: ${JSON.stringify(values)}: supported values: "All"`;
-  throw invalidOptions(kind, { reason: 'FieldValueNotSupported', message, field: 'dryRun' });
-}

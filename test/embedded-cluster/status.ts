@@ -62,7 +62,7 @@ export const unsupportedPatch = (): ApiError =>
     'the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml',
   );
 
-/** A JSON patch that cannot be carried out, be it only a failing `test`. The server does not say which operation. */
+/** A JSON patch that cannot be applied. The server does not say which operation failed. */
 export const unprocessablePatch = (): ApiError =>
   new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
 
@@ -76,13 +76,12 @@ export function alreadyExists({ plural, group }: ResourceType, name: string): Ap
   return new ApiError(409, 'AlreadyExists', `${qualified(plural, group)} "${name}" already exists`, details);
 }
 
-/** The conflict of a write whose resourceVersion is not the live one's, or whatever `why` says instead. */
-export function updateConflict(
-  { plural, group }: ResourceType,
-  name: string,
-  why = 'the object has been modified; please apply your changes to the latest version and try again',
-): ApiError {
-  return conflict({ name, group, kind: plural }, why);
+/** The conflict of a write whose resourceVersion differs from the live one. */
+export function updateConflict({ plural, group }: ResourceType, name: string): ApiError {
+  return conflict(
+    { name, group, kind: plural },
+    'the object has been modified; please apply your changes to the latest version and try again',
+  );
 }
 
 /** The conflict of a DELETE with preconditions, which names the kind where other conflicts name the resource. */

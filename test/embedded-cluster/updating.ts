@@ -16,43 +16,7 @@ import {
   writerOf,
 } from './resource-request.ts';
 import type { ResourceType } from './resource-types.ts';
-import {
-  badRequest,
-  invalid,
-  invalidObject,
-  unsupportedMediaType,
-  unsupportedPatch,
-  updateConflict,
-} from './status.ts';
-
-/** PUT: the whole object anew. A custom resource must say which resourceVersion it replaces. */
-export function replace(surroundings: Surroundings, request: ResourceRequest): KubernetesObject {
-  const { type, name = '', trace } = request;
-  const next = decodeObject(request);
-  const metadata = metadataOf(next);
-  if (metadata.uid) trace.objectRef.uid = metadata.uid;
-  if (metadata.resourceVersion) trace.objectRef.resourceVersion = metadata.resourceVersion;
-  trace.requestObject = next;
-  if (metadata.name !== name) {
-    throw badRequest(`the name of the object (${metadata.name ?? ''}) does not match the name on the URL (${name})`);
-  }
-  const live = liveObject(surroundings, request);
-  if (type.custom && !metadata.resourceVersion) {
-    const message = 'Invalid value: 0: must be specified for an update';
-    const causes = [{ reason: 'FieldValueInvalid', message, field: 'metadata.resourceVersion' }];
-    throw invalid({ name, group: type.group, kind: type.plural }, causes);
-  }
-  if (metadata.uid && metadata.uid !== live.metadata.uid) {
-    const prefix = `/registry/${type.custom ? `${type.group}/` : ''}${type.plural}`;
-    const key = [prefix, ...(live.metadata.namespace ? [live.metadata.namespace] : []), name].join('/');
-    throw updateConflict(
-      type,
-      name,
-      `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${live.metadata.uid}`,
-    );
-  }
-  return update(surroundings, request, live, next);
-}
+import { badRequest, invalidObject, unsupportedMediaType, unsupportedPatch, updateConflict } from './status.ts';
 
 /** PATCH: a JSON patch, a merge patch or a server-side apply; the last creates what is not there. */
 export function patch(surroundings: Surroundings, request: ResourceRequest): Answer {
