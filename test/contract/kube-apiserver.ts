@@ -17,6 +17,17 @@ export interface ServerUnderTest {
 
 type Named = { metadata: { name: string; [field: string]: unknown }; spec: object };
 
+const failure = (code: number, reason: string, message: unknown, details?: object, metadata = {}) => ({
+  kind: 'Status',
+  apiVersion: 'v1',
+  metadata,
+  status: 'Failure',
+  message,
+  reason,
+  details,
+  code,
+});
+
 /** What this project relies on in a kube-apiserver: the same assertions on whatever `start` gives. */
 export function describeKubeApiserver(name: string, start: () => Promise<ServerUnderTest>): void {
   describe(name, () => {
@@ -124,24 +135,22 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         await admin.merge(`${hpas}/web?fieldManager=person`, { spec: { maxReplicas: 7 } });
         const refused = await applyAs('envoy-gateway', autoscaler('web'), false);
         expect(refused.status).toBe(409);
-        expect(refused.body).toEqual({
-          kind: 'Status',
-          apiVersion: 'v1',
-          metadata: {},
-          status: 'Failure',
-          message: 'Apply failed with 1 conflict: conflict with "person" using autoscaling/v2: .spec.maxReplicas',
-          reason: 'Conflict',
-          details: {
-            causes: [
-              {
-                reason: 'FieldManagerConflict',
-                message: 'conflict with "person" using autoscaling/v2',
-                field: '.spec.maxReplicas',
-              },
-            ],
-          },
-          code: 409,
-        });
+        expect(refused.body).toEqual(
+          failure(
+            409,
+            'Conflict',
+            'Apply failed with 1 conflict: conflict with "person" using autoscaling/v2: .spec.maxReplicas',
+            {
+              causes: [
+                {
+                  reason: 'FieldManagerConflict',
+                  message: 'conflict with "person" using autoscaling/v2',
+                  field: '.spec.maxReplicas',
+                },
+              ],
+            },
+          ),
+        );
       });
 
       test('removes what the manager owned alone and no longer sends, and no more', async () => {
@@ -268,17 +277,14 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         await admin.merge(`${hpas}/web`, { spec: { maxReplicas: 6 } });
         const refused = await admin.merge(`${hpas}/web`, marked(created));
         expect(refused.status).toBe(409);
-        expect(refused.body).toEqual({
-          kind: 'Status',
-          apiVersion: 'v1',
-          metadata: {},
-          status: 'Failure',
-          message:
+        expect(refused.body).toEqual(
+          failure(
+            409,
+            'Conflict',
             'Operation cannot be fulfilled on horizontalpodautoscalers.autoscaling "web": the object has been modified; please apply your changes to the latest version and try again',
-          reason: 'Conflict',
-          details: { name: 'web', group: 'autoscaling', kind: 'horizontalpodautoscalers' },
-          code: 409,
-        });
+            { name: 'web', group: 'autoscaling', kind: 'horizontalpodautoscalers' },
+          ),
+        );
       });
     });
 
@@ -452,15 +458,15 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         await server.compact();
         const gone = await admin.get(`${hpas}?limit=1&continue=${token}`);
         expect(gone.status).toBe(410);
-        expect(gone.body).toEqual({
-          kind: 'Status',
-          apiVersion: 'v1',
-          metadata: { continue: expect.any(String) },
-          status: 'Failure',
-          message: expect.stringMatching(/^The provided continue parameter is too old to display a consistent list/),
-          reason: 'Expired',
-          code: 410,
-        });
+        expect(gone.body).toEqual(
+          failure(
+            410,
+            'Expired',
+            expect.stringMatching(/^The provided continue parameter is too old to display a consistent list/),
+            undefined,
+            { continue: expect.any(String) },
+          ),
+        );
         const inconsistent = encodeURIComponent(gone.body.metadata.continue);
         const rest = await admin.get(`${hpas}?limit=5&continue=${inconsistent}`);
         expect(names(rest)).toEqual(['hpa-0a', 'hpa-1', 'hpa-2']);
@@ -494,16 +500,13 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         });
         for (const gone of [await admin.get(`${hpas}/web`), await admin.delete(`${hpas}/web`)]) {
           expect(gone.status).toBe(404);
-          expect(gone.body).toEqual({
-            kind: 'Status',
-            apiVersion: 'v1',
-            metadata: {},
-            status: 'Failure',
-            message: 'horizontalpodautoscalers.autoscaling "web" not found',
-            reason: 'NotFound',
-            details: { name: 'web', group: 'autoscaling', kind: 'horizontalpodautoscalers' },
-            code: 404,
-          });
+          expect(gone.body).toEqual(
+            failure(404, 'NotFound', 'horizontalpodautoscalers.autoscaling "web" not found', {
+              name: 'web',
+              group: 'autoscaling',
+              kind: 'horizontalpodautoscalers',
+            }),
+          );
         }
       });
 
@@ -519,16 +522,14 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         for (const [why, preconditions] of Object.entries(expected)) {
           const refused = await admin.delete(`${hpas}/web`, { preconditions });
           expect(refused.status).toBe(409);
-          expect(refused.body).toEqual({
-            kind: 'Status',
-            apiVersion: 'v1',
-            metadata: {},
-            status: 'Failure',
-            message: `Operation cannot be fulfilled on HorizontalPodAutoscaler.autoscaling "web": ${why}`,
-            reason: 'Conflict',
-            details: { name: 'web', group: 'autoscaling', kind: 'HorizontalPodAutoscaler' },
-            code: 409,
-          });
+          expect(refused.body).toEqual(
+            failure(
+              409,
+              'Conflict',
+              `Operation cannot be fulfilled on HorizontalPodAutoscaler.autoscaling "web": ${why}`,
+              { name: 'web', group: 'autoscaling', kind: 'HorizontalPodAutoscaler' },
+            ),
+          );
         }
         expect((await admin.delete(`${hpas}/web?dryRun=All`)).status).toBe(200);
         expect((await admin.get(`${hpas}/web`)).body).toEqual(created.body);
@@ -695,16 +696,12 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
           ],
         ] as const) {
           const { body } = await ask(path, spec);
-          expect(body).toEqual({
-            kind: 'Status',
-            apiVersion: 'v1',
-            metadata: {},
-            status: 'Failure',
-            message: `.authorization.k8s.io "" is invalid: ${field}: ${why}`,
-            reason: 'Invalid',
-            details: { group: 'authorization.k8s.io', causes: [{ reason: 'FieldValueInvalid', message: why, field }] },
-            code: 422,
-          });
+          expect(body).toEqual(
+            failure(422, 'Invalid', `.authorization.k8s.io "" is invalid: ${field}: ${why}`, {
+              group: 'authorization.k8s.io',
+              causes: [{ reason: 'FieldValueInvalid', message: why, field }],
+            }),
+          );
         }
       });
 
@@ -715,22 +712,11 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
     });
 
     describe('refusals', () => {
-      const status = (code: number, reason: string, message: string, details?: object) => ({
-        kind: 'Status',
-        apiVersion: 'v1',
-        metadata: {},
-        status: 'Failure',
-        message,
-        reason,
-        details,
-        code,
-      });
-
       test('401 without a token that it knows', async () => {
         for (const token of [undefined, 'unknown']) {
           const refused = await as(token).get(hpas);
           expect(refused.status).toBe(401);
-          expect(refused.body).toEqual(status(401, 'Unauthorized', 'Unauthorized'));
+          expect(refused.body).toEqual(failure(401, 'Unauthorized', 'Unauthorized'));
         }
       });
 
@@ -743,7 +729,7 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         const named = { name: 'web', group: 'autoscaling', kind: 'horizontalpodautoscalers' };
 
         const got = await reader.get(`${hpas}/web`);
-        const forbidden = (message: string, details: object) => status(403, 'Forbidden', message, details);
+        const forbidden = (message: string, details: object) => failure(403, 'Forbidden', message, details);
         const subject = 'horizontalpodautoscalers.autoscaling "web" is forbidden:';
         expect(got.body).toEqual(forbidden(`${subject} ${why('get', within)}`, named));
         const deleted = await reader.delete(`${hpas}/web`);
@@ -786,7 +772,7 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         expect([custom.status, custom.text]).toEqual([404, '404 page not found\n']);
         const builtIn = await admin.get('/apis/autoscaling/v2/things');
         const message = 'the server could not find the requested resource';
-        expect(builtIn.body).toEqual(status(404, 'NotFound', message, {}));
+        expect(builtIn.body).toEqual(failure(404, 'NotFound', message, {}));
       });
 
       test('404 for an object in a namespace that does not exist', async () => {
@@ -795,7 +781,7 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
           autoscaler('web'),
         );
         expect(refused.body).toEqual(
-          status(404, 'NotFound', 'namespaces "nope" not found', { name: 'nope', kind: 'namespaces' }),
+          failure(404, 'NotFound', 'namespaces "nope" not found', { name: 'nope', kind: 'namespaces' }),
         );
       });
 
@@ -807,7 +793,7 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
           ['POST', '/apis/autoscaling/v2/horizontalpodautoscalers'],
         ] as const) {
           const refused = await admin.send(method, path, { body: autoscaler('web') });
-          expect(refused.body).toEqual(status(405, 'MethodNotAllowed', message, {}));
+          expect(refused.body).toEqual(failure(405, 'MethodNotAllowed', message, {}));
         }
       });
 
@@ -815,7 +801,7 @@ export function describeKubeApiserver(name: string, start: () => Promise<ServerU
         await admin.post(hpas, autoscaler('web'));
         const refused = await admin.post(hpas, autoscaler('web'));
         expect(refused.body).toEqual(
-          status(409, 'AlreadyExists', 'horizontalpodautoscalers.autoscaling "web" already exists', {
+          failure(409, 'AlreadyExists', 'horizontalpodautoscalers.autoscaling "web" already exists', {
             name: 'web',
             group: 'autoscaling',
             kind: 'horizontalpodautoscalers',
