@@ -351,7 +351,8 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       expect(requests).toBe(4);
       expect(await counted(() => api.config.readIfUsed())).toEqual([whole, 4]);
       // No other test needs one after this.
-      await admin.delete('/apis/gateway.networking.k8s.io/v1/gatewayclasses');
+      const classes = '/apis/gateway.networking.k8s.io/v1/gatewayclasses';
+      for (const { metadata } of whole.gatewayClasses) await admin.delete(`${classes}/${metadata.name}`);
       expect(await counted(() => api.config.readIfUsed())).toEqual([undefined, 1]);
       expect(await counted(() => api.config.read())).toEqual([{ ...whole, gatewayClasses: [] }, 4]);
     });
