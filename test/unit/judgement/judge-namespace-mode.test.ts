@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judge } from '../../../functions/judgement/judge.ts';
+import { judge, type Verdict } from '../../../functions/judgement/judge.ts';
 import {
   autoscaling,
   type ClusterObject,
@@ -7,159 +7,191 @@ import {
   deployment,
   envoyGatewayConfig,
   envoyHpa,
-  envoyProxy,
   gateway,
   gatewayClass,
   hashedNameOf,
   snapshotOf,
 } from '../../builders/cluster.ts';
-import { inShort, judged, merging, REMOVED, WANTED } from '../../builders/verdicts.ts';
+import {
+  classProxy,
+  inShort,
+  judged,
+  judgedWith,
+  merging,
+  NOT_OBSERVED,
+  namespaceMode,
+  ownProxy,
+  REMOVED,
+  RENAMED,
+  STILL_RUNS,
+  shortVerdict,
+  shortVerdicts,
+  UNREADABLE,
+  UNRESOLVED,
+  WANTED,
+} from '../../builders/verdicts.ts';
 
-/* In GatewayNamespace mode an HPA lies beside its Gateway, and how it is called depends on the release of Envoy Gateway. */
+/* In GatewayNamespace mode an HPA is beside its Gateway, and its name depends on the version of Envoy Gateway. */
 
 const HASHED = `shop/${hashedNameOf('shop/web')}`;
+const CONTROLLER = 'envoy-gateway-system/envoy-gateway';
 const hashed = envoyHpa('shop/web', { at: HASHED });
 const plain = envoyHpa('shop/web', { at: 'shop/web' });
-const config = envoyGatewayConfig({ gatewayNamespaceMode: true });
-const asking = [gatewayClass(), gateway('shop/web', { proxy: 'own' }), envoyProxy('shop/own', autoscaling()), config];
-const verdicts = (...objects: ClusterObject[]) => judge(snapshotOf(objects));
+const hashedRuns = deployment(HASHED);
+const plainRuns = deployment('shop/web');
+const asking = [...ownProxy(autoscaling()), namespaceMode];
+const v142 = controller({ version: 'v1.4.2' });
+const v191 = controller({ version: 'v1.9.1' });
 
-describe('both names are there, and both Deployments run', () => {
-  const both = [hashed, plain, ...asking, deployment(HASHED), deployment('shop/web')];
+describe('if both names exist, and both Deployments run,', () => {
+  const both = [hashed, plain, ...asking, hashedRuns, plainRuns] as const;
   test.each<[string, ClusterObject[], string, string]>([
-    ['v1.4.2', [controller({ version: 'v1.4.2' })], WANTED, 'delete Renamed'],
-    ['v1.5.0', [controller({ version: 'v1.5.0' })], 'delete Renamed', WANTED],
-    ['v1.9.1', [controller({ version: 'v1.9.1' })], 'delete Renamed', WANTED],
-    ['v2.0.0', [controller({ version: 'v2.0.0' })], 'delete Renamed', WANTED],
-    ['an unknown version', [controller()], WANTED, WANTED],
-    ['no Deployment of that name', [], WANTED, WANTED],
+    ['v1.4.2 wants the hashed one', [v142], WANTED, RENAMED],
+    ['v1.5.0 wants the plain one', [controller({ version: 'v1.5.0' })], RENAMED, WANTED],
+    ['v1.9.1 wants the plain one', [v191], RENAMED, WANTED],
+    ['v2.0.0 wants the plain one', [controller({ version: 'v2.0.0' })], RENAMED, WANTED],
+    ['an unknown version may want either', [controller()], WANTED, WANTED],
+    ['without its Deployment Envoy Gateway may want either', [], WANTED, WANTED],
   ])('%s', (_, installed, ofHashed, ofPlain) => {
-    expect(verdicts(...both, ...installed).map(inShort)).toEqual([ofHashed, ofPlain]);
+    expect(shortVerdicts(...both, ...installed)).toEqual([ofHashed, ofPlain]);
   });
 
-  test('says which one is asked for, or why neither goes', () => {
-    const says = (...installed: ClusterObject[]) =>
-      verdicts(...both, ...installed).map(({ explanation }) => explanation);
-    expect(says(controller({ version: 'v1.9.1' }))[0]).toBe(
-      'Gateway shop/web asks for HPA shop/web instead, which exists.',
-    );
-    const why = (own: string, other: string, which: string) =>
-      `Gateway shop/web asks for this HPA or for ${other}: v1.4 and v1.5 use different names, and Deployment ` +
-      `envoy-gateway-system/envoy-gateway ${which} which version runs, but Deployment ${own} still runs.`;
-    const ofBoth = (which: string) => [why(HASHED, 'shop/web', which), why('shop/web', HASHED, which)];
-    expect(says(controller())).toEqual(ofBoth('does not say'));
-    expect(says()).toEqual(ofBoth('does not exist to say'));
+  test('an unknown version: the verdict says why neither is deleted', () => {
+    const why = (which: string) =>
+      'Gateway shop/web asks for this HPA or for shop/web: v1.4 and v1.5 use different names, and Deployment ' +
+      `${CONTROLLER} ${which} which version runs, but Deployment ${HASHED} still runs.`;
+    expect(judged(...both, controller()).explanation).toBe(why('does not say'));
+    expect(judged(...both).explanation).toBe(why('does not exist to say'));
   });
 
-  test('with a known version the verdict rests on it, and asks whether anybody scales the old Deployment', () => {
-    const v191 = controller({ version: 'v1.9.1' });
-    const snapshot = snapshotOf([...both, v191]);
-    const known = new Map([['envoy-gateway-system/envoy-gateway', v191]]);
-    const [verdict] = judge({ ...snapshot, deployments: known });
-    expect(verdict).toMatchObject({ action: 'delete', reason: 'Renamed', needsDeployments: [HASHED] });
-    expect(verdict?.restsOn.slice(-2)).toEqual([
+  test('a known version: the verdict rests on it, and asks whether the old Deployment still runs', () => {
+    const verdict = judgedWith(new Map([[CONTROLLER, v191]]), ...both, v191);
+    expect([inShort(verdict), verdict.needsDeployments]).toEqual([RENAMED, [HASHED]]);
+    expect(verdict.restsOn.slice(-2)).toEqual([
       { kind: 'HorizontalPodAutoscaler', namespace: 'shop', name: 'web', uid: 'HorizontalPodAutoscaler:shop/web' },
       {
         ...{ kind: 'Deployment', namespace: 'envoy-gateway-system', name: 'envoy-gateway' },
-        ...{ uid: 'Deployment:envoy-gateway-system/envoy-gateway', generation: 1 },
+        ...{ uid: `Deployment:${CONTROLLER}`, generation: 1 },
       },
     ]);
-    expect(judge(snapshot)[0]?.needsDeployments).toEqual([]);
+    expect(judged(...both, v191).needsDeployments).toEqual([]);
   });
 
-  test('it waits for Envoy Gateway to see the configuration, like any deletion beside a running Deployment', () => {
+  test('the deletion waits for Envoy Gateway to see the configuration', () => {
     const unseen = gateway('shop/web', { proxy: 'own', generation: 2, observed: 1 });
-    const objects = both.map((object) => (object.kind === 'Gateway' ? unseen : object));
-    expect(inShort(judged(...objects, controller({ version: 'v1.9.1' })))).toBe('keep NotObserved');
+    const [first, ...others] = both.map((object) => (object.kind === 'Gateway' ? unseen : object));
+    expect(shortVerdict(first as ClusterObject, ...others, v191)).toBe(NOT_OBSERVED);
   });
 });
 
-describe('one name alone is there', () => {
-  const v191 = controller({ version: 'v1.9.1' });
-  test.each<[string, ClusterObject[]]>([
-    ['the plain one, v1.4.2', [plain, controller({ version: 'v1.4.2' })]],
-    ['the hashed one, v1.9.1', [hashed, v191]],
-    ['the hashed one, an unknown version', [hashed, controller()]],
-  ])('%s: it stays until the other is there', (_, objects) => {
-    expect(inShort(judged(...(objects as [ClusterObject]), ...asking))).toBe(WANTED);
+describe('while the version is not known,', () => {
+  const old = envoyHpa();
+  test.each<[string, ClusterObject[], string]>([
+    ['the plain name alone is wanted', [plain], WANTED],
+    ['the hashed name alone is wanted', [hashed], WANTED],
+    ["an HPA in the controller's namespace stays while it is alone", [old], WANTED],
+    ["an HPA in the controller's namespace goes beside the plain one", [old, plain], RENAMED],
+    ["an HPA in the controller's namespace goes beside the hashed one", [old, hashed], RENAMED],
+    ['of two names, the hashed one whose Deployment is gone goes', [hashed, plain, plainRuns], RENAMED],
+    ['of two names, the plain one whose Deployment is gone goes', [plain, hashed, hashedRuns], RENAMED],
+    ['of two names, the one whose Deployment runs stays', [hashed, plain, hashedRuns], WANTED],
+    ['of two names without Deployments, each stays', [hashed, plain], WANTED],
+  ])('%s', (_, hpas, expected) => {
+    expect(shortVerdict(...hpas, ...asking)).toBe(expected);
   });
 
-  test('envoyHpa removed: whichever it is, it goes', () => {
-    const none = [gatewayClass(), gateway(), config, v191];
-    expect(verdicts(hashed, plain, ...none).map(inShort)).toEqual([REMOVED, REMOVED]);
+  test('a verdict on one of two names rests on both Deployments and on the other HPA', () => {
+    expect(judged(hashed, plain, plainRuns, ...asking).restsOn.slice(-4)).toEqual([
+      { kind: 'HorizontalPodAutoscaler', namespace: 'shop', name: 'web', uid: 'HorizontalPodAutoscaler:shop/web' },
+      { kind: 'Deployment', namespace: 'envoy-gateway-system', name: 'envoy-gateway' },
+      { kind: 'Deployment', namespace: 'shop', name: hashedNameOf('shop/web') },
+      { kind: 'Deployment', namespace: 'shop', name: 'web', uid: 'Deployment:shop/web' },
+    ]);
   });
+
+  test.each<[known: string[], needed: string[]]>([
+    [[], [CONTROLLER, HASHED]],
+    [[CONTROLLER, HASHED], ['shop/web']],
+    [[CONTROLLER, HASHED, 'shop/web'], []],
+  ])('of two names, with %j known to be absent it asks for %j', (known, needed) => {
+    const deployments = new Map(known.map((key) => [key, null]));
+    expect(judgedWith(deployments, hashed, plain, ...asking).needsDeployments).toEqual(needed);
+  });
+
+  test.each<[ClusterObject[], string]>([
+    [[plainRuns], `, and Deployment ${HASHED} is gone.`],
+    [[hashedRuns], `, but Deployment ${HASHED} still runs.`],
+    [[], ', but the Deployment of neither exists.'],
+  ])('of two names it says which Deployment runs (%#)', (deployments, expected) => {
+    const { explanation } = judged(hashed, plain, ...deployments, ...asking);
+    expect(explanation.slice(explanation.indexOf('which version runs') + 'which version runs'.length)).toBe(expected);
+  });
+});
+
+test.each<[string, ClusterObject[]]>([
+  ['the plain one under v1.4.2', [plain, v142]],
+  ['the hashed one under v1.9.1', [hashed, v191]],
+])('one name alone stays until the other exists: %s', (_, objects) => {
+  expect(shortVerdict(...objects, ...asking)).toBe(WANTED);
+});
+
+test('once envoyHpa is removed, both names go; envoyHpa.name replaces both', () => {
+  expect(shortVerdicts(hashed, plain, gatewayClass(), gateway(), namespaceMode, v191)).toEqual([REMOVED, REMOVED]);
+  const named = [...ownProxy(autoscaling({ name: 'n' })), namespaceMode, v191];
+  expect(shortVerdict(plain, envoyHpa('shop/web', { at: 'shop/n' }), plainRuns, ...named)).toBe(RENAMED);
 });
 
 describe('a class that merges its Gateways', () => {
-  // Measured on v1.9.1: the namespace and name of one of its Gateways.
-  const NAME = 'web';
-  const [inShop, inBank] = ['shop', 'bank'].map((namespace) => envoyHpa('eg', { at: `${namespace}/${NAME}` })) as [
-    ClusterObject,
-    ClusterObject,
-  ];
+  // Measured on v1.9.1: the HPA has the namespace and name of one of its Gateways.
+  const inShop = envoyHpa('eg', { at: 'shop/web' });
+  const inBank = envoyHpa('eg', { at: 'bank/web' });
+  const elsewhere = envoyHpa('eg', { at: 'third/web' });
   const gateways = [gateway('shop/web'), gateway('bank/web')];
+  const ofClass = [gatewayClass(), ...gateways, v191];
   const byDefault = (spec = autoscaling()) =>
     envoyGatewayConfig({ gatewayNamespaceMode: true, envoyProxy: merging(spec) });
-  const v191 = controller({ version: 'v1.9.1' });
 
-  test('by its own EnvoyProxy is rejected', () => {
-    const own = [gatewayClass('eg', { proxy: 'shop/class' }), envoyProxy('shop/class', merging(autoscaling()))];
+  test('by its own EnvoyProxy is rejected, whatever the default says', () => {
     const place = `shop/${hashedNameOf('eg')}`;
-    const rest = [envoyHpa('eg', { at: place }), ...own, ...gateways, v191, deployment(place)];
-    const verdict = judged(...rest, config);
-    expect(inShort(verdict)).toBe('keep ParametersUnresolved');
+    const rest = [...classProxy(merging(autoscaling())), ...gateways, v191, deployment(place)];
+    const verdict = judged(envoyHpa('eg', { at: place }), ...rest, namespaceMode);
+    expect(inShort(verdict)).toBe(UNRESOLVED);
     expect(verdict.explanation).toContain('by its own EnvoyProxy, which GatewayNamespace mode rejects');
-    // The default says the same, and does not make it better.
-    expect(inShort(judged(...rest, byDefault()))).toBe('keep ParametersUnresolved');
+    expect(shortVerdict(envoyHpa('eg', { at: place }), ...rest, byDefault())).toBe(UNRESOLVED);
   });
 
-  test('by the default gets one HPA with the namespace and name of one of its Gateways', () => {
-    expect(inShort(judged(inShop, gatewayClass(), ...gateways, byDefault(), v191))).toBe(WANTED);
-    expect(inShort(judged(inBank, gatewayClass(), ...gateways, byDefault(), v191))).toBe(WANTED);
-    expect(inShort(judged(inShop, gatewayClass(), ...gateways, byDefault({}), v191))).toBe(REMOVED);
-    const elsewhere = envoyHpa('eg', { at: `third/${NAME}` });
-    expect(inShort(judged(elsewhere, gatewayClass(), ...gateways, byDefault(), v191))).toBe(WANTED);
-    expect(inShort(judged(elsewhere, inShop, gatewayClass(), ...gateways, byDefault(), v191))).toBe('delete Renamed');
+  const bankRuns = deployment('bank/web');
+  const ownDefault = envoyGatewayConfig({ envoyProxy: merging() });
+  test.each<[string, ClusterObject[], string]>([
+    ['wants one HPA beside one of its Gateways', [inShop, byDefault()], WANTED],
+    ['wants one HPA beside the other Gateway', [inBank, byDefault()], WANTED],
+    ['wants none once envoyHpa is removed', [inShop, byDefault({})], REMOVED],
+    ['keeps an HPA elsewhere while it is alone', [elsewhere, byDefault()], WANTED],
+    ['does not want one elsewhere', [elsewhere, inShop, byDefault()], RENAMED],
+    ['decides by its default about an HPA beside a Gateway', [inShop, byDefault({}), plainRuns], REMOVED],
+    ['does not do so outside of this mode', [inShop, ownDefault, plainRuns], UNREADABLE],
+    ['does not do so elsewhere', [elsewhere, byDefault({}), deployment('third/web')], UNREADABLE],
+    ['may want either of two', [inShop, inBank, byDefault(), plainRuns, bankRuns], WANTED],
+    ['does not want the one whose Deployment is gone', [inShop, inBank, byDefault(), bankRuns], RENAMED],
+    ['may want either if both Deployments are gone', [inShop, inBank, byDefault()], WANTED],
+    ["deletes a Gateway's own HPA without a Deployment", [hashed, byDefault()], 'delete MergedIntoGatewayClass'],
+    ["keeps a Gateway's own HPA with its Deployment", [hashed, byDefault(), hashedRuns], STILL_RUNS],
+  ])('by the default %s', (_, objects, expected) => {
+    expect(shortVerdict(...objects, ...ofClass)).toBe(expected);
   });
 
-  test('beside a Gateway it may be of that Envoy Gateway, whose default then decides', () => {
-    const runs = deployment(`shop/${NAME}`);
-    const rest = [gatewayClass(), ...gateways, v191, runs];
-    expect(inShort(judged(inShop, ...rest, byDefault({})))).toBe(REMOVED);
-    const inItsOwnNamespace = envoyGatewayConfig({ envoyProxy: merging() });
-    expect(inShort(judged(inShop, ...rest, inItsOwnNamespace))).toBe('keep DefaultsUnreadable');
-    const elsewhere = envoyHpa('eg', { at: `third/${NAME}` });
-    expect(inShort(judged(elsewhere, ...rest, deployment(`third/${NAME}`), byDefault({})))).toBe(
-      'keep DefaultsUnreadable',
+  test('says that nothing shows which of two HPAs is meant', () => {
+    expect(judged(inShop, inBank, byDefault(), ...ofClass, plainRuns, bankRuns).explanation).toBe(
+      'GatewayClass eg asks for this HPA or for bank/web: it has the namespace and name of one of its Gateways, and ' +
+        'nothing says which, but Deployment shop/web still runs.',
     );
   });
 
-  test('a list of controller namespaces that has the namespace of a Gateway does not make it of nobody', () => {
-    const snapshot = snapshotOf([inShop, gatewayClass(), ...gateways, byDefault(), v191]);
-    const listed = (...controllerNamespaces: string[]) =>
-      inShort(judge({ ...snapshot, controllerNamespaces })[0] as ReturnType<typeof judged>);
-    expect([listed(), listed('shop'), listed('shop', 'envoy-gateway-system')]).toEqual([WANTED, WANTED, WANTED]);
-  });
-
-  test('two of them: nothing says which is meant, but the Deployment', () => {
-    const both = [inShop, inBank, gatewayClass(), ...gateways, byDefault(), v191];
-    const [shop, bank] = ['shop', 'bank'].map((namespace) => deployment(`${namespace}/${NAME}`)) as [
-      ClusterObject,
-      ClusterObject,
-    ];
-    expect(verdicts(...both, shop, bank).map(inShort)).toEqual([WANTED, WANTED]);
-    expect(verdicts(...both, bank).map(inShort)).toEqual(['delete Renamed', WANTED]);
-    expect(verdicts(...both).map(inShort)).toEqual([WANTED, WANTED]);
-    expect(judged(...both, shop, bank).explanation).toBe(
-      `GatewayClass eg asks for this HPA or for bank/${NAME}: it has the namespace and name of one of its Gateways, and nothing says which, but Deployment shop/${NAME} still runs.`,
-    );
-  });
-
-  test("its Gateways' own HPAs go once their Deployments are gone", () => {
-    const place = `shop/${hashedNameOf('shop/web')}`;
-    const own = envoyHpa('shop/web', { at: place });
-    const rest = [gatewayClass(), ...gateways, byDefault(), v191];
-    expect(inShort(judged(own, ...rest))).toBe('delete MergedIntoGatewayClass');
-    expect(inShort(judged(own, ...rest, deployment(place)))).toBe('keep ScaleTargetStillRuns');
-  });
+  test.each([[[]], [['shop']], [['shop', 'envoy-gateway-system']]])(
+    'keeps its HPA beside a Gateway with the controller namespaces %j',
+    (controllerNamespaces) => {
+      const snapshot = snapshotOf([inShop, ...ofClass, byDefault()]);
+      expect(inShort(judge({ ...snapshot, controllerNamespaces })[0] as Verdict)).toBe(WANTED);
+    },
+  );
 });

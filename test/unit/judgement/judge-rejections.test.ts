@@ -1,258 +1,188 @@
 import { describe, expect, test } from 'vitest';
-import { judge } from '../../../functions/judgement/judge.ts';
-import type { Condition, EnvoyProxySpec } from '../../../functions/judgement/kubernetes-objects.ts';
+import type { EnvoyProxySpec } from '../../../functions/judgement/kubernetes-objects.ts';
 import {
   autoscaling,
   type ClusterObject,
   controller,
-  deployment,
   envoyGatewayConfig,
   envoyHpa,
   envoyProxy,
   gateway,
   gatewayClass,
-  hashedNameOf,
-  snapshotOf,
 } from '../../builders/cluster.ts';
-import { inShort, judged, merging, NO_AUTOSCALING, REMOVED, WANTED } from '../../builders/verdicts.ts';
+import {
+  byDefault,
+  classProxy,
+  config,
+  egRuns,
+  inShort,
+  judged,
+  judgedWith,
+  merging,
+  NO_AUTOSCALING,
+  REMOVED,
+  STILL_RUNS,
+  shortVerdict,
+  UNRESOLVED,
+  WANTED,
+  WEB,
+  webRuns,
+} from '../../builders/verdicts.ts';
 
-const UNRESOLVED = 'keep ParametersUnresolved';
-const CONTROLLER = 'envoy-gateway-system/envoy-gateway';
-const running = deployment(`envoy-gateway-system/${hashedNameOf('shop/web')}`);
-const classRunning = deployment(`envoy-gateway-system/${hashedNameOf('eg')}`);
-const config = envoyGatewayConfig();
-const installed = (version?: string) => controller({ version });
+const v191 = controller({ version: 'v1.9.1' });
 
 describe('a Gateway that is not accepted', () => {
-  const notAccepted = (reason: string | undefined): Condition => ({
-    ...{ type: 'Accepted', status: 'False', observedGeneration: 1 },
-    reason,
-  });
   test.each<[string, string | undefined, string, string]>([
-    ['ListenersNotValid says nothing about its EnvoyProxy', 'ListenersNotValid', REMOVED, WANTED],
-    ['UnsupportedAddress says nothing about its EnvoyProxy', 'UnsupportedAddress', REMOVED, WANTED],
-    ['InvalidParameters', 'InvalidParameters', UNRESOLVED, UNRESOLVED],
-    ['a reason that is not known', 'SomethingNew', UNRESOLVED, UNRESOLVED],
-    ['no reason', undefined, UNRESOLVED, UNRESOLVED],
+    ['because of its listeners has its EnvoyProxy', 'ListenersNotValid', REMOVED, WANTED],
+    ['because of its address has its EnvoyProxy', 'UnsupportedAddress', REMOVED, WANTED],
+    ['because of its parameters has none', 'InvalidParameters', UNRESOLVED, UNRESOLVED],
+    ['for an unknown reason may have none', 'SomethingNew', UNRESOLVED, UNRESOLVED],
+    ['for no reason may have none', undefined, UNRESOLVED, UNRESOLVED],
   ])('%s', (_, reason, withoutHpa, withHpa) => {
-    const rejected = gateway('shop/web', { conditions: [notAccepted(reason)] });
-    const cluster = [envoyHpa(), gatewayClass(), rejected, installed('v1.9.1'), running];
-    expect(inShort(judged(...cluster, config))).toBe(withoutHpa);
-    expect(inShort(judged(...cluster, envoyGatewayConfig({ envoyProxy: autoscaling() })))).toBe(withHpa);
+    const accepted = { type: 'Accepted', status: 'False', observedGeneration: 1, reason };
+    const cluster = [gatewayClass(), gateway('shop/web', { conditions: [accepted] }), v191, webRuns];
+    expect(shortVerdict(envoyHpa(), ...cluster, config)).toBe(withoutHpa);
+    expect(shortVerdict(envoyHpa(), ...cluster, byDefault(autoscaling()))).toBe(withHpa);
   });
 
-  test('of a merging class one is enough that is rejected for its listeners only', () => {
-    const cluster = (reason: string) => [
-      envoyHpa('eg'),
-      gatewayClass('eg', { proxy: 'shop/class' }),
-      envoyProxy('shop/class', merging()),
-      gateway('shop/web', { accepted: false }),
-      gateway('shop/api', { accepted: false, reason }),
-      ...[config, installed('v1.9.1'), classRunning],
-    ];
-    expect(inShort(judged(...cluster('ListenersNotValid')))).toBe(REMOVED);
-    expect(inShort(judged(...cluster('InvalidParameters')))).toBe(UNRESOLVED);
+  test('because of its listeners is enough for its merging class', () => {
+    const rejected = gateway('shop/web', { accepted: false });
+    const cluster = [...classProxy(merging()), rejected, config, v191, egRuns];
+    const other = (reason: string) => gateway('shop/api', { accepted: false, reason });
+    expect(shortVerdict(envoyHpa('eg'), ...cluster, other('ListenersNotValid'))).toBe(REMOVED);
+    expect(shortVerdict(envoyHpa('eg'), ...cluster, other('InvalidParameters'))).toBe(UNRESOLVED);
   });
 });
 
-describe('a rejected class, and a Gateway whose own EnvoyProxy replaces that of the class', () => {
-  const cluster = ({
-    own = NO_AUTOSCALING,
-    ofClass = {},
-    defaultProxy,
-    version = 'v1.9.1',
-    reference = 'own',
-    classReference = 'shop/class',
-  }: {
+describe('a Gateway of a rejected class whose own EnvoyProxy replaces that of the class', () => {
+  interface Options {
     own?: EnvoyProxySpec;
     ofClass?: EnvoyProxySpec;
     defaultProxy?: EnvoyProxySpec;
     version?: string;
-    reference?: string | null;
-    classReference?: string | null;
-  }) => [
-    envoyHpa(),
-    gatewayClass('eg', { accepted: false, proxy: classReference ?? undefined }),
-    gateway('shop/web', { proxy: reference ?? undefined }),
-    envoyProxy('shop/own', own),
-    envoyProxy('shop/class', ofClass),
-    envoyGatewayConfig({ envoyProxy: defaultProxy }),
-    controller(version === 'unknown' ? {} : { version }),
-    running,
-  ];
+    reference?: string;
+    classReference?: string;
+    accepted?: boolean;
+  }
+  const cluster = (options: Options) => {
+    const { own = NO_AUTOSCALING, ofClass = {}, defaultProxy, version, accepted = true }: Options = options;
+    const { reference, classReference } = { reference: 'own', classReference: 'shop/class', ...options };
+    return [
+      envoyHpa(),
+      gatewayClass('eg', { accepted: false, proxy: classReference }),
+      gateway('shop/web', { proxy: reference, accepted }),
+      envoyProxy('shop/own', own),
+      envoyProxy('shop/class', ofClass),
+      envoyGatewayConfig({ envoyProxy: defaultProxy }),
+      controller({ version: 'version' in options ? version : 'v1.9.1' }),
+      webRuns,
+    ];
+  };
+  const merge = (mergeType: EnvoyProxySpec['mergeType']) => ({ own: { ...NO_AUTOSCALING, mergeType } });
 
-  test.each<[string, Parameters<typeof cluster>[0], string]>([
-    ['v1.9.1 serves it in full', {}, REMOVED],
-    ['v1.9.1 serves it in full: and it asks', { own: autoscaling() }, WANTED],
-    ['v1.7.0', { version: 'v1.7.0' }, REMOVED],
-    ['v2.0.0', { version: 'v2.0.0' }, REMOVED],
-    ['v1.6.3: the class can be rejected while its EnvoyProxy is in force', { version: 'v1.6.3' }, UNRESOLVED],
-    ['v1.4.2', { version: 'v1.4.2' }, UNRESOLVED],
-    ['an unknown version', { version: 'unknown' }, UNRESOLVED],
-    ['mergeType Replace', { own: { ...NO_AUTOSCALING, mergeType: 'Replace' } }, REMOVED],
-    ['mergeType null', { own: { ...NO_AUTOSCALING, mergeType: null } }, REMOVED],
-    ['mergeType StrategicMerge', { own: { ...NO_AUTOSCALING, mergeType: 'StrategicMerge' } }, UNRESOLVED],
-    ['mergeType JSONMerge', { own: { ...NO_AUTOSCALING, mergeType: 'JSONMerge' } }, UNRESOLVED],
-    ['it has no EnvoyProxy of its own', { reference: null }, UNRESOLVED],
-    ['its own parametersRef leads nowhere', { reference: 'none' }, UNRESOLVED],
-    ["the class's parametersRef leads nowhere", { classReference: 'shop/none' }, REMOVED],
-    [
-      "the class's parametersRef leads nowhere, under v1.6.3",
-      { classReference: 'shop/none', version: 'v1.6.3' },
-      UNRESOLVED,
-    ],
-    ['the class has no parametersRef: it is rejected for something else', { classReference: null }, UNRESOLVED],
-    ['the class merges', { ofClass: merging() }, UNRESOLVED],
-    ['the default merges', { defaultProxy: merging() }, UNRESOLVED],
+  test.each<[string, Options, string]>([
+    ['is served in full by v1.9.1', {}, REMOVED],
+    ['is served in full by v1.9.1, and asks', { own: autoscaling() }, WANTED],
+    ['is served in full by v1.7.0', { version: 'v1.7.0' }, REMOVED],
+    ['is served in full by v2.0.0', { version: 'v2.0.0' }, REMOVED],
+    ['may have the EnvoyProxy of the class in v1.6.3', { version: 'v1.6.3' }, UNRESOLVED],
+    ['may have the EnvoyProxy of the class in v1.4.2', { version: 'v1.4.2' }, UNRESOLVED],
+    ['may have the EnvoyProxy of the class in an unknown version', { version: undefined }, UNRESOLVED],
+    ['is served with mergeType Replace', merge('Replace'), REMOVED],
+    ['is served with mergeType null', merge(null), REMOVED],
+    ['is not served with mergeType StrategicMerge', merge('StrategicMerge'), UNRESOLVED],
+    ['is not served with mergeType JSONMerge', merge('JSONMerge'), UNRESOLVED],
+    ['is not served without an EnvoyProxy of its own', { reference: undefined }, UNRESOLVED],
+    ['is not served if its own parametersRef leads nowhere', { reference: 'none' }, UNRESOLVED],
+    ["is served if the class's parametersRef leads nowhere", { classReference: 'shop/none' }, REMOVED],
+    ['is not served by v1.6.3 then', { classReference: 'shop/none', version: 'v1.6.3' }, UNRESOLVED],
+    ['is not served if the class is rejected for something else', { classReference: undefined }, UNRESOLVED],
+    ['is not served if the class merges', { ofClass: merging() }, UNRESOLVED],
+    ['is not served if the default merges', { defaultProxy: merging() }, UNRESOLVED],
+    ['is not served if it is itself rejected', { accepted: false }, UNRESOLVED],
   ])('%s', (_, options, expected) => {
-    expect(inShort(judged(...cluster(options)))).toBe(expected);
+    expect(shortVerdict(...cluster(options))).toBe(expected);
   });
 
-  test("asks for Envoy Gateway's Deployment, and rests on it", () => {
-    const snapshot = snapshotOf(cluster({}));
-    const [unread] = judge({
-      ...snapshot,
-      deployments: new Map([[`envoy-gateway-system/${hashedNameOf('shop/web')}`, running]]),
-    });
-    expect(unread).toMatchObject({ reason: 'ParametersUnresolved', needsDeployments: [CONTROLLER] });
-    expect(judge(snapshot)[0]?.restsOn.at(-1)).toMatchObject({
-      kind: 'Deployment',
-      name: 'envoy-gateway',
-      generation: 1,
-    });
-  });
-
-  test('where the version does not matter, it is not asked for', () => {
-    const snapshot = snapshotOf(cluster({ reference: null }));
-    const [unread] = judge({
-      ...snapshot,
-      deployments: new Map([[`envoy-gateway-system/${hashedNameOf('shop/web')}`, running]]),
-    });
-    expect(unread).toMatchObject({ reason: 'ParametersUnresolved', needsDeployments: [] });
-  });
-
-  test('it is still rejected if its own condition says so', () => {
-    const objects = cluster({}).map((object) =>
-      object.kind === 'Gateway' ? gateway('shop/web', { proxy: 'own', accepted: false }) : object,
-    );
-    expect(judged(...objects).explanation).toContain('Gateway shop/web is not accepted');
+  test('depends on the version: the verdict asks for the Deployment that names it, and rests on it', () => {
+    const onlyWeb = new Map([[WEB, webRuns]]);
+    const unread = judgedWith(onlyWeb, ...cluster({}));
+    expect([inShort(unread), unread.needsDeployments]).toEqual([UNRESOLVED, ['envoy-gateway-system/envoy-gateway']]);
+    const controllerRead = { kind: 'Deployment', name: 'envoy-gateway', generation: 1 };
+    expect(judged(...cluster({})).restsOn.at(-1)).toMatchObject(controllerRead);
+    expect(judgedWith(onlyWeb, ...cluster({ reference: undefined })).needsDeployments).toEqual([]);
   });
 });
 
-describe('a merge that Envoy Gateway cannot do gives the Gateway no EnvoyProxy at all', () => {
+describe('a merge that Envoy Gateway cannot do leaves the Gateway without an EnvoyProxy:', () => {
   const patched = (mergeType?: EnvoyProxySpec['mergeType']): EnvoyProxySpec => ({
     mergeType,
     provider: { kubernetes: { envoyDeployment: { patch: { value: { metadata: { labels: {} } } } } } },
   });
-  const says =
-    'Envoy Gateway cannot merge the EnvoyProxies of Gateway shop/web (both have envoyDeployment.patch.value.metadata)';
-  const cluster = (mergeType: EnvoyProxySpec['mergeType'], ...deployments: ClusterObject[]) =>
-    judged(
-      envoyHpa(),
-      gatewayClass('eg', { proxy: 'shop/class' }),
-      gateway('shop/web', { proxy: 'own' }),
-      envoyProxy('shop/own', patched(mergeType)),
-      envoyProxy('shop/class', patched()),
-      ...[config, installed('v1.9.1'), ...deployments],
-    );
   test.each<[string, EnvoyProxySpec['mergeType'], ClusterObject[], string]>([
-    ['StrategicMerge', 'StrategicMerge', [running], UNRESOLVED],
-    ['StrategicMerge, and the Deployment is gone', 'StrategicMerge', [], 'delete ScaleTargetGone'],
-    ['JSONMerge can', 'JSONMerge', [running], REMOVED],
-    ['Replace needs none', 'Replace', [running], REMOVED],
+    ['StrategicMerge of two patches fails', 'StrategicMerge', [webRuns], UNRESOLVED],
+    ['once its Deployment is gone, the HPA goes', 'StrategicMerge', [], 'delete ScaleTargetGone'],
+    ['JSONMerge succeeds', 'JSONMerge', [webRuns], REMOVED],
+    ['Replace needs no merge', 'Replace', [webRuns], REMOVED],
   ])('%s', (_, mergeType, deployments, expected) => {
-    const verdict = cluster(mergeType, ...deployments);
+    const proxies = [envoyProxy('shop/own', patched(mergeType)), ...classProxy(patched())];
+    const verdict = judged(envoyHpa(), gateway('shop/web', { proxy: 'own' }), ...proxies, config, v191, ...deployments);
     expect(inShort(verdict)).toBe(expected);
-    expect(verdict.explanation.startsWith(says)).toBe(mergeType === 'StrategicMerge');
+    const says = 'cannot merge the EnvoyProxies of Gateway shop/web (both have envoyDeployment.patch.value.metadata)';
+    expect(verdict.explanation.includes(says)).toBe(mergeType === 'StrategicMerge');
   });
 
-  test('of a merging class, with the default', () => {
-    const verdict = judged(
-      envoyHpa('eg'),
-      gatewayClass('eg', { proxy: 'shop/class' }),
-      gateway(),
-      envoyProxy('shop/class', merging(patched('StrategicMerge'))),
-      envoyGatewayConfig({ envoyProxy: patched() }),
-      ...[installed('v1.9.1'), classRunning],
-    );
-    expect(inShort(verdict)).toBe(UNRESOLVED);
-    expect(verdict.explanation).toContain('cannot merge the EnvoyProxies of GatewayClass eg');
+  test('that of a merging class with the default fails too', () => {
+    const cluster = [...classProxy(merging(patched('StrategicMerge'))), gateway(), byDefault(patched()), v191, egRuns];
+    expect(judged(envoyHpa('eg'), ...cluster).explanation).toContain('EnvoyProxies of GatewayClass eg');
   });
 });
 
 describe('an effective envoyDaemonSet', () => {
-  const daemonSet = (others = {}, spec: EnvoyProxySpec = {}): EnvoyProxySpec => ({
-    ...spec,
-    provider: { type: 'Kubernetes', kubernetes: { envoyDaemonSet: {}, ...others } },
-  });
+  const daemonSet = (others = {}): EnvoyProxySpec => ({ provider: { kubernetes: { envoyDaemonSet: {}, ...others } } });
   const hpa = { envoyHpa: { minReplicas: 2, maxReplicas: 5 } };
-  const cluster = (own: EnvoyProxySpec, ofClass: EnvoyProxySpec | undefined, ...deployments: ClusterObject[]) =>
-    judged(
-      envoyHpa(),
-      gatewayClass('eg', { proxy: ofClass && 'shop/class' }),
-      gateway('shop/web', { proxy: 'own' }),
-      envoyProxy('shop/own', own),
-      ...(ofClass ? [envoyProxy('shop/class', ofClass)] : []),
-      ...[config, installed('v1.9.1'), ...deployments],
-    );
   const merge = { mergeType: 'StrategicMerge' } as const;
+  const GONE = 'delete ScaleTargetGone';
+  const none: EnvoyProxySpec = { provider: { kubernetes: { envoyDaemonSet: null } } };
+  const cluster = (own: EnvoyProxySpec, ofClass: EnvoyProxySpec = {}, ...deployments: ClusterObject[]) => {
+    const proxies = [envoyProxy('shop/own', own), ...classProxy(ofClass)];
+    return judged(envoyHpa(), gateway('shop/web', { proxy: 'own' }), ...proxies, config, v191, ...deployments);
+  };
 
   test.each<[string, EnvoyProxySpec, EnvoyProxySpec | undefined, string, string]>([
-    [
-      'without envoyDeployment wants no HPA',
-      daemonSet(),
-      undefined,
-      'delete ScaleTargetGone',
-      'keep ScaleTargetStillRuns',
-    ],
-    ['beside envoyHpa', daemonSet(hpa), undefined, 'delete ScaleTargetGone', 'keep ScaleTargetStillRuns'],
-    [
-      'over a class that asks',
-      daemonSet({}, merge),
-      autoscaling(),
-      'delete ScaleTargetGone',
-      'keep ScaleTargetStillRuns',
-    ],
-    ['of the class', merge, daemonSet(hpa), 'delete ScaleTargetGone', 'keep ScaleTargetStillRuns'],
-    ['beside envoyDeployment', daemonSet({ envoyDeployment: {} }), undefined, REMOVED, REMOVED],
-    ['beside envoyDeployment and envoyHpa', daemonSet({ envoyDeployment: {}, ...hpa }), undefined, WANTED, WANTED],
-    ['null is none', { provider: { kubernetes: { envoyDaemonSet: null } } }, undefined, REMOVED, REMOVED],
+    ['without envoyDeployment wants no HPA', daemonSet(), undefined, GONE, STILL_RUNS],
+    ['wants none beside envoyHpa', daemonSet(hpa), undefined, GONE, STILL_RUNS],
+    ['wants none over a class that asks', { ...daemonSet(), ...merge }, autoscaling(), GONE, STILL_RUNS],
+    ['of the class wants none', merge, daemonSet(hpa), GONE, STILL_RUNS],
+    ['does not count beside envoyDeployment', daemonSet({ envoyDeployment: {} }), undefined, REMOVED, REMOVED],
+    ['lets envoyDeployment have an HPA', daemonSet({ envoyDeployment: {}, ...hpa }), undefined, WANTED, WANTED],
+    ['that is null is none', none, undefined, REMOVED, REMOVED],
   ])('%s', (_, own, ofClass, ifGone, ifRunning) => {
     expect(inShort(cluster(own, ofClass))).toBe(ifGone);
-    expect(inShort(cluster(own, ofClass, running))).toBe(ifRunning);
+    expect(inShort(cluster(own, ofClass, webRuns))).toBe(ifRunning);
   });
 
-  test('says so', () => {
-    expect(cluster(daemonSet({}, merge), autoscaling(), running).explanation).toContain(
+  test('is named with its source', () => {
+    expect(cluster({ ...daemonSet(), ...merge }, autoscaling(), webRuns).explanation).toContain(
       'Gateway shop/web runs as a DaemonSet according to EnvoyProxy shop/own over EnvoyProxy shop/class, but Deployment',
     );
   });
 });
 
-describe('what lasts although its owner is gone comes with what to do', () => {
-  const remedy = (place: string) =>
-    `Envoy Gateway removes Deployment ${place} too, unless it was down when the owner was deleted. ` +
-    'If nothing uses the Deployment anymore, delete it, and the next sweep deletes the HPA.';
-  const place = `envoy-gateway-system/${hashedNameOf('shop/web')}`;
-
-  test.each<[string, ClusterObject[], string, string | undefined]>([
-    ['the Gateway is gone', [gatewayClass(), config, running], 'keep ScaleTargetStillRuns', remedy(place)],
-    ['the class is gone', [gateway(), config, running], 'keep ScaleTargetStillRuns', remedy(place)],
-    ['the Deployment is gone as well', [gatewayClass(), config], 'delete GatewayDeleted', undefined],
-    [
-      'the class merges: Envoy Gateway removes the Deployment when it looks',
-      [gatewayClass('eg', { proxy: 'shop/m' }), envoyProxy('shop/m', merging()), gateway(), config, running],
-      'keep ScaleTargetStillRuns',
-      undefined,
-    ],
-  ])('%s', (_, objects, expected, told) => {
-    const verdict = judged(envoyHpa(), ...objects);
-    expect([inShort(verdict), verdict.remedy]).toEqual([expected, told]);
-  });
-
-  test('not for an HPA that scales something else', () => {
-    const target = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'x' };
-    const verdict = judged(envoyHpa('shop/web', { target }), gatewayClass(), config);
-    expect([inShort(verdict), verdict.remedy]).toEqual(['keep ScaleTargetStillRuns', undefined]);
+describe('a Deployment that still runs although its owner is gone comes with a remedy', () => {
+  const merges = [gatewayClass('eg', { proxy: 'shop/m' }), envoyProxy('shop/m', merging()), gateway()];
+  const target = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'x' };
+  test.each<[string, ClusterObject[], string, boolean]>([
+    ['if the Gateway is gone', [envoyHpa(), gatewayClass(), webRuns], STILL_RUNS, true],
+    ['if the class is gone', [envoyHpa(), gateway(), webRuns], STILL_RUNS, true],
+    ['but not if the Deployment is gone as well', [envoyHpa(), gatewayClass()], 'delete GatewayDeleted', false],
+    ['but not if the class merges: Envoy Gateway will remove it', [envoyHpa(), ...merges, webRuns], STILL_RUNS, false],
+    ['but not if it is no Deployment', [envoyHpa('shop/web', { target }), gatewayClass()], STILL_RUNS, false],
+  ])('%s', (_, objects, expected, hasRemedy) => {
+    const verdict = judged(...objects, config);
+    const remedy =
+      `Envoy Gateway removes Deployment ${WEB} too, unless it was down when the owner was deleted. ` +
+      'If nothing uses the Deployment anymore, delete it, and the next sweep deletes the HPA.';
+    expect([inShort(verdict), verdict.remedy]).toEqual([expected, hasRemedy ? remedy : undefined]);
   });
 });
