@@ -62,7 +62,7 @@ const GRAPHS: Graph[] = [
     'Stale HPAs that were not deleted',
     own('reap', 'HpasConflict', 'HpasFailed', 'HpasMarkRefused', 'HpasDeleteRefused'),
   ],
-  ['API requests of a sweep', statistics('RequestsPerPass', 'Average', 'Maximum')],
+  ['API requests of a sweep', statistics('RequestsPerSweep', 'Average', 'Maximum')],
   ['Waiting changes', ofQueues('ApproximateNumberOfMessagesVisible', 'changes'), 300],
   ['Age of the oldest change, in seconds', ofQueues('ApproximateAgeOfOldestMessage', 'changes'), 300],
   ['Failed events', ofQueues('ApproximateNumberOfMessagesVisible', ...SIDE_QUEUES), 300],

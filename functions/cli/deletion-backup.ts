@@ -2,7 +2,7 @@ import { type FileHandle, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunReport } from '../events/report.ts';
 import { describeError, UsageError } from '../platform/errors.ts';
-import type { Deletion } from '../sweep/sweep-cluster.ts';
+import type { Deletion } from '../sweep/remove.ts';
 
 /** Only the owner may read the files of a run. */
 const MODE = 0o600;

@@ -12,7 +12,7 @@ import { createHandler, enrollConfigSchema } from './enroll.ts';
 const config = readConfig(enrollConfigSchema, process.env);
 const region = config.AWS_REGION;
 const logger = new Logger({ serviceName: 'enroll' });
-const { measures, powertools } = emfMetrics('enroll');
+const { metrics, powertools } = emfMetrics('enroll');
 
 export const handler = createHandler({
   config,
@@ -20,7 +20,7 @@ export const handler = createHandler({
   filters: new CloudWatchLogsSubscriptionFilters({ region }),
   entries: new EksAccessEntries({ region }),
   log: logger,
-  metrics: measures,
+  metrics,
   now: () => new Date(),
 })
   // Its environment variable would otherwise have the event itself logged, and with it the stack's presigned URL.

@@ -1,12 +1,12 @@
 import { gunzipSync } from 'node:zlib';
-import middy from '@middy/core';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
 import { changesOf } from '../events/audit-event.ts';
 import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../events/change-event.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { clusterArn, clusterNameSchema, clusterOfLogGroup, partitionOf } from '../platform/eks-names.ts';
-import { describeError, MalformedInputError } from '../platform/errors.ts';
+import { MalformedInputError } from '../platform/errors.ts';
+import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
 import { formatZodIssues } from '../platform/schema.ts';
@@ -29,49 +29,44 @@ export interface ForwardDependencies {
  * @throws {MalformedInputError} for a payload that is not of a subscription to a cluster's log group in this account
  * @throws {RetryableError} when events did not reach the bus
  */
-export function createHandler({ config, eventBus, log, metrics }: ForwardDependencies) {
-  return middy<unknown, void>()
-    .onError(({ error }) => {
-      // Without a return value the invocation still fails.
-      log.error('payload not forwarded', { error: error?.name, reason: describeError(error) });
-    })
-    .handler(async (event: unknown, context): Promise<void> => {
-      metrics.add('Payloads', 1);
-      const payload = decodePayload(event);
-      if (payload.messageType === 'CONTROL_MESSAGE') {
-        metrics.add('ControlMessages', 1);
-        log.info('control message', { messageType: payload.messageType });
-        return;
-      }
-      const cluster = clusterOf(payload, config.ACCOUNT_ID);
-      const { changes, kept, faults } = changesOf(payload.logEvents.map(({ message }) => message));
-      for (const { index, fault } of faults) {
-        log.warn('unreadable line', { cluster, logEventId: payload.logEvents[index]?.id, fault });
-      }
-      const partition = partitionOf(context.invokedFunctionArn);
-      // A log group feeds only functions of its own Region.
-      const arn = clusterArn({ partition, region: config.AWS_REGION, account: config.ACCOUNT_ID }, cluster);
-      await eventBus.put(
-        changes.map((change) => ({
-          source: EVENT_SOURCE,
-          detailType: CHANGE_DETAIL_TYPE,
-          detail: { version: '1', cluster, ...change } satisfies ChangeDetail,
-          resources: [arn],
-          time: new Date(change.stageTimestamp),
-        })),
-      );
-      const counts = {
-        lines: payload.logEvents.length,
-        kept,
-        unreadable: faults.length,
-        entries: changes.length,
-      };
-      metrics.add('LinesReceived', counts.lines);
-      metrics.add('LinesKept', kept);
-      metrics.add('LinesUnreadable', counts.unreadable);
-      metrics.add('EntriesPut', counts.entries);
-      log.info('forwarded', { cluster, ...counts, auditIDs: changes.map(({ auditID }) => auditID) });
-    });
+export function createHandler({ config, eventBus, log, metrics }: ForwardDependencies): Handler<void> {
+  return async (event, context) => {
+    metrics.add('Payloads', 1);
+    const payload = decodePayload(event);
+    if (payload.messageType === 'CONTROL_MESSAGE') {
+      metrics.add('ControlMessages', 1);
+      log.info('control message', { messageType: payload.messageType });
+      return;
+    }
+    const cluster = clusterOf(payload, config.ACCOUNT_ID);
+    const { changes, kept, faults } = changesOf(payload.logEvents.map(({ message }) => message));
+    for (const { index, fault } of faults) {
+      log.warn('unreadable line', { cluster, logEventId: payload.logEvents[index]?.id, fault });
+    }
+    const partition = partitionOf(context.invokedFunctionArn);
+    // A log group feeds only functions of its own Region.
+    const arn = clusterArn({ partition, region: config.AWS_REGION, account: config.ACCOUNT_ID }, cluster);
+    await eventBus.put(
+      changes.map((change) => ({
+        source: EVENT_SOURCE,
+        detailType: CHANGE_DETAIL_TYPE,
+        detail: { version: '1', cluster, ...change } satisfies ChangeDetail,
+        resources: [arn],
+        time: new Date(change.stageTimestamp),
+      })),
+    );
+    const counts = {
+      lines: payload.logEvents.length,
+      kept,
+      unreadable: faults.length,
+      entries: changes.length,
+    };
+    metrics.add('LinesReceived', counts.lines);
+    metrics.add('LinesKept', kept);
+    metrics.add('LinesUnreadable', counts.unreadable);
+    metrics.add('EntriesPut', counts.entries);
+    log.info('forwarded', { cluster, ...counts, auditIDs: changes.map(({ auditID }) => auditID) });
+  };
 }
 
 const invocationSchema = z.object({ awslogs: z.object({ data: z.string() }) });

@@ -34,7 +34,7 @@ export const METRICS = {
   MessagesMalformed: 'Count',
   Sweeps: 'Count', // Of one cluster each, whatever came of them.
   SweepsFailed: 'Count', // Their messages come again.
-  RequestsPerPass: 'Count', // To the API server, one value for each pass that came to its end.
+  RequestsPerSweep: 'Count', // To the API server, one value for each pass that came to its end.
   SecondsToDeletion: 'Seconds', // From the earliest change that a verdict rests on to the end of the pass that deleted.
   Heartbeats: 'Count',
   // backfill
@@ -60,13 +60,13 @@ export interface MetricsRecorder {
  * The metrics of a function: lines of its log in the embedded metric format, of which CloudWatch makes metrics.
  *
  * @param service the function
- * @returns what measures, and Powertools' own object for its middleware, which writes the lines
+ * @returns the recorder, and Powertools' own object for its middleware, which writes the lines
  */
-export function emfMetrics(service: string): { measures: MetricsRecorder; powertools: Metrics } {
+export function emfMetrics(service: string): { metrics: MetricsRecorder; powertools: Metrics } {
   const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
   const add: MetricsRecorder['add'] = (name, value, reason) => {
     if (reason === undefined) powertools.addMetric(name, METRICS[name], value);
     else powertools.singleMetric().addDimension('reason', reason).addMetric(name, METRICS[name], value);
   };
-  return { measures: { add }, powertools };
+  return { metrics: { add }, powertools };
 }

@@ -1,15 +1,8 @@
-import middy from '@middy/core';
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
-import {
-  CHANGE_DETAIL_TYPE,
-  type ChangeDetail,
-  changeDetailSchema,
-  changeOf,
-  EVENT_SOURCE,
-} from '../events/change-event.ts';
-import { type OutcomeEvent, outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
+import { CHANGE_DETAIL_TYPE, changeDetailSchema, changeOf, EVENT_SOURCE } from '../events/change-event.ts';
+import { outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
 import type { SweepReport } from '../events/report.ts';
 import {
   clampToDeployment,
@@ -17,68 +10,66 @@ import {
   heartbeatSchema,
   mostPermissive,
   SWEEP_DETAIL_TYPE,
-  type SweepRequest,
   sweepRequestSchema,
 } from '../events/sweep-request.ts';
-import type { ClusterDirectory } from '../kubernetes/directory.ts';
+import type { AccountDirectory } from '../kubernetes/directory.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
-import { partitionOf } from '../platform/eks-names.ts';
-import { ClusterSkippedError, describeError, MalformedInputError, NoAnswerError } from '../platform/errors.ts';
+import {
+  AwsAccessError,
+  describeError,
+  MalformedInputError,
+  NoAnswerError,
+  RetryableError,
+} from '../platform/errors.ts';
+import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { problemOf } from '../platform/problems.ts';
 import { formatZodIssues } from '../platform/schema.ts';
-import { measureHpas } from '../sweep/measure-hpas.ts';
-import { publishOutcomes } from '../sweep/publish-outcomes.ts';
+import { type ClusterOutcome, type ClusterProblem, forEachCluster } from '../sweep/for-each-cluster.ts';
+import { measureHpas, publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { sweepCluster } from '../sweep/sweep-cluster.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
 
 /** The environment variables of `reap`. */
-export const reapConfigSchema = z.object({
-  ...placeSchema,
-  ...sweepSettings,
-  EVENT_BUS_NAME: eventBusSchema,
-});
-export type ReapConfig = z.infer<typeof reapConfigSchema>;
+export const reapConfigSchema = z.object({ ...placeSchema, ...sweepSettings, EVENT_BUS_NAME: eventBusSchema });
 
 export interface ReapDependencies {
-  config: ReapConfig;
-  directory: ClusterDirectory;
-  /** Gets the outcomes. */
+  config: z.infer<typeof reapConfigSchema>;
+  directory: AccountDirectory;
+  /** The bus for the outcomes. */
   eventBus: EventBus;
   log: Log;
   metrics: MetricsRecorder;
   now: () => Date;
-  /** Is given the report of every pass, for who wants more of it than the log. */
+  /** Called with the report of every sweep. */
   onReport?: (report: SweepReport) => void;
 }
 
-/** With less time than this left, in milliseconds, no further cluster is begun. */
-const LEAST_TIME_FOR_A_PASS = 10_000;
-/** With less time than this left, in milliseconds, what conflicts is not tried again within the pass. */
-const LEAST_TIME_FOR_ANOTHER_ATTEMPT = 20_000;
-/** So many milliseconds before its time is up, the function stops waiting for the bus to take the outcomes. */
-const LEFT_AFTER_OUTCOMES = 1_000;
-/** At this receive of a message what settles is let go, one before the queue would call it a dead letter. */
+/** Maximum concurrent clusters; each holds its lists in memory. */
+const CONCURRENT_CLUSTERS = 5;
+/** Milliseconds; with less time left, no further cluster is begun. */
+const MIN_SWEEP_MS = 10_000;
+/** Milliseconds; with less time left, a sweep does not follow up conflicts. */
+const MIN_RETRY_MS = 20_000;
+/** Milliseconds before the end at which unfinished sweeps are cut off: their messages come back, those of the others do not. */
+const DEADLINE_MS = 3_000;
+/** At this receive, a change that still settles is consumed: one before the queue would move it to the dead letters. */
 const MAX_RECEIVES_WHILE_SETTLING = 7;
-/** At this receive the request of a sweep that fails is let go: the next sweep asks again, and no dead letter is needed. */
+/** At this receive, a failing sweep request is consumed: the next scheduled sweep retries. */
 const MAX_RECEIVES_SWEEP_REQUEST = 3;
 
-const eventSchema = z.object({
-  source: z.literal(EVENT_SOURCE),
-  'detail-type': z.enum([CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE]),
-  account: z.string(),
-  region: z.string(),
-  detail: z.looseObject({}),
-});
+const envelope = { source: z.literal(EVENT_SOURCE), account: z.string(), region: z.string() };
+const triggerSchema = z.discriminatedUnion('detail-type', [
+  z.object({ ...envelope, 'detail-type': z.literal(CHANGE_DETAIL_TYPE), detail: changeDetailSchema }),
+  z.object({ ...envelope, 'detail-type': z.literal(SWEEP_DETAIL_TYPE), detail: sweepRequestSchema }),
+  z.object({ ...envelope, 'detail-type': z.literal(HEARTBEAT_DETAIL_TYPE), detail: heartbeatSchema }),
+]);
+type Event = z.infer<typeof triggerSchema>;
+/** The event that starts a sweep: a change in a cluster, or a request. */
+type Trigger = Exclude<Event, { 'detail-type': typeof HEARTBEAT_DETAIL_TYPE }>;
 
-/** What asks for a pass: something was written in a cluster, or somebody wants it looked at. */
-type Trigger = { cluster: string; change: ChangeDetail } | { cluster: string; request: SweepRequest };
-
-/** Who may invoke the function directly may also raise the limit, for this run. An event of the queue never does. */
-const directEventSchema = z.object({
-  maxDeletions: z.optional(z.number().check(z.int(), z.minimum(0))),
-});
+/** A direct invocation may also raise the limit, for this sweep. A message of the queue cannot. */
+const directEventSchema = z.object({ maxDeletions: z.optional(z.number().check(z.int(), z.minimum(0))) });
 
 const sqsEventSchema = z.object({
   Records: z.array(
@@ -92,176 +83,187 @@ const sqsEventSchema = z.object({
 });
 type SqsRecord = z.infer<typeof sqsEventSchema>['Records'][number];
 
-/** What a pass over one cluster came to, for who invokes the function by hand. */
+/** The answer to a direct invocation. */
 export type ClusterResult = SweepReport | { cluster: string; skipped: string; message: string; remedy: string };
 
 /**
- * The Lambda handler of `reap`: a batch of SQS messages with one EventBridge event each, answered with the messages that
- * failed; or one EventBridge event, answered with the report of the pass.
+ * The Lambda handler of `reap`: sweeps the clusters that a batch of SQS messages names, and answers with the messages to
+ * retry; or sweeps the cluster of one EventBridge event, and answers with the report.
  *
- * @throws {MalformedInputError} for a direct invocation with anything else; and for a direct invocation whatever the pass
- * throws, so that Lambda tries it again
+ * @throws for a direct invocation {@link MalformedInputError}, or whatever the sweep throws, so that Lambda retries it
  */
-export function createHandler(dependencies: ReapDependencies) {
-  const { log } = dependencies;
-  return middy<unknown, SQSBatchResponse | ClusterResult>()
-    .onError(({ error }) => {
-      // Returning nothing leaves the failure a failure.
-      log.error('event not handled', { error: error?.name, reason: describeError(error) });
-    })
-    .handler(async (event: unknown, context: Context) => {
-      const batch = sqsEventSchema.safeParse(event);
-      if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, context, dependencies) };
-      const occasion = parseEvent(event, dependencies.config);
-      if (occasion === 'heartbeat') {
-        throw new MalformedInputError('a heartbeat that did not come through the queue says nothing');
-      }
-      const direct = directEventSchema.safeParse(event);
-      if (!direct.success) throw new MalformedInputError('maxDeletions: expected a whole number, 0 or more');
-      return await reapCluster(occasion.cluster, [occasion], context, dependencies, direct.data.maxDeletions);
-    });
+export function createHandler(dependencies: ReapDependencies): Handler<SQSBatchResponse | ClusterResult> {
+  return async (event, context) => {
+    const batch = sqsEventSchema.safeParse(event);
+    if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, context, dependencies) };
+    return await reapEvent(event, context, dependencies);
+  };
 }
 
-/** One pass for each cluster that the messages name. */
+async function reapEvent(event: unknown, context: Context, dependencies: ReapDependencies): Promise<ClusterResult> {
+  const trigger = parseEvent(event, dependencies.config);
+  if (!isTrigger(trigger))
+    throw new MalformedInputError('a heartbeat that did not come through the queue says nothing');
+  const direct = directEventSchema.safeParse(event);
+  if (!direct.success) throw new MalformedInputError('maxDeletions: expected a whole number, 0 or more');
+  const { cluster } = trigger.detail;
+  const outcome = (await sweepClusters([trigger], context, dependencies, direct.data.maxDeletions)).get(cluster);
+  if (outcome === undefined) throw new RetryableError('no time left for this cluster');
+  if ('value' in outcome) return outcome.value;
+  const { result, problem, error } = outcome;
+  if (result === 'failed') throw error;
+  return { cluster, skipped: problem.reason, message: problem.message, remedy: problem.remedy };
+}
+
+/** @returns the messages to retry */
 async function reapBatch(
   records: readonly SqsRecord[],
   context: Context,
   dependencies: ReapDependencies,
 ): Promise<SQSBatchResponse['batchItemFailures']> {
-  const { log, metrics } = dependencies;
-  const failures = new Set<string>();
-  const byCluster = new Map<string, { record: SqsRecord; occasion: Trigger }[]>();
+  const { config, log, metrics } = dependencies;
+  const retried: string[] = [];
+  const messages: { record: SqsRecord; trigger: Trigger }[] = [];
   for (const record of records) {
     try {
-      const occasion = parseEvent(parseJson(record.body), dependencies.config);
-      if (occasion === 'heartbeat') {
-        metrics.add('Heartbeats', 1);
-        continue;
-      }
-      byCluster.set(occasion.cluster, [...(byCluster.get(occasion.cluster) ?? []), { record, occasion }]);
+      const trigger = parseEvent(parseJson(record.body), config);
+      if (isTrigger(trigger)) messages.push({ record, trigger });
+      else metrics.add('Heartbeats', 1);
     } catch (error) {
       log.error('message not understood', { messageId: record.messageId, reason: describeError(error) });
       metrics.add('MessagesMalformed', 1);
-      failures.add(record.messageId);
+      retried.push(record.messageId);
     }
   }
-  for (const [cluster, messages] of byCluster) {
-    const fail = () => {
-      for (const { record, occasion } of messages) {
-        if ('change' in occasion || receivesOf(record) < MAX_RECEIVES_SWEEP_REQUEST) failures.add(record.messageId);
-        else log.warn('tried for the last time, left to the next sweep', { cluster, messageId: record.messageId });
-      }
-    };
-    if (context.getRemainingTimeInMillis() < LEAST_TIME_FOR_A_PASS) {
-      log.warn('no time left for this cluster, its messages go back to the queue', { cluster });
-      fail();
-      continue;
-    }
-    try {
-      const occasions = messages.map(({ occasion }) => occasion);
-      const result = await reapCluster(cluster, occasions, context, dependencies);
-      if ('skipped' in result) continue;
-      if (result.hpas.some(({ outcome }) => outcome === 'Failed')) fail();
-      else if (result.lookAgain) {
-        for (const { record, occasion } of messages) {
-          // What settles is news after a change; a request is followed by the next one.
-          if ('request' in occasion) continue;
-          if (receivesOf(record) < MAX_RECEIVES_WHILE_SETTLING) failures.add(record.messageId);
-          else
-            log.warn('looked at for the last time, left to the next event', { cluster, messageId: record.messageId });
-        }
-      }
-    } catch (error) {
-      log.error('pass failed, its messages go back to the queue', {
-        ...{ cluster, sweepId: sweepIdOf(cluster, context), reason: describeError(error) },
-        auditIDs: auditIDsOf(messages.map(({ occasion }) => occasion)),
-      });
-      metrics.add('SweepsFailed', 1);
-      fail();
+  const triggers = messages.map(({ trigger }) => trigger);
+  const outcomes = await sweepClusters(triggers, context, dependencies);
+  for (const { record, trigger } of messages) {
+    const { cluster } = trigger.detail;
+    const { messageId } = record;
+    const receives = Number(record.attributes.ApproximateReceiveCount);
+    const maxReceives = maxReceivesAfter(outcomes.get(cluster), trigger);
+    if (receives < maxReceives) retried.push(messageId);
+    else if (maxReceives > 0) {
+      log.warn(`giving up after ${receives} receives; the next sweep retries`, { cluster, messageId });
     }
   }
-  return [...failures].map((itemIdentifier) => ({ itemIdentifier }));
+  return retried.map((itemIdentifier) => ({ itemIdentifier }));
 }
 
-const sweepIdOf = (cluster: string, { awsRequestId }: Context) => `${awsRequestId}/${cluster}`;
+/** The receive at which a message is consumed after this outcome; 0 where it is done. */
+function maxReceivesAfter(outcome: ClusterOutcome<SweepReport> | undefined, trigger: Trigger): number {
+  // What was never tried does not count.
+  if (outcome === undefined) return Number.POSITIVE_INFINITY;
+  const isRequest = trigger['detail-type'] === SWEEP_DETAIL_TYPE;
+  const whenFailed = isRequest ? MAX_RECEIVES_SWEEP_REQUEST : Number.POSITIVE_INFINITY;
+  if (!('value' in outcome)) return isRetryable(outcome) ? whenFailed : 0;
+  if (outcome.value.hpas.some((hpa) => hpa.outcome === 'Failed')) return whenFailed;
+  // What settles after a change has to be swept again; a request is followed by the next one.
+  return outcome.value.lookAgain && !isRequest ? MAX_RECEIVES_WHILE_SETTLING : 0;
+}
 
-const auditIDsOf = (occasions: readonly Trigger[]) =>
-  occasions.flatMap((occasion) => ('change' in occasion ? [occasion.change.auditID] : []));
+/** A missing permission takes a person, as everything that a cluster is skipped for. */
+const isRetryable = ({ result, error }: ClusterProblem) => result === 'failed' && !(error instanceof AwsAccessError);
 
-const receivesOf = ({ attributes }: SqsRecord) => Number(attributes.ApproximateReceiveCount);
-
-async function reapCluster(
-  cluster: string,
-  occasions: readonly Trigger[],
+/** @returns by cluster; those that there was no time for are absent */
+async function sweepClusters(
+  triggers: readonly Trigger[],
   context: Context,
   dependencies: ReapDependencies,
   raisedLimit?: number,
-): Promise<ClusterResult> {
+): Promise<Map<string, ClusterOutcome<SweepReport>>> {
+  const { config, directory, log, metrics } = dependencies;
+  const region = config.AWS_REGION;
+  const byCluster = Map.groupBy(triggers, ({ detail }) => detail.cluster);
+  const { clusters } = await forEachCluster(
+    {
+      scopes: [{ region, directory }],
+      clusters: [...byCluster.keys()],
+      concurrency: CONCURRENT_CLUSTERS,
+      hasTimeLeft: () => context.getRemainingTimeInMillis() >= MIN_SWEEP_MS,
+      deadlineSignal: AbortSignal.timeout(Math.max(0, context.getRemainingTimeInMillis() - DEADLINE_MS)),
+      keepsConnections: true,
+    },
+    ({ cluster }) => sweep(cluster, byCluster.get(cluster) ?? [], context, dependencies, raisedLimit),
+  );
+  const outcomes = new Map(clusters.map((outcome) => [outcome.cluster, outcome]));
+  for (const [cluster, some] of byCluster) {
+    const outcome = outcomes.get(cluster);
+    if (outcome === undefined)
+      log.warn('no time left for this cluster, its messages go back to the queue', { cluster });
+    else metrics.add('Sweeps', 1);
+    if (outcome === undefined || 'value' in outcome) continue;
+    const { result, problem, error } = outcome;
+    const { reason, message: explanation, remedy } = problem;
+    const sweepId = sweepIdOf(cluster, context);
+    const auditIDs = changesIn(some).map(({ auditID }) => auditID);
+    if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
+    if (result === 'skipped') metrics.add('ClustersSkipped', 1, reason);
+    else metrics.add('SweepsFailed', 1);
+    log[result === 'skipped' ? 'warn' : 'error'](result === 'skipped' ? 'cluster skipped' : 'sweep failed', {
+      cluster,
+      sweepId,
+      reason,
+      explanation,
+      remedy,
+      auditIDs,
+    });
+    await publishOutcomes(outcomesOfProblem({ cluster, region, sweepId }, result, problem), context, dependencies);
+  }
+  return outcomes;
+}
+
+async function sweep(
+  cluster: string,
+  triggers: readonly Trigger[],
+  context: Context,
+  dependencies: ReapDependencies,
+  raisedLimit: number | undefined,
+): Promise<SweepReport> {
   const { config, directory, log, metrics, now, onReport } = dependencies;
-  const changes = occasions.flatMap((occasion) => ('change' in occasion ? [changeOf(occasion.change)] : []));
-  const requests = occasions.flatMap((occasion) => ('request' in occasion ? [occasion.request] : []));
   const own = { mode: config.MODE, maxDeletions: config.MAX_DELETIONS };
+  const changes = changesIn(triggers).map(changeOf);
+  const requests = triggers.flatMap((one) => (one['detail-type'] === SWEEP_DETAIL_TYPE ? [one.detail] : []));
   const { mode, maxDeletions } = mostPermissive([
     ...changes.map(() => own),
     ...requests.map((request) => clampToDeployment(request, own)),
   ]);
   const sweepId = sweepIdOf(cluster, context);
-  metrics.add('Sweeps', 1);
   const runIds = requests.map(({ runId }) => runId);
-  const place = { cluster, region: config.AWS_REGION, sweepId };
   if (runIds.length > 0) log.info('sweep requested', { cluster, sweepId, runIds, mode, maxDeletions });
-  try {
-    const api = await directory.connect(cluster);
-    const sentBefore = api.requestsSent();
-    const report = await sweepCluster({
-      cluster,
-      api,
-      mode,
-      guards: { ...guardsOf(config), maxDeletions, raisedLimit },
-      controllerNamespaces: config.CONTROLLER_NAMESPACES,
-      hasTimeLeft: () => context.getRemainingTimeInMillis() > LEAST_TIME_FOR_ANOTHER_ATTEMPT,
-      now,
-      sweepId,
-      log,
-      changes,
-    });
-    metrics.add('RequestsPerPass', api.requestsSent() - sentBefore);
-    measureHpas(report, metrics);
-    for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
-    onReport?.(report);
-    await tell(sweepOutcomes(place, report, { mode, runIds }), context, dependencies);
-    return report;
-  } catch (error) {
-    // The cached endpoint, CA or token may no longer be valid.
-    directory.forget(cluster);
-    if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
-    const isSkipped = error instanceof ClusterSkippedError;
-    await tell(outcomesOfProblem(place, isSkipped ? 'skipped' : 'failed', problemOf(error)), context, dependencies);
-    if (!isSkipped) throw error;
-    const { reason, message, remedy } = error;
-    const auditIDs = auditIDsOf(occasions);
-    log.warn('cluster skipped', { cluster, sweepId, reason, explanation: message, remedy, auditIDs });
-    metrics.add('ClustersSkipped', 1, reason);
-    return { cluster, skipped: reason, message, remedy };
-  }
+  const api = await directory.connect(cluster);
+  const sentBefore = api.requestsSent();
+  const report = await sweepCluster({
+    cluster,
+    api,
+    mode,
+    guards: { ...guardsOf(config), maxDeletions, raisedLimit },
+    controllerNamespaces: config.CONTROLLER_NAMESPACES,
+    hasTimeLeft: () => context.getRemainingTimeInMillis() > MIN_RETRY_MS,
+    now,
+    sweepId,
+    log,
+    changes,
+  });
+  metrics.add('RequestsPerSweep', api.requestsSent() - sentBefore);
+  measureHpas(report, metrics);
+  for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
+  onReport?.(report);
+  const ref = { cluster, region: config.AWS_REGION, sweepId };
+  await publishOutcomes(sweepOutcomes(ref, report, { mode, runIds }), context, dependencies);
+  return report;
 }
 
-/** Of each HPA that was deleted after a change: how long it was left behind, from the earliest change on. */
+const sweepIdOf = (cluster: string, { awsRequestId }: Context) => `${awsRequestId}/${cluster}`;
+
+const changesIn = (triggers: readonly Trigger[]) =>
+  triggers.flatMap((one) => (one['detail-type'] === CHANGE_DETAIL_TYPE ? [one.detail] : []));
+
+/** For each HPA deleted after a change: the time since the earliest change. */
 const secondsToDeletion = ({ hpas, finishedAt }: SweepReport): number[] =>
   hpas
     .filter(({ outcome, changes }) => outcome === 'Deleted' && changes.length > 0)
     .map(({ changes }) => (Date.parse(finishedAt) - Math.min(...changes.map(({ time }) => Date.parse(time)))) / 1000);
-
-/** The deletions are done: whatever becomes of their events, no message comes back for it. */
-async function tell(
-  outcomes: readonly OutcomeEvent[],
-  context: Context,
-  { config, eventBus, log, metrics, now }: ReapDependencies,
-): Promise<void> {
-  const timeLeft = context.getRemainingTimeInMillis() - LEFT_AFTER_OUTCOMES;
-  const place = { partition: partitionOf(context.invokedFunctionArn), account: config.ACCOUNT_ID };
-  await publishOutcomes(outcomes, { place, eventBus, log, metrics, now, timeLeft });
-}
 
 function parseJson(text: string): unknown {
   try {
@@ -271,31 +273,20 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** @throws {MalformedInputError} for anything but an event that this project put in this account and Region */
-function parseEvent(event: unknown, config: ReapConfig): Trigger | 'heartbeat' {
-  const { account, region, detail, 'detail-type': type } = parsed(eventSchema, event, []);
-  if (account !== config.ACCOUNT_ID || region !== config.AWS_REGION) {
+const isTrigger = (event: Event): event is Trigger => event['detail-type'] !== HEARTBEAT_DETAIL_TYPE;
+
+/** @throws {MalformedInputError} for anything but an event of this project from this account and Region */
+function parseEvent(event: unknown, { ACCOUNT_ID, AWS_REGION }: ReapDependencies['config']): Event {
+  const parsed = triggerSchema.safeParse(event);
+  if (!parsed.success) {
     throw new MalformedInputError(
-      `the event is of account ${account} in ${region}, and this function serves ${config.ACCOUNT_ID} in ${config.AWS_REGION}`,
+      `not an event of this project: ${formatZodIssues(parsed.error, '(the event)')}; expected source ${EVENT_SOURCE}, ` +
+        `detail-type ${CHANGE_DETAIL_TYPE}, ${SWEEP_DETAIL_TYPE} or ${HEARTBEAT_DETAIL_TYPE}`,
     );
   }
-  if (type === CHANGE_DETAIL_TYPE) {
-    const change = parsed(changeDetailSchema, detail, ['detail']);
-    return { cluster: change.cluster, change };
-  }
-  if (type === HEARTBEAT_DETAIL_TYPE) {
-    parsed(heartbeatSchema, detail, ['detail']);
-    return 'heartbeat';
-  }
-  const request = parsed(sweepRequestSchema, detail, ['detail']);
-  return { cluster: request.cluster, request };
-}
-
-function parsed<Schema extends z.ZodMiniType>(schema: Schema, value: unknown, at: readonly string[]): z.infer<Schema> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
+  const { account, region } = parsed.data;
+  if (account === ACCOUNT_ID && region === AWS_REGION) return parsed.data;
   throw new MalformedInputError(
-    `not an event of this project: ${formatZodIssues(result.error, '(the event)', at)}; expected source ${EVENT_SOURCE}, ` +
-      `detail-type ${CHANGE_DETAIL_TYPE}, ${SWEEP_DETAIL_TYPE} or ${HEARTBEAT_DETAIL_TYPE}`,
+    `the event is from account ${account} in ${region}, and this function serves ${ACCOUNT_ID} in ${AWS_REGION}`,
   );
 }

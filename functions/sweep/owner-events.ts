@@ -19,52 +19,51 @@ export interface OwnerEventOptions {
 export const HPA_DELETED = 'StaleHPADeleted';
 export const HPA_MISSING = 'WantedHPAMissing';
 
-/** Milliseconds; the deletions are done, and the pass has more to say than this. */
-const REQUEST_TIMEOUT_MS = 5_000;
-const OWNERS_AT_ONCE = 20;
-/** What an Event's message may have in `events.k8s.io/v1`, and what a terminal bears. */
-const MOST_CHARACTERS = 1_024;
+/** Milliseconds; the deletions are done, and the report must not wait for long. */
+const TIMEOUT_MS = 5_000;
+/** Maximum concurrent Events. */
+const CONCURRENCY = 20;
+/** The limit of `events.k8s.io/v1` for the message of an Event. */
+const MAX_CHARACTERS = 1_024;
 
 /**
- * Writes Kubernetes Events, so that `kubectl describe` tells: one for each Gateway, GatewayClass or ConfigMap that an HPA was
- * deleted for, and a Warning for each that asks for one that is missing. Never throws and never waits for long: where it is not
- * allowed, or not possible, a log line says so.
+ * Records Kubernetes Events, which `kubectl describe` shows: one for each Gateway, GatewayClass or ConfigMap that an HPA was
+ * deleted for, and a Warning for each that asks for a missing one. Never throws and never waits for long: when an Event is not
+ * allowed, or not possible, there is a log line.
  */
 export async function recordOwnerEvents(
   hpas: readonly SweptHpa[],
   missing: readonly MissingHpa[],
-  options: OwnerEventOptions,
+  { events, cluster, sweepId, log, now }: OwnerEventOptions,
 ): Promise<void> {
-  const { events, cluster, sweepId, log, now } = options;
   const time = now();
-  const told = [...eventsOfDeletions(hpas, time), ...eventsOfMissing(missing, time)];
-  if (told.length === 0) return;
-  const missed = (event: ObjectEvent, why: string) =>
+  const pending = new Set([...eventsOfDeletions(hpas, time), ...eventsOfMissing(missing, time)]);
+  if (pending.size === 0) return;
+  const giveUp = (event: ObjectEvent, why: string) => {
+    if (!pending.delete(event)) return;
     log.info('no Event written', { cluster, sweepId, object: `${event.object.kind} ${objectKey(event.object)}`, why });
-  const waiting = new Set(told);
+  };
   const record = async (event: ObjectEvent) => {
-    // Its turn can come once the log has said already that it was not written.
-    if (!waiting.has(event)) return;
+    // After the timeout, whatever is still pending is not written any more.
+    if (!pending.has(event)) return;
     try {
       const result = await events.record(event);
-      if (result !== 'done' && waiting.has(event)) missed(event, result);
+      if (result === 'done') pending.delete(event);
+      else giveUp(event, result);
     } catch (error) {
-      if (waiting.has(event)) missed(event, describeError(error));
-    } finally {
-      waiting.delete(event);
+      giveUp(event, describeError(error));
     }
   };
   await Promise.race([
-    pMap(told, record, { concurrency: OWNERS_AT_ONCE }),
-    setTimeout(REQUEST_TIMEOUT_MS, undefined, { ref: false }),
+    pMap([...pending], record, { concurrency: CONCURRENCY }),
+    setTimeout(TIMEOUT_MS, undefined, { ref: false }),
   ]);
-  for (const event of waiting) missed(event, `no answer within ${REQUEST_TIMEOUT_MS / 1000} s`);
-  waiting.clear();
+  for (const event of pending) giveUp(event, `no answer within ${TIMEOUT_MS / 1000} s`);
 }
 
 const apiVersionOf = (kind: string) => (kind === 'ConfigMap' ? 'v1' : 'gateway.networking.k8s.io/v1');
 
-/** One for each owner that is there: where that is gone too there is nobody to tell. */
+/** One for each owner that exists. */
 function eventsOfDeletions(hpas: readonly SweptHpa[], time: Date): ObjectEvent[] {
   const messages = new Map<string, { object: ObjectEvent['object']; sentences: string[] }>();
   for (const { outcome, owner, restsOn, namespace, name, reason, explanation } of hpas) {
@@ -77,7 +76,11 @@ function eventsOfDeletions(hpas: readonly SweptHpa[], time: Date): ObjectEvent[]
     messages.set(uid, { object, sentences });
   }
   return [...messages.values()].map(({ object, sentences }) => ({
-    ...{ object, type: 'Normal', reason: HPA_DELETED, message: cut(sentences.join(' ')), time },
+    object,
+    type: 'Normal',
+    reason: HPA_DELETED,
+    message: cut(sentences.join(' ')),
+    time,
   }));
 }
 
@@ -89,4 +92,4 @@ const eventsOfMissing = (missing: readonly MissingHpa[], time: Date): ObjectEven
   });
 
 const cut = (message: string) =>
-  message.length <= MOST_CHARACTERS ? message : `${message.slice(0, MOST_CHARACTERS - 1)}…`;
+  message.length <= MAX_CHARACTERS ? message : `${message.slice(0, MAX_CHARACTERS - 1)}…`;

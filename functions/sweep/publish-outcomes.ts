@@ -1,49 +1,67 @@
 import { setTimeout } from 'node:timers/promises';
-import type { BusEvent, EventBus } from '../aws/event-bus.ts';
+import type { Context } from 'aws-lambda';
+import type { EventBus } from '../aws/event-bus.ts';
 import { EVENT_SOURCE } from '../events/change-event.ts';
 import type { OutcomeEvent } from '../events/outcome-event.ts';
-import { clusterArn } from '../platform/eks-names.ts';
+import type { SweepReport, SweptHpa } from '../events/report.ts';
+import { clusterArn, partitionOf } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import type { MetricsRecorder } from '../platform/metrics.ts';
+import type { MetricName, MetricsRecorder } from '../platform/metrics.ts';
 
-export interface PublishOptions {
-  /** Of the clusters: the account's. */
-  readonly place: { readonly partition: string; readonly account: string };
+/** Counts HPAs by outcome and reason: one metric value for each, however many HPAs there are. */
+export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missing'>, metrics: MetricsRecorder): void {
+  metrics.add('HpasFound', hpas.length);
+  for (const [one, ...others] of Map.groupBy(hpas, (hpa) => `${hpa.outcome}/${reasonOf(hpa)}`).values()) {
+    if (one === undefined) continue;
+    metrics.add(`Hpas${one.outcome}` satisfies MetricName, 1 + others.length, reasonOf(one));
+  }
+  if (missing.length > 0) metrics.add('HpasMissing', missing.length);
+}
+
+const reasonOf = ({ outcome, reason, guard }: SweptHpa): string | undefined =>
+  outcome === 'Kept' ? reason : outcome === 'HeldBack' ? guard?.name : undefined;
+
+export interface Publisher {
+  /** The account of the clusters. */
+  readonly config: { readonly ACCOUNT_ID: string };
   readonly eventBus: EventBus;
   readonly log: Log;
   readonly metrics: MetricsRecorder;
   readonly now: () => Date;
-  /** Milliseconds until the function must be done. */
-  readonly timeLeft: number;
 }
 
-/** @param arn of the cluster */
-export const outcomeBusEvent = ({ detailType, detail }: OutcomeEvent, arn: string, time: Date): BusEvent => ({
-  ...{ source: EVENT_SOURCE, detailType, detail, time },
-  resources: [arn],
-});
-
-/** Milliseconds; a bus that does not answer must not eat the time of the next cluster. */
+/** Milliseconds; a bus that does not answer must not use up the time of the next cluster. */
 const PUBLISH_TIMEOUT_MS = 10_000;
+/** Milliseconds before the function must return. */
+const RESERVE_MS = 2_000;
 
 /**
- * Puts outcomes on the bus. Never throws and never waits for long: what they tell of is done, and in the log. What did not
- * get there is a log line and a count in the metric `OutcomesNotPut`.
+ * Publishes outcomes. Never throws and never waits for long: what they report is done, and in the log. When they do not reach
+ * the bus, there is a log line and a count in the metric `OutcomesNotPut`.
  */
-export async function publishOutcomes(outcomes: readonly OutcomeEvent[], options: PublishOptions): Promise<void> {
-  const { place, eventBus, log, metrics, now, timeLeft } = options;
+export async function publishOutcomes(
+  outcomes: readonly OutcomeEvent[],
+  context: Pick<Context, 'invokedFunctionArn' | 'getRemainingTimeInMillis'>,
+  { config, eventBus, log, metrics, now }: Publisher,
+): Promise<void> {
   if (outcomes.length === 0) return;
-  const arnOf = ({ region, cluster }: OutcomeEvent['detail']) => clusterArn({ ...place, region }, cluster);
+  const account = { partition: partitionOf(context.invokedFunctionArn), account: config.ACCOUNT_ID };
   const time = now();
-  const events = outcomes.map((outcome) => outcomeBusEvent(outcome, arnOf(outcome.detail), time));
-  const patience = Math.max(0, Math.min(PUBLISH_TIMEOUT_MS, timeLeft));
-  const put = eventBus.put(events).then(() => 'put');
+  const events = outcomes.map(({ detailType, detail }) => {
+    const resources = [clusterArn({ ...account, region: detail.region }, detail.cluster)];
+    return { source: EVENT_SOURCE, detailType, detail, resources, time };
+  });
+  const timeout = Math.max(0, Math.min(PUBLISH_TIMEOUT_MS, context.getRemainingTimeInMillis() - RESERVE_MS));
   try {
-    const end = await Promise.race([put, setTimeout(patience, 'late', { ref: false })]);
-    if (end === 'late') throw new Error(`the bus has not taken them within ${patience / 1000} s`);
+    const timedOut = setTimeout(timeout, 'timeout', { ref: false });
+    if ((await Promise.race([eventBus.put(events), timedOut])) === 'timeout') {
+      throw new Error(`PutEvents timed out after ${timeout / 1000} s`);
+    }
   } catch (error) {
-    log.error('outcomes not put on the bus, see the log for what they would tell', { reason: describeError(error) });
+    log.error('failed to publish outcome events; the log has the outcomes', {
+      reason: describeError(error),
+    });
     metrics.add('OutcomesNotPut', outcomes.length);
   }
 }

@@ -69,7 +69,12 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
           EVENT_BUS_NAME: 'bus',
         },
         eventBus: { put: async () => {} },
-        directory: { connect: async () => api, forget: () => {} },
+        directory: {
+          list: async () => [],
+          describe: async () => ({ tags: {} }),
+          connect: async () => api,
+          forget: () => {},
+        },
         // All that was just written has settled by then.
         now: () => new Date(Date.now() + 3_600_000),
         onReport: (report) => reports.push(report),

@@ -1,12 +1,10 @@
 import type { SQSBatchResponse } from 'aws-lambda';
 import { describe, expect, test, vi } from 'vitest';
-import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
-import { createHandler } from '../../functions/backfill/backfill.ts';
 import { sweepRequestSchema } from '../../functions/events/sweep-request.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import type { PutEventsEntry } from '../doubles/eventbridge.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
+import { busEvent, lambdaContext, queueBatch } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, describeAccount, nowhere } from './account.ts';
 import { hpasOf, STALE, staleList, the, times, wantedList, withTenantConfig, writesTo } from './harness.ts';
 import { loadReap, context as reapContext, SECRET_ACCESS_KEY } from './reap-harness.ts';
@@ -53,17 +51,18 @@ describe('a payload', () => {
         'that Region, or use dispatch inline; maxDeletions 26, and dispatch bus cannot raise the limit of 25: use dispatch inline',
     ],
   ])('%j is refused', async (payload, message) => {
-    await expect(self.backfill(payload)).rejects.toMatchObject({ name: 'MalformedInputError', message });
+    const name = message.startsWith('refused') ? 'UsageError' : 'MalformedInputError';
+    await expect(self.backfill(payload)).rejects.toMatchObject({ name, message });
     expect([around.eks.listed, around.eks.described, self.bus.requests]).toEqual([[], [], []]);
     expect(around.output.logged()).toMatchObject([
-      { level: 'ERROR', message: 'run failed', error: 'MalformedInputError', reason: message },
+      { level: 'ERROR', message: 'run failed', error: name, reason: message },
     ]);
   });
 
   test.each(['inline', 'bus'])('that deletes where the deployment only reports is refused, %s', async (dispatch) => {
     vi.stubEnv('MODE', 'report');
     await expect(self.backfill({ mode: 'delete', dispatch })).rejects.toMatchObject({
-      name: 'MalformedInputError',
+      name: 'UsageError',
       message:
         'refused: mode delete, and this deployment only reports: set mode: delete in infra/configuration.yml and deploy again',
     });
@@ -87,10 +86,10 @@ describe('inline', () => {
     const { runId } = await self.backfill({ mode: 'delete', concurrency: 1 });
     expect(around.output.logged()).toMatchObject([
       { message: expect.stringMatching(/^HPA .*: Kept, AutoscalingConfigured$/), cluster: 'bank' },
-      { message: 'pass finished', cluster: 'bank', sweepId: `${runId}/eu-central-1/bank` },
+      { message: 'sweep finished', cluster: 'bank', sweepId: `${runId}/eu-central-1/bank` },
       { message: 'deleting HPA', cluster: 'shop', manifest: { kind: 'HorizontalPodAutoscaler' } },
       { message: `HPA ${STALE}: Deleted, AutoscalingRemoved`, cluster: 'shop' },
-      { message: 'pass finished', cluster: 'shop' },
+      { message: 'sweep finished', cluster: 'shop' },
       {
         level: 'WARN',
         message: 'cluster skipped',
@@ -180,71 +179,46 @@ describe('inline', () => {
 });
 
 describe('before its time runs out', () => {
-  /** The function with timers that the test lets act. */
-  function withTimers() {
-    const timers: { milliseconds: number; act: () => void; taken: boolean }[] = [];
-    const config = {
-      ACCOUNT_ID: PLACE.account,
-      AWS_REGION: PLACE.region,
-      EVENT_BUS_NAME: 'bus',
-      MODE: 'delete' as const,
-    };
-    const limits = {
-      MAX_DELETIONS: 25,
-      MAX_DELETIONS_PER_RUN: 100,
-      SETTLE_HPA_SECONDS: 120,
-      SETTLE_CONFIG_SECONDS: 180,
-    };
-    const counted: Record<string, number> = {};
-    const handler = createHandler({
-      config: { ...config, ...limits },
-      directoryOf: (region) => new EksClusterDirectory(region),
-      eventBus: { put: async () => {} },
-      log: { info: () => {}, warn: () => {}, error: () => {} },
-      metrics: { add: (name, value) => Object.assign(counted, { [name]: value }) },
-      now: () => new Date(),
-      startTimer: (milliseconds, act) => {
-        const timer = { milliseconds, act, taken: false };
-        timers.push(timer);
-        return () => {
-          timer.taken = true;
-        };
-      },
+  /** The signals of one invocation, which the test aborts. */
+  function takeSignals() {
+    const signals: { milliseconds: number; abort: () => void }[] = [];
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((milliseconds) => {
+      const controller = new AbortController();
+      signals.push({ milliseconds, abort: () => controller.abort() });
+      return controller.signal;
     });
-    const invoke = async (payload: object, remaining = 900_000) =>
-      (await handler(payload, lambdaContext('backfill', remaining))) as Awaited<ReturnType<typeof self.backfill>>;
-    return { timers, invoke, counted };
+    return signals;
   }
 
-  test('it begins no further cluster at 30 s, and names the rest; the timers end with the run', async () => {
+  test('begins no further cluster at 30 s, and names the rest', async () => {
     const clusters = [];
     for (const name of ['a', 'b', 'c']) clusters.push(await around.enroll(name, staleList()));
-    const { timers, invoke, counted } = withTimers();
+    const signals = takeSignals();
     const [first] = clusters as [EmbeddedCluster];
-    first.onRequest = () => void timers[0]?.act();
-    const report = await invoke({ mode: 'delete', concurrency: 1 });
-    expect(timers.map(({ milliseconds, taken }) => [milliseconds, taken])).toEqual([
-      [870_000, true],
-      [895_000, true],
-    ]);
+    first.onRequest = () => void signals[0]?.abort();
+    const report = await self.backfill({ mode: 'delete', concurrency: 1 });
+    expect(signals.slice(0, 2).map(({ milliseconds }) => milliseconds)).toEqual([870_000, 895_000]);
     expect(report.totals.outcomes).toEqual({ Stopped: 1 });
     expect(report.remaining).toEqual(['a', 'b', 'c'].map((cluster) => ({ cluster, region: 'eu-central-1' })));
-    expect(counted).toMatchObject({ ClustersRemaining: 3 });
-    expect(counted).not.toHaveProperty('SweepsCompleted');
+    expect(around.output.counted('ClustersRemaining')).toBe(3);
+    expect(around.output.counted('SweepsCompleted')).toBe(0);
     expect(clusters.flatMap(writesTo)).toEqual([]);
 
-    const { remaining } = await invoke({ mode: 'delete', clusters: report.remaining.map(({ cluster }) => cluster) });
-    expect(remaining).toEqual([]);
+    vi.mocked(AbortSignal.timeout).mockRestore();
+    const names = report.remaining.map(({ cluster }) => cluster);
+    expect(await self.backfill({ mode: 'delete', clusters: names })).toMatchObject({ remaining: [] });
     expect(clusters.flatMap(hpasOf)).toEqual([]);
   });
 
-  test('it answers at 5 s although a cluster hangs, and the next invocation is not disturbed', async () => {
+  test('answers at 5 s although a cluster hangs, and does not disturb the next invocation', async () => {
     const [shop, bank] = [await around.enroll('shop', staleList()), await around.enroll('bank', staleList())];
-    const { timers, invoke } = withTimers();
+    const signals = takeSignals();
     shop.onRequest = () => {
-      timers[1]?.act();
+      signals[1]?.abort();
       return { kind: 'hang' };
     };
+    const backfill = await self.loadBackfill();
+    const invoke = (payload: object) => backfill(payload, lambdaContext('backfill', 900_000));
     const report = await invoke({ mode: 'delete', clusters: ['bank', 'shop'], concurrency: 1 });
     expect(report.remaining).toEqual([{ cluster: 'shop', region: 'eu-central-1' }]);
     expect(report.clusters.map(({ cluster, result }) => [cluster, result])).toEqual([['bank', 'swept']]);
@@ -257,12 +231,6 @@ describe('before its time runs out', () => {
     // Three lists, the configuration, Envoy Gateway's Deployment, the HPAs of the namespace, the mark, all but these HPAs
     // again, the deletion, its Event: nothing of the first run is among them.
     expect(shop.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
-  });
-
-  test('with less than 30 s to begin with the timers act at once', async () => {
-    const { timers, invoke } = withTimers();
-    await invoke({}, 4_000);
-    expect(timers.map(({ milliseconds }) => milliseconds)).toEqual([0, 0]);
   });
 });
 

@@ -84,9 +84,9 @@ describe('a pass', () => {
     // Three lists, the configuration, Envoy Gateway's Deployment, the HPAs of the namespace, the mark, all but these HPAs
     // again, the deletion, the Event that tells of it.
     expect(cluster.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
-    expect(around.output.counted('RequestsPerPass')).toBe(20);
+    expect(around.output.counted('RequestsPerSweep')).toBe(20);
     await reapBatch([changed()], 1, handler);
-    expect(around.output.counted('RequestsPerPass')).toBe(20 + 7);
+    expect(around.output.counted('RequestsPerSweep')).toBe(20 + 7);
   });
 
   test('measures from the earliest change that a verdict rests on, for each HPA that it deletes', async () => {
@@ -137,7 +137,7 @@ describe('a pass', () => {
     expect(await reapBatch([changed(), requested()])).toEqual(['message-1', 'message-2']);
     expect(around.output.logged()).toContainEqual(
       expect.objectContaining({
-        ...{ level: 'ERROR', message: 'pass failed, its messages go back to the queue', cluster: 'shop' },
+        ...{ level: 'ERROR', message: 'sweep failed', cluster: 'shop' },
         ...{ sweepId: expect.stringMatching(/^[\da-f-]{36}\/shop$/), auditIDs: ['audit-1'] },
       }),
     );

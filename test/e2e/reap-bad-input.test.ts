@@ -34,8 +34,8 @@ describe('what is no event of this project fails alone, and no cluster is asked'
   const events: [string, unknown, RegExp][] = [
     ['nothing', null, /^not an event of this project: \(the event\): /],
     ['a number', 1, /^not an event of this project: \(the event\): /],
-    ['an audit line', { kind: 'Event', apiVersion: 'audit.k8s.io/v1' }, new RegExp(`: source: .*${expected}`)],
-    ['a notice of S3', { Records: [{ eventSource: 'aws:s3' }] }, new RegExp(`: source: .*${expected}`)],
+    ['an audit line', { kind: 'Event', apiVersion: 'audit.k8s.io/v1' }, new RegExp(`: detail-type: .*${expected}`)],
+    ['a notice of S3', { Records: [{ eventSource: 'aws:s3' }] }, new RegExp(`: detail-type: .*${expected}`)],
     ['another source', broken({ source: 'aws.eks' }), new RegExp(`: source: [^;]*${expected}`)],
     ['our own outcome', broken({ 'detail-type': 'Pass Finished' }), new RegExp(`: detail-type: [^;]*${expected}`)],
     ['no account', broken({ account: undefined }), new RegExp(`: account: [^;]*${expected}`)],
@@ -47,12 +47,12 @@ describe('what is no event of this project fails alone, and no cluster is asked'
     [
       'another account',
       broken({ account: '999999999999' }),
-      /^the event is of account 999999999999 in eu-central-1, and this function serves 123456789012 in eu-central-1$/,
+      /^the event is from account 999999999999 in eu-central-1, and this function serves 123456789012 in eu-central-1$/,
     ],
     [
       'another Region',
       broken({ region: 'eu-west-1' }),
-      /^the event is of account 123456789012 in eu-west-1, and this function serves 123456789012 in eu-central-1$/,
+      /^the event is from account 123456789012 in eu-west-1, and this function serves 123456789012 in eu-central-1$/,
     ],
   ];
 
@@ -112,7 +112,7 @@ async function isSkipped(skipped: string, message: RegExp, remedy: RegExp): Prom
 }
 
 /** RetryableError and the classes that say more of it (functions/platform/errors.ts). */
-const RETRIED = /^(Retryable|NoAnswer|Overloaded|AwsAccess)Error$/;
+const RETRIED = /^(Retryable|NoAnswer|Overloaded)Error$/;
 
 /** By its message (which comes back) and directly (where Lambda tries it again). */
 async function isRetried(reason: RegExp, handler?: Awaited<ReturnType<typeof loadReap>>): Promise<void> {
@@ -120,11 +120,18 @@ async function isRetried(reason: RegExp, handler?: Awaited<ReturnType<typeof loa
   expect(await reapBatch([changed()], 4, reap)).toEqual(['message-1']);
   await expect(reapEvent(changed(), reap)).rejects.toMatchObject({ name: expect.stringMatching(RETRIED) });
   if (handler === undefined) {
+    const failed = {
+      level: 'ERROR',
+      message: 'sweep failed',
+      cluster: 'shop',
+      explanation: expect.stringMatching(reason),
+    };
     expect(around.output.logged()).toMatchObject([
-      { level: 'ERROR', cluster: 'shop', reason: expect.stringMatching(reason) },
+      failed,
+      failed,
       { level: 'ERROR', error: expect.stringMatching(RETRIED), reason: expect.stringMatching(reason) },
     ]);
-    expect(around.output.counted('SweepsFailed')).toBe(1);
+    expect(around.output.counted('SweepsFailed')).toBe(2);
   }
 }
 
@@ -160,7 +167,6 @@ describe('a cluster that EKS', () => {
   });
 
   test.each([
-    [403, 'AccessDeniedException'],
     [429, 'ThrottlingException'],
     [500, 'ServerException'],
   ])('will not describe (%i %s) is tried again', async (status, type) => {
@@ -168,6 +174,17 @@ describe('a cluster that EKS', () => {
     around.eks.failRequests(2, status, type);
     await isRetried(/^EKS could not describe cluster shop: refused by the test$/);
     expect(cluster.requests).toEqual([]);
+  });
+
+  test('refuses to describe is reported once, and its message is consumed: a person has to allow it', async () => {
+    await around.enroll('shop', staleList(), { described: { denied: true } });
+    expect(await reapBatch([changed()])).toEqual([]);
+    await expect(reapEvent(changed())).rejects.toMatchObject({ name: 'AwsAccessError' });
+    expect(around.output.logged()[0]).toMatchObject({ level: 'ERROR', reason: 'AwsAccessRefused' });
+    expect(around.bus.taken).toMatchObject([
+      { DetailType: 'Cluster Unreachable' },
+      { DetailType: 'Cluster Unreachable' },
+    ]);
   });
 
   test('describes at the second attempt is swept', async () => {

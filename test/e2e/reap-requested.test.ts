@@ -77,7 +77,7 @@ describe('a sweep that is requested', () => {
     ['a path as cluster', requested('../shop'), /: detail.cluster: expected the name of an EKS cluster/],
     ['a limit that is none', requested('shop', { maxDeletions: -1 }), /: detail.maxDeletions: /],
     ['two faults', requested('shop', { runId: 1, requestedAt: 2 }), /: detail.runId: .*; detail.requestedAt: /],
-    ['another Region', { ...requested(), region: 'eu-west-1' }, /is of account \d+ in eu-west-1/],
+    ['another Region', { ...requested(), region: 'eu-west-1' }, /is from account \d+ in eu-west-1/],
   ])('with %s is not understood, and no cluster is asked', async (_, event, reason) => {
     expect(await reapBatch([event])).toEqual(['message-1']);
     await expect(reapEvent(event)).rejects.toMatchObject({
@@ -95,7 +95,7 @@ describe('together with others in a batch', () => {
     expect(await reapBatch([requested(), changed(), reports(), requested('shop', { runId: 'run-2' })])).toEqual([]);
     expect(requestsOf(cluster, 'DELETE')).toHaveLength(1);
     expect(around.eks.described).toEqual(['shop']);
-    const passes = around.output.logged().filter(({ message }) => message === 'pass finished');
+    const passes = around.output.logged().filter(({ message }) => message === 'sweep finished');
     expect(passes).toMatchObject([{ mode: 'delete', outcomes: { Deleted: 1 } }]);
     expect(around.output.logged()).toContainEqual(expect.objectContaining({ runIds: ['run-1', 'run-1', 'run-2'] }));
   });
@@ -155,7 +155,7 @@ test('of a cluster that does not answer, a request is tried three times and a ch
   expect(await reapBatch(messages, 2, handler)).toEqual(['message-1', 'message-2']);
   expect(await reapBatch(messages, 3, handler)).toEqual(['message-2']);
   expect(around.output.logged().at(-1)).toMatchObject({
-    ...{ level: 'WARN', message: 'tried for the last time, left to the next sweep', messageId: 'message-1' },
+    ...{ level: 'WARN', message: 'giving up after 3 receives; the next sweep retries', messageId: 'message-1' },
   });
   expect(await reapBatch(messages, 8, handler)).toEqual(['message-2']);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { type SweepReport, sweepReportSchema } from '../../functions/events/report.ts';
+import { waitFor } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
 import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
@@ -26,7 +27,17 @@ import {
   withTenantConfig,
   writesTo,
 } from './harness.ts';
-import { changed, context, loadReap, reapBatch, reapEvent, surroundings, sweepByEvent, young } from './reap-harness.ts';
+import {
+  changed,
+  context,
+  loadReap,
+  reapBatch,
+  reapEvent,
+  requested,
+  surroundings,
+  sweepByEvent,
+  young,
+} from './reap-harness.ts';
 
 const around = surroundings();
 
@@ -48,7 +59,7 @@ describe('reap', () => {
         changes: [{ username: 'jane@example.com', auditID: 'audit-1', verb: 'patch' }],
       },
       {
-        ...{ level: 'INFO', message: 'pass finished', mode: 'delete' },
+        ...{ level: 'INFO', message: 'sweep finished', mode: 'delete' },
         ...{ outcomes: { Deleted: 1 }, missing: 0, lookAgain: false },
       },
     ]);
@@ -94,7 +105,7 @@ describe('reap', () => {
     await around.enroll('shop', wantedList());
     expect(await reapBatch([changed()])).toEqual([]);
     expect(around.output.logged()).toMatchObject([
-      { message: 'pass finished', cluster: 'shop', outcomes: { Kept: 1 }, auditIDs: ['audit-1'] },
+      { message: 'sweep finished', cluster: 'shop', outcomes: { Kept: 1 }, auditIDs: ['audit-1'] },
     ]);
   });
 
@@ -268,7 +279,7 @@ describe('what settles is looked at again', () => {
     expect(around.output.text).toContain(`"${why}"`);
     expect(around.output.counted(`Hpas${outcome}`)).toBe(7);
     expect(around.output.logged()).toContainEqual(
-      expect.objectContaining({ level: 'WARN', message: 'looked at for the last time, left to the next event' }),
+      expect.objectContaining({ level: 'WARN', message: 'giving up after 7 receives; the next sweep retries' }),
     );
   });
 
@@ -666,7 +677,7 @@ describe('a pass asks the API server for', () => {
     const requests = await asked(without(wantedList(), 'HorizontalPodAutoscaler'), { customResources: false });
     expect(requests.slice(3)).toEqual([classes]);
     expect(around.output.counted('ClustersSkipped')).toBe(0);
-    expect(around.output.logged()).toMatchObject([{ message: 'pass finished', outcomes: {}, missing: 0 }]);
+    expect(around.output.logged()).toMatchObject([{ message: 'sweep finished', outcomes: {}, missing: 0 }]);
   });
 });
 
@@ -676,7 +687,7 @@ describe('a batch', () => {
     expect(await reapBatch([changed(), changed(), changed()])).toEqual([]);
     expect(around.eks.described).toEqual(['shop']);
     expect(cluster.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
-    expect(around.output.logged().filter(({ message }) => message === 'pass finished')).toHaveLength(1);
+    expect(around.output.logged().filter(({ message }) => message === 'sweep finished')).toHaveLength(1);
   });
 
   test('fails all messages of a cluster that cannot be reached, and no others', async () => {
@@ -688,22 +699,46 @@ describe('a batch', () => {
     expect(hpasOf(bank)).toEqual([]);
     expect(around.output.logged()).toContainEqual(
       expect.objectContaining({
-        ...{ level: 'ERROR', reason: expect.stringContaining('ECONNREFUSED'), cluster: 'shop' },
+        ...{ level: 'ERROR', explanation: expect.stringContaining('ECONNREFUSED'), cluster: 'shop' },
       }),
     );
     expect(around.output.counted('SweepsFailed')).toBe(1);
   });
 
-  test('begins no cluster in the last ten seconds, and gives its messages back', async () => {
+  test('begins no cluster in the last ten seconds, and gives back its messages, however often they were received', async () => {
     const shop = await around.enroll('shop', staleList());
-    const bank = await around.enroll('bank', staleList());
-    const handler = await loadReap();
-    const batch = queueBatch(['shop', 'bank', 'bank'].map((name) => JSON.stringify(changed(name))));
-    const getRemainingTimeInMillis = () => (hpasOf(shop).length > 0 ? 10_000 : 9_999);
-    const answer = await handler(batch, { ...context(), getRemainingTimeInMillis });
-    expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-2' }, { itemIdentifier: 'message-3' }] });
-    expect(hpasOf(shop)).toEqual([]);
-    expect(bank.requests).toEqual([]);
+    const batch = queueBatch(
+      [changed(), requested()].map((event) => JSON.stringify(event)),
+      3,
+    );
+    expect(await (await loadReap())(batch, context(9_999))).toEqual({
+      batchItemFailures: [{ itemIdentifier: 'message-1' }, { itemIdentifier: 'message-2' }],
+    });
+    expect(shop.requests).toEqual([]);
+  });
+
+  test('sweeps its clusters in parallel: one that hangs costs the others nothing, and alone comes back', async () => {
+    const names = ['a', 'b', 'c', 'd'];
+    const clusters = await Promise.all(names.map((name) => around.enroll(name, staleList())));
+    const dark = await around.enroll('dark', staleList());
+    dark.onRequest = () => ({ kind: 'hang' });
+    const deadline = new AbortController();
+    vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal);
+    const batch = queueBatch(['dark', ...names].map((name) => JSON.stringify(requested(name))));
+    const answer = (await loadReap())(batch, context());
+    await waitFor(
+      async () => around.bus.taken.filter(({ DetailType }) => DetailType === 'Sweep Completed').length === 4,
+    );
+    deadline.abort();
+    expect(await answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-1' }] });
+    expect(clusters.flatMap(hpasOf)).toEqual([]);
+  });
+
+  test('says of an unreachable cluster that its endpoint is private', async () => {
+    const cluster = await around.enroll('shop', staleList(), { described: { publicAccess: false } });
+    await cluster.close();
+    expect(await reapBatch([changed()])).toEqual(['message-1']);
+    expect(around.bus.taken.map(({ Detail }) => JSON.parse(Detail).reason)).toEqual(['ClusterEndpointPrivate']);
   });
 });
 

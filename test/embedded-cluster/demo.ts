@@ -9,7 +9,7 @@ import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { hashedName } from '../../functions/judgement/effective-proxy.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import type { ClusterDirectory } from '../../functions/kubernetes/directory.ts';
+import type { AccountDirectory } from '../../functions/kubernetes/directory.ts';
 import type { Log } from '../../functions/platform/logger.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
 import { connectionTo } from './connection.ts';
@@ -69,7 +69,12 @@ async function main(): Promise<void> {
     }
 
     heading('4. reap: looks at the cluster, judges every HPA, deletes what is stale');
-    const directory: ClusterDirectory = { connect: async () => api, forget: () => {} };
+    const directory: AccountDirectory = {
+      list: async () => [CLUSTER],
+      describe: async () => ({ tags: {} }),
+      connect: async () => api,
+      forget: () => {},
+    };
     const reports: SweepReport[] = [];
     const reap = createReap({
       config: {

@@ -371,7 +371,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
     });
 
     test('no secret is printed', () => {
-      expect(account.printed()).toContain('"pass finished"');
+      expect(account.printed()).toContain('"sweep finished"');
       expect(account.printed()).not.toMatch(/secret-of-|session-token|k8s-aws-v1/);
     });
 

@@ -86,7 +86,7 @@ async function reap(mode: 'report' | 'delete') {
   const { peak, answer } = JSON.parse(told) as { peak: number; answer: SQSBatchResponse };
   const finished = readFileSync(log, 'utf8')
     .split('\n')
-    .find((line) => line.includes('"pass finished"'));
+    .find((line) => line.includes('"sweep finished"'));
   return { peak, failures: answer.batchItemFailures.length, outcomes: JSON.parse(finished ?? '{}').outcomes };
 }
 

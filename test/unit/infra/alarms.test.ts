@@ -270,8 +270,8 @@ describe('the dashboard', () => {
       new Set([
         'ApproximateNumberOfMessagesVisible Maximum',
         'ApproximateAgeOfOldestMessage Maximum',
-        'RequestsPerPass Average',
-        'RequestsPerPass Maximum',
+        'RequestsPerSweep Average',
+        'RequestsPerSweep Maximum',
         'SecondsToDeletion p50',
         'SecondsToDeletion p90',
         'SecondsToDeletion Maximum',

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { publishOutcomes } from '../../../functions/sweep/publish-outcomes.ts';
+import { measureHpas, publishOutcomes } from '../../../functions/sweep/publish-outcomes.ts';
+import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
 
 // Vitest's clock does not reach this module.
 vi.mock('node:timers/promises', () => ({
@@ -7,10 +8,10 @@ vi.mock('node:timers/promises', () => ({
 }));
 
 test.each([
-  { timeLeft: 60_000, patience: 10_000 },
-  { timeLeft: 20, patience: 20 },
-  { timeLeft: -1_000, patience: 0 },
-])('with $timeLeft ms left a bus that does not answer is waited for $patience ms', async ({ timeLeft, patience }) => {
+  { timeLeft: 62_000, timeout: 10_000 },
+  { timeLeft: 2_020, timeout: 20 },
+  { timeLeft: 1_000, timeout: 0 },
+])('with $timeLeft ms left waits $timeout ms for a bus that does not answer', async ({ timeLeft, timeout }) => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const lines: unknown[][] = [];
@@ -19,17 +20,57 @@ test.each([
   const start = Date.now();
   const place = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', sweepId: 'pass-1' };
   const problem = { result: 'failed' as const, reason: 'ClusterUnreachable', message: 'no answer', remedy: 'Look.' };
-  const published = publishOutcomes([{ detailType: 'Cluster Unreachable', detail: { ...place, ...problem } }], {
-    place: { partition: 'aws', account: '123456789012' },
-    eventBus: { put: () => new Promise<void>(() => {}) },
-    log: { info: log, warn: log, error: log },
-    metrics: { add: (...count) => void counts.push(count) },
-    now: () => new Date(),
-    timeLeft,
-  }).then(() => Date.now() - start);
+  const context = {
+    invokedFunctionArn: 'arn:aws:lambda:eu-central-1:123456789012:function:reap',
+    getRemainingTimeInMillis: () => timeLeft,
+  };
+  const published = publishOutcomes(
+    [{ detailType: 'Cluster Unreachable', detail: { ...place, ...problem } }],
+    context,
+    {
+      config: { ACCOUNT_ID: '123456789012' },
+      eventBus: { put: () => new Promise<void>(() => {}) },
+      log: { info: log, warn: log, error: log },
+      metrics: { add: (...count) => void counts.push(count) },
+      now: () => new Date(),
+    },
+  ).then(() => Date.now() - start);
   await vi.runAllTimersAsync();
-  expect(await published).toBe(patience);
-  const reason = `the bus has not taken them within ${patience / 1000} s`;
-  expect(lines).toEqual([['outcomes not put on the bus, see the log for what they would tell', { reason }]]);
+  expect(await published).toBe(timeout);
+  const reason = `PutEvents timed out after ${timeout / 1000} s`;
+  expect(lines).toEqual([['failed to publish outcome events; the log has the outcomes', { reason }]]);
   expect(counts).toEqual([['OutcomesNotPut', 1]]);
+});
+
+function countsOf(found: Parameters<typeof measureHpas>[0]): unknown[][] {
+  const counts: unknown[][] = [];
+  measureHpas(found, { add: (...count) => void counts.push(count) });
+  return counts;
+}
+
+test('counts HPAs by outcome, and kept and held back ones by reason', () => {
+  const guard = { name: 'Settling', explanation: 'It was created 20 s ago' };
+  const hpas = [
+    sweptHpa('shop/a', 'Kept', { reason: 'Protected' }),
+    sweptHpa('shop/b', 'Kept', { reason: 'AutoscalingConfigured' }),
+    sweptHpa('shop/c', 'Kept', { reason: 'Protected' }),
+    sweptHpa('shop/d', 'HeldBack', { guard }),
+    sweptHpa('shop/e', 'Deleted', { reason: 'Renamed' }),
+    sweptHpa('shop/f', 'Deleted', { reason: 'AutoscalingRemoved' }),
+  ];
+  expect(countsOf({ hpas, missing: [] })).toEqual([
+    ['HpasFound', 6],
+    ['HpasKept', 2, 'Protected'],
+    ['HpasKept', 1, 'AutoscalingConfigured'],
+    ['HpasHeldBack', 1, 'Settling'],
+    ['HpasDeleted', 2, undefined],
+  ]);
+});
+
+test('counts missing HPAs apart from those that were found', () => {
+  expect(countsOf({ hpas: [], missing: [missingHpa('shop/a'), missingHpa('shop/b')] })).toEqual([
+    ['HpasFound', 0],
+    ['HpasMissing', 2],
+  ]);
+  expect(countsOf({ hpas: [], missing: [] })).toEqual([['HpasFound', 0]]);
 });
