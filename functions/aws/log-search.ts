@@ -7,7 +7,7 @@ import {
 import { awsError } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 
-/** Milliseconds. A page is what CloudWatch Logs finds while it searches, so some take long. */
+/** Milliseconds. CloudWatch Logs searches for the events of a page while it answers, so some answers take long. */
 const REQUEST_TIMEOUT = 30_000;
 
 export const searchClient = (options: AwsClientOptions): CloudWatchLogsClient =>
@@ -16,8 +16,7 @@ export const searchClient = (options: AwsClientOptions): CloudWatchLogsClient =>
 /**
  * The events of one log group that a search finds, page by page, the oldest first.
  *
- * @throws {RetryableError} when CloudWatch Logs cannot be asked; its cause is a ResourceNotFoundException where there is no
- *   such log group
+ * @throws {RetryableError} when the search fails; its cause is a ResourceNotFoundException when the log group does not exist
  */
 export async function* searchLog(
   client: CloudWatchLogsClient,

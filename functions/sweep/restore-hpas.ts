@@ -57,17 +57,21 @@ export async function restoreHpas(
   options: RestoreOptions,
 ): Promise<RestoredHpa[]> {
   const { api, controllerNamespaces, selects = () => true } = options;
-  const added = new Map(manifests.map((manifest) => [`restored ${objectKey(manifest.metadata)}`, manifest]));
+  const uidOf = ({ metadata }: HorizontalPodAutoscaler) => `restored ${objectKey(metadata)}`;
+  // As it will be once it exists.
+  const existing = (manifest: HorizontalPodAutoscaler) => ({
+    ...manifest,
+    metadata: { ...manifest.metadata, uid: uidOf(manifest), deletionTimestamp: undefined },
+  });
   const { verdicts } = await assess(api, {
     now: new Date(),
     controllerNamespaces,
-    overlay: (lists) => ({ ...lists, hpas: [...lists.hpas, ...[...added].map(([uid, hpa]) => existing(hpa, uid))] }),
+    overlay: (lists) => ({ ...lists, hpas: [...lists.hpas, ...manifests.map(existing)] }),
   });
-  const selected = verdicts.flatMap((verdict) => {
-    const manifest = added.get(verdict.hpa.metadata.uid);
-    if (manifest === undefined) return [];
-    return selects({ namespace: manifest.metadata.namespace, owner: verdict.owner }) ? [{ manifest, verdict }] : [];
-  });
+  const byUid = new Map(verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
+  const selected = manifests
+    .map((manifest) => ({ manifest, verdict: byUid.get(uidOf(manifest)) as Verdict }))
+    .filter(({ manifest, verdict }) => selects({ namespace: manifest.metadata.namespace, owner: verdict.owner }));
   return await pMap(
     selected,
     async ({ manifest, verdict }) => {
@@ -126,11 +130,7 @@ async function create(
   const noNamespace: Result = { outcome: 'Refused', why: `Namespace ${namespace} does not exist: create it first.` };
   if (dryRun) return (await restorer.namespaceExists(namespace)) ? { outcome: 'Restorable', why } : noNamespace;
 
-  const { metadata, ...whole } = creatable(manifest);
-  const created = await restorer.create({
-    ...whole,
-    metadata: { ...metadata, ownerReferences: owners.length > 0 ? owners : undefined },
-  });
+  const created = await restorer.create(creatable(manifest, owners));
   if (created.result === 'conflict') return ALREADY_THERE;
   if (created.result === 'gone') return noNamespace;
   if (created.result === 'refused') return { outcome: 'Refused', why: created.message };
@@ -169,14 +169,8 @@ async function giveFieldsBack(
   }
 }
 
-/** The manifest without the fields that the API server sets, and those of a running HPA only. */
-function creatable({ status: _, ...manifest }: HorizontalPodAutoscaler): HorizontalPodAutoscaler {
-  const metadata: Record<string, unknown> = { ...manifest.metadata };
-  for (const field of SERVER_FIELDS) delete metadata[field];
-  return { ...manifest, metadata: metadata as HorizontalPodAutoscaler['metadata'] };
-}
-
-const SERVER_FIELDS = [
+/** The fields of metadata that the API server sets, and `ownerReferences`. */
+const NOT_CREATED = [
   'uid',
   'resourceVersion',
   'creationTimestamp',
@@ -185,12 +179,13 @@ const SERVER_FIELDS = [
   'selfLink',
   'deletionTimestamp',
   'deletionGracePeriodSeconds',
+  'ownerReferences',
 ];
 
-/** The manifest as it will be once it exists, for the judgement. */
-function existing(manifest: HorizontalPodAutoscaler, uid: string): HorizontalPodAutoscaler {
-  const { managedFields } = manifest.metadata;
-  return { ...manifest, metadata: { ...creatable(manifest).metadata, uid, resourceVersion: '0', managedFields } };
+function creatable(manifest: HorizontalPodAutoscaler, owners: OwnerReference[]): HorizontalPodAutoscaler {
+  const metadata = Object.fromEntries(Object.entries(manifest.metadata).filter(([key]) => !NOT_CREATED.includes(key)));
+  if (owners.length > 0) metadata.ownerReferences = owners;
+  return { ...manifest, metadata, status: undefined } as unknown as HorizontalPodAutoscaler;
 }
 
 /** The owners of the fields of a manifest. The status has its own, who write it again. */

@@ -12,14 +12,10 @@ export interface PutEventsEntry {
   Time: number;
 }
 
-/** Answers PutEvents (with its limits of ten entries and 256 KB a request) and DescribeEventBus as Amazon EventBridge does. */
+/** Answers PutEvents (with its limits of ten entries and 256 KB a request) as Amazon EventBridge does. */
 export class EventBridgeDouble extends ServiceDouble {
   /** The entries of each request, in the order of arrival, whatever the answer was. */
   readonly requests: PutEventsEntry[][] = [];
-  /** The buses that were asked for, whatever the answer was. */
-  readonly described: string[] = [];
-  /** Where each request of entries went to. */
-  readonly regions: string[] = [];
   /** What is on the bus. */
   readonly taken: PutEventsEntry[] = [];
   readonly #refusals: { matches: (entry: PutEventsEntry) => boolean; code: string; left: number }[] = [];
@@ -34,15 +30,9 @@ export class EventBridgeDouble extends ServiceDouble {
     body: string,
     failure: ServiceAnswer | undefined,
   ): ServiceAnswer {
-    if (headers['x-amz-target'] === 'AWSEvents.DescribeEventBus') {
-      const { Name } = JSON.parse(body) as { Name: string };
-      this.described.push(Name);
-      return failure ?? { status: 200, body: { Name } };
-    }
     if (headers['x-amz-target'] !== 'AWSEvents.PutEvents') return refusal(400, 'UnknownOperationException');
     const { Entries: entries } = JSON.parse(body) as { Entries: PutEventsEntry[] };
     this.requests.push(entries);
-    this.regions.push(/Credential=[^/]+\/\d+\/([^/]+)\//.exec(headers.authorization ?? '')?.[1] ?? '');
     if (failure !== undefined) return failure;
     const size = entries.reduce((bytes, entry) => bytes + sizeOf(entry), 0);
     if (entries.length > 10 || size > 256 * 1024) return refusal(400, 'ValidationException');

@@ -94,7 +94,8 @@ function wrongUsage(files: readonly string[], { eks, since, allContexts, tag }: 
 }
 
 async function restore(files: readonly string[], options: RestoreOptions): Promise<void> {
-  const sources = files.length > 0 ? await readFiles(files) : await readLogs(options);
+  const read = async (file: string) => ({ name: nameOfFile(file), text: await readText(file), region: undefined });
+  const sources = files.length > 0 ? await Promise.all(files.map(read)) : await readLogs(options);
   const hpas: SavedHpa[] = [];
   for (const { name, text, region } of sources) {
     const { found, faults } = findAndReport(name, text, 'deleted HPA (apiVersion autoscaling/v2)', savedHpaReader);
@@ -132,17 +133,7 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
   }
 }
 
-interface Source {
-  readonly name: string;
-  readonly text: string;
-  /** The Region of deletions that do not say it. */
-  readonly region?: string;
-}
-
-const readFiles = (files: readonly string[]): Promise<Source[]> =>
-  Promise.all(files.map(async (file) => ({ name: nameOfFile(file), text: await readText(file) })));
-
-async function readLogs(options: RestoreOptions): Promise<Source[]> {
+async function readLogs(options: RestoreOptions) {
   const { loggedDeletions } = await import('../../aws/deletion-log.ts');
   const { scopes, clusters = [] } = await targetsOf(options);
   const reads = scopes.flatMap(({ region = '' }) =>
