@@ -1,15 +1,15 @@
 import type { Agent as HttpAgent } from 'node:http';
 import { Agent, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import type { Cluster, User } from '@kubernetes/client-node/dist/config_types.js';
+import type { User } from '@kubernetes/client-node/dist/config_types.js';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { ClusterDescription, LiveDirectory } from '../../kubernetes/directory.ts';
-import { ClusterSkippedError, MalformedInputError } from '../../platform/errors.ts';
+import { ClusterSkippedError, MalformedInputError, UsageError } from '../../platform/errors.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 
-/** What the library calls the context that it makes up where it finds no kubeconfig at all. */
-const MADE_UP_CONTEXT = 'loaded-context';
+/** The library's name for the context that it invents where there is no kubeconfig. */
+const INVENTED_CONTEXT = 'loaded-context';
 
 export interface KubeconfigOptions {
   /** A file in place of $KUBECONFIG or ~/.kube/config. */
@@ -20,25 +20,36 @@ export interface KubeconfigOptions {
   readonly allContexts?: boolean;
 }
 
-/**
- * The clusters that the contexts of a kubeconfig lead to, by the contexts' names, with whatever authentication it
- * describes.
- *
- * @throws {MalformedInputError} from the constructor when there is no kubeconfig, it cannot be read, or it has no such
- * context
- */
+/** The clusters of the contexts of a kubeconfig, under the contexts' names, with any authentication that it describes. */
 export class KubeconfigDirectory implements LiveDirectory {
   readonly #options: KubeconfigOptions;
   readonly #contexts: readonly string[];
   readonly #connected = new Map<string, ClusterApi>();
 
+  /**
+   * @throws {MalformedInputError} for a kubeconfig that cannot be read
+   * @throws {UsageError} for one without contexts, or without the given context
+   */
   constructor(options: KubeconfigOptions) {
     this.#options = options;
     const config = load(options);
-    const known = contextsOf(config);
-    this.#contexts = options.allContexts ? known : [options.context ?? config.getCurrentContext()];
-    if (known.length === 0) throw new MalformedInputError(noContextIn(options));
-    for (const context of this.#contexts) clusterOf(config, context);
+    const names = config.getContexts().map(({ name }) => name);
+    const known = names.filter((name) => name !== INVENTED_CONTEXT);
+    if (known.length === 0) {
+      const { kubeconfig = process.env.KUBECONFIG } = options;
+      throw new UsageError(
+        kubeconfig
+          ? `kubeconfig ${kubeconfig} has no context`
+          : 'no kubeconfig with a context was found; set KUBECONFIG, or give --kubeconfig FILE',
+      );
+    }
+    const context = options.context ?? config.getCurrentContext();
+    if (!options.allContexts && !known.includes(context)) {
+      throw new UsageError(
+        `the kubeconfig has no context ${context || '(none is current)'}; it has ${known.join(', ')}`,
+      );
+    }
+    this.#contexts = options.allContexts ? known : [context];
   }
 
   async list(): Promise<string[]> {
@@ -46,8 +57,7 @@ export class KubeconfigDirectory implements LiveDirectory {
   }
 
   async describe(context: string): Promise<ClusterDescription> {
-    const namespace = load(this.#options).getContextObject(context)?.namespace;
-    return { tags: {}, namespace };
+    return { tags: {}, namespace: load(this.#options).getContextObject(context)?.namespace };
   }
 
   async connect(context: string): Promise<ClusterApi> {
@@ -62,131 +72,90 @@ export class KubeconfigDirectory implements LiveDirectory {
   }
 
   /**
-   * Which EKS cluster a context leads to, as `aws eks update-kubeconfig` writes it: by the ARN as the cluster's name, or by
+   * The EKS cluster of a context, as `aws eks update-kubeconfig` writes it: from the ARN that is the cluster's name, or from
    * the arguments of the command that gets the token.
    *
-   * @throws {MalformedInputError} for a context that does not say it
+   * @throws {UsageError} for a context that does not say it
    */
   eksCluster(context: string): { cluster: string; region: string } {
     const found = this.findEksCluster(context);
     if (found) return found;
-    throw new MalformedInputError(
-      `context ${context} does not say which EKS cluster it leads to; give the cluster with --eks NAME --region REGION`,
+    throw new UsageError(
+      `context ${context} does not name its EKS cluster; give the cluster with --eks NAME --region REGION`,
     );
   }
 
   /** The same; `undefined` for a context that does not say it. */
   findEksCluster(context: string): { cluster: string; region: string } | undefined {
     const config = load(this.#options);
-    const { server } = clusterOf(config, context);
     const { cluster: named = '', user = '' } = config.getContextObject(context) ?? {};
     const [, regionOfArn, clusterOfArn] = /^arn:[^:]+:eks:([^:]+):\d{12}:cluster\/(.+)$/.exec(named) ?? [];
     const args: string[] = config.getUser(user)?.exec?.args ?? [];
     const after = (...flags: string[]) =>
       args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
+    const server = config.getCluster(named)?.server ?? '';
     const cluster = clusterOfArn ?? after('--cluster-name', '--cluster-id', '-i');
     const region = regionOfArn ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
     return cluster && region ? { cluster, region } : undefined;
   }
 
-  /**
-   * @throws {MalformedInputError} for a context that the kubeconfig does not have
-   * @throws {ClusterSkippedError} for one that gives no way in; the headers throw it too, where that comes later
-   */
+  /** @throws {ClusterSkippedError} for a context that gives no access; the headers throw it too */
   async connection(context: string): Promise<ClusterConnection> {
-    // The library's object has one current context; each connection has an object of its own.
+    // The library's object has one current context, so each connection has an object of its own.
     const config = load(this.#options);
-    const { server, skipTLSVerify, proxyUrl } = clusterOf(config, context);
-    // What the library takes: it sends no credentials in the clear without being told to.
+    config.setCurrentContext(context);
+    const { server = '', skipTLSVerify, proxyUrl } = config.getCurrentCluster() ?? {};
+    // The library requires this too: it sends no credentials unencrypted unless it is told to.
     const schemes = skipTLSVerify || proxyUrl ? /^https?:/ : /^https:/;
     if (!schemes.test(server) || !URL.canParse(server)) {
-      throw new ClusterSkippedError({
-        reason: 'ClusterUnauthorized',
-        message: `context ${context}: its server ${server} is no https:// URL`,
-        remedy:
-          'Write https://HOST:PORT into the kubeconfig; http:// is taken only with insecure-skip-tls-verify: true.',
-      });
+      throw noAccess(
+        context,
+        `its server ${server || '(none)'} is not an https:// URL`,
+        'Write https://HOST:PORT into the kubeconfig; http:// needs insecure-skip-tls-verify: true.',
+      );
     }
-    config.setCurrentContext(context);
     const authenticated = async (): Promise<RequestOptions> => {
       const request: RequestOptions = {};
       try {
         await config.applyToHTTPSOptions(request);
       } catch (error) {
-        const [fault, remedy] = faultOfLogin(config.getCurrentUser(), error as NodeJS.ErrnoException);
-        // Without its cause, which may quote what a command printed: the token stands there.
-        throw new ClusterSkippedError({
-          reason: 'ClusterUnauthorized',
-          message: `context ${context}: cannot authenticate: ${fault}`,
-          remedy,
-        });
+        // Without the cause: it may quote the output of a command, which contains the token.
+        throw noAccess(
+          context,
+          `cannot authenticate: ${loginFault(config.getCurrentUser(), error as NodeJS.ErrnoException)}`,
+          'Log in again. If that does not help, check the user of this context in the kubeconfig: its files, and the command that gets the token.',
+        );
       }
       return request;
     };
     const { agent } = (await authenticated()) as { agent: HttpAgent };
     return {
       server,
-      // The library's own keeps no connection; where it is one for a proxy, that matters less than the proxy.
+      // The library's agent keeps no connections open. An agent for a proxy has to stay.
       agent: agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, maxSockets: 50 }) : agent,
       headers: async () => {
         const { headers, auth } = await authenticated();
-        return {
-          ...(headers as Record<string, string>),
-          ...(auth && { authorization: `Basic ${Buffer.from(auth).toString('base64')}` }),
-        };
+        const basic = auth && { authorization: `Basic ${Buffer.from(auth).toString('base64')}` };
+        return { ...(headers as Record<string, string>), ...basic };
       },
     };
   }
 }
 
-const contextsOf = (config: KubeConfig): string[] =>
-  config
-    .getContexts()
-    .map(({ name }) => name)
-    .filter((name) => name !== MADE_UP_CONTEXT);
+const noAccess = (context: string, fault: string, remedy: string) =>
+  new ClusterSkippedError({ reason: 'ClusterUnauthorized', message: `context ${context}: ${fault}`, remedy });
 
-/** @throws {MalformedInputError} for a context that is not there or that names no cluster */
-function clusterOf(config: KubeConfig, context: string): Cluster {
-  const known = contextsOf(config);
-  if (!known.includes(context)) {
-    throw new MalformedInputError(
-      `the kubeconfig has no context ${context || '(none is current)'}; it has ${known.join(', ')}`,
-    );
-  }
-  const cluster = config.getCluster(config.getContextObject(context)?.cluster ?? '');
-  if (!cluster?.server) throw new MalformedInputError(`context ${context} names no cluster with a server`);
-  return cluster;
-}
-
-function noContextIn({ kubeconfig = process.env.KUBECONFIG }: KubeconfigOptions): string {
-  return kubeconfig
-    ? `kubeconfig ${kubeconfig} has no context`
-    : 'no kubeconfig with a context was found; set KUBECONFIG, or give --kubeconfig FILE';
-}
-
-/** @returns what keeps a user from authenticating, in the terms of a kubeconfig, and what to do about it */
-function faultOfLogin(user: User | null, error: NodeJS.ErrnoException): [fault: string, remedy: string] {
-  const command = `its command ${user?.exec?.command ?? user?.authProvider?.config?.exec?.command ?? ''}`.trim();
-  const provider = user?.authProvider?.name;
+/** Why a user cannot authenticate. */
+function loginFault(user: User | null, error: NodeJS.ErrnoException): string {
   const message = error.message.replaceAll(/\s+/g, ' ').trim();
-  if (error.syscall?.startsWith('spawn')) {
-    return [`${command} cannot be run: ${message}`, 'Install that command, or put it on the PATH.'];
-  }
-  if (error.syscall !== undefined) return [message, 'Put that file back, or have the kubeconfig written again.'];
-  const isOfAnswer = error instanceof SyntaxError || error instanceof TypeError;
-  if (user?.exec && error.code === undefined) {
-    return [
-      isOfAnswer ? `${command} prints no ExecCredential` : `${command} failed: ${message || 'it does not say why'}`,
-      'Log in again, or run that command by hand to see what is in the way.',
-    ];
-  }
-  if (provider !== undefined) {
-    return [
-      `auth-provider ${provider} gives no token${isOfAnswer ? '' : `: ${message}`}`,
-      'Log in again, or have an exec command in its place: kubectl no longer knows auth-provider.',
-    ];
-  }
-  return [message, 'Check the cluster and the user of that context in the kubeconfig.'];
+  const source = user?.exec
+    ? `command ${user.exec.command}`
+    : user?.authProvider && `auth-provider ${user.authProvider.name}`;
+  const isOfFile = error.syscall !== undefined && !error.syscall.startsWith('spawn');
+  if (!source || isOfFile) return message;
+  // These errors are about the output of a command, and quote it.
+  if (error instanceof SyntaxError || error instanceof TypeError) return `its ${source} gives no token`;
+  return `its ${source} failed: ${message || 'it printed no reason'}`;
 }
 
 function load({ kubeconfig }: KubeconfigOptions): KubeConfig {
@@ -196,7 +165,7 @@ function load({ kubeconfig }: KubeconfigOptions): KubeConfig {
     else config.loadFromFile(kubeconfig);
   } catch (error) {
     const which = kubeconfig ?? process.env.KUBECONFIG ?? '~/.kube/config';
-    // The further lines of a parser's message, and so its error as cause, quote the file: the token stands there.
+    // Without the cause, and the first line only: the others quote the file, which contains the token.
     const [fault] = (error as Error).message.split('\n');
     throw new MalformedInputError(`kubeconfig ${which} cannot be read: ${fault}`);
   }

@@ -5,9 +5,9 @@ import type { ClusterSelection, Scope } from '../../sweep/for-each-cluster.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
 
-/** Which clusters a command is about. The same flags mean the same in every command. */
+/** The clusters of a command. The flags are the same in every command. */
 export interface TargetOptions extends KubeconfigOptions {
-  /** True for all EKS clusters of the account, or names, parted by commas. */
+  /** True for all EKS clusters of the account, or comma-separated names. */
   readonly eks?: true | string;
   readonly profile?: string;
   readonly region?: readonly string[];
@@ -20,21 +20,23 @@ export interface Targets extends ClusterSelection<Scope & { readonly directory: 
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** Of a flag that may be given more than once. */
+/** For a flag that may be given more than once. */
 export const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
-const collectedTags = (value: string, previous: readonly string[] = []) => {
-  if (!/^[^=]+=/.test(value)) throw new InvalidArgumentError('Expected key=value.');
-  return [...previous, value];
-};
-const clusterNames = (value: string) => {
-  const names = value.split(',').map((name) => name.trim());
-  if (names.includes('')) throw new InvalidArgumentError('Expected names, parted by commas.');
-  return names.join();
-};
 
-/** @param useless flags of these that the command refuses, and does not show */
-export function addTargetOptions(command: Command, useless: readonly ('--all-contexts' | '--tag')[] = []): Command {
-  // Commander knows of flags that exclude each other, but not of such that need another.
+function tags(value: string, previous?: readonly string[]): string[] {
+  if (!/^[^=]+=/.test(value)) throw new InvalidArgumentError('Expected key=value.');
+  return collected(value, previous);
+}
+
+function clusterNames(value: string): string {
+  const names = value.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('Expected comma-separated names.');
+  return names.join();
+}
+
+/** @param unsupported flags that the command rejects, and does not show */
+export function addTargetOptions(command: Command, unsupported: readonly ('--all-contexts' | '--tag')[] = []): Command {
+  // Commander has conflicting flags, but no flags that need another one.
   command.hook('preAction', () => {
     const given = command.opts<TargetOptions>();
     const stray = (['profile', 'region', 'tag'] as const).filter((name) => given[name] !== undefined);
@@ -47,61 +49,49 @@ export function addTargetOptions(command: Command, useless: readonly ('--all-con
     .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts('context'))
     .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
     .addOption(
-      new Option('--eks [names]', 'the EKS clusters of the AWS account, or of these only those named a,b,c')
+      new Option('--eks [names]', 'the EKS clusters of the AWS account, or only those named a,b,c')
         .argParser(clusterNames)
         .conflicts(['context', 'allContexts', 'kubeconfig']),
     )
-    .option('--profile <name>', 'with --eks: a profile of the AWS configuration (default: as the AWS SDK finds it)')
+    .option('--profile <name>', 'with --eks: a profile of the AWS configuration (default: that of the AWS SDK)')
     .option(
       '--region <name>',
-      'with --eks: an AWS Region; may be given more than once (default: as the AWS SDK finds it)',
+      'with --eks: an AWS Region; may be given more than once (default: that of the AWS SDK)',
       collected,
     )
-    .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', collectedTags);
-  for (const option of command.options) if (useless.some((flag) => flag === option.long)) option.hideHelp();
+    .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', tags);
+  for (const option of command.options) if (unsupported.some((flag) => flag === option.long)) option.hideHelp();
   return command;
 }
 
-/** @throws {UsageError} for a kubeconfig that leads nowhere, or no Region to be found */
+/** @throws {UsageError} for a kubeconfig without the context, or where no Region is configured */
 export async function targetsOf(options: TargetOptions): Promise<Targets> {
-  if (options.eks === undefined) {
-    // The library that reads kubeconfigs takes half a second to load; EKS and a saved List need none of it.
+  const { eks, profile, tag = [] } = options;
+  if (eks === undefined) {
+    // The library that reads kubeconfigs takes half a second to load, and EKS does not need it.
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
     return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {} };
   }
   const { EksClusterDirectory } = await import('../../aws/cluster-directory.ts');
-  const { profile } = options;
   const regions = options.region ?? [await defaultRegion(profile)];
-  const names = options.eks === true ? undefined : options.eks.split(',');
   return {
     scopes: [...new Set(regions)].map((region) => ({
       region,
       directory: new EksClusterDirectory(region, { profile, timeout: REQUEST_TIMEOUT }),
     })),
-    ...(names && { clusters: names }),
-    tags: Object.fromEntries((options.tag ?? []).map(tagOf)),
+    clusters: eks === true ? undefined : eks.split(','),
+    tags: Object.fromEntries(tag.map((text) => text.split(/=(.*)/s, 2))),
   };
 }
 
-function tagOf(text: string): [string, string] {
-  const [key, ...value] = text.split('=');
-  return [key as string, value.join('=')];
-}
-
-/**
- * From AWS_REGION or the profile, as the SDK finds it.
- *
- * @throws {UsageError} where there is none
- */
+/** @throws {UsageError} where neither AWS_REGION nor the profile has one */
 export async function defaultRegion(profile: string | undefined): Promise<string> {
   const { EKSClient } = await import('@aws-sdk/client-eks');
-  const client = new EKSClient(profile === undefined ? {} : { profile });
+  const client = new EKSClient({ profile });
   try {
     return await client.config.region();
   } catch (error) {
-    throw new UsageError('no AWS Region: give --region, set AWS_REGION, or put it into the profile', {
-      cause: error,
-    });
+    throw new UsageError('no AWS Region: give --region, set AWS_REGION, or put it into the profile', { cause: error });
   } finally {
     client.destroy();
   }

@@ -18,21 +18,19 @@ import {
 import { inShort, NO_AUTOSCALING, REMOVED } from '../../builders/verdicts.ts';
 
 const fixture = (name: string) => JSON.parse(readFileSync(`test/fixtures/lists/${name}.json`, 'utf8'));
+const PROXY = `envoy-gateway-system/${hashedNameOf('shop/web')}`;
 const whole: ClusterObject[] = [
   envoyHpa(),
   gatewayClass(),
   gateway('shop/web', { proxy: 'own' }),
   envoyProxy('shop/own', NO_AUTOSCALING),
   envoyGatewayConfig(),
-  deployment(`envoy-gateway-system/${hashedNameOf('shop/web')}`),
+  deployment(PROXY),
 ];
+const listWithout = (...kinds: string[]) => listOf(whole.filter(({ kind }) => !kinds.includes(kind)));
 const verdictsOf = (list: unknown, incomplete?: boolean) => judge(snapshotOfList(list, incomplete)).map(inShort);
 
-describe('a kind that is missing altogether', () => {
-  test('a List that has them all is judged', () => {
-    expect(verdictsOf(listOf(whole))).toEqual([REMOVED]);
-  });
-
+describe('a List without a kind', () => {
   test.each<[string, string[]]>([
     ['GatewayClass', ['delete GatewayClassDeleted']],
     ['Gateway', ['delete GatewayDeleted']],
@@ -40,34 +38,20 @@ describe('a kind that is missing altogether', () => {
     ['HorizontalPodAutoscaler', []],
     ['ConfigMap', ['delete GatewayNotManaged']],
     ['Deployment', [REMOVED]],
-  ])('%s: refused, unless it is said that the List is incomplete', (missing, verdicts) => {
-    const list = listOf(whole.filter(({ kind }) => kind !== missing));
-    const refused = `it has no ${missing}, and what is not in it counts as gone. List them too (\`${LIST_COMMAND}\`), or say with --incomplete that the cluster has none`;
-    expect(() => snapshotOfList(list)).toThrow(new MalformedInputError(refused));
-    // With the Deployment left out as well, for without it nothing else goes.
-    const gone = listOf(whole.filter(({ kind }) => kind !== missing && kind !== 'Deployment'));
-    expect(verdictsOf(gone, true)).toEqual(verdicts);
+  ])('is rejected without a %s, unless it is said to be incomplete', (missing, verdicts) => {
+    const message = `it has no ${missing}, and what is not in it counts as gone. List them too (\`${LIST_COMMAND}\`), or give --incomplete if the cluster has none`;
+    expect(() => snapshotOfList(listWithout(missing))).toThrow(new MalformedInputError(message));
+    // Without the Deployment too: while it runs, no other kind that is missing leads to a deletion.
+    expect(verdictsOf(listWithout(missing, 'Deployment'), true)).toEqual(verdicts);
   });
 
-  test('several are all named', () => {
-    const list = listOf(whole.filter(({ kind }) => kind !== 'Gateway' && kind !== 'ConfigMap'));
-    expect(() => snapshotOfList(list)).toThrow('it has no Gateway, no ConfigMap, and what');
-  });
-
-  test('an object of the same kind in another group does not count', () => {
-    const istio = {
-      apiVersion: 'networking.istio.io/v1',
-      kind: 'Gateway',
-      metadata: { namespace: 'mesh', name: 'in' },
-    };
-    const list = { kind: 'List', items: [...whole.filter(({ kind }) => kind !== 'Gateway'), istio] };
-    expect(() => snapshotOfList(list)).toThrow('it has no Gateway, and what');
-    expect(snapshotOfList(list, true).gateways).toEqual([]);
+  test('names every kind that is missing', () => {
+    expect(() => snapshotOfList(listWithout('Gateway', 'ConfigMap'))).toThrow('it has no Gateway, no ConfigMap, and');
   });
 });
 
-describe('objects are told apart by group and kind', () => {
-  test("a List with Istio's Gateways", () => {
+describe('the kind of an object', () => {
+  test("is not that of Istio's Gateways", () => {
     const snapshot = snapshotOfList(fixture('istio-gateway'));
     expect(snapshot.gateways.map(({ metadata }) => metadata.name)).toEqual(['web']);
     expect(judge(snapshot).map(inShort)).toEqual([REMOVED]);
@@ -77,52 +61,48 @@ describe('objects are told apart by group and kind', () => {
     ['gateway.networking.k8s.io/v1', 1],
     ['gateway.networking.k8s.io/v1beta1', 1],
     ['gateway.networking.k8s.io.example.com/v1', 0],
+    ['networking.istio.io/v1', 0],
     ['v1', 0],
     ['', 0],
-  ])('a Gateway of apiVersion %j', (apiVersion, count) => {
+  ])('includes the group of apiVersion %j', (apiVersion, count) => {
     const list = { kind: 'List', items: [{ ...gateway(), apiVersion }] };
     expect(snapshotOfList(list, true).gateways).toHaveLength(count);
   });
 
-  test('what is of no kind at all is passed over', () => {
+  test('may be missing, or unknown', () => {
     const list = { kind: 'List', items: [...whole, null, {}, 7, { kind: 'Secret', apiVersion: 'v1', metadata: {} }] };
     expect(verdictsOf(list)).toEqual([REMOVED]);
   });
 
-  test('a ConfigMap of another name is no configuration', () => {
+  test('does not make a ConfigMap of another name a configuration', () => {
     const { metadata, ...rest } = envoyGatewayConfig();
     const other = { ...rest, metadata: { ...metadata, name: 'custom' } };
-    const list = { kind: 'List', items: [...whole.filter(({ kind }) => kind !== 'ConfigMap'), other] };
+    const list = { kind: 'List', items: [...listWithout('ConfigMap').items, other] };
     expect(snapshotOfList(list).envoyGatewayConfigs).toEqual([]);
   });
 });
 
 describe('managedFields', () => {
-  const refused =
-    'its HPAs have no managedFields, so nothing shows which of them Envoy Gateway made: save it with --show-managed-fields';
-  test.each([false, true])(
-    'a List saved without them is refused, whether or not it is incomplete (%j)',
-    (incomplete) => {
-      expect(() => snapshotOfList(fixture('without-managed-fields'), incomplete)).toThrow(
-        new MalformedInputError(refused),
-      );
-    },
-  );
+  test.each([false, true])('are required of a List, also of an incomplete one (%j)', (incomplete) => {
+    expect(() => snapshotOfList(fixture('without-managed-fields'), incomplete)).toThrow(
+      'its HPAs have no managedFields, so nothing shows which of them Envoy Gateway created: save it with --show-managed-fields',
+    );
+  });
 
-  test('one HPA that has them is enough: the others lost theirs', () => {
+  test('are required of one HPA: the others lost theirs', () => {
     const { managedFields: _, ...metadata } = envoyHpa('shop/api').metadata;
     const lost = { ...envoyHpa('shop/api'), metadata };
     expect(verdictsOf(listOf([...whole, lost]))).toEqual([REMOVED, 'keep NotManagedByEnvoyGateway']);
   });
 
-  test('those of others do not need them', () => {
+  test('are not required of HPAs without a label of Envoy Gateway', () => {
     const { managedFields: _, labels: _labels, ...metadata } = envoyHpa('shop/api').metadata;
     const others = { ...envoyHpa('shop/api'), metadata };
-    const list = listOf([...whole.filter(({ kind }) => kind !== 'HorizontalPodAutoscaler'), others]);
-    expect(snapshotOfList(list).hpas).toEqual([]);
+    const items = [...listWithout('HorizontalPodAutoscaler').items, others];
+    expect(snapshotOfList({ kind: 'List', items }).hpas).toEqual([]);
   });
 
-  test('LIST_COMMAND asks for them, and for full resource names', () => {
+  test('are what LIST_COMMAND asks for, with full resource names', () => {
     expect(LIST_COMMAND).toBe(
       'kubectl get -A -o json --show-managed-fields ' +
         'gatewayclasses.gateway.networking.k8s.io,gateways.gateway.networking.k8s.io,envoyproxies.gateway.envoyproxy.io,' +
@@ -131,21 +111,17 @@ describe('managedFields', () => {
   });
 });
 
-describe('what is not in it does not exist', () => {
-  test('neither Deployments nor Envoy Gateway itself, but what is in it is known', () => {
+describe('an object that is not in a List does not exist', () => {
+  test('such as a Deployment, or Envoy Gateway itself', () => {
     const snapshot = snapshotOfList(listOf([...whole, controller({ version: 'v1.9.1' })]));
     expect([...snapshot.deployments].map(([key, found]) => [key, found?.metadata.uid])).toEqual([
-      [
-        `envoy-gateway-system/${hashedNameOf('shop/web')}`,
-        `Deployment:envoy-gateway-system/${hashedNameOf('shop/web')}`,
-      ],
+      [PROXY, `Deployment:${PROXY}`],
       ['envoy-gateway-system/envoy-gateway', 'Deployment:envoy-gateway-system/envoy-gateway'],
     ]);
-    const without = snapshotOfList(listOf(whole.filter(({ kind }) => kind !== 'Deployment')), true);
-    expect([...without.deployments.values()]).toEqual([null, null]);
+    expect([...snapshotOfList(listWithout('Deployment'), true).deployments.values()]).toEqual([null, null]);
   });
 
-  test('scalers are all HPAs, whoever made them', () => {
+  test('while the scalers are all HPAs of a namespace', () => {
     const keda = envoyHpa('shop/web', { at: 'shop/keda', metadata: { labels: {}, managedFields: [] } });
     const { scalers, hpas } = snapshotOfList(listOf([...whole, keda]));
     expect(hpas.map(({ metadata }) => metadata.namespace)).toEqual(['envoy-gateway-system']);
@@ -158,13 +134,11 @@ describe('what is not in it does not exist', () => {
     expect(scalers?.get('envoy-gateway-system')).toHaveLength(1);
   });
 
-  test('a Deployment that outlived its Gateway keeps its HPA, with what to do', () => {
-    for (const name of ['orphaned-deployment', 'orphaned-deployment-of-another-name']) {
-      const [verdict] = judge(snapshotOfList(fixture(name)));
-      expect(verdict).toMatchObject({ action: 'keep', reason: 'ScaleTargetStillRuns' });
-      const { scaleTargetRef } = verdict?.hpa.spec ?? {};
-      expect(verdict?.remedy).toContain(`removes Deployment envoy-gateway-system/${scaleTargetRef?.name} too`);
-    }
+  test.each(['orphaned-deployment', 'orphaned-deployment-of-another-name'])('so that %s keeps its HPA', (name) => {
+    const [verdict] = judge(snapshotOfList(fixture(name)));
+    expect(verdict).toMatchObject({ action: 'keep', reason: 'ScaleTargetStillRuns' });
+    const deployment = `envoy-gateway-system/${verdict?.hpa.spec.scaleTargetRef.name}`;
+    expect(verdict?.remedy).toContain(`removes Deployment ${deployment} too`);
   });
 });
 

@@ -1,0 +1,146 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { afterAll, describe, expect, test } from 'vitest';
+import { KubeconfigDirectory } from '../../../functions/cli/input/kubeconfig.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+let files = 0;
+function save(content: unknown): string {
+  const file = join(folder, `${files++}`);
+  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+  return file;
+}
+
+interface Context {
+  user?: object;
+  cluster?: object;
+  /** The name of the cluster, and whether there is one. */
+  named?: string;
+  exists?: boolean;
+}
+/** A kubeconfig with these contexts, the first being the current one. */
+function kubeconfig(contexts: Record<string, Context>): string {
+  const entries = Object.entries(contexts).map(([name, one]) => ({ name, named: name, exists: true, ...one }));
+  return save({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': entries[0]?.name,
+    clusters: entries
+      .filter(({ exists }) => exists)
+      .map(({ named, cluster }) => ({ name: named, cluster: { server: 'https://127.0.0.1:1', ...cluster } })),
+    users: entries.map(({ name, user = { token: 'any' } }) => ({ name, user })),
+    contexts: entries.map(({ name, named }) => ({ name, context: { cluster: named, user: name } })),
+  });
+}
+
+const exec = (command: string, ...args: string[]) => ({
+  exec: { apiVersion: 'client.authentication.k8s.io/v1', interactiveMode: 'IfAvailable', command, args },
+});
+const script = (code: string, ...args: string[]) => exec(process.execPath, '-e', code, ...args);
+const credential = (status: object) =>
+  JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status });
+const command = `command ${process.execPath}`;
+const EXPIRED = credential({ token: 'any', expirationTimestamp: '2020-01-01T00:00:00Z' });
+
+describe('a context that gives no access names its fault, and not the token', () => {
+  test.each<[string, Context, string]>([
+    [
+      'a failing command',
+      { user: script('console.error("\\nThe session has expired.\\nRun aws sso login."); process.exit(255)') },
+      `cannot authenticate: its ${command} failed: The session has expired. Run aws sso login.`,
+    ],
+    [
+      'a silent command',
+      { user: script('process.exit(1)') },
+      `cannot authenticate: its ${command} failed: it printed no reason`,
+    ],
+    [
+      'a command that is not installed',
+      { user: exec('no-such-plugin') },
+      'cannot authenticate: its command no-such-plugin failed: spawn no-such-plugin ENOENT',
+    ],
+    [
+      'a command that prints a bare token',
+      { user: script('console.log("k8s-aws-v1.c2VjcmV0")') },
+      `cannot authenticate: its ${command} gives no token`,
+    ],
+    [
+      'a credential without a token',
+      { user: script('console.log(process.argv[1])', '{"kind":"ExecCredential"}') },
+      `cannot authenticate: its ${command} gives no token`,
+    ],
+    [
+      'a certificate authority that does not exist',
+      { cluster: { 'certificate-authority': '/nowhere/ca.crt' }, user: exec('echo') },
+      "cannot authenticate: ENOENT: no such file or directory, open '/nowhere/ca.crt'",
+    ],
+    [
+      'a client certificate that does not exist',
+      { user: { 'client-certificate': '/nowhere/jane.crt', 'client-key': '/nowhere/jane.key' } },
+      "cannot authenticate: ENOENT: no such file or directory, open '/nowhere/jane.crt'",
+    ],
+    [
+      'an auth-provider',
+      { user: { 'auth-provider': { name: 'gcp', config: {} } } },
+      'cannot authenticate: its auth-provider gcp failed: Token is expired!',
+    ],
+    ['http', { cluster: { server: 'http://127.0.0.1:1' } }, 'its server http://127.0.0.1:1 is not an https:// URL'],
+    ['no scheme', { cluster: { server: '127.0.0.1:1' } }, 'its server 127.0.0.1:1 is not an https:// URL'],
+    ['no host', { cluster: { server: 'https://' } }, 'its server https:/ is not an https:// URL'],
+    ['no cluster', { exists: false }, 'its server (none) is not an https:// URL'],
+  ])('%s', async (_, context, fault) => {
+    const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: context }) });
+    const error = await directory.connection('prod').catch((thrown) => thrown);
+    expect(error).toMatchObject({ reason: 'ClusterUnauthorized', message: `context prod: ${fault}` });
+    expect(error.remedy).toMatch(/^(Log in again\. If|Write https:\/\/HOST:PORT into)/);
+    expect(error.cause).toBeUndefined();
+  });
+
+  test('a command that fails later', async () => {
+    const asked = join(folder, 'asked');
+    const code =
+      'const [file, credential] = process.argv.slice(1); const fs = require("node:fs"); if (fs.existsSync(file)) { console.error("logged out"); process.exit(1); } fs.writeFileSync(file, ""); console.log(credential)';
+    const directory = new KubeconfigDirectory({
+      kubeconfig: kubeconfig({ prod: { user: script(code, asked, EXPIRED) } }),
+    });
+    const { headers } = await directory.connection('prod');
+    await expect(headers()).rejects.toThrow(`context prod: cannot authenticate: its ${command} failed: logged out`);
+  });
+});
+
+test('lists every context, also one without a cluster', async () => {
+  const file = kubeconfig({ one: {}, two: { exists: false } });
+  expect(await new KubeconfigDirectory({ kubeconfig: file, allContexts: true }).list()).toEqual(['one', 'two']);
+  expect(await new KubeconfigDirectory({ kubeconfig: file }).list()).toEqual(['one']);
+});
+
+test('sends a token, or a user name and password', async () => {
+  const directory = new KubeconfigDirectory({
+    kubeconfig: kubeconfig({ token: { user: { token: 'any' } }, basic: { user: { username: 'jane', password: 'x' } } }),
+    allContexts: true,
+  });
+  const authorization = async (context: string) =>
+    new Headers((await (await directory.connection(context)).headers()) as Record<string, string>).get('authorization');
+  expect(await authorization('token')).toBe('Bearer any');
+  expect(await authorization('basic')).toBe(`Basic ${Buffer.from('jane:x').toString('base64')}`);
+});
+
+test.each<[string, () => ConstructorParameters<typeof KubeconfigDirectory>[0], RegExp]>([
+  ['a file that does not exist', () => ({ kubeconfig: '/nowhere' }), /^kubeconfig \/nowhere cannot be read: ENOENT/],
+  [
+    'a file that is no YAML, without quoting its token',
+    () => ({ kubeconfig: save('users:\n- {name: jane, user: {token: secret}]\n') }),
+    /^kubeconfig \S+ cannot be read: (?!.*secret).*$/,
+  ],
+  ['a file without a context', () => ({ kubeconfig: save({ kind: 'Config' }) }), /^kubeconfig \S+ has no context$/],
+  [
+    'an unknown context',
+    () => ({ kubeconfig: kubeconfig({ one: {}, two: {} }), context: 'staging' }),
+    /^the kubeconfig has no context staging; it has one, two$/,
+  ],
+])('rejects %s', (_, options, message) => {
+  expect(() => new KubeconfigDirectory(options())).toThrow(message);
+});

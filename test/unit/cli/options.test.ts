@@ -1,0 +1,134 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { Command } from 'commander';
+import { afterAll, describe, expect, test } from 'vitest';
+import { addReapCommand } from '../../../functions/cli/commands/reap.ts';
+import { addScanCommand } from '../../../functions/cli/commands/scan.ts';
+import { readSavedList } from '../../../functions/cli/input/saved-list.ts';
+import { selectionOf } from '../../../functions/cli/input/selection.ts';
+import { LIST_COMMAND } from '../../../functions/kubernetes/cluster-list.ts';
+import { staleList, the } from '../../e2e/harness.ts';
+
+const help: string[] = [];
+function program(): Command {
+  const output = { writeOut: (text: string) => void help.push(text), writeErr: () => {}, getOutHelpWidth: () => 80 };
+  const command = new Command('reaper').exitOverride().configureOutput(output);
+  addScanCommand(command);
+  addReapCommand(command);
+  return command;
+}
+
+test.each([
+  ['scan --fiel list.json', /^error: unknown option '--fiel'/],
+  ['scan list.json', /^error: too many arguments for 'scan'/],
+  ['sweep', /^error: unknown command 'sweep'/],
+  ['scan -o xml', /argument 'xml' is invalid\. Allowed choices are table, json, yaml, markdown, html\./],
+  ['scan --file - --context prod', /^error: option '-f, --file <file>' cannot be used with option '--context <name>'/],
+  ['scan --eks --context prod', /^error: option '--eks \[names\]' cannot be used with option '--context <name>'/],
+  [
+    'scan --all-contexts --context prod',
+    /^error: option '--all-contexts' cannot be used with option '--context <name>'/,
+  ],
+  ['scan --incomplete', /^error: option '--incomplete' can only be used together with '--file'$/],
+  ['scan --incomplete --eks shop', /^error: option '--incomplete' can only be used together with '--file'$/],
+  ['scan --file - --with -', /^error: standard input \(-\) can be read only once$/],
+  ['scan --profile shop', /^error: option '--profile' can only be used together with '--eks'$/],
+  [
+    'scan --file - --region eu-west-1 --tag a=b',
+    /^error: option '--region', '--tag' can only be used together with '--eks'$/,
+  ],
+  ['scan --eks --tag team', /argument 'team' is invalid\. Expected key=value\./],
+  ['scan --eks shop,', /argument 'shop,' is invalid\. Expected comma-separated names\./],
+  ['scan --gateway a/b/c', /argument 'a\/b\/c' is invalid\. Expected namespace\/name, or a name\./],
+  ['scan --controller-namespace Shop', /argument 'Shop' is invalid\. Expected the name of a namespace\./],
+  ['scan --without gateway/web', /argument 'gateway\/web' is invalid\. Expected gateway\/namespace\/name\./],
+  ['scan --without gatewayclass/shop/eg', /is invalid\. Expected gatewayclass\/name\./],
+  ['scan --without deployment/shop/web', /is invalid\. Expected a GatewayClass, Gateway, EnvoyProxy, ConfigMap: /],
+  ['scan --without configmap/shop/other', /is invalid\. Of ConfigMaps only those named envoy-gateway-config /],
+  ['reap --max-deletions many', /argument 'many' is invalid\. Expected a whole number\./],
+])('%s is wrong usage', async (line, message) => {
+  await expect(program().parseAsync(line.split(' '), { from: 'user' })).rejects.toThrow(message);
+});
+
+test('the help fits 80 columns, and shows the command that saves a List, as the README does', async () => {
+  for (const name of ['scan', 'reap'])
+    await program()
+      .parseAsync([name, '--help'], { from: 'user' })
+      .catch(() => {});
+  expect(
+    help
+      .join('')
+      .split('\n')
+      .filter((line) => line.length > 80),
+  ).toEqual([]);
+  const joined = (text: string) => text.replaceAll('\\\n', '');
+  expect(joined(help.join(''))).toContain(`    ${LIST_COMMAND} |\n      reaper scan --file -`);
+  expect(joined(readFileSync('README.md', 'utf8'))).toContain(
+    `\n${LIST_COMMAND} |\n  npm run -s reaper -- scan --file -\n`,
+  );
+});
+
+describe('a selection', () => {
+  const web = { namespace: 'system', owner: { kind: 'Gateway', namespace: 'shop', name: 'web' } } as const;
+  const ofClass = { namespace: 'system', owner: { kind: 'GatewayClass', name: 'web' } } as const;
+
+  test('of everything is none', () => {
+    expect(selectionOf({})).toBeUndefined();
+  });
+
+  test.each([
+    [{ namespace: 'system' }, true, true],
+    [{ namespace: 'shop' }, true, false],
+    [{ namespace: 'other' }, false, false],
+    [{ gateway: 'web' }, true, false],
+    [{ gateway: 'shop/web' }, true, false],
+    [{ gateway: 'other/web' }, false, false],
+    [{ gateway: 'api' }, false, false],
+    [{ namespace: 'other', gateway: 'web' }, false, false],
+    [{ namespace: 'system', gateway: 'shop/web' }, true, false],
+  ])('%j selects an HPA of Gateway shop/web: %s, and of a class: %s', (options, ofWeb, ofTheClass) => {
+    const selects = selectionOf(options);
+    expect([selects?.(web), selects?.(ofClass)]).toEqual([ofWeb, ofTheClass]);
+  });
+});
+
+describe('a saved List', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const list = JSON.stringify(staleList());
+  const save = (content: string | Buffer) => {
+    const file = join(folder, 'list');
+    writeFileSync(file, content);
+    return file;
+  };
+
+  test.each<[string, string | Buffer]>([
+    ['JSON', list],
+    ['JSON with a byte order mark', `\ufeff${list}`],
+    ['packed with gzip', gzipSync(list)],
+    ['packed with gzip, in two members', Buffer.concat([gzipSync(list.slice(0, 99)), gzipSync(list.slice(99))])],
+  ])('may be %s', async (_, content) => {
+    expect((await readSavedList(save(content))).hpas).toHaveLength(1);
+  });
+
+  test.each<[string, () => string, RegExp]>([
+    ['a file that does not exist', () => '/nowhere', /^\/nowhere cannot be read: ENOENT/],
+    ['a folder', () => folder, /cannot be read: EISDIR/],
+    ['a table', () => save('NAME AGE'), /list is not JSON \(.*\); save it with `kubectl get … -o json`$/],
+    ['an empty file', () => save(''), /list is not JSON /],
+    ['one object', () => save('{"kind":"Pod"}'), /list: expected a List, .* found a Pod$/],
+    [
+      'an object of an unknown shape',
+      () => {
+        const strange = staleList();
+        the('EnvoyProxy', strange).spec.provider = 'Kubernetes';
+        return save(JSON.stringify(strange));
+      },
+      /list: EnvoyProxy autoscaling-removed\/proxy has a shape that is not understood: spec\.provider: /,
+    ],
+  ])('is not %s', async (_, file, message) => {
+    await expect(readSavedList(file())).rejects.toThrow(message);
+  });
+});

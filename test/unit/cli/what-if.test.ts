@@ -1,0 +1,398 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { objectNameOf, readManifests } from '../../../functions/cli/input/manifests.ts';
+import { assessWhatIf } from '../../../functions/cli/overlay.ts';
+import { objectKey } from '../../../functions/judgement/kubernetes-objects.ts';
+import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
+import { assessSnapshot } from '../../../functions/sweep/assess.ts';
+import {
+  caseNames,
+  type List,
+  listOf,
+  MISSING,
+  missingList,
+  staleList,
+  the,
+  wantedList,
+  without,
+} from '../../e2e/harness.ts';
+import type { KubernetesObject } from '../../embedded-cluster/objects.ts';
+
+type Json = Record<string, unknown>;
+type Change = (object: Json) => void;
+
+const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+let files = 0;
+function read(text: string) {
+  const file = join(folder, `${files++}.yaml`);
+  writeFileSync(file, text);
+  return readManifests(file);
+}
+
+/** The object as a person has it in a file: without what the API server sets. */
+function manifest({ apiVersion, kind, metadata, spec, data }: KubernetesObject, ...changes: Change[]): string {
+  const { name, namespace, labels, annotations } = metadata;
+  const object = structuredClone({ apiVersion, kind, metadata: { name, namespace, labels, annotations }, spec, data });
+  for (const change of changes) change(object);
+  return stringify(object);
+}
+const find = (list: List, kind: string, name: string) => {
+  const found = list.items.find((item) => item.kind === kind && item.metadata.name === name);
+  if (found === undefined) throw new Error(`no ${kind} ${name}`);
+  return found;
+};
+const kubernetesOf = (proxy: Json) => (proxy.spec as { provider: { kubernetes: Json } }).provider.kubernetes;
+const withoutHpa: Change = (proxy) => void delete kubernetesOf(proxy).envoyHpa;
+const withHpa: Change = (proxy) => void Object.assign(kubernetesOf(proxy), { envoyHpa: { maxReplicas: 5 } });
+const named =
+  (name: string): Change =>
+  (object) =>
+    void Object.assign(object.metadata as Json, { name });
+const merging =
+  (mergeGateways: boolean): Change =>
+  (proxy) =>
+    void Object.assign(proxy.spec as Json, { mergeGateways });
+const annotated: Change = ({ metadata }) =>
+  void Object.assign(metadata as Json, { annotations: { 'envoy-hpa-reaper/keep': 'true' } });
+const configured =
+  (more: Json): Change =>
+  (configMap) => {
+    const controllerName = 'gateway.envoyproxy.io/gatewayclass-controller';
+    const config = { apiVersion: 'gateway.envoyproxy.io/v1alpha1', kind: 'EnvoyGateway', gateway: { controllerName } };
+    configMap.data = { 'envoy-gateway.yaml': stringify({ ...config, ...more }) };
+  };
+const defaulting = configured({
+  envoyProxy: { provider: { type: 'Kubernetes', kubernetes: { envoyHpa: { maxReplicas: 3 } } } },
+});
+const aGateway = (namespace: string, name: string) =>
+  stringify({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name, namespace },
+    spec: {
+      gatewayClassName: 'eg',
+      infrastructure: { parametersRef: { group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name: 'proxy' } },
+    },
+  });
+
+interface WhatIf {
+  files?: string[];
+  without?: string[];
+}
+const applying = (name: string, kind: string, object: string, ...changes: Change[]): WhatIf => ({
+  files: [manifest(find(listOf(name), kind, object), ...changes)],
+});
+
+async function assess(list: List, { files = [], without = [] }: WhatIf, controllerNamespaces?: string[]) {
+  const now = new Date('2027-01-01T00:00:00Z');
+  const applied = (await Promise.all(files.map(read))).flatMap(({ manifests }) => manifests);
+  const before = await assessSnapshot({ ...snapshotOfList(list, true), controllerNamespaces }, now);
+  return await assessWhatIf(before, { applied, deleted: without.map(objectNameOf) }, now);
+}
+
+/** The change of each HPA, from which reason to which. */
+async function changesOf(...options: Parameters<typeof assess>): Promise<string[]> {
+  const { after, comparison } = await assess(...options);
+  return after.verdicts.map(({ hpa, reason }) => {
+    const compared = comparison.get(hpa.metadata.uid);
+    return `${compared?.change}: ${compared?.now.reason}, ${reason}`;
+  });
+}
+
+const KEPT = 'autoscaling-kept-v1.3.0';
+const REMOVED = 'autoscaling-removed-v1.3.0';
+const DELETED = 'gateway-deleted-v1.3.0';
+const REF_REMOVED = 'parameters-ref-removed-v1.3.0';
+const INVALID = 'invalid-parameters-v1.3.0';
+const OTHER_CONTROLLER = configured({ gateway: { controllerName: 'example.com/other' } });
+
+describe('a recorded cluster', () => {
+  const wasStale = 'NoLongerStale: AutoscalingRemoved';
+  const becomesStale = 'BecomesStale: AutoscalingConfigured, AutoscalingRemoved';
+  const waits = 'BecomesStaleWithoutDeployment: AutoscalingConfigured';
+  test.each<[string, string, WhatIf]>([
+    [KEPT, becomesStale, applying(KEPT, 'EnvoyProxy', 'proxy', withoutHpa)],
+    [
+      'merge-inherits-class-hpa-v1.9.1',
+      becomesStale,
+      applying('merge-inherits-class-hpa-v1.9.1', 'EnvoyProxy', 'classproxy', withoutHpa),
+    ],
+    ...[REMOVED, 'class-proxy-removed-v1.3.0', 'merged-removed-v1.3.0'].map((name): [string, string, WhatIf] => [
+      name,
+      `${wasStale}, AutoscalingConfigured`,
+      applying(name, 'EnvoyProxy', 'proxy', withHpa),
+    ]),
+    [REMOVED, `${wasStale}, Protected`, applying(REMOVED, 'EnvoyProxy', 'proxy', annotated)],
+    [
+      REMOVED,
+      'BecomesStaleWithoutDeployment: AutoscalingRemoved, ParametersUnresolved',
+      { without: ['envoyproxy/autoscaling-removed/proxy'] },
+    ],
+    [REF_REMOVED, `${wasStale}, AutoscalingConfigured`, { files: [aGateway('parameters-ref-removed', 'web')] }],
+    [
+      REF_REMOVED,
+      `${wasStale}, AutoscalingConfigured`,
+      applying(REF_REMOVED, 'ConfigMap', 'envoy-gateway-config', defaulting),
+    ],
+    [KEPT, `${waits}, DefaultsUnreadable`, applying(KEPT, 'ConfigMap', 'envoy-gateway-config', OTHER_CONTROLLER)],
+    [KEPT, `${waits}, ScaleTargetStillRuns`, { without: ['gateway/autoscaling-kept/web'] }],
+    [KEPT, `${waits}, ScaleTargetStillRuns`, { without: ['GatewayClass/eg'] }],
+    [
+      KEPT,
+      `${waits}, ParametersUnresolved`,
+      { without: ['EnvoyProxies.gateway.envoyproxy.io/autoscaling-kept/proxy'] },
+    ],
+    [KEPT, `${waits}, DefaultsUnreadable`, { without: ['cm/envoy-gateway-system/envoy-gateway-config'] }],
+    [DELETED, 'NoLongerStale: GatewayDeleted, AutoscalingConfigured', { files: [aGateway('gateway-deleted', 'web')] }],
+    [
+      DELETED,
+      'Unchanged: GatewayDeleted, AutoscalingRemoved',
+      {
+        files: [
+          aGateway('gateway-deleted', 'web'),
+          ...(applying(DELETED, 'EnvoyProxy', 'proxy', withoutHpa).files ?? []),
+        ],
+      },
+    ],
+    [
+      'merged-switched-off-v1.3.0',
+      `NoLongerStale: NoLongerMerged, AutoscalingConfigured; ${waits}, ScaleTargetStillRuns`,
+      applying('merged-switched-off-v1.3.0', 'EnvoyProxy', 'proxy', merging(true)),
+    ],
+    [
+      INVALID,
+      'NoLongerStale: ScaleTargetGone, AutoscalingConfigured',
+      applying(INVALID, 'EnvoyProxy', 'proxy', named('absent')),
+    ],
+    [
+      'invalid-parameters-v1.9.1',
+      'BecomesStale: ParametersUnresolved, AutoscalingRemoved',
+      applying('invalid-parameters-v1.9.1', 'EnvoyProxy', 'proxy', named('absent'), withoutHpa),
+    ],
+    [
+      'users-own-hpa-v1.3.0',
+      'Unchanged: NotManagedByEnvoyGateway, NotManagedByEnvoyGateway',
+      { without: ['gtw/users-own-hpa/web'] },
+    ],
+  ])('%s: %s', async (name, expected, whatIf) => {
+    expect((await changesOf(listOf(name), whatIf)).join('; ')).toBe(expected);
+  });
+
+  test.each(caseNames)('%s does not change when what it has is applied', async (name) => {
+    const list = listOf(name);
+    const kinds = ['GatewayClass', 'Gateway', 'EnvoyProxy', 'ConfigMap'];
+    const files = list.items.filter(({ kind }) => kinds.includes(kind)).map((item) => manifest(item));
+    // The reason may change: the files do not contain the status.
+    for (const change of await changesOf(list, { files })) expect(change).toMatch(/^Unchanged: /);
+  });
+
+  test('a ConfigMap in another namespace than the controller changes nothing', async () => {
+    const unreadable: Change = (object) => {
+      Object.assign(object.metadata as Json, { namespace: 'tenant' });
+      object.data = { 'envoy-gateway.yaml': 'a: [' };
+    };
+    const whatIf = { files: [manifest(the('ConfigMap', staleList()), unreadable)] };
+    expect(await changesOf(staleList(), whatIf)).toEqual([
+      'BecomesStaleWithoutDeployment: AutoscalingRemoved, DefaultsUnreadable',
+    ]);
+    expect(await changesOf(staleList(), whatIf, ['envoy-gateway-system'])).toEqual([
+      'Unchanged: AutoscalingRemoved, AutoscalingRemoved',
+    ]);
+  });
+});
+
+describe('the status of a Gateway or a class', () => {
+  const REJECTED = { conditions: [{ type: 'Accepted', status: 'False', reason: 'Invalid' }] };
+  function rejected(name: string, kind = 'Gateway'): List {
+    const list = listOf(name);
+    Object.assign(find(list, kind, kind === 'Gateway' ? 'web' : 'eg'), { status: REJECTED });
+    return list;
+  }
+  /** Its Gateway asks for no autoscaling since a moment ago, and Envoy Gateway has not seen that yet. */
+  function unseen(): List {
+    const list = listOf(KEPT);
+    withoutHpa(the('EnvoyProxy', list) as unknown as Json);
+    Object.assign(the('Gateway', list).metadata, { generation: 2 });
+    return list;
+  }
+  const ofUnseen = (kind: string, ...changes: Change[]) => ({ files: [manifest(the(kind, unseen()), ...changes)] });
+  const toAnother: Change = (gateway) => void Object.assign(gateway.spec as Json, { infrastructure: {} });
+  const CLASS = 'class-rejected-in-namespace-mode-v1.4.2';
+  const ACCEPTED = 'NoLongerStale: ParametersUnresolved, AutoscalingConfigured';
+  const SEEN = 'BecomesStale: NotObserved, AutoscalingRemoved';
+  const NOT_SEEN = 'Unchanged: NotObserved, NotObserved';
+
+  test.each<[string, List, WhatIf, string]>([
+    ['ends with its class', rejected(KEPT), applying(KEPT, 'GatewayClass', 'eg'), ACCEPTED],
+    ['ends with the Gateway', rejected(KEPT), applying(KEPT, 'Gateway', 'web'), ACCEPTED],
+    ['ends with its EnvoyProxy', rejected(KEPT), applying(KEPT, 'EnvoyProxy', 'proxy'), ACCEPTED],
+    [
+      "ends with its class's EnvoyProxy",
+      rejected(CLASS),
+      applying(CLASS, 'EnvoyProxy', 'cls', merging(false)),
+      ACCEPTED,
+    ],
+    [
+      'of a class ends with the configuration',
+      rejected(KEPT, 'GatewayClass'),
+      applying(KEPT, 'ConfigMap', 'envoy-gateway-config'),
+      ACCEPTED,
+    ],
+    [
+      'outlasts another Gateway',
+      rejected(KEPT),
+      { files: [aGateway('shop', 'other')] },
+      'Unchanged: ParametersUnresolved, ParametersUnresolved',
+    ],
+    ['is new with the Gateway', unseen(), ofUnseen('Gateway'), SEEN],
+    ['is new with a changed Gateway', unseen(), ofUnseen('Gateway', toAnother), SEEN],
+    ['is new with its class', unseen(), ofUnseen('GatewayClass'), SEEN],
+    ['is new with its EnvoyProxy', unseen(), ofUnseen('EnvoyProxy'), SEEN],
+    ['is new with the configuration', unseen(), ofUnseen('ConfigMap'), SEEN],
+    [
+      'is new with a new class',
+      without(unseen(), 'GatewayClass'),
+      ofUnseen('GatewayClass'),
+      'BecomesStale: ScaleTargetStillRuns, AutoscalingRemoved',
+    ],
+    ['stays old with another Gateway', unseen(), { files: [aGateway('shop', 'other')] }, NOT_SEEN],
+    ['stays old with another class', unseen(), ofUnseen('GatewayClass', named('other')), NOT_SEEN],
+    ['stays old with another EnvoyProxy', unseen(), ofUnseen('EnvoyProxy', named('other')), NOT_SEEN],
+    ['stays old when another Gateway is deleted', unseen(), { without: ['gateway/shop/other'] }, NOT_SEEN],
+  ])('%s', async (_, list, whatIf, change) => {
+    expect(await changesOf(list, whatIf)).toEqual([change]);
+  });
+
+  test.each([
+    [
+      'is rejected without its EnvoyProxy, and may stop an Envoy Gateway of unknown version',
+      'EnvoyProxy',
+      'Unchanged: AutoscalingConfigured, NotObserved',
+    ],
+    [
+      'does not change with an EnvoyProxy that its parametersRef of another kind does not name',
+      'ConfigMap',
+      'Unchanged: AutoscalingConfigured, NotObserved',
+    ],
+  ])('of another class %s', async (_, kind, change) => {
+    const list = listOf(KEPT);
+    const [other, proxy] = [structuredClone(the('GatewayClass', list)), structuredClone(the('EnvoyProxy', list))];
+    Object.assign(other.metadata, { name: 'other', uid: 'other' });
+    Object.assign(proxy.metadata, { name: 'other', uid: 'proxy of other' });
+    const { namespace } = proxy.metadata;
+    const parametersRef = { group: 'gateway.envoyproxy.io', kind, name: 'other', namespace };
+    Object.assign(other.spec as Json, { parametersRef });
+    list.items.push(other, proxy);
+    const whatIf = { ...applying(KEPT, 'EnvoyProxy', 'proxy', withoutHpa), without: [`envoyproxy/${namespace}/other`] };
+    expect(await changesOf(list, whatIf)).toEqual([change]);
+  });
+});
+
+describe('a missing HPA', () => {
+  test.each<[string, List, WhatIf, string[]]>([
+    ['is reported where nothing changes for it', missingList(), { files: [aGateway('shop', 'other')] }, [MISSING]],
+    ['is not reported for a new Gateway', wantedList(), { files: [aGateway('autoscaling-kept', 'new')] }, []],
+    [
+      'is not reported for a new default',
+      without(listOf(REF_REMOVED), 'HorizontalPodAutoscaler'),
+      applying(KEPT, 'ConfigMap', 'envoy-gateway-config', defaulting),
+      [],
+    ],
+    [
+      'is not reported where its EnvoyProxy is applied',
+      missingList(),
+      applying(KEPT, 'EnvoyProxy', 'proxy', merging(false)),
+      [],
+    ],
+    [
+      'is not reported where its EnvoyProxy asks for none',
+      missingList(),
+      applying(KEPT, 'EnvoyProxy', 'proxy', withoutHpa),
+      [],
+    ],
+    ['is not reported without its Gateway', missingList(), { without: ['gateway/autoscaling-kept/web'] }, []],
+  ])('%s', async (_, list, whatIf, expected) => {
+    expect((await assess(list, whatIf)).after.missing.map(objectKey)).toEqual(expected);
+  });
+});
+
+test('warns about an object to delete that does not exist', async () => {
+  expect((await assess(wantedList(), { without: ['gateway/shop/nope'] })).warnings).toMatchObject([
+    { reason: 'NothingToDelete', message: 'there is no Gateway shop/nope to delete' },
+  ]);
+});
+
+describe('a file', () => {
+  const gateway = (name: string) => ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name },
+    spec: { gatewayClassName: 'eg' },
+  });
+
+  test('is YAML 1.1: yes is true, a time stays text, and e5 is a name', async () => {
+    const proxy =
+      'apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyProxy\nmetadata: { name: e5, namespace: e10, annotations: { since: 2026-01-01 } }\nspec: { mergeGateways: yes, port: 8e1 }\n';
+    expect((await read(proxy)).manifests).toEqual([
+      {
+        kind: 'EnvoyProxy',
+        namespace: 'e10',
+        name: 'e5',
+        annotations: { since: '2026-01-01' },
+        content: expect.objectContaining({ spec: { mergeGateways: true, port: 80 } }),
+      },
+    ]);
+  });
+
+  test('contains any number of documents and Lists, or JSON', async () => {
+    const list = {
+      apiVersion: 'v1',
+      kind: 'List',
+      items: [gateway('b'), { apiVersion: 'v1', kind: 'GatewayList', items: [gateway('c')] }],
+    };
+    const names = async (text: string) => (await read(text)).manifests.map(({ name }) => name);
+    expect(await names(`---\n${stringify(gateway('a'))}---\n---\n${stringify(list)}`)).toEqual(['a', 'b', 'c']);
+    expect(await names(JSON.stringify(list))).toEqual(['b', 'c']);
+  });
+
+  test('cannot give a GatewayClass a namespace', async () => {
+    const gatewayClass = { ...gateway('eg'), kind: 'GatewayClass', spec: { controllerName: 'a/b' } };
+    const { manifests } = await read(stringify({ ...gatewayClass, metadata: { name: 'eg', namespace: 'shop' } }));
+    expect(manifests).toMatchObject([{ kind: 'GatewayClass', name: 'eg', namespace: undefined }]);
+  });
+
+  test('may contain objects that decide nothing', async () => {
+    const object = (apiVersion: string, kind: string, name: string) =>
+      stringify({ apiVersion, kind, metadata: { name } });
+    const others = [
+      object('apps/v1', 'Deployment', 'web'),
+      object('networking.istio.io/v1', 'Gateway', 'web'),
+      object('v1', 'ConfigMap', 'other'),
+    ];
+    expect(await read(others.join('---\n'))).toEqual({
+      manifests: [],
+      ignored: ['Deployment', 'Gateway', 'ConfigMap'],
+    });
+  });
+
+  test.each([
+    ['', /contains no Kubernetes object$/],
+    ['---\n# nothing\n---\n', /contains no Kubernetes object$/],
+    ['a: [b\nc: d', /is not YAML: /],
+    ['- a\n- b\n', /contains something without apiVersion and kind/],
+    [
+      stringify({ ...gateway('web'), spec: { gatewayClassName: 7 } }),
+      /: Gateway web has an unknown shape: spec\.gatewayClassName: /,
+    ],
+    [
+      stringify({ ...gateway('web'), metadata: {} }),
+      /: Gateway \(without a name\) has an unknown shape: metadata\.name: /,
+    ],
+  ])('%j is rejected', async (text, message) => {
+    await expect(read(text)).rejects.toThrow(message);
+  });
+});
