@@ -2,46 +2,49 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runReportSchema } from '../../functions/events/report.ts';
+import type { EmbeddedCluster, EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
 import { folder, patience, run, runInTerminal } from './cli-harness.ts';
-import { hpasOf, STALE, staleList, times, wantedList, writesTo } from './harness.ts';
-import { backupDirectory, kubeconfigOf, runLimited, serveSettled, writes } from './repair-harness.ts';
+import { hpasOf, type List, STALE, staleList, sweep, times, wantedList, writesTo } from './harness.ts';
+import { backupDirectory, kubeconfigOf, serveSettled, writes } from './repair-harness.ts';
 
 const NAME = STALE.split('/')[1];
+const REMOVAL = [`PATCH ${NAME}`, `DELETE ${NAME}`, 'POST events'];
 const isDeletion = ({ method }: { method: string }) => method === 'DELETE';
 
-/** Twenty Gateways of which so many have left an HPA behind. */
+/** Gateways of which some have left an HPA behind. */
 function someStale(stale: number, total = 20) {
   const list = times(total, staleList(), ['Gateway', 'HorizontalPodAutoscaler']);
-  const proxies = list.items.filter(({ kind }) => kind === 'EnvoyProxy');
-  const [proxy] = proxies;
-  if (proxy === undefined) throw new Error('no EnvoyProxy');
-  const wanting = structuredClone(proxy);
+  const proxy = list.items.find(({ kind }) => kind === 'EnvoyProxy');
+  const wanting = structuredClone(proxy) as NonNullable<typeof proxy>;
   Object.assign(wanting.metadata, { name: 'wanting', uid: 'wanting' });
   wanting.spec = { provider: { type: 'Kubernetes', kubernetes: { envoyHpa: { minReplicas: 2, maxReplicas: 5 } } } };
   list.items.push(wanting);
-  const gateways = list.items.filter(({ kind }) => kind === 'Gateway');
-  for (const gateway of gateways.slice(stale)) {
+  for (const gateway of list.items.filter(({ kind }) => kind === 'Gateway').slice(stale)) {
     const { infrastructure } = gateway.spec as { infrastructure: { parametersRef: { name: string } } };
     infrastructure.parametersRef.name = 'wanting';
   }
   return list;
 }
 
+/** A cluster as the current context, a directory for backups, and `reap` there. */
+async function setUp(list: List, options: EmbeddedClusterOptions = {}) {
+  const cluster = await serveSettled(list, options);
+  const directory = backupDirectory();
+  const kubeconfig = kubeconfigOf({ production: cluster });
+  const args = ['reap', '--kubeconfig', kubeconfig, '--backup-dir', directory.path];
+  return { cluster, directory, kubeconfig, args, reap: (...flags: string[]) => run([...args, ...flags]) };
+}
+
 describe.concurrent('reap', patience, () => {
-  test('deletes what is stale, with preconditions, and keeps the manifests', async () => {
-    const cluster = await serveSettled(staleList());
+  test('deletes a stale HPA with preconditions, after its manifest is on the disk', async () => {
+    const { cluster, directory, kubeconfig, reap } = await setUp(staleList());
     const [manifest] = structuredClone(cluster.objects('horizontalpodautoscalers'));
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster });
     const saved: string[] = [];
     cluster.onRequest = (request) => {
-      // The line is on the disk before the request is there.
       if (isDeletion(request)) saved.push(readFileSync(directory.backups()[0] ?? '', 'utf8'));
       return undefined;
     };
-    const { code, stdout, stderr } = await run([
-      ...['reap', '--kubeconfig', kubeconfig, '--yes', '-o', 'json', '--backup-dir', directory.path],
-    ]);
+    const { code, stdout, stderr } = await reap('--yes', '-o', 'json');
     expect(code).toBe(0);
     const report = runReportSchema.parse(JSON.parse(stdout));
     expect(report).toMatchObject({
@@ -49,11 +52,8 @@ describe.concurrent('reap', patience, () => {
       clusters: [{ cluster: 'production', hpas: [{ name: NAME, outcome: 'Deleted', manifest }] }],
     });
     expect(hpasOf(cluster)).toEqual([]);
-    const [mark, deletion, event, ...others] = writesTo(cluster);
-    expect(others).toEqual([]);
-    expect(event).toMatchObject({ method: 'POST', path: '/api/v1/namespaces/autoscaling-removed/events', status: 201 });
-    expect([mark?.method, deletion?.method]).toEqual(['PATCH', 'DELETE']);
-    expect(JSON.parse(deletion?.body ?? '')).toMatchObject({
+    expect(writes(cluster)).toEqual(REMOVAL);
+    expect(JSON.parse(writesTo(cluster)[1]?.body ?? '')).toMatchObject({
       preconditions: { uid: manifest?.metadata.uid, resourceVersion: expect.stringMatching(/^\d+$/) },
     });
 
@@ -72,150 +72,98 @@ describe.concurrent('reap', patience, () => {
     ]);
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(report);
     expect([backup, file].map((path) => statSync(path).mode & 0o777)).toEqual([0o600, 0o600]);
-    expect(stderr).toContain(`production: 1 stale of 1 HPA`);
-    expect(stderr).toMatch(
-      new RegExp(
-        `reaper: the report is in ${file}\nreaper: the deleted HPAs are in ${backup}; to undo it: reaper restore ${backup} --kubeconfig ${kubeconfig}\n$`,
-      ),
+    expect(stderr).toContain('production: 1 stale of 1 HPA');
+    expect(stderr).toContain(
+      `reaper: the report is in ${file}\nreaper: the deleted HPAs are in ${backup}; to undo it: reaper restore ${backup} --kubeconfig ${kubeconfig}\n`,
     );
   });
 
-  test('in every context, each line saying where', async () => {
+  test('deletes in every context, and each line names its cluster', async () => {
     const clusters = { one: await serveSettled(staleList()), two: await serveSettled(staleList()) };
     const wanted = await serveSettled(wantedList());
     const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ ...clusters, three: wanted });
-    const { code } = await run(['reap', '--kubeconfig', kubeconfig, '--all-contexts', '-y'], { cwd: directory.path });
-    expect(code).toBe(0);
-    expect(
-      directory
-        .lines()
-        .map((line) => line.cluster)
-        .sort(),
-    ).toEqual(['one', 'two']);
+    const args = ['--kubeconfig', kubeconfigOf({ ...clusters, three: wanted }), '--all-contexts', '-y'];
+    expect((await run(['reap', ...args], { cwd: directory.path })).code).toBe(0);
+    const lines = directory.lines().map(({ cluster }) => cluster);
+    expect(lines.sort()).toEqual(['one', 'two']);
     expect(Object.values(clusters).flatMap(hpasOf)).toEqual([]);
     expect(writesTo(wanted)).toEqual([]);
   });
 
-  test.each([
-    ['--dry-run', ['--dry-run'], 0, /^reaper: would delete 1 HPA in 1 cluster; nothing was changed\n$/],
-    [
-      'neither a terminal nor --yes',
-      [],
-      2,
-      /^error: there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan\n/,
-    ],
-  ])('%s writes nothing', async (_, args, code, message) => {
-    const cluster = await serveSettled(staleList());
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const result = await run(['reap', '--kubeconfig', kubeconfig, ...args], { cwd: directory.path });
-    expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) });
-    if (code === 0) expect(result.stdout).toMatch(/^production: 1 stale of 1 HPA /);
-    else expect(cluster.requests).toEqual([]);
-    expect(writesTo(cluster)).toEqual([]);
+  test('needs --yes where there is no terminal', async () => {
+    const { cluster, directory, reap } = await setUp(staleList());
+    const { code, stdout, stderr } = await reap();
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: there is no terminal to ask on: give --yes .*, or --dry-run to see the plan\n/);
+    expect(cluster.requests).toEqual([]);
     expect(directory.files()).toEqual([]);
   });
 
-  test('says so where there is nothing to delete', async () => {
-    const cluster = await serveSettled(wantedList());
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const result = await run(['reap', '--kubeconfig', kubeconfig, '--yes'], { cwd: directory.path });
-    expect(result).toMatchObject({ code: 0, stderr: 'reaper: nothing to delete\n' });
-    expect(writesTo(cluster)).toEqual([]);
-    expect(directory.files()).toEqual([]);
-  });
-
-  test('tells what is missing as scan does, and what becomes of the replicas', async () => {
+  test('--dry-run prints what scan prints, also what is missing, and writes nothing', async () => {
     const list = someStale(1, 2);
     list.items = list.items.filter(
       ({ kind, metadata }) => kind !== 'HorizontalPodAutoscaler' || metadata.uid.endsWith('-0'),
     );
-    const cluster = await serveSettled(list);
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const plan = await run(['reap', '--kubeconfig', kubeconfig, '--dry-run']);
-    const seen = await run(['scan', '--kubeconfig', kubeconfig]);
-    expect(plan).toEqual({
-      ...seen,
-      stderr: 'reaper: would delete 1 HPA in 1 cluster; nothing was changed\n',
-    });
+    const { cluster, directory, kubeconfig, reap } = await setUp(list);
+    const plan = await reap('--dry-run');
+    const scan = await run(['scan', '--kubeconfig', kubeconfig]);
+    expect(plan).toEqual({ ...scan, stderr: 'reaper: would delete 1 HPA in 1 cluster; nothing was changed\n' });
     expect(plan.stdout).toContain('production: 1 stale of 1 HPA with a label of Envoy Gateway, 1 missing\n');
-    expect(plan.stdout).toContain(' → stays ');
-    expect(plan.stdout).toMatch(
-      /\nMissing: .*\nmissing {2}envoy-gateway-system\/envoy-.* of Gateway autoscaling-removed\/web-1\n/,
-    );
     expect(writesTo(cluster)).toEqual([]);
+    expect(directory.files()).toEqual([]);
   });
 
-  test('deletes what the flags select, and nothing else', async () => {
-    const cluster = await serveSettled(someStale(3));
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const { code, stdout } = await run(
-      ['reap', '--kubeconfig', kubeconfig, '-y', '--gateway', 'autoscaling-removed/web-1', '-o', 'json'],
-      {
-        cwd: directory.path,
-      },
-    );
+  test('says that there is nothing to delete', async () => {
+    const { cluster, directory, reap } = await setUp(wantedList());
+    expect(await reap('--yes')).toMatchObject({ code: 0, stderr: 'reaper: nothing to delete\n' });
+    expect(writesTo(cluster)).toEqual([]);
+    expect(directory.files()).toEqual([]);
+  });
+
+  test('deletes only the HPAs of --gateway', async () => {
+    const { cluster, reap } = await setUp(someStale(3));
+    const { code, stdout } = await reap('-y', '--gateway', 'autoscaling-removed/web-1', '-o', 'json');
     expect(code).toBe(0);
     expect(JSON.parse(stdout).totals).toMatchObject({ hpas: 1, outcomes: { Deleted: 1 } });
     expect(writes(cluster)).toEqual([`PATCH ${NAME}-1`, `DELETE ${NAME}-1`, 'POST events']);
     expect(hpasOf(cluster)).toHaveLength(19);
   });
 
-  test('what became stale after the plan is not deleted', async () => {
-    const cluster = await serveSettled(someStale(2));
-    const directory = backupDirectory();
-    const lists = () => cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies'));
+  test('does not delete what became stale after the plan', async () => {
+    const { cluster, reap } = await setUp(someStale(2));
     cluster.onRequest = () => {
       // From the second reading on, no EnvoyProxy asks for autoscaling.
+      const readings = cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies')).length;
       const wanting = cluster.objects('envoyproxies').find(({ metadata }) => metadata.name === 'wanting');
-      if (lists().length === 2 && wanting) wanting.spec = { provider: { type: 'Kubernetes' } };
+      if (readings === 2 && wanting) wanting.spec = { provider: { type: 'Kubernetes' } };
       return undefined;
     };
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const { code, stdout } = await run(['reap', '--kubeconfig', kubeconfig, '-y', '-o', 'json'], {
-      cwd: directory.path,
-    });
+    const { code, stdout } = await reap('-y', '-o', 'json');
     expect(code).toBe(0);
-    expect(writes(cluster).toSorted()).toEqual([
-      ...[`DELETE ${NAME}-0`, `DELETE ${NAME}-1`, `PATCH ${NAME}-0`, `PATCH ${NAME}-1`],
-      ...['POST events', 'POST events'],
-    ]);
+    const deletions = writes(cluster).filter((request) => request.startsWith('DELETE'));
+    expect(deletions.sort()).toEqual([`DELETE ${NAME}-0`, `DELETE ${NAME}-1`]);
     expect(JSON.parse(stdout).totals).toMatchObject({ outcomes: { Deleted: 2 } });
   });
 
-  test('what a guard holds back is told, with how to raise the limit, which --max-deletions does', async () => {
-    const cluster = await serveSettled(someStale(11));
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const held = await run(['reap', '--kubeconfig', kubeconfig, '-y'], { cwd: directory.path });
+  test('says why a guard holds HPAs back, and --max-deletions raises the limit', async () => {
+    const { cluster, directory, reap } = await setUp(someStale(11));
+    const held = await reap('-y');
     expect(held.code).toBe(0);
     expect(held.stderr).toBe(
       'reaper: production: 11 held back: 11 of 20 HPAs at once are more than half. To delete them all, give the number with --max-deletions.\nreaper: nothing to delete\n',
     );
-    expect(writesTo(cluster)).toEqual([]);
-
-    const tooFew = await run(['reap', '--kubeconfig', kubeconfig, '-y', '--max-deletions', '10'], {
-      cwd: directory.path,
-    });
+    const tooFew = await reap('-y', '--max-deletions', '10');
     expect(tooFew.stderr).toContain('11 held back: 11 deletions, and the limit for this run is 10');
     expect(writesTo(cluster)).toEqual([]);
 
-    const raised = await run(['reap', '--kubeconfig', kubeconfig, '-y', '--max-deletions', '11'], {
-      cwd: directory.path,
-    });
-    expect(raised.code).toBe(0);
+    expect((await reap('-y', '--max-deletions', '11')).code).toBe(0);
     expect(hpasOf(cluster)).toHaveLength(9);
     expect(directory.lines()).toHaveLength(11);
   });
 
-  test('a directory that cannot be written is found out before anything is marked', async () => {
-    const cluster = await serveSettled(staleList());
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const directory = join(folder, 'absent');
-    const { code, stderr } = await run(['reap', '--kubeconfig', kubeconfig, '-y', '--backup-dir', directory]);
+  test('marks nothing where the backup cannot be written', async () => {
+    const { cluster, reap } = await setUp(staleList());
+    const { code, stderr } = await reap('-y', '--backup-dir', join(folder, 'absent'));
     expect(code).toBe(1);
     expect(stderr).toMatch(
       /\nreaper: no backup can be written, so nothing is deleted: ENOENT: .*; give another --backup-dir\n$/,
@@ -223,167 +171,117 @@ describe.concurrent('reap', patience, () => {
     expect(writesTo(cluster)).toEqual([]);
   });
 
-  test('an HPA whose manifest does not get onto the disk is kept, and what did can be put back', async () => {
-    const cluster = await serveSettled(someStale(2));
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    // Files may have 2 KiB: one line fits.
-    const full = await runLimited(2, ['reap', '--kubeconfig', kubeconfig, '-y', '--backup-dir', directory.path]);
-    expect(full.code).toBe(1);
-    expect(full.stderr).toMatch(/\nreaper: production: .*: Failed, not deleted: EFBIG: file too large, write\n/);
-    expect(full.stderr).toMatch(/\nreaper: the report could not be written: EFBIG: /);
-    expect(full.stderr).toContain(
-      `\nreaper: the deleted HPAs are in ${directory.backups()[0]}; to undo it: reaper restore `,
-    );
-    expect(writesTo(cluster).filter(isDeletion)).toHaveLength(1);
-    expect(hpasOf(cluster)).toHaveLength(19);
-
-    const [backup = ''] = directory.backups();
-    const restored = await run(['restore', backup, '--force', '--kubeconfig', kubeconfig]);
-    expect(restored.stderr).toBe(`reaper: ${backup}: line 2: not JSON (cut off?)\n`);
-    expect(restored.stdout).toMatch(/\nRestored /);
-    expect(hpasOf(cluster)).toHaveLength(20);
+  test('keeps an HPA whose manifest cannot be written', async () => {
+    const { cluster } = await setUp(staleList());
+    const beforeDeletion = () => Promise.reject(new Error('EFBIG: file too large'));
+    const { hpas } = await sweep(cluster, { beforeDeletion });
+    expect(hpas).toMatchObject([{ outcome: 'Failed', message: 'not deleted: EFBIG: file too large' }]);
+    expect(hpasOf(cluster)).toEqual([STALE]);
   });
 
-  test('a refused deletion is told, and 1', async () => {
-    const cluster = await serveSettled(staleList(), {
+  test('has exit code 1 when a deletion is refused', async () => {
+    const { cluster, reap } = await setUp(staleList(), {
       admission: ({ operation }) =>
         operation === 'DELETE' ? { webhook: 'policy.example.com', code: 403, message: 'hands off' } : undefined,
     });
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster });
-    const { code, stderr } = await run(['reap', '--kubeconfig', kubeconfig, '-y'], { cwd: directory.path });
+    const { code, stderr } = await reap('-y');
     expect(code).toBe(1);
     expect(stderr).toMatch(/\nreaper: production: .*: DeleteRefused, .*hands off\n/);
     expect(hpasOf(cluster)).toEqual([STALE]);
   });
 
-  test('a cluster that does not answer is told, and 1, and the others are worked on', async () => {
+  test('reports a cluster that does not answer, and works on the others', async () => {
     const [cluster, lost] = [await serveSettled(staleList()), await serveSettled(staleList())];
-    const directory = backupDirectory();
-    const kubeconfig = kubeconfigOf({ production: cluster, lost });
+    const kubeconfig = kubeconfigOf({ lost, production: cluster });
     await lost.close();
-    const { code, stderr } = await run(['reap', '--kubeconfig', kubeconfig, '--all-contexts', '-y'], {
-      cwd: directory.path,
-    });
-    expect(code).toBe(1);
-    expect(stderr).toMatch(
+    const args = ['reap', '--kubeconfig', kubeconfig, '-y', '--backup-dir', backupDirectory().path];
+    const all = await run([...args, '--all-contexts']);
+    expect(all.code).toBe(1);
+    expect(all.stderr).toMatch(
       /^lost: not swept\n {2}failed, ClusterUnreachable\n {4}no whole answer from .*\n {4}Check that the API server /,
     );
     expect(hpasOf(cluster)).toEqual([]);
-  });
-
-  test('the one cluster that is asked for, and does not answer, is told as scan tells it', async () => {
-    const lost = await serveSettled(staleList());
-    await lost.close();
-    const { code, stdout, stderr } = await run(['reap', '--kubeconfig', kubeconfigOf({ lost }), '-y']);
+    const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^reaper: no whole answer from .*\nCheck that the API server runs .*\n$/);
-  });
-
-  test.each([
-    [
-      ['reap', '--max-deletions', 'many'],
-      /^error: option '--max-deletions <number>' argument 'many' is invalid\. Expected/,
-    ],
-    [['reap', 'now'], /^error: too many arguments for 'reap'/],
-  ])('%j is wrong usage', async (args, message) => {
-    const result = await run(args);
-    expect(result).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) });
   });
 });
 
 describe.concurrent('reap on a terminal', patience, () => {
+  /** Runs reap there, and calls this with all output and the keyboard. */
+  const onTerminal = (args: string[], onOutput: (written: string, type: (keys: string) => void) => void) =>
+    runInTerminal(args, { columns: 200, onOutput });
+
   test.each([
-    ['y\r', 0, [`PATCH ${NAME}`, `DELETE ${NAME}`, 'POST events'], 'to undo it: reaper restore'],
-    ['yes\r', 0, [`PATCH ${NAME}`, `DELETE ${NAME}`, 'POST events'], 'to undo it: reaper restore'],
+    ['y\r', 0, REMOVAL, 'to undo it: reaper restore'],
+    ['yes\r', 0, REMOVAL, 'to undo it: reaper restore'],
     ['n\r', 0, [], 'reaper: nothing was deleted'],
     ['\r', 0, [], 'reaper: nothing was deleted'],
     ['\u0004', 0, [], 'reaper: nothing was deleted'],
     ['\u0003', 130, [], 'reaper: nothing was deleted'],
-  ])('asks, and %j is understood', async (keys, code, requests, told) => {
-    const cluster = await serveSettled(staleList());
-    const directory = backupDirectory();
+  ])('asks, and understands %j', async (keys, code, requests, message) => {
+    const { cluster, directory, args } = await setUp(staleList());
     let asked = 0;
-    const result = await runInTerminal(
-      ['reap', '--kubeconfig', kubeconfigOf({ production: cluster }), '--backup-dir', directory.path],
-      {
-        columns: 200,
-        onOutput: (written, type) => {
-          if (asked > 0 || !written.includes('Delete 1 HPA in 1 cluster? [y/N] ')) return;
-          asked += 1;
-          type(keys);
-        },
-      },
-    );
+    const result = await onTerminal(args, (written, type) => {
+      if (asked > 0 || !written.includes('Delete 1 HPA in 1 cluster? [y/N] ')) return;
+      asked += 1;
+      type(keys);
+    });
     expect(asked).toBe(1);
     expect(writes(cluster)).toEqual(requests);
-    expect(result.screen.join('\n')).toContain(told);
+    expect(result.screen.join('\n')).toContain(message);
     expect(result.code).toBe(code);
     expect(directory.backups()).toHaveLength(requests.length === 0 ? 0 : 1);
   });
 
-  test('Ctrl-C stops before the next deletion, and what was done is told', async () => {
-    const cluster = await serveSettled(someStale(25, 60));
-    const directory = backupDirectory();
-    let letGo = () => {};
-    const told = new Promise<void>((resolve) => {
-      letGo = resolve;
-    });
+  /** Presses Ctrl-C when this many deletions have arrived, which wait until it is answered. */
+  function interruptAt(cluster: EmbeddedCluster, deletions: number) {
+    const answered = Promise.withResolvers<void>();
     let type = (_: string) => {};
     let arrived = 0;
     cluster.onRequest = async (request) => {
       if (!isDeletion(request)) return undefined;
       arrived += 1;
-      // So many are under way at a time.
-      if (arrived === 20) type('\u0003');
-      await told;
+      if (arrived === deletions) type('\u0003');
+      await answered.promise;
       return undefined;
     };
-    const result = await runInTerminal(
-      ['reap', '--kubeconfig', kubeconfigOf({ production: cluster }), '--yes', '--backup-dir', directory.path],
-      {
-        columns: 200,
-        onOutput: (written, keys) => {
-          type = keys;
-          if (written.includes('reaper: stopping: requests in progress finish, and nothing else is deleted.')) letGo();
-        },
-      },
-    );
+    return (written: string, keys: (keys: string) => void) => {
+      type = keys;
+      if (written.includes('reaper: stopping: requests in progress finish, and nothing else')) answered.resolve();
+    };
+  }
+
+  test('stops before the next deletion on Ctrl-C, and reports what was done', async () => {
+    const { cluster, directory, args } = await setUp(someStale(25, 60));
+    // Maximum concurrent requests.
+    const result = await onTerminal([...args, '--yes'], interruptAt(cluster, 20));
     expect(result.code).toBe(130);
     expect(writesTo(cluster).filter(isDeletion)).toHaveLength(20);
     expect(hpasOf(cluster)).toHaveLength(40);
     expect(directory.lines()).toHaveLength(20);
-    const report = JSON.parse(readFileSync(directory.reports()[0] ?? '', 'utf8'));
-    expect(report).toMatchObject({
+    expect(JSON.parse(readFileSync(directory.reports()[0] ?? '', 'utf8'))).toMatchObject({
       totals: { outcomes: { Deleted: 20, Stopped: 5, Kept: 35 } },
       remaining: [{ cluster: 'production' }],
     });
     expect(result.written).toContain('to undo it: reaper restore');
   });
 
-  test('a second Ctrl-C ends it at once', async () => {
-    const cluster = await serveSettled(staleList());
-    const directory = backupDirectory();
+  test('ends at once on a second Ctrl-C', async () => {
+    const { cluster, directory, args } = await setUp(staleList());
     let type = (_: string) => {};
     cluster.onRequest = (request) => {
       if (!isDeletion(request)) return undefined;
       type('\u0003');
       return { kind: 'hang' };
     };
-    const result = await runInTerminal(
-      ['reap', '--kubeconfig', kubeconfigOf({ production: cluster }), '--yes', '--backup-dir', directory.path],
-      {
-        columns: 200,
-        onOutput: (written, keys) => {
-          type = keys;
-          if (written.includes('Ctrl-C again ends at once.')) keys('\u0003');
-        },
-      },
-    );
+    const result = await onTerminal([...args, '--yes'], (written, keys) => {
+      type = keys;
+      if (written.includes('Ctrl-C again ends at once.')) keys('\u0003');
+    });
     expect(result.code).toBe(130);
     expect(directory.reports()).toEqual([]);
-    // What may be deleted by now can be put back.
+    // The HPA that may be deleted by now can be restored.
     expect(directory.lines()).toHaveLength(1);
   });
 });

@@ -197,7 +197,7 @@ describe.concurrent('on a terminal of 80 columns', patience, () => {
     // Each line of the stale HPA.
     expect(written.split('\u001b[31m')).toHaveLength(6);
     expect(screen).toContain('shop (eu-central-1): 1 stale of 1 HPA with a label of Envoy Gateway');
-    expect(screen).toContain(`delete  ${STALE}`);
+    expect(screen).toContain(`delete  ${STALE.replace('/', '  ')}`);
     expect(screen.slice(-3)).toEqual([
       'Total: 10 clusters, 3 swept, 6 skipped, 1 failed; 1 stale of 2 HPAs with a label',
       'of Envoy Gateway',

@@ -1,35 +1,17 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import process from 'node:process';
-import { text } from 'node:stream/consumers';
-import { inject } from 'vitest';
 import type { EmbeddedCluster, EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
 import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
-import { folder, kubeconfigFor, type Result, save, serveUntilEnd } from './cli-harness.ts';
+import { folder, kubeconfigFor, save, serveUntilEnd } from './cli-harness.ts';
 import { type List, writesTo } from './harness.ts';
 
 // For the commands that write: servers whose HPAs have settled, kubeconfigs of several contexts, and what was written.
 
-/** The processes go by the real clock: everything that the list does not date was made long before. */
+/** The processes use the real clock, and everything without a date in the list was created long ago. */
 export async function serveSettled(list: List, options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
   const items = structuredClone(list.items);
   for (const { metadata } of items) Reflect.deleteProperty(metadata, 'creationTimestamp');
   return await serveUntilEnd({ ...list, items }, { now: () => new Date('2026-01-01T00:00:00Z'), ...options });
-}
-
-const reaper = inject('reaper');
-
-/** The command where no file may become larger than so many KiB. */
-export async function runLimited(kibibytes: number, args: readonly string[]): Promise<Omit<Result, 'stdout'>> {
-  const limited = ['-c', `ulimit -f ${kibibytes * 2}; exec "$0" "$@"`, process.execPath, reaper, ...args];
-  const child = spawn('sh', limited, {
-    env: { PATH: process.env.PATH, HOME: folder },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const code = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const stderr = await text(child.stderr);
-  return { code: await code, stderr };
 }
 
 /** A kubeconfig with a context for each cluster, the first being the current one. */

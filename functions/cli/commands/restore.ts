@@ -12,8 +12,8 @@ import { nameOfFile, readText } from '../input/read-text.ts';
 import { type ClusterKey, newestOfEach, parseArn, type SavedHpa, savedHpaReader } from '../input/saved-hpas.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
-import { harmless, serialized, table } from '../output/output.ts';
-import { EXIT, progressLine, REQUEST_TIMEOUT, say } from '../output/terminal.ts';
+import { serialized, tableLines } from '../output/output.ts';
+import { EXIT, progressLine, REQUEST_TIMEOUT, say, screenOf } from '../output/terminal.ts';
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 
@@ -270,12 +270,7 @@ async function restoreIn(
 function format(hpas: readonly (ClusterRef & RestoredHpa)[], output: RestoreOptions['output']): string {
   if (output !== 'table') return serialized({ schemaVersion: 1, hpas }, output);
   if (hpas.length === 0) return '';
-  const cells = ({ outcome, cluster, namespace, name, why }: ClusterRef & RestoredHpa) => [
-    outcome,
-    cluster,
-    namespace,
-    name,
-    harmless(why),
-  ];
-  return table([['OUTCOME', 'CLUSTER', 'NAMESPACE', 'NAME', 'WHY'], ...hpas.map(cells)]);
+  const rows = hpas.map(({ outcome, cluster, namespace, name, why }) => [outcome, cluster, namespace, name, why]);
+  const lines = tableLines([['OUTCOME', 'CLUSTER', 'NAMESPACE', 'NAME', 'WHY'], ...rows], screenOf(process.stdout));
+  return `${lines.join('\n').trimStart()}\n`;
 }

@@ -2,10 +2,8 @@ import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import type { ClusterReport, RunReport, SweptHpa } from '../../events/report.ts';
 import {
-  CHANGES,
   type ClusterView,
   type Column,
-  changeOf,
   columnsOf,
   counted,
   MISSING_COLUMNS,
@@ -41,7 +39,6 @@ ${new Markup(STYLE)}</style>
 <h1>${title}</h1>
 <p>${mode === 'delete' ? 'Stale HPAs were deleted' : 'Nothing was changed'}. As of <time datetime="${finishedAt}">${finishedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>.</p>
 ${introduction.map((sentence) => html`<p>${sentence}</p>`)}
-${countsHtml(report)}
 </header>
 <main>
 ${regions.map(noticeHtml)}
@@ -56,36 +53,6 @@ ${clusters.map((cluster, index) => clusterHtml(cluster, index, report))}
 }
 
 const staleOf = (hpas: readonly SweptHpa[]) => hpas.filter(({ action }) => action === 'delete').length;
-
-function countsHtml({ clusters, totals, whatIf, mode }: RunReport): Markup {
-  const hpas = clusters.flatMap((cluster) => cluster.hpas);
-  const change = (words: string, tone: string): [string, number, string] => [
-    words,
-    hpas.filter((hpa) => changeOf(hpa) === words).length,
-    tone,
-  ];
-  const notSwept = totals.clusters - totals.swept;
-  const outcomes = Object.entries(totals.outcomes).filter(([outcome]) => outcome !== 'Kept');
-  const tiles: (readonly [name: string, count: number, tone?: string])[] = [
-    ['clusters', totals.clusters],
-    ...(notSwept > 0 ? [['not swept', notSwept, 'open'] as const] : []),
-    ['HPAs', hpas.length],
-    ['stale', staleOf(hpas), 'bad'],
-    ['missing', clusters.flatMap(({ missing }) => missing).length, 'bad'],
-    ...(whatIf
-      ? [
-          change(CHANGES.BecomesStale, 'bad'),
-          change(CHANGES.BecomesStaleWithoutDeployment, 'open'),
-          change(CHANGES.NoLongerStale, 'good'),
-        ]
-      : []),
-    ...(mode === 'delete' ? outcomes : []),
-  ];
-  return html`<dl class="counts">${tiles.map(
-    ([name, count, tone = '']) =>
-      html`<div class="${count > 0 ? tone : ''}"><dt>${name}</dt><dd>${String(count)}</dd></div>`,
-  )}</dl>`;
-}
 
 /** All clusters at a glance, each row a link to its section. */
 function overviewHtml(clusters: readonly ClusterView[], totals: string): Markup {

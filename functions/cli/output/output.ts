@@ -19,6 +19,29 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
 }
 
+/**
+ * A table where it fits the screen, otherwise a block for each row, with the last cell below the others.
+ *
+ * @param rows the headings first
+ * @param toneOf the tone of a row, by its index without the headings
+ */
+export function tableLines(
+  rows: readonly (readonly string[])[],
+  screen: Screen,
+  toneOf: (row: number) => Tone | undefined = () => undefined,
+): string[] {
+  const { width = Number.POSITIVE_INFINITY } = screen;
+  const cells = rows.map((row) => row.map(harmless));
+  const lines = table(cells).trimEnd().split('\n');
+  const paint = (line: string, row: number) => colored(line, row < 0 ? undefined : toneOf(row), screen);
+  if (lines.every((line) => line.length <= width)) return lines.map((line, index) => paint(line, index - 1));
+  return cells.slice(1).flatMap((row, index) => {
+    const others = row.slice(0, -1).filter((cell) => cell !== '');
+    const block = [...wrap(others.join('  '), width), ...wrap(row.at(-1) ?? '', width, '  ')];
+    return ['', ...block.map((line) => paint(line.trimEnd(), index))];
+  });
+}
+
 /** A table in Markdown, without a newline at its end. The first row is the headings. */
 export function markdownTable([headings = [], ...rows]: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
@@ -54,7 +77,8 @@ const COLORS = {
   ok: 'green',
   unknown: 'dim',
 } as const;
+export type Tone = keyof typeof COLORS;
 
 /** The text in the color of a tone or a state, where the screen has colors. */
-export const colored = (text: string, tone: keyof typeof COLORS | undefined, { color }: Screen): string =>
+export const colored = (text: string, tone: Tone | undefined, { color }: Screen): string =>
   color && tone ? styleText(COLORS[tone], text, { validateStream: false }) : text;

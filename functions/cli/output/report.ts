@@ -1,22 +1,16 @@
-import type { MissingHpaReport, RunReport, SweptHpa } from '../../events/report.ts';
-import { objectKey } from '../../judgement/kubernetes-objects.ts';
+import type { RunReport } from '../../events/report.ts';
 import { htmlReport } from './html.ts';
-import { colored, harmless, markdownTable, markdownText, type Screen, serialized, table, wrap } from './output.ts';
+import { harmless, markdownTable, markdownText, type Screen, serialized, tableLines, wrap } from './output.ts';
 import {
   type ClusterView,
   type Column,
-  changeOf,
   columnsOf,
   MISSING_COLUMNS,
   MISSING_TITLE,
   type Notice,
   type Run,
-  reasonOf,
-  replicasOf,
   toneOf,
-  verdictOf,
   viewOf,
-  whyOf,
 } from './words.ts';
 
 export const FORMATS = ['table', 'json', 'yaml', 'markdown', 'html'] as const;
@@ -57,9 +51,12 @@ function clusterLines(cluster: ClusterView, run: Run, screen: Screen): string[] 
   return [
     ...wrapped(`${title}: ${result === 'swept' ? summary : 'not swept'}`, screen),
     ...notices.flatMap((notice) => noticeLines(notice, screen, '  ')),
-    ...hpaLines(hpas, run, screen),
-    ...(missing.length > 0 ? ['', MISSING_TITLE] : []),
-    ...missing.flatMap((one) => missingLines(one, screen)),
+    ...(hpas.length > 0
+      ? tableLines(rowsOf(columnsOf(run), hpas), screen, (row) => hpas[row] && toneOf(hpas[row]))
+      : []),
+    ...(missing.length > 0
+      ? ['', MISSING_TITLE, ...tableLines(rowsOf(MISSING_COLUMNS, missing), screen, () => 'bad')]
+      : []),
   ];
 }
 
@@ -68,35 +65,6 @@ const noticeLines = ({ title, message, remedy }: Notice, screen: Screen, indent 
   ...wrapped(message, screen, `${indent}  `),
   ...wrapped(remedy, screen, `${indent}  `),
 ];
-
-/** A table where it fits the terminal, otherwise a block for each HPA. */
-function hpaLines(hpas: readonly SweptHpa[], run: Run, screen: Screen): string[] {
-  if (hpas.length === 0) return [];
-  const rows = rowsOf(columnsOf(run), hpas).map((row) => row.map(harmless));
-  const [headings = '', ...lines] = table(rows).trimEnd().split('\n');
-  const { width = Number.POSITIVE_INFINITY } = screen;
-  if ([headings, ...lines].every((line) => line.length <= width)) {
-    return [headings, ...hpas.map((hpa, index) => colored(lines[index] ?? '', toneOf(hpa), screen))];
-  }
-  return hpas.flatMap((hpa) => {
-    const change = changeOf(hpa) && ` (${changeOf(hpa)})`;
-    const block = [
-      ...wrapped(`${verdictOf(hpa, run)}${change}  ${objectKey(hpa)}`, screen),
-      ...wrapped(`${reasonOf(hpa)}, replicas ${replicasOf(hpa)}`, screen, '  '),
-      ...wrapped(whyOf(hpa), screen, '  '),
-    ];
-    return ['', ...block.map((line) => colored(line, toneOf(hpa), screen))];
-  });
-}
-
-function missingLines({ owner, explanation, remedy, ...hpa }: MissingHpaReport, screen: Screen): string[] {
-  const title = `missing  ${objectKey(hpa)} of ${owner.kind} ${objectKey(owner)}`;
-  return [
-    ...wrapped(title, screen).map((line) => colored(line, 'bad', screen)),
-    ...wrapped(explanation, screen, '  '),
-    ...wrapped(remedy, screen, '  '),
-  ];
-}
 
 const wrapped = (text: string, { width }: Screen, indent = ''): string[] => wrap(harmless(text), width, indent);
 

@@ -77,37 +77,34 @@ export const MISSING_COLUMNS: readonly Column<MissingHpaReport>[] = [
   { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
   { heading: 'NAME', cell: ({ name }) => name },
   { heading: 'OWNER', cell: ({ owner }) => `${owner.kind} ${objectKey(owner)}` },
-  { heading: 'WHY', cell: ({ explanation }) => explanation },
-  { heading: 'REMEDY', cell: ({ remedy }) => remedy },
+  { heading: 'WHY', cell: ({ explanation, remedy }) => `${explanation} ${remedy}` },
 ];
 
-export const CHANGES = {
+const CHANGES = {
   BecomesStale: 'newly stale',
   BecomesStaleWithoutDeployment: 'stale without Deployment',
   NoLongerStale: 'no longer stale',
   Unchanged: '',
 } as const;
 
-export const verdictOf = ({ action, outcome }: SweptHpa, { mode }: Run): string =>
-  mode === 'delete' ? outcome : action;
-export const changeOf = ({ whatIf }: SweptHpa): string => CHANGES[whatIf?.change ?? 'Unchanged'];
-export const reasonOf = ({ reason, guard }: SweptHpa): string =>
-  guard ? `${reason} (held back: ${guard.name})` : reason;
+const changeOf = ({ whatIf }: SweptHpa): string => CHANGES[whatIf?.change ?? 'Unchanged'];
 
 export function columnsOf(run: Run): Column[] {
   return [
     ...(run.whatIf ? [{ heading: 'WHAT IF', cell: changeOf }] : []),
-    { heading: run.mode === 'delete' ? 'OUTCOME' : 'ACTION', cell: (hpa) => verdictOf(hpa, run) },
+    run.mode === 'delete'
+      ? { heading: 'OUTCOME', cell: ({ outcome }) => outcome }
+      : { heading: 'ACTION', cell: ({ action }) => action },
     { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
     { heading: 'NAME', cell: ({ name }) => name },
-    { heading: 'REASON', cell: reasonOf },
+    { heading: 'REASON', cell: ({ reason, guard }) => (guard ? `${reason} (held back: ${guard.name})` : reason) },
     { heading: 'REPLICAS', cell: replicasOf },
     { heading: 'WHY', cell: whyOf },
   ];
 }
 
 /** `current (min-max)`, and for a stale HPA how many there are without it. */
-export function replicasOf({ replicas, dropsCapacity }: SweptHpa): string {
+function replicasOf({ replicas, dropsCapacity }: SweptHpa): string {
   const { current, min, max, after } = replicas;
   const then = after === undefined ? '' : ` → ${afterwards(after)[0]}${dropsCapacity ? ' (drops)' : ''}`;
   return `${current ?? '?'} (${min}-${max})${then}`;
@@ -135,7 +132,7 @@ function afterwards({ kind, replicas, hpa }: NonNullable<SweptHpa['replicas']['a
   }
 }
 
-export function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptHpa): string {
+function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptHpa): string {
   const sentences = [
     explanation,
     afterSentence(replicas),
