@@ -62,12 +62,11 @@ export class EventBridgeBus implements EventBus {
     this.#backoff = backoff;
   }
 
-  /** @param signal ends what is under way; what was not sent by then did not get there */
-  async put(events: readonly BusEvent[], signal?: AbortSignal): Promise<void> {
+  async put(events: readonly BusEvent[]): Promise<void> {
     const faults: unknown[] = [];
     for (const batch of batches(events.map((event) => this.#entry(event)))) {
       try {
-        await this.#putBatch(batch, signal);
+        await this.#putBatch(batch);
       } catch (error) {
         faults.push(error);
       }
@@ -76,14 +75,10 @@ export class EventBridgeBus implements EventBus {
     throw new RetryableError(`not all of ${events.length} events reached ${this.#name}`, { cause: faults[0] });
   }
 
-  async #putBatch(batch: readonly PutEventsRequestEntry[], signal?: AbortSignal): Promise<void> {
-    const options = signal === undefined ? {} : { abortSignal: signal };
+  async #putBatch(batch: readonly PutEventsRequestEntry[]): Promise<void> {
     let waiting = batch;
     for (let attempt = 1; ; attempt += 1) {
-      const { Entries: results = [] } = await this.#client.send(
-        new PutEventsCommand({ Entries: [...waiting] }),
-        options,
-      );
+      const { Entries: results = [] } = await this.#client.send(new PutEventsCommand({ Entries: [...waiting] }));
       // The answer has a result for each entry, in their order; only an entry that was taken has an EventId.
       const refused = waiting.filter((_, index) => results[index]?.EventId === undefined);
       if (refused.length === 0) return;

@@ -154,19 +154,13 @@ async function giveFieldsBack(
         ? await restorer.setManagedFields(current, restoredManagedFields(current, manifest))
         : { result: 'gone' };
   }
-  switch (answer.result) {
-    case 'done':
-      return { outcome: 'Restored', why };
-    case 'gone':
-      return { outcome: 'Failed', why: 'It was created, and somebody deleted it at once.' };
-    case 'conflict':
-      return {
-        outcome: 'Failed',
-        why: 'It was created, but continues to change; restore again to give its fields back.',
-      };
-    case 'refused':
-      return { outcome: 'Failed', why: `It was created, but its managedFields are not as before: ${answer.message}` };
-  }
+  if (answer.result === 'done') return { outcome: 'Restored', why };
+  const failures = {
+    gone: 'It was created, and somebody deleted it at once.',
+    conflict: 'It was created, but continues to change; restore again to give its fields back.',
+    refused: `It was created, but its managedFields are not as before: ${'message' in answer ? answer.message : ''}`,
+  };
+  return { outcome: 'Failed', why: failures[answer.result] };
 }
 
 /** The fields of metadata that the API server sets, and `ownerReferences`. */

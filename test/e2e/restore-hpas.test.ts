@@ -127,3 +127,11 @@ test('restores only the selected HPAs', async () => {
   expect(hpasOf(cluster)).toEqual([`${MISSING}-1`]);
   expect(await restore(cluster, manifests, { selects: selectionOf({ namespace: 'elsewhere' }) })).toEqual([]);
 });
+
+test('fails when an admission policy refuses to give the fields back', async () => {
+  const cluster = await serve(missingList());
+  cluster.admission = ({ operation }) =>
+    operation === 'UPDATE' ? { webhook: 'policy.example.com', code: 403, message: 'not now' } : undefined;
+  const why = expect.stringMatching(/^It was created, but its managedFields are not as before: .*not now/);
+  expect(await restore(cluster, [hpaOf()])).toMatchObject([{ outcome: 'Failed', why }]);
+});
