@@ -1,13 +1,13 @@
-import type { HpaWhatIf, Problem, WhatIfChange } from '../events/report.ts';
+import type { HpaWhatIf, Problem } from '../events/report.ts';
 import { classProxyReference, gatewayProxyReference } from '../judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
-import { deploymentOf, type Verdict } from '../judgement/judge.ts';
+import { deploymentOf } from '../judgement/judge.ts';
 import { type GatewayClass, objectKey } from '../judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import { type Assessment, assessSnapshot } from '../sweep/assess.ts';
-import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA } from './input/manifests.ts';
+import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA, placed } from './input/manifests.ts';
 
 /** Objects to apply to a cluster, and objects to delete from it. */
 export interface Changes {
@@ -20,32 +20,33 @@ export interface WhatIf {
   readonly after: Assessment;
   /** By uid of the HPA. */
   readonly comparison: ReadonlyMap<string, HpaWhatIf>;
-  readonly warnings: readonly Problem[];
+  readonly warnings: Problem[];
 }
 
 /**
  * Judges a cluster again with changes applied to what was read from it, and compares.
  *
- * @param api for the Deployments that only the second judgement asks for; absent for a saved cluster
+ * @param live the cluster, and the default namespace of manifests there; absent for a saved cluster
  */
-export async function assessWhatIf(before: Assessment, changes: Changes, now: Date, api?: ClusterApi): Promise<WhatIf> {
+export async function assessWhatIf(
+  before: Assessment,
+  { applied, deleted }: Changes,
+  now: Date,
+  { api, namespace = 'default' }: { api?: ClusterApi; namespace?: string } = {},
+): Promise<WhatIf> {
+  const changes = { applied: applied.map((manifest) => placed(manifest, namespace)), deleted };
   const { changed, notFound } = overlay(before.snapshot, changes);
   const after = await assessSnapshot(changed, now, api);
-  const staleIfGone = {
-    now: await staleWithoutDeployments(before.snapshot, now, api),
-    after: await staleWithoutDeployments(after.snapshot, now, api),
-  };
+  const [states, newStates] = [await statesOf(before, now, api), await statesOf(after, now, api)];
   const verdictsNow = new Map(before.verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
   const missingNow = new Set(before.missing.map(missingKey));
   const comparison = new Map<string, HpaWhatIf>();
   const verdicts = after.verdicts.map((verdict) => {
     const { uid } = verdict.hpa.metadata;
     const { action, reason, explanation } = verdictsNow.get(uid) ?? verdict;
-    const ifGone = { now: staleIfGone.now.has(uid), after: staleIfGone.after.has(uid) };
-    comparison.set(uid, {
-      change: changeOf(action, verdict.action, ifGone),
-      now: { action, reason, explanation },
-    });
+    const state = newStates.get(uid);
+    const change = state === undefined || state === states.get(uid) ? 'Unchanged' : CHANGES[state];
+    comparison.set(uid, { change, now: { action, reason, explanation } });
     // A remedy is for what has been the case for long.
     return reason === verdict.reason ? verdict : { ...verdict, remedy: undefined };
   });
@@ -58,27 +59,34 @@ export async function assessWhatIf(before: Assessment, changes: Changes, now: Da
   };
 }
 
-/**
- * Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not. So this distinguishes an HPA that
- * is kept only because its Deployment still runs from one that is kept for good.
- */
-function changeOf(
-  now: Verdict['action'],
-  after: Verdict['action'],
-  staleIfGone: { now: boolean; after: boolean },
-): WhatIfChange {
-  if (after === 'delete') return now === 'delete' ? 'Unchanged' : 'BecomesStale';
-  const wasStale = now === 'delete' || staleIfGone.now;
-  if (staleIfGone.after) return now === 'keep' && wasStale ? 'Unchanged' : 'BecomesStaleWithoutDeployment';
-  return wasStale ? 'NoLongerStale' : 'Unchanged';
-}
+/** What an HPA becomes, by its new state. */
+const CHANGES = {
+  stale: 'BecomesStale',
+  waiting: 'BecomesStaleWithoutDeployment',
+  wanted: 'NoLongerStale',
+} as const;
 
-/** The uids of the HPAs that would be stale if none of their Deployments existed. */
-async function staleWithoutDeployments(snapshot: Snapshot, now: Date, api?: ClusterApi): Promise<ReadonlySet<string>> {
+/**
+ * The state of each HPA, by uid. Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not. So an
+ * HPA that is kept only because its Deployment still runs is `waiting`.
+ */
+async function statesOf(
+  { snapshot, verdicts }: Assessment,
+  now: Date,
+  api?: ClusterApi,
+): Promise<Map<string, keyof typeof CHANGES>> {
   const gone = snapshot.hpas.map((hpa) => [objectKey(deploymentOf(hpa)), null] as const);
-  const deployments = new Map([...snapshot.deployments, ...gone]);
-  const { verdicts } = await assessSnapshot({ ...snapshot, deployments }, now, api);
-  return new Set(verdicts.filter(({ action }) => action === 'delete').map(({ hpa }) => hpa.metadata.uid));
+  const withoutDeployments = { ...snapshot, deployments: new Map([...snapshot.deployments, ...gone]) };
+  const { verdicts: later } = await assessSnapshot(withoutDeployments, now, api);
+  const staleOf = (some: Assessment['verdicts']) =>
+    new Set(some.filter(({ action }) => action === 'delete').map(({ hpa }) => hpa.metadata.uid));
+  const [stale, waiting] = [staleOf(verdicts), staleOf(later)];
+  return new Map(
+    snapshot.hpas.map(({ metadata: { uid } }) => [
+      uid,
+      stale.has(uid) ? 'stale' : waiting.has(uid) ? 'waiting' : 'wanted',
+    ]),
+  );
 }
 
 interface Named {

@@ -10,7 +10,7 @@ import { SILENT } from '../../platform/logger.ts';
 import { type Assessment, assess, assessSnapshot, reportHpa, reportMissing } from '../../sweep/assess.ts';
 import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import { type ClusterFindings, runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
-import { type ObjectName, objectNameOf, placed, readManifests } from '../input/manifests.ts';
+import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { nameOfFile } from '../input/read-text.ts';
 import { readSavedList } from '../input/saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
@@ -73,40 +73,33 @@ export async function scan(
   };
 }
 
-/** @param live the cluster that was assessed, and the default namespace of a manifest there; absent for a saved cluster */
+/** @param live the cluster, and the default namespace of manifests there; absent for a saved cluster */
 async function findingsOf(
   assessment: Assessment,
   { changes, withManifests, ...selection }: ScanOptions,
   now: Date,
-  { api, namespace = 'default' }: { api?: ClusterApi; namespace?: string } = {},
+  live: { api?: ClusterApi; namespace?: string } = {},
 ): Promise<ClusterFindings> {
   const selects = selectionOf(selection) ?? (() => true);
-  const whatIf = changes && (await assessWhatIf(assessment, inNamespace(changes, namespace), now, api));
+  const whatIf = changes && (await assessWhatIf(assessment, changes, now, live));
   const { verdicts, snapshot, missing } = whatIf?.after ?? assessment;
   const selected = verdicts.filter(({ hpa, owner }) => selects({ namespace: hpa.metadata.namespace, owner }));
-  const hpas = guard(selected, snapshot, DEFAULT_GUARDS, now).map((verdict): SweptHpa => {
-    const outcome = verdict.action === 'keep' ? 'Kept' : verdict.guard ? 'HeldBack' : 'Reported';
-    const manifest = withManifests ? verdict.hpa : undefined;
-    return {
+  const hpas = guard(selected, snapshot, DEFAULT_GUARDS, now).map(
+    (verdict): SweptHpa => ({
       ...reportHpa(verdict),
-      outcome,
+      outcome: verdict.action === 'keep' ? 'Kept' : verdict.guard ? 'HeldBack' : 'Reported',
       changes: [],
-      manifest,
+      manifest: withManifests ? verdict.hpa : undefined,
       whatIf: whatIf?.comparison.get(verdict.hpa.metadata.uid),
-    };
-  });
+    }),
+  );
   return {
     result: 'swept',
-    warnings: [...(whatIf?.warnings ?? [])],
+    warnings: whatIf?.warnings ?? [],
     hpas: hpas.sort(byNamespacedName),
     missing: missing.filter(selects).map(reportMissing).sort(byNamespacedName),
   };
 }
-
-const inNamespace = ({ applied, deleted }: Changes, defaultNamespace: string): Changes => ({
-  applied: applied.map((manifest) => placed(manifest, defaultNamespace)),
-  deleted,
-});
 
 const nameOf = ({ kind, namespace, name }: ObjectName) => ({ kind, namespace, name });
 
@@ -115,31 +108,30 @@ const byNamespacedName = (a: NamespacedName, b: NamespacedName) =>
 
 const HELP = `
 Exit codes:
-  0  done; with --exit-code: nothing is stale, and nothing is missing
-  1  failed, or a cluster was not looked at that was asked for by name, did not
-     let us in, or did not answer
+  0  done; with --exit-code: no HPA is stale or missing
+  1  failed, or a cluster was not scanned that was given by name, denied access,
+     or did not answer
   2  wrong usage
-  3  with --exit-code: an HPA is stale, or one that is asked for is missing; in
-     a what-if: one would become stale that is not stale now
+  3  with --exit-code: an HPA is stale or missing; in a what-if: an HPA becomes
+     stale that is not stale now
 
 What if (--with, --without):
-  Judges every cluster as it would be once the files are applied and the objects
-  deleted, and says what changes. Only GatewayClass, Gateway, EnvoyProxy and the
-  ConfigMap envoy-gateway-config matter. A file counts as the whole object: what
-  \`kubectl apply\` would keep of a live one is not known. A manifest without a
-  namespace belongs to that of the context, or to default. Envoy Gateway is
-  taken to see and to accept what is new. It removes the Deployment of what it
-  no longer serves, which a what-if does not: an HPA that would be stale after
-  that is told as such, and counts for --exit-code. Missing are the HPAs that
-  are missing now and would still be asked for.
+  Judges every cluster as if the files were applied and the objects deleted, and
+  shows what changes. Only GatewayClass, Gateway, EnvoyProxy and the ConfigMap
+  envoy-gateway-config matter. A file replaces the whole object, unlike with
+  \`kubectl apply\`. A manifest without a namespace belongs to that of the
+  context, or to default. Envoy Gateway is assumed to accept every change. It
+  removes the Deployment of what it no longer serves: an HPA that becomes stale
+  then is marked as such, and counts for --exit-code. Missing HPAs are those
+  that are missing now and would still be asked for.
 
 Examples:
-  The current context of your kubeconfig; another one, for a machine:
+  The current context of your kubeconfig; another one, as JSON:
     reaper scan
     reaper scan --context prod -n shop -o json
   Every EKS cluster of the account in two Regions, as a page:
     reaper scan --eks --region eu-central-1 --region eu-west-1 -o html >a.html
-  EKS clusters with this tag, for a check:
+  EKS clusters with a tag, as a check:
     reaper scan --eks --tag team=shop --exit-code
   Would this change leave an HPA behind?
     reaper scan --with envoyproxy.yaml --exit-code
@@ -161,29 +153,27 @@ interface Flags extends Omit<ScanOptions, 'changes' | 'withManifests'> {
 export function addScanCommand(program: Command): void {
   const command = program
     .command('scan')
-    .description(
-      'Says of every HPA that Envoy Gateway labelled whether it is stale, and why, and which HPAs are missing. Changes nothing.',
-    )
+    .description('Shows for each HPA of Envoy Gateway whether it is stale, and why, and missing HPAs. Changes nothing.')
     .addOption(
       new Option(
         '-f, --file <file>',
-        'a saved List, packed with gzip or not, - for standard input, in place of a live cluster',
+        'a saved List in place of a live cluster, may be gzip; - for standard input',
       ).conflicts(['context', 'allContexts', 'kubeconfig', 'eks']),
     );
   addSelectionOptions(addTargetOptions(command))
-    .option('--incomplete', 'with --file: a kind that the List has none of is not in the cluster either')
+    .option('--incomplete', 'with --file: a kind that the List does not contain is not in the cluster either')
     .option(
       '--with <file>',
-      'what if this were applied: YAML or JSON, - for standard input; may be given more than once',
+      'what if this is applied: YAML or JSON, - for standard input; may be given more than once',
       collected,
     )
     .option(
       '--without <kind/namespace/name>',
-      'what if this were deleted (a GatewayClass: kind/name); may be given more than once',
+      'what if this is deleted (a GatewayClass: kind/name); may be given more than once',
       collectedNames,
     )
-    .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
-    .option('--exit-code', 'exit with 3 when an HPA is stale, or would become so, or is missing')
+    .addOption(new Option('-o, --output <format>', 'output format').choices(FORMATS).default('table'))
+    .option('--exit-code', 'exit with 3 when an HPA is or becomes stale, or is missing')
     .option('-q, --quiet', 'show no progress')
     .addHelpText('after', HELP)
     .hook('preAction', () => {

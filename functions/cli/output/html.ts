@@ -52,29 +52,19 @@ ${clusters.map((cluster, index) => clusterHtml(cluster, index, report))}
   return page.text;
 }
 
-const staleOf = (hpas: readonly SweptHpa[]) => hpas.filter(({ action }) => action === 'delete').length;
-
-/** All clusters at a glance, each row a link to its section. */
+/** All clusters at a glance, each with a link to its section. */
 function overviewHtml(clusters: readonly ClusterView[], totals: string): Markup {
-  const rows = clusters.map(({ title, result, problem, hpas, missing }, index) => {
+  const items = clusters.map(({ title, result, problem, summary }, index) => {
     const isSwept = result === 'swept';
-    const count = (number: number, tone = 'number') =>
-      html`<td class="${number > 0 ? tone : 'number'}">${isSwept ? String(number) : ''}</td>`;
-    return html`<tr class="${isSwept ? '' : 'open'}">
-<td><a href="#cluster-${String(index)}">${title}</a></td>
-<td>${isSwept ? result : `${result}: ${problem?.reason ?? ''}`}</td>
-${count(hpas.length)}
-${count(staleOf(hpas), 'number bad')}
-${count(missing.length, 'number bad')}
-</tr>`;
+    const text = isSwept ? summary : `${result}, ${problem?.reason ?? ''}`;
+    return html`<li class="${isSwept ? '' : 'open'}"><a href="#cluster-${String(index)}">${title}</a>: ${text}</li>
+`;
   });
   return html`<section>
 <h2>All clusters</h2>
 <p>${totals}.</p>
-<table class="overview">
-<thead><tr><th>Cluster</th><th>Result</th><th class="number">HPAs</th><th class="number">Stale</th><th class="number">Missing</th></tr></thead>
-<tbody>${rows}</tbody>
-</table>
+<ul>
+${items}</ul>
 </section>
 `;
 }
@@ -97,11 +87,8 @@ ${kept.length > 0 ? [html`<details><summary>${counted(kept.length, 'HPA')} kept<
 const noticeHtml = ({ title, message, remedy }: Notice): Markup =>
   html`<div class="notice"><strong>${title}</strong><p>${message}</p><p>${remedy}</p></div>`;
 
-function hpaTable(hpas: readonly SweptHpa[], report: RunReport): Markup {
-  const age = { heading: 'AGE', cell: ({ createdAt }: SweptHpa) => ageOf(createdAt, report.finishedAt) };
-  const columns = columnsOf(report).flatMap((column) => (column.heading === 'REPLICAS' ? [age, column] : [column]));
-  return tableHtml(hpas, columns, (hpa) => toneOf(hpa) ?? '', manifestHtml);
-}
+const hpaTable = (hpas: readonly SweptHpa[], report: RunReport): Markup =>
+  tableHtml(hpas, columnsOf(report), (hpa) => toneOf(hpa) ?? '', manifestHtml);
 
 const missingHtml = (missing: ClusterReport['missing']): Markup =>
   html`<h3>${MISSING_TITLE}</h3>
@@ -135,20 +122,6 @@ function manifestHtml({ manifest }: SweptHpa): Markup[] {
   const { managedFields: _, ...metadata } = (manifest.metadata ?? {}) as Record<string, unknown>;
   const text = stringify({ ...manifest, metadata }, { lineWidth: 0 });
   return [html`<details><summary>Manifest</summary><pre>${`# without managedFields\n${text}`}</pre></details>`];
-}
-
-const UNITS: readonly (readonly [unit: string, seconds: number])[] = [
-  ['d', 86_400],
-  ['h', 3_600],
-  ['m', 60],
-];
-
-/** In the largest unit, like kubectl: `5d`, `3h`. */
-function ageOf(createdAt: string | undefined, at: string): string {
-  const seconds = createdAt === undefined ? Number.NaN : (Date.parse(at) - Date.parse(createdAt)) / 1000;
-  if (Number.isNaN(seconds)) return '?';
-  const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? ['s', 1];
-  return `${Math.max(0, Math.floor(seconds / size))}${unit}`;
 }
 
 /** Text that is HTML already. Only {@link html} creates it, from literals and from what it has escaped. */

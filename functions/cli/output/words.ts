@@ -2,7 +2,6 @@ import {
   type ClusterReport,
   type MissingHpaReport,
   OUTCOMES,
-  type Problem,
   type RunReport,
   type SweptHpa,
 } from '../../events/report.ts';
@@ -10,61 +9,45 @@ import { objectKey } from '../../judgement/kubernetes-objects.ts';
 
 // What every format for a person has in common.
 
-/** How a run decides what is said about an HPA. */
+/** What the cells of an HPA depend on. */
 export type Run = Pick<RunReport, 'mode' | 'whatIf'>;
 
-export interface Notice extends Pick<Problem, 'message' | 'remedy'> {
-  readonly title: string;
-}
-
 /** A run in sentences. */
-export interface ReportView {
-  /** What the run is about; empty for a run about everything as it is. */
-  readonly introduction: readonly string[];
-  readonly clusters: readonly ClusterView[];
-  /** The Regions whose clusters are not known. */
-  readonly regions: readonly Notice[];
-  /** What is missing from the report. */
-  readonly gaps: readonly string[];
-  /** One clause; absent for a single cluster, whose summary says the same. */
-  readonly totals?: string;
-}
-
-export interface ClusterView extends ClusterReport {
-  readonly title: string;
-  /** One clause on the HPAs. */
-  readonly summary: string;
-  /** Why the cluster was not swept, and warnings. */
-  readonly notices: readonly Notice[];
-}
-
-export function viewOf(report: RunReport): ReportView {
+export function viewOf(report: RunReport) {
   const { clusters, regions, remaining, shortened = [], totals } = report;
   const isSingle = clusters.length === 1 && totals.clusters === 1;
+  const names = remaining.map(titleOf).join(', ');
   return {
+    /** What the run is about; empty for a run about everything as it is. */
     introduction: introductionOf(report),
     clusters: clusters.map((cluster) => ({
       ...cluster,
       title: titleOf(cluster),
+      /** One clause on the HPAs. */
       summary: summaryOf(cluster, report),
+      /** Why the cluster was not swept, and warnings. */
       notices: [
         ...(cluster.problem ? [{ ...cluster.problem, title: `${cluster.result}, ${cluster.problem.reason}` }] : []),
         ...cluster.warnings.map((warning) => ({ ...warning, title: `warning, ${warning.reason}` })),
       ],
     })),
+    /** The Regions whose clusters are not known. */
     regions: regions.map(({ region = 'the clusters', ...problem }) => ({
       ...problem,
       title: `${region}: could not be listed, ${problem.reason}`,
     })),
+    /** What is missing from the report. */
     gaps: [
-      ...(remaining.length > 0
-        ? [`Not finished before the run had to end: ${remaining.map(titleOf).join(', ')}.`]
-        : []),
+      ...(names === '' ? [] : [`Not finished before the run had to end: ${names}.`]),
       ...shortened.map((what) => `Left out: ${what}`),
     ],
+    /** One clause; absent for a single cluster, whose summary says the same. */
     totals: isSingle ? undefined : totalsOf(report),
   };
 }
+
+export type ClusterView = ReturnType<typeof viewOf>['clusters'][number];
+export type Notice = ClusterView['notices'][number];
 
 export interface Column<Row = SweptHpa> {
   readonly heading: string;
