@@ -29,198 +29,158 @@ describe('effectiveProxy', () => {
   const ofClass = replicas(2);
   const fallback = replicas(3);
 
-  test('where nothing is configured, the empty default is in force', () => {
-    expect(effectiveProxy(undefined, undefined, undefined)).toEqual({ spec: {}, levels: ['default'] });
-  });
-
   type Levels = { own?: EnvoyProxySpec; ofClass?: EnvoyProxySpec; fallback?: EnvoyProxySpec };
   test.each<[string, Levels, EnvoyProxySpec, string[]]>([
-    ['the Gateway', { own, ofClass, fallback }, own, ['gateway']],
-    ['else its class', { ofClass, fallback }, ofClass, ['class']],
+    ['the empty default if nothing is configured', {}, {}, ['default']],
+    ['that of the Gateway', { own, ofClass, fallback }, own, ['gateway']],
+    ['else that of its class', { ofClass, fallback }, ofClass, ['class']],
     ['else the default', { fallback }, fallback, ['default']],
-    ['an empty spec replaces as well', { own: {}, ofClass, fallback }, {}, ['gateway']],
-    ['Replace', { own: withMergeType('Replace', {}), ofClass, fallback }, { mergeType: 'Replace' }, ['gateway']],
-    ['mergeType null', { own: withMergeType(null, {}), ofClass, fallback }, { mergeType: null }, ['gateway']],
-  ])('most specific first: %s', (_, levels, spec, from) => {
+    ['an empty one', { own: {}, ofClass, fallback }, {}, ['gateway']],
+    [
+      'one with Replace',
+      { own: withMergeType('Replace', {}), ofClass, fallback },
+      { mergeType: 'Replace' },
+      ['gateway'],
+    ],
+    ['one with mergeType null', { own: withMergeType(null, {}), ofClass, fallback }, { mergeType: null }, ['gateway']],
+  ])('is the most specific one: %s', (_, levels, spec, from) => {
     expect(effectiveProxy(levels.own, levels.ofClass, levels.fallback)).toEqual({ spec, levels: from });
   });
 
   test.each(['StrategicMerge', 'JSONMerge'] as const)(
-    '%s inherits what is left out, field by field, and changes neither',
+    '%s inherits field by field, and changes neither',
     (mergeType) => {
+      const kubernetes = { envoyHpa: { minReplicas: 2, maxReplicas: 5 }, envoyDeployment: { replicas: 4 } };
       const above: WholeEnvoyProxySpec = {
-        mergeType,
+        ...{ mergeType, args: ['a'] },
         provider: { type: 'Kubernetes', kubernetes: { envoyHpa: { maxReplicas: 9 } } },
-        args: ['a'],
       };
-      const below: WholeEnvoyProxySpec = {
-        provider: { kubernetes: { envoyHpa: { minReplicas: 2, maxReplicas: 5 }, envoyDeployment: { replicas: 4 } } },
-        args: ['b', 'c'],
-        mergeGateways: false,
-      };
+      const below: WholeEnvoyProxySpec = { args: ['b', 'c'], mergeGateways: false, provider: { kubernetes } };
       const copies = structuredClone([above, below]);
+      const merged = { ...kubernetes, envoyHpa: { minReplicas: 2, maxReplicas: 9 } };
       expect(effectiveProxy(above, below, undefined)).toEqual({
-        spec: {
-          mergeType,
-          mergeGateways: false,
-          args: ['a'],
-          provider: {
-            type: 'Kubernetes',
-            kubernetes: { envoyHpa: { minReplicas: 2, maxReplicas: 9 }, envoyDeployment: { replicas: 4 } },
-          },
-        },
+        spec: { mergeType, mergeGateways: false, args: ['a'], provider: { type: 'Kubernetes', kubernetes: merged } },
         levels: ['gateway', 'class'],
       });
       expect([above, below]).toEqual(copies);
     },
   );
 
-  test('null overrides nothing, for Envoy Gateway leaves out empty pointers before it merges', () => {
+  test('null overrides nothing: Envoy Gateway leaves out empty pointers before it merges', () => {
     const above: EnvoyProxySpec = { mergeType: 'JSONMerge', provider: { kubernetes: { envoyHpa: null } } };
-    expect(effectiveProxy(above, autoscaling(), undefined).spec.provider?.kubernetes?.envoyHpa).toEqual({
-      minReplicas: 2,
-      maxReplicas: 5,
-    });
+    const merged = effectiveProxy(above, autoscaling(), undefined).spec;
+    expect(merged.provider?.kubernetes?.envoyHpa).toEqual({ minReplicas: 2, maxReplicas: 5 });
   });
 
-  test("in a patch's value, which is raw JSON, null takes away what lies below", () => {
+  const spec = { maxReplicas: 9 };
+  test.each<[above: Record<string, unknown>, below: Record<string, unknown>, merged: Record<string, unknown>]>([
+    [{ metadata: null, spec }, { metadata: { name: 'n' } }, { spec }],
+    [{ metadata: { name: null } }, { metadata: { name: 'n', namespace: 's' } }, { metadata: { namespace: 's' } }],
+    [{ metadata: null, spec }, {}, { spec }],
+  ])('null in the raw JSON of a patch removes what is below: %j over %j', (above, below, merged) => {
     const patch = (value: Record<string, unknown>) => autoscaling({ patch: { type: 'JSONMerge', value } });
-    const merged = (above: Record<string, unknown>, below: Record<string, unknown> | undefined) =>
-      effectiveProxy(withMergeType('JSONMerge', patch(above)), below ? patch(below) : {}, undefined).spec.provider
-        ?.kubernetes?.envoyHpa?.patch;
-    const spec = { maxReplicas: 9 };
-    expect(merged({ metadata: null, spec }, { metadata: { name: 'n' } })?.value).toEqual({ spec });
-    expect(merged({ metadata: { name: null } }, { metadata: { name: 'n', namespace: 's' } })?.value).toEqual({
-      metadata: { namespace: 's' },
-    });
-    expect(merged({ metadata: null, spec }, undefined)?.value).toEqual({ spec });
+    const effective = effectiveProxy(withMergeType('JSONMerge', patch(above)), patch(below), undefined).spec;
+    expect(effective.provider?.kubernetes?.envoyHpa?.patch?.value).toEqual(merged);
   });
 
-  test.each<[string, EnvoyProxySpec['mergeType'], EnvoyProxySpec['mergeType'], string[]]>([
-    ['neither says', undefined, undefined, ['gateway']],
-    ['the Gateway merges, the class says nothing', 'JSONMerge', undefined, ['gateway', 'class', 'default']],
-    ['the Gateway merges, the class replaces', 'JSONMerge', 'Replace', ['gateway', 'class']],
-    ['the Gateway replaces, the class merges', 'Replace', 'StrategicMerge', ['gateway', 'default']],
-    ['the Gateway says nothing, the class merges', undefined, 'StrategicMerge', ['gateway', 'default']],
-    ['both merge', 'StrategicMerge', 'JSONMerge', ['gateway', 'class', 'default']],
-  ])('two steps: %s', (_, gatewaySays, classSays, levels) => {
-    expect(effectiveProxy(withMergeType(gatewaySays, own), withMergeType(classSays, ofClass), fallback).levels).toEqual(
-      levels,
-    );
+  test.each<[EnvoyProxySpec['mergeType'], EnvoyProxySpec['mergeType'], string[]]>([
+    [undefined, undefined, ['gateway']],
+    ['JSONMerge', undefined, ['gateway', 'class', 'default']],
+    ['JSONMerge', 'Replace', ['gateway', 'class']],
+    ['Replace', 'StrategicMerge', ['gateway', 'default']],
+    [undefined, 'StrategicMerge', ['gateway', 'default']],
+    ['StrategicMerge', 'JSONMerge', ['gateway', 'class', 'default']],
+  ])('merges in two steps: mergeType %s of the Gateway, %s of the class', (gatewaySays, classSays, levels) => {
+    const [above, below] = [withMergeType(gatewaySays, own), withMergeType(classSays, ofClass)];
+    expect(effectiveProxy(above, below, fallback).levels).toEqual(levels);
   });
 
-  test('a mergeType in the default has no effect', () => {
+  test('ignores a mergeType in the default', () => {
     expect(effectiveProxy(own, ofClass, withMergeType('StrategicMerge', fallback)).levels).toEqual(['gateway']);
   });
 });
 
-describe('a merge that Envoy Gateway cannot do', () => {
+describe('a StrategicMerge', () => {
   type Kubernetes = NonNullable<NonNullable<EnvoyProxySpec['provider']>['kubernetes']>;
   const patched = (value: Record<string, unknown> | undefined, component: keyof Kubernetes = 'envoyHpa') => ({
     provider: { kubernetes: { [component]: { patch: { value } } } },
   });
   const labels = { metadata: { labels: { a: 'b' } } };
   const other = { metadata: { annotations: { c: 'd' } } };
-  const merged = (mergeType: EnvoyProxySpec['mergeType'], above: EnvoyProxySpec, below: EnvoyProxySpec) =>
-    effectiveProxy(withMergeType(mergeType, above), below, undefined).conflict;
+  const strategic = (spec: EnvoyProxySpec) => withMergeType('StrategicMerge', spec);
+  const [podSpec, podReplicas] = [
+    patched({ spec: {} }, 'envoyDeployment'),
+    patched({ spec: { replicas: 1 } }, 'envoyDeployment'),
+  ];
+  const service = patched(labels, 'envoyService');
 
-  test.each<[string, EnvoyProxySpec['mergeType'], EnvoyProxySpec, EnvoyProxySpec, string | undefined]>([
-    [
-      'both patch the metadata',
-      'StrategicMerge',
-      patched(labels),
-      patched(other),
-      'both have envoyHpa.patch.value.metadata',
-    ],
-    [
-      'both patch the same list',
-      'StrategicMerge',
-      patched({ x: [1] }),
-      patched({ x: [2] }),
-      'both have envoyHpa.patch.value.x',
-    ],
-    ['JSONMerge', 'JSONMerge', patched(labels), patched(other), undefined],
-    ['Replace', 'Replace', patched(labels), patched(other), undefined],
-    ['only the upper patches', 'StrategicMerge', patched(labels), replicas(2), undefined],
-    ['only the lower patches', 'StrategicMerge', replicas(2), patched(labels), undefined],
-    ['another key', 'StrategicMerge', patched(labels), patched({ spec: {} }), undefined],
-    ['one value is a scalar', 'StrategicMerge', patched({ x: {} }), patched({ x: 1 }), undefined],
-    ['both values are scalars', 'StrategicMerge', patched({ x: 1 }), patched({ x: 2 }), undefined],
-    ['one value is null', 'StrategicMerge', patched({ x: null }), patched({ x: {} }), undefined],
-    ['a map over a list', 'StrategicMerge', patched({ x: {} }), patched({ x: [] }), undefined],
-    ['another component', 'StrategicMerge', patched(labels), patched(labels, 'envoyDeployment'), undefined],
-    ['a patch without a value', 'StrategicMerge', patched(undefined), patched(labels), undefined],
-    [
-      'of the Deployment',
-      'StrategicMerge',
-      patched({ spec: { replicas: 1 } }, 'envoyDeployment'),
-      patched({ spec: {} }, 'envoyDeployment'),
-      'both have envoyDeployment.patch.value.spec',
-    ],
-    [
-      'of the Service',
-      'StrategicMerge',
-      patched(labels, 'envoyService'),
-      patched(labels, 'envoyService'),
-      'both have envoyService.patch.value.metadata',
-    ],
-  ])('%s', (_, mergeType, above, below, expected) => {
-    expect(merged(mergeType, above, below)).toBe(expected);
+  test.each<[string, EnvoyProxySpec, EnvoyProxySpec, string | undefined]>([
+    ['fails if both patch the metadata', patched(labels), patched(other), 'envoyHpa.patch.value.metadata'],
+    ['fails if both patch the same list', patched({ x: [1] }), patched({ x: [2] }), 'envoyHpa.patch.value.x'],
+    ['fails for a Deployment', podReplicas, podSpec, 'envoyDeployment.patch.value.spec'],
+    ['fails for a Service', service, service, 'envoyService.patch.value.metadata'],
+    ['works if only the upper one patches', patched(labels), replicas(2), undefined],
+    ['works if only the lower one patches', replicas(2), patched(labels), undefined],
+    ['works for different keys', patched(labels), patched({ spec: {} }), undefined],
+    ['works if one value is a scalar', patched({ x: {} }), patched({ x: 1 }), undefined],
+    ['works if both values are scalars', patched({ x: 1 }), patched({ x: 2 }), undefined],
+    ['works if one value is null', patched({ x: null }), patched({ x: {} }), undefined],
+    ['works for an object over a list', patched({ x: {} }), patched({ x: [] }), undefined],
+    ['works for different components', patched(labels), patched(labels, 'envoyDeployment'), undefined],
+    ['works for a patch without a value', patched(undefined), patched(labels), undefined],
+  ])('%s', (_, above, below, conflict) => {
+    const expected = conflict && `both have ${conflict}`;
+    expect(effectiveProxy(strategic(above), below, undefined).conflict).toBe(expected);
+    expect(effectiveProxy(withMergeType('JSONMerge', above), below, undefined).conflict).toBeUndefined();
+    expect(effectiveProxy(withMergeType('Replace', above), below, undefined).conflict).toBeUndefined();
   });
 
-  test('with the default as well, and a later step does not heal an earlier one', () => {
-    const strategic = (spec: EnvoyProxySpec) => withMergeType('StrategicMerge', spec);
-    const fails = 'both have envoyHpa.patch.value.metadata';
-    expect(effectiveProxy(undefined, strategic(patched(labels)), patched(other)).conflict).toBe(fails);
-    // What the Gateway inherits from its class is in the way too.
-    expect(effectiveProxy(strategic({}), patched(labels), patched(other)).conflict).toBe(fails);
-    expect(effectiveProxy(strategic(patched(labels)), patched(other), replicas(1)).conflict).toBe(fails);
-    const replacing = { ...patched(other), mergeType: 'Replace' as const };
-    expect(effectiveProxy(strategic(patched(labels)), replacing, patched(other)).conflict).toBe(fails);
-    expect(effectiveProxy(strategic(replicas(1)), replacing, patched(other)).conflict).toBeUndefined();
+  const replacing = { ...patched(other), mergeType: 'Replace' as const };
+  test.each<[string, Parameters<typeof effectiveProxy>, boolean]>([
+    ['fails with the default', [undefined, strategic(patched(labels)), patched(other)], true],
+    ['fails for what is inherited from the class', [strategic({}), patched(labels), patched(other)], true],
+    ['fails although the default has no patch', [strategic(patched(labels)), patched(other), replicas(1)], true],
+    ['fails although the class replaces the default', [strategic(patched(labels)), replacing, patched(other)], true],
+    ['works if the class replaces the default', [strategic(replicas(1)), replacing, patched(other)], false],
+  ])('%s', (_, levels, fails) => {
+    expect(effectiveProxy(...levels).conflict).toBe(fails ? 'both have envoyHpa.patch.value.metadata' : undefined);
   });
 });
 
 describe('appliedReplicas', () => {
   const patch = (value: Record<string, unknown>) => ({ patch: { value } });
-  test.each<[string, Parameters<typeof appliedReplicas>[0], number | 'unknown' | undefined]>([
-    ['no envoyDeployment', undefined, undefined],
-    ['envoyDeployment null', null, undefined],
-    ['it says nothing', {}, undefined],
-    ['replicas null', { replicas: null }, undefined],
-    ['it says how many', { replicas: 3 }, 3],
-    ['it says none', { replicas: 0 }, 0],
-    ['a patch says how many', patch({ spec: { replicas: 5 } }), 5],
-    ['a patch over it', { replicas: 3, ...patch({ spec: { replicas: 5 } }) }, 5],
-    ['a patch takes it away', { replicas: 3, ...patch({ spec: { replicas: null } }) }, undefined],
-    ['a patch of something else', { replicas: 3, ...patch({ spec: { paused: true } }) }, 3],
-    ['a patch of another shape', { replicas: 3, ...patch({ spec: { replicas: '5' } }) }, 'unknown'],
-    ['a patch without a spec', { replicas: 3, ...patch({ metadata: {} }) }, 3],
-    ['a patch whose spec is a list', { replicas: 3, ...patch({ spec: [] }) }, 3],
-    ['a patch without a value', { replicas: 3, patch: {} }, 3],
-    ['patch null', { replicas: 3, patch: null }, 3],
-  ])('%s', (_, deployment, expected) => {
-    expect(appliedReplicas(deployment)).toBe(expected);
+  test.each<[Parameters<typeof appliedReplicas>[0], number | 'unknown' | undefined]>([
+    [undefined, undefined],
+    [null, undefined],
+    [{}, undefined],
+    [{ replicas: null }, undefined],
+    [{ replicas: 3 }, 3],
+    [{ replicas: 0 }, 0],
+    [patch({ spec: { replicas: 5 } }), 5],
+    [{ replicas: 3, ...patch({ spec: { replicas: 5 } }) }, 5],
+    [{ replicas: 3, ...patch({ spec: { replicas: null } }) }, undefined],
+    [{ replicas: 3, ...patch({ spec: { paused: true } }) }, 3],
+    [{ replicas: 3, ...patch({ spec: { replicas: '5' } }) }, 'unknown'],
+    [{ replicas: 3, ...patch({ metadata: {} }) }, 3],
+    [{ replicas: 3, ...patch({ spec: [] }) }, 3],
+    [{ replicas: 3, patch: {} }, 3],
+    [{ replicas: 3, patch: null }, 3],
+  ])('of envoyDeployment %j is %s', (envoyDeployment, expected) => {
+    expect(appliedReplicas(envoyDeployment)).toBe(expected);
   });
 });
 
-describe('mergesGateways', () => {
-  test.each<[boolean | null | undefined, boolean | null | undefined, boolean]>([
-    [undefined, undefined, false],
-    [undefined, true, true],
-    [null, true, true],
-    [false, true, false],
-    [true, false, true],
-    [true, undefined, true],
-    [undefined, null, false],
-  ])('the class says %s, the default %s: %s', (ofClass, fallback, expected) => {
-    expect(mergesGateways({ mergeGateways: ofClass }, { mergeGateways: fallback })).toBe(expected);
-  });
-
-  test('without an EnvoyProxy and without a default it does not', () => {
-    expect(mergesGateways(undefined, undefined)).toBe(false);
-    expect(mergesGateways(undefined, { mergeGateways: true })).toBe(true);
-  });
+test.each<[boolean | null | undefined, boolean | null | undefined, boolean]>([
+  [undefined, undefined, false],
+  [undefined, true, true],
+  [null, true, true],
+  [false, true, false],
+  [true, false, true],
+  [true, undefined, true],
+  [undefined, null, false],
+])('mergeGateways %s in the class and %s in the default: %s', (ofClass, fallback, expected) => {
+  expect(mergesGateways({ mergeGateways: ofClass }, { mergeGateways: fallback })).toBe(expected);
+  if (ofClass === undefined) expect(mergesGateways(undefined, { mergeGateways: fallback })).toBe(expected);
 });
 
 describe('expectedHpas', () => {
@@ -256,6 +216,11 @@ describe('expectedHpas', () => {
     ['an unknown version may do either', [web, { name: 'n' }], ['sys/n', `sys/${WEB}`]],
     ['v1.3.0 ignores rateLimitHpa.name', [rateLimit, { name: 'n' }, { version: 'v1.3.0' }], ['sys/envoy-ratelimit']],
     ['v1.9.1 uses rateLimitHpa.name', [rateLimit, { name: 'n' }, { version: 'v1.9.1' }], ['sys/n']],
+    [
+      'a patch of something else keeps the name',
+      [web, { patch: { value: { spec: {}, metadata: { labels: {} } } } }],
+      [`sys/${WEB}`],
+    ],
     ['an empty name is none', [web, { name: '' }], [`sys/${WEB}`]],
     ['a patch overrides the name in every release', [web, patch({ name: 'p' }, { name: 'n' })], ['sys/p']],
     ['a patch can name a namespace', [web, patch({ namespace: 'q' })], [`q/${WEB}`]],
@@ -301,15 +266,6 @@ test.each(['text', 5, [1], true])('nothing is known of a patch whose value is %j
 });
 
 describe('hashedName', () => {
-  test.each([
-    ['shop/web', 'envoy-shop-web-97375646'],
-    ['autoscaling-kept/web', 'envoy-autoscaling-kept-web-e4f5ee29'],
-    ['merge-inherits-class-hpa/web', 'envoy-merge-inherits-class-hpa-web-c7f25b46'],
-    ['merged-removed', 'envoy-merged-removed-3ce42b34'],
-  ])('of %s is %s, as Envoy Gateway made it', (owner, name) => {
-    expect(hashedName(owner)).toBe(name);
-  });
-
   test('is that of every Deployment and HPA in test/cases that Envoy Gateway named', () => {
     const cases = new URL('../../cases/', import.meta.url);
     const named = readdirSync(cases).flatMap((folder) => {

@@ -2,129 +2,68 @@ import { describe, expect, test } from 'vitest';
 import { isReadable, readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
 import { CONTROLLER, envoyGatewayConfig } from '../../builders/cluster.ts';
 
+const KIND = 'kind: EnvoyGateway\n';
 const read = (text: string) => readEnvoyGatewayConfig(envoyGatewayConfig({ text })).settings;
 
-describe('what it says', () => {
-  const defaults = {
-    ...{ controllerName: CONTROLLER, gatewayNamespaceMode: false },
-    ...{ defaultProxy: undefined, rateLimit: undefined },
-  };
-  const limiting = 'kind: EnvoyGateway\nrateLimit: {backend: {type: Redis}}\nprovider: {kubernetes: {';
+describe('reads', () => {
+  const defaults = { controllerName: CONTROLLER, gatewayNamespaceMode: false };
+  const limiting = 'rateLimit: {backend: {type: Redis}}\nprovider: {kubernetes: {';
+  const ratePatch = `${limiting}rateLimitHpa: {name: limiter, maxReplicas: 5, patch: {type: JSONMerge, value: {a: 1}}}}}`;
+  const merges = { defaultProxy: { mergeGateways: true } };
+  const namedE5 = { defaultProxy: { provider: { kubernetes: { envoyHpa: { name: 'e5' } } } } };
+  const unread = 'logging: {}\nenvoyProxy: {mergeGateways: true, bootstrap: {type: Merge}, telemetry: []}';
   test.each<[string, string, object]>([
-    ['nothing: the defaults', 'kind: EnvoyGateway', defaults],
-    ['everything null', 'kind: EnvoyGateway\ngateway:\nprovider:\nenvoyProxy:\n', defaults],
-    ['no controllerName', 'kind: EnvoyGateway\ngateway: {}', defaults],
-    ['an empty controllerName', 'kind: EnvoyGateway\ngateway: {controllerName: ""}', defaults],
-    ['a controllerName', 'kind: EnvoyGateway\ngateway: {controllerName: a/b}', { ...defaults, controllerName: 'a/b' }],
+    ['nothing as the defaults', '', {}],
+    ['null as the defaults', 'gateway:\nprovider:\nenvoyProxy:\n', {}],
+    ['no controllerName', 'gateway: {}', {}],
+    ['an empty controllerName', 'gateway: {controllerName: ""}', {}],
+    ['a controllerName', 'gateway: {controllerName: a/b}', { controllerName: 'a/b' }],
+    ['the mode', 'provider: {kubernetes: {deploy: {type: ControllerNamespace}}}', {}],
+    ['the other mode', 'provider: {kubernetes: {deploy: {type: GatewayNamespace}}}', { gatewayNamespaceMode: true }],
+    ['an empty default', 'envoyProxy: {}', { defaultProxy: {} }],
+    ['a default', 'envoyProxy: {mergeGateways: true}', merges],
+    ['a default beside fields that nobody reads', unread, merges],
+    ['YAML 1.1 booleans', 'envoyProxy: {mergeGateways: yes}', merges],
+    ['anchors and merge keys', 'x: &x {mergeGateways: on}\nenvoyProxy: {<<: *x}', merges],
+    ['a name like a number', 'envoyProxy: {provider: {kubernetes: {envoyHpa: {name: e5}}}}', namedE5],
+    ['a rate limit service', `${limiting}}}`, { rateLimit: {} }],
+    ['its autoscaling', `${limiting}rateLimitHpa: {}}}`, { rateLimit: { hpa: {} } }],
+    ['its autoscaling null', `${limiting}rateLimitHpa: }}`, { rateLimit: {} }],
     [
-      'ControllerNamespace mode',
-      'kind: EnvoyGateway\nprovider: {kubernetes: {deploy: {type: ControllerNamespace}}}',
-      defaults,
+      'its replicas',
+      `${limiting}rateLimitDeployment: {replicas: 2, pod: {}}}}`,
+      { rateLimit: { deployment: { replicas: 2 } } },
     ],
-    [
-      'GatewayNamespace mode',
-      'kind: EnvoyGateway\nprovider: {kubernetes: {deploy: {type: GatewayNamespace}}}',
-      { ...defaults, gatewayNamespaceMode: true },
-    ],
-    ['an empty default', 'kind: EnvoyGateway\nenvoyProxy: {}', { ...defaults, defaultProxy: {} }],
-    [
-      'a default',
-      'kind: EnvoyGateway\nenvoyProxy: {mergeGateways: true}',
-      { ...defaults, defaultProxy: { mergeGateways: true } },
-    ],
-    [
-      'YAML 1.1 booleans',
-      'kind: EnvoyGateway\nenvoyProxy: {mergeGateways: yes}',
-      { ...defaults, defaultProxy: { mergeGateways: true } },
-    ],
-    [
-      'a rate limit service, and nothing of how it runs',
-      `${limiting}}}`,
-      { ...defaults, rateLimit: { hpa: undefined, deployment: undefined } },
-    ],
-    [
-      'a rate limit service with autoscaling',
-      `${limiting}rateLimitHpa: {}}}`,
-      { ...defaults, rateLimit: { hpa: {}, deployment: undefined } },
-    ],
-    [
-      'a rate limit service, rateLimitHpa null, and its replicas',
-      `${limiting}rateLimitHpa: , rateLimitDeployment: {name: limiter, replicas: 2, pod: {}}}}`,
-      { ...defaults, rateLimit: { hpa: undefined, deployment: { name: 'limiter', replicas: 2 } } },
-    ],
-    [
-      'a rate limit service, and how its HPA is called',
-      `${limiting}rateLimitHpa: {name: limiter, maxReplicas: 5, patch: {type: JSONMerge, value: {a: 1}}}}}`,
-      { ...defaults, rateLimit: { hpa: { name: 'limiter', patch: { value: { a: 1 } } }, deployment: undefined } },
-    ],
-    [
-      'autoscaling of a rate limit service that is not configured',
-      'kind: EnvoyGateway\nprovider: {kubernetes: {rateLimitHpa: {}}}',
-      defaults,
-    ],
-    ['rateLimit null', 'kind: EnvoyGateway\nrateLimit:\nprovider: {kubernetes: {rateLimitHpa: {}}}', defaults],
-    [
-      'a name that looks like a number',
-      'kind: EnvoyGateway\nenvoyProxy: {provider: {kubernetes: {envoyHpa: {name: e5}}}}',
-      { ...defaults, defaultProxy: { provider: { kubernetes: { envoyHpa: { name: 'e5' } } } } },
-    ],
-    [
-      'anchors and merge keys',
-      'kind: EnvoyGateway\nx: &x {mergeGateways: on}\nenvoyProxy: {<<: *x}',
-      { ...defaults, defaultProxy: { mergeGateways: true } },
-    ],
+    ['the name of its HPA', ratePatch, { rateLimit: { hpa: { name: 'limiter', patch: { value: { a: 1 } } } } }],
+    ['no autoscaling without the service', 'provider: {kubernetes: {rateLimitHpa: {}}}', {}],
+    ['no autoscaling of rateLimit null', 'rateLimit:\nprovider: {kubernetes: {rateLimitHpa: {}}}', {}],
   ])('%s', (_, text, expected) => {
-    expect(read(text)).toEqual(expected);
-  });
-
-  test('fields that are not read do no harm', () => {
-    const text =
-      'kind: EnvoyGateway\nlogging: {}\nenvoyProxy: {mergeGateways: true, bootstrap: {type: Merge}, telemetry: []}';
-    expect(read(text)).toMatchObject({ ...defaults, defaultProxy: { mergeGateways: true } });
+    expect(read(KIND + text)).toEqual({ ...defaults, ...expected });
   });
 });
 
-describe('what cannot be read is said, never guessed', () => {
-  const good = 'kind: EnvoyGateway\n';
+describe('reports what it cannot read, and never guesses:', () => {
+  const NO_YAML = 'envoy-gateway.yaml is not valid YAML: ';
+  const INVALID = 'envoy-gateway.yaml is not a valid EnvoyGateway: ';
   test.each<[string, string, string]>([
-    ['no text', '', 'envoy-gateway.yaml is not a valid EnvoyGateway: : '],
-    ['a scalar', 'EnvoyGateway', 'envoy-gateway.yaml is not a valid EnvoyGateway: : '],
-    ['a list', '- kind: EnvoyGateway', 'envoy-gateway.yaml is not a valid EnvoyGateway'],
-    ['no kind', 'gateway: {}', 'envoy-gateway.yaml is not a valid EnvoyGateway: kind: '],
-    ['another kind', 'kind: EnvoyProxy', 'envoy-gateway.yaml is not a valid EnvoyGateway: kind: '],
-    ['a flow that does not end', `${good}envoyProxy: {`, 'envoy-gateway.yaml is not valid YAML: '],
-    [
-      'a syntax error after what would do',
-      `${good}gateway: {}\nenvoyProxy: @\n`,
-      'envoy-gateway.yaml is not valid YAML: ',
-    ],
-    [
-      'wrong indentation',
-      `${good}gateway:\n  controllerName: a\n envoyProxy: {}\n`,
-      'envoy-gateway.yaml is not valid YAML: ',
-    ],
-    [
-      'a key twice',
-      `${good}envoyProxy: {mergeGateways: true}\nenvoyProxy: {}\n`,
-      'envoy-gateway.yaml is not valid YAML: ',
-    ],
-    ['two documents', `${good}---\n${good}`, 'envoy-gateway.yaml is not valid YAML: '],
-    ['a tab for indentation', `${good}gateway:\n\tcontrollerName: a\n`, 'envoy-gateway.yaml is not valid YAML: '],
-    ['an alias of nothing', `${good}envoyProxy: *x`, 'envoy-gateway.yaml is not valid YAML: '],
-    ['a controllerName of another shape', `${good}gateway: {controllerName: [a]}`, 'gateway.controllerName: '],
-    [
-      'a mode that is not known',
-      `${good}provider: {kubernetes: {deploy: {type: Elsewhere}}}`,
-      'provider.kubernetes.deploy.type: ',
-    ],
-    ['a default of another shape', `${good}envoyProxy: none`, 'envoyProxy: '],
-    ['a mergeType that is not known', `${good}envoyProxy: {mergeType: Deep}`, 'envoyProxy.mergeType: '],
-    [
-      'an envoyHpa of another shape',
-      `${good}envoyProxy: {provider: {kubernetes: {envoyHpa: true}}}`,
-      'envoyProxy.provider.kubernetes.envoyHpa: ',
-    ],
-    ['a mergeGateways of another shape', `${good}envoyProxy: {mergeGateways: "true"}`, 'envoyProxy.mergeGateways: '],
+    ['no text', '', `${INVALID}: `],
+    ['a scalar', 'EnvoyGateway', `${INVALID}: `],
+    ['a list', '- kind: EnvoyGateway', INVALID],
+    ['no kind', 'gateway: {}', `${INVALID}kind: `],
+    ['another kind', 'kind: EnvoyProxy', `${INVALID}kind: `],
+    ['an unfinished flow', `${KIND}envoyProxy: {`, NO_YAML],
+    ['a syntax error at the end', `${KIND}gateway: {}\nenvoyProxy: @\n`, NO_YAML],
+    ['wrong indentation', `${KIND}gateway:\n  controllerName: a\n envoyProxy: {}\n`, NO_YAML],
+    ['a key twice', `${KIND}envoyProxy: {mergeGateways: true}\nenvoyProxy: {}\n`, NO_YAML],
+    ['two documents', `${KIND}---\n${KIND}`, NO_YAML],
+    ['a tab for indentation', `${KIND}gateway:\n\tcontrollerName: a\n`, NO_YAML],
+    ['an alias of nothing', `${KIND}envoyProxy: *x`, NO_YAML],
+    ['an invalid controllerName', `${KIND}gateway: {controllerName: [a]}`, 'gateway.controllerName: '],
+    ['an unknown mode', `${KIND}provider: {kubernetes: {deploy: {type: X}}}`, 'provider.kubernetes.deploy.type: '],
+    ['an invalid default', `${KIND}envoyProxy: none`, 'envoyProxy: '],
+    ['an unknown mergeType', `${KIND}envoyProxy: {mergeType: Deep}`, 'envoyProxy.mergeType: '],
+    ['an invalid envoyHpa', `${KIND}envoyProxy: {provider: {kubernetes: {envoyHpa: 1}}}`, '.kubernetes.envoyHpa: '],
+    ['an invalid mergeGateways', `${KIND}envoyProxy: {mergeGateways: "true"}`, 'envoyProxy.mergeGateways: '],
   ])('%s', (_, text, fault) => {
     const settings = read(text);
     expect(isReadable(settings)).toBe(false);
@@ -132,10 +71,7 @@ describe('what cannot be read is said, never guessed', () => {
     expect((settings as { unreadable: string }).unreadable).not.toContain('\n');
   });
 
-  test.each([
-    ['another key', { 'other.yaml': 'kind: EnvoyGateway' }],
-    ['no data', null],
-  ])('a ConfigMap with %s', (_, data) => {
+  test.each([{ 'other.yaml': 'kind: EnvoyGateway' }, null])('a ConfigMap with data %j', (data) => {
     const { settings, configMap } = readEnvoyGatewayConfig({ ...envoyGatewayConfig(), data });
     expect(settings).toEqual({ unreadable: 'it has no key envoy-gateway.yaml' });
     expect(configMap.metadata.name).toBe('envoy-gateway-config');

@@ -12,188 +12,130 @@ import {
   deployment,
   envoyGatewayConfig,
   envoyHpa,
-  envoyProxy,
-  gateway,
   gatewayClass,
   hashedNameOf,
   rateLimitHpa,
   snapshotOf,
 } from '../../builders/cluster.ts';
+import { config, namespaceMode, ownProxy, WEB, webRuns } from '../../builders/verdicts.ts';
 
 const NAME = hashedNameOf('shop/web');
-const PLACE = `envoy-gateway-system/${NAME}`;
-const running = deployment(PLACE);
-const config = envoyGatewayConfig();
+const targetOf = (name: string) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name });
 
-/** Of the first HPA, and what is made of all that are stale. */
+/** Of the first HPA, while all that are stale are deleted. */
 function fateOf(snapshot: Snapshot): ReplicasAfter | undefined {
   const verdicts = judge(snapshot);
   const stale = verdicts.filter(({ action }) => action === 'delete').map(({ hpa }) => objectKey(hpa.metadata));
   return replicasAfter(verdicts[0] as Verdict, snapshot, new Set(stale));
 }
-const afterOf = (...objects: ClusterObject[]) => fateOf(snapshotOf(objects));
-const removed = (
-  kubernetes: NonNullable<EnvoyProxySpec['provider']>['kubernetes'],
-  hpa: Parameters<typeof envoyHpa>[1] = { currentReplicas: 5 },
-) => [
-  envoyHpa('shop/web', hpa),
-  gatewayClass(),
-  gateway('shop/web', { proxy: 'own' }),
-  envoyProxy('shop/own', { provider: { kubernetes } }),
-  config,
-];
+/** With these HPAs beside those of the cluster. */
+const withScalers = (objects: ClusterObject[], ...others: Scaler[]): Snapshot => {
+  const snapshot = snapshotOf(objects);
+  const all = [...(snapshot.scalers?.get('envoy-gateway-system') ?? []), ...others];
+  return { ...snapshot, scalers: new Map([['envoy-gateway-system', all]]) };
+};
 const scaler = (name: string, target: string, others: Partial<Scaler['spec']['scaleTargetRef']> = {}): Scaler => ({
   metadata: { namespace: 'envoy-gateway-system', name },
-  spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: target, ...others } },
+  spec: { scaleTargetRef: { ...targetOf(target), ...others } },
 });
-const withScalers = (objects: ClusterObject[], ...scalers: Scaler[]): Snapshot => {
-  const snapshot = snapshotOf(objects);
-  return {
-    ...snapshot,
-    scalers: new Map([
-      ['envoy-gateway-system', [...(snapshot.scalers?.get('envoy-gateway-system') ?? []), ...scalers]],
-    ]),
-  };
-};
+const web = envoyHpa('shop/web', { currentReplicas: 5 });
+/** Autoscaling is removed from an EnvoyProxy that says this. */
+const removed = (kubernetes: NonNullable<EnvoyProxySpec['provider']>['kubernetes']) => [
+  ...[web, ...ownProxy({ provider: { kubernetes } }), config],
+];
+const three = { envoyDeployment: { replicas: 3 } };
+const STAYS = { kind: 'Stays', replicas: 5 };
+const becomes = (replicas: number) => ({ kind: 'Becomes', replicas });
+const GONE = { kind: 'NoDeployment' };
+
 const patch = (replicas: unknown) => ({ envoyDeployment: { patch: { value: { spec: { replicas } } } } });
-
-test.each<[string, ClusterObject[], ReplicasAfter | undefined]>([
-  ['nobody sets them: they stay', [...removed({}), running], { kind: 'Stays', replicas: 5 }],
-  [
-    'nobody sets them, and the HPA does not tell how many run',
-    [
-      ...removed({}).map((object) =>
-        'status' in object && object.kind === 'HorizontalPodAutoscaler' ? { ...object, status: null } : object,
-      ),
-      running,
-    ],
-    { kind: 'Stays' },
-  ],
-  [
-    'the EnvoyProxy sets them',
-    [...removed({ envoyDeployment: { replicas: 3 } }), running],
-    { kind: 'Becomes', replicas: 3 },
-  ],
-  [
-    'the EnvoyProxy sets none',
-    [...removed({ envoyDeployment: { replicas: 0 } }), running],
-    { kind: 'Becomes', replicas: 0 },
-  ],
-  ['a patch sets them', [...removed(patch(5)), running], { kind: 'Becomes', replicas: 5 }],
-  ['a patch takes the number away', [...removed(patch(null)), running], { kind: 'Stays', replicas: 5 }],
-  ['a patch says it in a way that is not understood', [...removed(patch('5')), running], { kind: 'Unknown' }],
-  ['the Deployment is gone', removed({ envoyDeployment: { replicas: 3 } }), { kind: 'NoDeployment' }],
-  ['the Gateway and its Deployment are gone', [envoyHpa(), gatewayClass(), config], { kind: 'NoDeployment' }],
-  ['an HPA that stays goes on scaling', [...removed({ envoyHpa: {} }), running], undefined],
-  [
-    'the rate limit service of this number',
-    [
-      rateLimitHpa({ currentReplicas: 5 }),
-      envoyGatewayConfig({ rateLimit: { rateLimitDeployment: { replicas: 2 } } }),
-      deployment('envoy-gateway-system/envoy-ratelimit'),
-    ],
-    { kind: 'Becomes', replicas: 2 },
-  ],
-  [
-    'the rate limit service without one',
-    [
-      rateLimitHpa({ currentReplicas: 5 }),
-      envoyGatewayConfig({ rateLimit: {} }),
-      deployment('envoy-gateway-system/envoy-ratelimit'),
-    ],
-    { kind: 'Stays', replicas: 5 },
-  ],
-])('%s', (_, objects, expected) => {
-  expect(afterOf(...objects)).toEqual(expected);
+const withoutStatus: ClusterObject[] = [{ ...web, status: null }, ...removed({}).slice(1)];
+const limiting = (rateLimit: object) => [
+  rateLimitHpa({ currentReplicas: 5 }),
+  envoyGatewayConfig({ rateLimit }),
+  deployment('envoy-gateway-system/envoy-ratelimit'),
+];
+test.each<[string, ClusterObject[], object | undefined]>([
+  ['stay if nothing sets them', [...removed({}), webRuns], STAYS],
+  ['stay, although the HPA does not say how many run', [...withoutStatus, webRuns], { kind: 'Stays' }],
+  ['become what the EnvoyProxy sets', [...removed(three), webRuns], becomes(3)],
+  ['become zero if the EnvoyProxy says so', [...removed({ envoyDeployment: { replicas: 0 } }), webRuns], becomes(0)],
+  ['become what a patch sets', [...removed(patch(5)), webRuns], becomes(5)],
+  ['stay if a patch removes the number', [...removed(patch(null)), webRuns], STAYS],
+  ['are unknown for an unknown patch', [...removed(patch('5')), webRuns], { kind: 'Unknown' }],
+  ['are none if the Deployment is gone', removed(three), GONE],
+  ['are none if the Gateway is gone too', [envoyHpa(), gatewayClass(), config], GONE],
+  ['need no word for an HPA that stays', [...removed({ envoyHpa: {} }), webRuns], undefined],
+  ['become what the rate limit service sets', limiting({ rateLimitDeployment: { replicas: 2 } }), becomes(2)],
+  ['stay if the rate limit service sets none', limiting({}), STAYS],
+])('the replicas %s', (_, objects, expected) => {
+  expect(fateOf(snapshotOf(objects))).toEqual(expected);
 });
 
-test('without a look at the Deployment it is not said to be gone', () => {
-  const snapshot = snapshotOf(removed({ envoyDeployment: { replicas: 3 } }));
+test('a Deployment that was not read is not said to be gone', () => {
   const deployments = new Map([['envoy-gateway-system/envoy-gateway', null]]);
-  expect(fateOf({ ...snapshot, deployments })).toEqual({ kind: 'Becomes', replicas: 3 });
+  expect(fateOf({ ...snapshotOf(removed(three)), deployments })).toEqual(becomes(3));
 });
 
-describe('another HPA governs them', () => {
-  const objects = [...removed({ envoyDeployment: { replicas: 3 } }), running];
-  const keda = { kind: 'Governed', hpa: 'envoy-gateway-system/keda-hpa-edge' };
-  const becomes = { kind: 'Becomes', replicas: 3 };
-  test.each<[string, Scaler[], object]>([
-    ['it scales the same Deployment', [scaler('keda-hpa-edge', NAME)], keda],
-    ['it scales another Deployment', [scaler('keda-hpa-edge', 'other')], becomes],
-    ['it scales another kind of that name', [scaler('keda-hpa-edge', NAME, { kind: 'StatefulSet' })], becomes],
-    ['one of several does', [scaler('a', 'other'), scaler('keda-hpa-edge', NAME)], keda],
-  ])('%s', (_, scalers, expected) => {
-    expect(fateOf(withScalers(objects, ...scalers))).toEqual(expected);
-  });
-
-  test('but not one that goes as well, nor one of another namespace, nor where nobody looked', () => {
-    const second = envoyHpa('shop/web', {
-      at: 'envoy-gateway-system/old',
-      target: { apiVersion: 'apps/v1', kind: 'Deployment', name: NAME },
-    });
-    expect(fateOf(withScalers([...objects, second]))).toEqual(becomes);
-    const elsewhere = { ...scaler('keda-hpa-edge', NAME), metadata: { namespace: 'other', name: 'keda-hpa-edge' } };
-    expect(fateOf({ ...snapshotOf(objects), scalers: new Map([['other', [elsewhere]]]) })).toEqual(becomes);
-    expect(fateOf({ ...snapshotOf(objects), scalers: undefined })).toEqual(becomes);
-  });
-
-  test('of a Deployment that is gone there is nothing to govern', () => {
-    expect(fateOf(withScalers(removed({}), scaler('keda-hpa-edge', NAME)))).toEqual({ kind: 'NoDeployment' });
+describe('another HPA governs the replicas', () => {
+  const objects = [...removed(three), webRuns];
+  const keda = scaler('keda-hpa-edge', NAME);
+  const BY_KEDA = { kind: 'Governed', hpa: 'envoy-gateway-system/keda-hpa-edge' };
+  const old = envoyHpa('shop/web', { at: 'envoy-gateway-system/old', target: targetOf(NAME) });
+  const elsewhere = { ...keda, metadata: { namespace: 'other', name: 'keda-hpa-edge' } };
+  test.each<[string, Snapshot, object]>([
+    ['if it scales the same Deployment', withScalers(objects, keda), BY_KEDA],
+    ['if it is one of several', withScalers(objects, scaler('a', 'other'), keda), BY_KEDA],
+    ['not if it scales another Deployment', withScalers(objects, scaler('k', 'other')), becomes(3)],
+    ['not if it scales another kind', withScalers(objects, scaler('k', NAME, { kind: 'StatefulSet' })), becomes(3)],
+    ['not if it is deleted as well', withScalers([...objects, old]), becomes(3)],
+    ['not in another namespace', { ...snapshotOf(objects), scalers: new Map([['other', [elsewhere]]]) }, becomes(3)],
+    ['not if nobody listed them', { ...snapshotOf(objects), scalers: undefined }, becomes(3)],
+    ['not of a Deployment that is gone', withScalers(removed({}), keda), GONE],
+  ])('%s', (_, snapshot, expected) => {
+    expect(fateOf(snapshot)).toEqual(expected);
   });
 });
 
 describe('a successor', () => {
-  const named = { envoyHpa: { name: 'new' }, envoyDeployment: { replicas: 3 } };
+  const renamed = [...removed({ envoyHpa: { name: 'new' }, ...three }), controller({ version: 'v1.9.1' })];
   const successor = (target: string) =>
-    envoyHpa('shop/web', {
-      at: 'envoy-gateway-system/new',
-      target: { apiVersion: 'apps/v1', kind: 'Deployment', name: target },
-    });
+    envoyHpa('shop/web', { at: 'envoy-gateway-system/new', target: targetOf(target) });
   const governed = { kind: 'Governed', hpa: 'envoy-gateway-system/new' };
-  const v191 = controller({ version: 'v1.9.1' });
+  const newRuns = deployment('envoy-gateway-system/new');
   test.each<[string, ClusterObject[], object]>([
-    ['scales the same Deployment', [successor(NAME), running], governed],
-    [
-      'scales the Deployment that takes the place of this one',
-      [successor('new'), deployment('envoy-gateway-system/new')],
-      governed,
-    ],
-    // What is left behind under an old name is nobody's any more: no configuration applies to it.
-    ['scales another Deployment, and this one still runs', [successor('new'), running], { kind: 'Stays', replicas: 5 }],
+    ['governs the same Deployment', [successor(NAME), webRuns], governed],
+    ['governs the Deployment that replaces this one', [successor('new'), newRuns], governed],
+    // No configuration applies to what is left behind under an old name.
+    ['does not govern a Deployment that it leaves behind', [successor('new'), webRuns], STAYS],
   ])('%s', (_, objects, expected) => {
-    expect(afterOf(...removed(named), v191, ...objects)).toEqual(expected);
+    expect(fateOf(snapshotOf([...renamed, ...objects]))).toEqual(expected);
   });
 
-  test('and another HPA scales the Deployment that is left behind', () => {
-    const snapshot = withScalers([...removed(named), v191, successor('new'), running], scaler('keda-hpa-edge', NAME));
+  test('leaves the old Deployment to another HPA', () => {
+    const snapshot = withScalers([...renamed, successor('new'), webRuns], scaler('keda-hpa-edge', NAME));
     expect(fateOf(snapshot)).toEqual({ kind: 'Governed', hpa: 'envoy-gateway-system/keda-hpa-edge' });
   });
 
-  test('the old Deployment of GatewayNamespace mode runs on for good', () => {
+  test('leaves the old Deployment of GatewayNamespace mode running', () => {
     const hashed = `shop/${NAME}`;
     const objects = [
-      envoyHpa('shop/web', { at: hashed, currentReplicas: 4 }),
+      envoyHpa('shop/web', { at: hashed, currentReplicas: 5 }),
       envoyHpa('shop/web', { at: 'shop/web' }),
-      gatewayClass(),
-      gateway('shop/web', { proxy: 'own' }),
-      envoyProxy('shop/own', autoscaling()),
-      envoyGatewayConfig({ gatewayNamespaceMode: true }),
-      ...[controller({ version: 'v1.9.1' }), deployment(hashed), deployment('shop/web')],
+      ...[...ownProxy(autoscaling()), namespaceMode, controller({ version: 'v1.9.1' })],
+      ...[deployment(hashed), deployment('shop/web')],
     ];
-    expect(afterOf(...objects)).toEqual({ kind: 'Stays', replicas: 4 });
+    expect(fateOf(snapshotOf(objects))).toEqual(STAYS);
   });
 });
 
-describe('saved Lists', () => {
-  const listed = (name: string, incomplete = false) =>
-    snapshotOfList(JSON.parse(readFileSync(`test/fixtures/lists/${name}.json`, 'utf8')), incomplete);
-  test.each<[string, ReplicasAfter, boolean?]>([
-    ['replicas-stay', { kind: 'Stays', replicas: 5 }],
-    ['replicas-by-a-patch', { kind: 'Becomes', replicas: 5 }],
-    ['replicas-governed-by-the-successor', { kind: 'Governed', hpa: PLACE }],
-    ['replicas-governed-by-keda', { kind: 'Governed', hpa: 'envoy-gateway-system/keda-hpa-edge' }],
-    ['runs-as-daemonset', { kind: 'NoDeployment' }, true],
-  ])('%s', (name, expected, incomplete) => {
-    expect(fateOf(listed(name, incomplete))).toEqual(expected);
-  });
+test.each<[string, object, boolean?]>([
+  ['replicas-stay', STAYS],
+  ['replicas-by-a-patch', becomes(5)],
+  ['replicas-governed-by-the-successor', { kind: 'Governed', hpa: WEB }],
+  ['replicas-governed-by-keda', { kind: 'Governed', hpa: 'envoy-gateway-system/keda-hpa-edge' }],
+  ['runs-as-daemonset', GONE, true],
+])('reads the saved List %s', (name, expected, incomplete = false) => {
+  const list = JSON.parse(readFileSync(`test/fixtures/lists/${name}.json`, 'utf8'));
+  expect(fateOf(snapshotOfList(list, incomplete))).toEqual(expected);
 });
