@@ -199,7 +199,7 @@ function filterVerdict(
     };
   }
   const isOfStack = ours.name === STATIC_FILTER_NAME;
-  const command = isOfStack ? `npm run deploy -- --bucket BUCKET --region ${region}` : enrolling(flags);
+  const command = isOfStack ? `npm run deploy -- --s3-bucket BUCKET --region ${region}` : enrolling(flags);
   if (ours.destinationArn !== destination) {
     return {
       state: 'broken',

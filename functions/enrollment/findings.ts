@@ -156,7 +156,7 @@ export function filterFinding(filters: readonly SubscriptionFilter[], desired: D
   // A deployment sees no change where somebody changed the filter by hand.
   const remedy =
     'Deploy this version. If that does not change the filter, remove the cluster from infra/configuration.yml and deploy, then add it again and deploy.';
-  const command = `npm run deploy -- --bucket BUCKET --region ${desired.region}`;
+  const command = `npm run deploy -- --s3-bucket BUCKET --region ${desired.region}`;
   return { ...subject, state: 'absent', found: drift ?? '', remedy, command, action: 'create' };
 }
 

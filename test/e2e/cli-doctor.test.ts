@@ -305,7 +305,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       { 'eks-subscription-filter': 'broken' },
       /^the pattern of the subscription filter envoy-hpa-reaper-static is not /,
       /^Deploy this version\. /,
-      /^npm run deploy -- --bucket BUCKET --region eu-central-1$/,
+      /^npm run deploy -- --s3-bucket BUCKET --region eu-central-1$/,
     ],
     [
       'a filter of the stack that delivers elsewhere',
@@ -314,7 +314,7 @@ describe('doctor', { timeout: 60_000 }, () => {
       { 'eks-subscription-filter': 'broken' },
       /^the subscription filter envoy-hpa-reaper-static delivers to elsewhere, /,
       /; then delete it, and deploy\.$/,
-      /^npm run deploy -- --bucket BUCKET --region eu-central-1$/,
+      /^npm run deploy -- --s3-bucket BUCKET --region eu-central-1$/,
     ],
     [
       'two filters of others',

@@ -140,8 +140,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     },
   };
   await moto.createBucket();
-  const { Outputs = [] } = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
-  const outputs = new Map(Outputs.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
+  const outputs = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
 
   const functions = new Map((await moto.functions()).map((each) => [each.FunctionName, each]));
   for (const each of functions.values()) await unpack(bin, packaging, join(folder, each.FunctionName), each);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs tools that the tests need beyond Node, once, outside of the tree. Prints the folder of each that it is asked for, one
-# a line. `python`: the bin folder of a virtual environment with cfn-lint, checkov and moto's server from PyPI
+# a line. `python`: the bin folder of a virtual environment with cfn-lint, checkov, the AWS CLI, and the moto server from PyPI
 # (requirements.txt). `jars`: AWS's event-ruler from Maven Central (event-ruler/pom.xml).
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -20,7 +20,7 @@ python() {
   need "the whole path over moto (Python 3.11)" python3.11
   environment="$cache/infra-python-$(cksum <requirements.txt | tr ' ' -)"
   if [ ! -e "$environment/complete" ]; then
-    echo "installing cfn-lint, checkov and moto into $environment (a minute, only the first time)" >&2
+    echo "installing cfn-lint, checkov, awscli, and moto into $environment (a minute, only the first time)" >&2
     rm -rf "$environment"
     python3.11 -m venv "$environment" >&2
     "$environment/bin/pip" install --quiet --no-input --requirement requirements.txt >&2

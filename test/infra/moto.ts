@@ -1,21 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import {
-  CloudFormationClient,
-  CreateStackCommand,
-  DescribeStacksCommand,
-  type Stack,
-} from '@aws-sdk/client-cloudformation';
+import { promisify } from 'node:util';
 import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
-import { CreateBucketCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { PLACE } from '../embedded-cluster/event-path.ts';
 import type { Packaging } from './packaged.ts';
-import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
+import { readTemplate, resourcesOf, type Template } from './packaged.ts';
 
 export const REGION = 'eu-central-1';
 /** moto finds a template by its URL only where that has "localhost" in it. */
@@ -57,6 +51,16 @@ export interface EventSourceMapping {
   FunctionResponseTypes: string[];
 }
 
+/** What CloudFormation says about a stack, as far as it is needed. */
+interface Stack {
+  StackStatus: string;
+  Parameters?: { ParameterKey: string; ParameterValue: string }[];
+  Outputs?: { OutputKey: string; OutputValue: string }[];
+  Tags: { Key: string; Value: string }[];
+}
+
+const IN_REGION = ['--create-bucket-configuration', `LocationConstraint=${REGION}`];
+
 /** A request of the query protocol. */
 const form = (input: Record<string, string>) => ({
   type: 'application/x-www-form-urlencoded',
@@ -67,20 +71,17 @@ const form = (input: Record<string, string>) => ({
 export class Moto {
   readonly url: string;
   readonly #server: ChildProcess;
-  readonly cloudFormation: CloudFormationClient;
   readonly logs: CloudWatchLogsClient;
   readonly events: EventBridgeClient;
-  readonly s3: S3Client;
+  readonly #bin: string;
 
-  private constructor(url: string, server: ChildProcess) {
+  private constructor(url: string, server: ChildProcess, bin: string) {
     this.url = url;
     this.#server = server;
+    this.#bin = bin;
     const access = { region: REGION, endpoint: url, credentials: { accessKeyId: 'test', secretAccessKey: 'test' } };
-    // Tried again, what failed would be there already.
-    this.cloudFormation = new CloudFormationClient({ ...access, maxAttempts: 1 });
     this.logs = new CloudWatchLogsClient(access);
     this.events = new EventBridgeClient(access);
-    this.s3 = new S3Client(access);
   }
 
   static async start(bin: string): Promise<Moto> {
@@ -94,7 +95,7 @@ export class Moto {
       const [url] = /http:\/\/127\.0\.0\.1:\d+/.exec(line) ?? [];
       if (url === undefined) continue;
       server.stderr.resume();
-      return new Moto(url, server);
+      return new Moto(url, server, bin);
     }
     throw new Error(`moto did not start:\n${said.join('\n')}`);
   }
@@ -111,6 +112,8 @@ export class Moto {
       ...rest,
       AWS_ENDPOINT_URL: this.url,
       AWS_REGION: REGION,
+      AWS_DEFAULT_REGION: REGION, // Version 1 of the AWS CLI reads no other.
+      PATH: `${this.#bin}${delimiter}${process.env.PATH}`,
       AWS_ACCESS_KEY_ID: 'test',
       AWS_SECRET_ACCESS_KEY: 'test',
       AWS_EC2_METADATA_DISABLED: 'true',
@@ -122,43 +125,58 @@ export class Moto {
     await fetch(`${this.url}/moto-api/reset`, { method: 'POST' });
   }
 
-  async createBucket(): Promise<void> {
-    const CreateBucketConfiguration = { LocationConstraint: REGION } as const;
-    await this.s3.send(new CreateBucketCommand({ Bucket: BUCKET, CreateBucketConfiguration }));
+  /** Runs the AWS CLI and parses what it prints. */
+  async aws<Answer = unknown>(...args: readonly string[]): Promise<Answer> {
+    const env = this.environment();
+    const { stdout } = await promisify(execFile)('aws', [...args, '--output', 'json'], { env, maxBuffer: 2 ** 26 });
+    return JSON.parse(stdout || 'null');
   }
 
+  createBucket = () => this.aws('s3api', 'create-bucket', '--bucket', BUCKET, ...IN_REGION);
+
   /**
-   * As `aws cloudformation deploy` and StackSets do it: the zip files in the bucket, the template, and its parameters.
+   * Creates a stack from a template alone, as a StackSet does. moto has no outputs of a stack that a change set created.
    *
    * @param template of the packaging, for moto
    */
   async createStack(
-    StackName: string,
+    name: string,
     { folder }: Packaging,
     template: Template,
     parameters: Readonly<Record<string, string>> = {},
-  ): Promise<Stack> {
-    for (const zip of zipsOf(template)) {
-      await this.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: zip, Body: await readFile(join(folder, zip)) }));
-    }
-    await this.cloudFormation.send(
-      new CreateStackCommand({
-        StackName,
-        TemplateBody: JSON.stringify(template),
-        Parameters: Object.entries({ ArtifactBucket: BUCKET, ArtifactPrefix: '', ...parameters }).map(
-          ([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }),
-        ),
-        Capabilities: ['CAPABILITY_NAMED_IAM'],
-      }),
+  ): Promise<Map<string, string>> {
+    await this.aws(
+      's3',
+      'cp',
+      folder,
+      `s3://${BUCKET}`,
+      '--recursive',
+      '--exclude',
+      '*',
+      '--include',
+      '*-*.zip',
+      '--quiet',
     );
-    const { Stacks: [stack] = [] } = await this.cloudFormation.send(new DescribeStacksCommand({ StackName }));
+    const file = join(folder, 'template-for-moto.json');
+    await writeFile(file, JSON.stringify(template));
+    const values = Object.entries({ ArtifactBucket: BUCKET, ArtifactPrefix: '', ...parameters });
+    await this.aws(
+      ...['cloudformation', 'create-stack', '--stack-name', name, '--template-body', `file://${file}`],
+      ...['--capabilities', 'CAPABILITY_NAMED_IAM', '--parameters'],
+      JSON.stringify(values.map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }))),
+    );
+    const [stack] = await this.stacks();
     if (stack?.StackStatus !== 'CREATE_COMPLETE') throw new Error(`the stack is ${stack?.StackStatus}`);
-    return stack;
+    return new Map(stack.Outputs?.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
   }
 
-  async keys(bucket: string): Promise<string[]> {
-    const { Contents = [] } = await this.s3.send(new ListObjectsV2Command({ Bucket: bucket }));
-    return Contents.map(({ Key = '' }) => Key);
+  async stacks(): Promise<Stack[]> {
+    return (await this.aws<{ Stacks: Stack[] }>('cloudformation', 'describe-stacks')).Stacks;
+  }
+
+  async keys(): Promise<string[]> {
+    const listed = await this.aws<{ Contents?: { Key: string }[] }>('s3api', 'list-objects-v2', '--bucket', BUCKET);
+    return (listed?.Contents ?? []).map(({ Key }) => Key);
   }
 
   /** The names of all that is there, by kind; S3 apart. */

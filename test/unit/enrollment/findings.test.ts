@@ -103,7 +103,7 @@ describe('a subscription filter', () => {
       true,
       {
         ...{ name: FILTER_NAME, state: 'absent', action: 'create', found: elsewhere(STATIC_FILTER_NAME) },
-        command: 'npm run deploy -- --bucket BUCKET --region eu-central-1',
+        command: 'npm run deploy -- --s3-bucket BUCKET --region eu-central-1',
       },
     ],
     [
