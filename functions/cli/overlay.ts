@@ -15,25 +15,19 @@ export interface Changes {
   readonly deleted: readonly ObjectName[];
 }
 
-export interface WhatIf {
-  /** The cluster with the changes. Missing are only the HPAs that are missing now: Envoy Gateway has yet to create others. */
-  readonly after: Assessment;
-  /** By uid of the HPA. */
-  readonly comparison: ReadonlyMap<string, HpaWhatIf>;
-  readonly warnings: Problem[];
-}
-
 /**
  * Judges a cluster again with changes applied to what was read from it, and compares.
  *
  * @param live the cluster, and the default namespace of manifests there; absent for a saved cluster
+ * @returns the changed cluster, and by the uid of each HPA what changes. Missing are only the HPAs that are missing now: Envoy
+ * Gateway has yet to create others
  */
 export async function assessWhatIf(
   before: Assessment,
   { applied, deleted }: Changes,
   now: Date,
   { api, namespace = 'default' }: { api?: ClusterApi; namespace?: string } = {},
-): Promise<WhatIf> {
+): Promise<{ after: Assessment; comparison: Map<string, HpaWhatIf>; warnings: Problem[] }> {
   const changes = { applied: applied.map((manifest) => placed(manifest, namespace)), deleted };
   const { changed, notFound } = overlay(before.snapshot, changes);
   const after = await assessSnapshot(changed, now, api);
@@ -89,9 +83,7 @@ async function statesOf(
   );
 }
 
-interface Named {
-  readonly metadata: { readonly namespace?: string; readonly name: string };
-}
+type Named = { readonly metadata: { readonly namespace?: string; readonly name: string } };
 
 /** @returns the snapshot with the changes, and what was to be deleted and does not exist */
 function overlay(snapshot: Snapshot, changes: Changes): { changed: Snapshot; notFound: ObjectName[] } {

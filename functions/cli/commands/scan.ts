@@ -8,30 +8,34 @@ import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
 import { LIST_COMMAND } from '../../kubernetes/cluster-list.ts';
 import { SILENT } from '../../platform/logger.ts';
 import { type Assessment, assess, assessSnapshot, reportHpa, reportMissing } from '../../sweep/assess.ts';
-import type { RunProgress } from '../../sweep/for-each-cluster.ts';
-import { type ClusterFindings, runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
+import { runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { nameOfFile } from '../input/read-text.ts';
 import { readSavedList } from '../input/saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { FORMATS, type Format, formatReport } from '../output/report.ts';
-import { EXIT, progressLine, say, screenOf } from '../output/terminal.ts';
+import { EXIT, type ProgressLine, progressLine, say, screenOf } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
-export interface ScanOptions extends TargetOptions, SelectionOptions {
+interface ScanOptions extends TargetOptions, SelectionOptions {
   /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string;
   /** A kind that the List does not contain is not in the cluster either. */
   readonly incomplete?: boolean;
-  /** Judges every cluster as it would be with these. */
-  readonly changes?: Changes;
-  /** Puts the manifest of every HPA into the report. */
-  readonly withManifests?: boolean;
+  /** Files to apply in a what-if. */
+  readonly with?: readonly string[];
+  /** Objects to delete in a what-if. */
+  readonly without?: readonly ObjectName[];
+  readonly output: Format;
+  readonly exitCode?: boolean;
+  readonly quiet?: boolean;
 }
 
 /** Maximum concurrent clusters. */
 const CONCURRENCY = 10;
+
+const now = () => new Date();
 
 /**
  * Judges clusters and changes nothing.
@@ -39,11 +43,9 @@ const CONCURRENCY = 10;
  * @throws {MalformedInputError} for a file that is no List, or an unusable kubeconfig
  * @throws {AwsAccessError} when AWS refuses access everywhere
  */
-export async function scan(
-  options: ScanOptions,
-  { now, onProgress }: { now: () => Date; onProgress?: (progress: RunProgress) => void },
-): Promise<RunReport> {
+async function scan(options: ScanOptions, onProgress: ProgressLine['show']): Promise<RunReport> {
   const { file, incomplete, namespace, gateway, controllerNamespace: controllerNamespaces } = options;
+  const changes = await changesOf(options);
   const run = { runId: randomUUID(), mode: 'report' } as const;
   let report: RunReport;
   if (file === undefined) {
@@ -53,43 +55,43 @@ export async function scan(
       async ({ cluster, directory }, { namespace }) => {
         const api = await directory.connect(cluster);
         const assessment = await assess(api, { now: now(), controllerNamespaces });
-        return await findingsOf(assessment, options, now(), { api, namespace });
+        return await findingsOf(assessment, options, changes, { api, namespace });
       },
     );
   } else {
     const startedAt = now().toISOString();
     const snapshot = { ...(await readSavedList(file, incomplete)), controllerNamespaces };
-    const findings = await findingsOf(await assessSnapshot(snapshot, now()), options, now());
-    const clusters = [{ cluster: nameOfFile(file), warnings: [], ...findings }];
+    const findings = await findingsOf(await assessSnapshot(snapshot, now()), options, changes);
+    const clusters = [{ cluster: nameOfFile(file), ...findings }];
     const totals = totalsOf(clusters, 0);
     const finishedAt = now().toISOString();
     report = { schemaVersion: 1, ...run, startedAt, finishedAt, totals, clusters, regions: [], remaining: [] };
   }
-  const { applied, deleted } = options.changes ?? {};
   return {
     ...report,
     selection: selectionOf(options) && { namespace, gateway },
-    whatIf: applied && deleted && { applied: applied.map(nameOf), deleted: deleted.map(nameOf) },
+    whatIf: changes && { applied: changes.applied.map(nameOf), deleted: changes.deleted.map(nameOf) },
   };
 }
 
 /** @param live the cluster, and the default namespace of manifests there; absent for a saved cluster */
 async function findingsOf(
   assessment: Assessment,
-  { changes, withManifests, ...selection }: ScanOptions,
-  now: Date,
+  options: ScanOptions,
+  changes: Changes | undefined,
   live: { api?: ClusterApi; namespace?: string } = {},
-): Promise<ClusterFindings> {
-  const selects = selectionOf(selection) ?? (() => true);
-  const whatIf = changes && (await assessWhatIf(assessment, changes, now, live));
+): Promise<Pick<ClusterReport, 'result' | 'warnings' | 'hpas' | 'missing'>> {
+  const selects = selectionOf(options) ?? (() => true);
+  const whatIf = changes && (await assessWhatIf(assessment, changes, now(), live));
   const { verdicts, snapshot, missing } = whatIf?.after ?? assessment;
   const selected = verdicts.filter(({ hpa, owner }) => selects({ namespace: hpa.metadata.namespace, owner }));
-  const hpas = guard(selected, snapshot, DEFAULT_GUARDS, now).map(
+  const hpas = guard(selected, snapshot, DEFAULT_GUARDS, now()).map(
     (verdict): SweptHpa => ({
       ...reportHpa(verdict),
       outcome: verdict.action === 'keep' ? 'Kept' : verdict.guard ? 'HeldBack' : 'Reported',
       changes: [],
-      manifest: withManifests ? verdict.hpa : undefined,
+      // A page shows them.
+      manifest: options.output === 'html' ? verdict.hpa : undefined,
       whatIf: whatIf?.comparison.get(verdict.hpa.metadata.uid),
     }),
   );
@@ -142,14 +144,6 @@ Examples:
 
 const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];
 
-interface Flags extends Omit<ScanOptions, 'changes' | 'withManifests'> {
-  readonly with?: readonly string[];
-  readonly without?: readonly ObjectName[];
-  readonly output: Format;
-  readonly exitCode?: boolean;
-  readonly quiet?: boolean;
-}
-
 export function addScanCommand(program: Command): void {
   const command = program
     .command('scan')
@@ -177,7 +171,7 @@ export function addScanCommand(program: Command): void {
     .option('-q, --quiet', 'show no progress')
     .addHelpText('after', HELP)
     .hook('preAction', () => {
-      const { file, incomplete, with: files = [] } = command.opts<Flags>();
+      const { file, incomplete, with: files = [] } = command.opts<ScanOptions>();
       if (incomplete && file === undefined) {
         command.error("error: option '--incomplete' can only be used together with '--file'");
       }
@@ -185,21 +179,17 @@ export function addScanCommand(program: Command): void {
         command.error('error: standard input (-) can be read only once');
       }
     })
-    .action(async (flags: Flags) => {
-      const progress = progressLine(flags.quiet);
-      const changes = await changesOf(flags);
-      const report = await scan(
-        { ...flags, changes, withManifests: flags.output === 'html' },
-        { now: () => new Date(), onProgress: progress.show },
-      ).finally(progress.end);
-      if (reportOnlyProblem(report, flags)) return;
-      process.stdout.write(formatReport(report, flags.output, screenOf(process.stdout)));
-      process.exitCode = exitCodeOf(report, flags);
+    .action(async (options: ScanOptions) => {
+      const progress = progressLine(options.quiet);
+      const report = await scan(options, progress.show).finally(progress.end);
+      if (reportOnlyProblem(report, options)) return;
+      process.stdout.write(formatReport(report, options.output, screenOf(process.stdout)));
+      process.exitCode = exitCodeOf(report, options);
     });
 }
 
 /** @returns `undefined` for a scan of the clusters as they are */
-async function changesOf({ with: files = [], without: deleted = [] }: Flags): Promise<Changes | undefined> {
+async function changesOf({ with: files = [], without: deleted = [] }: ScanOptions): Promise<Changes | undefined> {
   if (files.length + deleted.length === 0) return undefined;
   const read = [];
   // One after the other: one of them may be standard input.
@@ -213,14 +203,14 @@ async function changesOf({ with: files = [], without: deleted = [] }: Flags): Pr
   return { applied: read.flatMap(({ manifests }) => manifests), deleted };
 }
 
-function exitCodeOf(report: RunReport, flags: Flags): number {
-  if (isIncomplete(report, flags)) return EXIT.failed;
+function exitCodeOf(report: RunReport, options: ScanOptions): number {
+  if (isIncomplete(report, options)) return EXIT.failed;
   const becomesStale = ({ whatIf }: SweptHpa) =>
     whatIf?.change.startsWith('BecomesStale') && whatIf.now.action === 'keep';
   const isFound = report.whatIf
     ? report.clusters.some(({ hpas }) => hpas.some(becomesStale))
     : report.totals.stale + report.totals.missing > 0;
-  return flags.exitCode && isFound ? EXIT.stale : EXIT.done;
+  return options.exitCode && isFound ? EXIT.stale : EXIT.done;
 }
 
 /**

@@ -26,12 +26,6 @@ export interface Manifest extends ObjectName {
   readonly content: Readonly<Record<string, unknown>>;
 }
 
-export interface Manifests {
-  readonly manifests: readonly Manifest[];
-  /** The kind of each object that decides nothing. */
-  readonly ignored: readonly string[];
-}
-
 /** Stands for what the API server sets on a new object. */
 export const PLACEHOLDER_METADATA = { uid: 'what-if', resourceVersion: 'what-if' };
 
@@ -40,13 +34,14 @@ type Json = Record<string, unknown>;
 const isNamespaced = (kind: Kind) => kind !== 'GatewayClass';
 
 /**
- * The objects of a file that decide whether an HPA is wanted: YAML of any number of documents, or JSON, also Lists.
+ * The objects of a file that decide whether an HPA is wanted, and the kinds of the others: YAML of any number of documents, or
+ * JSON, also Lists.
  *
  * @param file a path, or `-` for standard input
  * @throws {MalformedInputError} for a file that cannot be read or parsed, without an object, or with an object of an unknown
  * shape
  */
-export async function readManifests(file: string): Promise<Manifests> {
+export async function readManifests(file: string): Promise<{ manifests: Manifest[]; ignored: string[] }> {
   const name = nameOfFile(file);
   const documents = parseAllDocuments(await readText(file), KUBERNETES_YAML);
   const objects = [...documents].flatMap((document) => {

@@ -77,7 +77,7 @@ const COLORS = {
   ok: 'green',
   unknown: 'dim',
 } as const;
-export type Tone = keyof typeof COLORS;
+type Tone = keyof typeof COLORS;
 
 /** The text in the color of a tone or a state, where the screen has colors. */
 export const colored = (text: string, tone: Tone | undefined, { color }: Screen): string =>
