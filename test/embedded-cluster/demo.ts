@@ -7,27 +7,33 @@ import { afterSentence } from '../../functions/cli/output/words.ts';
 import { changeDetailSchema } from '../../functions/events/change-event.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
-import { hashedName } from '../../functions/judgement/effective-proxy.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { AccountDirectory } from '../../functions/kubernetes/directory.ts';
 import type { Log } from '../../functions/platform/logger.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
+import {
+  autoscaling,
+  CONTROLLER_NAMESPACE,
+  deployment,
+  envoyGatewayConfig,
+  envoyHpa,
+  envoyProxy,
+  gateway,
+  gatewayClass,
+  hashedNameOf,
+} from '../builders/cluster.ts';
 import { connectionTo } from './connection.ts';
 import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts';
 import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from './event-path.ts';
 
 const CLUSTER = 'production';
-const HOUR = 3_600_000;
 
 /**
- * `npm start`: the main job, on a cluster in this process. The state is that of envoyproxy/gateway issue 5357; the audit
- * line, the two handlers and every request to the API server are the real ones.
+ * `npm start`: the main job, on a cluster in this process. The state is that of envoyproxy/gateway issue 5357. The audit line, the
+ * two handlers and every request to the API server are the real ones.
  */
 async function main(): Promise<void> {
-  // Everything was set up an hour ago; what was written just now would be left to settle.
-  let clock = () => new Date(Date.now() - HOUR);
   const cluster = await startEmbeddedCluster({
-    now: () => clock(),
     users: {
       'admin-token': { username: 'kubernetes-admin', groups: ['system:masters'] },
       'jane-token': { username: 'jane@example.com', groups: ['system:masters'] },
@@ -35,23 +41,19 @@ async function main(): Promise<void> {
   });
   const api = clusterApi(connectionTo(cluster));
   try {
-    await setUp(cluster);
-    clock = () => new Date();
+    cluster.load({ items: OBJECTS });
 
-    heading('1. Before: Envoy Gateway v1.3 has made two HPAs, and people have made two of their own');
+    heading('1. Before: Envoy Gateway v1.3 has created two HPAs, and people have created two of their own');
     printHpas(cluster);
 
-    heading('2. Jane takes autoscaling (spec.provider.kubernetes.envoyHpa) out of EnvoyProxy shop/web');
-    cluster.audit.length = 0;
-    await send(cluster, 'jane-token', 'PATCH', `${PROXIES}/web?fieldManager=kubectl-patch`, {
+    heading('2. Jane removes autoscaling (spec.provider.kubernetes.envoyHpa) from EnvoyProxy shop/web');
+    await patchAsJane(cluster, '/apis/gateway.envoyproxy.io/v1alpha1/namespaces/shop/envoyproxies/web', {
       spec: { provider: { kubernetes: { envoyHpa: null } } },
     });
-    print(
-      'Envoy Gateway v1.3 forgets its HPA now. The API server has written to its audit log (which never has the body):',
-    );
+    print('Envoy Gateway v1.3 forgets its HPA now. The API server has written to its audit log (never with the body):');
     print(`  ${JSON.stringify(cluster.audit[0])}`);
 
-    heading('3. forward: CloudWatch Logs hands it the line, it puts an event on the bus');
+    heading('3. forward: CloudWatch Logs sends it the line, and it puts an event on the bus');
     const onTheBus: BusEvent[] = [];
     const forward = createForward({
       config: { ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, EVENT_BUS_NAME: 'envoy-hpa-reaper' },
@@ -68,7 +70,7 @@ async function main(): Promise<void> {
       print(`  in ${resources[0]}, auditID ${auditID}`);
     }
 
-    heading('4. reap: looks at the cluster, judges every HPA, deletes what is stale');
+    heading('4. reap: sweeps the cluster: judges every HPA, and deletes what is stale');
     const directory: AccountDirectory = {
       list: async () => [CLUSTER],
       describe: async () => ({ tags: {} }),
@@ -90,7 +92,7 @@ async function main(): Promise<void> {
       eventBus: { put: async () => {} },
       log,
       metrics,
-      now: () => clock(),
+      now: () => new Date(),
       onReport: (report) => reports.push(report),
     });
     const batch = queueBatch(onTheBus.map((event) => JSON.stringify(busEvent(event))));
@@ -98,7 +100,7 @@ async function main(): Promise<void> {
       cluster.requests.length = 0;
       const { batchItemFailures } = (await reap(batch, lambdaContext('reap'))) as SQSBatchResponse;
       const report = reports.at(-1);
-      if (report === undefined || batchItemFailures.length > 0) throw new Error('the pass failed');
+      if (report === undefined || batchItemFailures.length > 0) throw new Error('the sweep failed');
       printReport(report, cluster.requests.length);
       return report;
     };
@@ -107,165 +109,68 @@ async function main(): Promise<void> {
     heading('5. After');
     printHpas(cluster);
 
-    heading('6. The same event once more: it is only a hint, so nothing happens twice');
+    heading('6. The same event again: it is only a hint, so nothing happens twice');
     const second = await deliver();
 
     const deleted = ({ hpas }: SweepReport) =>
       hpas.filter(({ outcome }) => outcome === 'Deleted').map(({ name }) => name);
     const left = cluster.objects('horizontalpodautoscalers').length;
     if (deleted(first).join() !== WEB || deleted(second).length > 0 || left !== 3)
-      throw new Error('not what was to be shown');
-    print('\nThat is all. `npm run -s reaper -- scan` looks at your own cluster and changes nothing.');
+      throw new Error('unexpected outcome');
+    print('\nThat is all. `npm run -s reaper -- scan` scans your own cluster and changes nothing.');
   } finally {
     api.close();
     await cluster.close();
   }
 }
 
-const WEB = hashedName('shop/web');
-const API = hashedName('shop/api');
-const SYSTEM = 'envoy-gateway-system';
-const PROXIES = '/apis/gateway.envoyproxy.io/v1alpha1/namespaces/shop/envoyproxies';
-const HPAS = `/apis/autoscaling/v2/namespaces`;
+const WEB = hashedNameOf('shop/web');
 
-async function setUp(cluster: EmbeddedCluster): Promise<void> {
-  const controllerName = 'gateway.envoyproxy.io/gatewayclass-controller';
-  const autoscaled = {
-    type: 'Kubernetes',
-    kubernetes: { envoyDeployment: { replicas: 2 }, envoyHpa: { minReplicas: 2, maxReplicas: 10 } },
-  };
-  // Envoy Gateway has seen it as it is.
-  const status = { conditions: [{ type: 'Accepted', status: 'True', reason: 'Accepted', observedGeneration: 1 }] };
-  const gateway = (name: string) => ({
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'Gateway',
-    metadata: { name, namespace: 'shop', generation: 1 },
-    status,
-    spec: {
-      gatewayClassName: 'envoy',
-      infrastructure: { parametersRef: { group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name } },
-      listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
-    },
-  });
-  const proxy = (name: string) => ({
-    apiVersion: 'gateway.envoyproxy.io/v1alpha1',
-    kind: 'EnvoyProxy',
-    metadata: { name, namespace: 'shop' },
-    spec: { provider: autoscaled },
-  });
-  const deployment = (namespace: string, name: string) => ({
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata: { name, namespace },
-    spec: { replicas: 2, selector: { matchLabels: { name } } },
-  });
-  const config = `kind: EnvoyGateway\napiVersion: gateway.envoyproxy.io/v1alpha1\ngateway:\n  controllerName: ${controllerName}\n`;
-  cluster.load({
-    items: [
-      {
-        apiVersion: 'gateway.networking.k8s.io/v1',
-        kind: 'GatewayClass',
-        metadata: { name: 'envoy', generation: 1 },
-        spec: { controllerName },
-        status,
-      },
-      ...['web', 'api'].flatMap((name) => [gateway(name), proxy(name)]),
-      {
-        apiVersion: 'v1',
-        kind: 'ConfigMap',
-        metadata: { name: 'envoy-gateway-config', namespace: SYSTEM },
-        data: { 'envoy-gateway.yaml': config },
-      },
-      ...[WEB, API].map((name) => deployment(SYSTEM, name)),
-      deployment('shop', 'checkout'),
-    ],
-  });
+const byKubectl = { labels: {}, managedFields: [{ manager: 'kubectl-create', operation: 'Update' }] };
+const OBJECTS = [
+  gatewayClass(),
+  envoyGatewayConfig(),
+  ...['web', 'api'].flatMap((name) => [
+    gateway(`shop/${name}`, { proxy: name }),
+    envoyProxy(`shop/${name}`, autoscaling()),
+    deployment(`${CONTROLLER_NAMESPACE}/${hashedNameOf(`shop/${name}`)}`),
+    envoyHpa(`shop/${name}`, { currentReplicas: 6 }),
+  ]),
+  deployment('shop/checkout'),
+  envoyHpa('shop/checkout', { at: 'shop/checkout', metadata: byKubectl }),
+  // A copy of Envoy Gateway's, with its labels, is still the person's own.
+  envoyHpa('shop/web', {
+    at: `${CONTROLLER_NAMESPACE}/web-at-night`,
+    target: { apiVersion: 'apps/v1', kind: 'Deployment', name: WEB },
+    metadata: { managedFields: byKubectl.managedFields },
+  }),
+];
 
-  const hpa = (namespace: string, name: string, target: string, labels?: Record<string, string>) => ({
-    apiVersion: 'autoscaling/v2',
-    kind: 'HorizontalPodAutoscaler',
-    metadata: { name, namespace, labels },
-    spec: {
-      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: target },
-      minReplicas: 2,
-      maxReplicas: 10,
-    },
-  });
-  const owned = (gatewayName: string) => ({
-    'gateway.envoyproxy.io/owning-gateway-name': gatewayName,
-    'gateway.envoyproxy.io/owning-gateway-namespace': 'shop',
-  });
-  for (const [name, gatewayName] of [
-    [WEB, 'web'],
-    [API, 'api'],
-  ] as const) {
-    const path = `${HPAS}/${SYSTEM}/horizontalpodautoscalers/${name}`;
-    await send(
-      cluster,
-      'admin-token',
-      'PATCH',
-      `${path}?fieldManager=envoy-gateway&force=true`,
-      hpa(SYSTEM, name, name, owned(gatewayName)),
-      'application/apply-patch+yaml',
-    );
-    await send(cluster, 'admin-token', 'PATCH', `${path}/status?fieldManager=kube-controller-manager`, {
-      status: { currentReplicas: 6, desiredReplicas: 6 },
-    });
-  }
-  await send(
-    cluster,
-    'jane-token',
-    'POST',
-    `${HPAS}/shop/horizontalpodautoscalers?fieldManager=kubectl-create`,
-    hpa('shop', 'checkout', 'checkout'),
-  );
-  // Copied from Envoy Gateway's, label and all: it is hers all the same.
-  await send(
-    cluster,
-    'jane-token',
-    'POST',
-    `${HPAS}/${SYSTEM}/horizontalpodautoscalers?fieldManager=kubectl-create`,
-    hpa(SYSTEM, 'web-at-night', WEB, owned('web')),
-  );
-}
-
-/** One request, as kubectl or Envoy Gateway would send it. */
-async function send(
-  cluster: EmbeddedCluster,
-  token: string,
-  method: string,
-  path: string,
-  body: object,
-  contentType = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json',
-): Promise<void> {
+/** One request, as kubectl sends it. */
+async function patchAsJane(cluster: EmbeddedCluster, path: string, body: object): Promise<void> {
   const status = await new Promise<number | undefined>((resolve, reject) => {
-    const headers = { authorization: `Bearer ${token}`, 'content-type': contentType, 'user-agent': 'kubectl/v1.34.1' };
-    request(`${cluster.url}${path}`, { method, headers, ca: cluster.caCertificate, agent: false }, (response) => {
+    const headers = {
+      authorization: 'Bearer jane-token',
+      'content-type': 'application/merge-patch+json',
+      'user-agent': 'kubectl/v1.34.1',
+    };
+    const options = { method: 'PATCH', headers, ca: cluster.caCertificate, agent: false };
+    request(`${cluster.url}${path}?fieldManager=kubectl-patch`, options, (response) => {
       response.resume().on('end', () => resolve(response.statusCode));
     })
       .on('error', reject)
       .end(JSON.stringify(body));
   });
-  if (status === undefined || status > 299) throw new Error(`${method} ${path} was answered ${status}`);
+  if (status !== 200) throw new Error(`PATCH ${path} was answered ${status}`);
 }
 
 function printHpas(cluster: EmbeddedCluster): void {
   const rows = cluster.objects('horizontalpodautoscalers').map(({ metadata, spec }) => {
-    const { scaleTargetRef, minReplicas, maxReplicas } = spec as {
-      scaleTargetRef: { name: string };
-      minReplicas: number;
-      maxReplicas: number;
-    };
-    const manager = metadata.managedFields?.[0]?.manager ?? '';
-    return [
-      metadata.namespace ?? '',
-      metadata.name,
-      scaleTargetRef.name,
-      `${minReplicas}-${maxReplicas}`,
-      String(manager),
-    ];
+    const { scaleTargetRef, minReplicas, maxReplicas } = spec as ReturnType<typeof envoyHpa>['spec'];
+    const manager = String(metadata.managedFields?.[0]?.manager);
+    return [metadata.namespace ?? '', metadata.name, scaleTargetRef.name, `${minReplicas}-${maxReplicas}`, manager];
   });
-  print(table([['NAMESPACE', 'NAME', 'SCALES', 'REPLICAS', 'MADE BY'], ...rows]).trimEnd());
+  print(table([['NAMESPACE', 'NAME', 'SCALES', 'REPLICAS', 'CREATED BY'], ...rows]).trimEnd());
 }
 
 function printReport({ hpas }: SweepReport, requests: number): void {
