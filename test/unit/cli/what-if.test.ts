@@ -107,80 +107,73 @@ const KEPT = 'autoscaling-kept-v1.3.0';
 const REMOVED = 'autoscaling-removed-v1.3.0';
 const DELETED = 'gateway-deleted-v1.3.0';
 const REF_REMOVED = 'parameters-ref-removed-v1.3.0';
-const INVALID = 'invalid-parameters-v1.3.0';
-const OTHER_CONTROLLER = configured({ gateway: { controllerName: 'example.com/other' } });
+const REJECTED = 'class-rejected-in-namespace-mode-v1.4.2';
 
 describe('a recorded cluster', () => {
-  const wasStale = 'NoLongerStale: AutoscalingRemoved';
+  const isStale = 'NoLongerStale: AutoscalingRemoved';
   const becomesStale = 'BecomesStale: AutoscalingConfigured, AutoscalingRemoved';
   const waits = 'BecomesStaleWithoutDeployment: AutoscalingConfigured';
-  test.each<[string, string, WhatIf]>([
-    [KEPT, becomesStale, applying(KEPT, 'EnvoyProxy', 'proxy', withoutHpa)],
-    [
-      'merge-inherits-class-hpa-v1.9.1',
-      becomesStale,
-      applying('merge-inherits-class-hpa-v1.9.1', 'EnvoyProxy', 'classproxy', withoutHpa),
-    ],
-    ...[REMOVED, 'class-proxy-removed-v1.3.0', 'merged-removed-v1.3.0'].map((name): [string, string, WhatIf] => [
-      name,
-      `${wasStale}, AutoscalingConfigured`,
-      applying(name, 'EnvoyProxy', 'proxy', withHpa),
-    ]),
-    [REMOVED, `${wasStale}, Protected`, applying(REMOVED, 'EnvoyProxy', 'proxy', annotated)],
-    [
-      REMOVED,
-      'BecomesStaleWithoutDeployment: AutoscalingRemoved, ParametersUnresolved',
-      { without: ['envoyproxy/autoscaling-removed/proxy'] },
-    ],
-    [REF_REMOVED, `${wasStale}, AutoscalingConfigured`, { files: [aGateway('parameters-ref-removed', 'web')] }],
-    [
-      REF_REMOVED,
-      `${wasStale}, AutoscalingConfigured`,
-      applying(REF_REMOVED, 'ConfigMap', 'envoy-gateway-config', defaulting),
-    ],
-    [KEPT, `${waits}, DefaultsUnreadable`, applying(KEPT, 'ConfigMap', 'envoy-gateway-config', OTHER_CONTROLLER)],
-    [KEPT, `${waits}, ScaleTargetStillRuns`, { without: ['gateway/autoscaling-kept/web'] }],
-    [KEPT, `${waits}, ScaleTargetStillRuns`, { without: ['GatewayClass/eg'] }],
-    [
-      KEPT,
-      `${waits}, ParametersUnresolved`,
-      { without: ['EnvoyProxies.gateway.envoyproxy.io/autoscaling-kept/proxy'] },
-    ],
-    [KEPT, `${waits}, DefaultsUnreadable`, { without: ['cm/envoy-gateway-system/envoy-gateway-config'] }],
-    [DELETED, 'NoLongerStale: GatewayDeleted, AutoscalingConfigured', { files: [aGateway('gateway-deleted', 'web')] }],
-    [
-      DELETED,
-      'Unchanged: GatewayDeleted, AutoscalingRemoved',
-      {
-        files: [
-          aGateway('gateway-deleted', 'web'),
-          ...(applying(DELETED, 'EnvoyProxy', 'proxy', withoutHpa).files ?? []),
-        ],
-      },
-    ],
+  /** Changes an object of the cluster, of these kinds and names. */
+  const proxy = (name: string, ...changes: Change[]) => ['EnvoyProxy', name, ...changes] as const;
+  const config = (...changes: Change[]) => ['ConfigMap', 'envoy-gateway-config', ...changes] as const;
+  const otherController = configured({ gateway: { controllerName: 'example.com/other' } });
+
+  test.each<[string, string, readonly [string, string, ...Change[]]]>([
+    [KEPT, becomesStale, proxy('proxy', withoutHpa)],
+    [KEPT, `${waits}, DefaultsUnreadable`, config(otherController)],
+    ['merge-inherits-class-hpa-v1.9.1', becomesStale, proxy('classproxy', withoutHpa)],
+    [REMOVED, `${isStale}, AutoscalingConfigured`, proxy('proxy', withHpa)],
+    [REMOVED, `${isStale}, Protected`, proxy('proxy', annotated)],
+    ['class-proxy-removed-v1.3.0', `${isStale}, AutoscalingConfigured`, proxy('proxy', withHpa)],
+    ['merged-removed-v1.3.0', `${isStale}, AutoscalingConfigured`, proxy('proxy', withHpa)],
+    [REF_REMOVED, `${isStale}, AutoscalingConfigured`, config(defaulting)],
     [
       'merged-switched-off-v1.3.0',
       `NoLongerStale: NoLongerMerged, AutoscalingConfigured; ${waits}, ScaleTargetStillRuns`,
-      applying('merged-switched-off-v1.3.0', 'EnvoyProxy', 'proxy', merging(true)),
+      proxy('proxy', merging(true)),
     ],
     [
-      INVALID,
+      'invalid-parameters-v1.3.0',
       'NoLongerStale: ScaleTargetGone, AutoscalingConfigured',
-      applying(INVALID, 'EnvoyProxy', 'proxy', named('absent')),
+      proxy('proxy', named('absent')),
     ],
     [
       'invalid-parameters-v1.9.1',
       'BecomesStale: ParametersUnresolved, AutoscalingRemoved',
-      applying('invalid-parameters-v1.9.1', 'EnvoyProxy', 'proxy', named('absent'), withoutHpa),
+      proxy('proxy', named('absent'), withoutHpa),
     ],
+  ])('%s with a changed object: %s', async (name, expected, [kind, object, ...changes]) => {
+    expect((await changesOf(listOf(name), applying(name, kind, object, ...changes))).join('; ')).toBe(expected);
+  });
+
+  test.each([
+    [REMOVED, 'envoyproxy/autoscaling-removed/proxy', waits.replace('Configured', 'Removed'), 'ParametersUnresolved'],
+    [KEPT, 'gateway/autoscaling-kept/web', waits, 'ScaleTargetStillRuns'],
+    [KEPT, 'GatewayClass/eg', waits, 'ScaleTargetStillRuns'],
+    [KEPT, 'EnvoyProxies.gateway.envoyproxy.io/autoscaling-kept/proxy', waits, 'ParametersUnresolved'],
+    [KEPT, 'cm/envoy-gateway-system/envoy-gateway-config', waits, 'DefaultsUnreadable'],
     [
       'users-own-hpa-v1.3.0',
-      'Unchanged: NotManagedByEnvoyGateway, NotManagedByEnvoyGateway',
-      { without: ['gtw/users-own-hpa/web'] },
+      'gtw/users-own-hpa/web',
+      'Unchanged: NotManagedByEnvoyGateway',
+      'NotManagedByEnvoyGateway',
     ],
-  ])('%s: %s', async (name, expected, whatIf) => {
-    expect((await changesOf(listOf(name), whatIf)).join('; ')).toBe(expected);
+  ])('%s without %s: %s, %s', async (name, object, change, reason) => {
+    expect(await changesOf(listOf(name), { without: [object] })).toEqual([`${change}, ${reason}`]);
   });
+
+  test.each([
+    [DELETED, 'gateway-deleted', [], 'NoLongerStale: GatewayDeleted, AutoscalingConfigured'],
+    [DELETED, 'gateway-deleted', [withoutHpa], 'Unchanged: GatewayDeleted, AutoscalingRemoved'],
+    [REF_REMOVED, 'parameters-ref-removed', [], `${isStale}, AutoscalingConfigured`],
+  ])(
+    '%s with a new Gateway %s/web whose EnvoyProxy is changed by %j: %s',
+    async (name, namespace, changes, expected) => {
+      const { files = [] } = applying(name, 'EnvoyProxy', 'proxy', ...changes);
+      const whatIf = { files: [aGateway(namespace, 'web'), ...(changes.length > 0 ? files : [])] };
+      expect(await changesOf(listOf(name), whatIf)).toEqual([expected]);
+    },
+  );
 
   test.each(caseNames)('%s does not change when what it has is applied', async (name) => {
     const list = listOf(name);
@@ -206,10 +199,10 @@ describe('a recorded cluster', () => {
 });
 
 describe('the status of a Gateway or a class', () => {
-  const REJECTED = { conditions: [{ type: 'Accepted', status: 'False', reason: 'Invalid' }] };
+  const STATUS = { conditions: [{ type: 'Accepted', status: 'False', reason: 'Invalid' }] };
   function rejected(name: string, kind = 'Gateway'): List {
     const list = listOf(name);
-    Object.assign(find(list, kind, kind === 'Gateway' ? 'web' : 'eg'), { status: REJECTED });
+    Object.assign(find(list, kind, kind === 'Gateway' ? 'web' : 'eg'), { status: STATUS });
     return list;
   }
   /** Its Gateway asks for no autoscaling since a moment ago, and Envoy Gateway has not seen that yet. */
@@ -221,8 +214,8 @@ describe('the status of a Gateway or a class', () => {
   }
   const ofUnseen = (kind: string, ...changes: Change[]) => ({ files: [manifest(the(kind, unseen()), ...changes)] });
   const toAnother: Change = (gateway) => void Object.assign(gateway.spec as Json, { infrastructure: {} });
-  const CLASS = 'class-rejected-in-namespace-mode-v1.4.2';
   const ACCEPTED = 'NoLongerStale: ParametersUnresolved, AutoscalingConfigured';
+  const STILL_REJECTED = 'Unchanged: ParametersUnresolved, ParametersUnresolved';
   const SEEN = 'BecomesStale: NotObserved, AutoscalingRemoved';
   const NOT_SEEN = 'Unchanged: NotObserved, NotObserved';
 
@@ -232,8 +225,8 @@ describe('the status of a Gateway or a class', () => {
     ['ends with its EnvoyProxy', rejected(KEPT), applying(KEPT, 'EnvoyProxy', 'proxy'), ACCEPTED],
     [
       "ends with its class's EnvoyProxy",
-      rejected(CLASS),
-      applying(CLASS, 'EnvoyProxy', 'cls', merging(false)),
+      rejected(REJECTED),
+      applying(REJECTED, 'EnvoyProxy', 'cls', merging(false)),
       ACCEPTED,
     ],
     [
@@ -242,12 +235,7 @@ describe('the status of a Gateway or a class', () => {
       applying(KEPT, 'ConfigMap', 'envoy-gateway-config'),
       ACCEPTED,
     ],
-    [
-      'outlasts another Gateway',
-      rejected(KEPT),
-      { files: [aGateway('shop', 'other')] },
-      'Unchanged: ParametersUnresolved, ParametersUnresolved',
-    ],
+    ['outlasts another Gateway', rejected(KEPT), { files: [aGateway('shop', 'other')] }, STILL_REJECTED],
     ['is new with the Gateway', unseen(), ofUnseen('Gateway'), SEEN],
     ['is new with a changed Gateway', unseen(), ofUnseen('Gateway', toAnother), SEEN],
     ['is new with its class', unseen(), ofUnseen('GatewayClass'), SEEN],
@@ -267,28 +255,30 @@ describe('the status of a Gateway or a class', () => {
     expect(await changesOf(list, whatIf)).toEqual([change]);
   });
 
-  test.each([
-    [
-      'is rejected without its EnvoyProxy, and may stop an Envoy Gateway of unknown version',
-      'EnvoyProxy',
-      'Unchanged: AutoscalingConfigured, NotObserved',
-    ],
-    [
-      'does not change with an EnvoyProxy that its parametersRef of another kind does not name',
-      'ConfigMap',
-      'Unchanged: AutoscalingConfigured, NotObserved',
-    ],
-  ])('of another class %s', async (_, kind, change) => {
+  const refer = (gatewayClass: KubernetesObject, kind: string, name: string, namespace = 'autoscaling-kept') =>
+    Object.assign(gatewayClass.spec as Json, {
+      parametersRef: { group: 'gateway.envoyproxy.io', kind, name, namespace },
+    });
+
+  test('of a class stays old with an EnvoyProxy, where its parametersRef of that name is of another kind', async () => {
+    const list = rejected(KEPT, 'GatewayClass');
+    refer(the('GatewayClass', list), 'EnvoyProxy', 'proxy');
+    expect(await changesOf(list, applying(KEPT, 'EnvoyProxy', 'proxy'))).toEqual([ACCEPTED]);
+    refer(the('GatewayClass', list), 'Other', 'proxy');
+    expect(await changesOf(list, applying(KEPT, 'EnvoyProxy', 'proxy'))).toEqual([STILL_REJECTED]);
+  });
+
+  test('of a class without its EnvoyProxy is a rejection, which may stop an Envoy Gateway of unknown version', async () => {
     const list = listOf(KEPT);
     const [other, proxy] = [structuredClone(the('GatewayClass', list)), structuredClone(the('EnvoyProxy', list))];
     Object.assign(other.metadata, { name: 'other', uid: 'other' });
     Object.assign(proxy.metadata, { name: 'other', uid: 'proxy of other' });
-    const { namespace } = proxy.metadata;
-    const parametersRef = { group: 'gateway.envoyproxy.io', kind, name: 'other', namespace };
-    Object.assign(other.spec as Json, { parametersRef });
+    refer(other, 'EnvoyProxy', 'other');
     list.items.push(other, proxy);
-    const whatIf = { ...applying(KEPT, 'EnvoyProxy', 'proxy', withoutHpa), without: [`envoyproxy/${namespace}/other`] };
-    expect(await changesOf(list, whatIf)).toEqual([change]);
+    const { files } = applying(KEPT, 'EnvoyProxy', 'proxy', withoutHpa);
+    expect(await changesOf(list, { files, without: ['envoyproxy/autoscaling-kept/other'] })).toEqual([
+      'Unchanged: AutoscalingConfigured, NotObserved',
+    ]);
   });
 });
 
