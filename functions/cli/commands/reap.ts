@@ -27,8 +27,6 @@ export interface DeletionOptions extends SelectionOptions {
   readonly quiet?: boolean;
 }
 
-/** Maximum concurrent clusters. */
-const CONCURRENCY = 10;
 /** Maximum deletions in one run, unless a person gives another number. */
 const MAX_DELETIONS_OF_RUN = 100;
 
@@ -113,7 +111,6 @@ export async function planAndDelete(
   const common = {
     ...targets,
     changes,
-    concurrency: CONCURRENCY,
     guards: { ...DEFAULT_GUARDS, raisedLimit: maxDeletions },
     controllerNamespaces: options.controllerNamespace,
     maxDeletionsOfRun: maxDeletions ?? MAX_DELETIONS_OF_RUN,
@@ -142,22 +139,18 @@ export async function planAndDelete(
   const backup = await beginBackup(options.backupDir, common.now);
   const keys = new Set(planned);
   let hasBackup = false;
-  const [report, interrupted] = await interruptible(
-    'stopping: requests in progress finish, and nothing else is deleted.',
-    async (stop): Promise<[RunReport, boolean]> => [
-      await sweepAccount({
-        ...common,
-        clusters: wanted.map(({ cluster }) => cluster),
-        mode: 'delete',
-        runId: randomUUID(),
-        // HPAs that are kept count too: a guard limits the share of a cluster that may be deleted.
-        selects: (hpa, cluster) =>
-          (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || keys.has(key(cluster, hpa.staleUid))),
-        beforeDeletion: backup.append,
-        drainSignal: stop,
-      }),
-      stop.aborted,
-    ],
+  const [report, interrupted] = await interruptible((drainSignal) =>
+    sweepAccount({
+      ...common,
+      clusters: wanted.map(({ cluster }) => cluster),
+      mode: 'delete',
+      runId: randomUUID(),
+      // HPAs that are kept count too: a guard limits the share of a cluster that may be deleted.
+      selects: (hpa, cluster) =>
+        (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || keys.has(key(cluster, hpa.staleUid))),
+      beforeDeletion: backup.append,
+      drainSignal,
+    }),
   ).finally(async () => {
     progress.end();
     hasBackup = await backup.end();

@@ -32,9 +32,6 @@ interface ScanOptions extends TargetOptions, SelectionOptions {
   readonly quiet?: boolean;
 }
 
-/** Maximum concurrent clusters. */
-const CONCURRENCY = 10;
-
 const now = () => new Date();
 
 /**
@@ -51,7 +48,7 @@ async function scan(options: ScanOptions, onProgress: ProgressLine['show']): Pro
   if (file === undefined) {
     const targets = await targetsOf(options);
     report = await runOverClusters(
-      { ...targets, ...run, concurrency: CONCURRENCY, now, log: SILENT, onProgress },
+      { ...targets, ...run, now, log: SILENT, onProgress },
       async ({ cluster, directory }, { namespace }) => {
         const api = await directory.connect(cluster);
         const assessment = await assess(api, { now: now(), controllerNamespaces });

@@ -18,7 +18,11 @@ export interface TargetOptions extends KubeconfigOptions {
 /** The clusters of a command, each with a directory that accepts further API clients. */
 export interface Targets extends ClusterSelection<Scope & { readonly directory: LiveDirectory }> {
   readonly tags: Readonly<Record<string, string>>;
+  /** Maximum concurrent clusters. */
+  readonly concurrency: number;
 }
+
+const CONCURRENCY = 10;
 
 /** For a flag that may be given more than once. */
 export const collected = (value: string, previous: readonly string[] = []) => [...previous, value];
@@ -70,7 +74,7 @@ export async function targetsOf(options: TargetOptions): Promise<Targets> {
   if (eks === undefined) {
     // The library that reads kubeconfigs takes half a second to load, and EKS does not need it.
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
-    return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {} };
+    return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {}, concurrency: CONCURRENCY };
   }
   const { EksClusterDirectory } = await import('../../aws/cluster-directory.ts');
   const regions = options.region ?? [await defaultRegion(profile)];
@@ -81,6 +85,7 @@ export async function targetsOf(options: TargetOptions): Promise<Targets> {
     })),
     clusters: eks === true ? undefined : eks.split(','),
     tags: Object.fromEntries(tag.map((text) => text.split(/=(.*)/s, 2))),
+    concurrency: CONCURRENCY,
   };
 }
 

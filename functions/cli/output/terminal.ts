@@ -75,18 +75,19 @@ export async function ask(question: string): Promise<'yes' | 'no' | 'interrupted
 /**
  * Runs `work`. The first Ctrl-C aborts its signal, so that it ends in good order; a second one ends the process at once.
  *
- * @param announcement the answer to the first Ctrl-C, on stderr
+ * @returns the result, and whether Ctrl-C was pressed
  */
-export async function interruptible<T>(announcement: string, work: (stop: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(work: (stop: AbortSignal) => Promise<T>): Promise<[T, boolean]> {
   const stop = new AbortController();
   const interrupt = () => {
     if (stop.signal.aborted) process.exit(EXIT.interrupted);
     stop.abort();
-    process.stderr.write(`\nreaper: ${announcement} Ctrl-C again ends at once.\n`);
+    process.stderr.write('\n');
+    say('stopping: requests in progress finish, and nothing else is deleted. Ctrl-C again ends at once.');
   };
   process.on('SIGINT', interrupt);
   try {
-    return await work(stop.signal);
+    return [await work(stop.signal), stop.signal.aborted];
   } finally {
     process.off('SIGINT', interrupt);
   }

@@ -141,22 +141,23 @@ function summaryOf({ hpas, missing }: Pick<ClusterReport, 'hpas' | 'missing'>, {
   const andMissing = missing.length > 0 ? `, ${missing.length} missing` : '';
   if (hpas.length === 0) return `no HPA with a label of Envoy Gateway${andMissing}`;
   const all = `${counted(hpas.length, 'HPA')} with a label of Envoy Gateway${andMissing}`;
-  const count = (isMeant: (hpa: SweptHpa) => boolean, words: string) => {
-    const { length } = hpas.filter(isMeant);
-    return length === 0 ? [] : [`${length} ${words}`];
-  };
   if (mode === 'delete') {
-    // What is kept comes last.
-    const [kept, ...others] = OUTCOMES;
-    return `${[...others, kept].flatMap((wanted) => count(({ outcome }) => outcome === wanted, wanted)).join(', ')} of ${all}`;
+    const outcomes = hpas.map(({ outcome }) => outcome);
+    return `${tally(outcomes, [...OUTCOMES.slice(1), OUTCOMES[0]])} of ${all}`;
   }
   const stale = `${hpas.filter(({ action }) => action === 'delete').length} stale of ${all}`;
   if (!whatIf) return stale;
-  const changes = Object.values(CHANGES).flatMap((words) =>
-    words === '' ? [] : count((hpa) => changeOf(hpa) === words, words),
-  );
-  return changes.length === 0 ? `nothing changes; ${stale}` : `${changes.join(', ')}; then ${stale}`;
+  const changes = tally(hpas.map(changeOf), Object.values(CHANGES).filter(Boolean));
+  return changes === '' ? `nothing changes; ${stale}` : `${changes}; then ${stale}`;
 }
+
+/** `2 Deleted, 1 Kept`: how often each of the words occurs, in their order. */
+const tally = (found: readonly string[], words: readonly string[]): string =>
+  words
+    .map((word) => ({ word, count: found.filter((one) => one === word).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ word, count }) => `${count} ${word}`)
+    .join(', ');
 
 function totalsOf(report: RunReport): string {
   const { clusters, swept, skipped, failed } = report.totals;
