@@ -1,3 +1,4 @@
+import { type EnvoyGatewayVersion, isAtLeast } from './controller.ts';
 import { effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
 import { type EnvoyGatewayConfig, type EnvoyGatewaySettings, isReadable } from './envoy-gateway-config.ts';
 import {
@@ -19,6 +20,8 @@ export interface OwnerConfig {
   readonly gateways: readonly Gateway[];
   readonly gatewayClassName: string | undefined;
   readonly gatewayClass: GatewayClass | undefined;
+  /** The Gateways and the class, whose status shows what Envoy Gateway has seen. */
+  readonly observed: readonly (Gateway | GatewayClass)[];
   readonly ownProxy: EnvoyProxy | undefined;
   readonly classProxy: EnvoyProxy | undefined;
   /** The EnvoyProxies that the owner and its class refer to. */
@@ -95,7 +98,11 @@ export class ClusterIndex {
     const gatewayClass = gatewayClassName === undefined ? undefined : this.#classes.get(gatewayClassName);
     const ownProxy = gateway && this.proxyOf(gateway);
     const classProxy = gatewayClass && this.#proxyOfClass(gatewayClass);
-    const installations = this.#installationsFor(owner, gatewayClass);
+    const installations = this.snapshot.envoyGatewayConfigs.filter(({ configMap, settings }) =>
+      owner.kind === 'ConfigMap'
+        ? configMap.metadata.namespace === owner.namespace
+        : gatewayClass && (!isReadable(settings) || settings.controllerName === gatewayClass.spec.controllerName),
+    );
     const proxyRead = (proxy: EnvoyProxy | undefined, reference: NamespacedName | undefined) =>
       reference ? [objectRead('EnvoyProxy', proxy?.metadata ?? reference)] : [];
     return {
@@ -103,6 +110,7 @@ export class ClusterIndex {
       gateways,
       gatewayClassName,
       gatewayClass,
+      observed: [...gateways, ...(gatewayClass ? [gatewayClass] : [])],
       ownProxy,
       classProxy,
       proxies: [ownProxy, classProxy].filter((proxy) => proxy !== undefined),
@@ -121,14 +129,6 @@ export class ClusterIndex {
     };
   }
 
-  #installationsFor(owner: Owner, gatewayClass: GatewayClass | undefined): EnvoyGatewayConfig[] {
-    return this.snapshot.envoyGatewayConfigs.filter(({ configMap, settings }) =>
-      owner.kind === 'ConfigMap'
-        ? configMap.metadata.namespace === owner.namespace
-        : gatewayClass && (!isReadable(settings) || settings.controllerName === gatewayClass.spec.controllerName),
-    );
-  }
-
   /** The EnvoyProxy that the Gateway itself refers to. */
   proxyOf(gateway: Gateway): EnvoyProxy | undefined {
     const reference = gatewayProxyReference(gateway);
@@ -144,13 +144,19 @@ export class ClusterIndex {
    * A class of this controller that is rejected for its parameters, or whose parametersRef does not resolve to an EnvoyProxy: Envoy Gateway
    * may act on that before it writes the status.
    */
-  rejectedClass(controllerName: string): GatewayClass | undefined {
+  #rejectedClass(controllerName: string): GatewayClass | undefined {
     return this.snapshot.gatewayClasses.find((gatewayClass) => {
       if (gatewayClass.spec.controllerName !== controllerName) return false;
       const { status, reason = 'InvalidParameters' } = acceptance(gatewayClass) ?? {};
       const isDangling = gatewayClass.spec.parametersRef != null && this.#proxyOfClass(gatewayClass) === undefined;
       return isDangling || (status === 'False' && reason === 'InvalidParameters');
     });
+  }
+
+  /** The class at which an installation up to v1.3, or of unknown version, may be stuck: it does nothing at all then. */
+  stuckAt({ settings }: EnvoyGatewayConfig, version: EnvoyGatewayVersion | undefined): string | undefined {
+    if (!isReadable(settings) || isAtLeast(version, 4)) return undefined;
+    return this.#rejectedClass(settings.controllerName)?.metadata.name;
   }
 
   hpaAt(name: NamespacedName): HorizontalPodAutoscaler | undefined {

@@ -1,8 +1,14 @@
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig } from './envoy-gateway-config.ts';
-import { type Deployment, type NamespacedName, objectKey, VERSION_LABEL } from './kubernetes-objects.ts';
+import {
+  type Container,
+  type Deployment,
+  type NamespacedName,
+  objectKey,
+  VERSION_LABEL,
+} from './kubernetes-objects.ts';
 import type { ObjectRead, Snapshot } from './snapshot.ts';
 
-/** The Deployment of Envoy Gateway itself, as every release of its Helm chart calls it, in the namespace of its ConfigMap. */
+/** The name of Envoy Gateway's own Deployment in every release of its Helm chart, in the namespace of its ConfigMap. */
 export const CONTROLLER_NAME = 'envoy-gateway';
 
 export const controllerOf = ({ configMap }: EnvoyGatewayConfig): NamespacedName => ({
@@ -10,9 +16,9 @@ export const controllerOf = ({ configMap }: EnvoyGatewayConfig): NamespacedName 
   name: CONTROLLER_NAME,
 });
 
-/** What one judgement asks of the Deployments: which of them it needs that were not read, and which ones decided. */
+/** The Deployments that one judgement uses: those that it needs and were not read, and those that decide. */
 export class DeploymentReads {
-  /** `namespace/name` of those that were asked for and not read. */
+  /** `namespace/name` of those that are needed and were not read. */
   readonly needed = new Set<string>();
   readonly #snapshot: Snapshot;
   readonly #decided = new Map<string, ObjectRead>();
@@ -21,12 +27,12 @@ export class DeploymentReads {
     this.#snapshot = snapshot;
   }
 
-  /** @returns `null` where there is none, `undefined` where it was not read */
+  /** @returns `null` if it does not exist, `undefined` if it was not read */
   peek(place: NamespacedName): Deployment | null | undefined {
     return this.#snapshot.deployments.get(objectKey(place));
   }
 
-  /** The same, and asks for it. What is decided by it rests on it: on its existence, or on its spec. */
+  /** Like {@link peek}, and marks it as needed. The verdict rests on it: on its existence, or on its spec. */
   read({ namespace, name }: NamespacedName, of: 'existence' | 'spec' = 'spec'): Deployment | null | undefined {
     const key = objectKey({ namespace, name });
     const deployment = this.peek({ namespace, name });
@@ -41,7 +47,7 @@ export class DeploymentReads {
     return deployment;
   }
 
-  /** Of each that was asked for, what was read. */
+  /** Everything that {@link read} returned. */
   decided(): ObjectRead[] {
     return [...this.#decided.values()];
   }
@@ -52,19 +58,19 @@ export interface EnvoyGatewayVersion {
   readonly major: number;
   readonly minor: number;
   readonly patch: number;
-  /** As it is written: `v1.3.0`. */
+  /** For example `v1.3.0`. */
   readonly text: string;
 }
 
 /**
  * The release that an image reference names: the tag of Envoy Gateway's own images, with or without a digest behind it.
  *
- * @returns `undefined` for a digest alone, for `latest`, and for a tag of another scheme: a mirror's own number would be
- * taken for a release
+ * @returns `undefined` for a digest alone, for `latest`, and for a tag of another scheme: the number of a mirror is not a
+ * release
  */
 export function versionOfImage(image: string): EnvoyGatewayVersion | undefined {
   const [reference = ''] = image.split('@');
-  // A mirror may call the image otherwise, and number it by itself.
+  // A mirror may use another name and its own numbers.
   if (!/gateway:[^/]*$/.test(reference)) return undefined;
   // A colon before the last slash is a registry's port.
   return versionOfTag(/:([^:/]+)$/.exec(reference)?.[1] ?? '');
@@ -82,20 +88,16 @@ export function versionOfTag(tag: string): EnvoyGatewayVersion | undefined {
  * Whether that release forgets to delete HPAs (envoyproxy/gateway#5357). Measured: v1.1.3, v1.3.0 and v1.4.2 leak, v1.9.1 does
  * not; from v1.5 on (the release that also brought `envoyHpa.name`) it deletes them.
  *
- * @returns `undefined` for a release that is older than what is known
+ * @returns `undefined` for a release older than v1.1.3
  */
 export function leaksHpas({ major, minor, patch }: EnvoyGatewayVersion): boolean | undefined {
   if (major < 1 || (major === 1 && (minor < 1 || (minor === 1 && patch < 3)))) return undefined;
   return major === 1 && minor < 5;
 }
 
-/** @returns `undefined` for an unknown version: the answer may be either then */
+/** @returns `undefined` for an unknown version */
 export const isAtLeast = (version: EnvoyGatewayVersion | undefined, minor: number): boolean | undefined =>
   version && (version.major > 1 || (version.major === 1 && version.minor >= minor));
-
-type Container = NonNullable<
-  NonNullable<NonNullable<NonNullable<Deployment['spec']>['template']>['spec']>['containers']
->[number];
 
 const podOf = ({ spec }: Deployment) => spec?.template?.spec ?? undefined;
 
@@ -107,10 +109,10 @@ export function controllerContainer(deployment: Deployment): Container | undefin
 }
 
 /**
- * The release that runs: what the label `app.kubernetes.io/version` says, else the tag of the image.
+ * The release that runs, from the label `app.kubernetes.io/version` or else the tag of the image.
  *
- * @returns `undefined` where neither names a release, where they name different ones (the image of one release under the chart
- * of another), and while a rollout is under way: then the release before may still be the one that acts
+ * @returns `undefined` if neither names a release, if they name different ones (the image of one release in the chart of
+ * another), and during a rollout: the previous release may still be running
  */
 export function controllerVersion(deployment: Deployment | null | undefined): EnvoyGatewayVersion | undefined {
   if (!deployment || isRollingOut(deployment)) return undefined;
@@ -127,9 +129,9 @@ function isRollingOut({ metadata: { generation }, status }: Deployment): boolean
 }
 
 /**
- * What the controller reads its configuration from in place of `envoy-gateway-config`.
+ * The configuration that the controller reads instead of `envoy-gateway-config`.
  *
- * @returns `ConfigMap NAME`, or the volume where that is no ConfigMap; `undefined` where it reads that one, or where its
+ * @returns `ConfigMap NAME`, or the volume if it is not a ConfigMap; `undefined` if the controller reads that one, or its
  * Deployment does not say what it reads
  */
 export function otherConfiguration(deployment: Deployment): string | undefined {
@@ -140,7 +142,7 @@ export function otherConfiguration(deployment: Deployment): string | undefined {
     ),
   }));
   const file = configFile(controllerContainer(deployment));
-  // The longest path that the file lies below: a volume may be mounted within another.
+  // The longest path that contains the file: a volume can be mounted inside another.
   const mount = (controllerContainer(deployment)?.volumeMounts ?? [])
     .filter(({ mountPath }) => file === mountPath || file?.startsWith(`${mountPath.replace(/\/$/, '')}/`))
     .toSorted((a, b) => b.mountPath.length - a.mountPath.length)[0];
@@ -150,7 +152,7 @@ export function otherConfiguration(deployment: Deployment): string | undefined {
   return names.length === 0 || names.includes(CONFIG_MAP_NAME) ? undefined : `ConfigMap ${names[0]}`;
 }
 
-/** Where the controller is told to read its configuration: `server --config-path=FILE`, or `-c FILE`. */
+/** The path of the configuration in the arguments: `server --config-path=FILE`, or `-c FILE`. */
 function configFile(container: Container | undefined): string | undefined {
   const args = [...(container?.command ?? []), ...(container?.args ?? [])];
   const flag = /^(?:--config-path|-c)(?:=(.*))?$/;

@@ -73,14 +73,11 @@ export function resolve(
       return withoutHpa('no Deployment', `${name} configures no rate limit service`);
     }
     const { hpa, deployment } = settings.rateLimit;
-    const service = hpa
-      ? ({ state: 'autoscaling', because: `${name} asks for autoscaling of the rate limit service` } as const)
-      : ({
-          state: 'no autoscaling',
-          because: `${name} asks for no autoscaling of the rate limit service: it has no rateLimitHpa`,
-        } as const);
+    const state = hpa ? 'autoscaling' : 'no autoscaling';
+    const asks = `${name} asks for ${state} of the rate limit service`;
+    const because = hpa ? asks : `${asks}: it has no rateLimitHpa`;
     const names = hpa ? expectedHpas(config, hpa, installation, version()) : [];
-    return { ...service, names, levels: [], appliedReplicas: appliedReplicas(deployment) };
+    return { state, because, names, levels: [], appliedReplicas: appliedReplicas(deployment) };
   }
 
   const rejection = rejected(config, installation, settings, cluster, reads);

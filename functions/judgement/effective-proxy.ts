@@ -12,21 +12,21 @@ import {
 } from './kubernetes-objects.ts';
 import type { Owner } from './ownership.ts';
 
-/** Where a setting can come from, most specific first. */
+/** The sources of a setting, most specific first. */
 export type Level = 'gateway' | 'class' | 'default';
 
 export interface EffectiveProxy {
   readonly spec: EnvoyProxySpec;
-  /** The levels that the spec is made of; never empty: where nothing is configured, it is the (empty) default. */
+  /** The levels that contribute; never empty: if nothing is configured, it is the (empty) default. */
   readonly levels: readonly Level[];
-  /** Why Envoy Gateway fails to merge them, one clause: the Gateway then gets no EnvoyProxy at all. */
+  /** Why Envoy Gateway fails to merge the levels, one clause: the Gateway then gets no EnvoyProxy at all. */
   readonly conflict?: string;
 }
 
 /**
- * The EnvoyProxy spec that is in force, worked out as Envoy Gateway does: the Gateway's over its class's with the Gateway
- * proxy's mergeType, that over the default with the class proxy's mergeType or else the Gateway proxy's. Without a
- * mergeType (all there was before v1.8) the most specific replaces the rest.
+ * The effective EnvoyProxy spec: the Gateway's over its class's with the Gateway proxy's mergeType, that over the default with
+ * the class proxy's mergeType or else the Gateway proxy's. Without a mergeType (as before v1.8) the most specific replaces the
+ * rest.
  *
  * Source: `internal/gatewayapi/envoyproxy_merge.go` of Envoy Gateway v1.9.1.
  */
@@ -36,15 +36,15 @@ export function effectiveProxy(
   defaultProxy: EnvoyProxySpec | undefined,
 ): EffectiveProxy {
   const own = layer('gateway', gatewayProxy);
-  const merged = lay(own, layer('class', classProxy), gatewayProxy?.mergeType);
+  const merged = mergeOver(own, layer('class', classProxy), gatewayProxy?.mergeType);
   const mergeType = classProxy?.mergeType ?? gatewayProxy?.mergeType;
-  return lay(merged, layer('default', defaultProxy), mergeType) ?? { spec: {}, levels: ['default'] };
+  return mergeOver(merged, layer('default', defaultProxy), mergeType) ?? { spec: {}, levels: ['default'] };
 }
 
 const layer = (level: Level, spec: EnvoyProxySpec | undefined): EffectiveProxy | undefined =>
   spec && { spec, levels: [level] };
 
-function lay(
+function mergeOver(
   override: EffectiveProxy | undefined,
   base: EffectiveProxy | undefined,
   mergeType: EnvoyProxySpec['mergeType'],
@@ -62,8 +62,8 @@ function lay(
 }
 
 /**
- * The strategic merge looks for the fields of a patch's `value` in the Go type of raw JSON, which has none: a map or a list that
- * both levels have there ends it with an error. Measured on v1.9.1.
+ * The strategic merge looks for the fields of a patch's `value` in the Go type of raw JSON, which has none: it fails if both
+ * levels have an object or a list there. Measured on v1.9.1.
  */
 function conflict(base: EnvoyProxySpec, override: EnvoyProxySpec): string | undefined {
   const lower = new Map(Object.entries(base.provider?.kubernetes ?? {}));
@@ -82,9 +82,9 @@ function conflict(base: EnvoyProxySpec, override: EnvoyProxySpec): string | unde
 }
 
 /**
- * Both StrategicMerge and JSONMerge lay objects over each other field by field; they differ in lists only, and nothing
- * that is read here lies in a list. Envoy Gateway leaves out empty pointers before it merges, so `null` overrides nothing;
- * only the `value` of a patch is raw JSON, in which `null` takes away what lies below.
+ * StrategicMerge and JSONMerge both merge objects field by field; they differ in lists only, and nothing that is read here is in
+ * a list. Envoy Gateway leaves out empty pointers before it merges, so `null` overrides nothing; only the `value` of a patch is
+ * raw JSON, in which `null` removes what is below.
  */
 function mergeObjects(
   base: Record<string, unknown>,
@@ -105,9 +105,9 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
- * What the spec makes Envoy Gateway write into `spec.replicas` of the Deployment.
+ * The number that Envoy Gateway writes into `spec.replicas` of the Deployment.
  *
- * @returns `undefined` where it leaves that field alone, `unknown` for a patch of another shape
+ * @returns `undefined` if it leaves that field alone, `unknown` for a patch of another shape
  */
 export function appliedReplicas(deployment: DeploymentSettings | null | undefined): number | 'unknown' | undefined {
   const value = deployment?.patch?.value ?? {};
@@ -120,7 +120,7 @@ export function appliedReplicas(deployment: DeploymentSettings | null | undefine
 
 const isTextIfAny = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string';
 
-/** The class proxy's `mergeGateways` if it says anything, else the default's, whatever the mergeType. */
+/** The class proxy's `mergeGateways` if it is set, else the default's, whatever the mergeType. */
 export function mergesGateways(
   classProxy: EnvoyProxySpec | undefined,
   defaultProxy: EnvoyProxySpec | undefined,

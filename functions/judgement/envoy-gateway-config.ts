@@ -10,7 +10,7 @@ import {
   hpaSettingsSchema,
 } from './kubernetes-objects.ts';
 
-/** Where Envoy Gateway's Helm chart puts its configuration: this ConfigMap in the controller's namespace, this key. */
+/** The ConfigMap of Envoy Gateway's Helm chart in the controller's namespace, and its key. */
 export const CONFIG_MAP_NAME = 'envoy-gateway-config';
 const CONFIG_MAP_KEY = 'envoy-gateway.yaml';
 const DEFAULT_CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
@@ -54,7 +54,7 @@ const envoyGatewaySchema = z.looseObject({
   rateLimit: z.nullish(z.looseObject({})),
 });
 
-/** One installation of Envoy Gateway, as its ConfigMap describes it. */
+/** One installation of Envoy Gateway, from its ConfigMap. */
 export interface EnvoyGatewayConfig {
   readonly configMap: ConfigMap;
   readonly settings: EnvoyGatewaySettings | Unreadable;
@@ -62,18 +62,18 @@ export interface EnvoyGatewayConfig {
 export interface EnvoyGatewaySettings {
   readonly controllerName: string;
   readonly gatewayNamespaceMode: boolean;
-  /** The least specific EnvoyProxy spec (v1.7+), for what neither a Gateway nor its class says. */
+  /** The least specific EnvoyProxy spec (v1.7+). */
   readonly defaultProxy: EnvoyProxySpec | undefined;
-  /** The rate limit service that Envoy Gateway runs beside itself; absent where none is configured. */
+  /** The rate limit service that Envoy Gateway runs; absent if none is configured. */
   readonly rateLimit: RateLimitSettings | undefined;
 }
 export interface RateLimitSettings {
-  /** Absent where no autoscaling is asked for. */
+  /** Absent if no autoscaling is asked for. */
   readonly hpa: HpaSettings | undefined;
   readonly deployment: DeploymentSettings | undefined;
 }
 export interface Unreadable {
-  /** What cannot be made out; such a ConfigMap may be meant for any controller. */
+  /** Why the ConfigMap cannot be read; it may belong to any controller. */
   readonly unreadable: string;
 }
 
@@ -83,7 +83,7 @@ export const isReadable = (settings: EnvoyGatewaySettings | Unreadable): setting
 export const isGatewayNamespaceMode = (settings: EnvoyGatewaySettings | Unreadable): boolean =>
   isReadable(settings) && settings.gatewayNamespaceMode;
 
-/** Never throws: what cannot be read is said in the result, and the judgement keeps whatever rests on it. */
+/** Never throws: the result says what cannot be read, and the judgement keeps every HPA that depends on it. */
 export function readEnvoyGatewayConfig(configMap: ConfigMap): EnvoyGatewayConfig {
   return { configMap, settings: readSettings(configMap.data?.[CONFIG_MAP_KEY]) };
 }

@@ -4,18 +4,18 @@ import type { ReplicasAfter } from './replicas-after.ts';
 import type { Snapshot } from './snapshot.ts';
 import { secondsSinceWrite } from './status.ts';
 
-/** Between the judgement and the action: what is held back, although it is stale. All times in seconds. */
+/** The limits that hold back a stale HPA. All times are in seconds. */
 export interface GuardSettings {
-  /** An HPA younger than this may be the newest word of an Envoy Gateway that has not seen the configuration yet. */
+  /** The minimum age of an HPA: a younger one may be newer than the configuration that was read. */
   readonly settleHpaSeconds: number;
   /**
-   * A ConfigMap reaches Envoy Gateway a minute or so after it was written; and of a GatewayClass it writes the status as soon as
-   * it has read it, before it acts on it.
+   * The minimum time since a ConfigMap or GatewayClass was written. A ConfigMap reaches Envoy Gateway a minute or so later, and
+   * the status of a GatewayClass is written before Envoy Gateway acts on it.
    */
   readonly settleConfigSeconds: number;
-  /** More deletions than this in one cluster are held back as a whole. */
+  /** The maximum deletions in one cluster; if there are more, all of them are held back. */
   readonly maxDeletions: number;
-  /** Set by a person for one run: the number of deletions that is all right, in place of every blast-radius rule. */
+  /** The maximum deletions that a person allows for one run, instead of every blast-radius rule. */
   readonly raisedLimit?: number;
 }
 
@@ -25,14 +25,14 @@ export type Guard = 'Settling' | 'BlastRadiusExceeded';
 
 export type GuardedVerdict = Verdict & {
   readonly replicasAfter?: ReplicasAfter;
-  /** Why a stale HPA is not deleted in this pass; absent where nothing holds it back. */
+  /** Why a stale HPA is not deleted in this sweep; absent if nothing holds it back. */
   readonly guard?: { readonly name: Guard; readonly explanation: string };
 };
 
-/** Seconds; so long Envoy Gateway is given to remove the Deployment of what it no longer serves. */
+/** The time in seconds that Envoy Gateway has to remove a Deployment that it no longer serves. */
 const REMEDY_AFTER_SECONDS = 3_600;
 
-/** @param alreadyDeleted how many this pass has deleted before these verdicts; they count towards the blast radius */
+/** @param alreadyDeleted the deletions of this sweep before these verdicts; they count towards the blast radius */
 export function guard(
   verdicts: readonly GuardedVerdict[],
   snapshot: Snapshot,
@@ -49,13 +49,13 @@ export function guard(
   });
 }
 
-/** What Envoy Gateway may yet do by itself needs nobody's help. */
+/** Without the remedy while Envoy Gateway may still do it by itself. */
 function withoutHastyRemedy(verdict: GuardedVerdict, now: Date): GuardedVerdict {
   const { remedy, ...others } = verdict;
   return remedy !== undefined && ageOf(verdict.hpa, now) < REMEDY_AFTER_SECONDS ? others : verdict;
 }
 
-/** Why so many deletions at once look like a mistake; `undefined` where they do not. */
+/** Why so many deletions at once look like a mistake; `undefined` if they do not. */
 function blastRadiusExceeded(
   verdicts: readonly Verdict[],
   { maxDeletions, raisedLimit }: GuardSettings,

@@ -1,38 +1,33 @@
 import { type ClusterIndex, effectiveProxyOf, indexOf, type OwnerConfig } from './cluster-index.ts';
-import { controllerOf, controllerVersion, DeploymentReads, isAtLeast } from './controller.ts';
+import { controllerOf, controllerVersion, DeploymentReads } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
-import { type EnvoyGatewayConfig, isGatewayNamespaceMode, isReadable } from './envoy-gateway-config.ts';
+import { type EnvoyGatewayConfig, isGatewayNamespaceMode } from './envoy-gateway-config.ts';
 import { type HorizontalPodAutoscaler, KEEP_ANNOTATION, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { adoptedBy, appliedByEnvoyGateway, describeOwner, labeledOwner, type Owner, sameOwner } from './ownership.ts';
 import { type ObjectRead, objectRead, type Snapshot } from './snapshot.ts';
 import { notObserved } from './status.ts';
 
-export const DELETE_REASONS = [
-  'AutoscalingRemoved',
-  'Renamed',
-  'GatewayDeleted',
-  'GatewayClassDeleted',
-  'GatewayNotManaged',
-  'ScaleTargetGone',
-  'MergedIntoGatewayClass',
-  'NoLongerMerged',
-  'NoGateways',
-] as const;
-type DeleteReason = (typeof DELETE_REASONS)[number];
-
-export const KEEP_REASONS = [
-  'NotManagedByEnvoyGateway',
-  'AmbiguousOwner',
-  'Protected',
-  'Terminating',
-  'Adopted',
-  'AutoscalingConfigured',
-  'ScaleTargetStillRuns',
-  'DefaultsUnreadable',
-  'ParametersUnresolved',
-  'NotObserved',
-] as const;
-type KeepReason = (typeof KEEP_REASONS)[number];
+type DeleteReason =
+  | 'AutoscalingRemoved'
+  | 'Renamed'
+  | 'GatewayDeleted'
+  | 'GatewayClassDeleted'
+  | 'GatewayNotManaged'
+  | 'ScaleTargetGone'
+  | 'MergedIntoGatewayClass'
+  | 'NoLongerMerged'
+  | 'NoGateways';
+type KeepReason =
+  | 'NotManagedByEnvoyGateway'
+  | 'AmbiguousOwner'
+  | 'Protected'
+  | 'Terminating'
+  | 'Adopted'
+  | 'AutoscalingConfigured'
+  | 'ScaleTargetStillRuns'
+  | 'DefaultsUnreadable'
+  | 'ParametersUnresolved'
+  | 'NotObserved';
 
 export type Verdict = Grounds & ({ action: 'delete'; reason: DeleteReason } | { action: 'keep'; reason: KeepReason });
 
@@ -378,18 +373,18 @@ function notReplaced(candidate: Candidate): Unmet | undefined {
  */
 function notSeen({ installation, config, cluster, reads }: Candidate): Unmet | undefined {
   const unseen = (why: string, remedy: string) => ({ because: `Envoy Gateway may not have seen that: ${why}`, remedy });
-  const { settings } = installation as EnvoyGatewayConfig;
-  const place = controllerOf(installation as EnvoyGatewayConfig);
+  const served = installation as EnvoyGatewayConfig;
+  const place = controllerOf(served);
   const controller = reads.read(place);
   if (controller === undefined) return unseen(`Deployment ${objectKey(place)} was not read`, 'Run the sweep again.');
-  const notYet = notObserved(config.gateways, config.gatewayClass);
+  const notYet = notObserved(config.observed);
   if (notYet) {
     const remedy = 'If this lasts, check whether Envoy Gateway runs and watches that namespace, and read its log.';
     return unseen(notYet, remedy);
   }
-  const stuckAt = isReadable(settings) ? cluster.rejectedClass(settings.controllerName)?.metadata.name : undefined;
   const version = controllerVersion(controller);
-  if (stuckAt === undefined || isAtLeast(version, 4)) return undefined;
+  const stuckAt = cluster.stuckAt(served, version);
+  if (stuckAt === undefined) return undefined;
   const which = version ? `${version.text} runs` : 'the running version is not known';
   return unseen(
     `GatewayClass ${stuckAt} is rejected for its parameters, which stops versions before v1.4 completely, and ${which}`,

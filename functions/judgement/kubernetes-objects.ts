@@ -1,14 +1,13 @@
 import * as z from 'zod/mini';
 
 /*
- * What this project reads of each kind, and nothing else: unknown fields are let through, a known field of another shape is
- * refused.
+ * The fields of each kind that this project reads. Unknown fields are allowed; a known field of another type is an error.
  *
- * HPAs and ConfigMaps are only checked; what travels on is the API server's own JSON (parseObjects). So they are typed as
- * looseObject, but spare its copying of every unknown field, which would be a good part of a pass.
+ * HPAs and ConfigMaps are only checked, and the API server's own JSON is used from then on (parseObjects). So they are typed as
+ * looseObject, without its copying of every unknown field, which takes a good part of a sweep.
  *
- * Of the configuration, which is the most of a large cluster and is only judged by, nothing travels on but what stands here
- * (projectObjects). So it is typed as object: what does not stand here cannot be read.
+ * The configuration, which is most of a large cluster, is reduced to the fields below (projectObjects). So it is typed as object:
+ * other fields cannot be read.
  */
 const checked = z.object as unknown as typeof z.looseObject;
 
@@ -43,7 +42,7 @@ const metadataSchema = checked({
 });
 export type Metadata = z.infer<typeof metadataSchema>;
 
-/** What the API server always fills, and what every precondition and every "the same as before" is made of. */
+/** The fields that the API server always fills; preconditions and comparisons need them. */
 const storedMetadataSchema = z.extend(metadataSchema, { uid: z.string(), resourceVersion: z.string() });
 const namespacedMetadataSchema = z.extend(storedMetadataSchema, { namespace: z.string() });
 
@@ -161,14 +160,16 @@ export const envoyProxySchema = z.object({ metadata: namespacedSchema, spec: z.n
 export type EnvoyProxy = z.infer<typeof envoyProxySchema>;
 
 const configMapSourceSchema = maybe({ name: z.optional(z.string()) });
+const containerSchema = z.object({
+  name: z.string(),
+  image: z.optional(z.string()),
+  command: z.nullish(z.array(z.string())),
+  args: z.nullish(z.array(z.string())),
+  volumeMounts: maybeSome({ name: z.string(), mountPath: z.string() }),
+});
+export type Container = z.infer<typeof containerSchema>;
 const podSchema = maybe({
-  containers: maybeSome({
-    name: z.string(),
-    image: z.optional(z.string()),
-    command: z.nullish(z.array(z.string())),
-    args: z.nullish(z.array(z.string())),
-    volumeMounts: maybeSome({ name: z.string(), mountPath: z.string() }),
-  }),
+  containers: z.nullish(z.array(containerSchema)),
   volumes: maybeSome({
     name: z.string(),
     configMap: configMapSourceSchema,
@@ -209,16 +210,16 @@ export const configMapSchema = checked({
 });
 export type ConfigMap = z.infer<typeof configMapSchema>;
 
-/** An object of a kind that the context tells; both are always there for what lies in a namespace. */
+/** The name of an object in a namespace; the context gives its kind. */
 export interface NamespacedName {
   readonly namespace: string;
   readonly name: string;
 }
 
-/** What a namespace may be called: a DNS label of RFC 1123. */
+/** A valid name of a namespace: a DNS label of RFC 1123. */
 export const NAMESPACE_PATTERN = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
-/** Kubernetes' own way of writing where an object is: `namespace/name`, or `name` for what has no namespace. */
+/** `namespace/name` as in Kubernetes, or `name` for an object without a namespace. */
 export function objectKey(object: { namespace?: string; name: string }): string {
   return object.namespace === undefined ? object.name : `${object.namespace}/${object.name}`;
 }

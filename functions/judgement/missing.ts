@@ -104,14 +104,14 @@ function isRateLimitServiceRunning({ owner, installations }: OwnerConfig, reads:
 }
 
 /** Whether Envoy Gateway has accepted the owner, in its current generation. */
-function isServed({ gateways, gatewayClass }: OwnerConfig): boolean {
+function isServed({ gateways, gatewayClass, observed }: OwnerConfig): boolean {
   const isAccepted = (object: Parameters<typeof acceptance>[0]) => acceptance(object)?.status === 'True';
   return (
     gatewayClass !== undefined &&
     isAccepted(gatewayClass) &&
     gateways.some((gateway) => isAccepted(gateway) && isProgrammed(gateway)) &&
-    [...gateways, gatewayClass].every(({ metadata }) => !metadata.deletionTimestamp) &&
-    notObserved(gateways, gatewayClass) === undefined
+    observed.every(({ metadata }) => !metadata.deletionTimestamp) &&
+    notObserved(observed) === undefined
   );
 }
 
@@ -123,8 +123,8 @@ const isProgrammed = ({ status }: Gateway): boolean =>
   );
 
 /** Whether everything that asks for the HPA is old enough. The objects of a what-if have no time: they are not. */
-const isSettled = ({ gateways, gatewayClass, proxies }: OwnerConfig, now: Date): boolean =>
-  [...gateways, ...(gatewayClass ? [gatewayClass] : []), ...proxies].every(
+const isSettled = ({ observed, proxies }: OwnerConfig, now: Date): boolean =>
+  [...observed, ...proxies].every(
     ({ metadata }) => (secondsSinceWrite(metadata, now, 'f:spec') ?? 0) >= MISSING_AFTER_SECONDS,
   );
 
@@ -145,11 +145,9 @@ function remedyOf(
   const [installation] = installations as [EnvoyGatewayConfig];
   const { namespace, name } = controllerOf(installation);
   const controller = reads.peek({ namespace, name });
-  const { settings } = installation;
-  const rejected = isReadable(settings) ? cluster.rejectedClass(settings.controllerName) : undefined;
-  const isStuck = rejected && !isAtLeast(controllerVersion(controller), 4);
-  const repair = isStuck
-    ? `First fix GatewayClass ${rejected.metadata.name}, which is rejected: that stops versions before v1.4 completely. `
+  const stuckAt = cluster.stuckAt(installation, controllerVersion(controller));
+  const repair = stuckAt
+    ? `First fix GatewayClass ${stuckAt}, which is rejected: that stops versions before v1.4 completely. `
     : '';
   const command = controller ? ` (kubectl -n ${namespace} rollout restart deployment ${name})` : '';
   const change = proxies.length > 0 ? ', or change the spec of its EnvoyProxy' : ', or give it an EnvoyProxy';

@@ -1,24 +1,24 @@
 import { CONFIG_MAP_NAME } from './envoy-gateway-config.ts';
 import { type HorizontalPodAutoscaler, type ManagedFieldsEntry, objectKey } from './kubernetes-objects.ts';
 
-/** The field manager under which Envoy Gateway applies (server-side) everything that it makes. */
+/** The field manager of everything that Envoy Gateway applies (server-side). */
 export const ENVOY_GATEWAY_MANAGER = 'envoy-gateway';
 
-/** Under which this project writes; it stands in the API server's audit log as well. */
+/** The field manager of this project; the audit log of the API server shows it too. */
 export const OWN_MANAGER = 'envoy-hpa-reaper';
 
 export const OWNING_GATEWAY_NAME_LABEL = 'gateway.envoyproxy.io/owning-gateway-name';
 export const OWNING_GATEWAY_NAMESPACE_LABEL = 'gateway.envoyproxy.io/owning-gateway-namespace';
 export const OWNING_GATEWAY_CLASS_LABEL = 'gateway.envoyproxy.io/owning-gatewayclass';
 
-/** What the HPA of the rate limit service carries in place of an owning label; there is one for each Envoy Gateway. */
+/** The labels of the HPA of the rate limit service, which has no owning label; there is one for each Envoy Gateway. */
 export const RATE_LIMIT_LABELS = {
   'app.kubernetes.io/name': 'envoy-ratelimit',
   'app.kubernetes.io/component': 'ratelimit',
   'app.kubernetes.io/managed-by': 'envoy-gateway',
 } as const;
 
-/** Label selectors: every HPA that Envoy Gateway made matches one of them, so listing by each finds all. */
+/** Label selectors: every HPA that Envoy Gateway created matches one of them. */
 export const OWNING_SELECTORS: readonly string[] = [
   OWNING_GATEWAY_NAME_LABEL,
   OWNING_GATEWAY_CLASS_LABEL,
@@ -39,15 +39,15 @@ export const carriesOwningLabels = (object: Labeled): boolean =>
   ) || carriesRateLimitLabels(object);
 
 /**
- * Whom an HPA was made for. A GatewayClass owns it where the class merges its Gateways into one proxy; the HPA of the rate
- * limit service is owned by the configuration of Envoy Gateway itself, the ConfigMap in its namespace.
+ * The owner of an HPA. A GatewayClass owns it if the class merges its Gateways into one proxy; the ConfigMap of Envoy Gateway in
+ * its namespace owns the HPA of the rate limit service.
  */
 export type Owner =
   | { kind: 'Gateway'; namespace: string; name: string }
   | { kind: 'GatewayClass'; name: string }
   | { kind: 'ConfigMap'; namespace: string; name: string };
 
-/** What the labels say; `undefined` without a whole owning label. */
+/** The owner in the labels; `undefined` if an owning label is missing. */
 export function labeledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' | undefined {
   const { labels, namespace: ownNamespace } = hpa.metadata;
   const name = labels?.[OWNING_GATEWAY_NAME_LABEL];
@@ -67,14 +67,14 @@ export const describeOwner = (owner: Owner) => `${owner.kind} ${objectKey(owner)
 const isApplyOfEnvoyGateway = (entry: ManagedFieldsEntry) =>
   entry.manager === ENVOY_GATEWAY_MANAGER && entry.operation === 'Apply' && !entry.subresource;
 
-/** The second mark of ownership beside the label: people copy labels, only Envoy Gateway leaves this entry. */
+/** The second mark of ownership: people copy labels, but only Envoy Gateway leaves this entry. */
 export function appliedByEnvoyGateway(hpa: HorizontalPodAutoscaler): boolean {
   return (hpa.metadata.managedFields ?? []).some(isApplyOfEnvoyGateway);
 }
 
 /**
- * What tools leave on everything that they apply: `kubectl apply`, Helm, Argo CD (whose sync with `Replace=true` leaves nothing
- * else), kapp. A client-side apply comes to own only those fields whose values it changes, so managedFields need not show it.
+ * The marks of tools on everything that they apply: `kubectl apply`, Helm, Argo CD (whose sync with `Replace=true` leaves no
+ * other), kapp. A client-side apply owns only the fields that it changes, so managedFields may not show it.
  */
 const ADOPTING_ANNOTATIONS = [
   'kubectl.kubernetes.io/last-applied-configuration',
@@ -83,7 +83,7 @@ const ADOPTING_ANNOTATIONS = [
 ];
 const ADOPTING_LABELS = ['kapp.k14s.io/app'];
 
-/** Why the HPA is no longer Envoy Gateway's alone, one clause for a person; `undefined` while it is. */
+/** Who else manages the HPA, one clause for a person; `undefined` if only Envoy Gateway does. */
 export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
   const controller = hpa.metadata.ownerReferences?.find(
     (reference) =>
@@ -95,23 +95,23 @@ export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
   );
   if (controller) return `${controller.kind} ${controller.name} controls it`;
   const { annotations, labels } = hpa.metadata;
-  const annotation = ADOPTING_ANNOTATIONS.find(
-    (name) => annotations?.[name] !== undefined && !appliesMetadata(hpa, 'f:annotations', name),
-  );
-  if (annotation) return `annotation ${annotation} shows that somebody applies it`;
-  const label = ADOPTING_LABELS.find((name) => labels?.[name] !== undefined && !appliesMetadata(hpa, 'f:labels', name));
-  if (label) return `label ${label} shows that somebody applies it`;
+  const marks = [
+    ...ADOPTING_ANNOTATIONS.map((name) => ({ kind: 'annotation' as const, name, value: annotations?.[name] })),
+    ...ADOPTING_LABELS.map((name) => ({ kind: 'label' as const, name, value: labels?.[name] })),
+  ];
+  const mark = marks.find(({ kind, name, value }) => value !== undefined && !appliesMetadata(hpa, kind, name));
+  if (mark) return `${mark.kind} ${mark.name} shows that somebody applies it`;
   const manager = hpa.metadata.managedFields?.find(
     (entry) => entry.manager !== ENVOY_GATEWAY_MANAGER && ownedField(entry, 'f:scaleTargetRef') !== undefined,
   );
   return manager && `field manager ${manager.manager ?? '(unnamed)'} owns its scaleTargetRef`;
 }
 
-/** Whether Envoy Gateway itself applies it: it copies `infrastructure.annotations` and `labels` of a Gateway to what it makes. */
-function appliesMetadata(hpa: HorizontalPodAutoscaler, map: 'f:annotations' | 'f:labels', name: string): boolean {
+/** Whether Envoy Gateway itself applies it: it copies `infrastructure.annotations` and `labels` of a Gateway to its HPA. */
+function appliesMetadata(hpa: HorizontalPodAutoscaler, kind: 'annotation' | 'label', name: string): boolean {
   return (hpa.metadata.managedFields ?? []).filter(isApplyOfEnvoyGateway).some(({ fieldsV1 }) => {
     const metadata = fieldsV1?.['f:metadata'] as Record<string, Record<string, unknown> | undefined> | undefined;
-    return metadata?.[map]?.[`f:${name}`] !== undefined;
+    return metadata?.[`f:${kind}s`]?.[`f:${name}`] !== undefined;
   });
 }
 
@@ -119,20 +119,19 @@ const ownedField = (entry: ManagedFieldsEntry, field: string): unknown =>
   (entry.fieldsV1?.['f:spec'] as Record<string, unknown> | undefined)?.[field];
 
 /**
- * The mark (a tombstone that has no effect of its own): Envoy Gateway's Apply entry without `f:maxReplicas`. Whatever
- * Envoy Gateway applies over it must write, because it comes to own that field again; so a deletion that carries the
- * mark's resourceVersion cannot slip past an HPA that became wanted meanwhile. Measured on v1.3.0: without the mark such
- * an apply changes nothing, not even the resourceVersion.
+ * The mark: Envoy Gateway's Apply entry without `f:maxReplicas`, which has no other effect. The next apply of Envoy Gateway
+ * must write, because it takes that field again. So a deletion with the resourceVersion of the mark fails if the HPA has become
+ * wanted again. Measured on v1.3.0: without the mark such an apply changes nothing, not even the resourceVersion.
  */
 export const MARKED_FIELD = 'f:maxReplicas';
 
-/** Whether the mark is intact: true as long as Envoy Gateway has not applied since it was made. */
+/** Whether the mark is intact: Envoy Gateway has not applied the HPA since. */
 export function isMarked(hpa: HorizontalPodAutoscaler): boolean {
   const entries = (hpa.metadata.managedFields ?? []).filter(isApplyOfEnvoyGateway);
   return entries.length > 0 && entries.every((entry) => ownedField(entry, MARKED_FIELD) === undefined);
 }
 
-/** The managedFields that the mark leaves: everything as it was but the one field. */
+/** The managedFields with the mark: everything as before, without the one field. */
 export function markedManagedFields(hpa: HorizontalPodAutoscaler): ManagedFieldsEntry[] {
   return (hpa.metadata.managedFields ?? []).map((entry) => {
     if (!isApplyOfEnvoyGateway(entry) || ownedField(entry, MARKED_FIELD) === undefined) return entry;

@@ -8,19 +8,19 @@ import type { Snapshot } from './snapshot.ts';
  */
 export interface ReplicasAfter {
   /**
-   * `Stays`: nobody sets them any more; `Becomes`: Envoy Gateway sets them when it next applies the Deployment; `Governed`:
+   * `Stays`: nothing sets them anymore; `Becomes`: Envoy Gateway sets them when it next applies the Deployment; `Governed`:
    * another HPA does; `NoDeployment`: the Deployment is gone; `Unknown`: a patch sets them in a way that is not understood.
    */
   readonly kind: 'Stays' | 'Becomes' | 'Governed' | 'NoDeployment' | 'Unknown';
-  /** For `Becomes`; for `Stays` where the HPA reports how many run. */
+  /** For `Becomes`; for `Stays` if the HPA reports how many run. */
   readonly replicas?: number;
   /** For `Governed`: `namespace/name`. */
   readonly hpa?: string;
 }
 
 /**
- * @param stale `namespace/name` of all HPAs that are to go
- * @returns `undefined` for an HPA that is kept: it goes on scaling
+ * @param stale `namespace/name` of all HPAs that will be deleted
+ * @returns `undefined` for an HPA that is kept: it continues to scale
  */
 export function replicasAfter(
   verdict: Verdict,
@@ -44,7 +44,7 @@ export function replicasAfter(
         !stale.has(objectKey(metadata)),
     );
   if (other) return { kind: 'Governed', hpa: objectKey(other.metadata) };
-  // What is left behind under an old name is nobody's any more: no configuration applies to it.
+  // No configuration applies to a Deployment that is left behind under an old name.
   if (appliedReplicas !== undefined && reason !== 'Renamed') {
     return appliedReplicas === 'unknown' ? { kind: 'Unknown' } : { kind: 'Becomes', replicas: appliedReplicas };
   }

@@ -23,27 +23,19 @@ export function isRejected(object: Gateway | GatewayClass): boolean {
  * generation, when the Deployment or Service changes (source of v1.3.0 to v1.9.1, `updateStatusForGateway`); those of the
  * listeners only when it translates the configuration.
  */
-export function notObserved(gateways: readonly Gateway[], gatewayClass: GatewayClass | undefined): string | undefined {
-  for (const gateway of gateways) {
-    const ofListeners = gateway.status?.listeners?.flatMap(({ conditions }) => conditions ?? []);
-    const because = notSeen('Gateway', gateway, ofListeners);
-    if (because) return because;
-  }
-  return gatewayClass && notSeen('GatewayClass', gatewayClass);
+export function notObserved(objects: readonly (Gateway | GatewayClass)[]): string | undefined {
+  return objects.map(notSeen).find((because) => because !== undefined);
 }
 
-function notSeen(
-  kind: string,
-  object: Gateway | GatewayClass,
-  ofListeners: readonly Pick<Condition, 'observedGeneration'>[] = [],
-): string | undefined {
+function notSeen(object: Gateway | GatewayClass): string | undefined {
   const { generation } = object.metadata;
-  const name = `${kind} ${objectKey(object.metadata)}`;
+  const name = `${'gatewayClassName' in object.spec ? 'Gateway' : 'GatewayClass'} ${objectKey(object.metadata)}`;
   if (acceptance(object) === undefined) return `no controller has written a status of ${name} yet`;
   if (generation === undefined) return undefined;
   const own = (object.status?.conditions ?? []).filter(
     (condition) => ['Accepted', 'Programmed'].includes(condition.type) && !isDefault(condition),
   );
+  const ofListeners = (object as Gateway).status?.listeners?.flatMap(({ conditions }) => conditions ?? []) ?? [];
   const seen = Math.min(...[...own, ...ofListeners].map(({ observedGeneration }) => observedGeneration ?? 0));
   return seen < generation
     ? `${name} is at generation ${generation}, but its status is of generation ${seen}`

@@ -71,11 +71,6 @@ const wishesIn = (snapshot: Snapshot): { owner: Owner; names: string[] }[] =>
     .owners()
     .flatMap((owner) => desiredOf(owner, snapshot).map(({ names }) => ({ owner, names: names.map(objectKey) })));
 
-/** What Envoy Gateway must have seen: the Gateway or all of the class, and the class. */
-const observedFor = (owner: Owner, snapshot: Snapshot): (Gateway | GatewayClass)[] => {
-  const { gateways, gatewayClass } = configOf(owner, snapshot);
-  return [...gateways, ...(gatewayClass ? [gatewayClass] : [])];
-};
 /** Whether a controller has accepted or rejected it, and none of its conditions is of an older generation. */
 function isSeen(object: Gateway | GatewayClass): boolean {
   const listeners = 'listeners' in (object.status ?? {}) ? (object as Gateway).status?.listeners : [];
@@ -92,10 +87,9 @@ const controllersOf = (owner: Owner, snapshot: Snapshot) =>
 /** Whether a class of its controller is rejected, and Envoy Gateway is older than v1.4 or of an unknown version. */
 const mayBeStuck = (owner: Owner, snapshot: Snapshot): boolean =>
   configOf(owner, snapshot).installations.some((installation) => {
-    const { settings } = installation;
     const version = controllerVersion(snapshot.deployments.get(objectKey(controllerOf(installation))));
     const isOld = version === undefined || version.minor < 4;
-    return 'controllerName' in settings && isOld && indexOf(snapshot).rejectedClass(settings.controllerName);
+    return isOld && indexOf(snapshot).stuckAt(installation, undefined) !== undefined;
   });
 
 describe('no HPA is deleted', () => {
@@ -145,7 +139,7 @@ describe('no HPA is deleted', () => {
     onEveryDeletion((verdict, snapshot) => {
       const owner = ownerOf(verdict.hpa);
       if (isGone(verdict, snapshot)) return;
-      must(observedFor(owner, snapshot).every(isSeen), 'a generation was not seen', verdict);
+      must(configOf(owner, snapshot).observed.every(isSeen), 'a generation was not seen', verdict);
       must(!mayBeStuck(owner, snapshot), 'Envoy Gateway may be stuck at a rejected class', verdict);
       must(!controllersOf(owner, snapshot).includes(undefined), 'Envoy Gateway was not read', verdict);
     });
@@ -284,7 +278,7 @@ test('every HPA is deleted whose owner is fully known, seen and asks for none, a
         config.installations.every(({ configMap }) => configMap.metadata.namespace !== hpa.metadata.namespace);
       if (mayHaveOtherDefault) continue;
       const isObserved =
-        observedFor(owner, snapshot).every(isSeen) &&
+        configOf(owner, snapshot).observed.every(isSeen) &&
         !mayBeStuck(owner, snapshot) &&
         !controllersOf(owner, snapshot).includes(undefined);
       if (isObserved) stale += 1;
@@ -449,8 +443,7 @@ describe('an HPA is reported as missing', () => {
         const existing = [...snapshot.hpas, ...[...(snapshot.scalers?.values() ?? [])].flat()];
         check(!existing.some(({ metadata }) => names.includes(objectKey(metadata))), 'it exists');
         check(!controllersOf(owner, snapshot).includes(undefined), 'Envoy Gateway was not read');
-        const { proxies, installations } = configOf(owner, snapshot);
-        const observed = observedFor(owner, snapshot);
+        const { proxies, installations, observed } = configOf(owner, snapshot);
         const objects = [...observed, ...proxies, ...installations.map(({ configMap }) => configMap)];
         check((objects as Parameters<typeof isOld>[0][]).every(isOld), 'asked for just now');
         check(

@@ -206,6 +206,9 @@ describe('an HPA whose name another owner expects', () => {
     const objects = [...ofClass(merging(autoscaling())), api];
     expect(shortVerdict(plain, ...objects, namespaceMode)).toBe(WANTED);
     expect(shortVerdict(plain, ...objects, config)).toBe('delete GatewayDeleted');
+    // v1.4 uses the hashed name, and the version is not known.
+    const hashed = envoyHpa('old/gone', { at: `shop/${hashedNameOf('shop/api')}` });
+    expect(shortVerdict(hashed, ...objects, namespaceMode)).toBe(WANTED);
   });
 });
 
