@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
-import { doctorReportSchema } from '../functions/doctor/health.ts';
+import { doctorReportSchema } from '../functions/doctor/report.ts';
 import { enrollmentRequestSchema } from '../functions/enroll/enroll.ts';
 import { enrollmentReportSchema } from '../functions/enrollment/enroll-clusters.ts';
 import { changeDetailSchema } from '../functions/events/change-event.ts';

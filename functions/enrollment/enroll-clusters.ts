@@ -157,12 +157,12 @@ async function enrollCluster(
     const remedy = 'Once it is ACTIVE, the next run enrolls it.';
     findings.push({ part: 'cluster', state: 'different', found, remedy, action: 'none' });
   }
-  if (because === 'OptedOut' && description) findings.push(optOutFinding(cluster, description));
+  if (because === 'OptedOut' && description) findings.push(optOutFinding(desired, description));
   const authenticationMode = authenticationModeFinding(desired, description?.authenticationMode);
   if (enrolled) {
     const auditLog = auditLogFinding(desired, description?.auditLog);
-    const logGroup = logGroupFinding(desired, logGroupClass, description?.auditLog);
-    findings.push(...[auditLog, logGroup, authenticationMode].filter(({ state }) => state !== 'right'));
+    const log = auditLog.state === 'right' ? logGroupFinding(desired, logGroupClass) : auditLog;
+    findings.push(...[log, authenticationMode].filter(({ state }) => state !== 'right'));
   }
   if (aim !== 'leave' && logGroupClass === 'STANDARD') {
     const subject = { part: 'subscriptionFilter', name: FILTER_NAME } as const;
@@ -259,7 +259,7 @@ async function reconcileRbac(
   for (const object of enrolled ? objects : objects.toReversed()) {
     const read = async () => {
       store ??= await connect(cluster);
-      return rbacFinding(object, enrolled, await store.plan(object, enrolled));
+      return rbacFinding(object, await store.plan(object, enrolled));
     };
     const write = async (action: Finding['action']) => {
       await (action === 'delete' ? store?.delete(object) : store?.apply(object));

@@ -65,13 +65,14 @@ export type Finding = z.infer<typeof findingSchema>;
 export interface Desired {
   readonly cluster: string;
   readonly region: string;
-  /** Absent filter and entries are right where this is false. */
+  /** If false, no filter and no entry is right. */
   readonly enrolled: boolean;
   /** The ARN of `forward`. */
   readonly destinationArn: string;
 }
 
 const ENROLL = 'Enroll the cluster.';
+const UNWANTED = 'The next run of enrollment deletes it.';
 
 type Subject = Pick<Finding, 'part' | 'name'>;
 const right = (subject: Subject, found: string): Finding => ({ ...subject, state: 'right', found, action: 'none' });
@@ -82,41 +83,35 @@ export const blocked = (
   { message, ...rest }: Problem<NonNullable<Finding['reason']>> & { readonly command?: string },
 ): Finding => ({ part, state, found: message, ...rest, action: 'none' });
 
-export function optOutFinding(cluster: string, { tags }: ClusterDescription): Finding {
+type ClusterRef = Pick<Desired, 'cluster' | 'region'>;
+
+export function optOutFinding({ cluster, region }: ClusterRef, { arn, tags }: ClusterDescription): Finding {
   if (tags[OPT_OUT_TAG] !== 'off') return right({ part: 'optOut' }, 'the cluster has not opted out');
-  const { message, remedy } = problem('ClusterOptedOut', cluster, OPT_OUT_TAG);
-  return { part: 'optOut', state: 'different', found: message, remedy, action: 'none' };
+  const { message: found, remedy } = problem('ClusterOptedOut', cluster, OPT_OUT_TAG);
+  const command = `aws eks untag-resource --region ${region} --resource-arn ${arn} --tag-keys ${OPT_OUT_TAG}`;
+  return { part: 'optOut', state: 'different', found, remedy, command, action: 'none' };
 }
 
-export function auditLogFinding({ cluster, region }: Pick<Desired, 'cluster' | 'region'>, auditLog = true): Finding {
+export function auditLogFinding({ cluster, region }: ClusterRef, auditLog = true): Finding {
   if (auditLog) return right({ part: 'auditLog' }, 'the audit log is on');
   return blocked('auditLog', 'different', problemWithCommand('AuditLogOff', cluster, region));
 }
 
 /**
+ * The log group while the audit log is on.
+ *
  * @param logGroupClass such as `STANDARD`; `undefined` without a log group
- * @param auditLog whether the audit log is on: without it, EKS does not create the log group
  */
-export function logGroupFinding(
-  { cluster, region }: Pick<Desired, 'cluster' | 'region'>,
-  logGroupClass: string | undefined,
-  auditLog = true,
-): Finding {
+export function logGroupFinding({ cluster, region }: ClusterRef, logGroupClass: string | undefined): Finding {
   const part = 'logGroup';
-  const name = logGroupOf(cluster);
-  if (logGroupClass === 'STANDARD') return right({ part }, `${name} is of class STANDARD`);
-  if (logGroupClass !== undefined) {
-    return blocked(part, 'different', problemWithCommand('LogGroupNotStandard', cluster, logGroupClass));
-  }
-  if (auditLog) return blocked(part, 'absent', problemWithCommand('LogGroupMissing', cluster, region));
-  return { part, state: 'absent', found: `there is no log group ${name} while the audit log is off`, action: 'none' };
+  if (logGroupClass === 'STANDARD') return right({ part }, `${logGroupOf(cluster)} is of class STANDARD`);
+  return logGroupClass === undefined
+    ? blocked(part, 'absent', problemWithCommand('LogGroupMissing', cluster, region))
+    : blocked(part, 'different', problemWithCommand('LogGroupNotStandard', cluster, logGroupClass));
 }
 
 /** @param mode absent in the description of a cluster that is older than access entries */
-export function authenticationModeFinding(
-  { cluster, region }: Pick<Desired, 'cluster' | 'region'>,
-  mode = 'CONFIG_MAP',
-): Finding {
+export function authenticationModeFinding({ cluster, region }: ClusterRef, mode = 'CONFIG_MAP'): Finding {
   const part = 'authenticationMode';
   if (mode !== 'CONFIG_MAP') return right({ part }, mode);
   return blocked(part, 'different', problemWithCommand('NoAccessEntries', cluster, region));
@@ -132,10 +127,11 @@ export function filterFinding(filters: readonly SubscriptionFilter[], desired: D
   const { enrolled, destinationArn } = desired;
   const subject = { part: 'subscriptionFilter', name: FILTER_NAME } as const;
   const [ours, ofStack] = [FILTER_NAME, STATIC_FILTER_NAME].map((name) => filters.find((one) => one.name === name));
+  const absent = `there is no subscription filter ${FILTER_NAME}`;
   if (!enrolled) {
-    return ours === undefined
-      ? { ...subject, state: 'absent', found: `there is no subscription filter ${FILTER_NAME}`, action: 'none' }
-      : { ...subject, state: 'unwanted', found: `there is a subscription filter ${FILTER_NAME}`, action: 'delete' };
+    if (ours === undefined) return right(subject, absent);
+    const found = `there is a subscription filter ${FILTER_NAME}`;
+    return { ...subject, state: 'unwanted', found, remedy: UNWANTED, action: 'delete' };
   }
   const effective = ours ?? ofStack;
   const drift = effective && driftOf(effective, desired);
@@ -149,10 +145,7 @@ export function filterFinding(filters: readonly SubscriptionFilter[], desired: D
         : 'Find out which stack that function belongs to; then enroll the cluster, which changes the destination.';
     return { ...subject, state: 'different', found: drift ?? '', remedy, action: 'update' };
   }
-  if (ofStack === undefined) {
-    const found = `there is no subscription filter ${FILTER_NAME}`;
-    return { ...subject, state: 'absent', found, remedy: ENROLL, action: 'create' };
-  }
+  if (ofStack === undefined) return { ...subject, state: 'absent', found: absent, remedy: ENROLL, action: 'create' };
   // A deployment sees no change where somebody changed the filter by hand.
   const remedy =
     'Deploy this version. If that does not change the filter, remove the cluster from infra/configuration.yml and deploy, then add it again and deploy.';
@@ -179,11 +172,12 @@ export function entryFinding(entry: AccessEntry | undefined, role: EnrolledRole,
   const subject = { part: 'accessEntry', name: role.arn } as const;
   if (entry === undefined) {
     const found = `there is no access entry for ${role.arn}`;
-    if (!enrolled) return { ...subject, state: 'absent', found, action: 'none' };
+    if (!enrolled) return right(subject, found);
     return { ...subject, state: 'absent', found, remedy: ENROLL, action: 'create' };
   }
   if (!enrolled) {
-    return { ...subject, state: 'unwanted', found: `there is an access entry for ${role.arn}`, action: 'delete' };
+    const found = `there is an access entry for ${role.arn}`;
+    return { ...subject, state: 'unwanted', found, remedy: UNWANTED, action: 'delete' };
   }
   const differs = (state: Finding['state'], action: Finding['action'], found: string): Finding => ({
     ...{ ...subject, state, found, remedy: ENROLL, action },
@@ -213,11 +207,10 @@ export function entryFinding(entry: AccessEntry | undefined, role: EnrolledRole,
 /** @param action what makes the object what it is to be */
 export function rbacFinding(
   { kind, metadata: { name } }: RbacObject,
-  enrolled: boolean,
   action: 'none' | 'create' | 'update' | 'delete',
 ): Finding {
   const is: Record<typeof action, [state: Finding['state'], text: string]> = {
-    none: enrolled ? ['right', 'is right'] : ['absent', 'does not exist'],
+    none: ['right', 'is right'],
     create: ['absent', 'does not exist'],
     update: ['different', 'differs from this version'],
     delete: ['unwanted', 'exists'],

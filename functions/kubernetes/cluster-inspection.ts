@@ -22,8 +22,6 @@ export interface ClusterInspection {
   deniedToGroup(group: string, permissions: readonly Permission[]): Promise<Permission[]>;
   /** The versions of an API group, the preferred one first; none where the group is not known. */
   servedVersions(group: string): Promise<string[]>;
-  /** The annotations of a CRD, by its name (`gateways.gateway.networking.k8s.io`); `undefined` where there is none. */
-  definitionAnnotations(name: string): Promise<Readonly<Record<string, string>> | undefined>;
   /** The Deployments that run Envoy Gateway itself, by the label of its Helm chart, the same from v1.3 to v1.9. */
   controllers(): Promise<Deployment[]>;
 }
@@ -31,9 +29,6 @@ export interface ClusterInspection {
 const versionSchema = z.looseObject({ gitVersion: z.string() });
 const reviewSchema = z.looseObject({ status: z.looseObject({ allowed: z.boolean() }) });
 const groupSchema = z.looseObject({ versions: z.array(z.looseObject({ version: z.string() })) });
-const definitionSchema = z.looseObject({
-  metadata: z.looseObject({ annotations: z.nullish(z.record(z.string(), z.string())) }),
-});
 const deploymentListSchema = z.looseObject({ items: z.array(deploymentSchema) });
 
 const CONTROLLER_LABEL = 'control-plane=envoy-gateway';
@@ -84,11 +79,6 @@ export function clusterInspection(connection: ClusterConnection, timeout = 10_00
     async servedVersions(group) {
       const found = await find(`/apis/${group}`, groupSchema);
       return found?.versions.map(({ version }) => version) ?? [];
-    },
-    async definitionAnnotations(name) {
-      const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`;
-      const found = await find(path, definitionSchema);
-      return found && (found.metadata.annotations ?? {});
     },
     async controllers() {
       const context = requestOf('GET', '/apis/apps/v1/deployments');

@@ -1,34 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import { Agent } from 'node:https';
+import type { Agent } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { controllerVersion } from '../../functions/judgement/controller.ts';
 import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
 import { EVENT_PERMISSIONS, REAPER_GROUP, TO_REAP, TO_SCAN } from '../../functions/kubernetes/permissions.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
+import { connectionTo } from '../embedded-cluster/connection.ts';
 import { connect } from './connection.ts';
 import type { Server } from './server.ts';
 
-/** What doctor reads of an API server, as an administrator and as the functions: the same on whatever `start` gives. */
+/** What doctor reads of an API server, as an administrator and as the functions: the same on whatever server `start` returns. */
 export function describeInspection(name: string, start: () => Promise<Server>): void {
   describe(name, () => {
     let server: Server;
     let admin: ClusterInspection;
     let reaper: ClusterInspection;
     const agents: Agent[] = [];
-    const as = (token: string): ClusterInspection => {
-      const agent = new Agent({ ca: server.caCertificate, keepAlive: true });
-      agents.push(agent);
-      return clusterInspection({
-        server: server.url,
-        agent,
-        headers: async () => ({ authorization: `Bearer ${token}` }),
-      });
+    const inspectionBy = (token: string): ClusterInspection => {
+      const connection = connectionTo(server, token);
+      agents.push(connection.agent);
+      return clusterInspection(connection);
     };
 
     beforeAll(async () => {
       server = await start();
-      admin = as(server.adminToken);
-      reaper = as(server.reaperToken);
+      admin = inspectionBy(server.adminToken);
+      reaper = inspectionBy(server.reaperToken);
     });
     afterAll(async () => {
       for (const agent of agents) agent.destroy();
@@ -36,46 +33,38 @@ export function describeInspection(name: string, start: () => Promise<Server>): 
     });
 
     const all = [...TO_SCAN, ...TO_REAP, ...EVENT_PERMISSIONS];
-    const toBreakIn = [
+    const notAllowed = [
       { group: '', resource: 'secrets', verb: 'list' },
       { group: '', resource: 'configmaps', verb: 'list', name: 'another' },
       { group: '', resource: 'configmaps', verb: 'list' },
       { group: 'autoscaling', resource: 'horizontalpodautoscalers', verb: 'create' },
     ];
 
-    test('its version', async () => {
+    test('reads the version as any authenticated user', async () => {
       expect(await reaper.version()).toMatch(/^v1\.34\.\d+$/);
-      const stranger = as('unknown').version();
+      const stranger = inspectionBy('unknown').version();
       await expect(stranger).rejects.toThrow(ClusterSkippedError);
       await expect(stranger).rejects.toMatchObject({ reason: 'ClusterUnauthorized' });
     });
 
-    test('what somebody may not do, asked by themselves', async () => {
-      expect(await admin.deniedToMe([...all, ...toBreakIn])).toEqual([]);
-      expect(await reaper.deniedToMe([...all, ...toBreakIn])).toEqual(toBreakIn);
+    test('reads what a user may not do, as that user', async () => {
+      expect(await admin.deniedToMe([...all, ...notAllowed])).toEqual([]);
+      expect(await reaper.deniedToMe([...all, ...notAllowed])).toEqual(notAllowed);
     });
 
-    test('what a group may not do, asked by who may ask', async () => {
-      expect(await admin.deniedToGroup(REAPER_GROUP, [...all, ...toBreakIn])).toEqual(toBreakIn);
+    test('reads what a group may not do, only as a user who may create reviews', async () => {
+      expect(await admin.deniedToGroup(REAPER_GROUP, [...all, ...notAllowed])).toEqual(notAllowed);
       expect(await admin.deniedToGroup('nobody-at-all', all)).toEqual(all);
       await expect(reaper.deniedToGroup(REAPER_GROUP, all)).rejects.toMatchObject({ reason: 'ClusterForbidden' });
     });
 
-    test('the versions of a group', async () => {
+    test('reads the versions of an API group, none for an unknown one', async () => {
       expect((await reaper.servedVersions('gateway.networking.k8s.io'))[0]).toBe('v1');
       expect(await reaper.servedVersions('gateway.envoyproxy.io')).toEqual(['v1alpha1']);
       expect(await reaper.servedVersions('nope.example.com')).toEqual([]);
     });
 
-    test('the annotations of a CRD', async () => {
-      const annotations = await admin.definitionAnnotations('gateways.gateway.networking.k8s.io');
-      expect(annotations).toMatchObject({ 'gateway.networking.k8s.io/bundle-version': 'v1.6.1' });
-      expect(await admin.definitionAnnotations('nope.example.com')).toBeUndefined();
-      const forbidden = reaper.definitionAnnotations('gateways.gateway.networking.k8s.io');
-      await expect(forbidden).rejects.toMatchObject({ reason: 'ClusterForbidden' });
-    });
-
-    test('the Deployments that run Envoy Gateway', async () => {
+    test('lists the Deployments of Envoy Gateway by their label', async () => {
       const writer = connect({ url: server.url, caCertificate: server.caCertificate, token: server.adminToken });
       const namespace = `inspection-${randomUUID().slice(0, 8)}`;
       await writer.post('/api/v1/namespaces', { metadata: { name: namespace } });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
-import { CHECKS } from '../../functions/doctor/health.ts';
+import { CHECKS } from '../../functions/doctor/report.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/findings.ts';
 import { OUTCOMES } from '../../functions/events/report.ts';

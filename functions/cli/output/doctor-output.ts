@@ -1,76 +1,55 @@
-import {
-  type Check,
-  type ClusterHealth,
-  countStates,
-  type DoctorReport,
-  STATES,
-  type State,
-} from '../../doctor/health.ts';
-import { colored, type Screen, serialized, table, wrap } from './output.ts';
+import { type Check, type ClusterHealth, countStates, type DoctorReport, STATES } from '../../doctor/report.ts';
+import { colored, markdownTable, type Screen, serialized, table, wrap } from './output.ts';
 
 export const DOCTOR_FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
 export type DoctorFormat = (typeof DOCTOR_FORMATS)[number];
 
-/** The report as a command prints it; only a table goes by the screen. */
+/** The report as `doctor` prints it; only a table fits the screen. */
 export function formatDoctorReport(report: DoctorReport, format: DoctorFormat, screen: Screen): string {
   if (format === 'markdown') return report.clusters.map(markdown).join('\n');
   if (format === 'table') return report.clusters.map((health) => page(health, screen)).join('\n');
   return serialized(report, format);
 }
 
-const nameOf = ({ cluster, region }: ClusterHealth) => (region === undefined ? cluster : `${cluster} (${region})`);
-
-/** `1 broken, 2 warning, 20 ok`: the worst first. */
-function summary(clusters: readonly ClusterHealth[]): string {
-  const counts = countStates(clusters);
-  const worstFirst: State[] = ['broken', 'warning', 'unknown', 'ok'];
-  return worstFirst
-    .filter((state) => counts[state] > 0)
-    .map((state) => `${counts[state]} ${state}`)
-    .join(', ');
+/** `shop (eu-central-1): 1 broken, 2 warning, 20 ok` */
+function titleOf(health: ClusterHealth): [name: string, summary: string] {
+  const { cluster, region } = health;
+  const counts = countStates([health]);
+  const summary = STATES.filter((state) => counts[state] > 0).map((state) => `${counts[state]} ${state}`);
+  return [region === undefined ? cluster : `${cluster} (${region})`, summary.join(', ')];
 }
 
 const HEADINGS = ['STATE', 'CHECK', 'FOUND'];
-/** No sentence is squeezed into less. */
-const NARROWEST = 30;
+/** The minimum width of the last column. */
+const MIN_WIDTH = 30;
 
-/** All checks in a table, and beneath it what to do about those that call for something. */
+/** All checks in a table, and below it the remedies. */
 function page(health: ClusterHealth, screen: Screen): string {
   const { width } = screen;
   const { checks } = health;
   const longest = Math.max(...checks.map(({ id }) => id.length), 0);
-  const room = width === undefined ? width : Math.max(NARROWEST, width - longest - STATES[1].length - 4);
+  const room = width === undefined ? width : Math.max(MIN_WIDTH, width - longest - 'warning'.length - 4);
   const rows = checks.flatMap(({ state, id, found }) =>
-    wrapped(found, room).map((line, index) => (index === 0 ? [state, id, line] : ['', '', line])),
+    wrapAll(found, room).map((line, index) => (index === 0 ? [state, id, line] : ['', '', line])),
   );
   const painted = table([HEADINGS, ...rows]).replaceAll(/^(ok|warning|broken|unknown)(?= )/gm, (state) =>
-    colored(state, state as State, screen),
+    colored(state, state as Check['state'], screen),
   );
-  const remedies = checks.filter(({ remedy }) => remedy !== undefined);
-  const mending = remedies.length === 0 ? '' : `\nTo mend:\n${remedies.map((one) => mend(one, width)).join('')}`;
-  return `${nameOf(health)}: ${summary([health])}\n${painted}${mending}`;
+  const remedies = checks.filter(({ remedy }) => remedy !== undefined).map((check) => remedyLines(check, width));
+  const fixes = remedies.length === 0 ? '' : `\nHow to fix:\n${remedies.flat().join('\n')}\n`;
+  return `${titleOf(health).join(': ')}\n${painted}${fixes}`;
 }
 
-function mend({ id, remedy = '', command }: Check, width: number | undefined): string {
-  const lines = [
-    ...wrapped(`${id}: ${remedy}`, width && width - 2).map((line) => `  ${line}`),
-    ...(command === undefined ? [] : shellLines(command, width && width - 4).map((line) => `    ${line}`)),
-  ];
-  return `${lines.join('\n')}\n`;
-}
+const remedyLines = ({ id, remedy, command }: Check, width: number | undefined): string[] => [
+  ...wrapAll(`${id}: ${remedy}`, width && width - 2).map((line) => `  ${line}`),
+  ...(command === undefined ? [] : shellLines(command, width && width - 4).map((line) => `    ${line}`)),
+];
 
-/** Breaks a text between words, and a word that is longer than a line where the line ends. */
-function wrapped(text: string, width = Number.POSITIVE_INFINITY): string[] {
-  const words = text.split(' ').flatMap((word) => {
-    const count = Math.max(1, Math.ceil(word.length / width));
-    return Array.from({ length: count }, (_, part) =>
-      count === 1 ? word : word.slice(part * width, (part + 1) * width),
-    );
-  });
-  return wrap(words.join(' '), width);
-}
+/** Breaks a text into lines of a width, and also a word that is longer. */
+const wrapAll = (text: string, width: number | undefined): string[] =>
+  wrap(width === undefined ? text : text.replaceAll(new RegExp(`\\S{${width}}(?=\\S)`, 'g'), '$& '), width);
 
-/** Breaks a command where a shell takes the lines for one again; a word that is longer than a line is left whole. */
+/** Breaks a command into lines that a shell takes as one command; a word that is longer than a line stays whole. */
 function shellLines(command: string, width = Number.POSITIVE_INFINITY): string[] {
   const words = command.match(/(?:'[^']*'|[^\s'])+/g) ?? [];
   const lines: string[] = [];
@@ -83,18 +62,9 @@ function shellLines(command: string, width = Number.POSITIVE_INFINITY): string[]
 }
 
 function markdown(health: ClusterHealth): string {
-  const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const headings = [...HEADINGS, 'TO MEND'];
-  const rows = health.checks.map(({ state, id, found, remedy = '', command }) =>
-    row([state, id, found, command === undefined ? remedy : `${remedy} \`${command}\``]),
-  );
-  const lines = [
-    `### ${nameOf(health)}`,
-    '',
-    `${summary([health])}.`,
-    '',
-    row(headings),
-    row(headings.map(() => '---')),
-  ];
-  return `${[...lines, ...rows].join('\n')}\n`;
+  const [name, summary] = titleOf(health);
+  const rows = health.checks.map(({ state, id, found, remedy = '', command = '' }) => [
+    ...[state, id, found, `${remedy} ${command}`.trim()],
+  ]);
+  return `### ${name}\n\n${summary}.\n\n${markdownTable([[...HEADINGS, 'HOW TO FIX'], ...rows])}\n`;
 }

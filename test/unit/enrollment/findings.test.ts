@@ -48,15 +48,13 @@ describe('what only a person can fix', () => {
     [logGroupFinding(shop, 'STANDARD'), { state: 'right', found: '/aws/eks/shop/cluster is of class STANDARD' }],
     [logGroupFinding(shop, 'INFREQUENT_ACCESS'), { state: 'different', reason: 'LogGroupNotStandard' }],
     [
-      logGroupFinding(shop, undefined, true),
+      logGroupFinding(shop, undefined),
       {
         state: 'absent',
         reason: 'LogGroupMissing',
         command: 'aws logs create-log-group --region eu-central-1 --log-group-name /aws/eks/shop/cluster',
       },
     ],
-    // The audit log is the problem.
-    [logGroupFinding(shop, undefined, false), { state: 'absent' }],
     [authenticationModeFinding(shop, 'API'), { state: 'right', found: 'API' }],
     [authenticationModeFinding(shop, 'API_AND_CONFIG_MAP'), { state: 'right' }],
     [
@@ -68,10 +66,13 @@ describe('what only a person can fix', () => {
       },
     ],
     [authenticationModeFinding(shop, undefined), { state: 'different', reason: 'NoAccessEntries' }],
-    [optOutFinding('shop', { tags: { 'envoy-hpa-reaper': 'on' } }), { state: 'right' }],
+    [optOutFinding(shop, { tags: { 'envoy-hpa-reaper': 'on' } }), { state: 'right' }],
     [
-      optOutFinding('shop', { tags: { 'envoy-hpa-reaper': 'off' } }),
-      { state: 'different', found: 'cluster shop is tagged envoy-hpa-reaper=off' },
+      optOutFinding(shop, { arn: 'arn', tags: { 'envoy-hpa-reaper': 'off' } }),
+      {
+        ...{ state: 'different', found: 'cluster shop is tagged envoy-hpa-reaper=off' },
+        command: 'aws eks untag-resource --region eu-central-1 --resource-arn arn --tag-keys envoy-hpa-reaper',
+      },
     ],
   ])('%#: %o', (finding, expected) => {
     expect(finding).toMatchObject({ action: 'none', ...expected });
@@ -124,7 +125,12 @@ describe('a subscription filter', () => {
       },
     ],
     ['is unwanted, whatever it is', [{ ...ours, pattern: '' }, theirs], false, { state: 'unwanted', action: 'delete' }],
-    ['is absent beside filters of others and the stack', [theirs, ofStack], false, { state: 'absent', action: 'none' }],
+    [
+      'is right if there is none but of others and the stack',
+      [theirs, ofStack],
+      false,
+      { state: 'right', action: 'none' },
+    ],
   ])('%s', (_, filters, enrolled, expected) => {
     const desired: Desired = { ...shop, enrolled, destinationArn: TO };
     expect(filterFinding(filters, desired)).toMatchObject({ part: 'subscriptionFilter', ...expected });
@@ -169,19 +175,18 @@ describe('an access entry', () => {
 
   test('is deleted where it is unwanted, and only there', () => {
     expect(finding({ groups: ['x'] }, false)).toMatchObject({ state: 'unwanted', action: 'delete' });
-    expect(finding(undefined, false)).toMatchObject({ state: 'absent', action: 'none' });
+    expect(finding(undefined, false)).toMatchObject({ state: 'right', action: 'none' });
   });
 });
 
 test.each([
-  ['none', true, 'right', 'is right'],
-  ['none', false, 'absent', 'does not exist'],
-  ['create', true, 'absent', 'does not exist'],
-  ['update', true, 'different', 'differs from this version'],
-  ['delete', false, 'unwanted', 'exists'],
-] as const)('RBAC with the action %s (enrolled: %s) is %s', (action, enrolled, state, text) => {
+  ['none', 'right', 'is right'],
+  ['create', 'absent', 'does not exist'],
+  ['update', 'different', 'differs from this version'],
+  ['delete', 'unwanted', 'exists'],
+] as const)('RBAC with the action %s is %s', (action, state, text) => {
   const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'a' } } as const;
-  expect(rbacFinding(role, enrolled, action)).toEqual({
+  expect(rbacFinding(role, action)).toEqual({
     ...{ part: 'ClusterRole', name: 'a', state, found: `the ClusterRole a ${text}`, action },
   });
 });

@@ -1,0 +1,387 @@
+import {
+  CONTROLLER_NAME,
+  controllerContainer,
+  controllerVersion,
+  leaksHpas,
+  otherConfiguration,
+} from '../judgement/controller.ts';
+import { CONFIG_MAP_NAME, isReadable } from '../judgement/envoy-gateway-config.ts';
+import {
+  type Deployment,
+  type EnvoyProxySpec,
+  type HorizontalPodAutoscaler,
+  objectKey,
+  VERSION_LABEL,
+} from '../judgement/kubernetes-objects.ts';
+import { appliedByEnvoyGateway, labeledOwner } from '../judgement/ownership.ts';
+import type { GatewayConfig } from '../kubernetes/cluster-api.ts';
+import type { ClusterInspection } from '../kubernetes/cluster-inspection.ts';
+import type { ClusterDescription } from '../kubernetes/directory.ts';
+import {
+  EVENT_PERMISSIONS,
+  nameOfPermission,
+  type Permission,
+  REAPER_GROUP,
+  TO_REAP,
+  TO_SCAN,
+} from '../kubernetes/permissions.ts';
+import { ApiStatusError } from '../kubernetes/transport.ts';
+import { describeError, RetryableError } from '../platform/errors.ts';
+import { problemOf } from '../platform/problems.ts';
+import type { Assessment } from '../sweep/assess.ts';
+import type { CheckId } from './report.ts';
+import { broken, type CheckDefinition, ok, unknown, type Verdict, warning } from './run-checks.ts';
+
+/** What the checks of any cluster need. What is read is cached for the other checks. */
+export interface ClusterContext {
+  readonly cluster: string;
+  /** Absent for a cluster of a kubeconfig. */
+  readonly region?: string;
+  readonly description: ClusterDescription;
+  /** The flags of `reaper` for this cluster: `--context prod`. */
+  readonly flags: string;
+  /** The beginning of a `kubectl` command for this cluster. */
+  readonly kubectl: string;
+  /** The namespaces in which Envoy Gateway is said to run; absent or empty for any. */
+  readonly controllerNamespaces?: readonly string[];
+  /** @throws {ClusterSkippedError} when there is no way to authenticate */
+  connect(): Promise<ClusterInspection>;
+  /** The Deployments of Envoy Gateway itself. */
+  controllers(): Promise<readonly Deployment[]>;
+  config(): Promise<GatewayConfig>;
+  assessment(): Promise<Assessment>;
+}
+
+/** The command that creates the filter and the access entries and applies the RBAC, with the rights of the person. */
+export const enrollCommand = ({ flags }: Pick<ClusterContext, 'flags'>): string => `reaper enroll ${flags}`;
+
+const scanCommand = ({ flags, controllerNamespaces = [] }: ClusterContext): string =>
+  ['reaper scan', flags, ...controllerNamespaces.map((name) => `--controller-namespace ${name}`)].join(' ');
+
+const FUNCTION_PERMISSIONS = [...TO_SCAN, ...TO_REAP, ...EVENT_PERMISSIONS];
+
+/** The links within a cluster: its API server, its RBAC, the CRDs, and Envoy Gateway. */
+export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
+  { id: 'cluster-access', after: ['eks-cluster'], run: checkAccess },
+  {
+    id: 'cluster-version',
+    after: ['cluster-access'],
+    run: async ({ connect }) => ok(await (await connect()).version()),
+  },
+  permissionCheck(
+    'rbac-scan',
+    async ({ connect }) => (await connect()).deniedToMe(TO_SCAN),
+    (missing) =>
+      broken(
+        `you cannot ${missing}, so \`scan\` fails`,
+        'Ask for a role that allows it, such as the ClusterRole view and what infra/kubernetes/rbac.yaml allows.',
+      ),
+  ),
+  permissionCheck(
+    'rbac-reap',
+    async ({ connect }) => (await connect()).deniedToMe(TO_REAP),
+    (missing) =>
+      warning(
+        `you cannot ${missing}, so \`reap\` cannot delete`,
+        'Nothing to do if you do not run `reap`; the functions have their own role.',
+      ),
+  ),
+  permissionCheck(
+    'rbac-functions',
+    async ({ connect }) => (await connect()).deniedToGroup(REAPER_GROUP, FUNCTION_PERMISSIONS),
+    functionsVerdict,
+  ),
+  crdCheck('crds-gateway-api', 'gateway.networking.k8s.io', 'v1'),
+  crdCheck('crds-envoy-gateway', 'gateway.envoyproxy.io', 'v1alpha1'),
+  {
+    id: 'envoy-gateway',
+    after: ['cluster-access'],
+    run: async ({ controllers }) => controllersVerdict(await controllers()),
+  },
+  {
+    id: 'envoy-gateway-config',
+    after: ['cluster-access'],
+    run: async (context) => {
+      // Who cannot list Deployments can still check the ConfigMaps.
+      const controllers = await context.controllers().catch(() => undefined);
+      return configVerdict(await context.config(), controllers, context);
+    },
+  },
+  {
+    id: 'envoy-gateway-leaks',
+    after: ['envoy-gateway', 'stale-hpas'],
+    run: async (context) =>
+      leaksVerdict(await context.controllers(), (await context.assessment()).snapshot.hpas, scanCommand(context)),
+  },
+  {
+    id: 'envoy-gateway-downgrade',
+    after: ['envoy-gateway', 'envoy-gateway-config'],
+    run: async ({ controllers, config }) => downgradeVerdict(await controllers(), await config()),
+  },
+  {
+    id: 'stale-hpas',
+    after: ['cluster-access'],
+    run: async (context) => {
+      const { snapshot, verdicts } = await context.assessment();
+      const stale = verdicts.filter(({ action }) => action === 'delete').length;
+      const found = `${stale} of ${counted(snapshot.hpas.length, 'HPA')} with a label of Envoy Gateway ${stale === 1 ? 'is' : 'are'} stale`;
+      if (stale === 0) return ok(found);
+      return warning(found, 'See which and why; `reaper reap` deletes them.', scanCommand(context));
+    },
+  },
+  {
+    id: 'missing-hpas',
+    after: ['stale-hpas'],
+    run: async (context) => {
+      const { missing } = await context.assessment();
+      if (missing.length === 0) return ok('no wanted HPA is missing');
+      const names = missing.map((one) => `${objectKey(one)} of ${one.owner.kind} ${objectKey(one.owner)}`);
+      return warning(
+        `${counted(missing.length, 'wanted HPA')} ${missing.length === 1 ? 'is' : 'are'} missing: ${names.join(', ')}`,
+        [...new Set(missing.map(({ remedy }) => remedy))].join(' '),
+        scanCommand(context),
+      );
+    },
+  },
+];
+
+async function checkAccess({ connect, region, kubectl, description }: ClusterContext): Promise<Verdict> {
+  try {
+    const inspection = await connect();
+    // Some servers tell everybody their version.
+    await Promise.all([inspection.version(), inspection.deniedToMe(TO_SCAN.slice(0, 1))]);
+    return ok(`${inspection.server} answers and authorizes you`);
+  } catch (error) {
+    const message = describeError(error);
+    const { reason, remedy } = problemOf(error, description);
+    // A context of a kubeconfig without a way to authenticate.
+    if (reason === 'ClusterUnauthorized' && !((error as Error).cause instanceof ApiStatusError)) {
+      return broken(message, remedy);
+    }
+    if (reason === 'ClusterUnauthorized') {
+      const found = `authentication failed: ${message}`;
+      if (region === undefined) return broken(found, remedy, `${kubectl} auth whoami`);
+      const whoami = `aws sts get-caller-identity --region ${region}`;
+      return broken(found, 'Create an access entry for your role or user, whose ARN the command prints.', whoami);
+    }
+    if (reason === 'ClusterForbidden' || (error instanceof ApiStatusError && error.code === 403)) {
+      return broken(
+        `authenticated, but not authorized: ${message}`,
+        'Every authenticated user may read the version and their own permissions: check system:discovery and system:basic-user.',
+      );
+    }
+    if (error instanceof ApiStatusError) return broken(message, 'Check that this is a Kubernetes API server.');
+    if (error instanceof RetryableError) return broken(message, remedy);
+    throw error;
+  }
+}
+
+function permissionCheck(
+  id: CheckId,
+  denied: (context: ClusterContext) => Promise<readonly Permission[]>,
+  verdict: (names: string, context: ClusterContext, count: number) => Verdict,
+): CheckDefinition<ClusterContext> {
+  return {
+    id,
+    after: ['cluster-access'],
+    run: async (context) => {
+      const missing = await denied(context);
+      if (missing.length === 0) return ok('everything that is needed is allowed');
+      return verdict(missing.map(nameOfPermission).join(', '), context, missing.length);
+    },
+  };
+}
+
+/** A cluster of a kubeconfig may be no EKS cluster, or one that the functions need not sweep. */
+function functionsVerdict(names: string, context: ClusterContext, count: number): Verdict {
+  const hasNothing = count === FUNCTION_PERMISSIONS.length;
+  const found = `the group ${REAPER_GROUP} cannot ${hasNothing ? 'do anything that it has to' : names}`;
+  const enroll = enrollCommand(context);
+  if (context.region !== undefined) {
+    return broken(found, 'Enroll the cluster, which applies the role of this version.', enroll);
+  }
+  const apply = `${context.kubectl} apply -f infra/kubernetes/rbac.yaml`;
+  const also = `for an EKS cluster, \`${enroll}\` does it and creates the filter and the entries.`;
+  if (!hasNothing) return broken(found, `Apply the role of this version; ${also}`, apply);
+  return warning(
+    found,
+    `Nothing to do if the functions do not sweep this cluster; else apply the role; ${also}`,
+    apply,
+  );
+}
+
+function crdCheck(id: CheckId, group: string, wanted: string): CheckDefinition<ClusterContext> {
+  return {
+    id,
+    after: ['cluster-access'],
+    run: async ({ connect }) => {
+      const versions = await (await connect()).servedVersions(group);
+      const found = versions.join(', ');
+      if (versions.includes(wanted)) return ok(found);
+      if (versions.length === 0) {
+        return broken(
+          `the API server does not know ${group}`,
+          'Nothing to do if Envoy Gateway was never installed; else install its CRDs again.',
+        );
+      }
+      const remedy = `Install CRDs that serve ${wanted}: Gateway API v1.0 or later, Envoy Gateway v1.0 or later.`;
+      return broken(`${group} is served as ${found}, and not as ${wanted}`, remedy);
+    },
+  };
+}
+
+function controllersVerdict(controllers: readonly Deployment[]): Verdict {
+  if (controllers.length === 0) {
+    return unknown(
+      'no Deployment has the label control-plane=envoy-gateway of the Helm chart',
+      'If Envoy Gateway is installed in another way, look up its version there.',
+    );
+  }
+  const unversioned = controllers.filter((one) => controllerVersion(one) === undefined);
+  if (unversioned.length > 0) {
+    return unknown(unversioned.map(unknownRelease).join('; '), 'Look up the release of Envoy Gateway in that image.');
+  }
+  return ok(controllers.map((one) => `${controllerVersion(one)?.text} in ${one.metadata.namespace}`).join(', '));
+}
+
+function unknownRelease(controller: Deployment): string {
+  const label = controller.metadata.labels?.[VERSION_LABEL];
+  const image = controllerContainer(controller)?.image ?? 'an unnamed image';
+  const named =
+    label === undefined
+      ? ', whose tag names no release'
+      : ` and has the label ${VERSION_LABEL}=${label}, which do not name one release`;
+  return `${objectKey(controller.metadata)} runs ${image}${named}`;
+}
+
+/** @param controllers absent if they could not be read */
+function configVerdict(
+  { envoyGatewayConfigs }: GatewayConfig,
+  controllers: readonly Deployment[] | undefined,
+  { kubectl, controllerNamespaces = [] }: ClusterContext,
+): Verdict {
+  const isListed = (namespace: string) => controllerNamespaces.length === 0 || controllerNamespaces.includes(namespace);
+  const running = [...new Set((controllers ?? []).map(({ metadata }) => metadata.namespace))];
+  const unlisted = running.filter((namespace) => !isListed(namespace));
+  if (unlisted.length > 0) {
+    return broken(
+      `an Envoy Gateway runs in ${unlisted.join(', ')}, which is no controller namespace: its stale HPAs are kept`,
+      'Add that namespace: --controller-namespace here, controllerNamespaces in infra/configuration.yml.',
+    );
+  }
+  const elsewhere = (controllers ?? []).flatMap((one) => configuredElsewhere(one) ?? []);
+  if (elsewhere.length > 0) {
+    return broken(
+      elsewhere.join('; '),
+      `Move its configuration into a ConfigMap ${CONFIG_MAP_NAME} and mount that, as the Helm chart does.`,
+    );
+  }
+  const configs = envoyGatewayConfigs.filter(({ configMap }) => isListed(configMap.metadata.namespace));
+  const namespaces = configs.map(({ configMap }) => configMap.metadata.namespace);
+  const withoutConfig = running.filter((namespace) => !namespaces.includes(namespace));
+  const listed = controllerNamespaces.length > 0 ? ` in ${controllerNamespaces.join(' or ')}` : '';
+  if (configs.length === 0 && controllers?.length === 0) {
+    return unknown(`there is no ConfigMap ${CONFIG_MAP_NAME}${listed}, and no Envoy Gateway was found either`);
+  }
+  if (withoutConfig.length > 0 || configs.length === 0) {
+    const where = withoutConfig.length > 0 ? ` in ${withoutConfig.join(', ')}` : listed || ' in any namespace';
+    return broken(
+      `there is no ConfigMap ${CONFIG_MAP_NAME}${where}, so the defaults are unknown`,
+      'The Helm chart creates it beside the Deployment; if Envoy Gateway is configured in another way, keep a copy there under that name.',
+    );
+  }
+  const unreadable = configs.flatMap(({ configMap, settings }) =>
+    isReadable(settings)
+      ? []
+      : [`the ConfigMap in ${configMap.metadata.namespace} cannot be read: ${settings.unreadable}`],
+  );
+  if (unreadable.length > 0) {
+    return broken(
+      unreadable.join('; '),
+      'Fix its key envoy-gateway.yaml; until then, the stale HPAs of its classes are kept.',
+      `${kubectl} get configmap -A --field-selector metadata.name=${CONFIG_MAP_NAME} -o yaml`,
+    );
+  }
+  const unused = running.length === 0 ? [] : namespaces.filter((one) => !running.includes(one));
+  if (unused.length === 0) return ok(`readable, in ${namespaces.join(', ')}`);
+  return warning(
+    `there is one in ${unused.join(', ')}, where no Envoy Gateway runs: an HPA is only deleted if every ConfigMap allows it`,
+    'Delete it if that Envoy Gateway is gone for good.',
+  );
+}
+
+/** What follows if Envoy Gateway reads another ConfigMap than this program. */
+function configuredElsewhere(controller: Deployment): string | undefined {
+  const other = otherConfiguration(controller);
+  if (other === undefined) return undefined;
+  const follows =
+    controller.metadata.name === CONTROLLER_NAME
+      ? 'its defaults are unknown, and the stale HPAs of its classes are kept (DefaultsUnreadable)'
+      : `this program, which reads only a Deployment ${CONTROLLER_NAME}, uses ${CONFIG_MAP_NAME}`;
+  return `${objectKey(controller.metadata)} reads ${other} and not ${CONFIG_MAP_NAME}: ${follows}`;
+}
+
+/** From v1.5 on Envoy Gateway sets this label on its HPAs; by that label, and others, it finds what to delete. */
+const hasNewLabels = ({ metadata }: HorizontalPodAutoscaler) =>
+  metadata.labels?.['app.kubernetes.io/managed-by'] === 'envoy-gateway';
+
+function leaksVerdict(
+  controllers: readonly Deployment[],
+  hpas: readonly HorizontalPodAutoscaler[],
+  scan: string,
+): Verdict {
+  const versions = controllers.map((one) => ({ namespace: one.metadata.namespace, version: controllerVersion(one) }));
+  const named = (some: typeof versions) =>
+    some.map(({ namespace, version }) => `${version?.text ?? 'an unknown version'} in ${namespace}`).join(', ');
+  const leaking = versions.filter(({ version }) => version && leaksHpas(version));
+  if (leaking.length > 0) {
+    return broken(
+      `${named(leaking)} ${leaking.length === 1 ? 'does' : 'do'} not delete all HPAs (v1.1.3 to v1.4 leak them)`,
+      'Upgrade to v1.5 or later, and let this tool delete what was left behind: Envoy Gateway never does.',
+      scan,
+    );
+  }
+  const untold = versions.filter(({ version }) => version === undefined || leaksHpas(version) === undefined);
+  if (untold.length > 0 || versions.length === 0) {
+    const which = untold.length > 0 ? named(untold) : 'the Envoy Gateway here, if there is one,';
+    return unknown(`whether ${which} leaks HPAs is unknown`);
+  }
+  const [first, ...others] = hpas.filter(
+    (hpa) => labeledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa) && !hasNewLabels(hpa),
+  );
+  const does = versions.length === 1 ? 'does' : 'do';
+  if (first === undefined) return ok(`${named(versions)} ${does} not leak, and nothing is left of an older version`);
+  return warning(
+    `${named(versions)} ${does} not leak, but ${counted(others.length + 1, 'HPA')} ${others.length === 0 ? 'has' : 'have'} the labels of a version before v1.5, such as ${objectKey(first.metadata)}: Envoy Gateway never deletes them`,
+    'See which are stale; `reaper reap` deletes them.',
+    scan,
+  );
+}
+
+function downgradeVerdict(controllers: readonly Deployment[], config: GatewayConfig): Verdict {
+  const setsName = (spec: EnvoyProxySpec | null | undefined) => Boolean(spec?.provider?.kubernetes?.envoyHpa?.name);
+  const setters = [
+    ...config.envoyProxies
+      .filter(({ spec }) => setsName(spec))
+      .map(({ metadata }) => `EnvoyProxy ${objectKey(metadata)}`),
+    ...config.envoyGatewayConfigs
+      .filter(({ settings }) => isReadable(settings) && setsName(settings.defaultProxy))
+      .map(({ configMap }) => `the default in ${configMap.metadata.namespace}`),
+  ];
+  if (setters.length === 0) return ok('no envoyHpa.name is set');
+  const set = `${setters.join(', ')} ${setters.length === 1 ? 'sets' : 'set'}`;
+  const versions = controllers.map(controllerVersion);
+  const older = versions.find((version) => version && leaksHpas(version) !== false);
+  if (older) {
+    return warning(
+      `${older.text} ignores envoyHpa.name, which ${set}: its HPA has the name that Envoy Gateway chooses`,
+      'Remove the field until Envoy Gateway is v1.5 or later again.',
+    );
+  }
+  if (versions.length === 0 || versions.includes(undefined)) {
+    return unknown(`${set} envoyHpa.name; whether Envoy Gateway knows it depends on its version`);
+  }
+  return ok('envoyHpa.name is set, and Envoy Gateway knows it');
+}
+
+const counted = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;

@@ -1,0 +1,108 @@
+import type { AccessEntries } from '../aws/access-entries.ts';
+import type { Roles } from '../aws/roles.ts';
+import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
+import { clusterApi } from '../kubernetes/cluster-api.ts';
+import { clusterInspection } from '../kubernetes/cluster-inspection.ts';
+import type { ClusterDescription, LiveDirectory } from '../kubernetes/directory.ts';
+import { assess } from '../sweep/assess.ts';
+import {
+  type ClusterProblem,
+  type ClusterRef,
+  type ClusterSelection,
+  forEachCluster,
+  type RunProgress,
+  type Scope,
+  type Target,
+} from '../sweep/for-each-cluster.ts';
+import { CLUSTER_CHECKS, type ClusterContext } from './cluster-checks.ts';
+import { EKS_CHECKS } from './eks-checks.ts';
+import { type ClusterHealth, countStates, type DoctorReport } from './report.ts';
+import { broken, runChecks, unreadable } from './run-checks.ts';
+
+/** A kubeconfig, or a Region of the account with the clients for the checks of EKS. */
+export interface DoctorScope extends Scope {
+  readonly directory: LiveDirectory;
+  readonly eks?: { readonly filters: SubscriptionFilters; readonly entries: AccessEntries; readonly roles: Roles };
+  /** How a person reaches a cluster: the flags for `reaper`, and the beginning of a `kubectl` command. */
+  readonly commands: (cluster: string) => Pick<ClusterContext, 'flags' | 'kubectl'>;
+}
+
+export interface DoctorOptions extends ClusterSelection<DoctorScope> {
+  /** Maximum concurrent clusters. */
+  readonly concurrency: number;
+  readonly controllerNamespaces?: readonly string[];
+  /** Milliseconds that one request to a cluster may take. */
+  readonly timeout: number;
+  readonly now: () => Date;
+  readonly onProgress: (progress: RunProgress) => void;
+}
+
+/**
+ * Runs every check on every cluster, in parallel, and changes nothing. What cannot be read is reported as unknown and stops
+ * nothing else.
+ *
+ * @throws {AwsAccessError} without credentials, with expired ones, or when no Region's clusters can be listed
+ */
+export async function diagnoseClusters(options: DoctorOptions): Promise<DoctorReport> {
+  const { now } = options;
+  const startedAt = now().toISOString();
+  const run = await forEachCluster(options, (target, description = { tags: {} }) =>
+    diagnose(target, description, options),
+  );
+  const clusters = run.clusters.map((outcome) => ('value' in outcome ? outcome.value : undescribed(outcome)));
+  const totals = countStates(clusters);
+  return { schemaVersion: 1, startedAt, finishedAt: now().toISOString(), totals, clusters, regions: run.regions };
+}
+
+/** @throws the error of the cluster if it is a fault of this program, or concerns every call to AWS */
+function undescribed({ cluster, region, problem, error }: ClusterRef & ClusterProblem): ClusterHealth {
+  const { reason, message, remedy } = problem;
+  const verdict = reason === 'ClusterNotFound' ? broken(message, remedy) : unreadable(error);
+  return { cluster, region, checks: [{ id: 'eks-cluster', ...verdict }] };
+}
+
+async function diagnose(
+  { cluster, region, directory, eks, commands }: Target<DoctorScope>,
+  description: ClusterDescription,
+  { controllerNamespaces, timeout, now }: DoctorOptions,
+): Promise<ClusterHealth> {
+  const connection = once(() => directory.connection(cluster));
+  const connect = once(async () => clusterInspection(await connection(), timeout));
+  const api = once(async () => clusterApi(await connection(), timeout));
+  const assessment = once(async () => await assess(await api(), { now: now(), controllerNamespaces }));
+  const context: ClusterContext = {
+    ...{ cluster, region, description, controllerNamespaces, connect, assessment, ...commands(cluster) },
+    controllers: once(async () => await (await connect()).controllers()),
+    config: once(async () => {
+      // Without an HPA and a class the assessment reads no configuration.
+      const snapshot = await assessment().then(
+        (result) => result.snapshot,
+        () => undefined,
+      );
+      const isRead = snapshot && snapshot.hpas.length + snapshot.gatewayClasses.length > 0;
+      return isRead ? snapshot : await (await api()).config.read();
+    }),
+  };
+  try {
+    if (eks === undefined) return { cluster, region, checks: await runChecks(CLUSTER_CHECKS, context) };
+    const { filters, entries, roles } = eks;
+    const eksContext = {
+      ...{ ...context, region: region ?? '', entries, roles },
+      logGroupClass: async () => (await filters.logGroups(cluster)).get(cluster),
+      filters: once(() => filters.list(cluster)),
+    };
+    return { cluster, region, checks: await runChecks([...EKS_CHECKS, ...CLUSTER_CHECKS], eksContext) };
+  } finally {
+    const opened = await connection().catch(() => undefined);
+    opened?.agent.destroy();
+  }
+}
+
+/** Calls a function at most once, and returns the same result to every caller. */
+function once<T>(read: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => {
+    result ??= read();
+    return result;
+  };
+}

@@ -1,0 +1,437 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { CLUSTER_CHECKS, type ClusterContext } from '../../../functions/doctor/cluster-checks.ts';
+import { EKS_CHECKS, type EksContext } from '../../../functions/doctor/eks-checks.ts';
+import { CHECKS, type Check, type CheckId } from '../../../functions/doctor/report.ts';
+import { runChecks } from '../../../functions/doctor/run-checks.ts';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
+import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
+import { leaksHpas, versionOfImage } from '../../../functions/judgement/controller.ts';
+import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
+import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
+import type { MissingHpa } from '../../../functions/judgement/missing.ts';
+import type { ClusterInspection } from '../../../functions/kubernetes/cluster-inspection.ts';
+import {
+  EVENT_PERMISSIONS,
+  nameOfPermission,
+  type Permission,
+  REAPER_GROUP,
+  TO_REAP,
+  TO_SCAN,
+} from '../../../functions/kubernetes/permissions.ts';
+import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';
+import { ClusterSkippedError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
+import { problem } from '../../../functions/platform/problems.ts';
+import { subscriptionFilters } from '../../../infra/subscription-filters.ts';
+import { controller } from '../../builders/cluster.ts';
+import { listOf } from '../../e2e/harness.ts';
+
+const account = '123456789012';
+const roleOf = (name: string) => `arn:aws:iam::${account}:role/envoy-hpa-reaper-${name}-eu-central-1`;
+const FORWARD = `arn:aws:lambda:eu-central-1:${account}:function:envoy-hpa-reaper-forward`;
+const ourFilter = { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn: FORWARD };
+const entryOf = (name: string) => ({
+  groups: ['envoy-hpa-reaper'],
+  username: `arn:aws:sts::${account}:assumed-role/envoy-hpa-reaper-${name}-eu-central-1/{{SessionName}}`,
+  type: 'STANDARD',
+  tags: { 'envoy-hpa-reaper/role-id': `AROA${name}` },
+});
+const nameOf = (arn: string) => /reaper-(\w+)-eu/.exec(arn)?.[1] ?? '';
+
+/** The HPA of Envoy Gateway v1.9. */
+const newHpa = listOf('autoscaling-kept-v1.9.1').items.find(
+  ({ kind }) => kind === 'HorizontalPodAutoscaler',
+) as unknown as HorizontalPodAutoscaler;
+
+const configIn = (namespace: string, text = 'kind: EnvoyGateway') =>
+  readEnvoyGatewayConfig({
+    metadata: { name: 'envoy-gateway-config', namespace },
+    data: { 'envoy-gateway.yaml': text },
+  });
+
+interface World {
+  description: EksContext['description'];
+  flags: string;
+  region?: string;
+  controllerNamespaces?: string[];
+  inspection: ClusterInspection;
+  controllers: Awaited<ReturnType<ClusterContext['controllers']>> | Error;
+  configs: ReturnType<typeof configIn>[];
+  envoyProxies: { metadata: { namespace: string; name: string }; spec: object }[];
+  hpas: HorizontalPodAutoscaler[] | Error;
+  stale: number;
+  missing: MissingHpa[];
+  logGroupClass?: string;
+  filters: (typeof ourFilter)[];
+  entries: Record<string, ReturnType<typeof entryOf> | undefined>;
+  roleIds: Record<string, string | undefined>;
+}
+
+/** A cluster in which every check is ok. */
+const sound = (): World => ({
+  description: {
+    ...{ arn: `arn:aws:eks:eu-central-1:${account}:cluster/shop`, tags: {}, status: 'ACTIVE', auditLog: true },
+    ...{ publicEndpoint: true, publicAccessCidrs: ['0.0.0.0/0'], authenticationMode: 'API' },
+  },
+  flags: '--eks shop --region eu-central-1',
+  region: 'eu-central-1',
+  inspection: {
+    server: 'https://127.0.0.1:6443',
+    version: async () => 'v1.34.2',
+    deniedToMe: async () => [],
+    deniedToGroup: async () => [],
+    servedVersions: async (group) => (group === 'gateway.envoyproxy.io' ? ['v1alpha1'] : ['v1', 'v1beta1']),
+    controllers: async () => [],
+  },
+  controllers: [controller({ namespace: 'eg-0', version: 'v1.9.1' })],
+  configs: [configIn('eg-0')],
+  envoyProxies: [],
+  hpas: [newHpa],
+  stale: 0,
+  missing: [],
+  logGroupClass: 'STANDARD',
+  filters: [ourFilter],
+  entries: { reap: entryOf('reap'), backfill: entryOf('backfill') },
+  roleIds: { reap: 'AROAreap', backfill: 'AROAbackfill' },
+});
+
+function contextOf(world: World): EksContext {
+  const { region = '', hpas, controllers } = world;
+  const given = async <T>(value: T | Error): Promise<T> => {
+    if (value instanceof Error) throw value;
+    return value;
+  };
+  const config = {
+    gatewayClasses: [],
+    gateways: [],
+    envoyProxies: world.envoyProxies,
+    envoyGatewayConfigs: world.configs,
+  };
+  const verdicts = Array.from({ length: world.stale }, () => ({ action: 'delete' }));
+  return {
+    ...{ cluster: 'shop', region, description: world.description, flags: world.flags, kubectl: 'kubectl' },
+    controllerNamespaces: world.controllerNamespaces,
+    connect: async () => world.inspection,
+    controllers: () => given(controllers),
+    config: async () => config as never,
+    assessment: async () =>
+      ({ snapshot: { ...config, hpas: await given(hpas) }, verdicts, missing: world.missing }) as never,
+    logGroupClass: async () => world.logGroupClass,
+    filters: async () => world.filters,
+    entries: { describe: async (_, { arn }) => world.entries[nameOf(arn)] },
+    roles: { idOf: async (arn) => world.roleIds[nameOf(arn)] },
+  };
+}
+
+const inKubeconfig = { region: undefined, flags: '--context prod' };
+
+async function checksOf(change: Partial<World>): Promise<Check[]> {
+  const world = { ...sound(), ...change };
+  const context = contextOf(world);
+  if (world.region !== undefined) return await runChecks([...EKS_CHECKS, ...CLUSTER_CHECKS], context);
+  return await runChecks(CLUSTER_CHECKS, { ...context, region: undefined });
+}
+const checkOf = async (id: CheckId, change: Partial<World>) =>
+  (await checksOf(change)).find((check) => check.id === id) as Check;
+
+describe('the checks ask about what is deployed:', () => {
+  const [role, binding] = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8')).map((one) =>
+    one.toJS(),
+  );
+
+  test('the permissions of infra/kubernetes/rbac.yaml, each once', () => {
+    type Rule = { apiGroups: string[]; resources: string[]; verbs: string[]; resourceNames?: string[] };
+    const allowed = (role.rules as Rule[]).flatMap(({ apiGroups, resources, verbs, resourceNames = [undefined] }) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((resource) =>
+          verbs.flatMap((verb) => resourceNames.map((name) => nameOfPermission({ group, resource, verb, name }))),
+        ),
+      ),
+    );
+    expect([...TO_SCAN, ...TO_REAP, ...EVENT_PERMISSIONS].map(nameOfPermission).sort()).toEqual(allowed.sort());
+  });
+
+  test('the group that the role is bound to', () => {
+    expect(binding.subjects).toEqual([expect.objectContaining({ kind: 'Group', name: REAPER_GROUP })]);
+  });
+
+  test('the names of the filter, its destination and the roles of the stack', async () => {
+    const [filter] = Object.values(subscriptionFilters(['shop']));
+    const { functions } = parse(readFileSync('serverless.yml', 'utf8'), { logLevel: 'silent' });
+    expect(FORWARD.split(':').at(-1)).toBe(functions.forward.name);
+    const ofStack = { ...ourFilter, name: filter?.Properties.FilterName ?? '' };
+    expect((await checkOf('eks-subscription-filter', { filters: [ofStack] })).state).toBe('ok');
+    for (const name of ['reap', 'backfill']) {
+      const roleName = roleOf(name)
+        .split('/')[1]
+        ?.replace('eu-central-1', '$' + '{AWS::Region}');
+      expect(readFileSync('infra/roles.yml', 'utf8')).toContain(`RoleName: !Sub ${roleName}\n`);
+    }
+  });
+});
+
+describe('the release of Envoy Gateway', () => {
+  test.each([
+    ['registry.example.com:5000/envoyproxy/gateway:1.9.1', 'v1.9.1'],
+    ['envoyproxy/gateway:v1.5.0-rc.1', 'v1.5.0-rc.1'],
+    ['registry.example.com:5000/envoyproxy/gateway', undefined],
+    ['bitnami/envoy-gateway:1.3.0-debian-12-r1', undefined],
+    ['example.com/gateway:20260101', undefined],
+    ['example.com/gateway:v1.3', undefined],
+    ['', undefined],
+  ])('of the image %s is %s', (image, text) => {
+    expect(versionOfImage(image)?.text).toBe(text);
+  });
+
+  test.each([
+    ['v1.1.2', undefined],
+    ['v1.1.3', true],
+    ['v0.6.0', undefined],
+    ['v1.4.6', true],
+    ['v1.5.0', false],
+    ['v1.10.0', false],
+    ['v2.0.0', false],
+  ])('%s leaks HPAs: %s', (tag, leaks) => {
+    const version = versionOfImage(`envoyproxy/gateway:${tag}`);
+    expect(version && leaksHpas(version)).toBe(leaks);
+  });
+});
+
+test('every check is ok and has no remedy in a sound cluster, in the documented order', async () => {
+  const checks = await checksOf({});
+  expect(checks.map(({ id }) => id)).toEqual(CHECKS);
+  expect(checks.filter(({ state, remedy, command }) => state !== 'ok' || remedy || command)).toEqual([]);
+  const ofKubeconfig = await checksOf(inKubeconfig);
+  expect(ofKubeconfig.map(({ id, state }) => [id, state])).toEqual(
+    CHECKS.filter((id) => !id.startsWith('eks-')).map((id) => [id, 'ok']),
+  );
+});
+
+const described = (change: Partial<World['description']>) => ({
+  description: { ...sound().description, ...change },
+});
+const inspected = (change: Partial<ClusterInspection>): Partial<World> => ({
+  inspection: { ...sound().inspection, ...change },
+});
+const refusing = (error: Error) => inspected({ version: () => Promise.reject(error) });
+const denied = (isDenied: (permission: Permission) => boolean, who: 'Me' | 'Group' = 'Group') =>
+  inspected(
+    who === 'Me'
+      ? { deniedToMe: async (asked) => asked.filter(isDenied) }
+      : { deniedToGroup: async (_, asked) => asked.filter(isDenied) },
+  );
+const runs = (...tags: string[]) => ({
+  controllers: tags.map((tag, n) => controller({ namespace: `eg-${n}`, image: `envoyproxy/gateway:${tag}` })),
+});
+const reads = (configMap: string, name = 'envoy-gateway') => {
+  const one = controller({ namespace: 'eg-0', version: 'v1.9.1', configMap });
+  return { controllers: [{ ...one, metadata: { ...one.metadata, name } }] };
+};
+/** ConfigMaps in these namespaces; that of a tenant cannot be read. */
+const configs = (namespaces: string[], controllerNamespaces?: string[]): Partial<World> => ({
+  configs: namespaces.map((namespace) => configIn(namespace, namespace === 'tenant' ? '[' : undefined)),
+  controllerNamespaces,
+});
+const reapEntry = (change: Partial<ReturnType<typeof entryOf>> | undefined): Partial<World> => ({
+  entries: { ...sound().entries, reap: change && { ...entryOf('reap'), ...change } },
+});
+const filtersOfOthers = (count: number) => Array.from({ length: count }, (_, n) => ({ ...ourFilter, name: `f${n}` }));
+const ofStack = { ...ourFilter, name: STATIC_FILTER_NAME };
+const missingHpas = (...remedies: string[]) => ({
+  missing: remedies.map(
+    (remedy, n): MissingHpa => ({
+      ...{ namespace: 'eg-0', name: `hpa-${n}`, ownerUid: '', explanation: '', reason: 'WantedButMissing', remedy },
+      owner: { kind: 'Gateway', namespace: 'shop', name: 'web' },
+    }),
+  ),
+});
+const { 'app.kubernetes.io/managed-by': _, ...oldLabels } = newHpa.metadata.labels ?? {};
+const oldHpa = { ...newHpa, metadata: { ...newHpa.metadata, labels: oldLabels } };
+const kubectl = { manager: 'kubectl', operation: 'Apply' } as const;
+const copiedHpa: HorizontalPodAutoscaler = { ...oldHpa, metadata: { ...oldHpa.metadata, managedFields: [kubectl] } };
+const naming = {
+  envoyProxies: [
+    {
+      metadata: { name: 'proxy', namespace: 'shop' },
+      spec: { provider: { kubernetes: { envoyHpa: { name: 'mine' } } } },
+    },
+  ],
+};
+const NAMING = 'kind: EnvoyGateway\nenvoyProxy: {provider: {kubernetes: {envoyHpa: {name: mine}}}}';
+const unauthorized = new ClusterSkippedError(problem('ClusterUnauthorized', 'was answered 401'), {
+  cause: new ApiStatusError(401, 'was answered 401'),
+});
+const optedOut = new ClusterSkippedError(problem('ClusterOptedOut', 'shop', 'envoy-hpa-reaper'));
+const noAnswer = new NoAnswerError('no whole answer from 127.0.0.1:1');
+const forbidden = new ApiStatusError(403, 'was answered 403');
+const notFound = new ApiStatusError(404, 'was answered 404');
+const badGateway = new RetryableError('was answered 502');
+const isPatch = ({ verb }: Permission) => verb === 'patch';
+
+const BEYOND_ACCESS = CHECKS.slice(CHECKS.indexOf('cluster-version')).map((id) => `${id} unknown`);
+const noAccess = ['cluster-access broken', ...BEYOND_ACCESS].join();
+const noFilters = 'eks-subscription-filter unknown,eks-filter-slots unknown';
+const noEntries = 'eks-access-entry-reap unknown,eks-access-entry-backfill unknown';
+const noVersion = 'envoy-gateway unknown,envoy-gateway-leaks unknown';
+const noConfig = 'envoy-gateway-config broken,envoy-gateway-downgrade unknown';
+const optOut =
+  'eks-opt-out warning,eks-subscription-filter warning,eks-access-entry-reap warning,eks-access-entry-backfill warning';
+const notRunning = CHECKS.slice(1).map((id) => `${id} unknown`);
+
+/** A change to a sound cluster, and the checks that are not ok then. Their texts are in the snapshot. */
+const cases: [string, Partial<World>, string][] = [
+  ['an opted-out cluster', described({ tags: { 'envoy-hpa-reaper': 'off' } }), optOut],
+  ['a cluster that is being created', described({ status: 'CREATING' }), ['eks-cluster broken', ...notRunning].join()],
+  ['a private endpoint', described({ publicEndpoint: false }), 'eks-endpoint warning'],
+  ['an endpoint for an office', described({ publicAccessCidrs: ['203.0.113.0/24'] }), 'eks-endpoint warning'],
+  ['no audit log', described({ auditLog: false }), `eks-audit-log broken,eks-log-group unknown,${noFilters}`],
+  ['no log group', { logGroupClass: undefined }, `eks-log-group broken,${noFilters}`],
+  ['a log group of another class', { logGroupClass: 'DELIVERY' }, `eks-log-group broken,${noFilters}`],
+  ['no filter of ours', { filters: filtersOfOthers(1) }, 'eks-subscription-filter broken'],
+  ['two filters of others', { filters: filtersOfOthers(2) }, 'eks-subscription-filter broken,eks-filter-slots warning'],
+  ['a filter to elsewhere', { filters: [{ ...ourFilter, destinationArn: 'x' }] }, 'eks-subscription-filter broken'],
+  ['a filter of another pattern', { filters: [{ ...ourFilter, pattern: '' }] }, 'eks-subscription-filter broken'],
+  ['a stack filter of another pattern', { filters: [{ ...ofStack, pattern: '' }] }, 'eks-subscription-filter broken'],
+  ['no access entries', described({ authenticationMode: 'CONFIG_MAP' }), `eks-authentication-mode broken,${noEntries}`],
+  ['no access entry for reap', reapEntry(undefined), 'eks-access-entry-reap broken'],
+  ['a dead access entry', reapEntry({ tags: { 'envoy-hpa-reaper/role-id': 'A' } }), 'eks-access-entry-reap broken'],
+  ['an untagged access entry', reapEntry({ tags: {} as never }), 'eks-access-entry-reap warning'],
+  ['an access entry of the wrong username', reapEntry({ username: 'admin' }), 'eks-access-entry-reap broken'],
+  ['an access entry of the wrong type', reapEntry({ type: 'EC2_LINUX' }), 'eks-access-entry-reap broken'],
+  ['an access entry of another group', reapEntry({ groups: ['viewers'] }), 'eks-access-entry-reap broken'],
+  ['no role of reap', { roleIds: { backfill: 'AROAbackfill' } }, 'eks-access-entry-reap broken'],
+
+  [
+    'an API server that refuses opted-out clusters',
+    refusing(optedOut),
+    ['cluster-access unknown', ...BEYOND_ACCESS].join(),
+  ],
+  ['an API server that does not authenticate', refusing(unauthorized), noAccess],
+  ['the same of a kubeconfig', { ...inKubeconfig, ...refusing(unauthorized) }, noAccess],
+  ['an API server that authorizes nothing', refusing(forbidden), noAccess],
+  ['an API server that is a proxy', refusing(notFound), noAccess],
+  ['an API server that fails', refusing(badGateway), noAccess],
+  ['an API server that does not answer', refusing(noAnswer), noAccess],
+  [
+    'a private API server that does not answer',
+    { ...refusing(noAnswer), ...described({ publicEndpoint: false }) },
+    `eks-endpoint warning,${noAccess}`,
+  ],
+  ['functions that may do nothing', denied(() => true), 'rbac-functions broken'],
+  ['functions that may do a part', denied(isPatch), 'rbac-functions broken'],
+  ['functions that may do a part, in a kubeconfig', { ...inKubeconfig, ...denied(isPatch) }, 'rbac-functions broken'],
+  ['functions without rights, in a kubeconfig', { ...inKubeconfig, ...denied(() => true) }, 'rbac-functions warning'],
+  ['a person who may only read', denied(isPatch, 'Me'), 'rbac-reap warning'],
+  ['a person who may not list', denied(({ verb }) => verb === 'list', 'Me'), 'rbac-scan broken'],
+  ['no CRDs', inspected({ servedVersions: async () => [] }), 'crds-gateway-api broken,crds-envoy-gateway broken'],
+  ['CRDs of a beta', inspected({ servedVersions: async () => ['v1beta1', 'v1alpha1'] }), 'crds-gateway-api broken'],
+
+  ['no Deployment of Envoy Gateway', { controllers: [] }, noVersion],
+  ['Deployments that cannot be listed', { controllers: forbidden }, `${noVersion},envoy-gateway-downgrade unknown`],
+  [
+    'an image without a release',
+    { controllers: [controller({ image: 'example.com/gateway:production' })], ...configs(['envoy-gateway-system']) },
+    noVersion,
+  ],
+  [
+    'a label and a tag of two releases',
+    {
+      controllers: [controller({ version: 'v1.9.1', image: 'example.com/gateway:v1.3.0' })],
+      ...configs(['envoy-gateway-system']),
+    },
+    noVersion,
+  ],
+  ['Envoy Gateway with another ConfigMap', reads('my-config'), noConfig],
+  ['Envoy Gateway of another name with another ConfigMap', reads('my-config', 'mine'), noConfig],
+  ['another ConfigMap, and none of the usual name', { ...reads('my-config'), ...configs([]) }, noConfig],
+  ['an unreadable ConfigMap', { configs: [configIn('eg-0', 'kind: Envoy')] }, noConfig],
+  ['one ConfigMap of two', { ...configs(['eg-0']), ...runs('v1.9.1', 'v1.9.1') }, noConfig],
+  ['neither ConfigMap nor Envoy Gateway', { ...configs([]), ...runs() }, `${noVersion},envoy-gateway-config unknown`],
+  ['a ConfigMap elsewhere', configs(['eg-1']), noConfig],
+  ['a ConfigMap that is left over', configs(['eg-0', 'old']), 'envoy-gateway-config warning'],
+  [
+    'no ConfigMap, and Deployments that cannot be listed',
+    { ...configs([]), controllers: forbidden },
+    `${noVersion},${noConfig}`,
+  ],
+  [
+    'none in two listed namespaces',
+    { ...configs(['eg-0'], ['a', 'b']), controllers: forbidden },
+    `${noVersion},${noConfig}`,
+  ],
+  [
+    'a listed ConfigMap without Envoy Gateway',
+    configs(['eg-0', 'eg-1'], ['eg-0', 'eg-1']),
+    'envoy-gateway-config warning',
+  ],
+  [
+    'an Envoy Gateway in an unlisted namespace',
+    { ...configs(['eg-0', 'eg-1'], ['eg-0']), ...runs('v1.9.1', 'v1.9.1') },
+    noConfig,
+  ],
+  ['no ConfigMap in the listed namespace', configs(['tenant'], ['eg-0']), noConfig],
+  [
+    'one version that leaks',
+    { ...runs('v1.9.1', 'v1.3.0'), ...configs(['eg-0', 'eg-1']) },
+    'envoy-gateway-leaks broken',
+  ],
+  [
+    'an unknown version and one that leaks',
+    { ...runs('latest', 'v1.2.9'), ...configs(['eg-0', 'eg-1']) },
+    'envoy-gateway unknown,envoy-gateway-leaks broken',
+  ],
+  ['an unknown version', runs('latest'), noVersion],
+  ['a version before all known ones', runs('v1.1.0'), 'envoy-gateway-leaks unknown'],
+  ['HPAs of an old version', { hpas: [newHpa, oldHpa, oldHpa] }, 'envoy-gateway-leaks warning'],
+  ['HPAs of the old version that runs', { hpas: [oldHpa], ...runs('v1.3.0') }, 'envoy-gateway-leaks broken'],
+  [
+    'an HPA name under v1.1',
+    { ...naming, ...runs('v1.1.0') },
+    'envoy-gateway-leaks unknown,envoy-gateway-downgrade warning',
+  ],
+  [
+    'an HPA name under v1.4',
+    { ...naming, ...runs('v1.4.0') },
+    'envoy-gateway-leaks broken,envoy-gateway-downgrade warning',
+  ],
+  [
+    'a default HPA name under v1.4',
+    { configs: [configIn('eg-0', NAMING)], ...runs('v1.4.0') },
+    'envoy-gateway-leaks broken,envoy-gateway-downgrade warning',
+  ],
+  [
+    'an HPA name under an unknown version',
+    { ...naming, ...runs('latest') },
+    `${noVersion},envoy-gateway-downgrade unknown`,
+  ],
+  [
+    'HPAs that cannot be listed',
+    { hpas: badGateway },
+    'envoy-gateway-leaks unknown,stale-hpas unknown,missing-hpas unknown',
+  ],
+  ['a stale HPA', { stale: 1, controllerNamespaces: ['eg-0'] }, 'stale-hpas warning'],
+  ['a missing HPA', missingHpas('Restart it.'), 'missing-hpas warning'],
+  ['three missing HPAs', missingHpas('Restart it.', 'Repair it.', 'Restart it.'), 'missing-hpas warning'],
+];
+
+test.each(cases)('reports %s', async (_, change, expected) => {
+  const checks = (await checksOf(change)).filter(({ state }) => state !== 'ok');
+  expect(checks.map(({ id, state }) => `${id} ${state}`).toSorted()).toEqual(expected.split(',').toSorted());
+  const texts = checks
+    .filter(({ found }) => !found.startsWith('skipped: '))
+    .flatMap(({ id, found, remedy, command }) => [`${id}: ${found}`, remedy ?? [], command ?? []].flat());
+  expect(texts.join('\n')).toMatchSnapshot();
+});
+
+test.each<[string, Partial<World>]>([
+  ['a cluster that is being updated', described({ status: 'UPDATING' })],
+  ['an endpoint for an office and all', described({ publicAccessCidrs: ['10.0.0.0/8', '0.0.0.0/0'] })],
+  ['five filters of others and ours', { filters: [...filtersOfOthers(5), ourFilter] }],
+  ['two ConfigMaps of two', { ...configs(['eg-0', 'eg-1']), ...runs('v1.9.1', 'v1.9.1') }],
+  ['an unreadable ConfigMap in an unlisted namespace', configs(['eg-0', 'tenant'], ['eg-0'])],
+  ['a copy of an HPA of an old version', { hpas: [copiedHpa] }],
+  ['an HPA name under v1.9', naming],
+])('finds nothing wrong with %s', async (_, change) => {
+  expect((await checksOf(change)).filter(({ state }) => state !== 'ok')).toEqual([]);
+});

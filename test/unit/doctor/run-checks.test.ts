@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest';
+import { awsError } from '../../../functions/aws/access-error.ts';
+import { type Check, countStates, needsFixing, type State } from '../../../functions/doctor/report.ts';
+import { broken, type CheckDefinition, ok, runChecks, unknown } from '../../../functions/doctor/run-checks.ts';
+import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';
+import { ClusterSkippedError, RetryableError } from '../../../functions/platform/errors.ts';
+
+const named = (name: string) => Object.assign(new Error('refused'), { name });
+const skipped = (reason: 'ClusterForbidden' | 'ClusterOptedOut') =>
+  new ClusterSkippedError({ reason, message: 'refused', remedy: 'Do this.' });
+const throwing = (error: Error): CheckDefinition<unknown> => ({
+  id: 'eks-cluster',
+  run: () => Promise.reject(error),
+});
+
+describe('runChecks', () => {
+  const following = (id: 'rbac-scan' | 'rbac-reap', needed: Check['id']): CheckDefinition<unknown> => ({
+    ...{ id, after: [needed], run: () => ok('fine') },
+  });
+
+  test.each<[string, CheckDefinition<unknown>['run'], State]>([
+    ['is broken', () => broken('off', 'Turn it on.'), 'unknown'],
+    ['fails', () => Promise.reject(new RetryableError('no answer')), 'unknown'],
+    ['is unknown by its own verdict', () => unknown('old'), 'ok'],
+    ['is ok', () => ok('fine'), 'ok'],
+  ])('skips what depends on a check that %s only where that is a failure, in any order', async (_, run, expected) => {
+    const checks = await runChecks(
+      [following('rbac-scan', 'rbac-reap'), following('rbac-reap', 'cluster-access'), { id: 'cluster-access', run }],
+      undefined,
+    );
+    expect(checks.map(({ id }) => id)).toEqual(['rbac-scan', 'rbac-reap', 'cluster-access']);
+    const [scan, reap] = checks;
+    expect([scan?.state, reap?.state]).toEqual([expected, expected]);
+    if (expected === 'unknown') {
+      expect([scan?.found, reap?.found]).toEqual(['skipped: see rbac-reap', 'skipped: see cluster-access']);
+    }
+  });
+
+  test('ignores a dependency that is no check of this cluster, and calls each check once', async () => {
+    let calls = 0;
+    const run = () => {
+      calls += 1;
+      return ok(String(calls));
+    };
+    const checks = await runChecks(
+      [
+        { id: 'cluster-access', after: ['eks-cluster'], run },
+        following('rbac-scan', 'cluster-access'),
+        following('rbac-reap', 'cluster-access'),
+      ],
+      undefined,
+    );
+    expect(checks.map(({ found }) => found)).toEqual(['1', 'fine', 'fine']);
+  });
+
+  const permission = 'Ask for the permission of this check, which docs/doctor.md lists.';
+  test.each<[string, Error, string]>([
+    ['AWS refuses', awsError('EKS could not', named('AccessDeniedException')), permission],
+    ['the API server refuses', skipped('ClusterForbidden'), permission],
+    ['the API server refuses a review', new ApiStatusError(403, 'refused'), permission],
+    ['the cluster opted out', skipped('ClusterOptedOut'), 'Do this.'],
+    ['no answer comes', new RetryableError('refused'), 'Run this again later.'],
+  ])('makes a check unknown where %s', async (_, error, remedy) => {
+    const [check] = await runChecks([throwing(error)], undefined);
+    expect(check).toMatchObject({ id: 'eks-cluster', state: 'unknown', remedy });
+    expect(check?.found).toMatch(/refused$/);
+  });
+
+  test.each([
+    ['a fault of this program', new TypeError('refused')],
+    ['expired credentials', awsError('EKS could not', named('ExpiredTokenException'))],
+    ['missing credentials', awsError('EKS could not', named('CredentialsProviderError'))],
+  ])('throws %s', async (_, error) => {
+    await expect(runChecks([throwing(error)], undefined)).rejects.toBe(error);
+  });
+});
+
+describe('a report', () => {
+  const check = (id: Check['id'], state: State): Check => ({ id, state, found: '' });
+
+  test.each<[Check[], boolean]>([
+    [[check('eks-cluster', 'ok'), check('stale-hpas', 'warning')], false],
+    [[check('rbac-functions', 'unknown')], false],
+    [[check('rbac-functions', 'broken')], true],
+    [[check('eks-cluster', 'unknown')], true],
+  ])('%j needs fixing: %s', (checks, expected) => {
+    expect(needsFixing({ cluster: 'shop', checks })).toBe(expected);
+  });
+
+  test('counts the checks of all clusters', () => {
+    const health = { cluster: 'a', checks: [check('eks-cluster', 'ok'), check('stale-hpas', 'warning')] };
+    expect(countStates([health, health])).toEqual({ ok: 2, warning: 2, broken: 0, unknown: 0 });
+  });
+});
