@@ -283,7 +283,7 @@ describe('a wanted HPA that somebody deleted', () => {
     expect(told()).toEqual([toldOfIt, ['Sweep Completed', { ...ofShop, runIds: ['run-1'], mode, ...swept }]]);
     expect(around.output.logged().slice(-2)).toMatchObject([
       { level: 'WARN', message: `HPA ${MISSING} is missing, WantedButMissing`, cluster: 'shop', ...missing },
-      { level: 'INFO', message: 'pass finished', missing: 1 },
+      { level: 'INFO', message: 'sweep finished', missing: 1 },
     ]);
     expect(around.output.counted('HpasMissing')).toBe(1);
     const { uid } = the('Gateway', wantedList()).metadata;
