@@ -8,6 +8,7 @@ import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
 import { LIST_COMMAND } from '../../kubernetes/cluster-list.ts';
 import { SILENT } from '../../platform/logger.ts';
 import { type Assessment, assess, assessSnapshot, reportHpa, reportMissing } from '../../sweep/assess.ts';
+import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import { runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { nameOfFile } from '../input/read-text.ts';
@@ -15,7 +16,7 @@ import { readSavedList } from '../input/saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { FORMATS, type Format, formatReport } from '../output/report.ts';
-import { EXIT, type ProgressLine, progressLine, say, screenOf } from '../output/terminal.ts';
+import { EXIT, progressLine, say, screenOf } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
 interface ScanOptions extends TargetOptions, SelectionOptions {
@@ -40,7 +41,7 @@ const now = () => new Date();
  * @throws {MalformedInputError} for a file that is no List, or an unusable kubeconfig
  * @throws {AwsAccessError} when AWS refuses access everywhere
  */
-async function scan(options: ScanOptions, onProgress: ProgressLine['show']): Promise<RunReport> {
+async function scan(options: ScanOptions, onProgress: (progress: RunProgress) => void): Promise<RunReport> {
   const { file, incomplete, namespace, gateway, controllerNamespace: controllerNamespaces } = options;
   const changes = await changesOf(options);
   const run = { runId: randomUUID(), mode: 'report' } as const;

@@ -1,6 +1,5 @@
 import process from 'node:process';
-import { clearLine, cursorTo } from 'node:readline';
-import { createInterface } from 'node:readline/promises';
+import { clearLine, createInterface, cursorTo } from 'node:readline';
 import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import type { Screen } from './output.ts';
 
@@ -23,22 +22,21 @@ export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
 export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
-export interface ProgressLine {
-  show(progress: RunProgress): void;
-  /** Clears the line, so that what comes next begins at its start. */
-  end(): void;
-}
-
-/** The progress of a run in one line on stderr; nothing without a terminal, or with `--quiet`. */
-export function progressLine(quiet = false): ProgressLine {
+/**
+ * The progress of a run in one line on stderr; nothing without a terminal, or with `--quiet`. `end` clears the line, so that what
+ * comes next begins at its start.
+ */
+export function progressLine(quiet = false) {
   const { stderr } = process;
-  if (quiet || !stderr.isTTY) return { show: () => {}, end: () => {} };
+  const isShown = stderr.isTTY && !quiet;
   const clear = () => {
+    if (!isShown) return;
     cursorTo(stderr, 0);
     clearLine(stderr, 0);
   };
   return {
-    show({ clusters, done, problems }) {
+    show({ clusters, done, problems }: RunProgress): void {
+      if (!isShown) return;
       clear();
       const text = `${done} of ${clusters} clusters, ${problems} with a problem`;
       stderr.write(text.slice(0, (stderr.columns || 80) - 1));
@@ -53,23 +51,15 @@ export const canAsk = (): boolean => process.stdin.isTTY === true && process.std
 /** @returns what the person decided; `interrupted` for Ctrl-C */
 export async function ask(question: string): Promise<'yes' | 'no' | 'interrupted'> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const end = new AbortController();
-  let ended: 'no' | 'interrupted' = 'no';
-  terminal.once('SIGINT', () => {
-    ended = 'interrupted';
-    end.abort();
+  const answer = await new Promise<string>((resolve) => {
+    terminal.once('SIGINT', () => resolve('interrupted'));
+    terminal.once('close', () => resolve('closed'));
+    terminal.question(`${question} [y/N] `, resolve);
   });
-  terminal.once('close', () => end.abort());
-  try {
-    const answer = await terminal.question(`${question} [y/N] `, { signal: end.signal });
-    return /^y(es)?$/i.test(answer.trim()) ? 'yes' : 'no';
-  } catch (error) {
-    if (!end.signal.aborted) throw error;
-    process.stderr.write('\n');
-    return ended;
-  } finally {
-    terminal.close();
-  }
+  terminal.close();
+  if (answer === 'interrupted' || answer === 'closed') process.stderr.write('\n');
+  if (answer === 'interrupted') return 'interrupted';
+  return /^y(es)?$/i.test(answer.trim()) ? 'yes' : 'no';
 }
 
 /**
