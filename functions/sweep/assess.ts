@@ -8,7 +8,7 @@ import { type ReplicasAfter, replicasAfter } from '../judgement/replicas-after.t
 import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 
-export type AssessedVerdict = Verdict & { readonly replicasAfter?: ReplicasAfter };
+type AssessedVerdict = Verdict & { readonly replicasAfter?: ReplicasAfter };
 
 /** The state of a cluster at one moment: everything that was read, a verdict on each HPA, and the HPAs that are missing. */
 export interface Assessment {
@@ -17,7 +17,7 @@ export interface Assessment {
   readonly missing: readonly MissingHpa[];
 }
 
-export interface AssessOptions {
+interface AssessOptions {
   readonly now: Date;
   /** The namespaces whose ConfigMaps alone may lead to a deletion; absent or empty: every namespace. */
   readonly controllerNamespaces?: readonly string[];

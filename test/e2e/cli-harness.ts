@@ -16,18 +16,18 @@ import {
 } from '../embedded-cluster/embedded-cluster.ts';
 import type { List } from './harness.ts';
 
-// The command line as a process. What a test file starts or saves with this ends with that file.
+// The command line as a process. Servers and files last until the end of the test file.
 
 const reaper = inject('reaper');
 
 export const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-/** The home directory of every process: there is nothing in it, no kubeconfig and no AWS configuration. */
+/** The home directory of every process, without a kubeconfig and an AWS configuration. */
 const home = join(folder, 'home');
-/** What Node has compiled once, the next process need not. */
+/** Code that Node has compiled, for the next process. */
 const compiled = join(folder, 'compiled');
 
-/** A process is quick, but not on a machine that does ten other things. */
+/** A process is fast, but not on a busy machine. */
 export const patience = { timeout: 60_000 };
 
 export interface Result {
@@ -41,7 +41,7 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** Working directory. */
   cwd?: string;
-  /** What is made of stdout; may leave off early, as `head` does. */
+  /** Reads stdout, and may stop early, as `head` does. */
   reader?: (stdout: Readable) => Promise<string>;
 }
 
@@ -50,24 +50,24 @@ const environment = (env: Record<string, string>) => ({
   HOME: home,
   // On an EC2 instance the SDK would find credentials.
   AWS_EC2_METADATA_DISABLED: 'true',
-  // A service that the test has no double of is asked nowhere else.
+  // No request leaves the machine, also to a service without a double.
   AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
   NODE_COMPILE_CACHE: compiled,
   ...env,
 });
 
-/** The command as a process, with no terminal and no kubeconfig or credentials but what the test gives it. */
+/** Runs the command as a process without a terminal, with only the kubeconfig and credentials of the test. */
 export async function run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
   return await start(args, options).result;
 }
 
-/** The same, for a test that has something to do with the process while it runs. */
+/** The same, for a test that uses the process while it runs. */
 export function start(
   args: readonly string[],
   { stdin = '', env = {}, cwd, reader = text }: RunOptions = {},
 ): { child: ChildProcess; result: Promise<Result> } {
   const child = spawn(process.execPath, [reaper, ...args], { env: environment(env), cwd });
-  // A process that has ended reads no more.
+  // A process that has ended does not read its input.
   child.stdin.on('error', () => {});
   child.stdin.end(stdin);
   const code = new Promise<number | null>((resolve) => child.on('close', resolve));
@@ -82,11 +82,11 @@ export function start(
 export interface TerminalOptions {
   env?: Record<string, string>;
   columns?: number;
-  /** Called with all that the process has written so far, and the keyboard. */
+  /** Called with everything that the process has written so far, and the keyboard. */
   onOutput?: (written: string, type: (keys: string) => void) => void;
 }
 
-/** The command on a terminal of its own, stdin, stdout and stderr alike. */
+/** Runs the command on a terminal, which is its stdin, stdout and stderr. */
 export async function runInTerminal(
   args: readonly string[],
   { env = {}, columns = 80, onOutput = () => {} }: TerminalOptions = {},
@@ -108,17 +108,17 @@ export async function runInTerminal(
 
 const ESCAPE = String.fromCharCode(27);
 
-/** The lines that are left on a terminal when all is written: without colours, and without what was cleared. */
+/** The lines on a terminal at the end, without colors and without what was cleared. */
 export function screenOf(written: string): string[] {
   return written.split('\r\n').map((line) => {
-    // Both ways to begin a line anew; what stood there is cleared by whoever does.
+    // Two ways to return to the start of a line. The process clears what was there.
     const visible = line.split(new RegExp(`\\r|${ESCAPE}\\[1?G`)).at(-1) ?? '';
     return stripVTControlCharacters(visible);
   });
 }
 
 let files = 0;
-/** @returns the path of a new file with this content; what is no text becomes JSON */
+/** @returns the path of a new file with this content; other values than text become JSON */
 export function save(content: unknown): string {
   const file = join(folder, `file-${files++}`);
   writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
@@ -128,7 +128,7 @@ export function save(content: unknown): string {
 const clusters: EmbeddedCluster[] = [];
 afterAll(async () => void (await Promise.all(clusters.map((cluster) => cluster.close()))));
 
-/** A server with this in it, until the test file ends. */
+/** A server with these objects. */
 export async function serveUntilEnd(list: List, options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
   const cluster = await startEmbeddedCluster(options);
   clusters.push(cluster);
@@ -136,7 +136,7 @@ export async function serveUntilEnd(list: List, options: EmbeddedClusterOptions 
   return cluster;
 }
 
-/** A server, and a file that tells kubectl (and us) how to reach it. */
+/** A server, and its kubeconfig. */
 export async function serveLive(
   list: List,
   { token = 'admin-token', ...options }: EmbeddedClusterOptions & { token?: string } = {},
@@ -145,7 +145,7 @@ export async function serveLive(
   return { cluster, kubeconfig: save(kubeconfigFor(cluster, token)) };
 }
 
-/** Two contexts: `production`, the current one, leads to the cluster, and `lost` to where nothing listens. */
+/** Two contexts: `production`, the current one, is the cluster, and `lost` is an address where nothing listens. */
 export function kubeconfigFor({ url, caCertificate }: EmbeddedCluster, token: string, certificate = caCertificate) {
   return {
     ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'production' },
@@ -164,7 +164,7 @@ export function kubeconfigFor({ url, caCertificate }: EmbeddedCluster, token: st
   };
 }
 
-/** Credentials and a Region, and services that listen elsewhere: `{ EKS: 'http://127.0.0.1:1234' }`. */
+/** Credentials, a Region, and the addresses of services: `{ EKS: 'http://127.0.0.1:1234' }`. */
 export function awsEnvironment(endpoints: Record<string, string>): Record<string, string> {
   return {
     AWS_REGION: 'eu-central-1',

@@ -90,7 +90,7 @@ export async function targetsOf(options: TargetOptions): Promise<Targets> {
 }
 
 /** @throws {UsageError} where neither AWS_REGION nor the profile has one */
-export async function defaultRegion(profile: string | undefined): Promise<string> {
+async function defaultRegion(profile: string | undefined): Promise<string> {
   const { EKSClient } = await import('@aws-sdk/client-eks');
   const client = new EKSClient({ profile });
   try {
