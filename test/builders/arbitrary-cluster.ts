@@ -132,21 +132,29 @@ const controllerPlan = weighted<{ version?: string; configMap?: string } | 'abse
   [1, { version: 'v1.9.1', configMap: 'custom' }, 'not read'],
 );
 
-const HPA_FAULTS = [
-  'no label',
-  'half a label',
-  'two labels',
-  'never applied',
-  'applied by another',
-  'only its status applied',
-  'protected',
-  'deleting',
-  'finalizer',
-  'controlled',
-  'retargeted',
-  'tracked by Argo CD',
-  'labeled by kapp',
-] as const;
+/** What can be wrong with the metadata of an HPA that Envoy Gateway created. */
+const HPA_FAULTS = {
+  'no label': () => ({ labels: {} }),
+  'half a label': () => ({ labels: { 'gateway.envoyproxy.io/owning-gateway-name': 'w' } }),
+  'two labels': () => ({ labels: { ...labelsOf('a/w'), ...labelsOf('c') } }),
+  'never applied': () => ({ managedFields: [] }),
+  'applied by another': (labels) => ({ managedFields: [{ ...appliedFields(labels), manager: 'kubectl' }] }),
+  'only its status applied': (labels) => ({ managedFields: [{ ...appliedFields(labels), subresource: 'status' }] }),
+  protected: () => metadataOfFate.protected,
+  deleting: () => metadataOfFate.deleting,
+  finalizer: () => ({ finalizers: ['x/y'] }),
+  controlled: () => ({
+    ownerReferences: [{ apiVersion: 'keda.sh/v1', kind: 'ScaledObject', name: 'so', controller: true }],
+  }),
+  retargeted: (labels) => ({
+    managedFields: [
+      ...[appliedFields(labels), { manager: 'kubectl-edit', fieldsV1: { 'f:spec': { 'f:scaleTargetRef': {} } } }],
+    ],
+  }),
+  'tracked by Argo CD': () => ({ annotations: { 'argocd.argoproj.io/tracking-id': 'x' } }),
+  'labeled by kapp': (labels) => ({ labels: { ...labels, 'kapp.k14s.io/app': '1' } }),
+} satisfies Record<string, (labels: Record<string, string>) => Partial<Metadata>>;
+type Fault = keyof typeof HPA_FAULTS;
 const RATE_LIMIT = 'rate limit';
 const hpaOf = (
   owner: fc.Arbitrary<(typeof GATEWAYS)[number] | (typeof CLASSES)[number] | typeof RATE_LIMIT>,
@@ -155,7 +163,7 @@ const hpaOf = (
   fc.record({
     owner,
     at,
-    fault: weighted<(typeof HPA_FAULTS)[number] | undefined>([60, undefined], [1, ...HPA_FAULTS]),
+    fault: weighted<Fault | undefined>([60, undefined], [1, ...(Object.keys(HPA_FAULTS) as Fault[])]),
     target: weighted([16, 'apps/v1 Deployment'], [1, 'apps/v1 StatefulSet', 'v2 Deployment']),
     deployment: weighted<'runs' | 'gone' | 'not asked'>([8, 'runs', 'gone'], [1, 'not asked']),
   });
@@ -262,42 +270,6 @@ function placeOf({ owner, at }: PlanOf<typeof hpaPlan>): string {
   return at;
 }
 
-function metadataOfFault(owner: string, fault: PlanOf<typeof hpaPlan>['fault']): Partial<Metadata> {
-  const labels = owner === RATE_LIMIT ? (rateLimitHpa().metadata.labels as Record<string, string>) : labelsOf(owner);
-  const apply = appliedFields(labels);
-  switch (fault) {
-    case undefined:
-      return {};
-    case 'no label':
-      return { labels: {} };
-    case 'half a label':
-      return { labels: { 'gateway.envoyproxy.io/owning-gateway-name': 'w' } };
-    case 'two labels':
-      return { labels: { ...labelsOf('a/w'), ...labelsOf('c') } };
-    case 'never applied':
-      return { managedFields: [] };
-    case 'applied by another':
-      return { managedFields: [{ ...apply, manager: 'kubectl' }] };
-    case 'only its status applied':
-      return { managedFields: [{ ...apply, subresource: 'status' }] };
-    case 'protected':
-    case 'deleting':
-      return metadataOfFate[fault];
-    case 'finalizer':
-      return { finalizers: ['x/y'] };
-    case 'controlled':
-      return { ownerReferences: [{ apiVersion: 'keda.sh/v1', kind: 'ScaledObject', name: 'so', controller: true }] };
-    case 'retargeted':
-      return {
-        managedFields: [apply, { manager: 'kubectl-edit', fieldsV1: { 'f:spec': { 'f:scaleTargetRef': {} } } }],
-      };
-    case 'tracked by Argo CD':
-      return { annotations: { 'argocd.argoproj.io/tracking-id': 'x' } };
-    case 'labeled by kapp':
-      return { labels: { ...labels, 'kapp.k14s.io/app': '1' } };
-  }
-}
-
 /** Every namespace where an HPA of these clusters may lie, but for one that nobody lists. */
 const NAMESPACES = ['sys', 'sys2', 'a', 'b'];
 
@@ -327,7 +299,8 @@ export function snapshotOfPlan(plan: ClusterPlan): Snapshot {
   const hpas = placed.map(({ owner, at, fault, target }) => {
     const [apiVersion, kind] = target.split(' ') as [string, string];
     const name = at.slice(at.indexOf('/') + 1);
-    const options = { at, target: { apiVersion, kind, name }, metadata: metadataOfFault(owner, fault) };
+    const labels = owner === RATE_LIMIT ? (rateLimitHpa().metadata.labels as Record<string, string>) : labelsOf(owner);
+    const options = { at, target: { apiVersion, kind, name }, metadata: fault && HPA_FAULTS[fault](labels) };
     return owner === RATE_LIMIT ? rateLimitHpa(options) : envoyHpa(owner, options);
   });
   const generation = GENERATION;

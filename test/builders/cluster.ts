@@ -121,13 +121,9 @@ export function gateway(
   const { proxy, generation = 1, metadata } = options;
   const programmed = { type: 'Programmed', status: 'False', reason: 'AddressNotAssigned' };
   const conditions = conditionsOf({ accepted: true, ...options }, [programmed]);
-  const ofListener = {
-    type: 'Programmed',
-    status: 'True',
-    reason: 'Programmed',
-    observedGeneration: listenersObserved ?? options.observed ?? generation,
-  };
-  const listeners = [{ name: 'http', conditions: [ofListener] }];
+  const observedGeneration = listenersObserved ?? options.observed ?? generation;
+  const conditionOfListener = { type: 'Programmed', status: 'True', reason: 'Programmed', observedGeneration };
+  const listeners = [{ name: 'http', conditions: [conditionOfListener] }];
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
@@ -154,18 +150,10 @@ export function envoyProxy(
   };
 }
 
-type EnvoyHpa = NonNullable<
-  NonNullable<NonNullable<NonNullable<EnvoyProxySpec['provider']>['kubernetes']>>['envoyHpa']
->;
-type Whole = Record<string, unknown>;
-/** As a person writes it: with fields that nobody here reads. */
-export type WholeEnvoyProxySpec = EnvoyProxySpec &
-  Whole & { provider?: { kubernetes?: { envoyHpa?: (Whole & { patch?: Whole }) | null } | null } | null };
-
-/** The part of an EnvoyProxy's spec that asks for autoscaling. */
+/** The part of an EnvoyProxy's spec that asks for autoscaling, with fields that nothing here reads. */
 export const autoscaling = (
-  envoyHpa: EnvoyHpa & Whole & { patch?: Whole } = { minReplicas: 2, maxReplicas: 5 },
-): WholeEnvoyProxySpec => ({
+  envoyHpa: Record<string, unknown> = { minReplicas: 2, maxReplicas: 5 },
+): EnvoyProxySpec => ({
   provider: { type: 'Kubernetes', kubernetes: { envoyHpa } },
 });
 

@@ -14,7 +14,7 @@ import {
   envoyProxySpecSchema,
   objectKey,
 } from '../../../functions/judgement/kubernetes-objects.ts';
-import { autoscaling, envoyGatewayConfig, gateway, type WholeEnvoyProxySpec } from '../../builders/cluster.ts';
+import { autoscaling, envoyGatewayConfig, gateway } from '../../builders/cluster.ts';
 
 const replicas = (count: number): EnvoyProxySpec => ({
   provider: { kubernetes: { envoyDeployment: { replicas: count } } },
@@ -50,14 +50,12 @@ describe('effectiveProxy', () => {
   test.each(['StrategicMerge', 'JSONMerge'] as const)(
     '%s inherits field by field, and changes neither',
     (mergeType) => {
-      const kubernetes = { envoyHpa: { minReplicas: 2, maxReplicas: 5 }, envoyDeployment: { replicas: 4 } };
-      const above: WholeEnvoyProxySpec = {
-        ...{ mergeType, args: ['a'] },
-        provider: { type: 'Kubernetes', kubernetes: { envoyHpa: { maxReplicas: 9 } } },
-      };
-      const below: WholeEnvoyProxySpec = { args: ['b', 'c'], mergeGateways: false, provider: { kubernetes } };
+      const envoyDeployment = { replicas: 4 };
+      const above = { mergeType, args: ['a'], ...autoscaling({ maxReplicas: 9 }) };
+      const kubernetes = { ...autoscaling({ minReplicas: 2, maxReplicas: 5 }).provider?.kubernetes, envoyDeployment };
+      const below = { args: ['b', 'c'], mergeGateways: false, provider: { kubernetes } };
       const copies = structuredClone([above, below]);
-      const merged = { ...kubernetes, envoyHpa: { minReplicas: 2, maxReplicas: 9 } };
+      const merged = { envoyHpa: { minReplicas: 2, maxReplicas: 9 }, envoyDeployment };
       expect(effectiveProxy(above, below, undefined)).toEqual({
         spec: { mergeType, mergeGateways: false, args: ['a'], provider: { type: 'Kubernetes', kubernetes: merged } },
         levels: ['gateway', 'class'],

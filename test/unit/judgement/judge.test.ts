@@ -29,6 +29,7 @@ import {
   judgedWith,
   merging,
   NO_AUTOSCALING,
+  NOT_OBSERVED,
   namespaceMode,
   ownProxy,
   REMOVED,
@@ -76,54 +77,24 @@ describe('keeps, whatever the configuration asks for,', () => {
   const [apply] = envoyHpa().metadata.managedFields ?? [];
   const hpa = (metadata: Partial<Metadata>) => envoyHpa('shop/web', { metadata });
   const controllerReference = { apiVersion: 'keda.sh/v1', kind: 'ScaledObject', name: 'so', controller: true };
+  const [TERMINATING, ANNOTATED] = ['keep Terminating', 'It is annotated envoy-hpa-reaper/keep: "true".'];
+  const byOther = { managedFields: [{ ...apply, manager: 'x' }] };
+  const deletedClass = [envoyHpa(), gatewayClass('eg', deleting), gateway(), config];
+  const deletedGateway = [envoyHpa(), gatewayClass(), gateway('shop/web', deleting), config];
+  const byKeda = { ownerReferences: [controllerReference] };
   const never = 'It has the label, but Envoy Gateway never applied it: somebody else created it.';
   test.each<[string, ClusterObject[], string, string]>([
     ['an HPA without labels', [hpa({ labels: {} }), ...bare], FOREIGN, 'It does not have the owning labels'],
-    [
-      'an HPA that somebody else applied',
-      [hpa({ managedFields: [{ ...apply, manager: 'x' }] }), ...bare],
-      FOREIGN,
-      never,
-    ],
+    ['an HPA that somebody else applied', [hpa(byOther), ...bare], FOREIGN, never],
     ['an HPA that lost its managedFields', [hpa({ managedFields: null }), ...bare], FOREIGN, 'no managedFields'],
     ['an HPA of two owners', [hpa({ labels: twice }), ...bare], 'keep AmbiguousOwner', 'more than one of a Gateway'],
-    [
-      'an HPA of two owners, never applied',
-      [hpa({ labels: twice, managedFields: [] }), ...bare],
-      FOREIGN,
-      'no managed',
-    ],
-    [
-      'an annotated HPA',
-      [hpa(KEEP.metadata), ...bare],
-      'keep Protected',
-      'It is annotated envoy-hpa-reaper/keep: "true".',
-    ],
-    [
-      'an HPA that is being deleted',
-      [hpa(deleting.metadata), ...bare],
-      'keep Terminating',
-      'It is already being deleted.',
-    ],
-    ['an HPA with a finalizer', [hpa({ finalizers: ['a/b'] }), ...bare], 'keep Terminating', 'It has finalizers: a/b.'],
-    [
-      'an HPA of a deleted class',
-      [envoyHpa(), gatewayClass('eg', deleting), gateway(), config],
-      'keep Terminating',
-      'GatewayClass eg is',
-    ],
-    [
-      'an HPA of a deleted Gateway',
-      [envoyHpa(), gatewayClass(), gateway('shop/web', deleting), config],
-      'keep Terminating',
-      'Its Gateway is',
-    ],
-    [
-      'an HPA that KEDA controls',
-      [hpa({ ownerReferences: [controllerReference] }), ...bare],
-      'keep Adopted',
-      'ScaledObject so controls it.',
-    ],
+    ['two owners, never applied', [hpa({ labels: twice, managedFields: [] }), ...bare], FOREIGN, 'no managedFields'],
+    ['an annotated HPA', [hpa(KEEP.metadata), ...bare], 'keep Protected', ANNOTATED],
+    ['an HPA that is being deleted', [hpa(deleting.metadata), ...bare], TERMINATING, 'It is already being deleted.'],
+    ['an HPA with a finalizer', [hpa({ finalizers: ['a/b'] }), ...bare], TERMINATING, 'It has finalizers: a/b.'],
+    ['an HPA of a deleted class', deletedClass, TERMINATING, 'GatewayClass eg is being deleted.'],
+    ['an HPA of a deleted Gateway', deletedGateway, TERMINATING, 'Its Gateway is being deleted.'],
+    ['an HPA that KEDA controls', [hpa(byKeda), ...bare], 'keep Adopted', 'ScaledObject so controls it.'],
   ])('%s', (_, objects, expected, says) => {
     expect(shortVerdict(...objects)).toBe(expected);
     expect(judged(...objects).explanation).toContain(says);
@@ -133,17 +104,14 @@ describe('keeps, whatever the configuration asks for,', () => {
     expect(shortVerdict(hpa({ finalizers: [] }), ...bare)).toBe(REMOVED);
   });
 
+  const otherValue = { metadata: { annotations: { 'envoy-hpa-reaper/keep': 'True' } } };
   test.each<[string, Record<string, object>, string | undefined]>([
     ['its Gateway keeps it', { gateway: KEEP }, 'shop/web'],
     ['its class keeps it', { class: KEEP }, 'eg'],
     ["the Gateway's EnvoyProxy keeps it", { own: KEEP }, 'shop/own'],
     ["the class's EnvoyProxy keeps it", { classProxy: KEEP }, 'shop/class'],
     ['an EnvoyProxy that it does not use does not keep it', { other: KEEP }, undefined],
-    [
-      'another value does not keep it',
-      { gateway: { metadata: { annotations: { 'envoy-hpa-reaper/keep': 'True' } } } },
-      undefined,
-    ],
+    ['another value does not keep it', { gateway: otherValue }, undefined],
   ])('the annotation on %s', (_, over, by) => {
     const verdict = judged(
       envoyHpa(),
@@ -178,16 +146,13 @@ describe('an HPA whose name another owner expects', () => {
   const vendor = gatewayClass('m', { controllerName: 'vendor', proxy: 'shop/m' });
   const ofNoClass = [gateway('shop/api', { className: 'none', proxy: 'api' }), envoyProxy('shop/api', named)];
   const merged = [gateway('shop/api', { className: 'm', proxy: 'api' }), envoyProxy('shop/api', named)];
-  const defaultAsks = envoyGatewayConfig({ controllerName: 'c', envoyProxy: named });
+  const ofC = envoyGatewayConfig({ controllerName: 'c', envoyProxy: named });
+  const defaultAsks = [gatewayClass('m', { controllerName: 'c' }), api, ofC];
 
   test.each<[string, ClusterObject[], string | undefined]>([
     ['is kept if another Gateway asks for it', other(named), 'Gateway shop/api'],
     ['is kept if a merging class asks for it', [...ofClass(merging(named)), api], 'GatewayClass m'],
-    [
-      'is kept if a default asks for it',
-      [gatewayClass('m', { controllerName: 'c' }), api, defaultAsks],
-      'Gateway shop/api',
-    ],
+    ['is kept if a default asks for it', defaultAsks, 'Gateway shop/api'],
     ['goes if the other owner asks for no autoscaling', other(NO_AUTOSCALING), undefined],
     ['goes if the other owner asks for another name', other(autoscaling()), undefined],
     ['goes if the other owner asks for another namespace', other(elsewhere), undefined],
@@ -230,18 +195,21 @@ describe('deletes only once the Deployment is gone,', () => {
   const PARAMETERS = 'Gateway shop/web has a parametersRef although its class merges Gateways';
   const MERGES = 'GatewayClass eg merges its Gateways';
   const NOT_MERGED = 'GatewayClass eg no longer merges its Gateways';
+  const NO_GATEWAY = 'Gateway shop/web does not exist';
+  const rejectedClass = gatewayClass('eg', { accepted: false });
+  const rejectedWeb = gateway('shop/web', { accepted: false });
+  const otherHost = [...classProxy({ provider: { type: 'Host' } }), gateway(), config];
+  const noGateway = [...classProxy(merging(autoscaling())), gateway('shop/web', { className: 'other' }), config];
+  const mergesNot = [...classProxy({ mergeGateways: false }), gateway(), byDefault(merging())];
+  const otherKind = { kind: 'ConfigMap', name: 'own', namespace: 'shop' };
   const otherVendor = gatewayClass('eg', { controllerName: 'istio.io/c' });
 
   type Case = [title: string, objects: ClusterObject[], explanation: string, owner?: string];
   const cases: Record<string, [ifRunning: string, ...Case[]]> = {
     GatewayDeleted: [
       STILL_RUNS,
-      ['its Gateway does not exist', [gatewayClass(), config], 'Gateway shop/web does not exist'],
-      [
-        'only another namespace has one',
-        [gatewayClass(), gateway('other/web'), config],
-        'Gateway shop/web does not exist',
-      ],
+      ['its Gateway does not exist', [gatewayClass(), config], NO_GATEWAY],
+      ['only another namespace has one', [gatewayClass(), gateway('other/web'), config], NO_GATEWAY],
     ],
     GatewayClassDeleted: [
       STILL_RUNS,
@@ -256,80 +224,39 @@ describe('deletes only once the Deployment is gone,', () => {
     ],
     ScaleTargetGone: [
       'keep ParametersUnresolved',
-      [
-        'its class is rejected',
-        [gatewayClass('eg', { accepted: false }), gateway(), config],
-        'GatewayClass eg is not accepted',
-      ],
-      [
-        'its Gateway is rejected',
-        [gatewayClass(), gateway('shop/web', { accepted: false }), config],
-        'Gateway shop/web is not',
-      ],
+      ['its class is rejected', [rejectedClass, gateway(), config], 'GatewayClass eg is not accepted'],
+      ['its Gateway is rejected', [gatewayClass(), rejectedWeb, config], 'Gateway shop/web is not accepted'],
       ['its class points nowhere', classPoints('shop/none'), CLASS_NOWHERE],
-      [
-        'its class points to another kind',
-        classPoints({ kind: 'ConfigMap', name: 'own', namespace: 'shop' }),
-        CLASS_NOWHERE,
-      ],
+      ['its class points to another kind', classPoints(otherKind), CLASS_NOWHERE],
       ['its class points to another group', classPoints({ group: 'x', name: 'own', namespace: 'shop' }), CLASS_NOWHERE],
       ['its class names no namespace', classPoints('own'), CLASS_NOWHERE],
       ['its Gateway points nowhere, or to another namespace', points('none'), NOWHERE],
       ['its Gateway points to another kind', points({ kind: 'Secret', name: 'own' }), NOWHERE],
       ['its Gateway points to another group', points({ group: 'x', name: 'own' }), NOWHERE],
-      [
-        'GatewayNamespace mode rejects its merging class',
-        [...classProxy(merging()), gateway(), namespaceMode],
-        REFUSED,
-      ],
+      ['GatewayNamespace mode rejects it', [...classProxy(merging()), gateway(), namespaceMode], REFUSED],
       ['GatewayNamespace mode rejects the class', [...classProxy(merging()), gateway(), namespaceMode], REFUSED, 'eg'],
-      [
-        'its merging class allows no parametersRef',
-        [...classProxy(merging()), withParameters, asks, config],
-        PARAMETERS,
-      ],
+      ['its class allows no parametersRef', [...classProxy(merging()), withParameters, asks, config], PARAMETERS],
       [
         'every Gateway of the merging class is rejected',
         [...classProxy(merging()), withParameters, rejectedApi, asks, config],
         `Every Gateway of GatewayClass eg is rejected (${PARAMETERS})`,
         'eg',
       ],
-      [
-        'the provider is another one',
-        [...classProxy({ provider: { type: 'Host' } }), gateway(), config],
-        'The effective EnvoyProxy has provider Host',
-      ],
+      ['the provider is another one', otherHost, 'The effective EnvoyProxy has provider Host'],
     ],
     MergedIntoGatewayClass: [
       STILL_RUNS,
       ['its class merges', [...classProxy(merging(autoscaling())), gateway(), config], MERGES],
       ['the default merges', [...classProxy(autoscaling()), gateway(), byDefault(merging())], MERGES],
       ['the default merges in GatewayNamespace mode', [...owner, modeMerges], MERGES],
-      [
-        'the default merges despite a parametersRef',
-        [gatewayClass(), withParameters, asks, byDefault(merging())],
-        MERGES,
-      ],
+      ['the default ignores its parametersRef', [gatewayClass(), withParameters, asks, byDefault(merging())], MERGES],
     ],
     NoLongerMerged: [
       STILL_RUNS,
       ['the class no longer merges', [...classProxy(autoscaling()), gateway(), config], NOT_MERGED, 'eg'],
-      [
-        'the class does not merge, against the default',
-        [...classProxy({ mergeGateways: false }), gateway(), byDefault(merging())],
-        NOT_MERGED,
-        'eg',
-      ],
+      ['the class does not merge, against the default', mergesNot, NOT_MERGED, 'eg'],
     ],
-    NoGateways: [
-      STILL_RUNS,
-      [
-        'the merging class has no Gateway',
-        [...classProxy(merging(autoscaling())), gateway('shop/web', { className: 'other' }), config],
-        'GatewayClass eg has no Gateway',
-        'eg',
-      ],
-    ],
+    NoGateways: [STILL_RUNS, ['the merging class has no Gateway', noGateway, 'GatewayClass eg has no Gateway', 'eg']],
   };
   const rows = Object.entries(cases).flatMap(([reason, [ifRunning, ...ofReason]]) =>
     ofReason.map(([title, objects, says, of]) => [title, of ?? 'shop/web', reason, ifRunning, objects, says] as const),
@@ -386,11 +313,7 @@ describe('does not take for rejected', () => {
     gateway(),
   ];
   test.each<[string, ClusterObject[], string]>([
-    [
-      'what nobody has judged yet',
-      [gatewayClass('eg', silent), gateway('shop/web', silent), config],
-      'keep NotObserved',
-    ],
+    ['what nobody has judged yet', [gatewayClass('eg', silent), gateway('shop/web', silent), config], NOT_OBSERVED],
     ['a parametersRef of a class that means namespace `default`', [...inDefaultNamespace, config], REMOVED],
     ['an EnvoyProxy without a spec', [...classProxy(undefined), gateway(), config], REMOVED],
     ['a provider without a type', [...classProxy({ provider: { kubernetes: {} } }), gateway(), config], REMOVED],
@@ -506,14 +429,12 @@ describe('another name or namespace', () => {
     expect(unread.needsDeployments).toEqual(['envoy-gateway-system/envoy-gateway']);
   });
 
+  const twoOwners = { ...labelsOf('shop/web'), ...labelsOf('eg') };
   test.each<[string, ClusterObject]>([
     ['was not applied by Envoy Gateway', hpaAt(NEW, 'shop/web', { managedFields: [] })],
     ['belongs to another Gateway', hpaAt(NEW, 'shop/api')],
     ['belongs to the class', hpaAt(NEW, 'eg')],
-    [
-      'has the labels of two owners',
-      hpaAt(NEW, 'shop/web', { labels: { ...labelsOf('shop/web'), ...labelsOf('eg') } }),
-    ],
+    ['has the labels of two owners', hpaAt(NEW, 'shop/web', { labels: twoOwners })],
     ['has no labels', hpaAt(NEW, 'shop/web', { labels: {} })],
     ['is being deleted', hpaAt(NEW, 'shop/web', deleting.metadata)],
     ['is in another namespace', hpaAt('shop/new')],
@@ -538,17 +459,13 @@ const second = (options: Parameters<typeof envoyGatewayConfig>[0] = {}) =>
 const IN_SECOND = `second/${hashedNameOf('shop/web')}`;
 
 describe('of several ConfigMaps for one controllerName', () => {
+  const ofAnother = second({ controllerName: 'o', envoyProxy: autoscaling() });
   test.each<[string, ClusterObject, string, string]>([
     ['both ask for none', second(), REMOVED, REMOVED],
     ['the second asks', second({ envoyProxy: autoscaling() }), WANTED, WANTED],
     ['the second cannot be read', second({ text: 'a: [' }), UNREADABLE, 'delete'],
     ['the second merges', second({ envoyProxy: merging() }), STILL_RUNS, 'delete'],
-    [
-      'the second serves another controller',
-      second({ controllerName: 'o', envoyProxy: autoscaling() }),
-      REMOVED,
-      REMOVED,
-    ],
+    ['the second serves another controller', ofAnother, REMOVED, REMOVED],
   ])('every one must agree: %s', (_, other, expected, ifGone) => {
     for (const configs of [
       [config, other],
