@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { parseAllDocuments } from 'yaml';
@@ -17,7 +18,8 @@ import { SILENT } from '../../platform/logger.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { serialized, table } from '../output/output.ts';
 import { ask, canAsk, EXIT, REQUEST_TIMEOUT, say } from '../output/terminal.ts';
-import { RBAC_MANIFEST } from '../rbac-manifest.ts';
+
+const RBAC_MANIFEST = readFileSync(new URL('../../../infra/kubernetes/rbac.yaml', import.meta.url), 'utf8');
 
 interface EnrollOptions extends TargetOptions {
   readonly remove?: boolean;

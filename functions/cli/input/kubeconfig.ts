@@ -7,6 +7,7 @@ import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { ClusterDescription, LiveDirectory } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, MalformedInputError, UsageError } from '../../platform/errors.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
+import { parseArn } from './saved-hpas.ts';
 
 /** The library's name for the context that it invents where there is no kubeconfig. */
 const INVENTED_CONTEXT = 'loaded-context';
@@ -89,13 +90,13 @@ export class KubeconfigDirectory implements LiveDirectory {
   findEksCluster(context: string): { cluster: string; region: string } | undefined {
     const config = load(this.#options);
     const { cluster: named = '', user = '' } = config.getContextObject(context) ?? {};
-    const [, regionOfArn, clusterOfArn] = /^arn:[^:]+:eks:([^:]+):\d{12}:cluster\/(.+)$/.exec(named) ?? [];
+    const arn = parseArn(named);
     const args: string[] = config.getUser(user)?.exec?.args ?? [];
     const after = (...flags: string[]) =>
       args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
     const server = config.getCluster(named)?.server ?? '';
-    const cluster = clusterOfArn ?? after('--cluster-name', '--cluster-id', '-i');
-    const region = regionOfArn ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
+    const cluster = arn?.cluster ?? after('--cluster-name', '--cluster-id', '-i');
+    const region = arn?.region ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
     return cluster && region ? { cluster, region } : undefined;
   }
 
