@@ -27,3 +27,24 @@ export function awsError(what: string, error: unknown): RetryableError {
   if (remedy === undefined) return new RetryableError(what, { cause: error });
   return new AwsAccessError(what, remedy, { cause: error });
 }
+
+/**
+ * Calls AWS.
+ *
+ * @param what the call, as a clause
+ * @param answers the results for errors that are answers, by the names of the errors
+ * @throws {AwsAccessError} if access is refused, and {@link RetryableError} for every other error
+ */
+export async function callAws<T>(
+  what: string,
+  call: () => Promise<T>,
+  answers: Readonly<Record<string, T>> = {},
+): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    const { name } = error as Error;
+    if (name in answers) return answers[name] as T;
+    throw awsError(what, error);
+  }
+}

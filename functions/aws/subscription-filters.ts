@@ -1,101 +1,79 @@
 import {
   CloudWatchLogsClient,
   DeleteSubscriptionFilterCommand,
-  LimitExceededException,
   PutSubscriptionFilterCommand,
   paginateDescribeLogGroups,
   paginateDescribeSubscriptionFilters,
-  ResourceNotFoundException,
 } from '@aws-sdk/client-cloudwatch-logs';
 import type { SubscriptionFilter } from '../enrollment/enrollment.ts';
 import { clusterOfLogGroup, logGroupOf } from '../platform/eks-names.ts';
-import { awsError } from './access-error.ts';
+import { callAws } from './access-error.ts';
 import { type AwsClientOptions, awsClient } from './client-options.ts';
 
 /** The subscription filters on the control plane logs of the clusters of one Region. */
 export interface SubscriptionFilters {
   /**
-   * The class (`STANDARD`, `INFREQUENT_ACCESS`, …) of every cluster's log group, by the cluster's name; those of clusters
-   * that are gone are among them.
+   * The class (`STANDARD`, `INFREQUENT_ACCESS`, …) of every cluster's log group, by the cluster's name, also of deleted
+   * clusters.
    *
-   * @param cluster the only one that is asked for
-   * @throws {RetryableError} when CloudWatch Logs cannot be asked, as the others do
+   * @param cluster the only one to read
+   * @throws {RetryableError} when CloudWatch Logs cannot be asked, as the other calls
    */
   logGroups(cluster?: string): Promise<Map<string, string>>;
-  /** @returns none for a log group that is not there any more */
+  /** @returns none for a log group that does not exist anymore */
   list(cluster: string): Promise<SubscriptionFilter[]>;
-  /** Makes the filter, or changes the one of that name. */
-  put(cluster: string, filter: SubscriptionFilter): Promise<'put' | 'noFreeSlot'>;
-  /** One that is not there is deleted. */
+  /** Creates the filter, or updates the filter of that name. The cause is a `LimitExceededException` if there is no room. */
+  put(cluster: string, filter: SubscriptionFilter): Promise<void>;
+  /** Succeeds also without such a filter. */
   delete(cluster: string, name: string): Promise<void>;
 }
 
-const EKS_LOG_GROUPS = '/aws/eks/';
-
-/**
- * By the CloudWatch Logs API, all pages of it. A log group that is gone (`ResourceNotFoundException`) and one that is full
- * (`LimitExceededException`) are answers; all else is a `RetryableError`, where access is refused an `AwsAccessError`.
- */
-export class CloudWatchLogsSubscriptionFilters implements SubscriptionFilters {
-  readonly #client: CloudWatchLogsClient;
-
-  constructor(options: AwsClientOptions) {
-    this.#client = new CloudWatchLogsClient(awsClient(options));
-  }
-
-  async logGroups(only?: string): Promise<Map<string, string>> {
-    const logGroupNamePrefix = only === undefined ? EKS_LOG_GROUPS : logGroupOf(only);
-    const classes = new Map<string, string>();
-    try {
-      const pages = paginateDescribeLogGroups({ client: this.#client }, { logGroupNamePrefix });
-      for await (const { logGroups = [] } of pages) {
-        for (const { logGroupName = '', logGroupClass = 'STANDARD' } of logGroups) {
-          const cluster = clusterOfLogGroup(logGroupName);
-          if (cluster !== undefined) classes.set(cluster, logGroupClass);
+export function cloudWatchLogsFilters(options: AwsClientOptions): SubscriptionFilters {
+  const client = new CloudWatchLogsClient(awsClient(options));
+  return {
+    logGroups(only) {
+      const logGroupNamePrefix = only === undefined ? '/aws/eks/' : logGroupOf(only);
+      return callAws(`CloudWatch Logs could not list the log groups ${logGroupNamePrefix}*`, async () => {
+        const classes = new Map<string, string>();
+        for await (const { logGroups = [] } of paginateDescribeLogGroups({ client }, { logGroupNamePrefix })) {
+          for (const { logGroupName = '', logGroupClass = 'STANDARD' } of logGroups) {
+            const cluster = clusterOfLogGroup(logGroupName);
+            if (cluster !== undefined) classes.set(cluster, logGroupClass);
+          }
         }
-      }
-      return classes;
-    } catch (error) {
-      throw awsError(`CloudWatch Logs could not list the log groups ${logGroupNamePrefix}*`, error);
-    }
-  }
-
-  async list(cluster: string): Promise<SubscriptionFilter[]> {
-    const logGroupName = logGroupOf(cluster);
-    const filters: SubscriptionFilter[] = [];
-    try {
-      for await (const page of paginateDescribeSubscriptionFilters({ client: this.#client }, { logGroupName })) {
-        for (const { filterName = '', filterPattern = '', destinationArn = '' } of page.subscriptionFilters ?? []) {
-          filters.push({ name: filterName, pattern: filterPattern, destinationArn });
+        return classes;
+      });
+    },
+    list(cluster) {
+      const logGroupName = logGroupOf(cluster);
+      const read = async () => {
+        const filters: SubscriptionFilter[] = [];
+        for await (const page of paginateDescribeSubscriptionFilters({ client }, { logGroupName })) {
+          for (const { filterName = '', filterPattern = '', destinationArn = '' } of page.subscriptionFilters ?? []) {
+            filters.push({ name: filterName, pattern: filterPattern, destinationArn });
+          }
         }
-      }
-      return filters;
-    } catch (error) {
-      if (error instanceof ResourceNotFoundException) return [];
-      throw awsError(`CloudWatch Logs could not list the subscription filters of ${logGroupName}`, error);
-    }
-  }
-
-  async put(cluster: string, { name, pattern, destinationArn }: SubscriptionFilter): Promise<'put' | 'noFreeSlot'> {
-    const logGroupName = logGroupOf(cluster);
-    try {
-      await this.#client.send(
-        new PutSubscriptionFilterCommand({ logGroupName, filterName: name, filterPattern: pattern, destinationArn }),
+        return filters;
+      };
+      const what = `CloudWatch Logs could not list the subscription filters of ${logGroupName}`;
+      return callAws(what, read, { ResourceNotFoundException: [] });
+    },
+    put(cluster, { name: filterName, pattern: filterPattern, destinationArn }) {
+      const logGroupName = logGroupOf(cluster);
+      return callAws(
+        `CloudWatch Logs could not put the subscription filter ${filterName} on ${logGroupName}`,
+        async () => {
+          const filter = { logGroupName, filterName, filterPattern, destinationArn };
+          await client.send(new PutSubscriptionFilterCommand(filter));
+        },
       );
-      return 'put';
-    } catch (error) {
-      if (error instanceof LimitExceededException) return 'noFreeSlot';
-      throw awsError(`CloudWatch Logs could not put the subscription filter ${name} on ${logGroupName}`, error);
-    }
-  }
-
-  async delete(cluster: string, name: string): Promise<void> {
-    const logGroupName = logGroupOf(cluster);
-    try {
-      await this.#client.send(new DeleteSubscriptionFilterCommand({ logGroupName, filterName: name }));
-    } catch (error) {
-      if (error instanceof ResourceNotFoundException) return;
-      throw awsError(`CloudWatch Logs could not delete the subscription filter ${name} of ${logGroupName}`, error);
-    }
-  }
+    },
+    delete(cluster, filterName) {
+      const logGroupName = logGroupOf(cluster);
+      const remove = async () =>
+        void (await client.send(new DeleteSubscriptionFilterCommand({ logGroupName, filterName })));
+      const what = `CloudWatch Logs could not delete the subscription filter ${filterName} of ${logGroupName}`;
+      return callAws(what, remove, { ResourceNotFoundException: undefined });
+    },
+  };
 }

@@ -110,7 +110,7 @@ export const EKS_CHECKS: readonly CheckDefinition<EksContext>[] = [
       run: async (context) => {
         const arn = stackOf(context.description.arn ?? '').roleArns[role];
         const [entry, id] = await Promise.all([
-          context.entries.describe(context.cluster, { arn }),
+          context.entries.describe(context.cluster, arn),
           context.roles.idOf(arn),
         ]);
         if (id !== undefined || !isEnrolled(context)) {

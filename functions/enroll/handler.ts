@@ -2,9 +2,9 @@ import process from 'node:process';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
-import { EksAccessEntries } from '../aws/access-entries.ts';
+import { eksAccessEntries } from '../aws/access-entries.ts';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
-import { CloudWatchLogsSubscriptionFilters } from '../aws/subscription-filters.ts';
+import { cloudWatchLogsFilters } from '../aws/subscription-filters.ts';
 import { readConfig } from '../platform/config.ts';
 import { emfMetrics } from '../platform/metrics.ts';
 import { createHandler, enrollConfigSchema } from './enroll.ts';
@@ -17,8 +17,8 @@ const { metrics, powertools } = emfMetrics('enroll');
 export const handler = createHandler({
   config,
   directory: new EksClusterDirectory(region),
-  filters: new CloudWatchLogsSubscriptionFilters({ region }),
-  entries: new EksAccessEntries({ region }),
+  filters: cloudWatchLogsFilters({ region }),
+  entries: eksAccessEntries({ region }),
   log: logger,
   metrics,
   now: () => new Date(),

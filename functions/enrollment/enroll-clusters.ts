@@ -109,7 +109,12 @@ export async function enrollClusters(options: EnrollOptions): Promise<Enrollment
   );
   const clusters = run.clusters.flatMap((outcome): ClusterEnrollment | [] => {
     if ('value' in outcome) return outcome.value ?? [];
-    const finding: Finding = { part: 'cluster', state: 'unknown', action: 'none', ...failureOf(outcome.error) };
+    const finding: Finding = {
+      part: 'cluster',
+      state: 'unknown',
+      action: 'none',
+      ...failureOf(outcome.error, { ...outcome, region }),
+    };
     return logged({ cluster: outcome.cluster, aim: 'leave', because: 'NotDescribed', findings: [finding] }, options);
   });
   const findings = clusters.flatMap((one) => one.findings);
@@ -137,6 +142,15 @@ function logged<Enrollment extends ClusterEnrollment | undefined>(
   return enrollment;
 }
 
+/** A filter, an access entry or an RBAC object that enrollment creates, updates and deletes. */
+interface ManagedPart {
+  readonly subject: Pick<Finding, 'part' | 'name'>;
+  read(): Promise<Finding>;
+  create(): Promise<void>;
+  update(): Promise<void>;
+  delete(): Promise<void>;
+}
+
 /** @returns `undefined` for a deleted cluster of which nothing is left */
 async function enrollCluster(
   cluster: string,
@@ -144,10 +158,11 @@ async function enrollCluster(
   logGroupClass: string | undefined,
   options: EnrollOptions,
 ): Promise<ClusterEnrollment | undefined> {
-  const { region, destinationArn, filters, entries, roles, rbac, dryRun } = options;
+  const { region, destinationArn, roles, rbac } = options;
   const { aim, because } = aimOf(cluster, description, logGroupClass, options);
   const enrolled = aim === 'enroll';
   const desired: Desired = { cluster, region, enrolled, destinationArn };
+  const authenticationMode = authenticationModeFinding(desired, description?.authenticationMode);
   const findings: Finding[] = [];
   if (because === 'NotFound' && options.clusters) {
     findings.push(blocked('cluster', 'absent', problem('ClusterNotFound', cluster, region)));
@@ -158,42 +173,33 @@ async function enrollCluster(
     findings.push({ part: 'cluster', state: 'different', found, remedy, action: 'none' });
   }
   if (because === 'OptedOut' && description) findings.push(optOutFinding(desired, description));
-  const authenticationMode = authenticationModeFinding(desired, description?.authenticationMode);
   if (enrolled) {
     const auditLog = auditLogFinding(desired, description?.auditLog);
     const log = auditLog.state === 'right' ? logGroupFinding(desired, logGroupClass) : auditLog;
     findings.push(...[log, authenticationMode].filter(({ state }) => state !== 'right'));
   }
-  if (aim !== 'leave' && logGroupClass === 'STANDARD') {
-    const subject = { part: 'subscriptionFilter', name: FILTER_NAME } as const;
-    const read = async () => filterFinding(await filters.list(cluster), desired);
-    const filter = { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn };
-    const write = async (action: Finding['action']) => {
-      if (action === 'delete') await filters.delete(cluster, FILTER_NAME);
-      else if ((await filters.put(cluster, filter)) === 'noFreeSlot') {
-        return blocked('subscriptionFilter', 'absent', problemWithCommand('NoFreeFilterSlot', cluster, region));
-      }
-      return undefined;
-    };
-    findings.push(await reconcile(subject, dryRun, read, write));
-  }
+  const reconcileAll = async (parts: readonly ManagedPart[], failure = failureOf) => {
+    for (const part of parts) findings.push(await reconcile(part, options.dryRun, (error) => failure(error, desired)));
+  };
+  if (aim !== 'leave' && logGroupClass === 'STANDARD') await reconcileAll([filterPart(desired, options)]);
   // The entries of a cluster are deleted with it.
   if (aim !== 'leave' && because !== 'Deleting' && authenticationMode.state === 'right') {
-    for (const role of roles) {
-      const read = async () => entryFinding(await entries.describe(cluster, role), role, enrolled);
-      const write = async (action: Finding['action']) => {
-        if (action === 'update') await entries.update(cluster, role);
-        if (action === 'delete' || action === 'replace') await entries.delete(cluster, role);
-        // If the process ends in between, the next run finds no entry and creates one.
-        if (action === 'create' || action === 'replace') await entries.create(cluster, role);
-        return undefined;
-      };
-      findings.push(await reconcile({ part: 'accessEntry', name: role.arn }, dryRun, read, write));
-    }
+    await reconcileAll(roles.map((role) => entryPart(role, desired, options)));
   }
   // The RBAC of a cluster that only opted out is its owner's business; that of a cluster under deletion is deleted with it.
   if (rbac && (enrolled || because === 'Asked')) {
-    findings.push(...(await reconcileRbac(cluster, enrolled, rbac, dryRun)));
+    let store: RbacStore | undefined;
+    const connect = async () => {
+      store ??= await rbac.connect(cluster);
+      return store;
+    };
+    // The role is created before its binding, and deleted after it.
+    const objects = enrolled ? rbac.objects : rbac.objects.toReversed();
+    await reconcileAll(
+      objects.map((object) => rbacPart(object, enrolled, connect)),
+      rbacFailureOf,
+    );
+    store?.close();
   }
   if (because === 'Gone' && !findings.some(({ action, reason }) => action !== 'none' || reason)) return undefined;
   return { cluster, aim, because, findings };
@@ -221,62 +227,63 @@ function aimOf(
   return { aim: 'enroll', because: 'Active' };
 }
 
+async function reconcile(part: ManagedPart, dryRun: boolean, failure: (error: unknown) => Failure): Promise<Finding> {
+  let finding: Finding = { ...part.subject, state: 'unknown', found: '', action: 'none' };
+  try {
+    finding = await part.read();
+    if (finding.action === 'none') return finding;
+    if (dryRun) return { ...finding, outcome: 'planned' };
+    if (finding.action === 'update') await part.update();
+    if (finding.action === 'delete' || finding.action === 'replace') await part.delete();
+    // If the process ends in between, the next run finds nothing and creates it.
+    if (finding.action === 'create' || finding.action === 'replace') await part.create();
+    return { ...finding, outcome: 'done' };
+  } catch (error) {
+    return { ...finding, ...failure(error), outcome: finding.action === 'none' ? undefined : 'failed' };
+  }
+}
+
+function filterPart(desired: Desired, { filters }: EnrollOptions): ManagedPart {
+  const { cluster, destinationArn } = desired;
+  const put = () => filters.put(cluster, { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn });
+  return {
+    subject: { part: 'subscriptionFilter', name: FILTER_NAME },
+    read: async () => filterFinding(await filters.list(cluster), desired),
+    create: put,
+    update: put,
+    delete: () => filters.delete(cluster, FILTER_NAME),
+  };
+}
+
+const entryPart = (role: EnrolledRole, { cluster, enrolled }: Desired, { entries }: EnrollOptions): ManagedPart => ({
+  subject: { part: 'accessEntry', name: role.arn },
+  read: async () => entryFinding(await entries.describe(cluster, role.arn), role, enrolled),
+  create: () => entries.create(cluster, role),
+  update: () => entries.update(cluster, role),
+  delete: () => entries.delete(cluster, role),
+});
+
+function rbacPart(object: RbacObject, enrolled: boolean, connect: () => Promise<RbacStore>): ManagedPart {
+  const apply = async () => await (await connect()).apply(object);
+  return {
+    subject: { part: object.kind, name: object.metadata.name },
+    read: async () => rbacFinding(object, await (await connect()).plan(object, enrolled)),
+    create: apply,
+    update: apply,
+    delete: async () => await (await connect()).delete(object),
+  };
+}
+
 type Failure = Pick<Finding, 'found' | 'reason' | 'remedy' | 'command'>;
 
-/** @param write returns or throws what prevented it */
-async function reconcile(
-  subject: Pick<Finding, 'part' | 'name'>,
-  dryRun: boolean,
-  read: () => Promise<Finding>,
-  write: (action: Finding['action']) => Promise<Failure | undefined>,
-  describeFailure: (error: unknown) => Failure = failureOf,
-): Promise<Finding> {
-  let finding: Finding;
-  try {
-    finding = await read();
-  } catch (error) {
-    return { ...subject, state: 'unknown', action: 'none', ...describeFailure(error) };
-  }
-  if (finding.action === 'none') return finding;
-  if (dryRun) return { ...finding, outcome: 'planned' };
-  try {
-    const failure = await write(finding.action);
-    return { ...finding, ...failure, action: finding.action, outcome: failure ? 'failed' : 'done' };
-  } catch (error) {
-    return { ...finding, outcome: 'failed', ...describeFailure(error) };
-  }
-}
-
-async function reconcileRbac(
-  cluster: string,
-  enrolled: boolean,
-  { objects, connect }: NonNullable<EnrollOptions['rbac']>,
-  dryRun: boolean,
-): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  let store: RbacStore | undefined;
-  // The role is created before its binding, and deleted after it.
-  for (const object of enrolled ? objects : objects.toReversed()) {
-    const read = async () => {
-      store ??= await connect(cluster);
-      return rbacFinding(object, await store.plan(object, enrolled));
-    };
-    const write = async (action: Finding['action']) => {
-      await (action === 'delete' ? store?.delete(object) : store?.apply(object));
-      return undefined;
-    };
-    const subject = { part: object.kind, name: object.metadata.name };
-    findings.push(await reconcile(subject, dryRun, read, write, rbacFailureOf));
-  }
-  store?.close();
-  return findings;
-}
-
-function failureOf(error: unknown): Failure {
+function failureOf(error: unknown, { cluster, region }: Pick<Desired, 'cluster' | 'region'>): Failure {
   const message = describeError(error);
   if (error instanceof AwsAccessError) return { found: message, reason: 'AwsAccessRefused', remedy: error.remedy };
-  const { reason, remedy } = problem('EnrollmentFailed', message);
-  return { found: message, reason, remedy };
+  const isFull = error instanceof Error && (error.cause as Error | undefined)?.name === 'LimitExceededException';
+  const { message: found, ...rest } = isFull
+    ? problemWithCommand('NoFreeFilterSlot', cluster, region)
+    : problemWithCommand('EnrollmentFailed', message);
+  return { found, ...rest };
 }
 
 const SKIP_REMEDIES: Partial<Record<SkipReason, string>> = {

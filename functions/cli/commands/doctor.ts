@@ -6,6 +6,7 @@ import { addJudgementOptions, type JudgementOptions } from '../input/selection.t
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
 import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from '../output/doctor-output.ts';
 import { EXIT, progressLine, quoted, REQUEST_TIMEOUT, say, screenOf } from '../output/terminal.ts';
+import { enrollmentClients } from './enroll.ts';
 
 /** Maximum concurrent clusters. */
 const CONCURRENCY = 10;
@@ -87,20 +88,10 @@ async function doctorScope(
     };
     return { directory, commands };
   }
-  // A kubeconfig needs no client of the AWS SDK.
-  const { CloudWatchLogsSubscriptionFilters } = await import('../../aws/subscription-filters.ts');
-  const { EksAccessEntries } = await import('../../aws/access-entries.ts');
-  const { IamRoles } = await import('../../aws/roles.ts');
-  const aws = { region, profile };
-  const eks = {
-    filters: new CloudWatchLogsSubscriptionFilters(aws),
-    entries: new EksAccessEntries(aws),
-    roles: new IamRoles(aws),
-  };
   const ofProfile = profile === undefined ? '' : ` --profile ${quoted(profile)}`;
   const commands = (cluster: string) => ({
     flags: `--eks ${cluster} --region ${region}${ofProfile}`,
     kubectl: `aws eks update-kubeconfig --region ${region} --name ${cluster} --alias ${cluster}${ofProfile} && kubectl --context ${cluster}`,
   });
-  return { directory, region, eks, commands };
+  return { directory, region, commands, eks: await enrollmentClients({ region, profile }) };
 }

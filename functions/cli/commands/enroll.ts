@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { parseAllDocuments } from 'yaml';
+import type { AwsClientOptions } from '../../aws/client-options.ts';
+import type { Roles } from '../../aws/roles.ts';
 import {
   type EnrollOptions as EnrollClustersOptions,
   type EnrollmentReport,
@@ -144,9 +146,7 @@ async function regionOf(
   connection: (cluster: string) => Promise<ClusterConnection>,
 ): Promise<Omit<EnrollClustersOptions, 'dryRun'>> {
   const { region, directory, clusters } = selection;
-  const { CloudWatchLogsSubscriptionFilters } = await import('../../aws/subscription-filters.ts');
-  const { EksAccessEntries } = await import('../../aws/access-entries.ts');
-  const aws = { region, profile };
+  const { roles, ...clients } = await enrollmentClients({ region, profile });
   const stack = await stackIn(directory, clusters);
   if (stack === undefined && !remove) throw new UsageError(`there is no EKS cluster in ${region}`);
   // Without a cluster there is no entry, and a filter is deleted by its name.
@@ -155,9 +155,8 @@ async function regionOf(
   return {
     ...selection,
     destinationArn,
-    roles: remove ? arns.map((arn) => ({ arn, id: '' })) : await rolesOf(arns, aws),
-    filters: new CloudWatchLogsSubscriptionFilters(aws),
-    entries: new EksAccessEntries(aws),
+    roles: remove ? arns.map((arn) => ({ arn, id: '' })) : await rolesOf(arns, roles, region),
+    ...clients,
     rbac: {
       objects: parseAllDocuments(RBAC_MANIFEST).map((document) => document.toJS() as RbacObject),
       connect: async (cluster) => rbacStore(await connection(cluster), REQUEST_TIMEOUT),
@@ -180,16 +179,21 @@ async function stackIn(directory: LiveDirectory, names: readonly string[] = []) 
   return arn === undefined ? undefined : stackOf(arn);
 }
 
-async function rolesOf(arns: readonly string[], aws: { region: string; profile?: string }): Promise<EnrolledRole[]> {
-  const { IamRoles } = await import('../../aws/roles.ts');
-  const roles = new IamRoles(aws);
-  return await Promise.all(
+const rolesOf = (arns: readonly string[], roles: Roles, region: string): Promise<EnrolledRole[]> =>
+  Promise.all(
     arns.map(async (arn) => {
       const id = await roles.idOf(arn);
       if (id !== undefined) return { arn, id };
-      throw new UsageError(`there is no role ${arn}: deploy the stack in ${aws.region} first`);
+      throw new UsageError(`there is no role ${arn}: deploy the stack in ${region} first`);
     }),
   );
+
+/** Clients of the AWS SDK, which commands on a kubeconfig do not load. */
+export async function enrollmentClients(aws: AwsClientOptions) {
+  const { eksAccessEntries } = await import('../../aws/access-entries.ts');
+  const { iamRoles } = await import('../../aws/roles.ts');
+  const { cloudWatchLogsFilters } = await import('../../aws/subscription-filters.ts');
+  return { entries: eksAccessEntries(aws), filters: cloudWatchLogsFilters(aws), roles: iamRoles(aws) };
 }
 
 const findingsOf = (reports: readonly EnrollmentReport[]): (Finding & { cluster: string })[] =>

@@ -119,7 +119,7 @@ function contextOf(world: World): EksContext {
       ({ snapshot: { ...config, hpas: await given(hpas) }, verdicts, missing: world.missing }) as never,
     logGroupClass: async () => world.logGroupClass,
     filters: async () => world.filters,
-    entries: { describe: async (_, { arn }) => world.entries[nameOf(arn)] },
+    entries: { describe: async (_, arn) => world.entries[nameOf(arn)] },
     roles: { idOf: async (arn) => world.roleIds[nameOf(arn)] },
   };
 }

@@ -22,7 +22,10 @@ function options(change: Partial<EnrollOptions> = {}): EnrollOptions & { forgott
   const filters: SubscriptionFilters = {
     logGroups: async () => new Map(names.map((name) => [name, 'STANDARD'])),
     list: async () => [],
-    put: async (cluster) => (cluster === 'cluster-5' ? 'noFreeSlot' : 'put'),
+    put: async (cluster) => {
+      const cause = Object.assign(new Error('full'), { name: 'LimitExceededException' });
+      if (cluster === 'cluster-5') throw new RetryableError('CloudWatch Logs could not put it', { cause });
+    },
     delete: async () => {},
   };
   const entries: AccessEntries = {
