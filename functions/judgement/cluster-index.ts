@@ -103,8 +103,9 @@ export class ClusterIndex {
         ? configMap.metadata.namespace === owner.namespace
         : gatewayClass && (!isReadable(settings) || settings.controllerName === gatewayClass.spec.controllerName),
     );
-    const proxyRead = (proxy: EnvoyProxy | undefined, reference: NamespacedName | undefined) =>
-      reference ? [objectRead('EnvoyProxy', proxy?.metadata ?? reference)] : [];
+    type Named = Parameters<typeof objectRead>[1];
+    const readOf = (kind: string, object: { metadata: Named } | undefined, reference: Named | undefined) =>
+      reference ? [objectRead(kind, object?.metadata ?? reference)] : [];
     return {
       owner,
       gateways,
@@ -118,11 +119,13 @@ export class ClusterIndex {
       restsOn: [
         ...(owner.kind === 'Gateway' && !gateway ? [objectRead('Gateway', owner)] : []),
         ...gateways.map(({ metadata }) => objectRead('Gateway', metadata)),
-        ...(gatewayClassName === undefined
-          ? []
-          : [objectRead('GatewayClass', gatewayClass?.metadata ?? { name: gatewayClassName })]),
-        ...proxyRead(ownProxy, gateway && gatewayProxyReference(gateway)),
-        ...proxyRead(classProxy, gatewayClass && classProxyReference(gatewayClass)),
+        ...readOf(
+          'GatewayClass',
+          gatewayClass,
+          gatewayClassName === undefined ? undefined : { name: gatewayClassName },
+        ),
+        ...readOf('EnvoyProxy', ownProxy, gateway && gatewayProxyReference(gateway)),
+        ...readOf('EnvoyProxy', classProxy, gatewayClass && classProxyReference(gatewayClass)),
         ...(owner.kind === 'ConfigMap' && installations.length === 0 ? [objectRead('ConfigMap', owner)] : []),
         ...installations.map(({ configMap }) => objectRead('ConfigMap', configMap.metadata)),
       ],

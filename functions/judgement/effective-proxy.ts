@@ -15,7 +15,7 @@ import type { Owner } from './ownership.ts';
 /** The sources of a setting, most specific first. */
 export type Level = 'gateway' | 'class' | 'default';
 
-export interface EffectiveProxy {
+interface EffectiveProxy {
   readonly spec: EnvoyProxySpec;
   /** The levels that contribute; never empty: if nothing is configured, it is the (empty) default. */
   readonly levels: readonly Level[];

@@ -67,7 +67,7 @@ export interface EnvoyGatewaySettings {
   /** The rate limit service that Envoy Gateway runs; absent if none is configured. */
   readonly rateLimit: RateLimitSettings | undefined;
 }
-export interface RateLimitSettings {
+interface RateLimitSettings {
   /** Absent if no autoscaling is asked for. */
   readonly hpa: HpaSettings | undefined;
   readonly deployment: DeploymentSettings | undefined;

@@ -21,12 +21,10 @@ export interface GuardSettings {
 
 export const DEFAULT_GUARDS: GuardSettings = { settleHpaSeconds: 120, settleConfigSeconds: 180, maxDeletions: 25 };
 
-export type Guard = 'Settling' | 'BlastRadiusExceeded';
-
 export type GuardedVerdict = Verdict & {
   readonly replicasAfter?: ReplicasAfter;
   /** Why a stale HPA is not deleted in this sweep; absent if nothing holds it back. */
-  readonly guard?: { readonly name: Guard; readonly explanation: string };
+  readonly guard?: { readonly name: 'Settling' | 'BlastRadiusExceeded'; readonly explanation: string };
 };
 
 /** The time in seconds that Envoy Gateway has to remove a Deployment that it no longer serves. */
@@ -85,19 +83,18 @@ function settling(
   now: Date,
 ): string | undefined {
   if (ageOf(hpa, now) < settleHpaSeconds) return `the HPA was created less than ${settleHpaSeconds} s ago`;
-  const isFresh = (...written: Parameters<typeof secondsSinceWrite>) =>
-    (secondsSinceWrite(...written) ?? Number.POSITIVE_INFINITY) < settleConfigSeconds;
-  const configMap = envoyGatewayConfigs
-    .map(({ configMap: { metadata } }) => metadata)
-    .filter(({ namespace }) => restsOn.some((object) => object.kind === 'ConfigMap' && object.namespace === namespace))
-    .find((metadata) => isFresh(metadata, now));
-  if (configMap) return `ConfigMap ${objectKey(configMap)} was written less than ${settleConfigSeconds} s ago`;
-  const gatewayClass = gatewayClasses
-    .filter(({ metadata }) => restsOn.some(({ kind, name }) => kind === 'GatewayClass' && name === metadata.name))
-    .find(({ metadata }) => isFresh(metadata, now, 'f:spec'));
-  return (
-    gatewayClass && `GatewayClass ${gatewayClass.metadata.name} was written less than ${settleConfigSeconds} s ago`
-  );
+  const written = [
+    ...envoyGatewayConfigs.map(({ configMap: { metadata } }) => {
+      return { kind: 'ConfigMap', key: objectKey(metadata), seconds: secondsSinceWrite(metadata, now) };
+    }),
+    ...gatewayClasses.map(({ metadata }) => {
+      return { kind: 'GatewayClass', key: metadata.name, seconds: secondsSinceWrite(metadata, now, 'f:spec') };
+    }),
+  ];
+  const fresh = written
+    .filter(({ seconds }) => seconds !== undefined && seconds < settleConfigSeconds)
+    .find(({ kind, key }) => restsOn.some((object) => object.kind === kind && objectKey(object) === key));
+  return fresh && `${fresh.kind} ${fresh.key} was written less than ${settleConfigSeconds} s ago`;
 }
 
 /** In seconds. An HPA without a time is as old as can be: a saved List may have lost it. */

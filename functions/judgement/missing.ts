@@ -7,7 +7,7 @@ import type { Owner } from './ownership.ts';
 import type { Snapshot } from './snapshot.ts';
 import { acceptance, notObserved, secondsSinceWrite } from './status.ts';
 
-export const MISSING_REASON = 'WantedButMissing';
+const MISSING_REASON = 'WantedButMissing';
 
 /** An HPA that its owner asks for, that Envoy Gateway has had the time to create, and that does not exist. */
 export interface MissingHpa extends NamespacedName {

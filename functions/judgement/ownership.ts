@@ -2,17 +2,17 @@ import { CONFIG_MAP_NAME } from './envoy-gateway-config.ts';
 import { type HorizontalPodAutoscaler, type ManagedFieldsEntry, objectKey } from './kubernetes-objects.ts';
 
 /** The field manager of everything that Envoy Gateway applies (server-side). */
-export const ENVOY_GATEWAY_MANAGER = 'envoy-gateway';
+const ENVOY_GATEWAY_MANAGER = 'envoy-gateway';
 
 /** The field manager of this project; the audit log of the API server shows it too. */
 export const OWN_MANAGER = 'envoy-hpa-reaper';
 
-export const OWNING_GATEWAY_NAME_LABEL = 'gateway.envoyproxy.io/owning-gateway-name';
-export const OWNING_GATEWAY_NAMESPACE_LABEL = 'gateway.envoyproxy.io/owning-gateway-namespace';
-export const OWNING_GATEWAY_CLASS_LABEL = 'gateway.envoyproxy.io/owning-gatewayclass';
+const OWNING_GATEWAY_NAME_LABEL = 'gateway.envoyproxy.io/owning-gateway-name';
+const OWNING_GATEWAY_NAMESPACE_LABEL = 'gateway.envoyproxy.io/owning-gateway-namespace';
+const OWNING_GATEWAY_CLASS_LABEL = 'gateway.envoyproxy.io/owning-gatewayclass';
 
 /** The labels of the HPA of the rate limit service, which has no owning label; there is one for each Envoy Gateway. */
-export const RATE_LIMIT_LABELS = {
+const RATE_LIMIT_LABELS = {
   'app.kubernetes.io/name': 'envoy-ratelimit',
   'app.kubernetes.io/component': 'ratelimit',
   'app.kubernetes.io/managed-by': 'envoy-gateway',
@@ -123,7 +123,7 @@ const ownedField = (entry: ManagedFieldsEntry, field: string): unknown =>
  * must write, because it takes that field again. So a deletion with the resourceVersion of the mark fails if the HPA has become
  * wanted again. Measured on v1.3.0: without the mark such an apply changes nothing, not even the resourceVersion.
  */
-export const MARKED_FIELD = 'f:maxReplicas';
+const MARKED_FIELD = 'f:maxReplicas';
 
 /** Whether the mark is intact: Envoy Gateway has not applied the HPA since. */
 export function isMarked(hpa: HorizontalPodAutoscaler): boolean {
