@@ -13,7 +13,14 @@ export default defineConfig({
         extends: true,
         test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: 'test/e2e/global-setup.ts' },
       },
-      { extends: true, test: { name: 'infra', include: ['test/unit/infra/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'infra',
+          include: ['test/unit/infra/**/*.test.ts'],
+          globalSetup: 'test/unit/infra/global-setup.ts',
+        },
+      },
     ],
   },
 });

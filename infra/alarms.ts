@@ -1,206 +1,194 @@
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
 import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
 
-/** The alarms of the stack, by logical id: `changes-dead` is `ChangesDead`, and called `envoy-hpa-reaper-changes-dead`. */
-export const alarmResources = () =>
-  Object.fromEntries(
-    Object.entries(ALARMS).map(([name, { description, condition, rule }]) => {
-      const actions =
-        condition === 'HasNotifications' ? [TOPIC] : [{ 'Fn::If': ['HasNotifications', TOPIC, NO_VALUE] }];
-      const alarm = {
-        Type: 'AWS::CloudWatch::Alarm',
-        Condition: condition,
-        Properties: {
-          ...{ AlarmName: `envoy-hpa-reaper-${name}`, AlarmDescription: description, ...rule },
-          ...{ AlarmActions: actions, OKActions: actions },
-        },
-      };
-      return [name.replaceAll(/(?:^|-)(.)/g, (_, first: string) => first.toUpperCase()), alarm];
-    }),
-  );
-
-const TOPIC = { Ref: 'NotificationTopic' };
-const NO_VALUE = { Ref: 'AWS::NoValue' };
-
-type Condition = 'EnrollsByItself' | 'HasNotifications' | 'SweepsBySchedule';
+type Condition = 'EnrollsByItself' | 'SweepsBySchedule';
 
 interface Alarm {
-  /** What to do, and its heading in docs/runbook.md. */
-  readonly description: string;
-  /** Of the template; without one it is always there. */
+  /** A sentence about what is wrong. */
+  readonly problem: string;
+  /** The heading in docs/runbook.md. */
+  readonly runbook: string;
+  /** The condition of the template under which the alarm exists. */
   readonly condition?: Condition;
-  /** Properties of the alarm: what it looks at, and how much of that is wrong. */
-  readonly rule: object;
+  readonly properties: Readonly<Record<string, unknown>>;
 }
 
-const limit = (ComparisonOperator: string, Threshold: number, TreatMissingData = 'notBreaching') => ({
-  ...{ ComparisonOperator, Threshold, TreatMissingData },
+const limit = (ComparisonOperator: string, Threshold: number, TreatMissingData: string) => ({
+  ComparisonOperator,
+  Threshold,
+  TreatMissingData,
 });
-const moreThan = (threshold: number) => limit('GreaterThanThreshold', threshold);
-const atLeast = (threshold: number) => limit('GreaterThanOrEqualToThreshold', threshold);
-/** Where nothing is measured nothing is wrong, but for what should come. */
-const NONE_COMES = limit('LessThanThreshold', 1, 'breaching');
+const moreThan = (threshold: number) => limit('GreaterThanThreshold', threshold, 'notBreaching');
+const atLeast = (threshold: number) => limit('GreaterThanOrEqualToThreshold', threshold, 'notBreaching');
+const NONE = limit('LessThanThreshold', 1, 'breaching');
 
-/** @param id of the queue in the template */
+/** The maximum of a metric of a queue within five minutes. */
 const ofQueue = (MetricName: string, id: string) => ({
-  ...{ Namespace: 'AWS/SQS', MetricName },
+  Namespace: 'AWS/SQS',
+  MetricName,
   Dimensions: [{ Name: 'QueueName', Value: { 'Fn::GetAtt': [id, 'QueueName'] } }],
-  ...{ Statistic: 'Maximum', Period: 300, EvaluationPeriods: 1 },
+  Statistic: 'Maximum',
+  Period: 300,
+  EvaluationPeriods: 1,
 });
 
-/** Of one of our own metrics, the sum of each hour. */
-const own = (MetricName: MetricName, dimensions: Readonly<Record<string, string>>) => ({
-  ...{ Namespace: METRICS_NAMESPACE, MetricName },
+/** The hourly sum of one of our own metrics. */
+export const ownMetric = (MetricName: MetricName, dimensions: Readonly<Record<string, string>>) => ({
+  Namespace: METRICS_NAMESPACE,
+  MetricName,
   Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
-  ...{ Statistic: 'Sum', Period: 3_600 },
+  Statistic: 'Sum',
+  Period: 3_600,
 });
 
-/** On a queue that is not empty. */
-const queueAlarm = (id: string, description: string, condition?: Condition): Alarm => ({
-  ...{ description, condition },
-  rule: { ...ofQueue('ApproximateNumberOfMessagesVisible', id), ...moreThan(0) },
+/** Goes off while a queue of failed events is not empty. */
+const queueAlarm = (id: string, runbook: string, problem: string, condition?: Condition): Alarm => ({
+  problem,
+  runbook,
+  condition,
+  properties: { ...ofQueue('ApproximateNumberOfMessagesVisible', id), ...moreThan(0) },
 });
 
-/** On three within 15 minutes: one that fails is tried again, and most often that is all. */
-const failingAlarm = (id: string, description: string, condition?: Condition): Alarm => {
+/** Goes off at three failed or throttled invocations within 15 minutes; a single one is retried. */
+function failingAlarm(name: string, effect: string, condition?: Condition): Alarm {
   const counted = (Id: string, MetricName: string) => {
-    const Metric = { Namespace: 'AWS/Lambda', MetricName, Dimensions: [{ Name: 'FunctionName', Value: { Ref: id } }] };
+    const Dimensions = [{ Name: 'FunctionName', Value: { Ref: `${name}LambdaFunction` } }];
+    const Metric = { Namespace: 'AWS/Lambda', MetricName, Dimensions };
     return { Id, ReturnData: false, MetricStat: { Metric, Period: 900, Stat: 'Sum' } };
   };
   const sum = { Id: 'failing', Expression: 'FILL(errors, 0) + FILL(throttles, 0)', Label: 'Errors and throttles' };
   const Metrics = [sum, counted('errors', 'Errors'), counted('throttles', 'Throttles')];
-  return { description, condition, rule: { Metrics, EvaluationPeriods: 1, ...atLeast(3) } };
-};
+  return {
+    problem: `Invocations of ${name.toLowerCase()} fail or are throttled, so ${effect}`,
+    runbook: 'A function fails',
+    condition,
+    properties: { Metrics, EvaluationPeriods: 1, ...atLeast(3) },
+  };
+}
 
 /**
- * CloudWatch Logs measures each filter by itself, and an alarm takes no SEARCH; a query finds those of every cluster. It knows
- * no OR, and an alarm takes one query: hence an alarm for each name. A cluster may have either filter, whatever the parameter
- * Enrollment says.
+ * CloudWatch Logs publishes a metric for each filter, and an alarm allows no SEARCH. A query covers the filters of all clusters, but
+ * has no OR: hence an alarm for each name. A cluster can have either filter, whatever the parameter Enrollment is.
  */
-const deliveryAlarm = (filterName: string): Alarm => {
-  const Expression =
-    'SELECT SUM(DeliveryErrors) FROM SCHEMA("AWS/Logs", DestinationType, FilterName, LogGroupName) ' +
-    `WHERE FilterName = '${filterName}'`;
-  return {
-    description:
-      `CloudWatch Logs cannot hand audit log lines to forward by filters named ${filterName}. See whether the function and ` +
-      'its permission for CloudWatch Logs are there and it is not throttled ' +
-      '(docs/runbook.md, "Log lines do not reach forward").',
-    rule: {
-      Metrics: [{ Id: 'errors', Expression, Period: 300 }],
-      ...{ EvaluationPeriods: 3, DatapointsToAlarm: 2, ...moreThan(0) },
-    },
-  };
-};
+const deliveryAlarm = (filterName: string): Alarm => ({
+  problem: `CloudWatch Logs cannot deliver audit log lines to forward through filters named ${filterName}`,
+  runbook: 'Log lines do not reach forward',
+  properties: {
+    Metrics: [
+      {
+        Id: 'errors',
+        Expression:
+          'SELECT SUM(DeliveryErrors) FROM SCHEMA("AWS/Logs", DestinationType, FilterName, LogGroupName) ' +
+          `WHERE FilterName = '${filterName}'`,
+        Period: 300,
+      },
+    ],
+    EvaluationPeriods: 3,
+    DatapointsToAlarm: 2,
+    ...moreThan(0),
+  },
+});
+
+/** Over two hours, so that it stays on while every hourly sweep finds the same. */
+const TWO_HOURS = { EvaluationPeriods: 2, DatapointsToAlarm: 1, ...moreThan(0) };
 
 const ALARMS: Readonly<Record<string, Alarm>> = {
   'changes-dead': queueAlarm(
     'ChangeDeadLetterQueue',
-    'Changes were given up after 8 tries in about 50 minutes. Mend what the log of reap says, then redrive the queue ' +
-      '(docs/runbook.md, "Changes in the dead-letter queue").',
+    'Changes in the dead-letter queue',
+    'Changes failed 8 times within about 50 minutes',
   ),
   undelivered: queueAlarm(
     'UndeliveredQueue',
-    'EventBridge could not deliver changes to the change queue, or outcomes to their log group, for 24 hours. Mend what ' +
-      'the messages say, sweep every cluster by hand or save the outcomes, and purge this queue ' +
-      '(docs/runbook.md, "Events that EventBridge could not deliver").',
+    'Events that EventBridge could not deliver',
+    'EventBridge could not deliver changes to their queue, or outcomes to their log group, for 24 hours',
   ),
   unforwarded: queueAlarm(
     'UnforwardedQueue',
-    'Audit log lines failed in forward three times. Mend what its log says, sweep the cluster that the messages name, ' +
-      'and purge this queue (docs/runbook.md, "Log lines that could not be forwarded").',
+    'Log lines that could not be forwarded',
+    'Audit log lines failed in forward three times',
   ),
   unswept: queueAlarm(
     'UnsweptQueue',
-    'A run of backfill failed three times, or its schedule could not start it. Mend what its log says, have the next ' +
-      'run succeed, and purge this queue (docs/runbook.md, "Runs that failed").',
+    'Runs that failed',
+    'A run of backfill failed three times, or its schedule could not start it',
   ),
   unenrolled: queueAlarm(
     'UnenrolledQueue',
-    'A run of enroll failed three times, or its schedule could not start it. Mend what its log says, have the next run ' +
-      'succeed, and purge this queue (docs/runbook.md, "Enrollments that failed").',
+    'Enrollments that failed',
+    'A run of enroll failed three times, or its schedule could not start it',
     'EnrollsByItself',
   ),
   'changes-wait': {
-    description:
-      'A change waits longer than all of its tries take, so nobody takes from the queue. See whether the event source ' +
-      'mapping of reap is enabled and reap is not throttled (docs/runbook.md, "Changes that wait too long").',
-    rule: {
-      ...ofQueue('ApproximateAgeOfOldestMessage', 'ChangeQueue'),
-      ...moreThan(2_960), // VisibilityTimeout times maxReceiveCount of the queue, in seconds
-    },
+    problem: 'A change waits longer than all of its retries take, so nothing reads the queue',
+    runbook: 'Changes that wait too long',
+    // VisibilityTimeout times maxReceiveCount of the queue, in seconds.
+    properties: { ...ofQueue('ApproximateAgeOfOldestMessage', 'ChangeQueue'), ...moreThan(2_960) },
   },
-  'forward-failing': failingAlarm(
-    'ForwardLambdaFunction',
-    'Invocations of forward fail or are throttled, so changes do not reach the bus. Its log says why; the payloads are ' +
-      'kept in the unforwarded queue (docs/runbook.md, "A function fails").',
-  ),
-  'reap-failing': failingAlarm(
-    'ReapLambdaFunction',
-    'Invocations of reap fail or are throttled as a whole. Its log says why; the messages come again and end in the ' +
-      'dead-letter queue (docs/runbook.md, "A function fails").',
-  ),
-  'backfill-failing': failingAlarm(
-    'BackfillLambdaFunction',
-    'Invocations of backfill fail or are throttled, so clusters are not swept. Its log says why; what failed three ' +
-      'times is kept in the unswept queue (docs/runbook.md, "A function fails").',
-  ),
-  'enroll-failing': failingAlarm(
-    'EnrollLambdaFunction',
-    'Invocations of enroll fail or are throttled, so new clusters are not enrolled and drift stays. Its log says why; ' +
-      'what failed three times is kept in the unenrolled queue (docs/runbook.md, "A function fails").',
-    'EnrollsByItself',
-  ),
+  'forward-failing': failingAlarm('Forward', 'changes do not reach the bus'),
+  'reap-failing': failingAlarm('Reap', 'messages are received again and end in the dead-letter queue'),
+  'backfill-failing': failingAlarm('Backfill', 'clusters are not swept'),
+  'enroll-failing': failingAlarm('Enroll', 'new clusters are not enrolled and drift stays', 'EnrollsByItself'),
   'log-delivery-failing': deliveryAlarm(FILTER_NAME),
   'static-log-delivery-failing': deliveryAlarm(STATIC_FILTER_NAME),
-  // Two hours, so that it stays while each hourly sweep finds the same.
   'held-back': {
-    description:
-      'More HPAs are stale in one cluster than may go at once, so none goes. Look whether they should, then sweep the ' +
-      'cluster by hand with maxDeletions, or put the configuration right (docs/runbook.md, "Deletions are held back").',
-    rule: {
-      ...own('HpasHeldBack', { service: 'reap', reason: 'BlastRadiusExceeded' }),
-      ...{ EvaluationPeriods: 2, DatapointsToAlarm: 1, ...moreThan(0) },
-    },
+    problem: 'More HPAs are stale in a cluster than may be deleted at once, so none is deleted',
+    runbook: 'Deletions are held back',
+    properties: { ...ownMetric('HpasHeldBack', { service: 'reap', reason: 'BlastRadiusExceeded' }), ...TWO_HOURS },
   },
-  // Two hours too, for the same reason.
   'hpas-missing': {
-    description:
-      'HPAs are wanted and not there, so their proxies do not scale, and Envoy Gateway does not notice. Restart Envoy Gateway ' +
-      'in the clusters that the log of reap names (docs/runbook.md, "A wanted HPA is missing").',
-    rule: {
-      ...own('HpasMissing', { service: 'reap' }),
-      ...{ EvaluationPeriods: 2, DatapointsToAlarm: 1, ...moreThan(0) },
-    },
+    problem: 'Wanted HPAs are missing, so their proxies do not scale, and Envoy Gateway does not notice',
+    runbook: 'A wanted HPA is missing',
+    properties: { ...ownMetric('HpasMissing', { service: 'reap' }), ...TWO_HOURS },
   },
-  // A sweep's message is tried three times within 13 minutes (infra/queue.yml). The period slides, so that it holds all three
-  // at some time; half an hour longer than an hour, it always holds three while each hourly sweep finds the same.
+  // A requested sweep is received three times within 13 minutes (infra/queue.yml). The period slides; with half an hour more than
+  // the hour between two sweeps it always contains three receives while every hourly sweep fails.
   'clusters-unreachable': {
-    description:
-      'Sweeps had no answer from an API server three times within 90 minutes, in one cluster or in several together. Let ' +
-      'reap reach the endpoints that its log tells of, or tag those clusters envoy-hpa-reaper=off ' +
-      '(docs/runbook.md, "A cluster is unreachable").',
-    rule: {
-      ...own('ClustersUnreachable', { service: 'reap' }),
-      ...{ Period: 5_400, EvaluationPeriods: 1, ...atLeast(3) },
+    problem: 'API servers did not answer sweeps three times within 90 minutes, in one cluster or in several together',
+    runbook: 'A cluster is unreachable',
+    properties: {
+      ...ownMetric('ClustersUnreachable', { service: 'reap' }),
+      Period: 5_400,
+      EvaluationPeriods: 1,
+      ...atLeast(3),
     },
   },
   'no-sweep': {
-    description:
-      'No sweep has got through to all clusters for two periods of the schedule. See whether the schedule is enabled, and ' +
-      'what the log of backfill says of clusters that failed or remained, which ClustersFailed and ClustersRemaining ' +
-      'count (docs/runbook.md, "No sweep").',
+    problem: 'No sweep of all clusters was completed within two periods of the schedule',
+    runbook: 'No sweep',
     condition: 'SweepsBySchedule',
-    rule: {
-      ...own('SweepsCompleted', { service: 'backfill' }),
-      ...{ EvaluationPeriods: { Ref: 'SweepAlarmHours' }, ...NONE_COMES },
+    properties: {
+      ...ownMetric('SweepsCompleted', { service: 'backfill' }),
+      EvaluationPeriods: { Ref: 'SweepAlarmHours' },
+      ...NONE,
     },
   },
-  // Two of them, since one comes a moment sooner or later than an hour after the other.
+  // Twice, since a heartbeat comes a moment sooner or later than an hour after the last.
   'heartbeat-missing': {
-    description:
-      'The hourly heartbeat has not come through bus, rule, queue and reap twice, so no event does. Find the link that ' +
-      'holds it up, in this order (docs/runbook.md, "The heartbeat is missing").',
-    rule: { ...own('Heartbeats', { service: 'reap' }), EvaluationPeriods: 2, ...NONE_COMES },
+    problem: 'Two hourly heartbeats did not pass through bus, rule, queue, and reap, so no event does',
+    runbook: 'The heartbeat is missing',
+    properties: { ...ownMetric('Heartbeats', { service: 'reap' }), EvaluationPeriods: 2, ...NONE },
   },
 };
+
+const ACTIONS = [{ 'Fn::If': ['HasNotifications', { Ref: 'NotificationTopic' }, { Ref: 'AWS::NoValue' }] }];
+const logicalId = (name: string) => name.replaceAll(/(?:^|-)(.)/g, (_, first: string) => first.toUpperCase());
+
+/** The alarms of the stack, by logical ID: `ChangesDead` has the name `envoy-hpa-reaper-changes-dead`. */
+export const alarmResources = () =>
+  Object.fromEntries(
+    Object.entries(ALARMS).map(([name, { problem, runbook, condition, properties }]) => [
+      logicalId(name),
+      {
+        Type: 'AWS::CloudWatch::Alarm',
+        Condition: condition,
+        Properties: {
+          AlarmName: `envoy-hpa-reaper-${name}`,
+          AlarmDescription: `${problem}. What to do: docs/runbook.md, "${runbook}".`,
+          ...properties,
+          AlarmActions: ACTIONS,
+          OKActions: ACTIONS,
+        },
+      },
+    ]),
+  );

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { bundle } from './bundle.ts';
-import { readConfiguration } from './configuration.ts';
+import { readConfiguration } from './settings.ts';
 import { writeDeployable } from './template.ts';
 
 const args = process.argv.slice(2);

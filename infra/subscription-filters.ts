@@ -1,14 +1,15 @@
 import { STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
 import { SUBSCRIPTION_PATTERN } from '../functions/events/audit-event.ts';
 import { logGroupOf } from '../functions/platform/eks-names.ts';
+import type { Configuration } from './settings.ts';
 
 /**
- * One `AWS::Logs::SubscriptionFilter` for each cluster, by logical id. CloudFormation has no loop, hence code.
- * They come after the permission: CloudWatch Logs sends a test event before it takes a filter.
+ * An `AWS::Logs::SubscriptionFilter` for each cluster, by logical ID; none where the function `enroll` creates them. They depend on
+ * the permission because CloudWatch Logs sends a test event first.
  */
-export const subscriptionFilters = (clusters: readonly string[]) =>
+export const subscriptionFilters = ({ enrollment, clusters }: Pick<Configuration, 'enrollment' | 'clusters'>) =>
   Object.fromEntries(
-    clusters.map((cluster) => [
+    (enrollment === 'off' ? clusters : []).map((cluster) => [
       `SubscriptionFilter${logicalId(cluster)}`,
       {
         Type: 'AWS::Logs::SubscriptionFilter',
@@ -23,6 +24,6 @@ export const subscriptionFilters = (clusters: readonly string[]) =>
     ]),
   );
 
-/** Logical ids are letters and digits, cluster names have `-` and `_` too; with `Z` as the escape no two become one. */
+/** Escapes `-` and `_`, which logical IDs cannot contain, with `Z`. */
 const logicalId = (cluster: string) =>
-  cluster.replace(/[Z_-]/g, (sign) => ({ Z: 'ZZ', _: 'ZU', '-': 'ZD' })[sign] ?? '');
+  cluster.replace(/[Z_-]/g, (character) => ({ Z: 'ZZ', _: 'ZU', '-': 'ZD' })[character] ?? '');

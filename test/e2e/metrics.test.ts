@@ -1,13 +1,10 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
 import type { SQSBatchResponse } from 'aws-lambda';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
+import { alarmResources, type ownMetric } from '../../infra/alarms.ts';
+import { dashboardBody } from '../../infra/dashboard.ts';
 import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
@@ -286,38 +283,17 @@ async function live(): Promise<void> {
 }
 
 describe('the names', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'package-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
-
-  // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-  let resources: Record<string, { Type: string; Properties: any }>;
-  beforeAll(() => {
-    const env = { PATH: process.env.PATH, HOME: folder };
-    const packaged = spawnSync(process.execPath, ['infra/package.ts', '--package', folder], { env, encoding: 'utf8' });
-    expect(packaged.status, packaged.stdout + packaged.stderr).toBe(0);
-    const text = readFileSync(join(folder, 'cloudformation-template-update-stack.json'), 'utf8');
-    ({ Resources: resources } = JSON.parse(text));
-  }, 60_000);
-
-  /** What CloudWatch makes of the outcomes' log group: no function measures that. */
-  const filtered = () =>
-    Object.values(resources)
-      .filter(({ Type }) => Type === 'AWS::Logs::MetricFilter')
-      .flatMap(({ Properties }) => Properties.MetricTransformations)
-      .map(({ MetricNamespace, MetricName, Unit }) => [`${MetricNamespace} ${MetricName} {}`, Unit] as const);
-
-  /** Our own metrics that alarms watch, written as `emitted` writes them. */
+  /** The metrics that alarms watch, written as `emitted` writes them. */
   const alarmed = () =>
-    Object.values(resources)
-      .filter(({ Type, Properties }) => Type === 'AWS::CloudWatch::Alarm' && Properties.Namespace === 'EnvoyHpaReaper')
-      .map(({ Properties: { Namespace, MetricName, Dimensions } }) => {
-        const values = Dimensions.map(({ Name, Value }: { Name: string; Value: string }) => `${Name}=${Value}`);
-        return `${Namespace} ${MetricName} {${values.toSorted()}}`;
-      });
+    Object.values(alarmResources()).flatMap(({ Properties }) => {
+      const { Namespace, MetricName, Dimensions = [] } = Properties as Partial<ReturnType<typeof ownMetric>>;
+      if (Namespace !== 'EnvoyHpaReaper') return [];
+      return [`${Namespace} ${MetricName} {${Dimensions.map(({ Name, Value }) => `${Name}=${Value}`).toSorted()}}`];
+    });
 
   /** Those that the dashboard shows; where it searches, a pattern for the values. */
   const shown = (): string[] => {
-    const { widgets } = JSON.parse(resources.Dashboard?.Properties.DashboardBody['Fn::Sub']);
+    const { widgets } = JSON.parse(dashboardBody());
     const metrics = widgets.flatMap(
       ({ properties }: { properties: { metrics?: unknown[][] } }) => properties.metrics ?? [],
     );
@@ -334,10 +310,10 @@ describe('the names', () => {
     });
   };
 
-  test('of alarms and dashboard are those that the functions emit or a filter makes, in the units of the table', async () => {
+  test('of alarms and dashboard are those that the functions emit, in the units of the table', async () => {
     vi.stubEnv('MAX_DELETIONS', '25');
     await live();
-    const [metrics, any] = [new Map([...emitted(), ...filtered()]), new Set<string>()];
+    const [metrics, any] = [emitted(), new Set<string>()];
     for (const metric of metrics.keys()) {
       any.add(metric);
       any.add(metric.replaceAll(/=[^,}]+/g, '=*'));

@@ -36,6 +36,7 @@ import { RecordingProxy } from './recording-proxy.ts';
  *   switched off, and `deliver` does what Lambda's poller would; CloudWatch Logs' call of `forward` is made by the test.
  * - The queue's delay is taken off. It would have to be waited for.
  * - Its rules leave the account out of an event: `deliver` puts it in.
+ * - Its rules reach no topic: a queue receives what the rule would publish.
  * - It makes up a cluster's endpoint and CA, and knows no authentication mode: the proxy puts them into DescribeCluster.
  * - It knows no access entries: EksAccountDouble has them, and who comes into a cluster is up to them (`userOf`).
  * - It makes no schedules and no custom resource: `fire` puts and invokes what Scheduler would, with the schedule's role.
@@ -139,6 +140,9 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
       Policies: [{ PolicyName: BUS_POLICY, PolicyDocument: { Version: '2012-10-17', Statement: [Statement] } }],
     },
   };
+  const { QueueUrl: inbox } = await moto.sqs<{ QueueUrl: string }>('CreateQueue', { QueueName: 'inbox' });
+  const [target] = template.Resources.SweepNotificationRule?.Properties.Targets ?? [];
+  target.Arn = `arn:aws:sqs:${REGION}:${PLACE.account}:inbox`;
   await moto.createBucket();
   const outputs = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
 
@@ -153,9 +157,6 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     await moto.lambda(`/event-source-mappings/${mapping.UUID}`, { method: 'PUT', input: { Enabled: false } });
     await moto.sqs('SetQueueAttributes', { ...queueOf(mapping), Attributes: { DelaySeconds: '0' } });
   }
-
-  const [topic] = resourcesOf(template, 'AWS::SNS::Topic').map(([, { Properties }]) => Properties.TopicName);
-  const inbox = await moto.subscribeQueue(topic);
 
   const iam = new IAMClient({ region: REGION, endpoint: moto.url, credentials: credentialsOf('admin') });
   async function statementsOf(RoleName: string): Promise<Statement[]> {
@@ -309,12 +310,10 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
       return outcomes;
     },
 
-    /** What the topic of the stack was given to send since the stack was deployed. */
-    async notifications(): Promise<{ Subject: string; Message: string }[]> {
-      const { Messages = [] } = await moto.sqs<{ Messages?: Message[] }>('ReceiveMessage', {
-        QueueUrl: inbox,
-        MaxNumberOfMessages: 10,
-      });
+    /** What the stack sent to the topic since it was deployed. */
+    async notifications(): Promise<string[]> {
+      const received = { QueueUrl: inbox, MaxNumberOfMessages: 10 };
+      const { Messages = [] } = await moto.sqs<{ Messages?: Message[] }>('ReceiveMessage', received);
       return Messages.map(({ Body }) => JSON.parse(Body));
     },
 

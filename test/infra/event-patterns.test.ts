@@ -153,6 +153,7 @@ describe('the rule that fills the queue of reap', () => {
 const taken: [rule: string, detailTypes: readonly string[]][] = [
   [feeding[0] ?? '', [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE]],
   ['OutcomeRule', Object.keys(OUTCOME_DETAILS)],
+  ['SweepNotificationRule', ['Sweep Completed']],
 ];
 
 test('every rule is looked at', () => {

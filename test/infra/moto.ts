@@ -7,7 +7,6 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
-import { PLACE } from '../embedded-cluster/event-path.ts';
 import type { Packaging } from './packaged.ts';
 import { readTemplate, resourcesOf, type Template } from './packaged.ts';
 
@@ -230,15 +229,6 @@ export class Moto {
       body: JSON.stringify(input),
     });
     return (answer === '' ? {} : JSON.parse(answer)) as Answer;
-  }
-
-  /** @returns the URL of a queue of its own that gets what the topic of this name sends */
-  async subscribeQueue(topic: string): Promise<string> {
-    const { QueueUrl } = await this.sqs<{ QueueUrl: string }>('CreateQueue', { QueueName: 'inbox' });
-    const arn = (service: string, name: string) => `arn:aws:${service}:${REGION}:${PLACE.account}:${name}`;
-    const subscription = { Protocol: 'sqs', TopicArn: arn('sns', topic), Endpoint: arn('sqs', 'inbox') };
-    await this.#ask('sns', form({ Action: 'Subscribe', Version: '2010-03-31', ...subscription }));
-    return QueueUrl;
   }
 
   /** Of a service whose client is not among the packages here. */

@@ -192,6 +192,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       );
       const deleted = await part(() => account.invoke(BACKFILL, { clusters: ['shop'], mode: 'delete' }));
       const elsewhere = await part(() => account.invoke(BACKFILL, { regions: ['eu-west-1'] }));
+      const notifications = await account.notifications();
 
       await kept.deleteHpa();
       const missingOverBus = await part(() => account.fire('SweepSchedule'));
@@ -204,7 +205,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       return {
         ...{ names, before, enrolled, drifted, mended, renewed, changed, beat },
         ...{ reportOverBus, heldBackOverBus, sweptOverBus, reported, heldBack, deleted, elsewhere },
-        ...{ missingOverBus, missing, optedOut, removed },
+        ...{ notifications, missingOverBus, missing, optedOut, removed },
       };
     }
 
@@ -278,18 +279,16 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
           .filter((hpa) => hpa !== names.heard)
           .sort(),
       );
-      expect(changed.told).toEqual([`HPA Deleted shop ${names.heard}`]);
-      expect(changed.outcomes).toMatchObject([
-        {
-          source: 'envoy-hpa-reaper',
-          resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/shop`],
-          detail: {
-            hpa: { reason: 'AutoscalingRemoved' },
-            changes: [{ username: 'admin', verb: 'patch', resource: 'envoyproxies' }],
-            manifest: { kind: 'HorizontalPodAutoscaler', metadata: { name: names.heard } },
-          },
+      expect(changed.told).toEqual([`HPA Deleted shop ${names.heard}`, 'Sweep Completed shop']);
+      expect(changed.outcomes.find(({ 'detail-type': type }) => type === 'HPA Deleted')).toMatchObject({
+        source: 'envoy-hpa-reaper',
+        resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/shop`],
+        detail: {
+          hpa: { reason: 'AutoscalingRemoved' },
+          changes: [{ username: 'admin', verb: 'patch', resource: 'envoyproxies' }],
+          manifest: { kind: 'HorizontalPodAutoscaler', metadata: { name: names.heard } },
         },
-      ]);
+      });
     });
 
     test('a heartbeat comes through the queue and is counted, and touches nothing', () => {
@@ -329,6 +328,16 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(deleted.hpas).toEqual([names.kept]);
       expect(deleted.answer.totals).toMatchObject({ swept: 1, failed: 0 });
       expect(elsewhere.told).toEqual(['Cluster Unreachable far ClusterUnreachable']);
+    });
+
+    test('the topic gets one message for each sweep that deleted or held back something', () => {
+      const counted = (deleted: number, heldBack: number) =>
+        expect.stringMatching(
+          new RegExp(
+            `^HPAs of cluster shop in ${PLACE.region}: ${deleted} deleted, ${heldBack} held back, 0 missing\\.`,
+          ),
+        );
+      expect(story.notifications).toEqual([counted(1, 0), counted(0, 1), counted(1, 0), counted(0, 1), counted(1, 0)]);
     });
 
     test('an HPA that is wanted and missing is told of, once Envoy Gateway has had the time to make it', () => {

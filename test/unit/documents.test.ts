@@ -11,9 +11,8 @@ import { ROWS } from '../../functions/judgement/judge.ts';
 import { SWEEP_PROBLEMS } from '../../functions/platform/problems.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
 import { RESTORE_OUTCOMES } from '../../functions/sweep/restore-hpas.ts';
-import { configurationSchema, readConfiguration } from '../../infra/configuration.ts';
-import { stackParameters } from '../../infra/parameters.ts';
 import { SCHEMAS_FOLDER, schemaDocuments } from '../../infra/schemas.ts';
+import { readConfiguration, SETTINGS, settingsTable } from '../../infra/settings.ts';
 
 const documentOf = (name: string) => readFileSync(name, 'utf8');
 
@@ -51,35 +50,18 @@ describe('docs/reasons.md', () => {
   });
 });
 
-describe('docs/configuration.md', () => {
-  const configuration = documentOf('docs/configuration.md');
-  const cellOf = (key: string, column: number) =>
-    rowOf(configuration, `\`${key}\` |`)?.split(/ ?\| /)[column + 1]?.replaceAll('`', '').trim();
+test('docs/configuration.md lists every setting, and infra/configuration.yml sets each to its default', () => {
+  expect(documentOf('docs/configuration.md')).toContain(`\n${settingsTable()}\n`);
+  const defaults = Object.entries(SETTINGS).map(([key, setting]) => [key, setting.default]);
+  expect(Object.entries(parse(documentOf('infra/configuration.yml')))).toEqual(defaults);
+  expect(readConfiguration()).toEqual(Object.fromEntries(defaults));
+});
 
-  test('lists every configuration value, with the default that is delivered', () => {
-    expect(firstCells(configuration)).toEqual(Object.keys(configurationSchema.shape));
-    const delivered = parse(documentOf('infra/configuration.yml')) as Record<string, unknown>;
-    for (const [key, value] of Object.entries(delivered)) {
-      const isEmpty = typeof value === 'object' && Object.keys(value ?? {}).length === 0;
-      expect(cellOf(key, 1), key).toBe(isEmpty ? 'none' : String(value));
-    }
-  });
-
-  test('names every parameter of the template beside the value that gives its default', () => {
-    const named = new Map(firstCells(configuration).map((key) => [cellOf(key, 2), cellOf(key, 1)]));
-    named.delete('');
-    const parameters = Object.entries(stackParameters(readConfiguration()));
-    expect([...named].toSorted()).toEqual(
-      parameters.map(([name, { Default }]) => [name, name.endsWith('Ids') ? 'none' : String(Default)]).toSorted(),
-    );
-  });
-
-  test('names every environment variable', () => {
-    const schemas = [forwardConfigSchema, reapConfigSchema, backfillConfigSchema, enrollConfigSchema];
-    for (const schema of schemas) {
-      for (const name of Object.keys(schema.shape)) expect(configuration).toContain(`\`${name}\``);
-    }
-  });
+test('docs/configuration.md names every environment variable', () => {
+  const schemas = [forwardConfigSchema, reapConfigSchema, backfillConfigSchema, enrollConfigSchema];
+  for (const name of schemas.flatMap(({ shape }) => Object.keys(shape))) {
+    expect(documentOf('docs/configuration.md')).toContain(`\`${name}\``);
+  }
 });
 
 test('docs/permissions.md lists what infra/kubernetes/rbac.yaml allows', () => {

@@ -157,7 +157,7 @@ describe('the checks ask about what is deployed:', () => {
   });
 
   test('the names of the filter, its destination and the roles of the stack', async () => {
-    const [filter] = Object.values(subscriptionFilters(['shop']));
+    const [filter] = Object.values(subscriptionFilters({ enrollment: 'off', clusters: ['shop'] }));
     const { functions } = parse(readFileSync('serverless.yml', 'utf8'), { logLevel: 'silent' });
     expect(FORWARD.split(':').at(-1)).toBe(functions.forward.name);
     const ofStack = { ...ourFilter, name: filter?.Properties.FilterName ?? '' };
