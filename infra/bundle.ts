@@ -27,26 +27,6 @@ const builtinsUntouched: Plugin = {
   },
 };
 
-/**
- * The generated client's serializer brings in every model of the Kubernetes API, and its default transport undici. We send
- * over `node:https`, and of CustomObjectsApi's types the serializer converts only V1DeleteOptions, which is plain JSON.
- */
-const requestsWithoutModels: Plugin = {
-  name: 'requests-without-models',
-  setup({ onResolve, onLoad }) {
-    onLoad({ filter: /client-node\/dist\/gen\/models\/ObjectSerializer\.js$/ }, () => ({
-      contents: `export class ObjectSerializer {
-        static serialize(data) { return data; }
-        static getPreferredMediaType([first]) { return first ?? 'application/json'; }
-        static normalizeMediaType(type) { return type; }
-        static stringify(data) { return JSON.stringify(data); }
-      }`,
-    }));
-    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'absent' }));
-    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {}' }));
-  },
-};
-
 /** Lambda gives a function its credentials in environment variables: no SSO, no profile, no instance metadata to ask. */
 const credentialsFromEnvironment: Plugin = {
   name: 'credentials-from-environment',
@@ -84,12 +64,12 @@ export const functionOptions = (name: string, outdir: string): BuildOptions => (
   splitting: true,
   mainFields: ['module', 'main'], // The SDK's ES modules: of CommonJS nothing could be left out.
   target: 'node24',
-  plugins: [builtinsUntouched, requestsWithoutModels, credentialsFromEnvironment],
+  plugins: [builtinsUntouched, credentialsFromEnvironment],
 });
 
 /**
  * What reads a kubeconfig also makes clients of the generated API, which is most of that library and which nobody here asks
- * it for: the requests are built by cluster-api.ts.
+ * it for: functions/kubernetes sends its own requests.
  */
 const kubeconfigWithoutApi: Plugin = {
   name: 'kubeconfig-without-api',
@@ -115,7 +95,7 @@ const cliOptions = (outdir: string): BuildOptions => ({
   splitting: true,
   mainFields: ['module', 'main'],
   target: 'node20.19',
-  plugins: [builtinsUntouched, requestsWithoutModels, kubeconfigWithoutApi, filesAsText],
+  plugins: [builtinsUntouched, kubeconfigWithoutApi, filesAsText],
   banner: {
     js: [
       "import { createRequire as createBundleRequire } from 'node:module';",

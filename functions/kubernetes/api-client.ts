@@ -1,13 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import type { Agent } from 'node:http';
-import { CustomObjectsApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/CustomObjectsApi.js';
-import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
-import { ServerConfiguration } from '@kubernetes/client-node/dist/gen/servers.js';
 import { type HorizontalPodAutoscaler, horizontalPodAutoscalerSchema } from '../judgement/kubernetes-objects.ts';
+import { OWN_MANAGER } from '../judgement/ownership.ts';
 import { ClusterSkippedError, OverloadedError, RetryableError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
 import { parseObjects } from './parse-objects.ts';
-import { ApiStatusError, httpTransport } from './transport.ts';
+import { type ApiRequest, ApiStatusError, httpTransport } from './transport.ts';
 
 /** How to reach one API server and authenticate there. */
 export interface ClusterConnection {
@@ -30,18 +28,24 @@ export type WriteResult =
   | { result: 'conflict' }
   | { result: 'refused'; message: string };
 
-export const HPAS = ['autoscaling', 'v2', 'horizontalpodautoscalers'] as const;
+/** The path of the HPAs of a namespace, or of every namespace; or of one HPA. */
+export const hpasPath = (namespace?: string, name?: string) =>
+  resourcePath('autoscaling/v2', 'horizontalpodautoscalers', namespace, name);
+
+/** The path of a resource in an API group; with a name the path of one object. */
+export function resourcePath(api: string, plural: string, namespace?: string, name?: string): string {
+  const scope = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+  const object = name === undefined ? '' : `/${encodeURIComponent(name)}`;
+  return `${api.includes('/') ? '/apis' : '/api'}/${api}${scope}/${plural}${object}`;
+}
 
 /** Requests to one API server, and what its answers mean. */
 export interface ApiClient {
-  readonly server: ServerConfiguration<Record<string, never>>;
-  /** Builds requests; `send` and its like send them. */
-  readonly requests: CustomObjectsApiRequestFactory;
   /** @throws {ApiStatusError} for an answer that concerns a single object */
-  send(context: RequestContext): Promise<unknown>;
+  send(request: ApiRequest): Promise<unknown>;
   /** @returns `undefined` where there is no such object */
-  read(context: RequestContext): Promise<unknown>;
-  write(context: RequestContext): Promise<WriteResult & { body?: unknown }>;
+  read(request: ApiRequest): Promise<unknown>;
+  write(request: ApiRequest): Promise<WriteResult & { body?: unknown }>;
   /** How many requests were sent so far, whatever came of them. */
   requestsSent(): number;
   /** Ends all connections; whatever is sent after that fails. */
@@ -55,30 +59,23 @@ export interface ApiClient {
  * @param timeout milliseconds that one request may take
  */
 export function apiClient(connection: ClusterConnection, timeout: number): ApiClient {
-  const server = new ServerConfiguration(connection.server, {});
   // An agent alone is never closed: it opens new connections for what still waits, or comes later.
   const closed = new AbortController();
   setMaxListeners(0, closed.signal); // Node 20 would warn of more than ten requests at a time.
-  const transport = httpTransport(connection.agent, timeout, closed.signal);
-  const requests = new CustomObjectsApiRequestFactory({
-    baseServer: server,
-    httpApi: undefined as never, // The requests are only built with it; the transport sends them.
-    middleware: [],
-    authMethods: {},
-  });
+  const transport = httpTransport(connection.server, connection.agent, timeout, closed.signal);
 
   let sent = 0;
-  async function attempt(context: RequestContext, renew: boolean): Promise<unknown> {
-    for (const [name, value] of Object.entries(await connection.headers(renew))) context.setHeaderParam(name, value);
+  async function attempt(request: ApiRequest, renew: boolean): Promise<unknown> {
+    const headers = await connection.headers(renew);
     sent += 1;
-    return await transport(context);
+    return await transport(request, headers);
   }
 
-  async function send(context: RequestContext): Promise<unknown> {
+  async function send(request: ApiRequest): Promise<unknown> {
     try {
-      return await attempt(context, false).catch((error) => {
+      return await attempt(request, false).catch((error) => {
         // A long-lived process may have cached credentials that are no longer valid. The server did nothing.
-        if (error instanceof ApiStatusError && error.code === 401) return attempt(context, true);
+        if (error instanceof ApiStatusError && error.code === 401) return attempt(request, true);
         throw error;
       });
     } catch (error) {
@@ -86,18 +83,18 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     }
   }
 
-  async function read(context: RequestContext): Promise<unknown> {
+  async function read(request: ApiRequest): Promise<unknown> {
     try {
-      return await send(context);
+      return await send(request);
     } catch (error) {
       if (error instanceof ApiStatusError && error.code === 404) return undefined;
       throw error;
     }
   }
 
-  async function write(context: RequestContext): Promise<WriteResult & { body?: unknown }> {
+  async function write(request: ApiRequest): Promise<WriteResult & { body?: unknown }> {
     try {
-      return { result: 'done', body: await send(context) };
+      return { result: 'done', body: await send(request) };
     } catch (error) {
       if (!(error instanceof ApiStatusError)) throw error;
       if (error.code === 404) return { result: 'gone' };
@@ -110,8 +107,23 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     closed.abort();
     connection.agent.destroy();
   };
-  return { server, requests, send, read, write, requestsSent: () => sent, close };
+  return { send, read, write, requestsSent: () => sent, close };
 }
+
+/** Replaces the managedFields of an HPA, if it is still what was read. */
+export const managedFieldsPatch = (
+  { metadata: { namespace, name, resourceVersion } }: HorizontalPodAutoscaler,
+  managedFields: readonly object[],
+): ApiRequest => ({
+  method: 'PATCH',
+  path: hpasPath(namespace, name),
+  query: { fieldManager: OWN_MANAGER },
+  contentType: 'application/json-patch+json',
+  body: [
+    { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
+    { op: 'replace', path: '/metadata/managedFields', value: managedFields },
+  ],
+});
 
 /** @throws {RetryableError} for an HPA of an unknown shape */
 export const parseHpa = (body: unknown) =>

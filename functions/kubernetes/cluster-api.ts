@@ -1,4 +1,3 @@
-import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import type * as z from 'zod/mini';
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import {
@@ -16,11 +15,19 @@ import {
   type Scaler,
   scalerSchema,
 } from '../judgement/kubernetes-objects.ts';
-import { markedManagedFields, OWN_MANAGER, OWNING_SELECTORS } from '../judgement/ownership.ts';
+import { markedManagedFields, OWNING_SELECTORS } from '../judgement/ownership.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
-import { apiClient, type ClusterConnection, HPAS, parseHpa, type WriteResult } from './api-client.ts';
+import {
+  apiClient,
+  type ClusterConnection,
+  hpasPath,
+  managedFieldsPatch,
+  parseHpa,
+  resourcePath,
+  type WriteResult,
+} from './api-client.ts';
 import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { parseObjects, projectObjects } from './parse-objects.ts';
 import { ApiStatusError } from './transport.ts';
@@ -66,7 +73,7 @@ const HPA = 'HorizontalPodAutoscaler';
 
 /**
  * The calls that this project makes to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
- * these). Requests are built by the generated client; answers stay the server's own JSON, checked and not converted.
+ * these). Answers stay the server's own JSON, checked and not converted.
  *
  * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
  * {@link ClusterSkippedError} when the server will not let us in or lacks the custom resources.
@@ -75,17 +82,18 @@ const HPA = 'HorizontalPodAutoscaler';
  */
 export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
   const client = apiClient(connection, timeout);
-  const { server, requests, send, read, write, requestsSent, close } = client;
+  const { send, read, write, requestsSent, close } = client;
 
-  /** @param keep makes of a page's items what is kept of them, so that no more than a page is ever held whole */
+  /** @param keep what to keep of a page's items, so that no more than a page is ever in memory whole */
   async function list<T>(
     kind: string,
+    path: string,
     keep: (items: unknown[]) => T[],
-    page: (continueToken: string | undefined) => Promise<RequestContext>,
+    selector: Record<string, string> = {},
   ): Promise<T[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await allPages(keep, page);
+        return await allPages(path, keep, selector);
       } catch (error) {
         if (!(error instanceof ApiStatusError)) throw error;
         if (error.code === 404) {
@@ -104,13 +112,16 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
   }
 
   async function allPages<T>(
+    path: string,
     keep: (items: unknown[]) => T[],
-    page: (continueToken: string | undefined) => Promise<RequestContext>,
+    selector: Record<string, string>,
   ): Promise<T[]> {
     const objects: T[] = [];
     let continueToken: string | undefined;
     do {
-      const body = (await send(await page(continueToken))) as { metadata?: { continue?: string }; items?: unknown };
+      const query = { ...selector, limit: String(PAGE_SIZE), continue: continueToken };
+      const answer = await send({ method: 'GET', path, query });
+      const body = answer as { metadata?: { continue?: string }; items?: unknown };
       if (!Array.isArray(body.items)) throw new RetryableError('a list was answered without items');
       for (const object of keep(body.items)) objects.push(object);
       continueToken = body.metadata?.continue || undefined;
@@ -118,41 +129,9 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     return objects;
   }
 
-  const listCustom = <T>(
-    kind: string,
-    keep: (items: unknown[]) => T[],
-    [group, version, plural]: readonly [string, string, string],
-    labelSelector?: string,
-  ) =>
-    list(kind, keep, (continueToken) =>
-      requests.listCustomObjectForAllNamespaces(
-        group,
-        version,
-        plural,
-        undefined,
-        undefined,
-        continueToken,
-        undefined,
-        labelSelector,
-        PAGE_SIZE,
-      ),
-    );
-
-  /** What is only judged by: of each object no more is kept than its schema names. */
-  const listConfiguration = <Schema extends z.ZodMiniType>(
-    kind: string,
-    schema: Schema,
-    resource: readonly [string, string, string],
-  ) => listCustom(kind, (items) => projectObjects(kind, schema, items), resource);
-
-  /** ConfigMaps lie in the core group, which the generic part of the client does not reach; CoreV1Api weighs 1.5 MB. */
-  const listConfigMaps = (continueToken: string | undefined): Promise<RequestContext> => {
-    const context = server.makeRequestContext('/api/v1/configmaps', 'GET');
-    context.setQueryParam('fieldSelector', `metadata.name=${CONFIG_MAP_NAME}`);
-    context.setQueryParam('limit', String(PAGE_SIZE));
-    if (continueToken !== undefined) context.setQueryParam('continue', continueToken);
-    return Promise.resolve(context);
-  };
+  /** Lists objects that are only judged: nothing is kept of them but what their schema names. */
+  const listConfiguration = <Schema extends z.ZodMiniType>(kind: string, schema: Schema, api: string, plural: string) =>
+    list(kind, resourcePath(api, plural), (items) => projectObjects(kind, schema, items));
 
   // The items of a list do not say what they are. A manifest that is to be restored must, and an HPA read alone does.
   const readHpas = (items: unknown[]) =>
@@ -174,15 +153,17 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     return config;
   };
 
-  const gatewayApi = 'gateway.networking.k8s.io';
-  const listClasses = () => listConfiguration('GatewayClass', gatewayClassSchema, [gatewayApi, 'v1', 'gatewayclasses']);
+  const gatewayApi = 'gateway.networking.k8s.io/v1';
+  const listClasses = () => listConfiguration('GatewayClass', gatewayClassSchema, gatewayApi, 'gatewayclasses');
 
   async function readConfig(known?: GatewayClass[]): Promise<GatewayConfig> {
     const [gatewayClasses, gateways, envoyProxies, configMaps] = await Promise.all([
       known ?? listClasses(),
-      listConfiguration('Gateway', gatewaySchema, [gatewayApi, 'v1', 'gateways']),
-      listConfiguration('EnvoyProxy', envoyProxySchema, ['gateway.envoyproxy.io', 'v1alpha1', 'envoyproxies']),
-      list('ConfigMap', (items) => parseObjects('ConfigMap', configMapSchema, items), listConfigMaps),
+      listConfiguration('Gateway', gatewaySchema, gatewayApi, 'gateways'),
+      listConfiguration('EnvoyProxy', envoyProxySchema, 'gateway.envoyproxy.io/v1alpha1', 'envoyproxies'),
+      list('ConfigMap', '/api/v1/configmaps', (items) => parseObjects('ConfigMap', configMapSchema, items), {
+        fieldSelector: `metadata.name=${CONFIG_MAP_NAME}`,
+      }),
     ]);
     return { gatewayClasses, gateways, envoyProxies, envoyGatewayConfigs: configMaps.map(readOnce) };
   }
@@ -190,75 +171,31 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
   return {
     hpas: {
       async list() {
-        const lists = await Promise.all(OWNING_SELECTORS.map((selector) => listCustom(HPA, readHpas, HPAS, selector)));
+        const lists = await Promise.all(
+          OWNING_SELECTORS.map((labelSelector) => list(HPA, hpasPath(), readHpas, { labelSelector })),
+        );
         return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
       },
-      async scalers(namespace) {
-        const [group, version, plural] = HPAS;
-        return await list(
-          HPA,
-          (items) => projectObjects(HPA, scalerSchema, items),
-          (continueToken) =>
-            requests.listNamespacedCustomObject(
-              group,
-              version,
-              namespace,
-              plural,
-              undefined,
-              undefined,
-              continueToken,
-              undefined,
-              undefined,
-              PAGE_SIZE,
-            ),
-        );
-      },
+      scalers: (namespace) => list(HPA, hpasPath(namespace), (items) => projectObjects(HPA, scalerSchema, items)),
       async get({ metadata }) {
-        const body = await read(
-          await requests.getNamespacedCustomObject(HPAS[0], HPAS[1], metadata.namespace, HPAS[2], metadata.name),
-        );
+        const body = await read({ method: 'GET', path: hpasPath(metadata.namespace, metadata.name) });
         return body === undefined ? undefined : parseHpa(body);
       },
       async mark(hpa) {
-        const { namespace, name, resourceVersion } = hpa.metadata;
-        const patch = [
-          { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
-          { op: 'replace', path: '/metadata/managedFields', value: markedManagedFields(hpa) },
-        ];
-        const answer = await write(
-          await requests.patchNamespacedCustomObject(
-            HPAS[0],
-            HPAS[1],
-            namespace,
-            HPAS[2],
-            name,
-            patch,
-            undefined,
-            OWN_MANAGER,
-          ),
-        );
+        const answer = await write(managedFieldsPatch(hpa, markedManagedFields(hpa)));
         return answer.result === 'done' ? { result: 'done', hpa: parseHpa(answer.body) } : answer;
       },
       async delete({ metadata: { namespace, name, uid, resourceVersion } }) {
-        const answer = await write(
-          await requests.deleteNamespacedCustomObject(
-            HPAS[0],
-            HPAS[1],
-            namespace,
-            HPAS[2],
-            name,
-            undefined,
-            undefined,
-            undefined,
-            undefined,
-            {
-              apiVersion: 'v1',
-              kind: 'DeleteOptions',
-              propagationPolicy: 'Background',
-              preconditions: { uid, resourceVersion },
-            } as never,
-          ),
-        );
+        const answer = await write({
+          method: 'DELETE',
+          path: hpasPath(namespace, name),
+          body: {
+            apiVersion: 'v1',
+            kind: 'DeleteOptions',
+            propagationPolicy: 'Background',
+            preconditions: { uid, resourceVersion },
+          },
+        });
         return answer.result === 'done' ? { result: 'done' } : answer;
       },
     },
@@ -274,8 +211,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
         }
       },
       async deployment({ namespace, name }) {
-        const request = await requests.getNamespacedCustomObject('apps', 'v1', namespace, 'deployments', name);
-        const body = await read(request);
+        const body = await read({ method: 'GET', path: resourcePath('apps/v1', 'deployments', namespace, name) });
         return body === undefined ? null : (projectObjects('Deployment', deploymentSchema, [body])[0] as Deployment);
       },
     },

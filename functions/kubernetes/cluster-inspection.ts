@@ -1,7 +1,7 @@
-import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import * as z from 'zod/mini';
 import { type Deployment, deploymentSchema } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
+import { formatZodIssues } from '../platform/schema.ts';
 import { apiClient, type ClusterConnection } from './api-client.ts';
 import type { Permission } from './permissions.ts';
 
@@ -36,33 +36,25 @@ const REVIEWS = '/apis/authorization.k8s.io/v1';
 
 /** @param timeout milliseconds that one request may take */
 export function clusterInspection(connection: ClusterConnection, timeout = 10_000): ClusterInspection {
-  const { server, send, read } = apiClient(connection, timeout);
+  const { send, read } = apiClient(connection, timeout);
 
-  function checked<Schema extends z.ZodMiniType>(context: RequestContext, schema: Schema, body: unknown) {
+  function checked<Schema extends z.ZodMiniType>(path: string, schema: Schema, body: unknown) {
     const parsed = schema.safeParse(body);
     if (parsed.success) return parsed.data;
-    const [issue] = parsed.error.issues;
-    const path = new URL(context.getUrl()).pathname;
-    throw new RetryableError(`${path} was answered in an unknown shape: ${issue?.path.join('.')}: ${issue?.message}`);
+    throw new RetryableError(
+      `${path} was answered in an unknown shape: ${formatZodIssues(parsed.error, '(the answer)')}`,
+    );
   }
 
-  const requestOf = (method: 'GET' | 'POST', path: string) => server.makeRequestContext(path, method);
-
-  /** `undefined` where there is no such thing. */
-  async function find<Schema extends z.ZodMiniType>(path: string, schema: Schema) {
-    const context = requestOf('GET', path);
-    const body = await read(context);
-    return body === undefined ? undefined : checked(context, schema, body);
-  }
+  const get = async <Schema extends z.ZodMiniType>(path: string, schema: Schema, labelSelector?: string) =>
+    checked(path, schema, await send({ method: 'GET', path, query: { labelSelector } }));
 
   async function denied(kind: string, subject: object, permissions: readonly Permission[]): Promise<Permission[]> {
     const isAllowed = await Promise.all(
       permissions.map(async (resourceAttributes) => {
-        const context = requestOf('POST', `${REVIEWS}/${kind.toLowerCase()}s`);
-        context.setHeaderParam('Content-Type', 'application/json');
-        const review = { apiVersion: 'authorization.k8s.io/v1', kind, spec: { ...subject, resourceAttributes } };
-        context.setBody(JSON.stringify(review));
-        return checked(context, reviewSchema, await send(context)).status.allowed;
+        const path = `${REVIEWS}/${kind.toLowerCase()}s`;
+        const body = { apiVersion: 'authorization.k8s.io/v1', kind, spec: { ...subject, resourceAttributes } };
+        return checked(path, reviewSchema, await send({ method: 'POST', path, body })).status.allowed;
       }),
     );
     return permissions.filter((_, index) => !isAllowed[index]);
@@ -70,20 +62,14 @@ export function clusterInspection(connection: ClusterConnection, timeout = 10_00
 
   return {
     server: connection.server,
-    async version() {
-      const context = requestOf('GET', '/version');
-      return checked(context, versionSchema, await send(context)).gitVersion;
-    },
+    version: async () => (await get('/version', versionSchema)).gitVersion,
     deniedToMe: (permissions) => denied('SelfSubjectAccessReview', {}, permissions),
     deniedToGroup: (group, permissions) => denied('SubjectAccessReview', { groups: [group] }, permissions),
     async servedVersions(group) {
-      const found = await find(`/apis/${group}`, groupSchema);
-      return found?.versions.map(({ version }) => version) ?? [];
+      const path = `/apis/${group}`;
+      const body = await read({ method: 'GET', path });
+      return body === undefined ? [] : checked(path, groupSchema, body).versions.map(({ version }) => version);
     },
-    async controllers() {
-      const context = requestOf('GET', '/apis/apps/v1/deployments');
-      context.setQueryParam('labelSelector', CONTROLLER_LABEL);
-      return checked(context, deploymentListSchema, await send(context)).items;
-    },
+    controllers: async () => (await get('/apis/apps/v1/deployments', deploymentListSchema, CONTROLLER_LABEL)).items,
   };
 }

@@ -32,34 +32,38 @@ export interface EventRecorder {
  * Events of the core group. Those of `events.k8s.io/v1` are the same objects, but of one that is counted it lets nothing else
  * change, and so could not name what happened last.
  */
-export function eventRecorder({ server, write }: ApiClient): EventRecorder {
-  const request = (method: 'POST' | 'PATCH', path: string, contentType: string, body: object) => {
-    const context = server.makeRequestContext(path, method);
-    context.setQueryParam('fieldManager', OWN_MANAGER);
-    context.setHeaderParam('Content-Type', contentType);
-    context.setBody(JSON.stringify(body));
-    return write(context);
-  };
+export function eventRecorder({ write }: ApiClient): EventRecorder {
+  const query = { fieldManager: OWN_MANAGER };
   return {
     async record({ object, type, reason, message, time }) {
       const events = `/api/v1/namespaces/${encodeURIComponent(object.namespace ?? 'default')}/events`;
       const name = `${OWN_MANAGER}.${createHash('sha256').update(`${object.uid}/${reason}`).digest('hex').slice(0, 16)}`;
       // Events keep whole seconds.
       const timestamp = `${time.toISOString().slice(0, 19)}Z`;
-      const told = { message, lastTimestamp: timestamp };
-      const created = await request('POST', events, 'application/json', {
-        ...{ apiVersion: 'v1', kind: 'Event', metadata: { name } },
-        ...{ involvedObject: object, type, reason, source: { component: OWN_MANAGER } },
-        ...{ ...told, firstTimestamp: timestamp, count: 1 },
-      });
+      const latest = { message, lastTimestamp: timestamp };
+      const body = {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name },
+        involvedObject: object,
+        type,
+        reason,
+        source: { component: OWN_MANAGER },
+        ...latest,
+        firstTimestamp: timestamp,
+        count: 1,
+      };
+      const created = await write({ method: 'POST', path: events, query, body });
       if (created.result !== 'conflict') return created.result;
       // A patch of nothing answers with what is there; the right to get would be one to read everybody's Events.
-      const patch = (change: object) => request('PATCH', `${events}/${name}`, 'application/merge-patch+json', change);
+      const contentType = 'application/merge-patch+json';
+      const patch = (change: object) =>
+        write({ method: 'PATCH', path: `${events}/${name}`, query, contentType, body: change });
       const found = await patch({});
       if (found.result !== 'done') return found.result;
       const { count = 1, metadata } = found.body as { count?: number; metadata: { resourceVersion: string } };
       const { resourceVersion } = metadata;
-      return (await patch({ ...told, metadata: { resourceVersion }, count: count + 1 })).result;
+      return (await patch({ ...latest, metadata: { resourceVersion }, count: count + 1 })).result;
     },
   };
 }

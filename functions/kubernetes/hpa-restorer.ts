@@ -1,6 +1,14 @@
 import type { HorizontalPodAutoscaler, ManagedFieldsEntry, Metadata } from '../judgement/kubernetes-objects.ts';
 import { OWN_MANAGER } from '../judgement/ownership.ts';
-import { type ApiClient, HPAS, parseHpa, type WriteResult } from './api-client.ts';
+import {
+  type ApiClient,
+  hpasPath,
+  managedFieldsPatch,
+  parseHpa,
+  resourcePath,
+  type WriteResult,
+} from './api-client.ts';
+import type { ApiRequest } from './transport.ts';
 
 export type OwnerReference = NonNullable<Metadata['ownerReferences']>[number];
 
@@ -19,38 +27,30 @@ export interface HpaRestorer {
 }
 
 /** Every method throws what the methods of {@link ApiClient} throw. */
-export function hpaRestorer({ server, requests, read, write }: ApiClient): HpaRestorer {
-  const [group, version, plural] = HPAS;
-  const get = (path: string) => read(server.makeRequestContext(path, 'GET'));
-  type Context = Awaited<ReturnType<ApiClient['requests']['createNamespacedCustomObject']>>;
-  const written = async (context: Context): Promise<Written> => {
-    context.setQueryParam('fieldManager', OWN_MANAGER);
-    const { body, ...answer } = await write(context);
+export function hpaRestorer({ read, write }: ApiClient): HpaRestorer {
+  const exists = (path: string) => read({ method: 'GET', path });
+  const written = async (request: ApiRequest): Promise<Written> => {
+    const { body, ...answer } = await write(request);
     return answer.result === 'done' ? { result: 'done', hpa: parseHpa(body) } : answer;
   };
   return {
-    namespaceExists: async (name) => (await get(`/api/v1/namespaces/${encodeURIComponent(name)}`)) !== undefined,
+    namespaceExists: async (name) => (await exists(resourcePath('v1', 'namespaces', undefined, name))) !== undefined,
     async ownerExists({ apiVersion, kind, name, uid }, namespace) {
-      const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-      const path = `${pluralOf(kind)}/${encodeURIComponent(name)}`;
       // An owner is in the namespace of what it owns, or cluster-scoped.
-      for (const scoped of [`namespaces/${encodeURIComponent(namespace)}/${path}`, path]) {
-        const owner = (await get(`${root}/${scoped}`)) as { metadata?: { uid?: string } } | undefined;
-        if (owner?.metadata?.uid === uid) return true;
+      for (const scope of [namespace, undefined]) {
+        const owner = await exists(resourcePath(apiVersion, pluralOf(kind), scope, name));
+        if ((owner as { metadata?: { uid?: string } } | undefined)?.metadata?.uid === uid) return true;
       }
       return false;
     },
-    async create(manifest) {
-      const { namespace } = manifest.metadata;
-      return written(await requests.createNamespacedCustomObject(group, version, namespace, plural, manifest));
-    },
-    async setManagedFields({ metadata: { namespace, name, resourceVersion } }, entries) {
-      const patch = [
-        { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
-        { op: 'replace', path: '/metadata/managedFields', value: entries },
-      ];
-      return written(await requests.patchNamespacedCustomObject(group, version, namespace, plural, name, patch));
-    },
+    create: (manifest) =>
+      written({
+        method: 'POST',
+        path: hpasPath(manifest.metadata.namespace),
+        query: { fieldManager: OWN_MANAGER },
+        body: manifest,
+      }),
+    setManagedFields: (hpa, entries) => written(managedFieldsPatch(hpa, entries)),
   };
 }
 

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import { OWN_MANAGER } from '../judgement/ownership.ts';
-import { apiClient, type ClusterConnection } from './api-client.ts';
+import { apiClient, type ClusterConnection, resourcePath } from './api-client.ts';
 
 /** A ClusterRole or a ClusterRoleBinding, as it is to be. */
 export interface RbacObject {
@@ -31,21 +30,19 @@ export interface RbacStore {
 
 /** @param timeout milliseconds that one request may take */
 export function rbacStore(connection: ClusterConnection, timeout: number): RbacStore {
-  const { server, send, read, close } = apiClient(connection, timeout);
+  const { send, read, close } = apiClient(connection, timeout);
 
-  const request = (method: 'GET' | 'PATCH' | 'DELETE', { apiVersion, kind, metadata }: RbacObject): RequestContext =>
-    server.makeRequestContext(`/apis/${apiVersion}/${kind.toLowerCase()}s/${metadata.name}`, method);
+  const request = (method: 'GET' | 'DELETE', object: RbacObject) => ({ method, path: pathOf(object) });
 
-  const applied = async (object: RbacObject, dryRun: boolean): Promise<unknown> => {
-    const context = request('PATCH', object);
-    context.setQueryParam('fieldManager', OWN_MANAGER);
-    // The name is ours: changes to fields of the manifest are overwritten, and the person has been shown that.
-    context.setQueryParam('force', 'true');
-    if (dryRun) context.setQueryParam('dryRun', 'All');
-    context.setHeaderParam('content-type', 'application/apply-patch+yaml');
-    context.setBody(JSON.stringify(object));
-    return await send(context);
-  };
+  const applied = (body: RbacObject, dryRun: boolean): Promise<unknown> =>
+    send({
+      method: 'PATCH',
+      path: pathOf(body),
+      // The name is ours: changes to fields of the manifest are overwritten, and the person has been shown that.
+      query: { fieldManager: OWN_MANAGER, force: 'true', dryRun: dryRun ? 'All' : undefined },
+      contentType: 'application/apply-patch+yaml',
+      body,
+    });
 
   return {
     async plan(object, wanted) {
@@ -63,6 +60,9 @@ export function rbacStore(connection: ClusterConnection, timeout: number): RbacS
     close,
   };
 }
+
+const pathOf = ({ apiVersion, kind, metadata }: RbacObject) =>
+  resourcePath(apiVersion, `${kind.toLowerCase()}s`, undefined, metadata.name);
 
 /** An object without the fields that every write changes. */
 function content(body: unknown): unknown {
