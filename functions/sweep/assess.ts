@@ -57,13 +57,10 @@ export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterAp
     const verdicts = judge(snapshot);
     const { missing, needs } = missingHpas(snapshot, now);
     const stale = verdicts.filter(({ action }) => action === 'delete');
-    const namespaces = [...needs.namespaces, ...stale.map(({ hpa }) => hpa.metadata.namespace)];
-    const [neededDeployments, neededNamespaces] = [
-      [...needs.deployments, ...verdicts.flatMap(({ needsDeployments }) => needsDeployments)].filter(
-        (key) => !deployments.has(key),
-      ),
-      [...new Set(namespaces)].filter((namespace) => !scalers.has(namespace)),
-    ];
+    const needed = [...needs.deployments, ...verdicts.flatMap(({ needsDeployments }) => needsDeployments)];
+    const neededDeployments = needed.filter((key) => !deployments.has(key));
+    const namespaces = new Set([...needs.namespaces, ...stale.map(({ hpa }) => hpa.metadata.namespace)]);
+    const neededNamespaces = [...namespaces].filter((namespace) => !scalers.has(namespace));
     if (neededDeployments.length + neededNamespaces.length === 0) {
       const keys = new Set(stale.map(({ hpa }) => objectKey(hpa.metadata)));
       const assessed = verdicts.map((verdict) => ({
@@ -72,11 +69,15 @@ export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterAp
       }));
       return { snapshot, verdicts: assessed, missing };
     }
+    if (api === undefined) {
+      for (const key of neededDeployments) deployments.set(key, null);
+      for (const namespace of neededNamespaces) scalers.set(namespace, []);
+      continue;
+    }
+    const readScalers = async (namespace: string) => [namespace, await api.hpas.scalers(namespace)] as const;
     const [foundDeployments, foundScalers] = await Promise.all([
       readDeployments(neededDeployments, api),
-      pMap(neededNamespaces, async (namespace) => [namespace, (await api?.hpas.scalers(namespace)) ?? []] as const, {
-        concurrency: CONCURRENT_READS,
-      }),
+      pMap(neededNamespaces, readScalers, { concurrency: CONCURRENT_READS }),
     ]);
     for (const [key, deployment] of foundDeployments) deployments.set(key, deployment);
     for (const [namespace, found] of foundScalers) scalers.set(namespace, found);
@@ -86,11 +87,11 @@ export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterAp
 /** @param keys `namespace/name` */
 export async function readDeployments(
   keys: readonly string[],
-  api: ClusterApi | undefined,
+  api: ClusterApi,
 ): Promise<Map<string, Deployment | null>> {
   const read = async (key: string) => {
     const [namespace, name] = key.split('/') as [string, string];
-    return [key, (await api?.config.deployment({ namespace, name })) ?? null] as const;
+    return [key, await api.config.deployment({ namespace, name })] as const;
   };
   return new Map(await pMap(new Set(keys), read, { concurrency: CONCURRENT_READS }));
 }
