@@ -25,12 +25,12 @@ import {
 } from './cluster.ts';
 
 /**
- * Small clusters over a tiny name space, so that collisions and references to nothing are frequent: at most two Envoy
- * Gateways, two classes, three Gateways, three EnvoyProxies and three HPAs. What is generated is a plan, which prints
- * short when a property fails; {@link snapshotOfPlan} makes the cluster of it, as it is {@link NOW}.
+ * Small clusters with few names, so that collisions and dangling references are frequent: at most two Envoy Gateways, two
+ * classes, three Gateways, three EnvoyProxies and three HPAs. A generated plan prints short when a property fails;
+ * {@link snapshotOfPlan} returns its cluster at {@link NOW}.
  */
 export const NOW = new Date('2026-01-02T00:00:00Z');
-/** Less than ten minutes ago, of what has been there for a day otherwise. */
+/** Less than ten minutes ago; by default objects are a day old. */
 const YOUNG = '2026-01-01T23:55:00Z';
 
 const CONTROLLERS = ['one', 'two', 'vendor'] as const;
@@ -38,7 +38,7 @@ const CLASSES = ['c', 'd'] as const;
 const GATEWAYS = ['a/w', 'a/x', 'b/w'] as const;
 const PROXIES = ['a/p', 'b/p', 'default/p'] as const;
 
-/** Picks one, each as often as it says. */
+/** Picks one value, each with this weight. */
 const weighted = <T>(...choices: [times: number, ...values: T[]][]): fc.Arbitrary<T> =>
   fc.constantFrom(...choices.flatMap(([times, ...values]) => values.flatMap((value) => Array<T>(times).fill(value))));
 
@@ -77,7 +77,7 @@ const fate = weighted<Fate>([40, 'stays'], [1, 'deleting', 'protected', 'young',
 const GENERATION = 2;
 const REFUSALS = ['InvalidParameters', 'ListenersNotValid', 'UnsupportedAddress', undefined] as const;
 type Word = 'accepted' | 'none' | 'pending' | (typeof REFUSALS)[number];
-/** What Envoy Gateway has said of it, and of which generation. */
+/** The status that Envoy Gateway has written, and of which generation. */
 const said = fc.record({
   word: weighted<Word>([40, 'accepted'], [1, 'none', 'pending', ...REFUSALS], [3, 'InvalidParameters']),
   observed: weighted<number | undefined>([40, GENERATION], [1, GENERATION - 1, undefined]),
@@ -175,7 +175,7 @@ const hpaPlan = hpaOf(
     [1, 'hashed in sys2', 'a/n', 'other/z'],
   ),
 );
-/** What an upgrade from v1.4 to v1.5 leaves in GatewayNamespace mode. */
+/** The HPAs after an upgrade from v1.4 to v1.5 in GatewayNamespace mode. */
 const bothNames = fc.tuple(
   hpaOf(fc.constant('a/w'), fc.constant('hashed in its namespace')),
   hpaOf(fc.constant('a/w'), fc.constant('plain in its namespace')),
@@ -198,9 +198,9 @@ export const clusterPlan = fc.record({
     { weight: 1, arbitrary: fc.tuple(ofRateLimit, fc.oneof(hpaPlan, ofRateLimit)) },
   ),
   controllers: fc.tuple(controllerPlan, controllerPlan),
-  /** The Deployment of the rate limit service of `sys`, where no HPA says what it is. */
+  /** The Deployment of the rate limit service of `sys`, if no HPA scales it. */
   rateLimitService: weighted<'runs' | 'gone' | 'not asked'>([4, 'runs'], [1, 'gone', 'not asked']),
-  /** Whether all HPAs of a namespace were listed, and one there is that Envoy Gateway did not label. */
+  /** Whether all HPAs of a namespace were listed, and one more that Envoy Gateway did not label. */
   scalers: weighted<'listed' | 'one more' | 'not listed'>([10, 'listed'], [1, 'one more', 'not listed']),
 });
 type PlanOf<T> = T extends fc.Arbitrary<infer Plan> ? Plan : never;
@@ -219,7 +219,7 @@ const metadataOfFate: Record<Fate, Partial<Metadata>> = {
   },
 };
 
-/** The status of a Gateway or class, as the builders take it. */
+/** The status of a Gateway or class, as options of the builders. */
 function statusOf({ word, observed, programmed, listeners }: Said) {
   if (word === 'none') return { accepted: undefined };
   const of = (condition: Condition, observedGeneration: number | undefined): Condition => ({
@@ -243,7 +243,7 @@ function statusOf({ word, observed, programmed, listeners }: Said) {
   };
 }
 
-/** Parsing YAML is most of the time, and there are few different ones. */
+/** Parsing YAML takes most of the time, and there are few different texts. */
 const configsRead = new Map<string, ReturnType<typeof readEnvoyGatewayConfig>>();
 function configOf(plan: PlanOf<typeof configPlan>, namespace: string) {
   const { unreadable, age, ...options } = plan;
@@ -270,7 +270,7 @@ function placeOf({ owner, at }: PlanOf<typeof hpaPlan>): string {
   return at;
 }
 
-/** Every namespace where an HPA of these clusters may lie, but for one that nobody lists. */
+/** The namespaces of the HPAs of these clusters, except for one that nobody lists. */
 const NAMESPACES = ['sys', 'sys2', 'a', 'b'];
 
 function scalersOf(state: ClusterPlan['scalers'], hpas: Snapshot['hpas']): Snapshot['scalers'] {

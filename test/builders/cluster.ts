@@ -16,10 +16,8 @@ import type {
 import type { Snapshot } from '../../functions/judgement/snapshot.ts';
 
 /**
- * Clusters for tests, made of whole objects as Envoy Gateway and kubectl leave them. What a test does not say is as in a
- * fresh installation: controller in `envoy-gateway-system`, everything accepted, everything a day old.
- *
- * A place is written as Kubernetes does, `namespace/name`.
+ * Clusters for tests, of whole objects as Envoy Gateway and kubectl write them. By default they are those of a fresh
+ * installation: controller in `envoy-gateway-system`, everything accepted, everything a day old. A place is `namespace/name`.
  */
 export const CONTROLLER = 'gateway.envoyproxy.io/gatewayclass-controller';
 export const CONTROLLER_NAMESPACE = 'envoy-gateway-system';
@@ -34,12 +32,12 @@ export type ClusterObject =
   | Of<'ConfigMap', ConfigMap>
   | Of<'Deployment', Deployment & { metadata: Metadata; spec: { replicas: number } }>;
 
-/** What any object may carry; `metadata` is laid over what the builder writes. */
+/** Options of every builder; `metadata` overrides what the builder writes. */
 interface Common {
   readonly metadata?: Partial<Metadata>;
 }
 
-/** A parametersRef as a test writes it: the place of an EnvoyProxy, or the reference itself where it is an odd one. */
+/** The place of an EnvoyProxy, or any other reference. */
 type ParametersRef = string | { group?: string; kind?: string; name: string; namespace?: string };
 
 const placeOf = (place: string): { namespace?: string; name: string } => {
@@ -64,17 +62,17 @@ const parametersRefOf = (reference: ParametersRef) => ({
   ...(typeof reference === 'string' ? placeOf(reference) : reference),
 });
 
-/** What Envoy Gateway has said of a Gateway or a class; a CRD's default condition stands in `conditions`. */
+/** The status of a Gateway or a class. */
 interface Observed extends Common {
   readonly proxy?: ParametersRef;
   readonly generation?: number;
-  /** `undefined`: no controller has said anything. */
+  /** `undefined`: no controller has written a status. */
   readonly accepted?: boolean;
   /** Why it is not accepted. */
   readonly reason?: string;
-  /** The generation that the conditions tell of; that of the object, unless it says otherwise. */
+  /** The generation in the conditions; by default that of the object. */
   readonly observed?: number;
-  /** In place of all that. */
+  /** Instead of all that. */
   readonly conditions?: readonly Condition[];
 }
 
@@ -88,7 +86,7 @@ function conditionsOf(
   return [{ type: 'Accepted', ...verdict }, ...others].map((one) => ({ ...one, observedGeneration: observed }));
 }
 
-/** What a CRD of the Gateway API gives an object that no controller has looked at. */
+/** The default conditions of the CRDs of the Gateway API. */
 export const DEFAULT_CONDITIONS: readonly Condition[] = [{ type: 'Accepted', status: 'Unknown', reason: 'Pending' }];
 
 export function gatewayClass(
@@ -107,8 +105,8 @@ export function gatewayClass(
 }
 
 /**
- * @param place `shop/web`; a `proxy` is the name of an EnvoyProxy in the same namespace, `listenersObserved` the generation
- * that the condition of its one listener tells of; that of the others, unless it says otherwise
+ * @param place `shop/web`; a `proxy` is the name of an EnvoyProxy in the same namespace, `listenersObserved` the generation in
+ * the condition of its one listener, by default that of the others
  */
 export function gateway(
   place = 'shop/web',
@@ -157,10 +155,7 @@ export const autoscaling = (
   provider: { type: 'Kubernetes', kubernetes: { envoyHpa } },
 });
 
-/**
- * The ConfigMap of one Envoy Gateway. `rateLimit` configures a rate limit service, and how Envoy Gateway runs it; `text`
- * replaces what is written from the other options.
- */
+/** The ConfigMap of one Envoy Gateway. `rateLimit` configures a rate limit service; `text` replaces everything. */
 export function envoyGatewayConfig({
   namespace = CONTROLLER_NAMESPACE,
   controllerName = CONTROLLER,
@@ -206,7 +201,7 @@ export function hashedNameOf(owner: string): string {
   return `envoy-${cut}-${createHash('sha256').update(owner).digest('hex').slice(0, 8)}`;
 }
 
-/** Labels as every version writes them; v1.5 and later add three more that nothing may rest on. */
+/** The labels of every version; v1.5 and later add three more. */
 export const labelsOf = (owner: string): Record<string, string> => {
   const { namespace, name } = placeOf(owner);
   return namespace === undefined
@@ -217,7 +212,7 @@ export const labelsOf = (owner: string): Record<string, string> => {
       };
 };
 
-/** What server-side apply leaves of Envoy Gateway's writing. */
+/** The managedFields entry of Envoy Gateway's server-side apply. */
 export const appliedFields = (labels: Record<string, string>, manager = 'envoy-gateway'): ManagedFieldsEntry => ({
   apiVersion: 'autoscaling/v2',
   fieldsType: 'FieldsV1',
@@ -245,11 +240,7 @@ const STATUS_FIELDS: ManagedFieldsEntry = {
   time: CREATED,
 };
 
-/**
- * An HPA as Envoy Gateway v1.3 makes it, and its controller keeps its status.
- *
- * @param owner `shop/web` for a Gateway, `eg` for a merging class
- */
+/** An HPA of Envoy Gateway v1.3 with a status; `owner` is `shop/web` for a Gateway, `eg` for a merging class. */
 export function envoyHpa(
   owner = 'shop/web',
   {
@@ -284,7 +275,7 @@ export function envoyHpa(
   };
 }
 
-/** The HPA of the rate limit service, as Envoy Gateway v1.3 makes it in its own namespace. */
+/** The HPA of the rate limit service of Envoy Gateway v1.3, in its own namespace. */
 export function rateLimitHpa({
   namespace = CONTROLLER_NAMESPACE,
   at = `${namespace}/envoy-ratelimit`,
@@ -309,7 +300,7 @@ export function deployment(place: string): Extract<ClusterObject, { kind: 'Deplo
   };
 }
 
-/** Envoy Gateway itself, as its Helm chart installs it; without a version, neither its label nor its image names one. */
+/** The Deployment of Envoy Gateway's Helm chart; without a version, neither its label nor its image names one. */
 export function controller({
   namespace = CONTROLLER_NAMESPACE,
   version,
@@ -345,7 +336,7 @@ const isKind =
   (object: ClusterObject): object is Extract<ClusterObject, { kind: Kind }> =>
     object.kind === kind;
 
-/** The same cluster as the judgement sees it, with every scale target and every controller asked for; nothing is checked or copied. */
+/** The snapshot of the cluster, with every scale target and every controller read; nothing is checked or copied. */
 export function snapshotOf(objects: readonly ClusterObject[]): Snapshot {
   const hpas = objects.filter(isKind('HorizontalPodAutoscaler'));
   const deployments = objects.filter(isKind('Deployment'));

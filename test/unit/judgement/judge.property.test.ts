@@ -6,7 +6,6 @@ import { type Desired, resolve } from '../../../functions/judgement/desired.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
 import { judge, ROWS, type Verdict } from '../../../functions/judgement/judge.ts';
 import {
-  type ConfigMap,
   type Gateway,
   type GatewayClass,
   type HorizontalPodAutoscaler,
@@ -141,41 +140,31 @@ describe('no HPA is deleted', () => {
     });
   });
 
-  test('that is annotated, or belongs to what is annotated', () => {
-    const protect = <T extends { metadata: object }>(objects: readonly T[]): T[] =>
-      objects.map((object) => ({
-        ...object,
-        metadata: { ...object.metadata, annotations: { 'envoy-hpa-reaper/keep': 'true' } },
-      }));
+  test('that is annotated, or belongs to an annotated object', () => {
+    const protect = <T extends { metadata: object }>(object: T): T => ({
+      ...object,
+      metadata: { ...object.metadata, annotations: { 'envoy-hpa-reaper/keep': 'true' } },
+    });
     onEveryCluster((snapshot, verdicts) => {
-      for (const verdict of judge({ ...snapshot, hpas: protect(snapshot.hpas) })) {
+      const { gateways, gatewayClasses, envoyProxies, envoyGatewayConfigs } = snapshot;
+      for (const verdict of judge({ ...snapshot, hpas: snapshot.hpas.map(protect) })) {
         must(verdict.action === 'keep', 'annotated', verdict);
       }
-      const { gateways, gatewayClasses, envoyProxies } = snapshot;
-      const others: Partial<Snapshot>[] = [
-        { gateways: protect(gateways) },
-        { gatewayClasses: protect(gatewayClasses) },
-        { envoyProxies: protect(envoyProxies) },
+      const configs = envoyGatewayConfigs.map((one) => ({ ...one, configMap: protect(one.configMap) }));
+      const annotated: [kind: string, over: Partial<Snapshot>][] = [
+        ['Gateway', { gateways: gateways.map(protect) }],
+        ['GatewayClass', { gatewayClasses: gatewayClasses.map(protect) }],
+        ['EnvoyProxy', { envoyProxies: envoyProxies.map(protect) }],
+        ['ConfigMap', { envoyGatewayConfigs: configs }],
       ];
-      const configs = snapshot.envoyGatewayConfigs.map((config) => ({
-        ...config,
-        configMap: protect([config.configMap])[0] as ConfigMap,
-      }));
-      for (const verdict of judge({ ...snapshot, envoyGatewayConfigs: configs })) {
-        const isOfConfig = verdict.restsOn.some(({ kind, uid }) => kind === 'ConfigMap' && uid !== undefined);
-        const isKept = verdict.action === 'keep' || verdict.owner?.kind !== 'ConfigMap' || !isOfConfig;
-        must(isKept, 'annotated ConfigMap, on which it rests', verdict);
-      }
-      for (const over of others) {
-        const [kind] = Object.keys(over);
+      for (const [kind, over] of annotated) {
         judge({ ...snapshot, ...over }).forEach((verdict, index) => {
-          const before = verdicts[index] as Verdict;
           if (verdict.action === 'keep') return;
-          // Protection only ever keeps: what is deleted nevertheless has nothing to do with what is annotated.
-          must(before.action === 'delete' && before.reason === verdict.reason, `annotated ${kind}`, verdict);
-          const objects = kind === 'gateways' ? 'Gateway' : kind === 'gatewayClasses' ? 'GatewayClass' : 'EnvoyProxy';
-          const rests = verdict.restsOn.filter((object) => object.kind === objects && object.uid !== undefined);
-          must(rests.length === 0, `annotated ${kind}, on which it rests`, verdict);
+          // Protection only keeps: what is deleted all the same does not depend on the annotated objects.
+          must(verdicts[index]?.reason === verdict.reason, `annotated ${kind}`, verdict);
+          const isBoundTo = kind !== 'ConfigMap' || verdict.owner?.kind === 'ConfigMap';
+          const rests = verdict.restsOn.some((object) => object.kind === kind && object.uid !== undefined);
+          must(!isBoundTo || !rests, `annotated ${kind}, on which it rests`, verdict);
         });
       }
     });
