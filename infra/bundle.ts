@@ -80,6 +80,9 @@ const kubeconfigWithoutApi: Plugin = {
     onLoad({ filter: /.*/, namespace: 'no-api' }, () => ({
       contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined;',
     }));
+    // The transport of the generated API, which Node 20 cannot run.
+    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'absent' }));
+    onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {}' }));
   },
 };
 
