@@ -33,12 +33,11 @@ function read(text: string) {
   return readManifests(file);
 }
 
-/** The object as a person has it in a file: without what the API server sets. */
-function manifest({ apiVersion, kind, metadata, spec, data }: KubernetesObject, ...changes: Change[]): string {
-  const { name, namespace, labels, annotations } = metadata;
-  const object = structuredClone({ apiVersion, kind, metadata: { name, namespace, labels, annotations }, spec, data });
-  for (const change of changes) change(object);
-  return stringify(object);
+/** The object in a file, with what the API server has set on it, as `kubectl get -o yaml` prints it. */
+function manifest(object: KubernetesObject, ...changes: Change[]): string {
+  const copy = structuredClone(object) as unknown as Json;
+  for (const change of changes) change(copy);
+  return stringify(copy);
 }
 const find = (list: List, kind: string, name: string) => {
   const found = list.items.find((item) => item.kind === kind && item.metadata.name === name);
