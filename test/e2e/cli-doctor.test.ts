@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { CHECKS, type Check, type ClusterHealth, doctorReportSchema } from '../../functions/doctor/report.ts';
 import { controller } from '../builders/cluster.ts';
-import { reaper, reaperRbac } from '../contract/server.ts';
+import { reaperRbac } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { type AccountCluster, EksAccountDouble } from '../doubles/eks-account.ts';
 import { IamDouble } from '../doubles/iam.ts';
@@ -133,12 +133,6 @@ describe('doctor', patience, () => {
 
   test.each<[string, number, (world: World) => void, Record<string, string>]>([
     [
-      'DescribeAccessEntry',
-      0,
-      ({ eks }) => eks.refuse(/^GET \/clusters\/shop\/access-entries/, 403, 'AccessDeniedException'),
-      { 'eks-access-entry-reap': 'unknown', 'eks-access-entry-backfill': 'unknown' },
-    ],
-    [
       'GetRole',
       0,
       ({ iam }) => iam.deny(),
@@ -149,12 +143,6 @@ describe('doctor', patience, () => {
       0,
       ({ logs }) => logs.refuse(/^DescribeLogGroups/, 'AccessDeniedException'),
       { 'eks-log-group': 'unknown', 'eks-subscription-filter': 'unknown', 'eks-filter-slots': 'unknown' },
-    ],
-    [
-      'DescribeSubscriptionFilters',
-      0,
-      ({ logs }) => logs.refuse(/^DescribeSubscriptionFilters/, 'AccessDeniedException'),
-      { 'eks-subscription-filter': 'unknown', 'eks-filter-slots': 'unknown' },
     ],
     [
       'DescribeCluster',
@@ -173,17 +161,6 @@ describe('doctor', patience, () => {
     });
   });
 
-  test('makes checks unknown that a person may not run in the cluster', async () => {
-    const { code, health } = await diagnose(await build(soundList(), { users: () => reaper }));
-    expect([code, changedOf(health)]).toEqual([
-      0,
-      {
-        ...{ 'rbac-functions': 'unknown', 'envoy-gateway': 'unknown' },
-        ...{ 'envoy-gateway-leaks': 'unknown', 'envoy-gateway-downgrade': 'unknown' },
-      },
-    ]);
-  });
-
   test('checks the configuration also where there is neither an HPA nor a custom resource', async () => {
     const list = without(soundList(), 'HorizontalPodAutoscaler', 'GatewayClass', 'Gateway', 'EnvoyProxy');
     const { code, health } = await diagnose(await build(list, { customResources: false }));
@@ -194,13 +171,6 @@ describe('doctor', patience, () => {
         ...{ 'envoy-gateway-config': 'unknown', 'envoy-gateway-downgrade': 'unknown' },
       },
     ]);
-  });
-
-  test('warns of HPAs that are missing', async () => {
-    const list = without(soundList(), 'HorizontalPodAutoscaler');
-    const { code, health } = await diagnose(await build(list, { now: () => new Date('2026-01-01T00:00:00Z') }));
-    expect([code, changedOf(health)]).toEqual([0, { 'missing-hpas': 'warning' }]);
-    expect(checkOf(health, 'missing-hpas').found).toMatch(/^1 wanted HPA is missing: envoy-gateway-system\/envoy-auto/);
   });
 
   test('checks all clusters of the account, or those with a tag', async () => {
@@ -312,17 +282,6 @@ describe('doctor fails', patience, () => {
 
   test.each<[string, (world: World) => void, RegExp, string[]?]>([
     ['without credentials', ({ env }) => void delete env.AWS_ACCESS_KEY_ID, /credentials.*\nGive AWS credentials: /i],
-    [
-      'without credentials for the account',
-      ({ env }) => void delete env.AWS_ACCESS_KEY_ID,
-      /credentials.*\nGive AWS credentials: /i,
-      ['--eks'],
-    ],
-    [
-      'with expired credentials',
-      ({ eks }) => eks.failRequests(1, 403, 'ExpiredTokenException'),
-      /\nThe credentials have expired: get new ones /,
-    ],
     [
       'with credentials that expire between two services',
       ({ logs }) => logs.failRequests(1, 400, 'ExpiredTokenException'),
