@@ -13,7 +13,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   AccessDenied: 'The credentials do not allow this call: see docs/permissions.md.',
 };
 
-/** Whether AWS knows who asks, and does not let them do this one thing. */
+/** Whether the credentials are valid, and only this call is not allowed. */
 export const isRefusal = ({ cause }: AwsAccessError): boolean =>
   cause instanceof Error && ['AccessDeniedException', 'AccessDenied'].includes(cause.name);
 

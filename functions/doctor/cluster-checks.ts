@@ -21,9 +21,9 @@ import {
   EVENT_PERMISSIONS,
   nameOfPermission,
   type Permission,
+  REAP_PERMISSIONS,
   REAPER_GROUP,
-  TO_REAP,
-  TO_SCAN,
+  SCAN_PERMISSIONS,
 } from '../kubernetes/permissions.ts';
 import { ApiStatusError } from '../kubernetes/transport.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
@@ -58,7 +58,7 @@ export const enrollCommand = ({ flags }: Pick<ClusterContext, 'flags'>): string 
 const scanCommand = ({ flags, controllerNamespaces = [] }: ClusterContext): string =>
   ['reaper scan', flags, ...controllerNamespaces.map((name) => `--controller-namespace ${name}`)].join(' ');
 
-const FUNCTION_PERMISSIONS = [...TO_SCAN, ...TO_REAP, ...EVENT_PERMISSIONS];
+const FUNCTION_PERMISSIONS = [...SCAN_PERMISSIONS, ...REAP_PERMISSIONS, ...EVENT_PERMISSIONS];
 
 /** The links within a cluster: its API server, its RBAC, the CRDs, and Envoy Gateway. */
 export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
@@ -70,7 +70,7 @@ export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
   },
   permissionCheck(
     'rbac-scan',
-    async ({ connect }) => (await connect()).deniedToMe(TO_SCAN),
+    async ({ connect }) => (await connect()).deniedToMe(SCAN_PERMISSIONS),
     (missing) =>
       broken(
         `you cannot ${missing}, so \`scan\` fails`,
@@ -79,7 +79,7 @@ export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
   ),
   permissionCheck(
     'rbac-reap',
-    async ({ connect }) => (await connect()).deniedToMe(TO_REAP),
+    async ({ connect }) => (await connect()).deniedToMe(REAP_PERMISSIONS),
     (missing) =>
       warning(
         `you cannot ${missing}, so \`reap\` cannot delete`,
@@ -148,8 +148,8 @@ export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
 async function checkAccess({ connect, region, kubectl, description }: ClusterContext): Promise<Verdict> {
   try {
     const inspection = await connect();
-    // Some servers tell everybody their version.
-    await Promise.all([inspection.version(), inspection.deniedToMe(TO_SCAN.slice(0, 1))]);
+    // Some servers answer /version to everybody.
+    await Promise.all([inspection.version(), inspection.deniedToMe(SCAN_PERMISSIONS.slice(0, 1))]);
     return ok(`${inspection.server} answers and authorizes you`);
   } catch (error) {
     const message = describeError(error);
@@ -239,19 +239,17 @@ function controllersVerdict(controllers: readonly Deployment[]): Verdict {
   }
   const unversioned = controllers.filter((one) => controllerVersion(one) === undefined);
   if (unversioned.length > 0) {
-    return unknown(unversioned.map(unknownRelease).join('; '), 'Look up the release of Envoy Gateway in that image.');
+    const images = unversioned.map((one) => {
+      const label = one.metadata.labels?.[VERSION_LABEL];
+      const image = controllerContainer(one)?.image ?? 'an unnamed image';
+      return `${objectKey(one.metadata)} runs ${image}${label === undefined ? '' : ` with the label ${VERSION_LABEL}=${label}`}`;
+    });
+    return unknown(
+      `the release is unknown: ${images.join('; ')}`,
+      'Look up the release of Envoy Gateway in that image.',
+    );
   }
   return ok(controllers.map((one) => `${controllerVersion(one)?.text} in ${one.metadata.namespace}`).join(', '));
-}
-
-function unknownRelease(controller: Deployment): string {
-  const label = controller.metadata.labels?.[VERSION_LABEL];
-  const image = controllerContainer(controller)?.image ?? 'an unnamed image';
-  const named =
-    label === undefined
-      ? ', whose tag names no release'
-      : ` and has the label ${VERSION_LABEL}=${label}, which do not name one release`;
-  return `${objectKey(controller.metadata)} runs ${image}${named}`;
 }
 
 /** @param controllers absent if they could not be read */
@@ -341,9 +339,9 @@ function leaksVerdict(
       scan,
     );
   }
-  const untold = versions.filter(({ version }) => version === undefined || leaksHpas(version) === undefined);
-  if (untold.length > 0 || versions.length === 0) {
-    const which = untold.length > 0 ? named(untold) : 'the Envoy Gateway here, if there is one,';
+  const unclear = versions.filter(({ version }) => version === undefined || leaksHpas(version) === undefined);
+  if (unclear.length > 0 || versions.length === 0) {
+    const which = unclear.length > 0 ? named(unclear) : 'the Envoy Gateway here, if there is one,';
     return unknown(`whether ${which} leaks HPAs is unknown`);
   }
   const [first, ...others] = hpas.filter(

@@ -8,9 +8,8 @@ import { assess } from '../sweep/assess.ts';
 import {
   type ClusterProblem,
   type ClusterRef,
-  type ClusterSelection,
   forEachCluster,
-  type RunProgress,
+  type LoopOptions,
   type Scope,
   type Target,
 } from '../sweep/for-each-cluster.ts';
@@ -27,14 +26,11 @@ export interface DoctorScope extends Scope {
   readonly commands: (cluster: string) => Pick<ClusterContext, 'flags' | 'kubectl'>;
 }
 
-export interface DoctorOptions extends ClusterSelection<DoctorScope> {
-  /** Maximum concurrent clusters. */
-  readonly concurrency: number;
+export interface DoctorOptions extends LoopOptions<DoctorScope> {
   readonly controllerNamespaces?: readonly string[];
   /** Milliseconds that one request to a cluster may take. */
   readonly timeout: number;
   readonly now: () => Date;
-  readonly onProgress: (progress: RunProgress) => void;
 }
 
 /**

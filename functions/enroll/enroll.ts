@@ -77,15 +77,28 @@ export type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
  * @throws {RetryableError} when the clusters or their log groups cannot be listed
  */
 export function createHandler(dependencies: EnrollDependencies) {
-  const { log, metrics } = dependencies;
+  const { config, directory, filters, entries, log, metrics, now } = dependencies;
   return middy<unknown, EnrollmentReport | undefined>()
     .onError(({ error }) => {
       // Returning nothing leaves the failure a failure.
       log.error('enrollment failed', { error: error?.name, reason: describeError(error) });
     })
     .handler(async (event: unknown, context: Context): Promise<EnrollmentReport | undefined> => {
-      const run = async (request: EnrollmentRequest) => {
-        const report = await runEnrollment(request, context, dependencies);
+      const time = () => context.getRemainingTimeInMillis();
+      const run = async ({ clusters, remove = false, dryRun = false }: EnrollmentRequest) => {
+        const report = await enrollClusters({
+          ...{ directory, filters, entries, clusters, remove, dryRun, log, now },
+          region: config.AWS_REGION,
+          destinationArn: config.FORWARD_FUNCTION_ARN,
+          roles: [
+            { arn: config.REAP_ROLE_ARN, id: config.REAP_ROLE_ID },
+            { arn: config.BACKFILL_ROLE_ARN, id: config.BACKFILL_ROLE_ID },
+          ],
+          allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
+          concurrency: CONCURRENCY,
+          hasTimeLeft: () => time() > MIN_TIME_PER_CLUSTER_MS,
+          runId: context.awsRequestId,
+        });
         metrics.add('ClustersEnrolled', report.totals.enrolled);
         metrics.add('EnrollmentChanges', report.totals.changes);
         metrics.add('EnrollmentProblems', report.totals.problems);
@@ -93,28 +106,7 @@ export function createHandler(dependencies: EnrollDependencies) {
         return report;
       };
       if (!isStackRequest(event)) return await run(parsePayload(enrollmentRequestSchema, event));
-      const time = () => context.getRemainingTimeInMillis();
       await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
       return undefined;
     });
-}
-
-function runEnrollment(
-  { clusters, remove = false, dryRun = false }: EnrollmentRequest,
-  context: Context,
-  { config, directory, filters, entries, log, now }: EnrollDependencies,
-): Promise<EnrollmentReport> {
-  return enrollClusters({
-    region: config.AWS_REGION,
-    destinationArn: config.FORWARD_FUNCTION_ARN,
-    roles: [
-      { arn: config.REAP_ROLE_ARN, id: config.REAP_ROLE_ID },
-      { arn: config.BACKFILL_ROLE_ARN, id: config.BACKFILL_ROLE_ID },
-    ],
-    allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
-    ...{ directory, filters, entries, clusters, remove, dryRun, log, now },
-    concurrency: CONCURRENCY,
-    hasTimeLeft: () => context.getRemainingTimeInMillis() > MIN_TIME_PER_CLUSTER_MS,
-    runId: context.awsRequestId,
-  });
 }

@@ -8,7 +8,7 @@ import { AwsAccessError, ClusterSkippedError, describeError, type SkipReason } f
 import type { Log } from '../platform/logger.ts';
 import { problem, problemWithCommand } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
-import { forEachCluster } from '../sweep/for-each-cluster.ts';
+import { forEachCluster, type LoopOptions } from '../sweep/for-each-cluster.ts';
 import { type EnrolledRole, FILTER_NAME } from './enrollment.ts';
 import {
   auditLogFinding,
@@ -59,7 +59,8 @@ export const enrollmentReportSchema = z
   .check(z.describe('What one run of enrollment found, did and could not do'));
 export type EnrollmentReport = z.infer<typeof enrollmentReportSchema>;
 
-export interface EnrollOptions {
+/** `clusters` and `tags` select the clusters of this run. */
+export interface EnrollOptions extends Pick<LoopOptions, 'clusters' | 'tags' | 'concurrency' | 'hasTimeLeft'> {
   readonly region: string;
   readonly directory: AccountDirectory;
   readonly filters: SubscriptionFilters;
@@ -71,51 +72,36 @@ export interface EnrollOptions {
   readonly rbac?: { readonly objects: readonly RbacObject[]; connect(cluster: string): Promise<RbacStore> };
   /** The only clusters that are enrolled; empty for all. */
   readonly allowed: readonly string[];
-  /** The only clusters of this run; absent for all. */
-  readonly clusters?: readonly string[];
-  /** Only clusters that carry all of these. */
-  readonly tags?: Readonly<Record<string, string>>;
   /** Deletes filters, entries and RBAC, whatever the clusters' tags and the list say. */
   readonly remove: boolean;
   readonly dryRun: boolean;
-  /** Maximum concurrent clusters. */
-  readonly concurrency: number;
-  /** Called before each cluster; once it returns false, the others remain. */
-  readonly hasTimeLeft?: () => boolean;
   readonly runId: string;
   readonly now: () => Date;
   readonly log: Log;
 }
 
 /**
- * Makes every cluster's audit log reach us and every cluster authorize our roles, or the opposite. What is right already is not
- * written. It writes the filter of our name, the entries of our roles and our RBAC objects, nothing else. A cluster that
- * cannot be enrolled is reported and stops no other.
+ * Enrolls every cluster, or removes what enrollment created there. It writes only what differs, and only the filter of our
+ * name, the entries of our roles and our RBAC objects. A cluster that cannot be enrolled is reported and stops no other.
  *
  * @throws {RetryableError} when the clusters or their log groups cannot be listed
  */
 export async function enrollClusters(options: EnrollOptions): Promise<EnrollmentReport> {
-  const { region, directory, tags, concurrency, hasTimeLeft, dryRun, runId, now, log } = options;
+  const { region, directory, dryRun, runId, now, log } = options;
   const startedAt = now().toISOString();
   const [names, logGroups] = await Promise.all([options.clusters ?? directory.list(), options.filters.logGroups()]);
   const all = options.clusters ? names : [...names, ...logGroups.keys()];
   const run = await forEachCluster(
-    {
-      ...{ scopes: [{ region, directory }], clusters: [...new Set(all)].toSorted(), tags },
-      ...{ concurrency, hasTimeLeft, includesMissing: true },
-    },
+    { ...options, scopes: [{ region, directory }], clusters: [...new Set(all)].toSorted(), includesMissing: true },
     async ({ cluster }, description) =>
       logged(await enrollCluster(cluster, description, logGroups.get(cluster), options), options),
   );
   const clusters = run.clusters.flatMap((outcome): ClusterEnrollment | [] => {
     if ('value' in outcome) return outcome.value ?? [];
-    const finding: Finding = {
-      part: 'cluster',
-      state: 'unknown',
-      action: 'none',
-      ...failureOf(outcome.error, { ...outcome, region }),
-    };
-    return logged({ cluster: outcome.cluster, aim: 'leave', because: 'NotDescribed', findings: [finding] }, options);
+    const { cluster, error } = outcome;
+    const unknown = { part: 'cluster', state: 'unknown', action: 'none' } as const;
+    const findings = [{ ...unknown, ...failureOf(error, { cluster, region }) }];
+    return logged({ cluster, aim: 'leave', because: 'NotDescribed', findings }, options);
   });
   const findings = clusters.flatMap((one) => one.findings);
   const totals = {
@@ -212,7 +198,7 @@ function aimOf(
   { remove, allowed, clusters }: EnrollOptions,
 ): Pick<ClusterEnrollment, 'aim' | 'because'> {
   if (description === undefined) {
-    // Whoever names a cluster to enroll it wants no filter deleted: the name is wrong, or the Region.
+    // A person who names a cluster to enroll it wants no filter deleted: the name is wrong, or the Region.
     const isMeantToExist = clusters !== undefined && !remove;
     const isNotFound = logGroupClass === undefined || isMeantToExist;
     return isNotFound ? { aim: 'leave', because: 'NotFound' } : { aim: 'remove', because: 'Gone' };

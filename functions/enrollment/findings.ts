@@ -204,7 +204,7 @@ export function entryFinding(entry: AccessEntry | undefined, role: EnrolledRole,
   return right(subject, `the access entry has the Kubernetes group ${REAPER_GROUP}`);
 }
 
-/** @param action what makes the object what it is to be */
+/** @param action what makes the object right */
 export function rbacFinding(
   { kind, metadata: { name } }: RbacObject,
   action: 'none' | 'create' | 'update' | 'delete',

@@ -1,22 +1,22 @@
-/** One request that a role must allow, as a SubjectAccessReview asks about it. */
+/** One request that a role must allow, with the fields of a SubjectAccessReview. */
 export interface Permission {
   /** Empty for the core group. */
   readonly group: string;
   /** The plural name. */
   readonly resource: string;
   readonly verb: string;
-  /** The only name that is read; absent where any is. */
+  /** The only name that is allowed; absent for all. */
   readonly name?: string;
 }
 
 const permissions = (group: string, resources: readonly string[], verbs: readonly string[], name?: string) =>
   resources.flatMap((resource) => verbs.map((verb): Permission => ({ group, resource, verb, name })));
 
-/** The Kubernetes group that `infra/kubernetes/rbac.yaml` lets in, and that the access entries give. */
+/** The Kubernetes group of the access entries, which `infra/kubernetes/rbac.yaml` authorizes. */
 export const REAPER_GROUP = 'envoy-hpa-reaper';
 
-/** What judging a cluster takes. Together with {@link TO_REAP} and {@link EVENT_PERMISSIONS} it is `infra/kubernetes/rbac.yaml`; a test holds that. */
-export const TO_SCAN: readonly Permission[] = [
+/** The permissions for judging a cluster. These three lists are `infra/kubernetes/rbac.yaml`, as a test checks. */
+export const SCAN_PERMISSIONS: readonly Permission[] = [
   ...permissions('autoscaling', ['horizontalpodautoscalers'], ['list']),
   ...permissions('apps', ['deployments'], ['get']),
   ...permissions('gateway.networking.k8s.io', ['gateways', 'gatewayclasses'], ['list']),
@@ -24,14 +24,14 @@ export const TO_SCAN: readonly Permission[] = [
   ...permissions('', ['configmaps'], ['list'], 'envoy-gateway-config'),
 ];
 
-/** What removing stale HPAs takes besides. */
-export const TO_REAP: readonly Permission[] = permissions(
+/** The further permissions for deleting stale HPAs. */
+export const REAP_PERMISSIONS: readonly Permission[] = permissions(
   'autoscaling',
   ['horizontalpodautoscalers'],
   ['get', 'patch', 'delete'],
 );
 
-/** What telling the owners of deleted HPAs takes: without it nothing fails. */
+/** The permissions for Events of the owners of deleted HPAs; nothing fails without them. */
 export const EVENT_PERMISSIONS: readonly Permission[] = permissions('', ['events'], ['create', 'patch']);
 
 /** `list configmaps/envoy-gateway-config`, `patch horizontalpodautoscalers.autoscaling`. */

@@ -3,7 +3,12 @@ import type { Agent } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { controllerVersion } from '../../functions/judgement/controller.ts';
 import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
-import { EVENT_PERMISSIONS, REAPER_GROUP, TO_REAP, TO_SCAN } from '../../functions/kubernetes/permissions.ts';
+import {
+  EVENT_PERMISSIONS,
+  REAP_PERMISSIONS,
+  REAPER_GROUP,
+  SCAN_PERMISSIONS,
+} from '../../functions/kubernetes/permissions.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { connectionTo } from '../embedded-cluster/connection.ts';
 import { connect } from './connection.ts';
@@ -32,7 +37,7 @@ export function describeInspection(name: string, start: () => Promise<Server>): 
       await server?.close();
     });
 
-    const all = [...TO_SCAN, ...TO_REAP, ...EVENT_PERMISSIONS];
+    const all = [...SCAN_PERMISSIONS, ...REAP_PERMISSIONS, ...EVENT_PERMISSIONS];
     const notAllowed = [
       { group: '', resource: 'secrets', verb: 'list' },
       { group: '', resource: 'configmaps', verb: 'list', name: 'another' },

@@ -16,9 +16,9 @@ import {
   EVENT_PERMISSIONS,
   nameOfPermission,
   type Permission,
+  REAP_PERMISSIONS,
   REAPER_GROUP,
-  TO_REAP,
-  TO_SCAN,
+  SCAN_PERMISSIONS,
 } from '../../../functions/kubernetes/permissions.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';
 import { ClusterSkippedError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
@@ -98,7 +98,7 @@ const sound = (): World => ({
 
 function contextOf(world: World): EksContext {
   const { region = '', hpas, controllers } = world;
-  const given = async <T>(value: T | Error): Promise<T> => {
+  const resolve = async <T>(value: T | Error): Promise<T> => {
     if (value instanceof Error) throw value;
     return value;
   };
@@ -113,10 +113,10 @@ function contextOf(world: World): EksContext {
     ...{ cluster: 'shop', region, description: world.description, flags: world.flags, kubectl: 'kubectl' },
     controllerNamespaces: world.controllerNamespaces,
     connect: async () => world.inspection,
-    controllers: () => given(controllers),
+    controllers: () => resolve(controllers),
     config: async () => config as never,
     assessment: async () =>
-      ({ snapshot: { ...config, hpas: await given(hpas) }, verdicts, missing: world.missing }) as never,
+      ({ snapshot: { ...config, hpas: await resolve(hpas) }, verdicts, missing: world.missing }) as never,
     logGroupClass: async () => world.logGroupClass,
     filters: async () => world.filters,
     entries: { describe: async (_, arn) => world.entries[nameOf(arn)] },
@@ -149,7 +149,9 @@ describe('the checks ask about what is deployed:', () => {
         ),
       ),
     );
-    expect([...TO_SCAN, ...TO_REAP, ...EVENT_PERMISSIONS].map(nameOfPermission).sort()).toEqual(allowed.sort());
+    expect([...SCAN_PERMISSIONS, ...REAP_PERMISSIONS, ...EVENT_PERMISSIONS].map(nameOfPermission).sort()).toEqual(
+      allowed.sort(),
+    );
   });
 
   test('the group that the role is bound to', () => {
