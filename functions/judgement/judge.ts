@@ -42,7 +42,7 @@ interface Grounds {
   readonly restsOnDefaultAlone: boolean;
   /** `namespace/name` of Deployments that were not read and can change this verdict or its explanation. */
   readonly needsDeployments: readonly string[];
-  /** What Envoy Gateway writes into `spec.replicas` of the Deployment; absent where it leaves that field alone. */
+  /** What Envoy Gateway writes into `spec.replicas` of the Deployment; absent if it leaves that field alone. */
   readonly appliedReplicas?: number | 'unknown';
   /** The HPA that replaces this one. */
   readonly successor?: HorizontalPodAutoscaler;
@@ -66,33 +66,35 @@ interface Candidate {
 /** Why a row applies: one clause, and what else the verdict says. */
 type Finding = Partial<Omit<Grounds, 'hpa' | 'owner' | 'explanation' | 'needsDeployments'>> & { because: string };
 
-/** A row of the judgement. */
-interface Row {
-  readonly deletes?: DeleteReason;
-  /** The reason where the row cannot delete, or its requirement is not met. */
+/** A row of the judgement: it keeps, or it deletes if its requirement is met. */
+type Row = {
+  /** The reason if the row does not delete. */
   readonly keeps: KeepReason;
-  readonly requires?: Requirement;
   /** When the row applies, for docs/reasons.md. */
   readonly when: string;
   readonly find: (candidate: Candidate) => Finding | string | undefined;
-}
+} & (
+  | { readonly deletes: DeleteReason; readonly requires: Requirement }
+  | { readonly deletes?: undefined; readonly requires?: undefined }
+);
 
-/** What a deletion also requires; `replaced`: its Deployment is gone, and that of the other HPA exists. */
+/** `replaced`: the Deployment of the HPA is gone, and that of the other HPA exists. */
 type Requirement = 'gone' | 'replaced' | 'seen';
 
-const keeps = (reason: KeepReason, when: string, find: Row['find']): Row => ({ keeps: reason, when, find });
+/** A row that keeps whatever the configuration says. */
+function keeps(reason: KeepReason, when: string, find: Row['find']): Row {
+  return { keeps: reason, when, find };
+}
 
 /** A row that deletes if the scale target is an `apps/v1` Deployment and does not exist. */
-const ifGone = (deletes: DeleteReason, otherwise: KeepReason, when: string, find: Row['find']): Row => ({
-  ...{ deletes, keeps: otherwise, requires: 'gone' },
-  ...{ when, find },
-});
+function ifGone(deletes: DeleteReason, otherwise: KeepReason, when: string, find: Row['find']): Row {
+  return { deletes, keeps: otherwise, requires: 'gone', when, find };
+}
 
 /** A row that deletes, beside a running Deployment too, if Envoy Gateway has seen the configuration. */
-const ifSeen = (deletes: DeleteReason, when: string, find: Row['find']): Row => ({
-  ...{ deletes, keeps: 'NotObserved', requires: 'seen' },
-  ...{ when, find },
-});
+function ifSeen(deletes: DeleteReason, when: string, find: Row['find']): Row {
+  return { deletes, keeps: 'NotObserved', requires: 'seen', when, find };
+}
 
 /**
  * The judgement, from top to bottom: the first row that applies wins. docs/reasons.md has the same table.
@@ -121,7 +123,9 @@ export const ROWS: readonly Row[] = [
   ifSeen('AutoscalingRemoved', 'no `envoyHpa` (or `rateLimitHpa`) is effective', autoscalingRemoved),
   ifSeen('Renamed', 'its owner asks for another name or namespace, and that HPA exists', renamed),
   {
-    ...{ deletes: 'Renamed', keeps: 'AutoscalingConfigured', requires: 'replaced' },
+    deletes: 'Renamed',
+    keeps: 'AutoscalingConfigured',
+    requires: 'replaced',
     when: 'its owner asks for its name or another one, it is not known which, and both HPAs exist',
     find: oneOfTwoNames,
   },
