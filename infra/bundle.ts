@@ -57,7 +57,7 @@ export const functionNames = (): string[] =>
   readdirSync('functions').filter((room) => readdirSync(`functions/${room}`).includes('handler.ts'));
 
 /** A function becomes `<outdir>/<name>/handler.mjs`, and beside it the parts that are loaded only when they are needed. */
-export const functionOptions = (name: string, outdir: string): BuildOptions => ({
+const functionOptions = (name: string, outdir: string): BuildOptions => ({
   entryPoints: { handler: `functions/${name}/handler.ts` },
   outdir: `${outdir}/${name}`,
   outExtension: { '.js': '.mjs' },
@@ -68,20 +68,17 @@ export const functionOptions = (name: string, outdir: string): BuildOptions => (
 });
 
 /**
- * What reads a kubeconfig also makes clients of the generated API, which is most of that library and which nobody here asks
- * it for: functions/kubernetes sends its own requests.
+ * The library that reads a kubeconfig can also create clients of the whole Kubernetes API, which are most of its code, and send
+ * with undici. Our requests need neither.
  */
 const kubeconfigWithoutApi: Plugin = {
   name: 'kubeconfig-without-api',
   setup({ onResolve, onLoad }) {
+    const absent = (path: string) => ({ path, namespace: 'absent' });
     onResolve({ filter: /\/gen\/index\.js$/ }, ({ importer }) =>
-      importer.endsWith('client-node/dist/config.js') ? { path: 'gen', namespace: 'no-api' } : undefined,
+      importer.endsWith('client-node/dist/config.js') ? absent('gen') : undefined,
     );
-    onLoad({ filter: /.*/, namespace: 'no-api' }, () => ({
-      contents: 'export const createConfiguration = undefined, ServerConfiguration = undefined;',
-    }));
-    // The transport of the generated API, which Node 20 cannot run.
-    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'absent' }));
+    onResolve({ filter: /^undici$/ }, () => absent('undici'));
     onLoad({ filter: /.*/, namespace: 'absent' }, () => ({ contents: 'module.exports = {}' }));
   },
 };

@@ -3,10 +3,10 @@ import * as z from 'zod/mini';
 /*
  * The fields of each kind that this project reads. Unknown fields are allowed; a known field of another type is an error.
  *
- * HPAs and ConfigMaps are only checked, and the API server's own JSON is used from then on (parseObjects). So they are typed as
+ * HPAs and ConfigMaps are only checked, and the API server's own JSON is used from then on (checkedObject). So they are typed as
  * looseObject, without its copying of every unknown field, which takes a good part of a sweep.
  *
- * The configuration, which is most of a large cluster, is reduced to the fields below (projectObjects). So it is typed as object:
+ * The configuration, which is most of a large cluster, is reduced to the fields below (projectedObject). So it is typed as object:
  * other fields cannot be read.
  */
 const checked = z.object as unknown as typeof z.looseObject;

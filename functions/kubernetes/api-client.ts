@@ -1,15 +1,15 @@
 import { setMaxListeners } from 'node:events';
 import type { Agent } from 'node:http';
-import { type HorizontalPodAutoscaler, horizontalPodAutoscalerSchema } from '../judgement/kubernetes-objects.ts';
+import type { HorizontalPodAutoscaler, ManagedFieldsEntry, NamespacedName } from '../judgement/kubernetes-objects.ts';
 import { OWN_MANAGER } from '../judgement/ownership.ts';
 import { ClusterSkippedError, OverloadedError, RetryableError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
-import { parseObjects } from './parse-objects.ts';
-import { type ApiRequest, ApiStatusError, httpTransport } from './transport.ts';
+import { checkedObject } from './kinds.ts';
+import { ApiStatusError, type HttpRequest, sendForJson } from './transport.ts';
 
 /** How to reach one API server and authenticate there. */
 export interface ClusterConnection {
-  /** `https://host:port`, with a path where the server has one. */
+  /** `https://host:port`, with a path if the server has one. */
   readonly server: string;
   /** Keeps the connections, and verifies the server's certificate. */
   readonly agent: Agent;
@@ -21,54 +21,96 @@ export interface ClusterConnection {
   headers(renew?: boolean): Promise<Record<string, string>>;
 }
 
-/** What a write came to. `conflict`: the object is no longer what was read. `refused`: an admission policy said no. */
-export type WriteResult =
-  | { result: 'done'; hpa?: HorizontalPodAutoscaler }
+export interface ApiRequest {
+  /** By default `GET`. */
+  readonly method?: HttpRequest['method'];
+  /** From {@link apiPath}, or with encoded segments. */
+  readonly path: string;
+  /** Parameters that are `undefined` are not sent. */
+  readonly query?: Readonly<Record<string, string | undefined>>;
+  /** Becomes JSON. */
+  readonly body?: object;
+  /** The type of the body, by default `application/json`. */
+  readonly contentType?: string;
+}
+
+/** The result of a write. `conflict`: the object has changed since it was read. `refused`: by an admission policy. */
+export type WriteResult<Done = object> =
+  | ({ result: 'done' } & Done)
   | { result: 'gone' }
   | { result: 'conflict' }
   | { result: 'refused'; message: string };
+/** With the HPA as it is then. */
+export type HpaWriteResult = WriteResult<{ hpa: HorizontalPodAutoscaler }>;
 
-/** The path of the HPAs of a namespace, or of every namespace; or of one HPA. */
-export const hpasPath = (namespace?: string, name?: string) =>
-  resourcePath('autoscaling/v2', 'horizontalpodautoscalers', namespace, name);
-
-/** The path of a resource in an API group; with a name the path of one object. */
-export function resourcePath(api: string, plural: string, namespace?: string, name?: string): string {
-  const scope = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
-  const object = name === undefined ? '' : `/${encodeURIComponent(name)}`;
-  return `${api.includes('/') ? '/apis' : '/api'}/${api}${scope}/${plural}${object}`;
-}
-
-/** Requests to one API server, and what its answers mean. */
+/** Requests to one API server. */
 export interface ApiClient {
-  /** @throws {ApiStatusError} for an answer that concerns a single object */
+  /** @throws {ApiStatusError} for a response that concerns a single object */
   send(request: ApiRequest): Promise<unknown>;
-  /** @returns `undefined` where there is no such object */
+  /** @returns `undefined` without such an object */
   read(request: ApiRequest): Promise<unknown>;
-  write(request: ApiRequest): Promise<WriteResult & { body?: unknown }>;
-  /** How many requests were sent so far, whatever came of them. */
+  write(request: ApiRequest): Promise<WriteResult<{ body: unknown }>>;
+  writeHpa(request: ApiRequest): Promise<HpaWriteResult>;
+  /** The number of requests sent so far, whatever their result. */
   requestsSent(): number;
-  /** Ends all connections; whatever is sent after that fails. */
+  /** Closes all connections. Requests under way and later ones fail. */
   close(): void;
 }
 
+/** The path of all objects of a kind (in a namespace), or of one object. */
+export function apiPath(apiVersion: string, plural: string, { namespace, name }: Partial<NamespacedName> = {}): string {
+  const scope = namespace === undefined ? [] : ['namespaces', namespace];
+  const segments = [...scope, plural, ...(name === undefined ? [] : [name])].map(encodeURIComponent);
+  return `/${apiVersion.includes('/') ? 'apis' : 'api'}/${apiVersion}/${segments.join('/')}`;
+}
+
+/** The request that replaces the managedFields of an HPA that has not changed since it was read. */
+export const managedFieldsPatch = (
+  { metadata }: HorizontalPodAutoscaler,
+  entries: readonly ManagedFieldsEntry[],
+): ApiRequest => ({
+  method: 'PATCH',
+  path: apiPath('autoscaling/v2', 'horizontalpodautoscalers', metadata),
+  contentType: 'application/json-patch+json',
+  body: [
+    { op: 'replace', path: '/metadata/resourceVersion', value: metadata.resourceVersion },
+    { op: 'replace', path: '/metadata/managedFields', value: entries },
+  ],
+});
+
 /**
- * Every call throws {@link RetryableError} when no answer came or the server could not give one now, and
- * {@link ClusterSkippedError} when the server does not authenticate (after one retry with new credentials) or authorize us.
+ * Every method throws {@link RetryableError} if there is no response or the server cannot give one now, and
+ * {@link ClusterSkippedError} if the server does not authenticate (after one retry with new credentials) or authorize us.
  *
- * @param timeout milliseconds that one request may take
+ * @param timeout milliseconds for one request
  */
 export function apiClient(connection: ClusterConnection, timeout: number): ApiClient {
-  // An agent alone is never closed: it opens new connections for what still waits, or comes later.
+  // An agent alone is never closed: it opens new connections for waiting and later requests.
   const closed = new AbortController();
-  setMaxListeners(0, closed.signal); // Node 20 would warn of more than ten requests at a time.
-  const transport = httpTransport(connection.server, connection.agent, timeout, closed.signal);
-
+  setMaxListeners(0, closed.signal); // Node 20 would warn of more than ten concurrent requests.
   let sent = 0;
-  async function attempt(request: ApiRequest, renew: boolean): Promise<unknown> {
-    const headers = await connection.headers(renew);
+
+  async function attempt(
+    { method = 'GET', path, query, body, contentType = 'application/json' }: ApiRequest,
+    renew: boolean,
+  ) {
+    const url = new URL(`${connection.server}${path}`);
+    const fieldManager = method === 'POST' || method === 'PATCH' ? OWN_MANAGER : undefined;
+    for (const [name, value] of Object.entries({ fieldManager, ...query })) {
+      if (value !== undefined) url.searchParams.set(name, value);
+    }
+    const type = body && { 'content-type': contentType };
+    const headers = { accept: 'application/json', ...type, ...(await connection.headers(renew)) };
     sent += 1;
-    return await transport(request, headers);
+    return await sendForJson({
+      method,
+      url,
+      headers,
+      body: body && JSON.stringify(body),
+      agent: connection.agent,
+      timeout,
+      signal: closed.signal,
+    });
   }
 
   async function send(request: ApiRequest): Promise<unknown> {
@@ -83,16 +125,7 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     }
   }
 
-  async function read(request: ApiRequest): Promise<unknown> {
-    try {
-      return await send(request);
-    } catch (error) {
-      if (error instanceof ApiStatusError && error.code === 404) return undefined;
-      throw error;
-    }
-  }
-
-  async function write(request: ApiRequest): Promise<WriteResult & { body?: unknown }> {
+  async function write(request: ApiRequest): Promise<WriteResult<{ body: unknown }>> {
     try {
       return { result: 'done', body: await send(request) };
     } catch (error) {
@@ -103,39 +136,35 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     }
   }
 
-  const close = () => {
-    closed.abort();
-    connection.agent.destroy();
+  return {
+    send,
+    async read(request) {
+      try {
+        return await send(request);
+      } catch (error) {
+        if (error instanceof ApiStatusError && error.code === 404) return undefined;
+        throw error;
+      }
+    },
+    write,
+    async writeHpa(request) {
+      const answer = await write(request);
+      if (answer.result !== 'done') return answer;
+      return { result: 'done', hpa: checkedObject('HorizontalPodAutoscaler', answer.body) };
+    },
+    requestsSent: () => sent,
+    close() {
+      closed.abort();
+      connection.agent.destroy();
+    },
   };
-  return { send, read, write, requestsSent: () => sent, close };
 }
 
-/** Replaces the managedFields of an HPA, if it is still what was read. */
-export const managedFieldsPatch = (
-  { metadata: { namespace, name, resourceVersion } }: HorizontalPodAutoscaler,
-  managedFields: readonly object[],
-): ApiRequest => ({
-  method: 'PATCH',
-  path: hpasPath(namespace, name),
-  query: { fieldManager: OWN_MANAGER },
-  contentType: 'application/json-patch+json',
-  body: [
-    { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
-    { op: 'replace', path: '/metadata/managedFields', value: managedFields },
-  ],
-});
-
-/** @throws {RetryableError} for an HPA of an unknown shape */
-export const parseHpa = (body: unknown) =>
-  parseObjects('HorizontalPodAutoscaler', horizontalPodAutoscalerSchema, [body])[0] as HorizontalPodAutoscaler;
-
-/** What an answer means for the whole cluster; one that concerns a single object stays as it is. */
+/** What a response means for the whole cluster. One that concerns a single object is returned unchanged. */
 function translate(error: ApiStatusError): Error {
   const { code, message } = error;
-  if (code === 401) {
-    return new ClusterSkippedError(problem('ClusterUnauthorized', message), { cause: error });
-  }
-  // The authorizer's own words; an admission policy answers 403 too, but for its own reasons.
+  if (code === 401) return new ClusterSkippedError(problem('ClusterUnauthorized', message), { cause: error });
+  // The authorizer's own words; an admission policy responds with 403 too, but for its own reasons.
   if (code === 403 && / is forbidden: User ".*" cannot \w+ resource /.test(message)) {
     return new ClusterSkippedError(problem('ClusterForbidden', message), { cause: error });
   }

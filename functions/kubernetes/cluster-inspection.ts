@@ -2,9 +2,8 @@ import * as z from 'zod/mini';
 import { type Deployment, deploymentSchema } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
 import { formatZodIssues } from '../platform/schema.ts';
-import { apiClient, type ClusterConnection } from './api-client.ts';
+import { type ApiRequest, apiClient, type ClusterConnection } from './api-client.ts';
 import type { Permission } from './permissions.ts';
-import type { ApiRequest } from './transport.ts';
 
 /**
  * What only `doctor` reads from an API server. Nothing is written: reviews are answered and stored nowhere.

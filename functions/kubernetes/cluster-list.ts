@@ -1,43 +1,11 @@
-import type * as z from 'zod/mini';
 import { controllerOf } from '../judgement/controller.ts';
 import { CONFIG_MAP_NAME, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
-import {
-  configMapSchema,
-  deploymentSchema,
-  envoyProxySchema,
-  gatewayClassSchema,
-  gatewaySchema,
-  horizontalPodAutoscalerSchema,
-  objectKey,
-  scalerSchema,
-} from '../judgement/kubernetes-objects.ts';
+import { objectKey, scalerSchema } from '../judgement/kubernetes-objects.ts';
 import { carriesOwningLabels } from '../judgement/ownership.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import { MalformedInputError } from '../platform/errors.ts';
-import { parseObjects, projectObjects } from './parse-objects.ts';
-
-/** The kinds that a judgement needs. */
-export const KINDS = {
-  GatewayClass: { group: 'gateway.networking.k8s.io', plural: 'gatewayclasses', schema: gatewayClassSchema },
-  Gateway: { group: 'gateway.networking.k8s.io', plural: 'gateways', schema: gatewaySchema },
-  EnvoyProxy: { group: 'gateway.envoyproxy.io', plural: 'envoyproxies', schema: envoyProxySchema },
-  HorizontalPodAutoscaler: {
-    group: 'autoscaling',
-    plural: 'horizontalpodautoscalers',
-    schema: horizontalPodAutoscalerSchema,
-  },
-  Deployment: { group: 'apps', plural: 'deployments', schema: deploymentSchema },
-  ConfigMap: { group: '', plural: 'configmaps', schema: configMapSchema },
-} as const;
-type Kind = keyof typeof KINDS;
-
-/** The kind of an object; `undefined` for kinds that a judgement does not need, such as the Gateways of other groups. */
-export function kindOf(object: unknown): Kind | undefined {
-  const { apiVersion, kind } = (object ?? {}) as { apiVersion?: unknown; kind?: unknown };
-  const group = /^([^/]*)\//.exec(String(apiVersion))?.[1] ?? '';
-  return (Object.keys(KINDS) as Kind[]).find((known) => known === kind && KINDS[known].group === group);
-}
+import { checkedObject, KINDS, type Kind, kindOf, projectedObject } from './kinds.ts';
 
 /** Saves a List for {@link snapshotOfList}. */
 export const LIST_COMMAND = `kubectl get -A -o json --show-managed-fields ${Object.values(KINDS)
@@ -49,7 +17,7 @@ export const LIST_COMMAND = `kubectl get -A -o json --show-managed-fields ${Obje
  * not in it does not exist. It may contain objects of other kinds.
  *
  * @param incomplete whether a kind that the List does not contain is not in the cluster either
- * @throws {MalformedInputError} when it is no List, or misses what a judgement needs; {@link parseObjects}' error when an
+ * @throws {MalformedInputError} when it is no List, or misses what a judgement needs; {@link checkedObject}'s error when an
  * object in it has another shape
  */
 export function snapshotOfList(list: unknown, incomplete = false): Snapshot {
@@ -67,28 +35,27 @@ export function snapshotOfList(list: unknown, incomplete = false): Snapshot {
     );
   }
 
-  const projected = <Schema extends z.ZodMiniType>(wanted: Kind, schema: Schema) =>
-    projectObjects(wanted, schema, ofKind(wanted));
+  const projected = <K extends Kind>(one: K) => ofKind(one).map((object) => projectedObject(one, object));
   const all = ofKind('HorizontalPodAutoscaler');
-  const hpas = parseObjects('HorizontalPodAutoscaler', horizontalPodAutoscalerSchema, all.filter(carriesOwningLabels));
+  const hpas = all.filter(carriesOwningLabels).map((hpa) => checkedObject('HorizontalPodAutoscaler', hpa));
   if (hpas.length > 0 && hpas.every(({ metadata }) => metadata.managedFields == null)) {
     throw new MalformedInputError(
       'its HPAs have no managedFields, so nothing shows which of them Envoy Gateway created: save it with --show-managed-fields',
     );
   }
   const configMaps = ofKind('ConfigMap').filter(({ metadata }) => metadata?.name === CONFIG_MAP_NAME);
-  const envoyGatewayConfigs = parseObjects('ConfigMap', configMapSchema, configMaps).map(readEnvoyGatewayConfig);
+  const envoyGatewayConfigs = configMaps.map((one) => readEnvoyGatewayConfig(checkedObject('ConfigMap', one)));
   const absent = [...hpas.map(deploymentOf), ...envoyGatewayConfigs.map(controllerOf)];
-  const scalers = projected('HorizontalPodAutoscaler', scalerSchema);
+  const scalers = all.map((hpa) => projectedObject('HorizontalPodAutoscaler', hpa, scalerSchema));
   return {
     hpas,
-    gatewayClasses: projected('GatewayClass', gatewayClassSchema),
-    gateways: projected('Gateway', gatewaySchema),
-    envoyProxies: projected('EnvoyProxy', envoyProxySchema),
+    gatewayClasses: projected('GatewayClass'),
+    gateways: projected('Gateway'),
+    envoyProxies: projected('EnvoyProxy'),
     envoyGatewayConfigs,
     deployments: new Map([
       ...absent.map((name) => [objectKey(name), null] as const),
-      ...projected('Deployment', deploymentSchema).map((one) => [objectKey(one.metadata), one] as const),
+      ...projected('Deployment').map((one) => [objectKey(one.metadata), one] as const),
     ]),
     scalers: new Map(
       scalers.map(({ metadata: { namespace } }) => [

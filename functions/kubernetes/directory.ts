@@ -6,18 +6,6 @@ import type { ClusterApi } from './cluster-api.ts';
 /** An EKS cluster with this tag set to `off` is never swept. */
 export const OPT_OUT_TAG = 'envoy-hpa-reaper';
 
-export interface ClusterDirectory {
-  /**
-   * The API of a cluster, by the cluster's name; cached for later calls.
-   *
-   * @throws {ClusterSkippedError} when there is no such cluster, it is not running, or it opted out
-   * @throws {RetryableError} when EKS cannot be asked
-   */
-  connect(cluster: string): Promise<ClusterApi>;
-  /** Drops the cached endpoint, CA and token, and closes the connections: the next `connect` asks EKS again. */
-  forget(cluster: string): void;
-}
-
 /** Facts about a cluster besides its API. Those of EKS are absent for a cluster of a kubeconfig. */
 export interface ClusterDescription {
   readonly tags: Readonly<Record<string, string>>;
@@ -36,13 +24,17 @@ export interface ClusterDescription {
   readonly namespace?: string;
 }
 
-/** A directory that can also list and describe its clusters. */
-export interface AccountDirectory extends ClusterDirectory {
+/** The clusters of an account or a kubeconfig, by name. Every method throws {@link RetryableError} if EKS does not respond. */
+export interface AccountDirectory {
   /**
-   * The names of all clusters, whatever their status.
+   * The API of a cluster, cached for later calls.
    *
-   * @throws {RetryableError} when EKS cannot be asked
+   * @throws {ClusterSkippedError} for a cluster that does not exist, is not running, or opted out
    */
+  connect(cluster: string): Promise<ClusterApi>;
+  /** Drops the cached endpoint, CA and token, and closes the connections. */
+  forget(cluster: string): void;
+  /** The names of all clusters, whatever their status. */
   list(): Promise<string[]>;
   /** @throws what `connect` throws, except for a cluster that is not running or opted out */
   describe(cluster: string): Promise<ClusterDescription>;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { OWN_MANAGER } from '../judgement/ownership.ts';
-import type { ApiClient, WriteResult } from './api-client.ts';
+import { type ApiClient, apiPath, type WriteResult } from './api-client.ts';
 
 /** Something that happened to an object, for `kubectl describe`. */
 export interface ObjectEvent {
@@ -12,7 +12,7 @@ export interface ObjectEvent {
     readonly uid: string;
   };
   readonly type: 'Normal' | 'Warning';
-  /** In CamelCase. One Event of each reason is kept for an object. */
+  /** In CamelCase. An object has one Event of each reason. */
   readonly reason: string;
   readonly message: string;
   readonly time: Date;
@@ -20,28 +20,27 @@ export interface ObjectEvent {
 
 export interface EventRecorder {
   /**
-   * Writes an Event, or counts it where there is one of that reason for that object; it tells the latest message.
+   * Writes an Event, or increments the count of the one with that reason for that object and sets its message.
    *
-   * @returns what came of it; `conflict`: somebody else counted at the same time
-   * @throws as the calls of {@link ApiClient} do
+   * @returns `conflict` if somebody else incremented it at the same time
+   * @throws what the methods of {@link ApiClient} throw
    */
   record(event: ObjectEvent): Promise<WriteResult['result']>;
 }
 
 /**
- * Events of the core group. Those of `events.k8s.io/v1` are the same objects, but of one that is counted it lets nothing else
- * change, and so could not name what happened last.
+ * Events of the core group. Those of `events.k8s.io/v1` are the same objects, but that API allows no other change to an Event
+ * than its count, so the message could not be the latest.
  */
 export function eventRecorder({ write }: ApiClient): EventRecorder {
-  const query = { fieldManager: OWN_MANAGER };
   return {
     async record({ object, type, reason, message, time }) {
-      const events = `/api/v1/namespaces/${encodeURIComponent(object.namespace ?? 'default')}/events`;
+      const { namespace = 'default' } = object;
       const name = `${OWN_MANAGER}.${createHash('sha256').update(`${object.uid}/${reason}`).digest('hex').slice(0, 16)}`;
-      // Events keep whole seconds.
+      // Events have whole seconds.
       const timestamp = `${time.toISOString().slice(0, 19)}Z`;
       const latest = { message, lastTimestamp: timestamp };
-      const body = {
+      const event = {
         apiVersion: 'v1',
         kind: 'Event',
         metadata: { name },
@@ -53,12 +52,12 @@ export function eventRecorder({ write }: ApiClient): EventRecorder {
         firstTimestamp: timestamp,
         count: 1,
       };
-      const created = await write({ method: 'POST', path: events, query, body });
+      const created = await write({ method: 'POST', path: apiPath('v1', 'events', { namespace }), body: event });
       if (created.result !== 'conflict') return created.result;
-      // A patch of nothing answers with what is there; the right to get would be one to read everybody's Events.
-      const contentType = 'application/merge-patch+json';
-      const patch = (change: object) =>
-        write({ method: 'PATCH', path: `${events}/${name}`, query, contentType, body: change });
+      const path = apiPath('v1', 'events', { namespace, name });
+      const patch = (body: object) =>
+        write({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json' });
+      // An empty patch returns the Event. Permission to get it would be permission to read all Events.
       const found = await patch({});
       if (found.result !== 'done') return found.result;
       const { count = 1, metadata } = found.body as { count?: number; metadata: { resourceVersion: string } };

@@ -1,8 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { OWN_MANAGER } from '../judgement/ownership.ts';
-import { apiClient, type ClusterConnection, resourcePath } from './api-client.ts';
+import { apiClient, apiPath, type ClusterConnection } from './api-client.ts';
 
-/** A ClusterRole or a ClusterRoleBinding, as it is to be. */
+/** The desired ClusterRole or ClusterRoleBinding. */
 export interface RbacObject {
   readonly apiVersion: 'rbac.authorization.k8s.io/v1';
   readonly kind: 'ClusterRole' | 'ClusterRoleBinding';
@@ -15,16 +14,15 @@ export interface RbacObject {
  */
 export interface RbacStore {
   /**
-   * The difference to the cluster, from the API server (a dry run).
+   * The change that is needed, from a dry run.
    *
    * @param wanted false for an object that is to be deleted
    */
   plan(object: RbacObject, wanted: boolean): Promise<'create' | 'update' | 'delete' | 'none'>;
-  /** By server-side apply: what others have added to the object stays. */
+  /** By server-side apply: fields that others have added stay. */
   apply(object: RbacObject): Promise<void>;
-  /** Succeeds also without such an object. */
+  /** Also succeeds without such an object. */
   delete(object: RbacObject): Promise<void>;
-  /** Closes the connections. */
   close(): void;
 }
 
@@ -32,37 +30,34 @@ export interface RbacStore {
 export function rbacStore(connection: ClusterConnection, timeout: number): RbacStore {
   const { send, read, close } = apiClient(connection, timeout);
 
-  const request = (method: 'GET' | 'DELETE', object: RbacObject) => ({ method, path: pathOf(object) });
-
-  const applied = (body: RbacObject, dryRun: boolean): Promise<unknown> =>
+  const pathOf = ({ apiVersion, kind, metadata }: RbacObject) =>
+    apiPath(apiVersion, `${kind.toLowerCase()}s`, { name: metadata.name });
+  const applied = (object: RbacObject, dryRun?: 'All') =>
     send({
       method: 'PATCH',
-      path: pathOf(body),
+      path: pathOf(object),
       // The name is ours: changes to fields of the manifest are overwritten, and the person has been shown that.
-      query: { fieldManager: OWN_MANAGER, force: 'true', dryRun: dryRun ? 'All' : undefined },
+      query: { force: 'true', dryRun },
       contentType: 'application/apply-patch+yaml',
-      body,
+      body: object,
     });
 
   return {
     async plan(object, wanted) {
-      const current = await read(request('GET', object));
+      const current = await read({ path: pathOf(object) });
       if (!wanted) return current === undefined ? 'none' : 'delete';
       if (current === undefined) return 'create';
-      return isDeepStrictEqual(content(current), content(await applied(object, true))) ? 'none' : 'update';
+      return isDeepStrictEqual(content(current), content(await applied(object, 'All'))) ? 'none' : 'update';
     },
     async apply(object) {
-      await applied(object, false);
+      await applied(object);
     },
     async delete(object) {
-      await read(request('DELETE', object));
+      await read({ method: 'DELETE', path: pathOf(object) });
     },
     close,
   };
 }
-
-const pathOf = ({ apiVersion, kind, metadata }: RbacObject) =>
-  resourcePath(apiVersion, `${kind.toLowerCase()}s`, undefined, metadata.name);
 
 /** An object without the fields that every write changes. */
 function content(body: unknown): unknown {

@@ -3,7 +3,7 @@
  *
  * Cold start: from the start of the process until the first event is done, against local servers that answer as EKS,
  * EventBridge and a cluster with one healthy HPA do. For each function three bundles take turns, so that whatever else the
- * machine does hits them alike: as packaged, by esbuild's defaults with every package imported whole, and one that does
+ * machine does hits them alike: as packaged, by esbuild's defaults, and one that does
  * nothing. Warm pass: the packaged reap over that cluster, and after each pass the same requests bare. Scan: the bundled
  * command over a large cluster on a real kube-apiserver, kubectl and the bare lists in turns (scan.ts).
  */
@@ -12,7 +12,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { build, type Plugin } from 'esbuild';
+import { build } from 'esbuild';
 import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { bundle } from '../../infra/bundle.ts';
 import { EksDouble } from '../doubles/eks.ts';
@@ -72,29 +72,12 @@ async function makeBundles(): Promise<void> {
       minify: true,
       platform: 'node',
       target: 'node24',
-      plugins: [wholePackages],
       logLevel: 'error',
     });
     mkdirSync(join(folder, 'empty', name), { recursive: true });
     writeFileSync(fileOf('empty', name), 'export const handler = async () => {};\n');
   }
 }
-
-/** The ordinary import of the Kubernetes client, instead of the one file that the source takes out of it. */
-const wholePackages: Plugin = {
-  name: 'whole-packages',
-  setup({ onResolve, onLoad, resolve }) {
-    onResolve({ filter: /^@kubernetes\/client-node\/dist\// }, async ({ path, resolveDir, kind, pluginData }) => {
-      if (pluginData === 'resolving') return undefined;
-      const { path: file } = await resolve(path, { resolveDir, kind, pluginData: 'resolving' });
-      return { path: file, namespace: 'whole' };
-    });
-    onLoad({ filter: /.*/, namespace: 'whole' }, ({ path }) => ({
-      contents: `import '@kubernetes/client-node'; export * from ${JSON.stringify(path)};`,
-      resolveDir: process.cwd(),
-    }));
-  },
-};
 
 type Kind = 'packaged' | 'plain' | 'empty';
 type Name = (typeof FUNCTIONS)[number];

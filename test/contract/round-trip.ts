@@ -3,9 +3,9 @@ import { findObjects } from '../../functions/cli/input/find-objects.ts';
 import { savedHpaReader } from '../../functions/cli/input/saved-hpas.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
-import { type ApiClient, apiClient } from '../../functions/kubernetes/api-client.ts';
+import { type ApiClient, apiClient, type HpaWriteResult } from '../../functions/kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { type HpaRestorer, hpaRestorer, type Written } from '../../functions/kubernetes/hpa-restorer.ts';
+import { type HpaRestorer, hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
@@ -95,7 +95,7 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
     function restorerAfter(method: 'create' | 'setManagedFields', act: () => Promise<unknown>): HpaRestorer {
       const restorer = hpaRestorer(client);
       let acted: Promise<unknown> | undefined;
-      const send = restorer[method] as (...parameters: never[]) => Promise<Written>;
+      const send = restorer[method] as (...parameters: never[]) => Promise<HpaWriteResult>;
       return {
         ...restorer,
         async [method](...parameters: never[]) {

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
-import { clusterApi, type HpaStore } from '../../functions/kubernetes/cluster-api.ts';
+import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { createHandler } from '../../functions/reap/reap.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
 import { connectionTo } from '../embedded-cluster/connection.ts';
@@ -348,7 +348,7 @@ describe('an API server that', () => {
     onTestFinished(() => api.close());
     const refused = Promise.withResolvers<void>();
     const ends: string[] = [];
-    const mark: HpaStore['mark'] = async (hpa) => {
+    const mark: ClusterApi['hpas']['mark'] = async (hpa) => {
       try {
         const answer = await api.hpas.mark(hpa);
         ends.push(answer.result);

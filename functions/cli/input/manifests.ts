@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import { CONFIG_MAP_NAME, KUBERNETES_YAML } from '../../judgement/envoy-gateway-config.ts';
 import type { Metadata } from '../../judgement/kubernetes-objects.ts';
-import { KINDS, kindOf } from '../../kubernetes/cluster-list.ts';
+import { KINDS, kindOf } from '../../kubernetes/kinds.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { formatZodIssues } from '../../platform/schema.ts';
 import { nameOfFile, readText } from './read-text.ts';

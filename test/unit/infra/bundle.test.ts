@@ -1,17 +1,11 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { Agent, createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
-import * as source from '../../../functions/kubernetes/cluster-api.ts';
-import { bundle, functionOptions } from '../../../infra/bundle.ts';
+import { bundle } from '../../../infra/bundle.ts';
 import { startEmbeddedCluster } from '../../embedded-cluster/embedded-cluster.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bundle-'));
@@ -28,7 +22,7 @@ it('leaves out what no function needs', () => {
     const loaded = [...loadedAtStart(outputs)].flatMap((file) => Object.entries(outputs[file]?.inputs ?? {}));
     const there = loaded.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([input]) => input);
     for (const unneeded of [
-      /@kubernetes\/client-node/,
+      /@kubernetes\//,
       /\/undici\//,
       /\/zod\/v4\/locales\/(?!en\.js)/,
       /credential-provider-(sso|ini|process|web-identity|login)/,
@@ -114,55 +108,4 @@ function loadedAtStart(outputs: Record<string, { imports: { path: string; kind: 
     for (const { path, kind } of outputs[file]?.imports ?? []) if (kind === 'import-statement') loaded.add(path);
   }
   return loaded;
-}
-
-it('sends the requests that the source sends', async () => {
-  await build({
-    ...functionOptions('reap', folder),
-    entryPoints: { handler: 'functions/kubernetes/cluster-api.ts' },
-    outdir: join(folder, 'cluster-api'),
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-  });
-  const bundled = (await import(pathToFileURL(join(folder, 'cluster-api', 'handler.mjs')).href)) as typeof source;
-  const requests = await requestsOf(source.clusterApi);
-  expect(requests.map(({ method }) => method).sort()).toEqual(['DELETE', ...Array(10).fill('GET'), 'PATCH']);
-  expect(await requestsOf(bundled.clusterApi)).toEqual(requests);
-});
-
-/** Every call that reaches a cluster, as its API server sees it. */
-async function requestsOf(clusterApi: typeof source.clusterApi) {
-  const requests: { method?: string; url?: string; headers: IncomingMessage['headers']; body: unknown }[] = [];
-  const hpa: HorizontalPodAutoscaler = {
-    apiVersion: 'autoscaling/v2',
-    kind: 'HorizontalPodAutoscaler',
-    metadata: { namespace: 'a', name: 'b', uid: 'c', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' },
-    spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'b' } },
-  } as HorizontalPodAutoscaler;
-  const server = createServer(async (request, response) => {
-    const { method, url, headers } = request;
-    const body = (await request.setEncoding('utf8').toArray()).join('');
-    requests.push({
-      method,
-      url,
-      headers: { ...headers, host: '' },
-      body: body && JSON.parse(body),
-    });
-    const answer = JSON.stringify(/\/b(\?|$)/.test(url ?? '') ? hpa : { items: [] });
-    response.setHeader('content-type', 'application/json').end(answer);
-  }).listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  const api = clusterApi({ server: `http://127.0.0.1:${port}`, agent: new Agent(), headers: async () => ({ x: 'y' }) });
-  await api.hpas.list();
-  await api.hpas.scalers('a');
-  await api.hpas.get(hpa);
-  await api.hpas.mark(hpa);
-  await api.hpas.delete(hpa);
-  await api.config.read();
-  await api.config.deployment({ namespace: 'a', name: 'b' });
-  api.close();
-  server.close();
-  return requests.sort((a, b) => `${a.method}${a.url}`.localeCompare(`${b.method}${b.url}`));
 }

@@ -5,20 +5,16 @@ import { DEFAULT_GUARDS, guard } from '../../../functions/judgement/guards.ts';
 import { judge } from '../../../functions/judgement/judge.ts';
 import {
   type Deployment,
-  deploymentSchema,
   type EnvoyProxy,
   type EnvoyProxySpec,
-  envoyProxySchema,
   type Gateway,
   type GatewayClass,
-  gatewayClassSchema,
-  gatewaySchema,
   objectKey,
 } from '../../../functions/judgement/kubernetes-objects.ts';
 import { missingHpas } from '../../../functions/judgement/missing.ts';
 import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
-import { projectObjects } from '../../../functions/kubernetes/parse-objects.ts';
+import { projectedObject } from '../../../functions/kubernetes/kinds.ts';
 import { clusterPlan, NOW, snapshotOfPlan } from '../../builders/arbitrary-cluster.ts';
 import { CREATED, controller, envoyProxy, gateway } from '../../builders/cluster.ts';
 
@@ -29,13 +25,13 @@ import { CREATED, controller, envoyProxy, gateway } from '../../builders/cluster
 
 const projected = (snapshot: Snapshot): Snapshot => ({
   ...snapshot,
-  gatewayClasses: projectObjects('GatewayClass', gatewayClassSchema, snapshot.gatewayClasses),
-  gateways: projectObjects('Gateway', gatewaySchema, snapshot.gateways),
-  envoyProxies: projectObjects('EnvoyProxy', envoyProxySchema, snapshot.envoyProxies),
+  gatewayClasses: snapshot.gatewayClasses.map((one) => projectedObject('GatewayClass', one)),
+  gateways: snapshot.gateways.map((one) => projectedObject('Gateway', one)),
+  envoyProxies: snapshot.envoyProxies.map((one) => projectedObject('EnvoyProxy', one)),
   deployments: new Map(
     [...snapshot.deployments].map(([key, deployment]) => [
       key,
-      deployment && (projectObjects('Deployment', deploymentSchema, [deployment])[0] as Deployment),
+      deployment && projectedObject('Deployment', deployment),
     ]),
   ),
 });
@@ -95,31 +91,28 @@ test('keeps no field that nobody reads', () => {
     },
   };
   const whole = controller({ version: 'v1.9.1' });
-  const [proxy] = projectObjects('EnvoyProxy', envoyProxySchema, [
-    envoyProxy('shop/web', spec as EnvoyProxySpec, { metadata }),
-  ]);
-  const [web] = projectObjects('Gateway', gatewaySchema, [
-    { ...gateway('shop/web', { proxy: 'web', metadata }), spec: { gatewayClassName: 'eg', listeners: ['UNREAD'] } },
-  ]);
-  const [deployment] = projectObjects('Deployment', deploymentSchema, [
-    {
-      ...whole,
-      metadata: { ...whole.metadata, labels: { ...whole.metadata.labels, team: 'UNREAD' } },
-      spec: { ...whole.spec, replicas: 'UNREAD' },
-    },
-  ]);
+  const proxy = projectedObject('EnvoyProxy', envoyProxy('shop/web', spec as EnvoyProxySpec, { metadata }));
+  const web = projectedObject('Gateway', {
+    ...gateway('shop/web', { proxy: 'web', metadata }),
+    spec: { gatewayClassName: 'eg', listeners: ['UNREAD'] },
+  });
+  const deployment = projectedObject('Deployment', {
+    ...whole,
+    metadata: { ...whole.metadata, labels: { ...whole.metadata.labels, team: 'UNREAD' } },
+    spec: { ...whole.spec, replicas: 'UNREAD' },
+  });
   expect(JSON.stringify([proxy, web, deployment])).not.toContain('UNREAD');
-  expect(web?.metadata).toMatchObject({
+  expect(web.metadata).toMatchObject({
     annotations: { 'envoy-hpa-reaper/keep': 'true' },
     generation: 1,
     creationTimestamp: CREATED,
   });
-  expect(web?.metadata.managedFields).toStrictEqual([
+  expect(web.metadata.managedFields).toStrictEqual([
     { time: CREATED, fieldsV1: { 'f:spec': true } },
     { time: CREATED, fieldsV1: {} },
   ]);
-  expect(proxy?.spec).toStrictEqual({
+  expect(proxy.spec).toStrictEqual({
     provider: { kubernetes: { envoyService: {}, envoyHpa: { patch: { value: 'read' } } } },
   });
-  expect(deployment?.spec).toStrictEqual({ template: whole.spec.template });
+  expect(deployment.spec).toStrictEqual({ template: whole.spec.template });
 });
