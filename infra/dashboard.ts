@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
 import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
-import { QUERIES, queryString } from './queries.ts';
 
 const FUNCTIONS = ['forward', 'reap', 'backfill', 'enroll'];
 const SIDE_QUEUES = ['changes-dead', 'undelivered', 'unforwarded', 'unswept', 'unenrolled'];
@@ -84,11 +85,14 @@ const region = '${AWS::Region}';
 /** The body of the dashboard, as JSON for `Fn::Sub` of CloudFormation. */
 export function dashboardBody(): string {
   const first = { type: 'text', x: 0, y: 0, width: 24, height: 4, properties: { markdown: FIRST } };
-  const tables = [QUERIES.DeletedHpas, QUERIES.HeldBackHpas].map((query, index) => ({
+  const { Resources } = parse(readFileSync('infra/queries.yml', 'utf8'), { logLevel: 'silent' });
+  const tables = [Resources.DeletedHpasQuery, Resources.HeldBackHpasQuery].map(({ Properties }, index) => ({
     ...{ type: 'log', x: 12 * index, y: 4, width: 12, height: 6 },
     properties: {
-      ...{ title: query.name, view: 'table', region },
-      query: `SOURCE '/aws/events/envoy-hpa-reaper-outcomes' | ${queryString(query)}`,
+      title: Properties.Name.split('/')[1],
+      view: 'table',
+      region,
+      query: `SOURCE '/aws/events/envoy-hpa-reaper-outcomes' | ${Properties.QueryString}`,
     },
   }));
   const graphs = GRAPHS.map(([title, metrics, period = 3_600], index) => ({

@@ -3,8 +3,8 @@ import { describe, expect, test, vi } from 'vitest';
 import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
-import { alarmResources, type ownMetric } from '../../infra/alarms.ts';
 import { dashboardBody } from '../../infra/dashboard.ts';
+import { alarms } from '../builders/alarms.ts';
 import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
@@ -285,8 +285,7 @@ async function live(): Promise<void> {
 describe('the names', () => {
   /** The metrics that alarms watch, written as `emitted` writes them. */
   const alarmed = () =>
-    Object.values(alarmResources()).flatMap(({ Properties }) => {
-      const { Namespace, MetricName, Dimensions = [] } = Properties as Partial<ReturnType<typeof ownMetric>>;
+    alarms().flatMap(({ Namespace, MetricName, Dimensions = [] }) => {
       if (Namespace !== 'EnvoyHpaReaper') return [];
       return [`${Namespace} ${MetricName} {${Dimensions.map(({ Name, Value }) => `${Name}=${Value}`).toSorted()}}`];
     });

@@ -81,7 +81,7 @@ const eventOf = (detailType: string, change: object = {}) => ({
   ...busEvent({
     source: EVENT_SOURCE,
     detailType,
-    detail: { version: '1', cluster: 'shop' },
+    detail: { version: '1', cluster: 'shop', deleted: 1, heldBack: 0, missing: 0 },
     resources: [],
     time: new Date('2026-11-25T00:00:00Z'),
   }),
@@ -175,6 +175,14 @@ describe.each(taken)('%s', (rule, detailTypes) => {
     const takes = matched(nearMisses.map(([, event]) => event));
     expect(nearMisses.filter((_miss, index) => takes[index]).map(([name]) => name)).toEqual([]);
   });
+});
+
+test('a sweep notifies only if it deleted, held back, or missed something', () => {
+  const sweeps = [{ deleted: 1 }, { heldBack: 2 }, { missing: 1 }, {}].map((counts) =>
+    eventOf('Sweep Completed', { detail: { version: '1', deleted: 0, heldBack: 0, missing: 0, ...counts } }),
+  );
+  const matched = matchEvents(jars, patterns, sweeps).map((rules) => rules.includes('SweepNotificationRule'));
+  expect(matched).toEqual([true, true, true, false]);
 });
 
 /** What each function may put on the bus, by the conditions of its role. */

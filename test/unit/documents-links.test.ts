@@ -8,8 +8,8 @@ import { addReapCommand } from '../../functions/cli/commands/reap.ts';
 import { addReplayCommand } from '../../functions/cli/commands/replay.ts';
 import { addRestoreCommand } from '../../functions/cli/commands/restore.ts';
 import { addScanCommand } from '../../functions/cli/commands/scan.ts';
-import { alarmResources } from '../../infra/alarms.ts';
 import packageJson from '../../package.json' with { type: 'json' };
+import { alarms } from '../builders/alarms.ts';
 
 /* What the documents lead to is there: pages, headings, files, tests and commands with their flags. */
 
@@ -84,7 +84,7 @@ test.each(documents)('every test that %s quotes is there', (file) => {
 });
 
 test('docs/cost.md counts every metric that an alarm looks at, but for those of its query', () => {
-  const metrics = JSON.stringify(alarmResources()).match(/"MetricName":/g) ?? [];
+  const metrics = JSON.stringify(alarms()).match(/"MetricName":/g) ?? [];
   expect(textOf('docs/cost.md')).toContain(`| Alarms | ${metrics.length} × 0.10: `);
 });
 

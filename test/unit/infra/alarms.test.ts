@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
 import { METRICS } from '../../../functions/platform/metrics.ts';
 import { packagedStack } from '../../builders/packaged-stack.ts';
 
@@ -50,6 +51,15 @@ describe('every alarm', () => {
 });
 
 describe('there is an alarm', () => {
+  it('on the delivery of log lines through each of the two filters', () => {
+    for (const [id, name] of [
+      ['LogDeliveryFailing', FILTER_NAME],
+      ['StaticLogDeliveryFailing', STATIC_FILTER_NAME],
+    ] as const) {
+      expect(properties(id).Metrics[0].Expression).toMatch(new RegExp(`WHERE FilterName = '${name}'$`));
+    }
+  });
+
   it('on every queue of failed events, each with its own section of the runbook', () => {
     const monitored = alarms.filter(
       ([, { Properties }]) => Properties.MetricName === 'ApproximateNumberOfMessagesVisible',
