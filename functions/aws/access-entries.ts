@@ -49,7 +49,7 @@ export function eksAccessEntries(options: AwsClientOptions): AccessEntries {
       }),
     update: (clusterName, role) =>
       callAws(what('update', clusterName, role.arn), async () => {
-        const entry = { principalArn: role.arn, kubernetesGroups: [REAPER_GROUP], username: usernameOf(role) };
+        const entry = { principalArn: role.arn, kubernetesGroups: [REAPER_GROUP], username: usernameOf(role.arn) };
         await client.send(new UpdateAccessEntryCommand({ clusterName, ...entry }));
       }),
     delete: (clusterName, { arn: principalArn }) =>

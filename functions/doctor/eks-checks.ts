@@ -13,7 +13,7 @@ import {
 import { type ClusterDescription, isRunning, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { problem } from '../platform/problems.ts';
 import { type ClusterContext, enrollCommand } from './cluster-checks.ts';
-import type { State } from './report.ts';
+import type { CheckId, State } from './report.ts';
 import { broken, type CheckDefinition, ok, type Verdict, warning } from './run-checks.ts';
 
 /** What the checks of an EKS cluster need. */
@@ -42,13 +42,24 @@ const STATE_OF: Record<Finding['state'], State> = {
   unknown: 'unknown',
 };
 
-/** A finding of enrollment, with the command that fixes it. */
-function verdictOf({ state, found, remedy, command, action }: Finding, context: EksContext): Verdict {
-  const fix = action === 'none' ? undefined : enrollCommand(context);
-  return { state: STATE_OF[state], found, remedy, command: command ?? fix };
-}
+/** A check that is a finding of enrollment, with the command that fixes it. */
+const finding = (
+  id: CheckId,
+  after: CheckId,
+  find: (context: EksContext) => Finding | Promise<Finding>,
+): CheckDefinition<EksContext> => ({
+  id,
+  after: [after],
+  run: async (context) => {
+    const { part, state, found, remedy, command, action } = await find(context);
+    const fix = action === 'none' ? undefined : enrollCommand(context);
+    const checkState = part === 'optOut' && state === 'different' ? 'warning' : STATE_OF[state];
+    return { state: checkState, found, remedy, command: command ?? fix };
+  },
+});
 
 const isEnrolled = ({ description }: EksContext) => description.tags[OPT_OUT_TAG] !== 'off';
+const stack = ({ description }: EksContext) => stackOf(description.arn ?? '');
 
 /** The links from a cluster's audit log to the functions, and from the functions back to the cluster's API. */
 export const EKS_CHECKS: readonly CheckDefinition<EksContext>[] = [
@@ -60,35 +71,14 @@ export const EKS_CHECKS: readonly CheckDefinition<EksContext>[] = [
       return broken(message, remedy);
     },
   },
-  {
-    id: 'eks-opt-out',
-    after: ['eks-cluster'],
-    run: (context) => {
-      const verdict = verdictOf(optOutFinding(context, context.description), context);
-      return verdict.state === 'ok' ? verdict : { ...verdict, state: 'warning' };
-    },
-  },
+  finding('eks-opt-out', 'eks-cluster', (context) => optOutFinding(context, context.description)),
   { id: 'eks-endpoint', after: ['eks-cluster'], run: endpointVerdict },
-  {
-    id: 'eks-audit-log',
-    after: ['eks-cluster'],
-    run: (context) => verdictOf(auditLogFinding(context, context.description.auditLog), context),
-  },
-  {
-    id: 'eks-log-group',
-    after: ['eks-audit-log'],
-    run: async (context) => verdictOf(logGroupFinding(context, await context.logGroupClass()), context),
-  },
-  {
-    id: 'eks-subscription-filter',
-    after: ['eks-log-group'],
-    run: async (context) => {
-      const { cluster, region, description } = context;
-      const { destinationArn } = stackOf(description.arn ?? '');
-      const desired = { cluster, region, destinationArn, enrolled: isEnrolled(context) };
-      return verdictOf(filterFinding(await context.filters(), desired), context);
-    },
-  },
+  finding('eks-audit-log', 'eks-cluster', (context) => auditLogFinding(context, context.description.auditLog)),
+  finding('eks-log-group', 'eks-audit-log', async (context) => logGroupFinding(context, await context.logGroupClass())),
+  finding('eks-subscription-filter', 'eks-log-group', async (context) => {
+    const { destinationArn } = stack(context);
+    return filterFinding(await context.filters(), { ...context, destinationArn, enrolled: isEnrolled(context) });
+  }),
   {
     id: 'eks-filter-slots',
     after: ['eks-log-group'],
@@ -98,26 +88,14 @@ export const EKS_CHECKS: readonly CheckDefinition<EksContext>[] = [
         context,
       ),
   },
-  {
-    id: 'eks-authentication-mode',
-    after: ['eks-cluster'],
-    run: (context) => verdictOf(authenticationModeFinding(context, context.description.authenticationMode), context),
-  },
-  ...ROLES.map(
-    (role): CheckDefinition<EksContext> => ({
-      id: `eks-access-entry-${role}`,
-      after: ['eks-authentication-mode'],
-      run: async (context) => {
-        const arn = stackOf(context.description.arn ?? '').roleArns[role];
-        const [entry, id] = await Promise.all([
-          context.entries.describe(context.cluster, arn),
-          context.roles.idOf(arn),
-        ]);
-        if (id !== undefined || !isEnrolled(context)) {
-          return verdictOf(entryFinding(entry, { arn, id: id ?? '' }, isEnrolled(context)), context);
-        }
-        return broken(`there is no role ${arn}`, 'Deploy the stack, then enroll the cluster.', enrollCommand(context));
-      },
+  finding('eks-authentication-mode', 'eks-cluster', (context) =>
+    authenticationModeFinding(context, context.description.authenticationMode),
+  ),
+  ...ROLES.map((role) =>
+    finding(`eks-access-entry-${role}`, 'eks-authentication-mode', async (context) => {
+      const arn = stack(context).roleArns[role];
+      const [entry, id] = await Promise.all([context.entries.describe(context.cluster, arn), context.roles.idOf(arn)]);
+      return entryFinding(entry, { arn, id }, isEnrolled(context));
     }),
   ),
 ];

@@ -43,7 +43,7 @@ export function stackOf(clusterArn: string): { destinationArn: string; roleArns:
 }
 
 /** The Kubernetes username that EKS gives the sessions of a role by default. */
-export function usernameOf({ arn }: EnrolledRole): string {
-  const [, partition, , , account, path = ''] = arn.split(':');
+export function usernameOf(roleArn: string): string {
+  const [, partition, , , account, path = ''] = roleArn.split(':');
   return `arn:${partition}:sts::${account}:assumed-role/${path.split('/').at(-1)}/{{SessionName}}`;
 }

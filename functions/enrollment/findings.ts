@@ -8,7 +8,6 @@ import { type Problem, problem, problemWithCommand } from '../platform/problems.
 import { described } from '../platform/schema.ts';
 import {
   type AccessEntry,
-  type EnrolledRole,
   FILTER_NAME,
   ROLE_ID_TAG,
   STATIC_FILTER_NAME,
@@ -76,6 +75,15 @@ const UNWANTED = 'The next run of enrollment deletes it.';
 
 type Subject = Pick<Finding, 'part' | 'name'>;
 const right = (subject: Subject, found: string): Finding => ({ ...subject, state: 'right', found, action: 'none' });
+/** Something that enrollment fixes by an action. */
+const drift = (
+  subject: Subject,
+  state: Finding['state'],
+  action: Finding['action'],
+  found: string,
+  remedy = ENROLL,
+  command?: string,
+): Finding => ({ ...subject, state, found, remedy, command, action });
 /** A problem that only a person can fix. */
 export const blocked = (
   part: Finding['part'],
@@ -130,12 +138,11 @@ export function filterFinding(filters: readonly SubscriptionFilter[], desired: D
   const absent = `there is no subscription filter ${FILTER_NAME}`;
   if (!enrolled) {
     if (ours === undefined) return right(subject, absent);
-    const found = `there is a subscription filter ${FILTER_NAME}`;
-    return { ...subject, state: 'unwanted', found, remedy: UNWANTED, action: 'delete' };
+    return drift(subject, 'unwanted', 'delete', `there is a subscription filter ${FILTER_NAME}`, UNWANTED);
   }
   const effective = ours ?? ofStack;
-  const drift = effective && driftOf(effective, desired);
-  if (effective && drift === undefined) {
+  const difference = effective && differenceOf(effective, desired);
+  if (effective && difference === undefined) {
     return right({ ...subject, name: effective.name }, `${effective.name} has the pattern of this version`);
   }
   if (ours !== undefined) {
@@ -143,18 +150,18 @@ export function filterFinding(filters: readonly SubscriptionFilter[], desired: D
       ours.destinationArn === destinationArn
         ? 'Deploy this version if the stack has another one; then enroll the cluster.'
         : 'Find out which stack that function belongs to; then enroll the cluster, which changes the destination.';
-    return { ...subject, state: 'different', found: drift ?? '', remedy, action: 'update' };
+    return drift(subject, 'different', 'update', difference ?? '', remedy);
   }
-  if (ofStack === undefined) return { ...subject, state: 'absent', found: absent, remedy: ENROLL, action: 'create' };
+  if (ofStack === undefined) return drift(subject, 'absent', 'create', absent);
   // A deployment sees no change where somebody changed the filter by hand.
   const remedy =
     'Deploy this version. If that does not change the filter, remove the cluster from infra/configuration.yml and deploy, then add it again and deploy.';
   const command = `npm run deploy -- --s3-bucket BUCKET --region ${desired.region}`;
-  return { ...subject, state: 'absent', found: drift ?? '', remedy, command, action: 'create' };
+  return drift(subject, 'absent', 'create', difference ?? '', remedy, command);
 }
 
 /** @returns what differs in a filter, or `undefined` */
-function driftOf({ name, pattern, destinationArn: actual }: SubscriptionFilter, { destinationArn }: Desired) {
+function differenceOf({ name, pattern, destinationArn: actual }: SubscriptionFilter, { destinationArn }: Desired) {
   if (actual !== destinationArn) {
     return `the subscription filter ${name} delivers to ${actual}, and not to ${destinationArn}`;
   }
@@ -167,41 +174,41 @@ function driftOf({ name, pattern, destinationArn: actual }: SubscriptionFilter, 
  * `AccessEntry.principalArn`): hence the tag. The id and the type of an entry cannot be updated, only replaced.
  *
  * @param entry `undefined` without an entry
+ * @param role without an id if IAM has no such role
  */
-export function entryFinding(entry: AccessEntry | undefined, role: EnrolledRole, enrolled: boolean): Finding {
+export function entryFinding(
+  entry: AccessEntry | undefined,
+  role: { readonly arn: string; readonly id?: string },
+  enrolled: boolean,
+): Finding {
   const subject = { part: 'accessEntry', name: role.arn } as const;
-  if (entry === undefined) {
-    const found = `there is no access entry for ${role.arn}`;
-    if (!enrolled) return right(subject, found);
-    return { ...subject, state: 'absent', found, remedy: ENROLL, action: 'create' };
-  }
+  const absent = `there is no access entry for ${role.arn}`;
   if (!enrolled) {
-    const found = `there is an access entry for ${role.arn}`;
-    return { ...subject, state: 'unwanted', found, remedy: UNWANTED, action: 'delete' };
+    if (entry === undefined) return right(subject, absent);
+    return drift(subject, 'unwanted', 'delete', `there is an access entry for ${role.arn}`, UNWANTED);
   }
-  const differs = (state: Finding['state'], action: Finding['action'], found: string): Finding => ({
-    ...{ ...subject, state, found, remedy: ENROLL, action },
-  });
+  const deploy = 'Deploy the stack, then enroll the cluster.';
+  if (role.id === undefined) return drift(subject, 'absent', 'create', `there is no role ${role.arn}`, deploy);
+  if (entry === undefined) return drift(subject, 'absent', 'create', absent);
   const { groups, username, type, tags } = entry;
   const id = tags[ROLE_ID_TAG];
+  const entryDrift = (state: Finding['state'], action: Finding['action'], found: string) =>
+    drift(subject, state, action, `the access entry ${found}`);
   if (id === undefined) {
-    return differs('untagged', 'replace', `the access entry has no tag ${ROLE_ID_TAG}: its role may not exist anymore`);
+    return entryDrift('untagged', 'replace', `has no tag ${ROLE_ID_TAG}: its role may not exist anymore`);
   }
   if (id !== role.id) {
-    const found = `the access entry was created for role id ${id}, and the role was created again with id ${role.id}`;
-    return differs('dead', 'replace', found);
+    const found = `was created for role id ${id}, and the role was created again with id ${role.id}`;
+    return entryDrift('dead', 'replace', found);
   }
-  if (type !== 'STANDARD') {
-    return differs('different', 'replace', `the access entry has the type ${type}, and not STANDARD`);
-  }
+  if (type !== 'STANDARD') return entryDrift('different', 'replace', `has the type ${type}, and not STANDARD`);
   if (groups.join() !== REAPER_GROUP) {
     const has = groups.length === 0 ? 'no Kubernetes group' : `the Kubernetes groups ${groups.join(', ')}`;
-    return differs('different', 'update', `the access entry has ${has}, and not ${REAPER_GROUP}`);
+    return entryDrift('different', 'update', `has ${has}, and not ${REAPER_GROUP}`);
   }
-  if (username !== usernameOf(role)) {
-    return differs('different', 'update', `the access entry has the username ${username}, and not ${usernameOf(role)}`);
-  }
-  return right(subject, `the access entry has the Kubernetes group ${REAPER_GROUP}`);
+  const expected = usernameOf(role.arn);
+  if (username === expected) return right(subject, `the access entry has the Kubernetes group ${REAPER_GROUP}`);
+  return entryDrift('different', 'update', `has the username ${username}, and not ${expected}`);
 }
 
 /** @param action what makes the object right */

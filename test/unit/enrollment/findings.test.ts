@@ -29,7 +29,7 @@ test('names the stack and the sessions of its roles by the partition, the accoun
     'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-reap-cn-north-1',
     'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-backfill-cn-north-1',
   ]);
-  expect(usernameOf({ arn: 'arn:aws-cn:iam::123456789012:role/some/path/reap', id: '' })).toBe(
+  expect(usernameOf('arn:aws-cn:iam::123456789012:role/some/path/reap')).toBe(
     'arn:aws-cn:sts::123456789012:assumed-role/reap/{{SessionName}}',
   );
 });
