@@ -1,9 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
-import { PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
 import { hpasOf, outcomesOf, requestsOf, STALE, staleList, times, writesTo } from './harness.ts';
 import {
   changed,
-  context,
   loadReap,
   reapBatch,
   reapEvent,
@@ -17,14 +15,14 @@ const around = surroundings();
 const reports = (cluster = 'shop', detail: Record<string, unknown> = {}) =>
   requested(cluster, { mode: 'report', ...detail });
 
-describe('a sweep that is requested', () => {
+describe('a requested sweep', () => {
   test.each([
     ['delete', 'delete', 'Deleted'],
     ['delete', 'report', 'Reported'],
     ['report', 'delete', 'Reported'],
     ['report', 'report', 'Reported'],
   ])(
-    'where the deployment may %s and the request says %s: %s, from the queue and directly',
+    'in a deployment in mode %s, requested in mode %s, ends as %s, from the queue and directly',
     async (own, mode, outcome) => {
       vi.stubEnv('MODE', own);
       const shop = await around.enroll('shop', staleList());
@@ -48,7 +46,7 @@ describe('a sweep that is requested', () => {
     ['lowers it', 1, 'HeldBack'],
     ['leaves it', 2, 'Deleted'],
     ['does not get in the way', undefined, 'Deleted'],
-  ])('with a limit of its own: %s', async (_, maxDeletions, outcome) => {
+  ])('with a limit of its own %s', async (_, maxDeletions, outcome) => {
     await around.enroll('shop', times(2, staleList()));
     await reapBatch([requested('shop', { maxDeletions })]);
     expect(around.output.counted(`Hpas${outcome}`)).toBe(2);
@@ -62,35 +60,12 @@ describe('a sweep that is requested', () => {
     expect(around.output.counted('HpasHeldBack')).toBe(6);
     expect(writesTo(cluster)).toEqual([]);
   });
-
-  test('of a cluster that cannot be swept is skipped, or comes back, as a change is', async () => {
-    const gone = await around.enroll('gone', staleList());
-    await gone.close();
-    await around.enroll('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
-    expect(await reapBatch([requested('gone'), requested('out')])).toEqual(['message-1']);
-    expect(around.output.counted('ClustersSkipped')).toBe(1);
-  });
-
-  test.each<[string, object, RegExp]>([
-    ['another version', requested('shop', { version: '2' }), /: detail.version: /],
-    ['no mode', requested('shop', { mode: undefined }), /: detail.mode: /],
-    ['a path as cluster', requested('../shop'), /: detail.cluster: expected the name of an EKS cluster/],
-    ['a limit that is none', requested('shop', { maxDeletions: -1 }), /: detail.maxDeletions: /],
-    ['two faults', requested('shop', { runId: 1, requestedAt: 2 }), /: detail.runId: .*; detail.requestedAt: /],
-    ['another Region', { ...requested(), region: 'eu-west-1' }, /is from account \d+ in eu-west-1/],
-  ])('with %s is not understood, and no cluster is asked', async (_, event, reason) => {
-    expect(await reapBatch([event])).toEqual(['message-1']);
-    await expect(reapEvent(event)).rejects.toMatchObject({
-      ...{ name: 'MalformedInputError', message: expect.stringMatching(reason) },
-    });
-    expect(around.eks.described).toEqual([]);
-  });
 });
 
-describe('together with others in a batch', () => {
+describe('a request together with others in a batch', () => {
   const orders = <T>(...messages: T[]) => [messages, messages.toReversed()];
 
-  test('one pass is made for all', async () => {
+  test('makes one sweep for all', async () => {
     const cluster = await around.enroll('shop', staleList());
     expect(await reapBatch([requested(), changed(), reports(), requested('shop', { runId: 'run-2' })])).toEqual([]);
     expect(requestsOf(cluster, 'DELETE')).toHaveLength(1);
@@ -101,7 +76,7 @@ describe('together with others in a batch', () => {
   });
 
   test.each(orders(reports('shop', { maxDeletions: 0 }), changed()))(
-    'a report request does not keep what a change left behind from being deleted',
+    'deletes for the change, although another request only reports',
     async (...messages) => {
       const cluster = await around.enroll('shop', staleList());
       expect(await reapBatch(messages)).toEqual([]);
@@ -110,7 +85,7 @@ describe('together with others in a batch', () => {
   );
 
   test.each(orders(requested('shop', { maxDeletions: 0 }), changed()))(
-    'a lower limit of a request does not hold back what a change left behind',
+    'deletes for the change, although the request has a lower limit',
     async (...messages) => {
       const cluster = await around.enroll('shop', staleList());
       expect(await reapBatch(messages)).toEqual([]);
@@ -118,7 +93,7 @@ describe('together with others in a batch', () => {
     },
   );
 
-  test('report requests alone never delete, and a change in another cluster makes no difference', async () => {
+  test('deletes nothing when all messages of its cluster are report requests', async () => {
     const shop = await around.enroll('shop', staleList());
     const bank = await around.enroll('bank', staleList());
     expect(await reapBatch([reports(), changed('bank'), reports()])).toEqual([]);
@@ -126,20 +101,13 @@ describe('together with others in a batch', () => {
     expect(hpasOf(bank)).toEqual([]);
   });
 
-  test('nothing is deleted where the deployment reports', async () => {
-    vi.stubEnv('MODE', 'report');
-    const cluster = await around.enroll('shop', staleList());
-    expect(await reapBatch([requested(), changed(), reports()])).toEqual([]);
-    expect(writesTo(cluster)).toEqual([]);
-  });
-
-  test('what settles brings the change back, and no request', async () => {
+  test('brings back the change while something settles, and no request', async () => {
     await around.enroll('shop', young(staleList()));
     expect(await reapBatch([requested(), changed(), reports()])).toEqual(['message-2']);
     expect(await reapBatch([requested()])).toEqual([]);
   });
 
-  test('what failed brings all of them back', async () => {
+  test('brings back all of them after a failure', async () => {
     const cluster = await around.enroll('shop', staleList());
     const answer = { kind: 'respond', status: 503, body: { kind: 'Status', message: 'storage is gone' } } as const;
     cluster.onRequest = ({ method }) => (method === 'PATCH' ? answer : undefined);
@@ -147,7 +115,7 @@ describe('together with others in a batch', () => {
   });
 });
 
-test('of a cluster that does not answer, a request is tried three times and a change to the end', async () => {
+test('is given up after three receives when its cluster does not answer, and a change is not', async () => {
   const cluster = await around.enroll('shop', staleList());
   await cluster.close();
   const handler = await loadReap();
@@ -158,11 +126,4 @@ test('of a cluster that does not answer, a request is tried three times and a ch
     ...{ level: 'WARN', message: 'giving up after 3 receives; the next sweep retries', messageId: 'message-1' },
   });
   expect(await reapBatch(messages, 8, handler)).toEqual(['message-2']);
-});
-
-test('a request that names another account is not understood', async () => {
-  const handler = await loadReap();
-  const batch = queueBatch([JSON.stringify({ ...requested(), account: '999999999999' })]);
-  expect(await handler(batch, context())).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-1' }] });
-  expect(around.output.text).toContain(`this function serves ${PLACE.account} in ${PLACE.region}`);
 });
