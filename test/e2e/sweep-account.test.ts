@@ -90,8 +90,8 @@ const summaryOf = ({ clusters }: Awaited<ReturnType<typeof run>>) =>
       .join(' '),
   );
 
-describe('which clusters are swept', () => {
-  test('all of all Regions, in the order of Region and name, and no connection is kept', async () => {
+describe('a run sweeps', () => {
+  test('all clusters of all Regions, in the order of Region and name, and keeps no connection', async () => {
     const central = new Region({ b: { at: await serveStale() }, a: { at: await serve(wantedList()) } });
     const west = new Region({ a: { at: await serveStale(2) } });
     const report = await run({ 'eu-central-1': central, 'eu-west-1': west });
@@ -112,7 +112,7 @@ describe('which clusters are swept', () => {
     expect([...central.connected, ...west.connected]).toEqual([]);
   });
 
-  test('those that carry all tags; the others are not even in the count', async () => {
+  test('the clusters with all tags, and does not count the others', async () => {
     const [carries, lacksOne, hasAnother, none] = await Promise.all(Array.from({ length: 4 }, () => serveStale()));
     const region = new Region({
       carries: { at: carries, tags: { team: 'shop', stage: 'live', more: '1' } },
@@ -127,7 +127,7 @@ describe('which clusters are swept', () => {
     for (const cluster of [lacksOne, hasAnother, none]) expect(cluster?.requests).toEqual([]);
   });
 
-  test('those of one Region that are named, each once, without listing any', async () => {
+  test('the named clusters of one Region once each, without listing any', async () => {
     const region = new Region({ a: { at: await serveStale() }, b: { at: await serveStale() } });
     region.listFault = refused();
     const report = await run({ 'eu-central-1': region }, { clusters: ['b', 'nowhere', 'b'] });
@@ -138,7 +138,7 @@ describe('which clusters are swept', () => {
     expect(region.described).toEqual(['b', 'nowhere']);
   });
 
-  test('those of several Regions that are named; one that is nowhere is in the report', async () => {
+  test('the named clusters of several Regions, and reports a name that is nowhere', async () => {
     const central = new Region({ a: { at: await serveStale() }, b: { at: await serveStale() } });
     const west = new Region({ a: { at: await serveStale() } });
     const report = await run({ 'eu-central-1': central, 'eu-west-1': west }, { clusters: ['a', 'c', 'c'] });
@@ -151,7 +151,7 @@ describe('which clusters are swept', () => {
     expect(report.totals).toMatchObject({ clusters: 3, swept: 2, skipped: 1 });
   });
 
-  test('a Region that cannot be listed stops no other, and a name that may be there is not called absent', async () => {
+  test('the other Regions when one cannot be listed', async () => {
     const central = new Region({ a: { at: await serveStale() } });
     const west = new Region({});
     west.listFault = refused();
@@ -172,18 +172,13 @@ describe('which clusters are swept', () => {
     ['the refusal where AWS lets us in nowhere', [refused(), refused()], 'AwsAccessError'],
     ['the refusal before another fault', [new RetryableError('throttled'), refused()], 'AwsAccessError'],
     ['another fault', [new RetryableError('throttled')], 'RetryableError'],
-  ])('throws %s', async (_, faults, name) => {
+  ])('nothing, and throws %s', async (_, faults, name) => {
     const regions = faults.map((fault, index) => {
       const region = new Region({});
       region.listFault = fault;
       return [`eu-west-${index}`, region] as const;
     });
     await expect(run(Object.fromEntries(regions))).rejects.toMatchObject({ name });
-  });
-
-  test('none at all is a report too', async () => {
-    const report = await run({ 'eu-central-1': new Region({}) });
-    expect(report.totals).toMatchObject({ clusters: 0, hpas: 0, outcomes: {} });
   });
 });
 
@@ -230,7 +225,7 @@ describe('a cluster with a problem', () => {
   });
 });
 
-describe('what the whole run may delete', () => {
+describe('the deletion limit of a run', () => {
   test('holds back as a whole what no longer fits, cluster by cluster', async () => {
     const clusters = await Promise.all([2, 3, 1, 1].map(serveStale));
     const region = new Region(Object.fromEntries(clusters.map((at, index) => [`c${index}`, { at }])));
@@ -248,7 +243,7 @@ describe('what the whole run may delete', () => {
     expect(clusters.map((at) => hpasOf(at).length)).toEqual([0, 3, 0, 1]);
   });
 
-  test('counts the same uid in two clusters twice, in one Region or in two, side by side too', async () => {
+  test('counts the same uid in two clusters twice, in one Region or in two', async () => {
     const clusters = await Promise.all(Array.from({ length: 4 }, () => serveStale(2)));
     const [a, b, c, d] = clusters.map((at) => ({ at }));
     const regions = { 'eu-central-1': new Region({ a, b } as never), 'eu-west-1': new Region({ a: c, b: d } as never) };
@@ -256,16 +251,9 @@ describe('what the whole run may delete', () => {
     expect(report.totals.outcomes).toEqual({ Deleted: 6, HeldBack: 2 });
     expect(clusters.map((at) => hpasOf(at).length).toSorted()).toEqual([0, 0, 0, 2]);
   });
-
-  test('is not used up by a pass that starts again with the same HPA', async () => {
-    const at = await serveStale();
-    beforeFirst('DELETE', at, () => ({ kind: 'respond', status: 409, body: { kind: 'Status', reason: 'Conflict' } }));
-    const report = await run({ 'eu-central-1': new Region({ a: { at } }) }, { maxDeletionsOfRun: 1 });
-    expect(report.totals.outcomes).toEqual({ Deleted: 1 });
-  });
 });
 
-describe('a run that is told to stop', () => {
+describe('a run that is stopped', () => {
   test('deletes nothing whose manifest was still being saved', async () => {
     const at = await serveStale();
     const stop = new AbortController();
@@ -277,7 +265,7 @@ describe('a run that is told to stop', () => {
     expect(writesTo(at).map(({ method }) => method)).toEqual(['PATCH']);
   });
 
-  test('before it begins asks no cluster, and all remain', async () => {
+  test('asks no cluster when it is stopped before it begins', async () => {
     const at = await serveStale();
     const region = new Region({ a: { at }, b: { at } });
     const report = await run({ 'eu-central-1': region }, { drainSignal: AbortSignal.abort() });
@@ -304,7 +292,7 @@ describe('a run that is told to stop', () => {
   });
 });
 
-test('what is logged and saved before a deletion says in which Region', async () => {
+test('names the Region in what it logs and saves before a deletion', async () => {
   const logged: unknown[] = [];
   const saved: unknown[] = [];
   const info = (message: string, attributes?: object) => {
@@ -321,7 +309,7 @@ test('what is logged and saved before a deletion says in which Region', async ()
   expect(saved).toEqual(logged);
 });
 
-describe('a run that is given up', () => {
+describe('a run at its deadline', () => {
   test('answers although a cluster hangs, which remains, and begins no other', async () => {
     const deadlineSignal = new AbortController();
     const [first, hanging, third] = (await Promise.all([1, 1, 1].map(serveStale))) as [
@@ -349,7 +337,7 @@ describe('a run that is given up', () => {
     expect(logged).toEqual([]);
   });
 
-  test('tells of what was deleted before in a cluster that hangs, and that it remains', async () => {
+  test('reports what was deleted before in a cluster that hangs, and that it remains', async () => {
     const deadlineSignal = new AbortController();
     const cluster = await serveStale(3);
     let deletions = 0;
@@ -373,7 +361,7 @@ describe('a run that is given up', () => {
     expect(report.totals).toMatchObject({ clusters: 1, swept: 1 });
   });
 
-  test('a deletion that was not answered by then is one that failed, in a cluster that remains', async () => {
+  test('reports a deletion without an answer as failed, in a cluster that remains', async () => {
     const deadlineSignal = new AbortController();
     const cluster = await serveStale();
     beforeFirst('DELETE', cluster, () => {
@@ -388,7 +376,7 @@ describe('a run that is given up', () => {
     expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
   });
 
-  test('in a cluster that EKS does not describe: answers, and nothing is begun when EKS answers after all', async () => {
+  test('does not begin a cluster that EKS describes later', async () => {
     const deadlineSignal = new AbortController();
     const cluster = await serveStale();
     let describeAtLast: (() => void) | undefined;
@@ -409,7 +397,7 @@ describe('a run that is given up', () => {
   });
 });
 
-test('tells how far it is', async () => {
+test('reports its progress', async () => {
   const told: RunProgress[] = [];
   const region = new Region({
     a: { at: await serveStale(2) },
@@ -431,12 +419,4 @@ test('tells how far it is', async () => {
     { clusters: 3, done: 2, problems: 1 },
     { clusters: 3, done: 3, problems: 1 },
   ]);
-});
-
-test('in mode report nothing is written anywhere', async () => {
-  const clusters = await Promise.all([serveStale(2), serveStale()]);
-  const region = new Region(Object.fromEntries(clusters.map((at, index) => [`c${index}`, { at }])));
-  const report = await run({ 'eu-central-1': region }, { mode: 'report' });
-  expect(report.totals.outcomes).toEqual({ Reported: 3 });
-  expect(clusters.flatMap(writesTo)).toEqual([]);
 });

@@ -75,18 +75,18 @@ const controller = { 'GET deployments': 1 };
 /** All HPAs of one namespace. */
 const scalers = { 'LIST horizontalpodautoscalers': 1 };
 
-describe('a pass makes as many waves of requests as it must', () => {
-  test('two where there is no HPA of Envoy Gateway, and no GatewayClass', async () => {
+describe('the waves of requests of a sweep', () => {
+  test('are two without an HPA of Envoy Gateway and a GatewayClass', async () => {
     const list = without(wantedList(), 'GatewayClass', 'Gateway', 'EnvoyProxy');
     the('HorizontalPodAutoscaler', list).metadata.labels = { app: 'shop' };
     await makesWaves([hpas, classes], list);
   });
 
-  test('three where there is no HPA of Envoy Gateway, and none is wanted', async () => {
+  test('are three without an HPA of Envoy Gateway, when none is wanted', async () => {
     await makesWaves([hpas, classes, others], without(staleList(), 'HorizontalPodAutoscaler'));
   });
 
-  test('two more where one is missing, and one for the Event', async () => {
+  test('are two more for a missing HPA, and one for the Event', async () => {
     const waves = [hpas, classes, others, controller, scalers];
     await makesWaves(waves, missingList(), { mode: 'report' });
     await makesWaves([...waves, { 'POST events': 1 }], missingList());
@@ -97,25 +97,12 @@ describe('a pass makes as many waves of requests as it must', () => {
     await makesWaves([hpas, configuration, controller, scalers], beside, { mode: 'report' });
   });
 
-  test('as many where the one that is wanted has lost its labels, and none for an Event', async () => {
-    const list = wantedList();
-    the('HorizontalPodAutoscaler', list).metadata.labels = { app: 'shop' };
-    await makesWaves([hpas, classes, others, controller, scalers], list);
-  });
-
-  test('two where nothing is stale', async () => {
+  test('are two when nothing is stale', async () => {
     await makesWaves([hpas, configuration], wantedList());
   });
 
-  test('none more for an HPA that carries both labels', async () => {
-    const list = wantedList();
-    const { labels } = the('HorizontalPodAutoscaler', list).metadata;
-    Object.assign(labels ?? {}, { 'gateway.envoyproxy.io/owning-gatewayclass': 'eg' });
-    await makesWaves([hpas, configuration], list);
-  });
-
   test.each([1, 20])(
-    'two more for what is stale, one of marks, one of readings, one of deletions, one of Events for %i deletions',
+    'are two more for what is stale, and one each of marks, reads, deletions, and Events, for %i deletions',
     async (count) => {
       const waves = [
         ...[hpas, configuration, controller, scalers],
@@ -129,7 +116,7 @@ describe('a pass makes as many waves of requests as it must', () => {
     },
   );
 
-  test('Deployments that a row needs are one wave, and then join the second reading', async () => {
+  test('have the Deployments in one wave, and then in that of the second assessment', async () => {
     const list = times(3, listOf('gateway-deleted-v1.3.0'), ['HorizontalPodAutoscaler']);
     for (const hpa of list.items.filter(({ kind }) => kind === 'HorizontalPodAutoscaler')) {
       hpa.spec.scaleTargetRef.name = hpa.metadata.name;
@@ -145,19 +132,6 @@ describe('a pass makes as many waves of requests as it must', () => {
     ];
     const cluster = await makesWaves(waves, list);
     expect(hpasOf(cluster)).toEqual([]);
-  });
-
-  test('a Deployment that two HPAs scale is read once', async () => {
-    const waves = [
-      hpas,
-      configuration,
-      { 'GET deployments': 1 },
-      scalers,
-      { 'PATCH horizontalpodautoscalers': 2 },
-      { ...hpas, ...configuration, 'GET deployments': 1 },
-      { 'DELETE horizontalpodautoscalers': 2 },
-    ];
-    await makesWaves(waves, times(2, listOf('gateway-deleted-v1.3.0'), ['HorizontalPodAutoscaler']));
   });
 });
 
@@ -189,7 +163,7 @@ describe('more HPAs than fit on a page', () => {
     expect(numbersOf(cluster)).toEqual(['first: 200', 'next: 200', 'next: 200']);
   });
 
-  test('a page that expired starts the list again, without the token that mixes two moments', async () => {
+  test('are listed again when a page expires, without the token that mixes two moments', async () => {
     const cluster = await serve(crowded(600));
     let expired = false;
     cluster.onRequest = ({ query }) => {
@@ -209,7 +183,7 @@ describe('more HPAs than fit on a page', () => {
     expect(pagesOf(cluster).map(({ query }) => query.get('resourceVersion'))).toEqual([null, null, null, null]);
   });
 
-  test('a list that always expires fails the pass, and nothing is written', async () => {
+  test('fail the sweep when the list always expires, and nothing is written', async () => {
     const cluster = await serve(crowded(600));
     cluster.onRequest = ({ query }) => void (query.has('continue') && cluster.compact());
     await expect(sweep(cluster)).rejects.toThrow(RetryableError);
