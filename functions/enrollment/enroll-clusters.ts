@@ -128,13 +128,11 @@ function logged<Enrollment extends ClusterEnrollment | undefined>(
   return enrollment;
 }
 
-/** A filter, an access entry or an RBAC object that enrollment creates, updates and deletes. */
+/** A filter, an access entry or an RBAC object. */
 interface ManagedPart {
   readonly subject: Pick<Finding, 'part' | 'name'>;
   read(): Promise<Finding>;
-  create(): Promise<void>;
-  update(): Promise<void>;
-  delete(): Promise<void>;
+  write(action: Finding['action']): Promise<void>;
 }
 
 /** @returns `undefined` for a deleted cluster of which nothing is left */
@@ -144,7 +142,7 @@ async function enrollCluster(
   logGroupClass: string | undefined,
   options: EnrollOptions,
 ): Promise<ClusterEnrollment | undefined> {
-  const { region, destinationArn, roles, rbac } = options;
+  const { region, destinationArn, filters, entries, roles, dryRun } = options;
   const { aim, because } = aimOf(cluster, description, logGroupClass, options);
   const enrolled = aim === 'enroll';
   const desired: Desired = { cluster, region, enrolled, destinationArn };
@@ -164,29 +162,33 @@ async function enrollCluster(
     const log = auditLog.state === 'right' ? logGroupFinding(desired, logGroupClass) : auditLog;
     findings.push(...[log, authenticationMode].filter(({ state }) => state !== 'right'));
   }
-  const reconcileAll = async (parts: readonly ManagedPart[], failure = failureOf) => {
-    for (const part of parts) findings.push(await reconcile(part, options.dryRun, (error) => failure(error, desired)));
-  };
-  if (aim !== 'leave' && logGroupClass === 'STANDARD') await reconcileAll([filterPart(desired, options)]);
+  const parts: ManagedPart[] = [];
+  if (aim !== 'leave' && logGroupClass === 'STANDARD') {
+    const filter = { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn };
+    parts.push({
+      subject: { part: 'subscriptionFilter', name: FILTER_NAME },
+      read: async () => filterFinding(await filters.list(cluster), desired),
+      write: (action) => (action === 'delete' ? filters.delete(cluster, FILTER_NAME) : filters.put(cluster, filter)),
+    });
+  }
   // The entries of a cluster are deleted with it.
   if (aim !== 'leave' && because !== 'Deleting' && authenticationMode.state === 'right') {
-    await reconcileAll(roles.map((role) => entryPart(role, desired, options)));
+    for (const role of roles) {
+      parts.push({
+        subject: { part: 'accessEntry', name: role.arn },
+        read: async () => entryFinding(await entries.describe(cluster, role.arn), role, enrolled),
+        async write(action) {
+          if (action === 'update') return await entries.update(cluster, role);
+          // If the process ends in between, the next run finds no entry and creates one.
+          if (action !== 'create') await entries.delete(cluster, role);
+          if (action !== 'delete') await entries.create(cluster, role);
+        },
+      });
+    }
   }
+  for (const part of parts) findings.push(await reconcile(part, dryRun, (error) => failureOf(error, desired)));
   // The RBAC of a cluster that only opted out is its owner's business; that of a cluster under deletion is deleted with it.
-  if (rbac && (enrolled || because === 'Asked')) {
-    let store: RbacStore | undefined;
-    const connect = async () => {
-      store ??= await rbac.connect(cluster);
-      return store;
-    };
-    // The role is created before its binding, and deleted after it.
-    const objects = enrolled ? rbac.objects : rbac.objects.toReversed();
-    await reconcileAll(
-      objects.map((object) => rbacPart(object, enrolled, connect)),
-      rbacFailureOf,
-    );
-    store?.close();
-  }
+  if (enrolled || because === 'Asked') findings.push(...(await reconcileRbac(desired, options)));
   if (because === 'Gone' && !findings.some(({ action, reason }) => action !== 'none' || reason)) return undefined;
   return { cluster, aim, because, findings };
 }
@@ -213,51 +215,41 @@ function aimOf(
   return { aim: 'enroll', because: 'Active' };
 }
 
-async function reconcile(part: ManagedPart, dryRun: boolean, failure: (error: unknown) => Failure): Promise<Finding> {
-  let finding: Finding = { ...part.subject, state: 'unknown', found: '', action: 'none' };
+async function reconcile(
+  { subject, read, write }: ManagedPart,
+  dryRun: boolean,
+  failure: (error: unknown) => Failure,
+): Promise<Finding> {
+  let finding: Finding = { ...subject, state: 'unknown', found: '', action: 'none' };
   try {
-    finding = await part.read();
+    finding = await read();
     if (finding.action === 'none') return finding;
     if (dryRun) return { ...finding, outcome: 'planned' };
-    if (finding.action === 'update') await part.update();
-    if (finding.action === 'delete' || finding.action === 'replace') await part.delete();
-    // If the process ends in between, the next run finds nothing and creates it.
-    if (finding.action === 'create' || finding.action === 'replace') await part.create();
+    await write(finding.action);
     return { ...finding, outcome: 'done' };
   } catch (error) {
     return { ...finding, ...failure(error), outcome: finding.action === 'none' ? undefined : 'failed' };
   }
 }
 
-function filterPart(desired: Desired, { filters }: EnrollOptions): ManagedPart {
-  const { cluster, destinationArn } = desired;
-  const put = () => filters.put(cluster, { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn });
-  return {
-    subject: { part: 'subscriptionFilter', name: FILTER_NAME },
-    read: async () => filterFinding(await filters.list(cluster), desired),
-    create: put,
-    update: put,
-    delete: () => filters.delete(cluster, FILTER_NAME),
-  };
-}
-
-const entryPart = (role: EnrolledRole, { cluster, enrolled }: Desired, { entries }: EnrollOptions): ManagedPart => ({
-  subject: { part: 'accessEntry', name: role.arn },
-  read: async () => entryFinding(await entries.describe(cluster, role.arn), role, enrolled),
-  create: () => entries.create(cluster, role),
-  update: () => entries.update(cluster, role),
-  delete: () => entries.delete(cluster, role),
-});
-
-function rbacPart(object: RbacObject, enrolled: boolean, connect: () => Promise<RbacStore>): ManagedPart {
-  const apply = async () => await (await connect()).apply(object);
-  return {
-    subject: { part: object.kind, name: object.metadata.name },
-    read: async () => rbacFinding(object, await (await connect()).plan(object, enrolled)),
-    create: apply,
-    update: apply,
-    delete: async () => await (await connect()).delete(object),
-  };
+async function reconcileRbac({ cluster, enrolled }: Desired, { rbac, dryRun }: EnrollOptions): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  if (rbac === undefined) return findings;
+  let store: RbacStore | undefined;
+  // The role is created before its binding, and deleted after it.
+  for (const object of enrolled ? rbac.objects : rbac.objects.toReversed()) {
+    const part: ManagedPart = {
+      subject: { part: object.kind, name: object.metadata.name },
+      async read() {
+        store ??= await rbac.connect(cluster);
+        return rbacFinding(object, await store.plan(object, enrolled));
+      },
+      write: async (action) => await store?.[action === 'delete' ? 'delete' : 'apply'](object),
+    };
+    findings.push(await reconcile(part, dryRun, rbacFailureOf));
+  }
+  store?.close();
+  return findings;
 }
 
 type Failure = Pick<Finding, 'found' | 'reason' | 'remedy' | 'command'>;
