@@ -7,8 +7,7 @@ import {
 } from '@aws-sdk/client-eks';
 import { type AccessEntry, type EnrolledRole, ROLE_ID_TAG, usernameOf } from '../enrollment/enrollment.ts';
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
-import { callAws } from './access-error.ts';
-import { type AwsClientOptions, awsClient } from './client-options.ts';
+import { type AwsClientOptions, awsClient, callAws, findInAws } from './client.ts';
 
 /** The access entries of our roles in the clusters of one Region. Access policies are never associated. */
 export interface AccessEntries {
@@ -27,38 +26,30 @@ export interface AccessEntries {
 
 export function eksAccessEntries(options: AwsClientOptions): AccessEntries {
   const client = new EKSClient(awsClient(options));
-  const NO_ENTRY = { ResourceNotFoundException: undefined };
   const what = (verb: string, cluster: string, roleArn: string) =>
     `EKS could not ${verb} the access entry of ${roleArn} in ${cluster}`;
   return {
-    describe: (clusterName, principalArn) =>
-      callAws<AccessEntry | undefined>(
-        what('describe', clusterName, principalArn),
-        async () => {
-          const { accessEntry = {} } = await client.send(new DescribeAccessEntryCommand({ clusterName, principalArn }));
-          const { kubernetesGroups = [], username = '', type = '', tags = {} } = accessEntry;
-          return { groups: kubernetesGroups, username, type, tags };
-        },
-        NO_ENTRY,
-      ),
-    create: (clusterName, { arn: principalArn, id }) =>
-      callAws(what('create', clusterName, principalArn), async () => {
-        const tags = { [ROLE_ID_TAG]: id };
-        const entry = { principalArn, type: 'STANDARD', kubernetesGroups: [REAPER_GROUP], tags };
-        await client.send(new CreateAccessEntryCommand({ clusterName, ...entry }));
-      }),
-    update: (clusterName, role) =>
-      callAws(what('update', clusterName, role.arn), async () => {
-        const entry = { principalArn: role.arn, kubernetesGroups: [REAPER_GROUP], username: usernameOf(role.arn) };
-        await client.send(new UpdateAccessEntryCommand({ clusterName, ...entry }));
-      }),
-    delete: (clusterName, { arn: principalArn }) =>
-      callAws(
-        what('delete', clusterName, principalArn),
-        async () => {
-          await client.send(new DeleteAccessEntryCommand({ clusterName, principalArn }));
-        },
-        NO_ENTRY,
-      ),
+    async describe(clusterName, principalArn) {
+      const command = new DescribeAccessEntryCommand({ clusterName, principalArn });
+      const found = await findInAws(what('describe', clusterName, principalArn), client.send(command));
+      if (found === undefined) return undefined;
+      const { kubernetesGroups = [], username = '', type = '', tags = {} } = found.accessEntry ?? {};
+      return { groups: kubernetesGroups, username, type, tags };
+    },
+    async create(clusterName, { arn: principalArn, id }) {
+      const tags = { [ROLE_ID_TAG]: id };
+      const entry = { principalArn, type: 'STANDARD', kubernetesGroups: [REAPER_GROUP], tags };
+      const command = new CreateAccessEntryCommand({ clusterName, ...entry });
+      await callAws(what('create', clusterName, principalArn), client.send(command));
+    },
+    async update(clusterName, role) {
+      const entry = { principalArn: role.arn, kubernetesGroups: [REAPER_GROUP], username: usernameOf(role.arn) };
+      const command = new UpdateAccessEntryCommand({ clusterName, ...entry });
+      await callAws(what('update', clusterName, role.arn), client.send(command));
+    },
+    async delete(clusterName, { arn: principalArn }) {
+      const command = new DeleteAccessEntryCommand({ clusterName, principalArn });
+      await findInAws(what('delete', clusterName, principalArn), client.send(command));
+    },
   };
 }

@@ -1,35 +1,27 @@
 import { Agent } from 'node:https';
-import {
-  type Cluster,
-  DescribeClusterCommand,
-  EKSClient,
-  paginateListClusters,
-  ResourceNotFoundException,
-} from '@aws-sdk/client-eks';
+import { type Cluster, DescribeClusterCommand, EKSClient, paginateListClusters } from '@aws-sdk/client-eks';
 import type { ClusterConnection } from '../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
-import type { ClusterDescription, LiveDirectory } from '../kubernetes/directory.ts';
-import { refuseUnavailable } from '../kubernetes/directory.ts';
+import { type ClusterDescription, type LiveDirectory, refuseUnavailable } from '../kubernetes/directory.ts';
 import { ClusterSkippedError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
-import { awsError } from './access-error.ts';
-import { awsClient } from './client-options.ts';
+import { allPages, awsClient, callAws, findInAws } from './client.ts';
 import { eksToken } from './eks-token.ts';
 
-/** Milliseconds that the description of a cluster is cached: an opt-out takes effect, and EKS is not asked every time. */
+/** Milliseconds that the description of a cluster is cached: an opt-out takes effect, and EKS gets few calls. */
 const DESCRIBE_CACHE_TTL_MS = 60_000;
 /** Maximum concurrent connections to one API server. */
 const MAX_CONNECTIONS = 50;
 
-export interface EksClusterDirectoryOptions {
+interface EksClusterDirectoryOptions {
   now?: () => Date;
-  /** Milliseconds that one request to a cluster may take. */
+  /** Milliseconds for one request to a cluster. */
   timeout?: number;
-  /** A profile of the AWS configuration files, in place of what the SDK finds by itself. */
+  /** A profile of the AWS configuration files, in place of the SDK's default. */
   profile?: string;
 }
 
-/** The clusters of one Region, as EKS describes them. */
+/** The EKS clusters of one Region. */
 export class EksClusterDirectory implements LiveDirectory {
   readonly #eks: EKSClient;
   readonly #region: string;
@@ -46,13 +38,9 @@ export class EksClusterDirectory implements LiveDirectory {
   }
 
   async list(): Promise<string[]> {
-    try {
-      const names: string[] = [];
-      for await (const { clusters = [] } of paginateListClusters({ client: this.#eks }, {})) names.push(...clusters);
-      return names;
-    } catch (error) {
-      throw awsError(`EKS could not list the clusters of ${this.#region}`, error);
-    }
+    const pages = allPages(paginateListClusters({ client: this.#eks }, {}));
+    const listed = await callAws(`EKS could not list the clusters of ${this.#region}`, pages);
+    return listed.flatMap(({ clusters = [] }) => clusters);
   }
 
   async describe(name: string): Promise<ClusterDescription> {
@@ -69,7 +57,7 @@ export class EksClusterDirectory implements LiveDirectory {
   }
 
   async connect(cluster: string): Promise<ClusterApi> {
-    const { endpoint, ca } = runningEndpoint(cluster, await this.#describe(cluster));
+    const { endpoint, ca } = await this.#endpointOf(cluster);
     const connected = this.#connected.get(cluster);
     if (connected?.endpoint === endpoint && connected.ca === ca) return connected.api;
     connected?.api.close();
@@ -79,8 +67,14 @@ export class EksClusterDirectory implements LiveDirectory {
   }
 
   async connection(cluster: string): Promise<ClusterConnection> {
-    const { endpoint, ca } = runningEndpoint(cluster, await this.#describe(cluster));
+    const { endpoint, ca } = await this.#endpointOf(cluster);
     return this.#connectionTo(cluster, endpoint, ca);
+  }
+
+  forget(cluster: string): void {
+    this.#connected.get(cluster)?.api.close();
+    this.#connected.delete(cluster);
+    this.#described.delete(cluster);
   }
 
   #connectionTo(cluster: string, endpoint: string, ca: string): ClusterConnection {
@@ -92,42 +86,25 @@ export class EksClusterDirectory implements LiveDirectory {
     };
   }
 
-  forget(cluster: string): void {
-    this.#connected.get(cluster)?.api.close();
-    this.#connected.delete(cluster);
-    this.#described.delete(cluster);
+  /** @throws {ClusterSkippedError} for a cluster that opted out or is not running */
+  async #endpointOf(name: string): Promise<{ endpoint: string; ca: string }> {
+    const { status, endpoint, certificateAuthority, tags = {} } = await this.#describe(name);
+    refuseUnavailable(name, { tags, status });
+    if (status === undefined || !endpoint || !certificateAuthority?.data) {
+      throw new ClusterSkippedError(problem('ClusterNotActive', name, status));
+    }
+    return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };
   }
 
   async #describe(name: string): Promise<Cluster> {
     const known = this.#described.get(name);
     const at = this.#now().getTime();
     if (known && at - known.at < DESCRIBE_CACHE_TTL_MS) return known.cluster;
-    const cluster = await this.#ask(name);
+    const call = this.#eks.send(new DescribeClusterCommand({ name }));
+    const found = await findInAws(`EKS could not describe cluster ${name}`, call);
+    if (found === undefined) throw new ClusterSkippedError(problem('ClusterNotFound', name, this.#region));
+    const { cluster = {} } = found;
     this.#described.set(name, { cluster, at });
     return cluster;
   }
-
-  async #ask(name: string): Promise<Cluster> {
-    try {
-      const { cluster } = await this.#eks.send(new DescribeClusterCommand({ name }));
-      return cluster ?? {};
-    } catch (error) {
-      if (error instanceof ResourceNotFoundException) {
-        throw new ClusterSkippedError(problem('ClusterNotFound', name, this.#region), { cause: error });
-      }
-      throw awsError(`EKS could not describe cluster ${name}`, error);
-    }
-  }
-}
-
-/** @throws {ClusterSkippedError} for a cluster that opted out or is not running */
-function runningEndpoint(
-  name: string,
-  { status, endpoint, certificateAuthority, tags = {} }: Cluster,
-): { endpoint: string; ca: string } {
-  refuseUnavailable(name, { tags, status });
-  if (status === undefined || !endpoint || !certificateAuthority?.data) {
-    throw new ClusterSkippedError(problem('ClusterNotActive', name, status));
-  }
-  return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };
 }

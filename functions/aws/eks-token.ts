@@ -1,16 +1,16 @@
 import type { EKSClient } from '@aws-sdk/client-eks';
 import { partition } from '@aws-sdk/core/client';
 import { SignatureV4 } from '@smithy/signature-v4';
-import { awsError } from './access-error.ts';
+import { callAws } from './client.ts';
 
-/** Milliseconds that a token is used. aws-iam-authenticator accepts it for 15 minutes; one is left for clocks that differ. */
+/** Milliseconds that a token is used. aws-iam-authenticator accepts it for 15 minutes; one is for clocks that differ. */
 const TOKEN_TTL_MS = 14 * 60 * 1000;
 /** X-Amz-Expires of the signature, in seconds; the authenticator uses its own 15 minutes. */
 const SIGNATURE_SECONDS = 60;
 
 /**
  * A bearer token for an EKS cluster: a presigned STS GetCallerIdentity that names the cluster in a signed header, so that
- * it is valid for no other. Signed with the credentials of the EKS client.
+ * it is valid for no other cluster. Signed with the credentials of the EKS client.
  *
  * Source: the token format of sigs.k8s.io/aws-iam-authenticator (`k8s-aws-v1.` and unpadded base64url of the URL).
  *
@@ -39,9 +39,8 @@ export function eksToken(
       query: { Action: 'GetCallerIdentity', Version: '2011-06-15' },
       headers: { host: hostname, 'x-k8s-aws-id': cluster },
     };
-    const { query } = await signer.presign(request, { expiresIn: SIGNATURE_SECONDS, signingDate }).catch((error) => {
-      throw awsError(`the token for cluster ${cluster} could not be signed`, error);
-    });
+    const signed = signer.presign(request, { expiresIn: SIGNATURE_SECONDS, signingDate });
+    const { query } = await callAws(`the token for cluster ${cluster} could not be signed`, signed);
     const url = `https://${hostname}/?${new URLSearchParams(query as Record<string, string>)}`;
     token = `k8s-aws-v1.${Buffer.from(url).toString('base64url')}`;
     signedAt = signingDate.getTime();

@@ -1,6 +1,5 @@
 import { GetRoleCommand, IAMClient } from '@aws-sdk/client-iam';
-import { callAws } from './access-error.ts';
-import { type AwsClientOptions, awsClient } from './client-options.ts';
+import { type AwsClientOptions, awsClient, findInAws } from './client.ts';
 
 /** The roles of the account in IAM. */
 export interface Roles {
@@ -8,7 +7,7 @@ export interface Roles {
    * The unique id (`AROA…`) of a role, read once.
    *
    * @returns `undefined` without such a role
-   * @throws {RetryableError} when IAM cannot be asked
+   * @throws {RetryableError} if IAM does not respond
    */
   idOf(arn: string): Promise<string | undefined>;
 }
@@ -17,12 +16,10 @@ export interface Roles {
 export function iamRoles(options: AwsClientOptions): Roles {
   const client = new IAMClient(awsClient(options));
   const ids = new Map<string, Promise<string | undefined>>();
-  const read = (RoleName: string) =>
-    callAws(
-      `IAM could not read role ${RoleName}`,
-      async () => (await client.send(new GetRoleCommand({ RoleName }))).Role?.RoleId,
-      { NoSuchEntityException: undefined },
-    );
+  const read = async (RoleName: string) => {
+    const found = await findInAws(`IAM could not read role ${RoleName}`, client.send(new GetRoleCommand({ RoleName })));
+    return found?.Role?.RoleId;
+  };
   return {
     idOf(arn) {
       const id = ids.get(arn) ?? read(arn.split('/').at(-1) ?? '');

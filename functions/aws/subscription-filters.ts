@@ -7,8 +7,7 @@ import {
 } from '@aws-sdk/client-cloudwatch-logs';
 import type { SubscriptionFilter } from '../enrollment/enrollment.ts';
 import { clusterOfLogGroup, logGroupOf } from '../platform/eks-names.ts';
-import { callAws } from './access-error.ts';
-import { type AwsClientOptions, awsClient } from './client-options.ts';
+import { type AwsClientOptions, allPages, awsClient, callAws, findInAws } from './client.ts';
 
 /** The subscription filters on the control plane logs of the clusters of one Region. */
 export interface SubscriptionFilters {
@@ -31,49 +30,44 @@ export interface SubscriptionFilters {
 export function cloudWatchLogsFilters(options: AwsClientOptions): SubscriptionFilters {
   const client = new CloudWatchLogsClient(awsClient(options));
   return {
-    logGroups(only) {
+    async logGroups(only) {
       const logGroupNamePrefix = only === undefined ? '/aws/eks/' : logGroupOf(only);
-      return callAws(`CloudWatch Logs could not list the log groups ${logGroupNamePrefix}*`, async () => {
-        const classes = new Map<string, string>();
-        for await (const { logGroups = [] } of paginateDescribeLogGroups({ client }, { logGroupNamePrefix })) {
-          for (const { logGroupName = '', logGroupClass = 'STANDARD' } of logGroups) {
-            const cluster = clusterOfLogGroup(logGroupName);
-            if (cluster !== undefined) classes.set(cluster, logGroupClass);
-          }
-        }
-        return classes;
-      });
-    },
-    list(cluster) {
-      const logGroupName = logGroupOf(cluster);
-      const read = async () => {
-        const filters: SubscriptionFilter[] = [];
-        for await (const page of paginateDescribeSubscriptionFilters({ client }, { logGroupName })) {
-          for (const { filterName = '', filterPattern = '', destinationArn = '' } of page.subscriptionFilters ?? []) {
-            filters.push({ name: filterName, pattern: filterPattern, destinationArn });
-          }
-        }
-        return filters;
-      };
-      const what = `CloudWatch Logs could not list the subscription filters of ${logGroupName}`;
-      return callAws(what, read, { ResourceNotFoundException: [] });
-    },
-    put(cluster, { name: filterName, pattern: filterPattern, destinationArn }) {
-      const logGroupName = logGroupOf(cluster);
-      return callAws(
-        `CloudWatch Logs could not put the subscription filter ${filterName} on ${logGroupName}`,
-        async () => {
-          const filter = { logGroupName, filterName, filterPattern, destinationArn };
-          await client.send(new PutSubscriptionFilterCommand(filter));
-        },
+      const pages = await callAws(
+        `CloudWatch Logs could not list the log groups ${logGroupNamePrefix}*`,
+        allPages(paginateDescribeLogGroups({ client }, { logGroupNamePrefix })),
       );
+      const classes = new Map<string, string>();
+      for (const { logGroupName = '', logGroupClass = 'STANDARD' } of pages.flatMap(
+        ({ logGroups = [] }) => logGroups,
+      )) {
+        const cluster = clusterOfLogGroup(logGroupName);
+        if (cluster !== undefined) classes.set(cluster, logGroupClass);
+      }
+      return classes;
     },
-    delete(cluster, filterName) {
+    async list(cluster) {
       const logGroupName = logGroupOf(cluster);
-      const remove = async () =>
-        void (await client.send(new DeleteSubscriptionFilterCommand({ logGroupName, filterName })));
+      const pages = await findInAws(
+        `CloudWatch Logs could not list the subscription filters of ${logGroupName}`,
+        allPages(paginateDescribeSubscriptionFilters({ client }, { logGroupName })),
+      );
+      const filters = (pages ?? []).flatMap(({ subscriptionFilters = [] }) => subscriptionFilters);
+      return filters.map(({ filterName: name = '', filterPattern: pattern = '', destinationArn = '' }) => ({
+        name,
+        pattern,
+        destinationArn,
+      }));
+    },
+    async put(cluster, { name: filterName, pattern: filterPattern, destinationArn }) {
+      const logGroupName = logGroupOf(cluster);
+      const filter = { logGroupName, filterName, filterPattern, destinationArn };
+      const what = `CloudWatch Logs could not put the subscription filter ${filterName} on ${logGroupName}`;
+      await callAws(what, client.send(new PutSubscriptionFilterCommand(filter)));
+    },
+    async delete(cluster, filterName) {
+      const logGroupName = logGroupOf(cluster);
       const what = `CloudWatch Logs could not delete the subscription filter ${filterName} of ${logGroupName}`;
-      return callAws(what, remove, { ResourceNotFoundException: undefined });
+      await findInAws(what, client.send(new DeleteSubscriptionFilterCommand({ logGroupName, filterName })));
     },
   };
 }

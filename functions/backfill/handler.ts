@@ -1,7 +1,7 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { awsClient } from '../aws/client-options.ts';
+import { awsClient } from '../aws/client.ts';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
-import { EventBridgeBus } from '../aws/event-bus.ts';
+import { eventBridgeBus } from '../aws/event-bus.ts';
 import { lambdaHandler } from '../platform/lambda.ts';
 import { backfillConfigSchema, createHandler } from './backfill.ts';
 
@@ -10,7 +10,7 @@ export const handler = lambdaHandler('backfill', backfillConfigSchema, 'run fail
   return createHandler({
     ...wiring,
     directoryOf: (region) => new EksClusterDirectory(region),
-    eventBus: new EventBridgeBus(client, wiring.config.EVENT_BUS_NAME),
+    eventBus: eventBridgeBus(client, wiring.config.EVENT_BUS_NAME),
     now: () => new Date(),
   });
 });

@@ -1,4 +1,4 @@
-import { isRefusal } from '../aws/access-error.ts';
+import { isRefusal } from '../aws/client.ts';
 import { ApiStatusError } from '../kubernetes/transport.ts';
 import { AwsAccessError, ClusterSkippedError, describeError, RetryableError } from '../platform/errors.ts';
 import type { Check, CheckId, State } from './report.ts';

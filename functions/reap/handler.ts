@@ -1,4 +1,4 @@
-import { awsClient } from '../aws/client-options.ts';
+import { awsClient } from '../aws/client.ts';
 import { EksClusterDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
 import { lambdaHandler } from '../platform/lambda.ts';
@@ -8,9 +8,9 @@ export const handler = lambdaHandler('reap', reapConfigSchema, 'event not handle
   /** Most sweeps have no outcome: the SDK is loaded for the first that has. */
   const connectBus = async (): Promise<EventBus> => {
     const { EventBridgeClient } = await import('@aws-sdk/client-eventbridge');
-    const { EventBridgeBus } = await import('../aws/event-bus.ts');
+    const { eventBridgeBus } = await import('../aws/event-bus.ts');
     const client = new EventBridgeClient(awsClient({ region: config.AWS_REGION }));
-    return new EventBridgeBus(client, config.EVENT_BUS_NAME);
+    return eventBridgeBus(client, config.EVENT_BUS_NAME);
   };
   let bus: Promise<EventBus> | undefined;
   return createHandler({

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { parseAllDocuments } from 'yaml';
-import type { AwsClientOptions } from '../../aws/client-options.ts';
+import type { AwsClientOptions } from '../../aws/client.ts';
 import type { Roles } from '../../aws/roles.ts';
 import {
   type EnrollOptions as EnrollClustersOptions,

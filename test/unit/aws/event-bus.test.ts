@@ -1,6 +1,6 @@
 import type { EventBridgeClient, PutEventsCommand, PutEventsResultEntry } from '@aws-sdk/client-eventbridge';
 import { describe, expect, test } from 'vitest';
-import { type BusEvent, EventBridgeBus } from '../../../functions/aws/event-bus.ts';
+import { type BusEvent, eventBridgeBus } from '../../../functions/aws/event-bus.ts';
 import { RetryableError } from '../../../functions/platform/errors.ts';
 
 const TIME = new Date('2026-11-23T14:17:47.196Z');
@@ -36,7 +36,7 @@ function busWith(answer: Answer, random = 0.5) {
       return { Entries: await Promise.all(details.map(answer)) };
     },
   } as unknown as Pick<EventBridgeClient, 'send'>;
-  const bus = new EventBridgeBus(client, 'bus', { sleep: async (ms) => waits.push(ms), random: () => random });
+  const bus = eventBridgeBus(client, 'bus', { sleep: async (ms) => waits.push(ms), random: () => random });
   return { bus, sent, commands, waits };
 }
 
@@ -44,7 +44,7 @@ const taken: Answer = () => ({ EventId: 'id' });
 const throttled = { ErrorCode: 'ThrottlingException', ErrorMessage: 'too many' };
 const numbers = (sent: string[][]) => sent.map((batch) => batch.map((detail) => JSON.parse(detail).number));
 
-describe('EventBridgeBus', () => {
+describe('the event bus', () => {
   test('puts an entry as EventBridge wants it', async () => {
     const { bus, commands } = busWith(taken);
     await bus.put([event(7)]);
@@ -129,7 +129,7 @@ describe('EventBridgeBus', () => {
 
   test('an answer without results is a refusal', async () => {
     const client = { send: async () => ({ FailedEntryCount: 0 }) } as unknown as Pick<EventBridgeClient, 'send'>;
-    const bus = new EventBridgeBus(client, 'bus', { sleep: async () => {}, random: () => 0 });
+    const bus = eventBridgeBus(client, 'bus', { sleep: async () => {}, random: () => 0 });
     await expect(bus.put(events(1))).rejects.toThrow(RetryableError);
   });
 });

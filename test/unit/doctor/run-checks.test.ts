@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { awsError } from '../../../functions/aws/access-error.ts';
+import { awsError } from '../../../functions/aws/client.ts';
 import { type Check, countStates, needsFixing, type State } from '../../../functions/doctor/report.ts';
 import { broken, type CheckDefinition, ok, runChecks, unknown } from '../../../functions/doctor/run-checks.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';

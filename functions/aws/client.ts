@@ -1,0 +1,76 @@
+import { AwsAccessError, RetryableError } from '../platform/errors.ts';
+
+export interface AwsClientOptions {
+  readonly region: string;
+  /** A profile of the AWS configuration files, in place of the SDK's default. */
+  readonly profile?: string;
+  /** Milliseconds for a response, by default 5,000. */
+  readonly requestTimeout?: number;
+}
+
+/** The configuration of a client of the SDK. */
+export const awsClient = ({ region, profile, requestTimeout = 5_000 }: AwsClientOptions) => ({
+  region,
+  profile,
+  // Without these, a connection that gets no packets back holds the function until its timeout.
+  requestHandler: { connectionTimeout: 2_000, requestTimeout, throwOnRequestTimeout: true },
+});
+
+const EXPIRED = 'The credentials have expired: get new ones (`aws sso login`, or assume the role again).';
+const UNKNOWN = 'AWS does not know these credentials: check the access key and the session token.';
+const DENIED = 'The credentials do not allow this call: see docs/permissions.md.';
+/** By the names of the errors of the SDK and the services. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  CredentialsProviderError:
+    'Give AWS credentials: a profile that `aws configure list-profiles` names (--profile, AWS_PROFILE), `aws sso login`, or AWS_ACCESS_KEY_ID and its companions.',
+  ExpiredTokenException: EXPIRED,
+  ExpiredToken: EXPIRED,
+  UnrecognizedClientException: UNKNOWN,
+  InvalidClientTokenId: UNKNOWN,
+  InvalidSignatureException: 'The secret access key does not fit, or the clock of this machine is wrong.',
+  AccessDeniedException: DENIED,
+  AccessDenied: DENIED,
+};
+
+/** Whether the caller is authenticated, but not authorized for this one call. */
+export const isRefusal = ({ remedy }: AwsAccessError): boolean => remedy === DENIED;
+
+/**
+ * The error of a failed call to AWS: {@link AwsAccessError} if access is refused, otherwise {@link RetryableError}.
+ *
+ * @param what the call, as a clause: "EKS could not describe cluster shop"
+ */
+export function awsError(what: string, error: unknown): RetryableError {
+  const remedy = REMEDIES[(error as Error).name];
+  if (remedy === undefined) return new RetryableError(what, { cause: error });
+  return new AwsAccessError(what, remedy, { cause: error });
+}
+
+/** @throws what {@link awsError} returns */
+export async function callAws<T>(what: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    throw awsError(what, error);
+  }
+}
+
+/**
+ * @returns `undefined` if the resource does not exist
+ * @throws what {@link awsError} returns for every other error
+ */
+export const findInAws = <T>(what: string, call: Promise<T>): Promise<T | undefined> =>
+  callAws(
+    what,
+    call.catch((error: Error) => {
+      if (['ResourceNotFoundException', 'NoSuchEntityException'].includes(error.name)) return undefined;
+      throw error;
+    }),
+  );
+
+/** All pages of a paginator of the SDK. */
+export async function allPages<Page>(paginator: AsyncIterable<Page>): Promise<Page[]> {
+  const pages: Page[] = [];
+  for await (const page of paginator) pages.push(page);
+  return pages;
+}
