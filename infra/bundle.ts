@@ -5,14 +5,14 @@ import { dirname, resolve } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
 /*
- * A cold start is most of what a rare event costs, and nearly all of it is reading and running code that the event does
- * not need. Each plugin below leaves out one such part and changes nothing that the functions do; test/bench measures
- * them together, and test/unit/infra/bundle.test.ts notices when a new version of a package slips past one.
+ * Most of the time of a rare event is the cold start, and nearly all of that is loading code that the event does not need. Each plugin
+ * below removes one such part without changing what the functions do. test/bench measures them, and test/unit/infra/bundle.test.ts
+ * fails when a new version of a package bypasses one.
  */
 
 /**
- * An ESM `import` of a built-in module reads every export of it, and that runs what is meant to be lazy: `node:http` alone
- * loads the whole of undici for its WebSocket export (40 ms). `process.getBuiltinModule` gives the same module untouched.
+ * An ESM `import` of a built-in module evaluates every export, including lazy ones: `node:http` alone loads undici for its WebSocket
+ * export (40 ms). `process.getBuiltinModule` does not.
  */
 const builtinsUntouched: Plugin = {
   name: 'builtins-untouched',
@@ -27,7 +27,7 @@ const builtinsUntouched: Plugin = {
   },
 };
 
-/** Lambda gives a function its credentials in environment variables: no SSO, no profile, no instance metadata to ask. */
+/** Lambda passes credentials in environment variables: there is no SSO, profile, or instance metadata. */
 const credentialsFromEnvironment: Plugin = {
   name: 'credentials-from-environment',
   setup({ onLoad }) {
@@ -52,17 +52,17 @@ const filesAsText: Plugin = {
   },
 };
 
-/** The folders of functions/ that are Lambda functions. */
+/** The folders of functions/ that contain a Lambda function. */
 export const functionNames = (): string[] =>
   readdirSync('functions').filter((room) => readdirSync(`functions/${room}`).includes('handler.ts'));
 
-/** A function becomes `<outdir>/<name>/handler.mjs`, and beside it the parts that are loaded only when they are needed. */
+/** A function becomes `<outdir>/<name>/handler.mjs`, with the chunks that it loads on demand beside it. */
 const functionOptions = (name: string, outdir: string): BuildOptions => ({
   entryPoints: { handler: `functions/${name}/handler.ts` },
   outdir: `${outdir}/${name}`,
   outExtension: { '.js': '.mjs' },
   splitting: true,
-  mainFields: ['module', 'main'], // The SDK's ES modules: of CommonJS nothing could be left out.
+  mainFields: ['module', 'main'], // ES modules of the SDK, since CommonJS cannot be tree-shaken.
   target: 'node24',
   plugins: [builtinsUntouched, credentialsFromEnvironment],
 });
@@ -117,7 +117,7 @@ export async function bundleCli(outdir: string): Promise<void> {
  * Bundles every function and the command line tool.
  *
  * @param outdir from the working directory, which is the repository's root
- * @returns what esbuild put into each function, by name
+ * @returns the metafile of each function, by name
  */
 export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
   const bundled = await Promise.all(

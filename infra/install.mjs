@@ -1,4 +1,4 @@
-// Runs before `npm start` and `npm test`, with whatever Node is on the PATH: a fresh clone needs no command before them.
+// Runs before `npm start` and `npm test` with any Node on the PATH, so that a new clone needs no other command first.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import process from 'node:process';
@@ -16,11 +16,11 @@ if (!upToDate) {
   const started = Date.now();
   const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
-    stdio: ['ignore', process.stderr.fd, 'inherit'], // The output of the command that comes after it stays clean.
+    stdio: ['ignore', process.stderr.fd, 'inherit'], // stdout belongs to the command that follows.
     shell: process.platform === 'win32',
   });
   if (npm.status !== 0) {
-    console.error('npm ci failed; its message is above. Mend that, then run the same command again.');
+    console.error('npm ci failed; its message is above. Fix that and run the same command again.');
     process.exit(1);
   }
   console.error(`Installed in ${Math.round((Date.now() - started) / 1000)} s.`);

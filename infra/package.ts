@@ -1,6 +1,6 @@
 /**
- * `npm run package`: the CloudFormation template and the functions' zips in dist/, without credentials and without a
- * network. What follows `--` goes to `osls package`; `--package FOLDER` has them all in that folder.
+ * `npm run package`: writes the CloudFormation template and the zip files of the functions to dist/, without credentials or network
+ * access. Arguments go to `osls package`; `--package FOLDER` writes to that folder.
  */
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -19,7 +19,7 @@ try {
 }
 await bundle();
 const osls = createRequire(import.meta.url).resolve('osls/bin/serverless.js');
-// It tells of a stage and a Region, and what it packages is for any.
+// osls prints a stage and a Region, which do not matter here.
 const { status, stderr } = spawnSync(process.execPath, [osls, 'package', ...args], {
   stdio: ['inherit', 'inherit', 'pipe'],
 });

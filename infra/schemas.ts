@@ -1,4 +1,4 @@
-/** `npm run schemas`: writes docs/schemas from the schemas of the code. A test notices when they are not up to date. */
+/** `npm run schemas`: writes docs/schemas from the schemas of the code. A test fails while they are out of date. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { payloadSchema } from '../functions/backfill/backfill.ts';
@@ -19,7 +19,7 @@ import { heartbeatSchema, sweepRequestSchema } from '../functions/events/sweep-r
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
 
-/** The documents by file name. */
+/** The JSON Schema documents, by file name. */
 export function schemaDocuments(): Map<string, string> {
   const schemas = {
     'backfill-payload': payloadSchema,
@@ -39,7 +39,7 @@ export function schemaDocuments(): Map<string, string> {
     'sweep-completed-detail': sweptDetailSchema,
   };
   return new Map(
-    // As input: a reader lets fields through that it does not know.
+    // As input: readers accept unknown fields.
     Object.entries(schemas).map(([name, schema]) => [
       `${name}.schema.json`,
       `${JSON.stringify(z.toJSONSchema(schema, { io: 'input' }), null, 2)}\n`,

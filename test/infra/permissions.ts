@@ -37,7 +37,7 @@ const EVERY_RESOURCE = [
 /** Allowed, and not seen here. */
 const NOT_CALLED = [
   // The request names no user; IAM may see an empty one.
-  'enroll LetOurRolesIn StringEqualsIfExists eks:username ',
+  'enroll CreateOurEntries StringEqualsIfExists eks:username ',
 ];
 
 const place = `${PLACE.region}:${PLACE.account}`;

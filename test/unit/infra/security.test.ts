@@ -139,7 +139,7 @@ describe('subnets and security groups', () => {
                 Resource: { 'Fn::Sub': `arn:${'$'}{AWS::Partition}:ec2:${region}:*:*/*` },
               },
               {
-                ...{ Sid: 'LeaveItToLambda', Effect: 'Deny', Action: 'ec2:*', Resource: '*' },
+                ...{ Sid: 'DenyOurCode', Effect: 'Deny', Action: 'ec2:*', Resource: '*' },
                 Condition: {
                   ArnLike: {
                     'lambda:SourceFunctionArn': {
@@ -168,7 +168,7 @@ describe('subnets and security groups', () => {
       passes({ SubnetIds, SecurityGroupIds: 'off' }),
       passes({ SubnetIds: 'off', SecurityGroupIds }),
     ]).toEqual([true, true, false, false]);
-    for (const { Assertions } of rules) expect(Assertions[0]?.AssertDescription).toContain('both or neither');
+    for (const { Assertions } of rules) expect(Assertions[0]?.AssertDescription).toContain('set both or neither');
   });
 
   interface Equals {
