@@ -8,7 +8,7 @@ import { described } from '../platform/schema.ts';
  * The version rises when a consumer would have to change; new optional fields do not raise it.
  */
 export const EVENT_SOURCE = 'envoy-hpa-reaper';
-/** The bus of a deployment, one in each Region; the functions are told its ARN or name by their environment. */
+/** The name of the event bus of a deployment, one in each Region. The functions get it, or its ARN, from their environment. */
 export const BUS_NAME = 'envoy-hpa-reaper';
 export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 
@@ -43,9 +43,7 @@ export const changeDetailSchema = z
       .check(
         z.int(),
         z.positive(),
-        z.describe(
-          'How many audit lines of one payload, all about this object, this event stands for; it tells the latest',
-        ),
+        z.describe('Number of audit lines of one payload about this object; this event has the latest'),
       ),
   })
   .check(z.describe(`The detail of an EventBridge event ${CHANGE_DETAIL_TYPE} with source ${EVENT_SOURCE}`));

@@ -15,7 +15,7 @@ import {
 } from './report.ts';
 
 /*
- * The EventBridge events that `reap` and `backfill` put once a pass is over, for whoever subscribes to them. None of their detail-types is one that fills the queue of `reap`. The
+ * The EventBridge events that `reap` and `backfill` publish after a sweep, for subscribers. None of their detail-types fills the queue of `reap`. The
  * version of a detail rises when a subscriber would have to change; new optional fields do not raise it.
  */
 export const DELETED_DETAIL_TYPE = 'HPA Deleted';
@@ -35,14 +35,14 @@ const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what:
     })
     .check(z.describe(`The detail of an EventBridge event ${detailType} with source ${EVENT_SOURCE}: ${what}`));
 
-const ofPass = { sweepId: described('Of the pass; its log lines carry it too') };
+const ofSweep = { sweepId: described('The sweep; its log lines have the same id') };
 
 const hpaShape = {
-  ...ofPass,
+  ...ofSweep,
   hpa: hpaReportSchema,
   changes: z
     .array(changeSchema)
-    .check(z.describe('Who wrote to an object that the verdict rests on, where that is what led to the pass')),
+    .check(z.describe('Changes of objects that the verdict rests on, if they led to the sweep')),
   leftOut: z.optional(
     z
       .array(z.enum(['manifest', 'restsOn']))
@@ -60,21 +60,21 @@ export const deletedDetailSchema = detailOf(DELETED_DETAIL_TYPE, 'a stale HPA wa
 });
 export const reportedDetailSchema = detailOf(
   REPORTED_DETAIL_TYPE,
-  'an HPA is stale, and the pass was not to delete; again with every pass until it is gone',
+  'an HPA is stale, and the sweep only reports; again with every sweep until it is gone',
   hpaShape,
 );
 export const heldBackDetailSchema = detailOf(
   HELD_BACK_DETAIL_TYPE,
-  'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with what the API server said; again with every pass until then',
+  'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with the message of the API server; again with every sweep until then',
   hpaShape,
 );
 export const missingDetailSchema = detailOf(
   MISSING_DETAIL_TYPE,
-  'an HPA is wanted and not there, and Envoy Gateway does not notice; again with every pass until it is there',
-  { ...ofPass, hpa: missingHpaSchema },
+  'an HPA is wanted and missing, and Envoy Gateway does not notice; again with every sweep until it exists',
+  { ...ofSweep, hpa: missingHpaSchema },
 );
-export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a pass over a cluster was not possible', {
-  ...ofPass,
+export const unreachableDetailSchema = detailOf(UNREACHABLE_DETAIL_TYPE, 'a cluster could not be swept', {
+  ...ofSweep,
   result: z
     .enum(['skipped', 'failed'])
     .check(z.describe('skipped: nothing can be done there now; failed: the same again later may well succeed')),
@@ -84,7 +84,7 @@ export const sweptDetailSchema = detailOf(
   SWEPT_DETAIL_TYPE,
   'a sweep that was requested ended, or one that a change triggered and that published other events',
   {
-    ...ofPass,
+    ...ofSweep,
     runIds: z.array(z.string()).check(z.describe('The runs of backfill that requested it; empty for a change')),
     mode: z.enum(['report', 'delete']),
     hpas: z.number().check(z.describe('HPAs with a label of Envoy Gateway')),
@@ -112,14 +112,14 @@ export interface OutcomeEvent<Type extends OutcomeDetailType = OutcomeDetailType
   readonly detail: z.infer<(typeof OUTCOME_DETAILS)[Type]>;
 }
 
-/** A pass over a cluster, as its events name it. */
+/** A sweep, in its events. */
 export interface SweepRef {
   readonly cluster: string;
   readonly region: string;
   readonly sweepId: string;
 }
 
-/** What a pass found. */
+/** What a sweep found. */
 type Findings = Pick<SweepReport, 'hpas' | 'missing'>;
 
 /** An entry of PutEvents may have 256 KB; what is left is for its source, detail-type and ARN. */
@@ -138,7 +138,7 @@ export function sweepOutcomes(
   { mode, runIds }: { readonly mode: 'report' | 'delete'; readonly runIds: readonly string[] },
 ): OutcomeEvent[] {
   const { hpas, missing } = report;
-  const told = [
+  const outcomes = [
     ...hpas.flatMap((hpa) => outcomeOf(place, hpa) ?? []),
     ...missing.map(
       (hpa): OutcomeEvent => ({
@@ -147,8 +147,8 @@ export function sweepOutcomes(
       }),
     ),
   ];
-  if (told.length === 0 && runIds.length === 0) return [];
-  const countOf = (type: OutcomeDetailType) => told.filter(({ detailType }) => detailType === type).length;
+  if (outcomes.length === 0 && runIds.length === 0) return [];
+  const countOf = (type: OutcomeDetailType) => outcomes.filter(({ detailType }) => detailType === type).length;
   const detail = {
     version: '1' as const,
     ...place,
@@ -161,12 +161,10 @@ export function sweepOutcomes(
     missing: missing.length,
     outcomes: countOutcomes(hpas),
   };
-  return [...told, { detailType: SWEPT_DETAIL_TYPE, detail }];
+  return [...outcomes, { detailType: SWEPT_DETAIL_TYPE, detail }];
 }
 
-/**
- * What there is to tell of a pass that was not possible: nothing where a person has opted the cluster out.
- */
+/** The outcome of a sweep that was not possible: none for a cluster that opted out. */
 export function outcomesOfProblem(
   place: SweepRef,
   result: 'skipped' | 'failed',
@@ -177,7 +175,7 @@ export function outcomesOfProblem(
   return [{ detailType: UNREACHABLE_DETAIL_TYPE, detail }];
 }
 
-/** What there is to tell of a run over many clusters; those that `reap` was asked to sweep tell of themselves. */
+/** The outcomes of a run over many clusters, without those that `reap` was requested to sweep: it publishes its own. */
 export function outcomesOfRun({ clusters, mode, runId }: RunReport, ownRegion: string): OutcomeEvent[] {
   return clusters.flatMap((report: ClusterReport) => {
     const { cluster, region = ownRegion, sweepId = runId, result, problem } = report;

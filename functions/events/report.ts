@@ -2,17 +2,17 @@ import * as z from 'zod/mini';
 import { described } from '../platform/schema.ts';
 import { changeSchema } from './change-event.ts';
 
-/** What became of one HPA in a pass. */
+/** The result of a sweep for one HPA. */
 export const OUTCOMES = [
   'Kept', // The judgement keeps it.
   'Deleted',
   'AlreadyGone', // Somebody else was faster: a success.
-  'Reported', // Stale, and the pass may only report.
+  'Reported', // Stale, and the sweep only reports.
   'HeldBack', // Stale, and a guard holds it back.
   'MarkRefused', // Stale, and an admission policy refuses the mark: kept.
   'DeleteRefused', // Stale, and an admission policy refuses the deletion: kept.
-  'Conflict', // Stale, and it or its configuration went on changing during the pass: looked at again later.
-  'Stopped', // Stale, and the pass was told to stop before it was deleted.
+  'Conflict', // Stale, and it or its configuration kept changing during the sweep: swept again later.
+  'Stopped', // Stale, and the sweep was stopped before it was deleted.
   'Failed', // Stale, and the API server did not answer a write, nor is it known to be done: tried again later.
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
@@ -25,7 +25,7 @@ const replicasAfterSchema = z.object({
         'Stays: nobody sets them any more; Becomes: Envoy Gateway sets them when it next applies the Deployment; Governed: another HPA does; NoDeployment: the Deployment is gone; Unknown: a patch says it in a way that is not understood',
       ),
     ),
-  replicas: z.optional(z.number().check(z.describe('For Becomes; for Stays where the HPA tells how many run'))),
+  replicas: z.optional(z.number().check(z.describe('For Becomes; for Stays if the HPA reports how many run'))),
   hpa: z.optional(described('For Governed: namespace/name')),
 });
 
@@ -106,7 +106,7 @@ export const manifestSchema = z
   );
 
 const sweptHpaSchema = z.extend(hpaReportSchema, {
-  outcome: z.enum(OUTCOMES).check(z.describe('What became of it in this pass; docs/reasons.md lists the outcomes')),
+  outcome: z.enum(OUTCOMES).check(z.describe('The result; docs/reasons.md lists the outcomes')),
   message: z.optional(described('What the API server said, for MarkRefused, DeleteRefused and Failed')),
   changes: z.array(changeSchema).check(z.describe('The changes that touched an object this verdict rests on')),
   manifest: z.optional(manifestSchema),
@@ -136,16 +136,16 @@ export const sweepReportSchema = z
     finishedAt: described('RFC 3339'),
     hpas: z.array(sweptHpaSchema),
     missing: z.array(missingHpaSchema),
-    changes: z.array(changeSchema).check(z.describe('All changes that led to the pass')),
+    changes: z.array(changeSchema).check(z.describe('All changes that led to the sweep')),
     lookAgain: z
       .boolean()
       .check(
         z.describe(
-          'Something is to be looked at again soon: it settles, its Deployment is going, it conflicted, or the pass was stopped',
+          'The cluster has to be swept again soon: something settles, a Deployment is going, a write conflicted, or the sweep was stopped',
         ),
       ),
   })
-  .check(z.describe('What one pass over one cluster did and why'));
+  .check(z.describe('The report of one sweep'));
 export type SweepReport = z.infer<typeof sweepReportSchema>;
 
 export const problemSchema = z.object({

@@ -13,7 +13,7 @@ export const sweepRequestSchema = z
     cluster: clusterNameSchema.check(z.describe("The EKS cluster's name")),
     mode: z
       .enum(['report', 'delete'])
-      .check(z.describe("What the pass may do; report forbids to delete, delete leaves it to the deployment's mode")),
+      .check(z.describe('report: deletes nothing; delete: the mode of the deployment decides')),
     runId: described('Of the run that put the event; its log lines carry it too'),
     requestedAt: described('RFC 3339'),
     maxDeletions: z.optional(
@@ -29,7 +29,7 @@ export const sweepRequestSchema = z
   .check(z.describe(`The detail of an EventBridge event ${SWEEP_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
 export type SweepRequest = z.infer<typeof sweepRequestSchema>;
 
-/** What a pass may do. */
+/** What a sweep may do. */
 export interface SweepPolicy {
   readonly mode: 'report' | 'delete';
   readonly maxDeletions: number;
@@ -45,8 +45,8 @@ export const clampToDeployment = (
 });
 
 /**
- * The terms of one pass in place of several. The laxest of them: a report request must not keep what a change asks for from
- * being deleted, nor lower its limit; and where nothing but report requests come together, nothing is deleted.
+ * The policy of one sweep for several triggers: the most permissive. A report request neither prevents the deletion that a
+ * change leads to, nor lowers its limit; report requests alone delete nothing.
  *
  * @param several at least one
  */

@@ -77,7 +77,7 @@ export class AwsAccessError extends RetryableError {
   }
 }
 
-/** The message of anything that was thrown, with those of its causes where it does not tell them itself. */
+/** The message of anything that was thrown, with those of its causes that it does not contain. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Node's own where a host has several addresses and none of them answers; it has no message.

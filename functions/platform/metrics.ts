@@ -14,7 +14,7 @@ export const METRICS = {
   LinesKept: 'Count', // Lines that can have changed what an HPA depends on.
   LinesUnreadable: 'Count', // Lines that are no audit event.
   EntriesPut: 'Count', // Events put on the bus.
-  // reap and backfill: HPAs that carry an owning label, and what became of them
+  // reap and backfill: HPAs with an owning label, by outcome
   HpasFound: 'Count',
   HpasKept: 'Count', // By reason of the judgement.
   HpasDeleted: 'Count',
@@ -29,13 +29,13 @@ export const METRICS = {
   HpasMissing: 'Count', // Wanted, and not there.
   ClustersSkipped: 'Count', // By reason.
   ClustersUnreachable: 'Count', // No whole answer came from the API server.
-  OutcomesNotPut: 'Count', // Events that did not get to the bus; the log has what they would have told.
+  OutcomesNotPut: 'Count', // Events that did not reach the bus; the log has the outcomes.
   // reap
   MessagesMalformed: 'Count',
   Sweeps: 'Count', // Of one cluster each, whatever came of them.
   SweepsFailed: 'Count', // Their messages come again.
-  RequestsPerSweep: 'Count', // To the API server, one value for each pass that came to its end.
-  SecondsToDeletion: 'Seconds', // From the earliest change that a verdict rests on to the end of the pass that deleted.
+  RequestsPerSweep: 'Count', // To the API server, one value for each finished sweep.
+  SecondsToDeletion: 'Seconds', // From the earliest change that a verdict rests on to the end of the sweep.
   Heartbeats: 'Count',
   // backfill
   ClustersSwept: 'Count',
@@ -52,7 +52,7 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS;
 
 export interface MetricsRecorder {
-  /** @param reason of a metric that tells reasons apart */
+  /** @param reason for a metric with the dimension `reason` */
   add(name: MetricName, value: number, reason?: string): void;
 }
 

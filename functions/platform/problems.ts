@@ -5,7 +5,7 @@ import {
   describeError,
   NoAnswerError,
   RetryableError,
-  type SkipReason,
+  SKIP_REASONS,
 } from './errors.ts';
 
 const UPDATE_CLUSTER = 'aws eks update-cluster-config';
@@ -108,19 +108,14 @@ export function problemWithCommand<Reason extends ProblemReason>(
 
 /** Every reason why a cluster is not swept, and last the reason of a warning. */
 export const SWEEP_PROBLEMS = [
-  'ClusterNotFound',
-  'ClusterNotActive',
-  'ClusterOptedOut',
-  'ClusterUnauthorized',
-  'ClusterForbidden',
-  'CustomResourcesNotInstalled',
+  ...SKIP_REASONS,
   'AwsAccessRefused',
   'ClusterEndpointPrivate',
   'ClusterUnreachable',
   'SweepFailed',
   'InternalError',
   'AuditLogOff',
-] as const satisfies readonly (ProblemReason | SkipReason)[];
+] as const satisfies readonly ProblemReason[];
 
 /**
  * The problem of a cluster where this was thrown.
