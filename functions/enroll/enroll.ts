@@ -29,9 +29,9 @@ export const enrollConfigSchema = z.object({
   /** Comma-separated names; empty for all clusters. */
   CLUSTERS: z.string().check(z.regex(/^([\w-]+(,[\w-]+)*)?$/, 'expected comma-separated names of clusters')),
 });
-export type EnrollConfig = z.infer<typeof enrollConfigSchema>;
+type EnrollConfig = z.infer<typeof enrollConfigSchema>;
 
-export interface EnrollDependencies {
+interface EnrollDependencies {
   config: EnrollConfig;
   directory: AccountDirectory;
   filters: SubscriptionFilters;
@@ -67,7 +67,7 @@ export const enrollmentRequestSchema = z
     'expected an object',
   )
   .check(z.describe('The payload of `enroll`; {} enrolls every cluster'));
-export type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
+type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
 
 /**
  * The Lambda handler of `enroll`. It returns the report for a request, and answers a request of CloudFormation about the stack

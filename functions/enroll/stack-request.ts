@@ -18,7 +18,7 @@ type StackRequest = z.infer<typeof stackRequestSchema>;
 
 export const isStackRequest = (event: unknown): event is StackRequest => stackRequestSchema.safeParse(event).success;
 
-export interface StackRequestOptions {
+interface StackRequestOptions {
   /** Deletes everything that enrollment has created. */
   removeAll: () => Promise<EnrollmentReport>;
   /** Milliseconds until Lambda ends this process. */

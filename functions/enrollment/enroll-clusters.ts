@@ -36,7 +36,7 @@ const clusterEnrollmentSchema = z.object({
     ),
   findings: z.array(findingSchema).check(z.describe('What enrollment writes, and what else is not right')),
 });
-export type ClusterEnrollment = z.infer<typeof clusterEnrollmentSchema>;
+type ClusterEnrollment = z.infer<typeof clusterEnrollmentSchema>;
 
 /** The version rises when a reader would have to change. */
 export const enrollmentReportSchema = z

@@ -19,7 +19,7 @@ import {
   save,
   serveUntilEnd,
 } from './cli-harness.ts';
-import { BACKFILL, logGroup, ourEntries, ourFilter, REAP } from './enroll-harness.ts';
+import { BACKFILL, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enroll-harness.ts';
 
 const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
 const SECRET = awsEnvironment({}).AWS_SECRET_ACCESS_KEY ?? '';
@@ -110,6 +110,15 @@ describe('enroll', patience, () => {
     expect(writes()).toEqual([]);
     const yaml = await enroll(['--eks', 'shop', '--dry-run', '-o', 'yaml']);
     expect(parse(yaml.stdout).enrollments[0].clusters).toEqual(enrollments[0].clusters);
+  });
+
+  test('shows what differs before it changes it', async () => {
+    const entries = eks.clusters.get('shop')?.entries;
+    entries?.set(REAP.arn, { ...ourEntry(REAP), kubernetesGroups: ['viewers'] });
+    const { code, stdout } = await enroll(['--eks', 'shop', '--dry-run']);
+    expect(code).toBe(0);
+    const found = 'the access entry has the Kubernetes groups viewers, and not envoy-hpa-reaper';
+    expect(stdout).toMatch(new RegExp(`^shop +accessEntry +\\S+ +${found} +update +planned$`, 'm'));
   });
 
   test('--remove deletes filter, entries and RBAC, also without the stack and its roles, and nothing else', async () => {
