@@ -11,7 +11,7 @@ export const sweepSettings = {
   MAX_DELETIONS: wholeNumber(DEFAULT_GUARDS.maxDeletions, 0, 10_000),
   SETTLE_HPA_SECONDS: wholeNumber(DEFAULT_GUARDS.settleHpaSeconds, 0, 1_800),
   SETTLE_CONFIG_SECONDS: wholeNumber(DEFAULT_GUARDS.settleConfigSeconds, 0, 1_800),
-  /** Names, parted by commas; empty for every namespace. */
+  /** Comma-separated names; empty for every namespace. */
   CONTROLLER_NAMESPACES: z.optional(
     z.pipe(
       z
@@ -19,7 +19,7 @@ export const sweepSettings = {
         .check(
           z.refine(
             (names) => namesOf(names).every((name) => NAMESPACE_PATTERN.test(name)),
-            'expected the names of namespaces, parted by commas',
+            'expected comma-separated names of namespaces',
           ),
         ),
       z.transform(namesOf),
@@ -27,9 +27,9 @@ export const sweepSettings = {
   ),
 };
 
-const schema = z.object(sweepSettings);
+type Limits = Record<'MAX_DELETIONS' | 'SETTLE_HPA_SECONDS' | 'SETTLE_CONFIG_SECONDS', number>;
 
-export const guardsOf = (config: z.infer<typeof schema>): GuardSettings => ({
+export const guardsOf = (config: Limits): GuardSettings => ({
   maxDeletions: config.MAX_DELETIONS,
   settleHpaSeconds: config.SETTLE_HPA_SECONDS,
   settleConfigSeconds: config.SETTLE_CONFIG_SECONDS,

@@ -423,7 +423,7 @@ describe('the environment', () => {
         'MAX_DELETIONS: expected a whole number from 0 to 10000',
         'SETTLE_HPA_SECONDS: expected a whole number from 0 to 1800',
         'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 1800',
-        'CONTROLLER_NAMESPACES: expected the names of namespaces, parted by commas',
+        'CONTROLLER_NAMESPACES: expected comma-separated names of namespaces',
       ],
     });
     expect(String(failure)).not.toMatch(/1234|destroy|-7|3601|soon|Shop/);
