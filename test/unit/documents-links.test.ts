@@ -1,13 +1,14 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { addDoctorCommand } from '../../functions/cli/commands/doctor.ts';
 import { addEnrollCommand } from '../../functions/cli/commands/enroll.ts';
 import { addReapCommand } from '../../functions/cli/commands/reap.ts';
 import { addReplayCommand } from '../../functions/cli/commands/replay.ts';
 import { addRestoreCommand } from '../../functions/cli/commands/restore.ts';
 import { addScanCommand } from '../../functions/cli/commands/scan.ts';
+import { formatReport } from '../../functions/cli/output/report.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { alarms } from '../builders/alarms.ts';
 
@@ -69,6 +70,16 @@ test('every page is linked from the README, or from a page that is', () => {
   };
   visit('README.md');
   expect([...reached].toSorted()).toEqual(documents.toSorted());
+});
+
+test('the README shows what scan prints for docs/example.json on a terminal of 100 columns', async () => {
+  const write = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const program = new Command();
+  addScanCommand(program);
+  await program.parseAsync(['scan', '--quiet', '--file', 'docs/example.json', '-o', 'json'], { from: 'user' });
+  const report = JSON.parse(String(write.mock.calls[0]?.[0]));
+  write.mockRestore();
+  expect(textOf('README.md')).toContain(`\n${formatReport(report, 'table', { width: 100, color: false })}\`\`\`\n`);
 });
 
 test.each(documents)('every source that %s names is there', (file) => {
