@@ -58,81 +58,73 @@ export const enrollCommand = ({ flags }: Pick<ClusterContext, 'flags'>): string 
 const scanCommand = ({ flags, controllerNamespaces = [] }: ClusterContext): string =>
   ['reaper scan', flags, ...controllerNamespaces.map((name) => `--controller-namespace ${name}`)].join(' ');
 
+const ALLOWED = 'everything that is needed is allowed';
+const namesOf = (permissions: readonly Permission[]) => permissions.map(nameOfPermission).join(', ');
 const FUNCTION_PERMISSIONS = [...SCAN_PERMISSIONS, ...REAP_PERMISSIONS, ...EVENT_PERMISSIONS];
+
+/** A check of a cluster whose API server authorizes us. */
+const inCluster = (
+  id: CheckId,
+  run: (context: ClusterContext, inspection: ClusterInspection) => Promise<Verdict>,
+  after: readonly CheckId[] = ['cluster-access'],
+): CheckDefinition<ClusterContext> => ({
+  id,
+  after,
+  run: async (context) => await run(context, await context.connect()),
+});
 
 /** The links within a cluster: its API server, its RBAC, the CRDs, and Envoy Gateway. */
 export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
   { id: 'cluster-access', after: ['eks-cluster'], run: checkAccess },
-  {
-    id: 'cluster-version',
-    after: ['cluster-access'],
-    run: async ({ connect }) => ok(await (await connect()).version()),
-  },
-  permissionCheck(
-    'rbac-scan',
-    async ({ connect }) => (await connect()).deniedToMe(SCAN_PERMISSIONS),
-    (missing) =>
-      broken(
-        `you cannot ${missing}, so \`scan\` fails`,
-        'Ask for a role that allows it, such as the ClusterRole view and what infra/kubernetes/rbac.yaml allows.',
-      ),
+  inCluster('cluster-version', async (_, inspection) => ok(await inspection.version())),
+  inCluster('rbac-scan', async (_, inspection) => {
+    const missing = await inspection.deniedToMe(SCAN_PERMISSIONS);
+    if (missing.length === 0) return ok(ALLOWED);
+    return broken(
+      `you cannot ${namesOf(missing)}, so \`scan\` fails`,
+      'Ask for a role that allows it, such as the ClusterRole view and what infra/kubernetes/rbac.yaml allows.',
+    );
+  }),
+  inCluster('rbac-reap', async (_, inspection) => {
+    const missing = await inspection.deniedToMe(REAP_PERMISSIONS);
+    if (missing.length === 0) return ok(ALLOWED);
+    return warning(
+      `you cannot ${namesOf(missing)}, so \`reap\` cannot delete`,
+      'Nothing to do if you do not run `reap`; the functions have their own role.',
+    );
+  }),
+  inCluster('rbac-functions', async (context, inspection) =>
+    functionsVerdict(await inspection.deniedToGroup(REAPER_GROUP, FUNCTION_PERMISSIONS), context),
   ),
-  permissionCheck(
-    'rbac-reap',
-    async ({ connect }) => (await connect()).deniedToMe(REAP_PERMISSIONS),
-    (missing) =>
-      warning(
-        `you cannot ${missing}, so \`reap\` cannot delete`,
-        'Nothing to do if you do not run `reap`; the functions have their own role.',
-      ),
-  ),
-  permissionCheck(
-    'rbac-functions',
-    async ({ connect }) => (await connect()).deniedToGroup(REAPER_GROUP, FUNCTION_PERMISSIONS),
-    functionsVerdict,
-  ),
-  crdCheck('crds-gateway-api', 'gateway.networking.k8s.io', 'v1'),
-  crdCheck('crds-envoy-gateway', 'gateway.envoyproxy.io', 'v1alpha1'),
-  {
-    id: 'envoy-gateway',
-    after: ['cluster-access'],
-    run: async ({ controllers }) => controllersVerdict(await controllers()),
-  },
-  {
-    id: 'envoy-gateway-config',
-    after: ['cluster-access'],
-    run: async (context) => {
-      // Who cannot list Deployments can still check the ConfigMaps.
-      const controllers = await context.controllers().catch(() => undefined);
-      return configVerdict(await context.config(), controllers, context);
-    },
-  },
-  {
-    id: 'envoy-gateway-leaks',
-    after: ['envoy-gateway', 'stale-hpas'],
-    run: async (context) =>
+  inCluster('crds-gateway-api', (_, inspection) => checkCrds(inspection, 'gateway.networking.k8s.io', 'v1')),
+  inCluster('crds-envoy-gateway', (_, inspection) => checkCrds(inspection, 'gateway.envoyproxy.io', 'v1alpha1')),
+  inCluster('envoy-gateway', async ({ controllers }) => controllersVerdict(await controllers())),
+  inCluster('envoy-gateway-config', async (context) => {
+    // A person who cannot list Deployments can still check the ConfigMaps.
+    const controllers = await context.controllers().catch(() => undefined);
+    return configVerdict(await context.config(), controllers, context);
+  }),
+  inCluster(
+    'envoy-gateway-leaks',
+    async (context) =>
       leaksVerdict(await context.controllers(), (await context.assessment()).snapshot.hpas, scanCommand(context)),
-  },
-  {
-    id: 'envoy-gateway-downgrade',
-    after: ['envoy-gateway', 'envoy-gateway-config'],
-    run: async ({ controllers, config }) => downgradeVerdict(await controllers(), await config()),
-  },
-  {
-    id: 'stale-hpas',
-    after: ['cluster-access'],
-    run: async (context) => {
-      const { snapshot, verdicts } = await context.assessment();
-      const stale = verdicts.filter(({ action }) => action === 'delete').length;
-      const found = `${stale} of ${counted(snapshot.hpas.length, 'HPA')} with a label of Envoy Gateway ${stale === 1 ? 'is' : 'are'} stale`;
-      if (stale === 0) return ok(found);
-      return warning(found, 'See which and why; `reaper reap` deletes them.', scanCommand(context));
-    },
-  },
-  {
-    id: 'missing-hpas',
-    after: ['stale-hpas'],
-    run: async (context) => {
+    ['envoy-gateway', 'stale-hpas'],
+  ),
+  inCluster(
+    'envoy-gateway-downgrade',
+    async ({ controllers, config }) => downgradeVerdict(await controllers(), await config()),
+    ['envoy-gateway', 'envoy-gateway-config'],
+  ),
+  inCluster('stale-hpas', async (context) => {
+    const { snapshot, verdicts } = await context.assessment();
+    const stale = verdicts.filter(({ action }) => action === 'delete').length;
+    const found = `${stale} of ${counted(snapshot.hpas.length, 'HPA')} with a label of Envoy Gateway ${stale === 1 ? 'is' : 'are'} stale`;
+    if (stale === 0) return ok(found);
+    return warning(found, 'See which and why; `reaper reap` deletes them.', scanCommand(context));
+  }),
+  inCluster(
+    'missing-hpas',
+    async (context) => {
       const { missing } = await context.assessment();
       if (missing.length === 0) return ok('no wanted HPA is missing');
       const names = missing.map((one) => `${objectKey(one)} of ${one.owner.kind} ${objectKey(one.owner)}`);
@@ -142,7 +134,8 @@ export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
         scanCommand(context),
       );
     },
-  },
+    ['stale-hpas'],
+  ),
 ];
 
 async function checkAccess({ connect, region, kubectl, description }: ClusterContext): Promise<Verdict> {
@@ -176,26 +169,11 @@ async function checkAccess({ connect, region, kubectl, description }: ClusterCon
   }
 }
 
-function permissionCheck(
-  id: CheckId,
-  denied: (context: ClusterContext) => Promise<readonly Permission[]>,
-  verdict: (names: string, context: ClusterContext, count: number) => Verdict,
-): CheckDefinition<ClusterContext> {
-  return {
-    id,
-    after: ['cluster-access'],
-    run: async (context) => {
-      const missing = await denied(context);
-      if (missing.length === 0) return ok('everything that is needed is allowed');
-      return verdict(missing.map(nameOfPermission).join(', '), context, missing.length);
-    },
-  };
-}
-
 /** A cluster of a kubeconfig may be no EKS cluster, or one that the functions need not sweep. */
-function functionsVerdict(names: string, context: ClusterContext, count: number): Verdict {
-  const hasNothing = count === FUNCTION_PERMISSIONS.length;
-  const found = `the group ${REAPER_GROUP} cannot ${hasNothing ? 'do anything that it has to' : names}`;
+function functionsVerdict(missing: readonly Permission[], context: ClusterContext): Verdict {
+  if (missing.length === 0) return ok(ALLOWED);
+  const hasNothing = missing.length === FUNCTION_PERMISSIONS.length;
+  const found = `the group ${REAPER_GROUP} cannot ${hasNothing ? 'do anything that it has to' : namesOf(missing)}`;
   const enroll = enrollCommand(context);
   if (context.region !== undefined) {
     return broken(found, 'Enroll the cluster, which applies the role of this version.', enroll);
@@ -210,24 +188,16 @@ function functionsVerdict(names: string, context: ClusterContext, count: number)
   );
 }
 
-function crdCheck(id: CheckId, group: string, wanted: string): CheckDefinition<ClusterContext> {
-  return {
-    id,
-    after: ['cluster-access'],
-    run: async ({ connect }) => {
-      const versions = await (await connect()).servedVersions(group);
-      const found = versions.join(', ');
-      if (versions.includes(wanted)) return ok(found);
-      if (versions.length === 0) {
-        return broken(
-          `the API server does not know ${group}`,
-          'Nothing to do if Envoy Gateway was never installed; else install its CRDs again.',
-        );
-      }
-      const remedy = `Install CRDs that serve ${wanted}: Gateway API v1.0 or later, Envoy Gateway v1.0 or later.`;
-      return broken(`${group} is served as ${found}, and not as ${wanted}`, remedy);
-    },
-  };
+async function checkCrds(inspection: ClusterInspection, group: string, wanted: string): Promise<Verdict> {
+  const versions = await inspection.servedVersions(group);
+  const found = versions.join(', ');
+  if (versions.includes(wanted)) return ok(found);
+  if (versions.length > 0) {
+    const remedy = `Install CRDs that serve ${wanted}: Gateway API v1.0 or later, Envoy Gateway v1.0 or later.`;
+    return broken(`${group} is served as ${found}, and not as ${wanted}`, remedy);
+  }
+  const remedy = 'Nothing to do if Envoy Gateway was never installed; else install its CRDs again.';
+  return broken(`the API server does not know ${group}`, remedy);
 }
 
 function controllersVerdict(controllers: readonly Deployment[]): Verdict {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { type Command, Option } from 'commander';
+import pMap from 'p-map';
 import { parseAllDocuments } from 'yaml';
 import type { AwsClientOptions } from '../../aws/client.ts';
 import type { Roles } from '../../aws/roles.ts';
@@ -29,6 +30,9 @@ interface EnrollOptions extends TargetOptions {
   readonly yes?: boolean;
   readonly output: (typeof FORMATS)[number];
 }
+
+/** What is done in one Region. */
+type RegionOptions = Omit<EnrollClustersOptions, 'dryRun'>;
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 
@@ -105,16 +109,10 @@ async function planAndEnroll(options: EnrollOptions): Promise<void> {
   process.exitCode = explain(done);
 }
 
-async function enrollRegions(
-  regions: readonly Omit<EnrollClustersOptions, 'dryRun'>[],
-  dryRun: boolean,
-): Promise<EnrollmentReport[]> {
-  const reports: EnrollmentReport[] = [];
-  for (const region of regions) reports.push(await enrollClusters({ ...region, dryRun }));
-  return reports;
-}
+const enrollRegions = (regions: readonly RegionOptions[], dryRun: boolean): Promise<EnrollmentReport[]> =>
+  pMap(regions, (region) => enrollClusters({ ...region, dryRun }), { concurrency: 1 });
 
-async function regionsOf(options: EnrollOptions): Promise<Omit<EnrollClustersOptions, 'dryRun'>[]> {
+async function regionsOf(options: EnrollOptions): Promise<RegionOptions[]> {
   if (options.eks !== undefined) {
     const { scopes, clusters, tags } = await targetsOf(options);
     return await Promise.all(
@@ -144,7 +142,7 @@ async function regionOf(
   selection: Pick<EnrollClustersOptions, 'region' | 'clusters' | 'tags'> & { readonly directory: LiveDirectory },
   { profile, remove = false }: EnrollOptions,
   connection: (cluster: string) => Promise<ClusterConnection>,
-): Promise<Omit<EnrollClustersOptions, 'dryRun'>> {
+): Promise<RegionOptions> {
   const { region, directory, clusters } = selection;
   const { roles, ...clients } = await enrollmentClients({ region, profile });
   const stack = await stackIn(directory, clusters);
