@@ -6,7 +6,7 @@ import { type AccountDirectory, type ClusterDescription, OPT_OUT_TAG } from '../
 import type { RbacObject, RbacStore } from '../kubernetes/rbac-store.ts';
 import { AwsAccessError, ClusterSkippedError, describeError, type SkipReason } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import { problem, problemWithCommand } from '../platform/problems.ts';
+import { problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
 import { forEachCluster, type LoopOptions } from '../sweep/for-each-cluster.ts';
 import { type EnrolledRole, FILTER_NAME } from './enrollment.ts';
@@ -259,8 +259,8 @@ function failureOf(error: unknown, { cluster, region }: Pick<Desired, 'cluster' 
   if (error instanceof AwsAccessError) return { found: message, reason: 'AwsAccessRefused', remedy: error.remedy };
   const isFull = error instanceof Error && (error.cause as Error | undefined)?.name === 'LimitExceededException';
   const { message: found, ...rest } = isFull
-    ? problemWithCommand('NoFreeFilterSlot', cluster, region)
-    : problemWithCommand('EnrollmentFailed', message);
+    ? problem('NoFreeFilterSlot', cluster, region)
+    : problem('EnrollmentFailed', message);
   return { found, ...rest };
 }
 

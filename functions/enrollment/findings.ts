@@ -4,7 +4,7 @@ import { type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import type { RbacObject } from '../kubernetes/rbac-store.ts';
 import { logGroupOf } from '../platform/eks-names.ts';
-import { type Problem, problem, problemWithCommand } from '../platform/problems.ts';
+import { type Problem, problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
 import {
   type AccessEntry,
@@ -88,7 +88,7 @@ const drift = (
 export const blocked = (
   part: Finding['part'],
   state: Finding['state'],
-  { message, ...rest }: Problem<NonNullable<Finding['reason']>> & { readonly command?: string },
+  { message, ...rest }: Problem<NonNullable<Finding['reason']>>,
 ): Finding => ({ part, state, found: message, ...rest, action: 'none' });
 
 type ClusterRef = Pick<Desired, 'cluster' | 'region'>;
@@ -102,7 +102,7 @@ export function optOutFinding({ cluster, region }: ClusterRef, { arn, tags }: Cl
 
 export function auditLogFinding({ cluster, region }: ClusterRef, auditLog = true): Finding {
   if (auditLog) return right({ part: 'auditLog' }, 'the audit log is on');
-  return blocked('auditLog', 'different', problemWithCommand('AuditLogOff', cluster, region));
+  return blocked('auditLog', 'different', problem('AuditLogOff', cluster, region));
 }
 
 /**
@@ -114,15 +114,15 @@ export function logGroupFinding({ cluster, region }: ClusterRef, logGroupClass: 
   const part = 'logGroup';
   if (logGroupClass === 'STANDARD') return right({ part }, `${logGroupOf(cluster)} is of class STANDARD`);
   return logGroupClass === undefined
-    ? blocked(part, 'absent', problemWithCommand('LogGroupMissing', cluster, region))
-    : blocked(part, 'different', problemWithCommand('LogGroupNotStandard', cluster, logGroupClass));
+    ? blocked(part, 'absent', problem('LogGroupMissing', cluster, region))
+    : blocked(part, 'different', problem('LogGroupNotStandard', cluster, logGroupClass));
 }
 
 /** @param mode absent in the description of a cluster that is older than access entries */
 export function authenticationModeFinding({ cluster, region }: ClusterRef, mode = 'CONFIG_MAP'): Finding {
   const part = 'authenticationMode';
   if (mode !== 'CONFIG_MAP') return right({ part }, mode);
-  return blocked(part, 'different', problemWithCommand('NoAccessEntries', cluster, region));
+  return blocked(part, 'different', problem('NoAccessEntries', cluster, region));
 }
 
 /**

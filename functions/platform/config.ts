@@ -2,10 +2,10 @@ import * as z from 'zod/mini';
 import { ConfigurationError } from './errors.ts';
 
 /**
- * Reads what a function is configured with from environment variables, once, at its start.
+ * Reads the configuration of a function from environment variables.
  *
  * @param schema an object schema whose keys are the variables' names
- * @throws {ConfigurationError} naming every variable that is missing or malformed, and never a value
+ * @throws {ConfigurationError} with every variable that is missing or malformed, and no value
  */
 export function readConfig<Schema extends z.ZodMiniObject>(
   schema: Schema,
@@ -14,42 +14,29 @@ export function readConfig<Schema extends z.ZodMiniObject>(
   const parsed = schema.safeParse(environment);
   if (parsed.success) return parsed.data;
   throw new ConfigurationError(
-    parsed.error.issues.map((issue) => {
-      const name = issue.path.join('.');
-      return environment[name] === undefined ? `${name} is missing` : `${name}: ${issue.message}`;
+    parsed.error.issues.map(({ path, message }) => {
+      const name = path.join('.');
+      return environment[name] === undefined ? `${name} is missing` : `${name}: ${message}`;
     }),
   );
 }
 
-export const regionSchema = z
-  .string('expected an AWS Region')
-  .check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, 'expected an AWS Region'));
+const REGION = 'expected an AWS Region';
+export const regionSchema = z.string(REGION).check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, REGION));
 
-/** What every function knows of where it runs. AWS_REGION is set by Lambda itself. */
+/** The account and Region of a function. Lambda itself sets AWS_REGION. */
 export const placeSchema = {
   ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
   AWS_REGION: regionSchema,
 };
 
-/** An event bus's name or, as PutEvents allows, its ARN. */
-export const eventBusSchema = z
-  .string()
-  .check(
-    z.regex(
-      /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/,
-      "expected an event bus's name or ARN",
-    ),
-  );
+const EVENT_BUS = /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/;
+/** The name or the ARN of an event bus. */
+export const eventBusSchema = z.string().check(z.regex(EVENT_BUS, "expected an event bus's name or ARN"));
 
-/** A whole number in an environment variable, within bounds, with what it is when the variable is not set. */
-export const wholeNumber = (fallback: number, least: number, most: number) =>
-  z._default(
-    z.pipe(
-      z.string().check(z.regex(/^\d+$/, `expected a whole number from ${least} to ${most}`)),
-      z.pipe(
-        z.transform((digits: string) => Number(digits)),
-        z.number().check(z.refine((n) => n >= least && n <= most, `expected a whole number from ${least} to ${most}`)),
-      ),
-    ),
-    fallback,
-  );
+/** A whole number within bounds in an environment variable, with a default. */
+export const wholeNumber = (fallback: number, least: number, most: number) => {
+  const isInRange = (text: string) => /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most;
+  const text = z.string().check(z.refine(isInRange, `expected a whole number from ${least} to ${most}`));
+  return z._default(z.pipe(text, z.transform(Number)), fallback);
+};

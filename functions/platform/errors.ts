@@ -1,15 +1,15 @@
-/**
- * What went wrong, one class for each thing that a caller handles differently:
+/*
+ * One class for each thing that a caller handles differently:
  *
- * - {@link ConfigurationError}: the function cannot start; every fault is named at once.
- * - {@link MalformedInputError}: this record, payload or file can never be read; it fails alone.
- * - {@link UsageError}: what was asked for is not possible as it was asked for.
- * - {@link ClusterSkippedError}: nothing can be done in this cluster now and a retry would not help; reported with its
- *   remedy, the record is consumed.
- * - {@link RetryableError}: the same again later may well succeed; the record goes back to the queue.
- *   {@link NoAnswerError} and {@link AwsAccessError} are such, and say more to a person.
+ * - {@link ConfigurationError}: the function cannot start; it names every fault at once.
+ * - {@link MalformedInputError}: this record, payload or file is unreadable; it fails alone.
+ * - {@link UsageError}: the user asked for something that is not possible that way; the message says what is.
+ * - {@link ClusterSkippedError}: nothing can be done in this cluster now and a retry would not help; it is reported with its
+ *   remedy, and the record is consumed.
+ * - {@link RetryableError}: a retry may succeed; the record returns to the queue. {@link NoAnswerError} and
+ *   {@link AwsAccessError} are such errors.
  *
- * Anything else that is thrown is a fault of this program and is retried like a {@link RetryableError}.
+ * Any other error is a fault of this program and is retried like a {@link RetryableError}.
  */
 export class ConfigurationError extends Error {
   override name = 'ConfigurationError';
@@ -24,21 +24,18 @@ export class MalformedInputError extends Error {
   override name = 'MalformedInputError';
 }
 
-/** A person asked for something that is not possible that way; the message says what is. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
 
 /** Why nothing can be done in a cluster now. */
-export const SKIP_REASONS = [
-  'ClusterNotFound',
-  'ClusterNotActive',
-  'ClusterOptedOut',
-  'ClusterUnauthorized',
-  'ClusterForbidden',
-  'CustomResourcesNotInstalled',
-] as const;
-export type SkipReason = (typeof SKIP_REASONS)[number];
+export type SkipReason =
+  | 'ClusterNotFound'
+  | 'ClusterNotActive'
+  | 'ClusterOptedOut'
+  | 'ClusterUnauthorized'
+  | 'ClusterForbidden'
+  | 'CustomResourcesNotInstalled';
 
 export class ClusterSkippedError extends Error {
   override name = 'ClusterSkippedError';
@@ -56,17 +53,17 @@ export class RetryableError extends Error {
   override name = 'RetryableError';
 }
 
-/** An API server has too much to do: it did not take the request up. */
+/** The API server is overloaded and did not process the request. */
 export class OverloadedError extends RetryableError {
   override name = 'OverloadedError';
 }
 
-/** No whole answer came from an API server: nothing listens there, it cannot be reached from here, or it broke off. */
+/** There is no whole response from an API server: no connection, or a broken one. */
 export class NoAnswerError extends RetryableError {
   override name = 'NoAnswerError';
 }
 
-/** AWS does not let this process in: no credentials, expired ones, or ones that may not do this. */
+/** AWS refuses the call: no credentials, expired ones, or missing permissions. */
 export class AwsAccessError extends RetryableError {
   override name = 'AwsAccessError';
   /** What a person can do about it, one sentence. */
@@ -77,10 +74,10 @@ export class AwsAccessError extends RetryableError {
   }
 }
 
-/** The message of anything that was thrown, with those of its causes that it does not contain. */
+/** The message of an error with those of its causes, unless it includes them. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // Node's own where a host has several addresses and none of them answers; it has no message.
+  // Node's own error for a host with several addresses of which none responds. It has no message.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describeError).join('; ');
   if (error.cause === undefined) return error.message;
   const cause = describeError(error.cause);

@@ -2,19 +2,16 @@ import { Metrics } from '@aws-lambda-powertools/metrics';
 
 export const METRICS_NAMESPACE = 'EnvoyHpaReaper';
 
-/**
- * Every metric and its unit; the runbook, the alarms and the dashboard go by these names. Each carries the dimension
- * `service` (the function), and where it says so `reason`: every further value costs.
- */
+/** All metrics and their units. Each has the dimension `service` (the function), and some `reason`: every further value costs. */
 export const METRICS = {
   // forward
   Payloads: 'Count',
   ControlMessages: 'Count',
   LinesReceived: 'Count',
-  LinesKept: 'Count', // Lines that can have changed what an HPA depends on.
-  LinesUnreadable: 'Count', // Lines that are no audit event.
+  LinesKept: 'Count', // Lines of changes that an HPA may depend on.
+  LinesUnreadable: 'Count', // Lines that are not audit events.
   EntriesPut: 'Count', // Events put on the bus.
-  // reap and backfill: HPAs with an owning label, by outcome
+  // reap and backfill: HPAs with an owning label, and their results
   HpasFound: 'Count',
   HpasKept: 'Count', // By reason of the judgement.
   HpasDeleted: 'Count',
@@ -26,41 +23,41 @@ export const METRICS = {
   HpasConflict: 'Count',
   HpasStopped: 'Count',
   HpasFailed: 'Count',
-  HpasMissing: 'Count', // Wanted, and not there.
+  HpasMissing: 'Count', // Wanted, but missing.
   ClustersSkipped: 'Count', // By reason.
-  ClustersUnreachable: 'Count', // No whole answer came from the API server.
-  OutcomesNotPut: 'Count', // Events that did not reach the bus; the log has the outcomes.
+  ClustersUnreachable: 'Count', // No whole response from the API server.
+  OutcomesNotPut: 'Count', // Events that did not reach the bus; the log has their contents.
   // reap
   MessagesMalformed: 'Count',
-  Sweeps: 'Count', // Of one cluster each, whatever came of them.
-  SweepsFailed: 'Count', // Their messages come again.
-  RequestsPerSweep: 'Count', // To the API server, one value for each finished sweep.
-  SecondsToDeletion: 'Seconds', // From the earliest change that a verdict rests on to the end of the sweep.
+  Sweeps: 'Count', // Of one cluster each, whatever the result.
+  SweepsFailed: 'Count', // Their messages are retried.
+  RequestsPerSweep: 'Count', // To the API server, one value for each completed sweep.
+  SecondsToDeletion: 'Seconds', // From the earliest change that a verdict depends on to the end of the sweep.
   Heartbeats: 'Count',
   // backfill
   ClustersSwept: 'Count',
-  ClustersDispatched: 'Count', // reap was asked to sweep them.
-  ClustersFailed: 'Count', // Not swept, and not skipped: also those that are unreachable.
-  ClustersRemaining: 'Count', // The run's time did not suffice.
-  SweepsCompleted: 'Count', // No cluster of the Region remains or failed, but the unreachable; over the bus: requested.
+  ClustersDispatched: 'Count', // Sweeps of them were requested from reap.
+  ClustersFailed: 'Count', // Neither swept nor skipped, also the unreachable ones.
+  ClustersRemaining: 'Count', // The run had no time left.
+  SweepsCompleted: 'Count', // Regions in which no cluster remains or failed, except for unreachable ones.
   // enroll
   ClustersEnrolled: 'Count',
   EnrollmentChanges: 'Count',
   EnrollmentProblems: 'Count',
-  EnrollmentClustersLeft: 'Count', // The run's time did not suffice.
+  EnrollmentClustersLeft: 'Count', // The run had no time left.
 } as const;
 export type MetricName = keyof typeof METRICS;
 
 export interface MetricsRecorder {
-  /** @param reason for a metric with the dimension `reason` */
+  /** @param reason of a metric with that dimension */
   add(name: MetricName, value: number, reason?: string): void;
 }
 
 /**
- * The metrics of a function: lines of its log in the embedded metric format, of which CloudWatch makes metrics.
+ * The metrics of a function, written to its log in the embedded metric format of CloudWatch.
  *
  * @param service the function
- * @returns the recorder, and Powertools' own object for its middleware, which writes the lines
+ * @returns the recorder, and the object of Powertools for its middleware, which writes the lines
  */
 export function emfMetrics(service: string): { metrics: MetricsRecorder; powertools: Metrics } {
   const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });

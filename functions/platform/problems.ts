@@ -1,18 +1,13 @@
 import { logGroupOf } from './eks-names.ts';
-import {
-  AwsAccessError,
-  ClusterSkippedError,
-  describeError,
-  NoAnswerError,
-  RetryableError,
-  SKIP_REASONS,
-} from './errors.ts';
+import { AwsAccessError, ClusterSkippedError, describeError, NoAnswerError, RetryableError } from './errors.ts';
 
 const UPDATE_CLUSTER = 'aws eks update-cluster-config';
 const regionFlag = (region: string | undefined) => (region === undefined ? '' : ` --region ${region}`);
 
-/** Every problem that a cluster can have: its reason, and from the facts the message, the remedy, and a shell command for it. */
-const CATALOGUE = {
+type Describe = (...facts: never[]) => [message: string, remedy: string, command?: string];
+
+/** The problems that keep a cluster from being swept, and last a warning: from the facts the message, the remedy and its command. */
+const SWEEP = {
   ClusterNotFound: (cluster: string, where: string) => [
     `there is no cluster ${cluster} in ${where}`,
     'Check the name, the Region and the account; nothing to do if it was deleted.',
@@ -53,6 +48,10 @@ const CATALOGUE = {
     'Turn it on, if you need that; CloudWatch Logs charges for every line that it stores.',
     `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
   ],
+} satisfies Record<string, Describe>;
+
+/** The further problems of an enrollment. */
+const ENROLLMENT = {
   LogGroupMissing: (cluster: string, region?: string) => [
     `the audit log of cluster ${cluster} is on, but there is no log group ${logGroupOf(cluster)}`,
     'EKS creates it within minutes; if it was deleted, create it again.',
@@ -76,49 +75,33 @@ const CATALOGUE = {
     message,
     'The next run, or the next deletion of the stack, retries; if it persists, the message says why.',
   ],
-} satisfies Record<string, (...facts: never[]) => [message: string, remedy: string, command?: string]>;
+} satisfies Record<string, Describe>;
 
+const CATALOGUE = { ...SWEEP, ...ENROLLMENT };
+/** The reasons in the order of docs/reasons.md. */
+export const SWEEP_PROBLEMS = Object.keys(SWEEP);
 export type ProblemReason = keyof typeof CATALOGUE;
 
-/** A fault that a person can do something about. */
 export interface Problem<Reason extends string = string> {
   readonly reason: Reason;
   readonly message: string;
   /** What a person can do about it. */
   readonly remedy: string;
+  /** A shell command that does it, or that shows more. */
+  readonly command?: string;
 }
 
-/** @returns the problem, with the shell command as a part of the remedy */
 export function problem<Reason extends ProblemReason>(
   reason: Reason,
   ...facts: Parameters<(typeof CATALOGUE)[Reason]>
 ): Problem<Reason> {
-  const { message, remedy, command } = problemWithCommand(reason, ...facts);
-  return { reason, message, remedy: command === undefined ? remedy : `${remedy.replace(/\.$/, '')}: ${command}` };
-}
-
-export function problemWithCommand<Reason extends ProblemReason>(
-  reason: Reason,
-  ...facts: Parameters<(typeof CATALOGUE)[Reason]>
-): Problem<Reason> & { readonly command?: string } {
-  const describe = CATALOGUE[reason] as (...facts: unknown[]) => [string, string, string?];
+  const describe = CATALOGUE[reason] as (...facts: unknown[]) => ReturnType<Describe>;
   const [message, remedy, command] = describe(...facts);
   return { reason, message, remedy, command };
 }
 
-/** Every reason why a cluster is not swept, and last the reason of a warning. */
-export const SWEEP_PROBLEMS = [
-  ...SKIP_REASONS,
-  'AwsAccessRefused',
-  'ClusterEndpointPrivate',
-  'ClusterUnreachable',
-  'SweepFailed',
-  'InternalError',
-  'AuditLogOff',
-] as const satisfies readonly ProblemReason[];
-
 /**
- * The problem of a cluster where this was thrown.
+ * The problem of a cluster from an error.
  *
  * @param cluster what is known of the cluster
  */

@@ -87,6 +87,12 @@ export async function dispatchSweeps(options: DispatchOptions): Promise<RunRepor
 export type ClusterFindings = Pick<ClusterReport, 'result' | 'lookAgain' | 'hpas' | 'missing'> &
   Partial<Pick<ClusterReport, 'warnings'>>;
 
+/** The problem with its command in the remedy. */
+function auditLogOffWarning(cluster: string, region: string | undefined) {
+  const { command, remedy, ...rest } = problem('AuditLogOff', cluster, region);
+  return { ...rest, remedy: `${remedy.replace(/\.$/, '')}: ${command}` };
+}
+
 /**
  * Does the same work on every cluster, and reports on all of them.
  *
@@ -104,9 +110,9 @@ export async function runOverClusters(
     { ...options, hasTimeLeft: () => !drainSignal?.aborted },
     async (target, description = { tags: {} }) => {
       const { cluster, region } = target;
-      const auditLogOff = description.auditLog === false ? [problem('AuditLogOff', cluster, region)] : [];
+      const auditLogWarnings = description.auditLog === false ? [auditLogOffWarning(cluster, region)] : [];
       const { warnings = [], ...findings } = await work(target, description, sweepIdOf(target));
-      return { ...findings, warnings: [...auditLogOff, ...warnings], sweepId: sweepIdOf(target) };
+      return { ...findings, warnings: [...auditLogWarnings, ...warnings], sweepId: sweepIdOf(target) };
     },
   );
   const reports = clusters.map((one): ClusterReport => {
