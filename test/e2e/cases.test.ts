@@ -16,7 +16,7 @@ import {
 describe.each(caseNames)('%s', (name) => {
   const expected = expectedOf(name);
 
-  test('what is stale is gone, by exactly the requests that are safe, and all else is untouched', async () => {
+  test('deletes what is stale, by exactly the safe requests, and touches nothing else', async () => {
     const cluster = await serve(listOf(name));
     const before = contents(cluster);
     const stale = cluster.objects('horizontalpodautoscalers').filter((hpa) => expected.delete.includes(keyOf(hpa)));
@@ -55,7 +55,7 @@ describe.each(caseNames)('%s', (name) => {
     }
   });
 
-  test('report says the same and writes nothing', async () => {
+  test('reports the same in mode report, and writes nothing', async () => {
     const cluster = await serve(listOf(name));
     const before = contents(cluster);
 

@@ -27,19 +27,19 @@ async function withStaleConnection() {
   return hpa;
 }
 
-test('a reading over a kept connection that the server has closed is asked again', async () => {
+test('retries a read over a kept connection that the server has closed', async () => {
   const hpa = await withStaleConnection();
   await expect(api.hpas.get(hpa)).resolves.toMatchObject({ metadata: { uid: hpa.metadata.uid } });
   expect(cluster.requests.map(({ method }) => method)).toEqual(['GET', 'GET']);
 });
 
-test('a write is not: nobody knows what came of it', async () => {
+test('does not retry a write, whose result is unknown', async () => {
   const hpa = await withStaleConnection();
   await expect(api.hpas.mark(hpa)).rejects.toThrow(RetryableError);
   expect(cluster.requests.map(({ method }) => method)).toEqual(['PATCH']);
 });
 
-test('a reading over a new connection is not either', async () => {
+test('does not retry a read over a new connection', async () => {
   const hpa = await withStaleConnection();
   api.close();
   api = clusterApi(connectionTo(cluster));

@@ -138,7 +138,7 @@ describe('a sweep', () => {
   });
 });
 
-describe('a sweep is completed', () => {
+describe('SweepsCompleted is counted', () => {
   test.each<[string, object, number]>([
     ['by hand', {}, 1],
     ['over the bus', { dispatch: 'bus' }, 1],
@@ -166,7 +166,7 @@ describe('a sweep is completed', () => {
   const counts = (...names: ('SweepsCompleted' | 'ClustersFailed' | 'ClustersUnreachable')[]) =>
     names.map((name) => around.output.counted(name));
 
-  test.each([{}, { dispatch: 'bus' }])('but not where AWS describes no cluster, or not each: %j', async (request) => {
+  test.each([{}, { dispatch: 'bus' }])('but not when AWS denies describing a cluster: %j', async (request) => {
     for (const name of ['shop', 'bank']) await around.enroll(name, wantedList(), { described: { denied: true } });
     await self.backfill(request);
     expect(counts('SweepsCompleted', 'ClustersFailed', 'ClustersUnreachable')).toEqual([0, 2, 0]);
@@ -178,7 +178,7 @@ describe('a sweep is completed', () => {
     expect(counts('SweepsCompleted', 'ClustersFailed')).toEqual([1, 3]);
   });
 
-  test('but not where an API server answers with something else than its lists', async () => {
+  test('but not when an API server fails to list', async () => {
     const cluster = await around.enroll('shop', wantedList());
     cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
     await self.backfill({});
@@ -260,7 +260,7 @@ async function live(): Promise<void> {
   await Promise.all([eks.stop(), logs.stop()]);
 }
 
-describe('the names', () => {
+describe('the metrics', () => {
   /** The metrics that alarms watch, written as `emitted` writes them. */
   const alarmed = () =>
     alarms().flatMap(({ Namespace, MetricName, Dimensions = [] }) => {
