@@ -43,19 +43,7 @@ export type WriteResult<Done = object> =
 /** With the HPA as it is then. */
 export type HpaWriteResult = WriteResult<{ hpa: HorizontalPodAutoscaler }>;
 
-/** Requests to one API server. */
-export interface ApiClient {
-  /** @throws {ApiStatusError} for a response that concerns a single object */
-  send(request: ApiRequest): Promise<unknown>;
-  /** @returns `undefined` without such an object */
-  read(request: ApiRequest): Promise<unknown>;
-  write(request: ApiRequest): Promise<WriteResult<{ body: unknown }>>;
-  writeHpa(request: ApiRequest): Promise<HpaWriteResult>;
-  /** The number of requests sent so far, whatever their result. */
-  requestsSent(): number;
-  /** Closes all connections. Requests under way and later ones fail. */
-  close(): void;
-}
+export type ApiClient = ReturnType<typeof apiClient>;
 
 /** The path of all objects of a kind (in a namespace), or of one object. */
 export function apiPath(apiVersion: string, plural: string, { namespace, name }: Partial<NamespacedName> = {}): string {
@@ -79,21 +67,22 @@ export const managedFieldsPatch = (
 });
 
 /**
- * Every method throws {@link RetryableError} if there is no response or the server cannot give one now, and
- * {@link ClusterSkippedError} if the server does not authenticate (after one retry with new credentials) or authorize us.
+ * Requests to one API server. Every method throws {@link RetryableError} if there is no response or the server cannot
+ * give one now, and {@link ClusterSkippedError} if the server does not authenticate (after one retry with new credentials) or
+ * authorize us.
  *
  * @param timeout milliseconds for one request
  */
-export function apiClient(connection: ClusterConnection, timeout: number): ApiClient {
+export function apiClient(connection: ClusterConnection, timeout: number) {
   // An agent alone is never closed: it opens new connections for waiting and later requests.
   const closed = new AbortController();
   setMaxListeners(0, closed.signal); // Node 20 would warn of more than ten concurrent requests.
   let sent = 0;
 
-  async function attempt(
-    { method = 'GET', path, query, body, contentType = 'application/json' }: ApiRequest,
-    renew: boolean,
-  ) {
+  const common = { agent: connection.agent, timeout, signal: closed.signal };
+
+  async function attempt(request: ApiRequest, renew: boolean) {
+    const { method = 'GET', path, query, body, contentType = 'application/json' } = request;
     const url = new URL(`${connection.server}${path}`);
     const fieldManager = method === 'POST' || method === 'PATCH' ? OWN_MANAGER : undefined;
     for (const [name, value] of Object.entries({ fieldManager, ...query })) {
@@ -102,17 +91,10 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
     const type = body && { 'content-type': contentType };
     const headers = { accept: 'application/json', ...type, ...(await connection.headers(renew)) };
     sent += 1;
-    return await sendForJson({
-      method,
-      url,
-      headers,
-      body: body && JSON.stringify(body),
-      agent: connection.agent,
-      timeout,
-      signal: closed.signal,
-    });
+    return await sendForJson({ ...common, method, url, headers, body: body && JSON.stringify(body) });
   }
 
+  /** @throws {ApiStatusError} for a response that concerns a single object */
   async function send(request: ApiRequest): Promise<unknown> {
     try {
       return await attempt(request, false).catch((error) => {
@@ -138,7 +120,8 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
 
   return {
     send,
-    async read(request) {
+    /** @returns `undefined` without such an object */
+    async read(request: ApiRequest): Promise<unknown> {
       try {
         return await send(request);
       } catch (error) {
@@ -147,12 +130,14 @@ export function apiClient(connection: ClusterConnection, timeout: number): ApiCl
       }
     },
     write,
-    async writeHpa(request) {
+    async writeHpa(request: ApiRequest): Promise<HpaWriteResult> {
       const answer = await write(request);
       if (answer.result !== 'done') return answer;
       return { result: 'done', hpa: checkedObject('HorizontalPodAutoscaler', answer.body) };
     },
+    /** The number of requests sent so far, whatever their result. */
     requestsSent: () => sent,
+    /** Closes all connections. Requests under way and later ones fail. */
     close() {
       closed.abort();
       connection.agent.destroy();

@@ -1,29 +1,11 @@
 import * as z from 'zod/mini';
-import { type Deployment, deploymentSchema } from '../judgement/kubernetes-objects.ts';
+import { deploymentSchema } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
 import { formatZodIssues } from '../platform/schema.ts';
 import { type ApiRequest, apiClient, type ClusterConnection } from './api-client.ts';
 import type { Permission } from './permissions.ts';
 
-/**
- * What only `doctor` reads from an API server. Nothing is written: reviews are answered and stored nowhere.
- *
- * Every call throws what {@link apiClient} throws, and {@link RetryableError} for an answer of an unknown shape.
- */
-export interface ClusterInspection {
-  /** The URL of the API server: `https://host:port`. */
-  readonly server: string;
-  /** `v1.34.2` */
-  version(): Promise<string>;
-  /** Those of the permissions that the user of the connection does not have, at the cluster scope. */
-  deniedToMe(permissions: readonly Permission[]): Promise<Permission[]>;
-  /** Those that the members of a group do not have. Requires create on subjectaccessreviews. */
-  deniedToGroup(group: string, permissions: readonly Permission[]): Promise<Permission[]>;
-  /** The versions of an API group, the preferred one first; none for an unknown group. */
-  servedVersions(group: string): Promise<string[]>;
-  /** The Deployments of Envoy Gateway itself, by the label of its Helm chart, the same from v1.3 to v1.9. */
-  controllers(): Promise<Deployment[]>;
-}
+export type ClusterInspection = ReturnType<typeof clusterInspection>;
 
 const versionSchema = z.looseObject({ gitVersion: z.string() });
 const reviewSchema = z.looseObject({ status: z.looseObject({ allowed: z.boolean() }) });
@@ -32,8 +14,14 @@ const deploymentListSchema = z.looseObject({ items: z.array(deploymentSchema) })
 
 const CONTROLLERS = { query: { labelSelector: 'control-plane=envoy-gateway' } };
 
-/** @param timeout milliseconds that one request may take */
-export function clusterInspection(connection: ClusterConnection, timeout = 10_000): ClusterInspection {
+/**
+ * What only `doctor` reads from an API server. Nothing is written: reviews are answered and stored nowhere.
+ *
+ * Every call throws what {@link apiClient} throws, and {@link RetryableError} for an answer of an unknown shape.
+ *
+ * @param timeout milliseconds for one request
+ */
+export function clusterInspection(connection: ClusterConnection, timeout = 10_000) {
   const { send, read } = apiClient(connection, timeout);
 
   /** @returns `undefined` for a GET of what does not exist */
@@ -59,12 +47,19 @@ export function clusterInspection(connection: ClusterConnection, timeout = 10_00
   }
 
   return {
+    /** The URL of the API server: `https://host:port`. */
     server: connection.server,
+    /** `v1.34.2` */
     version: async () => (await request('/version', versionSchema))?.gitVersion ?? '',
-    deniedToMe: (permissions) => denied('SelfSubjectAccessReview', {}, permissions),
-    deniedToGroup: (group, permissions) => denied('SubjectAccessReview', { groups: [group] }, permissions),
-    servedVersions: async (group) =>
+    /** Those of the permissions that the user of the connection does not have, at the cluster scope. */
+    deniedToMe: (permissions: readonly Permission[]) => denied('SelfSubjectAccessReview', {}, permissions),
+    /** Those that the members of a group do not have. Requires create on subjectaccessreviews. */
+    deniedToGroup: (group: string, permissions: readonly Permission[]) =>
+      denied('SubjectAccessReview', { groups: [group] }, permissions),
+    /** The versions of an API group, the preferred one first; none for an unknown group. */
+    servedVersions: async (group: string) =>
       (await request(`/apis/${group}`, groupSchema))?.versions.map(({ version }) => version) ?? [],
+    /** The Deployments of Envoy Gateway itself, by the label of its Helm chart, the same from v1.3 to v1.9. */
     controllers: async () =>
       (await request('/apis/apps/v1/deployments', deploymentListSchema, CONTROLLERS))?.items ?? [],
   };

@@ -18,23 +18,21 @@ export interface ObjectEvent {
   readonly time: Date;
 }
 
-export interface EventRecorder {
-  /**
-   * Writes an Event, or increments the count of the one with that reason for that object and sets its message.
-   *
-   * @returns `conflict` if somebody else incremented it at the same time
-   * @throws what the methods of {@link ApiClient} throw
-   */
-  record(event: ObjectEvent): Promise<WriteResult['result']>;
-}
+export type EventRecorder = ReturnType<typeof eventRecorder>;
 
 /**
  * Events of the core group. Those of `events.k8s.io/v1` are the same objects, but that API allows no other change to an Event
  * than its count, so the message could not be the latest.
  */
-export function eventRecorder({ write }: ApiClient): EventRecorder {
+export function eventRecorder({ write }: ApiClient) {
   return {
-    async record({ object, type, reason, message, time }) {
+    /**
+     * Writes an Event, or increments the count of the one with that reason for that object and sets its message.
+     *
+     * @returns `conflict` if somebody else incremented it at the same time
+     * @throws what the methods of {@link ApiClient} throw
+     */
+    async record({ object, type, reason, message, time }: ObjectEvent): Promise<WriteResult['result']> {
       const { namespace = 'default' } = object;
       const name = `${OWN_MANAGER}.${createHash('sha256').update(`${object.uid}/${reason}`).digest('hex').slice(0, 16)}`;
       // Events have whole seconds.

@@ -1,24 +1,20 @@
 import type { HorizontalPodAutoscaler, ManagedFieldsEntry, Metadata } from '../judgement/kubernetes-objects.ts';
-import { type ApiClient, apiPath, type HpaWriteResult, managedFieldsPatch } from './api-client.ts';
+import { type ApiClient, apiPath, managedFieldsPatch } from './api-client.ts';
 
 export type OwnerReference = NonNullable<Metadata['ownerReferences']>[number];
 
-/** The requests that restoring needs besides those of a sweep. Only a person sends them, with their own rights. */
-export interface HpaRestorer {
-  namespaceExists(name: string): Promise<boolean>;
-  /** Whether an object with the uid of the reference exists: the garbage collector compares uids. */
-  ownerExists(owner: OwnerReference, namespace: string): Promise<boolean>;
-  /** `conflict`: an HPA of this name exists. `gone`: the namespace does not exist. */
-  create(manifest: HorizontalPodAutoscaler): Promise<HpaWriteResult>;
-  /** Replaces the managedFields of an HPA that has not changed since it was read. */
-  setManagedFields(hpa: HorizontalPodAutoscaler, entries: readonly ManagedFieldsEntry[]): Promise<HpaWriteResult>;
-}
+export type HpaRestorer = ReturnType<typeof hpaRestorer>;
 
-/** Every method throws what the methods of {@link ApiClient} throw. */
-export function hpaRestorer({ read, writeHpa }: ApiClient): HpaRestorer {
+/**
+ * The requests that restoring needs besides those of a sweep. Only a person sends them, with their own rights. Every method
+ * throws what the methods of {@link ApiClient} throw.
+ */
+export function hpaRestorer({ read, writeHpa }: ApiClient) {
   return {
-    namespaceExists: async (name) => (await read({ path: apiPath('v1', 'namespaces', { name }) })) !== undefined,
-    async ownerExists({ apiVersion, kind, name, uid }, namespace) {
+    namespaceExists: async (name: string) =>
+      (await read({ path: apiPath('v1', 'namespaces', { name }) })) !== undefined,
+    /** Whether an object with the uid of the reference exists: the garbage collector compares uids. */
+    async ownerExists({ apiVersion, kind, name, uid }: OwnerReference, namespace: string): Promise<boolean> {
       // An owner is in the namespace of what it owns, or cluster-scoped.
       for (const names of [{ namespace, name }, { name }]) {
         const path = apiPath(apiVersion, pluralOf(kind), names);
@@ -27,12 +23,15 @@ export function hpaRestorer({ read, writeHpa }: ApiClient): HpaRestorer {
       }
       return false;
     },
-    async create(manifest) {
+    /** `conflict`: an HPA of this name exists. `gone`: the namespace does not exist. */
+    create(manifest: HorizontalPodAutoscaler) {
       const { namespace } = manifest.metadata;
       const path = apiPath('autoscaling/v2', 'horizontalpodautoscalers', { namespace });
-      return await writeHpa({ method: 'POST', path, body: manifest });
+      return writeHpa({ method: 'POST', path, body: manifest });
     },
-    setManagedFields: (hpa, entries) => writeHpa(managedFieldsPatch(hpa, entries)),
+    /** Replaces the managedFields of an HPA that has not changed since it was read. */
+    setManagedFields: (hpa: HorizontalPodAutoscaler, entries: readonly ManagedFieldsEntry[]) =>
+      writeHpa(managedFieldsPatch(hpa, entries)),
   };
 }
 

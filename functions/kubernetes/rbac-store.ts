@@ -8,51 +8,42 @@ export interface RbacObject {
   readonly metadata: { readonly name: string };
 }
 
+export type RbacStore = ReturnType<typeof rbacStore>;
+
 /**
- * Each call throws {@link ApiStatusError} if the API server refuses this object, {@link ClusterSkippedError} if it does not
- * authorize us, and {@link RetryableError} if it gives no answer now.
+ * Each call throws {@link ApiStatusError} if the API server refuses this object, and what the methods of {@link ApiClient}
+ * throw.
+ *
+ * @param timeout milliseconds for one request
  */
-export interface RbacStore {
-  /**
-   * The change that is needed, from a dry run.
-   *
-   * @param wanted false for an object that is to be deleted
-   */
-  plan(object: RbacObject, wanted: boolean): Promise<'create' | 'update' | 'delete' | 'none'>;
-  /** By server-side apply: fields that others have added stay. */
-  apply(object: RbacObject): Promise<void>;
-  /** Also succeeds without such an object. */
-  delete(object: RbacObject): Promise<void>;
-  close(): void;
-}
-
-/** @param timeout milliseconds that one request may take */
-export function rbacStore(connection: ClusterConnection, timeout: number): RbacStore {
+export function rbacStore(connection: ClusterConnection, timeout: number) {
   const { send, read, close } = apiClient(connection, timeout);
-
   const pathOf = ({ apiVersion, kind, metadata }: RbacObject) =>
     apiPath(apiVersion, `${kind.toLowerCase()}s`, { name: metadata.name });
-  const applied = (object: RbacObject, dryRun?: 'All') =>
-    send({
-      method: 'PATCH',
-      path: pathOf(object),
-      // The name is ours: changes to fields of the manifest are overwritten, and the person has been shown that.
-      query: { force: 'true', dryRun },
-      contentType: 'application/apply-patch+yaml',
-      body: object,
-    });
-
+  const applied = (object: RbacObject, dryRun?: 'All') => {
+    // The name is ours: changes to fields of the manifest are overwritten, and the person has been shown that.
+    const query = { force: 'true', dryRun };
+    const contentType = 'application/apply-patch+yaml';
+    return send({ method: 'PATCH', path: pathOf(object), query, contentType, body: object });
+  };
   return {
-    async plan(object, wanted) {
+    /**
+     * The change that is needed, from a dry run.
+     *
+     * @param wanted false for an object to delete
+     */
+    async plan(object: RbacObject, wanted: boolean): Promise<'create' | 'update' | 'delete' | 'none'> {
       const current = await read({ path: pathOf(object) });
       if (!wanted) return current === undefined ? 'none' : 'delete';
       if (current === undefined) return 'create';
       return isDeepStrictEqual(content(current), content(await applied(object, 'All'))) ? 'none' : 'update';
     },
-    async apply(object) {
+    /** By server-side apply: fields that others have added stay. */
+    async apply(object: RbacObject): Promise<void> {
       await applied(object);
     },
-    async delete(object) {
+    /** Also succeeds without such an object. */
+    async delete(object: RbacObject): Promise<void> {
       await read({ method: 'DELETE', path: pathOf(object) });
     },
     close,

@@ -50,13 +50,7 @@ export async function sendForJson(request: HttpRequest): Promise<unknown> {
   return body;
 }
 
-interface Received {
-  readonly code: number;
-  readonly contentType?: string;
-  readonly text: string;
-}
-
-function exchange(request: HttpRequest): Promise<Received> {
+function exchange(request: HttpRequest): Promise<{ code: number; contentType?: string; text: string }> {
   const { url, method, body, timeout, ...options } = request;
   // Without a length, Node sends the body of a DELETE chunked, and the API server would ignore its preconditions.
   const headers = { ...options.headers, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) };

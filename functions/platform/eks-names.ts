@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 
 /** An account in one Region. */
-export interface AwsAccount {
+interface AwsAccount {
   readonly partition: string;
   readonly region: string;
   readonly account: string;
