@@ -75,7 +75,7 @@ export const payloadSchema = z
   .check(z.describe('What the function backfill is invoked with'));
 type Payload = z.infer<typeof payloadSchema>;
 
-export interface BackfillDependencies {
+interface BackfillDependencies {
   config: z.infer<typeof backfillConfigSchema>;
   /** A new directory for each invocation: the end of one that ran out of time must not touch the next. */
   directoryOf: (region: string) => AccountDirectory;

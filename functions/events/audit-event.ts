@@ -58,7 +58,7 @@ type AuditEventOfObject = AuditEvent & { objectRef: z.infer<typeof objectRefSche
 /** The newest write to one object, without the cluster that it was in. */
 export type ObjectChange = Omit<ChangeDetail, 'version' | 'cluster'>;
 
-export interface AuditedChanges {
+interface AuditedChanges {
   /** One for each changed object, in the order in which the objects first appear. */
   readonly changes: readonly ObjectChange[];
   /** The number of lines that can have changed what an HPA depends on. */

@@ -8,8 +8,6 @@ import { described } from '../platform/schema.ts';
  * The version rises when a consumer would have to change; new optional fields do not raise it.
  */
 export const EVENT_SOURCE = 'envoy-hpa-reaper';
-/** The name of the event bus of a deployment, one in each Region. The functions get it, or its ARN, from their environment. */
-export const BUS_NAME = 'envoy-hpa-reaper';
 export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 
 /** Every description ends up in docs/schemas. */

@@ -18,12 +18,12 @@ import {
  * The EventBridge events that `reap` and `backfill` publish after a sweep, for subscribers. None of their detail-types fills the queue of `reap`. The
  * version of a detail rises when a subscriber would have to change; new optional fields do not raise it.
  */
-export const DELETED_DETAIL_TYPE = 'HPA Deleted';
-export const REPORTED_DETAIL_TYPE = 'HPA Reported';
-export const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
-export const MISSING_DETAIL_TYPE = 'HPA Missing';
-export const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
-export const SWEPT_DETAIL_TYPE = 'Sweep Completed';
+const DELETED_DETAIL_TYPE = 'HPA Deleted';
+const REPORTED_DETAIL_TYPE = 'HPA Reported';
+const HELD_BACK_DETAIL_TYPE = 'HPA Held Back';
+const MISSING_DETAIL_TYPE = 'HPA Missing';
+const UNREACHABLE_DETAIL_TYPE = 'Cluster Unreachable';
+const SWEPT_DETAIL_TYPE = 'Sweep Completed';
 
 const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what: string, shape: Shape) =>
   z
@@ -113,7 +113,7 @@ export interface OutcomeEvent<Type extends OutcomeDetailType = OutcomeDetailType
 }
 
 /** A sweep, in its events. */
-export interface SweepRef {
+interface SweepRef {
   readonly cluster: string;
   readonly region: string;
   readonly sweepId: string;

@@ -81,13 +81,12 @@ export const missingHpaSchema = z
 export type MissingHpaReport = z.infer<typeof missingHpaSchema>;
 
 /** How a what-if changes the judgement of an HPA. */
-export const WHAT_IF_CHANGES = [
+const WHAT_IF_CHANGES = [
   'BecomesStale', // Not stale now, and stale then.
   'BecomesStaleWithoutDeployment', // The same, but only once Envoy Gateway has removed its Deployment.
   'NoLongerStale', // Stale now (or without its Deployment), and no longer then: it is wanted again, or protected.
   'Unchanged',
 ] as const;
-export type WhatIfChange = (typeof WHAT_IF_CHANGES)[number];
 
 const hpaWhatIfSchema = z.object({
   change: z

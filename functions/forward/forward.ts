@@ -14,7 +14,7 @@ import { formatZodIssues } from '../platform/schema.ts';
 /** The environment variables of `forward`. */
 export const forwardConfigSchema = z.object({ ...placeSchema, EVENT_BUS_NAME: eventBusSchema });
 
-export interface ForwardDependencies {
+interface ForwardDependencies {
   config: z.infer<typeof forwardConfigSchema>;
   eventBus: EventBus;
   log: Log;
@@ -86,7 +86,7 @@ type LogPayload = z.infer<typeof payloadSchema>;
  *
  * @throws {MalformedInputError} naming the step that fails, and never a part of the payload
  */
-export function decodePayload(event: unknown): LogPayload {
+function decodePayload(event: unknown): LogPayload {
   const refuse = (fault: string) =>
     new MalformedInputError(
       `${fault}; only a subscription filter of CloudWatch Logs may invoke this function: ` +

@@ -33,7 +33,7 @@ import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
 /** The environment variables of `reap`. */
 export const reapConfigSchema = z.object({ ...placeSchema, ...sweepSettings, EVENT_BUS_NAME: eventBusSchema });
 
-export interface ReapDependencies {
+interface ReapDependencies {
   config: z.infer<typeof reapConfigSchema>;
   directory: AccountDirectory;
   /** The bus for the outcomes. */

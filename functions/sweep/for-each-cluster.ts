@@ -59,7 +59,7 @@ export interface ClusterProblem {
 /** What the work returned for a cluster, or why it did not. */
 export type ClusterOutcome<R> = ClusterRef & ({ readonly value: R } | ClusterProblem);
 
-export interface LoopReport<R> {
+interface LoopReport<R> {
   /** In the order of the scopes and names; names that are in no scope come last. */
   readonly clusters: ClusterOutcome<R>[];
   /** Regions whose clusters could not be listed. */

@@ -7,7 +7,7 @@ import type { EventRecorder, ObjectEvent } from '../kubernetes/event-recorder.ts
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 
-export interface OwnerEventOptions {
+interface OwnerEventOptions {
   readonly events: EventRecorder;
   readonly cluster: string;
   readonly sweepId: string;
@@ -16,8 +16,8 @@ export interface OwnerEventOptions {
 }
 
 /** The reasons of the Events. */
-export const HPA_DELETED = 'StaleHPADeleted';
-export const HPA_MISSING = 'WantedHPAMissing';
+const HPA_DELETED = 'StaleHPADeleted';
+const HPA_MISSING = 'WantedHPAMissing';
 
 /** Milliseconds; the deletions are done, and the report must not wait for long. */
 const TIMEOUT_MS = 5_000;

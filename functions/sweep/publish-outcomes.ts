@@ -22,7 +22,7 @@ export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missi
 const reasonOf = ({ outcome, reason, guard }: SweptHpa): string | undefined =>
   outcome === 'Kept' ? reason : outcome === 'HeldBack' ? guard?.name : undefined;
 
-export interface Publisher {
+interface Publisher {
   /** The account of the clusters. */
   readonly config: { readonly ACCOUNT_ID: string };
   readonly eventBus: EventBus;

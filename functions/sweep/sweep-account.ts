@@ -47,7 +47,7 @@ export async function sweepAccount(options: AccountSweepOptions): Promise<RunRep
 }
 
 /** The scope is the Region of `reap` alone. */
-export interface DispatchOptions extends RunOptions {
+interface DispatchOptions extends RunOptions {
   readonly eventBus: EventBus;
   readonly maxDeletions?: number;
   /** The ARN of a cluster of that Region. */
@@ -84,7 +84,7 @@ export async function dispatchSweeps(options: DispatchOptions): Promise<RunRepor
 }
 
 /** What a run finds out about a cluster. */
-export type ClusterFindings = Pick<ClusterReport, 'result' | 'lookAgain' | 'hpas' | 'missing'> &
+type ClusterFindings = Pick<ClusterReport, 'result' | 'lookAgain' | 'hpas' | 'missing'> &
   Partial<Pick<ClusterReport, 'warnings'>>;
 
 /** The problem with its command in the remedy. */
