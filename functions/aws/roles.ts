@@ -1,19 +1,14 @@
 import { GetRoleCommand, IAMClient } from '@aws-sdk/client-iam';
 import { type AwsClientOptions, awsClient, findInAws } from './client.ts';
 
-/** The roles of the account in IAM. */
-export interface Roles {
-  /**
-   * The unique id (`AROA…`) of a role, read once.
-   *
-   * @returns `undefined` without such a role
-   * @throws {RetryableError} if IAM does not respond
-   */
-  idOf(arn: string): Promise<string | undefined>;
-}
+export type Roles = ReturnType<typeof iamRoles>;
 
-/** @param options of the Region only the partition matters */
-export function iamRoles(options: AwsClientOptions): Roles {
+/**
+ * The roles of the account in IAM.
+ *
+ * @param options of the Region only the partition matters
+ */
+export function iamRoles(options: AwsClientOptions) {
   const client = new IAMClient(awsClient(options));
   const ids = new Map<string, Promise<string | undefined>>();
   const read = async (RoleName: string) => {
@@ -21,7 +16,13 @@ export function iamRoles(options: AwsClientOptions): Roles {
     return found?.Role?.RoleId;
   };
   return {
-    idOf(arn) {
+    /**
+     * The unique id (`AROA…`) of a role, read once.
+     *
+     * @returns `undefined` without such a role
+     * @throws {RetryableError} if IAM does not respond
+     */
+    idOf(arn: string): Promise<string | undefined> {
       const id = ids.get(arn) ?? read(arn.split('/').at(-1) ?? '');
       ids.set(arn, id);
       return id;

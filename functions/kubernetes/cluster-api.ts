@@ -9,7 +9,6 @@ import {
   apiClient,
   apiPath,
   type ClusterConnection,
-  type HpaWriteResult,
   managedFieldsPatch,
   type WriteResult,
 } from './api-client.ts';
@@ -20,32 +19,8 @@ import { ApiStatusError } from './transport.ts';
 /** The objects that decide which HPAs are wanted. */
 export type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
 
-export interface ClusterApi {
-  readonly hpas: {
-    /** All HPAs with an owning label of Envoy Gateway. */
-    list(): Promise<k8s.HorizontalPodAutoscaler[]>;
-    /** What each HPA of a namespace scales, whoever created the HPA. */
-    scalers(namespace: string): Promise<k8s.Scaler[]>;
-    get(hpa: k8s.HorizontalPodAutoscaler): Promise<k8s.HorizontalPodAutoscaler | undefined>;
-    /** Removes the field of the mark from managedFields, if the HPA has not changed since it was read. */
-    mark(hpa: k8s.HorizontalPodAutoscaler): Promise<HpaWriteResult>;
-    /** Deletes exactly this HPA in exactly this version. */
-    delete(hpa: k8s.HorizontalPodAutoscaler): Promise<WriteResult>;
-  };
-  readonly config: {
-    read(): Promise<GatewayConfig>;
-    /** Like `read`, but stops after the first list without a GatewayClass, or without the Gateway API. */
-    readIfUsed(): Promise<GatewayConfig | undefined>;
-    /** @returns `null` without such a Deployment */
-    deployment(name: k8s.NamespacedName): Promise<k8s.Deployment | null>;
-  };
-  /** The number of requests sent so far, whatever their result. */
-  requestsSent(): number;
-  /** Absent if nothing can be written, as in a file. */
-  readonly events?: EventRecorder;
-  /** Closes all connections. Requests under way and later ones fail. */
-  close(): void;
-}
+/** Without `events`, no Events are recorded. */
+export type ClusterApi = Omit<ReturnType<typeof clusterApi>, 'events'> & { readonly events?: EventRecorder };
 
 const PAGE_SIZE = 500;
 /** Maximum attempts to read a list, each from its first page, when it expires between two pages. */
@@ -60,7 +35,7 @@ const LIST_ATTEMPTS = 3;
  *
  * @param timeout milliseconds for one request
  */
-export function clusterApi(connection: ClusterConnection, timeout = 10_000): ClusterApi {
+export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
   const client = apiClient(connection, timeout);
 
   const pathOf = (kind: Kind, names?: Partial<k8s.NamespacedName>) => {
@@ -143,24 +118,26 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
 
   return {
     hpas: {
-      async list() {
+      /** All HPAs with an owning label of Envoy Gateway. */
+      async list(): Promise<k8s.HorizontalPodAutoscaler[]> {
         const lists = await Promise.all(
           OWNING_SELECTORS.map((labelSelector) => list('HorizontalPodAutoscaler', checkedHpa, { labelSelector })),
         );
         return [...new Map(lists.flat().map((hpa) => [hpa.metadata.uid, hpa])).values()];
       },
-      async scalers(namespace) {
+      /** What each HPA of a namespace scales, whoever created the HPA. */
+      async scalers(namespace: string): Promise<k8s.Scaler[]> {
         const kind = 'HorizontalPodAutoscaler';
         return await list(kind, (item) => projectedObject(kind, item, k8s.scalerSchema), {}, namespace);
       },
-      async get(hpa) {
+      async get(hpa: k8s.HorizontalPodAutoscaler): Promise<k8s.HorizontalPodAutoscaler | undefined> {
         const body = await client.read({ path: hpaPath(hpa) });
         return body === undefined ? undefined : checkedObject('HorizontalPodAutoscaler', body);
       },
-      async mark(hpa) {
-        return await client.writeHpa(managedFieldsPatch(hpa, markedManagedFields(hpa)));
-      },
-      async delete(hpa) {
+      /** Removes the field of the mark from managedFields, if the HPA has not changed since it was read. */
+      mark: (hpa: k8s.HorizontalPodAutoscaler) => client.writeHpa(managedFieldsPatch(hpa, markedManagedFields(hpa))),
+      /** Deletes exactly this HPA in exactly this version. */
+      async delete(hpa: k8s.HorizontalPodAutoscaler): Promise<WriteResult> {
         const { uid, resourceVersion } = hpa.metadata;
         const body = {
           apiVersion: 'v1',
@@ -174,7 +151,8 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
     },
     config: {
       read: () => readConfig(),
-      async readIfUsed() {
+      /** Like `read`, but stops after the first list without a GatewayClass, or without the Gateway API. */
+      async readIfUsed(): Promise<GatewayConfig | undefined> {
         try {
           const gatewayClasses = await listProjected('GatewayClass');
           return gatewayClasses.length === 0 ? undefined : await readConfig(gatewayClasses);
@@ -183,7 +161,8 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000): Clu
           throw error;
         }
       },
-      async deployment(name) {
+      /** @returns `null` without such a Deployment */
+      async deployment(name: k8s.NamespacedName): Promise<k8s.Deployment | null> {
         const body = await client.read({ path: pathOf('Deployment', name) });
         return body === undefined ? null : projectedObject('Deployment', body);
       },

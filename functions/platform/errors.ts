@@ -40,7 +40,7 @@ export type SkipReason =
 export class ClusterSkippedError extends Error {
   override name = 'ClusterSkippedError';
   readonly reason: SkipReason;
-  /** What a person can do about it, one sentence. */
+  /** What a person can do about it. */
   readonly remedy: string;
   constructor(problem: { reason: SkipReason; message: string; remedy: string }, options?: ErrorOptions) {
     super(problem.message, options);
@@ -66,7 +66,7 @@ export class NoAnswerError extends RetryableError {
 /** AWS refuses the call: no credentials, expired ones, or missing permissions. */
 export class AwsAccessError extends RetryableError {
   override name = 'AwsAccessError';
-  /** What a person can do about it, one sentence. */
+  /** What a person can do about it. */
   readonly remedy: string;
   constructor(message: string, remedy: string, options?: ErrorOptions) {
     super(message, options);
