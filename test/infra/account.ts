@@ -29,28 +29,26 @@ import { resourcesOf } from './packaged.ts';
 import { RecordingProxy } from './recording-proxy.ts';
 
 /*
- * moto's server as an AWS account with the packaged stack. Its functions run as Lambda runs them: the handler of the zip file
- * in a process of its own, with the variables that moto's Lambda tells and the role's credentials. What they call goes through
- * a proxy that writes it down. What moto lacks, and what answers in its place:
- * - It runs a function in Docker only: `invoke` does without. The mapping of the queue, which moto would follow by itself, is
- *   switched off, and `deliver` does what Lambda's poller would; CloudWatch Logs' call of `forward` is made by the test.
- * - The queue's delay is taken off. It would have to be waited for.
- * - Its rules leave the account out of an event: `deliver` puts it in.
- * - Its rules reach no topic: a queue receives what the rule would publish.
- * - It makes up a cluster's endpoint and CA, and knows no authentication mode: the proxy puts them into DescribeCluster.
- * - It knows no access entries: EksAccountDouble has them, and who comes into a cluster is up to them (`userOf`).
- * - It makes no schedules and no custom resource: `fire` puts and invokes what Scheduler would, with the schedule's role.
- * - It asks IAM nothing before a call; permissions.ts does so afterwards.
+ * The moto server as an AWS account with the packaged stack. A function runs as in Lambda: the handler of the zip file in its own
+ * process, with the environment of the stack and the credentials of the role. A proxy records its calls. What replaces missing
+ * features of moto:
+ * - Functions run only in Docker: `invoke` runs them without. The event source mapping is disabled; `deliver` polls the queue.
+ * - The delay of the queue is removed, since it would have to be waited for.
+ * - Rules leave the account out of an event: `deliver` adds it. They support no topic: a queue receives the notifications.
+ * - The endpoint and CA of a cluster are invented, and there is no authentication mode: the proxy sets them in DescribeCluster.
+ * - There are no access entries: EksAccountDouble has them, and `userOf` evaluates them.
+ * - There are no schedules and no custom resources: `fire` does what Scheduler would, with the role of the schedule.
+ * - No permission is checked; permissions.ts does so afterwards.
  */
 
-/** Where an API server is. */
+/** The endpoint of an API server. */
 export interface Endpoint {
   url: string;
   /** PEM. */
   caCertificate: string;
 }
 
-/** A batch of a queue's messages, and what came of it. */
+/** A batch of messages, and the result of its invocation. */
 export interface Delivery extends Invocation {
   messages: Record<string, unknown>[];
 }
@@ -72,22 +70,22 @@ interface Message {
   Attributes: SQSRecord['attributes'];
 }
 
-/** With the role that made it. */
+/** A call with the role of its caller. */
 export type Call = RecordedCall & { role: string };
 
 const nameOf = (arn: string) => arn.split(/[:/]/).at(-1) ?? '';
-/** The access key of a role is its name, so that the proxy knows it. */
+/** The access key of a role is its name, so that the proxy can identify it. */
 const credentialsOf = (role: string) => ({ accessKeyId: role, secretAccessKey: `secret-of-${role}` });
 
-/** moto makes no policy of a bus. As one of a role, every reference in it is resolved. */
+/** moto supports no policy of a bus. As the policy of a role, its references are resolved. */
 const BUS_POLICY = 'bus-policy';
 
 export type Account = Awaited<ReturnType<typeof startAccount>>;
 
 /**
- * Deploys a packaging into an account of its own.
+ * Deploys a packaging into a new account.
  *
- * @param bin of the virtual environment that install.sh makes
+ * @param bin the bin folder of the virtual environment that install.sh creates
  * @param parameters of the template
  */
 export async function startAccount(
@@ -125,7 +123,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
   const template = templateForMoto(packaging);
   const schedules = resourcesOf(template, 'AWS::Scheduler::Schedule');
   for (const [id, { Properties }] of schedules) {
-    // An output is told with every reference in it resolved.
+    // The references in an output are resolved.
     const { Arn, RoleArn, Input } = Properties.Target;
     for (const [name, Value] of Object.entries({ Arn, RoleArn, Input })) template.Outputs[`${id}${name}`] = { Value };
   }
@@ -166,7 +164,6 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     const documents = await Promise.all(
       PolicyNames.map((PolicyName) => iam.send(new GetRolePolicyCommand({ RoleName, PolicyName }))),
     );
-    // moto writes what it has from CloudFormation as Python does.
     return documents.flatMap(
       ({ PolicyDocument = '' }) => JSON.parse(decodeURIComponent(PolicyDocument).replaceAll("'", '"')).Statement,
     );

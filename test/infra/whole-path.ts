@@ -23,7 +23,7 @@ const roleArn = (name: string) => `arn:aws:iam::${PLACE.account}:role/envoy-hpa-
 const userOf = (name: string, session = '{{SessionName}}') =>
   `arn:aws:sts::${PLACE.account}:assumed-role/envoy-hpa-reaper-${name}-${PLACE.region}/${session}`;
 
-/** What enrollment is to leave in a cluster. */
+/** The filter and the access entries of an enrolled cluster. */
 const ENROLLED = {
   filters: [
     {
@@ -46,7 +46,7 @@ const ENROLLED = {
 };
 const NOT_ENROLLED = { filters: [], entries: {} };
 
-/** What is off by default. */
+/** The parameters that are off by default. */
 const ALL_ON = {
   Tracing: 'active',
   NotifyEmail: 'sre@example.com',
@@ -56,26 +56,25 @@ const ALL_ON = {
   PermissionsBoundary: `arn:aws:iam::${PLACE.account}:policy/boundary`,
 };
 
-/** Milliseconds: some twenty invocations, each in a process of its own. */
+/** Milliseconds, for about twenty invocations, each in its own process. */
 const REQUEST_TIMEOUT_MS = 300_000;
 
-/** Who a function is in it is up to its token. */
+/** Without the token of the reaper: the functions have their own. */
 type ApiServer = Omit<Server, 'reaperToken'>;
 
 export interface WholePathOptions {
-  /** Of the virtual environment that install.sh makes. */
+  /** The bin folder of the virtual environment that install.sh creates. */
   bin: string;
   packaging: Packaging;
-  /** @param userOf who a token is, which the API server asks */
+  /** @param userOf the user of a token */
   startServer(userOf: (token: string) => User | undefined): Promise<ApiServer>;
 }
 
 /**
- * The deployed stack from its beginning to its end. Its story is told once, each part after the other; each test looks at what
- * came of one part. The account has the cluster `shop`, which is an API server, `dark`, where nothing answers, and `far`, in
- * another Region and not enrolled.
+ * Tests the deployed stack from creation to removal. One story runs once, part by part; each test checks the results of a part. The
+ * account has the clusters `shop`, which is an API server, `dark`, where nothing answers, and `far`, in another Region and not enrolled.
  *
- * @param isOld whether what is written there is old at once: within ten minutes no HPA is missing
+ * @param isOld whether objects are an hour old when they are created: no HPA is missing within ten minutes
  */
 export function describeWholePath(name: string, optionsOf: () => WholePathOptions, { isOld = false } = {}): void {
   describe(`the deployed stack, with ${name}`, () => {
@@ -100,7 +99,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
     });
 
     const known = new Set<string>();
-    /** One part of the story: what is done, what the bus leads on, and how everything is then. */
+    /** One part of the story: an action, the deliveries and outcomes that follow, and the state after them. */
     async function part(act: () => Promise<Invocation | undefined>) {
       const done = await act();
       const deliveries = await account.deliver();
@@ -161,7 +160,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
         Object.assign(entries.get(roleArn('backfill')) ?? {}, { username: 'somebody' });
       }
       const drifted = await enrollmentOf('shop');
-      const mended = await part(() => account.fire('EnrollmentSchedule'));
+      const repaired = await part(() => account.fire('EnrollmentSchedule'));
 
       account.entriesOf('shop').delete(roleArn('backfill'));
       const ofAnotherRole = { tags: { 'envoy-hpa-reaper/role-id': 'AROAGONE' } };
@@ -203,13 +202,13 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       const optedOut = await part(() => account.fire('EnrollmentSchedule'));
       const removed = await removeStack();
       return {
-        ...{ names, before, enrolled, drifted, mended, renewed, changed, beat },
+        ...{ names, before, enrolled, drifted, repaired, renewed, changed, beat },
         ...{ reportOverBus, heldBackOverBus, sweptOverBus, reported, heldBack, deleted, elsewhere },
         ...{ notifications, missingOverBus, missing, optedOut, removed },
       };
     }
 
-    /** As CloudFormation asks for it, with the URL where it wants the answer. */
+    /** Invokes `enroll` as CloudFormation does, with a URL for the response. */
     async function removeStack() {
       const answers: unknown[] = [];
       const cloudFormation = createServer(async (request, response) => {
@@ -236,7 +235,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
     const detailsOf = ({ deliveries }: { deliveries: { messages: Record<string, unknown>[] }[] }) =>
       deliveries.flatMap(({ messages }) => messages.map((message) => [message['detail-type'], message.detail]));
 
-    test('no cluster lets it in before it is enrolled, and the bus says so', () => {
+    test('no cluster authorizes the functions before it is enrolled, which is published', () => {
       const { before } = story;
       expect(before.shop).toEqual(NOT_ENROLLED);
       expect(before.told).toEqual([
@@ -245,23 +244,23 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       ]);
     });
 
-    test('enrollment puts the filters and the access entries', () => {
+    test('enrollment creates the filters and the access entries', () => {
       const { enrolled } = story;
       expect(enrolled.shop).toEqual(ENROLLED);
       expect(enrolled.dark).toEqual(ENROLLED);
       expect(enrolled.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 6, problems: 0 });
     });
 
-    test('enrollment mends what drifted, and makes anew what is gone or was made for another role', () => {
-      const { drifted, mended, renewed } = story;
+    test('enrollment repairs drift, and creates entries again that are missing or belong to a deleted role', () => {
+      const { drifted, repaired, renewed } = story;
       expect(drifted).not.toEqual(ENROLLED);
-      for (const { shop, dark } of [mended, renewed]) expect([shop, dark]).toEqual([ENROLLED, ENROLLED]);
-      expect(mended.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 6, problems: 0 });
+      for (const { shop, dark } of [repaired, renewed]) expect([shop, dark]).toEqual([ENROLLED, ENROLLED]);
+      expect(repaired.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 6, problems: 0 });
       expect(renewed.answer.totals).toEqual({ clusters: 2, enrolled: 2, changes: 2, problems: 0 });
     });
 
-    test('a change is forwarded to the bus, its rule fills the queue, and reap deletes exactly what it left behind', () => {
-      const { changed, names, mended } = story;
+    test('a change passes through forward, bus, and queue, and reap deletes exactly the stale HPA', () => {
+      const { changed, names, repaired } = story;
       expect(detailsOf(changed)).toEqual([
         [
           'Envoy Gateway Configuration Changed',
@@ -273,7 +272,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
         ],
       ]);
       expect(changed.deliveries.map(({ answer }) => answer)).toEqual([{ batchItemFailures: [] }]);
-      expect(mended.hpas).toEqual(Object.values(names).sort());
+      expect(repaired.hpas).toEqual(Object.values(names).sort());
       expect(changed.hpas).toEqual(
         Object.values(names)
           .filter((hpa) => hpa !== names.heard)
@@ -291,7 +290,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       });
     });
 
-    test('a heartbeat comes through the queue and is counted, and touches nothing', () => {
+    test('a heartbeat passes through the queue and is counted, and changes nothing', () => {
       const { beat, changed } = story;
       expect(detailsOf(beat)).toEqual([['Heartbeat', { version: '1' }]]);
       const [delivery] = beat.deliveries;
@@ -301,7 +300,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(beat.hpas).toEqual(changed.hpas);
     });
 
-    test('a sweep over the bus does no more than it was asked to', () => {
+    test('a sweep over the bus does what was requested', () => {
       const { reportOverBus, heldBackOverBus, sweptOverBus, names, beat } = story;
       const unreachable = 'Cluster Unreachable dark ClusterUnreachable';
       expect(reportOverBus.told).toEqual([unreachable, `HPA Reported shop ${names.swept}`, 'Sweep Completed shop']);
@@ -312,14 +311,14 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(sweptOverBus.hpas).toEqual(beat.hpas.filter((hpa: string) => hpa !== names.swept));
     });
 
-    test('the message of a cluster that does not answer stays in the queue, that of the other does not', () => {
+    test('only the message of a cluster that does not answer stays in the queue', () => {
       const { deliveries } = story.sweptOverBus;
       expect(deliveries).toHaveLength(1);
       expect(deliveries[0]?.messages).toHaveLength(2);
       expect(deliveries[0]?.answer.batchItemFailures).toHaveLength(1);
     });
 
-    test('a sweep by hand answers with its report, and does no more than it was asked to', () => {
+    test('a sweep by hand returns its report and does what was requested', () => {
       const { reported, heldBack, deleted, elsewhere, names, sweptOverBus } = story;
       expect(reported.told).toEqual([`HPA Reported shop ${names.byHand}`, 'Sweep Completed shop']);
       expect(heldBack.told).toEqual([`HPA Held Back shop ${names.byHand}`, 'Sweep Completed shop']);
@@ -340,7 +339,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(story.notifications).toEqual([counted(1, 0), counted(0, 1), counted(1, 0), counted(0, 1), counted(1, 0)]);
     });
 
-    test('an HPA that is wanted and missing is told of, once Envoy Gateway has had the time to make it', () => {
+    test('a missing HPA is published once Envoy Gateway has had the time to create it', () => {
       const { missingOverBus, missing, names } = story;
       const told = isOld ? [`HPA Missing shop ${names.kept}`] : [];
       const unreachable = 'Cluster Unreachable dark ClusterUnreachable';
@@ -349,12 +348,12 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect([missingOverBus.hpas, missing.hpas, missing.answer.totals.missing]).toEqual([[], [], told.length]);
     });
 
-    test('a cluster that opts out is left by enrollment, and no other is', () => {
+    test('enrollment removes only a cluster that opts out', () => {
       expect(story.optedOut.dark).toEqual(NOT_ENROLLED);
       expect(story.optedOut.shop).toEqual(ENROLLED);
     });
 
-    test('the deletion of the stack takes everything away, and is answered', () => {
+    test('the removal of the stack removes filters and entries, and responds to CloudFormation', () => {
       const { removed, names } = story;
       expect(removed.shop).toEqual(NOT_ENROLLED);
       expect(removed.dark).toEqual(NOT_ENROLLED);
@@ -362,7 +361,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(removed.hpas).toEqual([names.kept]);
     });
 
-    test('each function comes into the cluster as its access entry says, and nobody writes but to what is stale', async () => {
+    test('each function has the user of its access entry, and only stale HPAs are written', async () => {
       const ours = (await server.audit()).filter(({ user }) => user.username?.includes('assumed-role'));
       expect(new Set(ours.map(({ user }) => user.username))).toEqual(
         new Set(['reap', 'backfill'].map((role) => userOf(role, 'session'))),

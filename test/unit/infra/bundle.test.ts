@@ -16,7 +16,7 @@ beforeAll(async () => {
   bundles = await bundle(folder);
 }, 60_000);
 
-it('leaves out what no function needs', () => {
+it('contains nothing that no function needs', () => {
   expect([...bundles.keys()]).toEqual(expect.arrayContaining(['backfill', 'enroll', 'forward', 'reap']));
   for (const [name, { outputs }] of bundles) {
     const loaded = [...loadedAtStart(outputs)].flatMap((file) => Object.entries(outputs[file]?.inputs ?? {}));
@@ -28,7 +28,7 @@ it('leaves out what no function needs', () => {
       /credential-provider-(sso|ini|process|web-identity|login)/,
       /bowser/,
       /dist-cjs/,
-      // Only a person puts HPAs back.
+      // Only the command line restores HPAs.
       /functions\/(kubernetes\/hpa-restorer|aws\/deletion-log)/,
     ]) {
       expect(
@@ -39,22 +39,22 @@ it('leaves out what no function needs', () => {
   }
 });
 
-it('makes a command of the tool that judges a saved cluster', () => {
+it('contains a command line tool that judges a saved cluster', () => {
   const args = ['scan', '--exit-code', '--file', 'test/cases/autoscaling-removed-v1.3.0/cluster.json'];
   const { status, stdout, stderr } = spawnSync(join(folder, 'reaper.mjs'), args, { encoding: 'utf8' });
   expect(status, stderr).toBe(3);
   expect(stdout).toContain('AutoscalingRemoved');
 });
 
-it('puts the RBAC into the tool, which is one file', () => {
+it('includes the RBAC manifest in the command line tool', () => {
   const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
   const text = readFileSync(join(folder, 'reaper.mjs'), 'utf8').replaceAll('\\n', '\n');
-  // Signs that are escaped in one kind of literal or another.
+  // Characters that are escaped in some literals.
   const lines = manifest.split('\n').filter((line) => !/["'`\\]/.test(line));
   expect(lines.filter((line) => !text.includes(line))).toEqual([]);
 });
 
-/** Node 20 wants to be replaced by the next AWS SDK, and finds eleven listeners of a signal too many. */
+/** The next AWS SDK warns about Node 20, which itself warns about eleven listeners of a signal. */
 const asNode20 = [
   '--import',
   `data:text/javascript,${encodeURIComponent(`
@@ -68,7 +68,7 @@ const asNode20 = [
     };`)}`,
 ];
 
-it('does not have Node 20 warn of an AWS SDK that is packed in', () => {
+it('prints no warning of the bundled AWS SDK on Node 20', () => {
   const args = [...asNode20, join(folder, 'reaper.mjs'), 'doctor', '--eks'];
   const env = { PATH: process.env.PATH, HOME: folder, AWS_REGION: 'eu-central-1', AWS_EC2_METADATA_DISABLED: 'true' };
   const { status, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
@@ -76,7 +76,7 @@ it('does not have Node 20 warn of an AWS SDK that is packed in', () => {
   expect(stderr).toMatch(/^reaper: EKS could not list the clusters of eu-central-1: Could not load credentials/);
 });
 
-it('makes a command of the tool that reads a kubeconfig', async () => {
+it('contains a command line tool that reads a kubeconfig', async () => {
   const cluster = await startEmbeddedCluster();
   try {
     cluster.load(JSON.parse(readFileSync('test/cases/autoscaling-removed-v1.3.0/cluster.json', 'utf8')));
@@ -92,7 +92,7 @@ it('makes a command of the tool that reads a kubeconfig', async () => {
     writeFileSync(kubeconfig, JSON.stringify(config));
     const scanned = await promisify(execFile)(join(folder, 'reaper.mjs'), ['scan', '--kubeconfig', kubeconfig]);
     expect(scanned.stdout).toContain('AutoscalingRemoved');
-    // More requests side by side than Node 20 takes for sound.
+    // More parallel requests than Node 20 accepts without a warning.
     const args = [...asNode20, join(folder, 'reaper.mjs'), 'doctor', '--kubeconfig', kubeconfig];
     const examined = await promisify(execFile)(process.execPath, args);
     expect([scanned.stderr, examined.stderr]).toEqual(['', '']);
@@ -101,7 +101,7 @@ it('makes a command of the tool that reads a kubeconfig', async () => {
   }
 });
 
-/** The files that importing a function's handler reads. */
+/** The files that are loaded with the handler of a function. */
 function loadedAtStart(outputs: Record<string, { imports: { path: string; kind: string }[] }>): Set<string> {
   const loaded = new Set(Object.keys(outputs).filter((file) => file.endsWith('/handler.mjs')));
   for (const file of loaded) {

@@ -6,7 +6,7 @@ import { deployableTemplate, type Template, writeDeployable, zipsOf } from '../.
 
 const BUCKET = { Ref: 'ServerlessDeploymentBucket' };
 
-/** As osls packages. */
+/** A template as osls packages it. */
 const packaged: Template = {
   Description: 'a stack',
   Resources: {
@@ -27,7 +27,7 @@ const packaged: Template = {
 const template = deployableTemplate(packaged, (zip) => `named-${zip}`);
 
 describe('the deployable template', () => {
-  it("takes the code from its parameters, and leaves osls' bucket out", () => {
+  it('takes the code from its parameters, and removes the bucket of osls', () => {
     expect(template).toEqual({
       Description: 'a stack',
       Parameters: { ArtifactBucket: expect.any(Object), ArtifactPrefix: expect.any(Object), Mine: { Type: 'String' } },
@@ -48,11 +48,11 @@ describe('the deployable template', () => {
     });
   });
 
-  it('names the zip files that it refers to', () => {
+  it('lists the zip files that it refers to', () => {
     expect(zipsOf(template)).toEqual(['named-reap.zip']);
   });
 
-  it('is written with its zip files, and leaves none of an earlier packaging, but whatever else is there', () => {
+  it('is written with its zip files, and replaces those of an earlier packaging only', () => {
     const from = mkdtempSync(join(tmpdir(), 'packaged-'));
     const to = join(from, 'dist');
     const write = (zip: string) => {
@@ -70,7 +70,7 @@ describe('the deployable template', () => {
     rmSync(from, { recursive: true });
   });
 
-  it("is refused where something else refers to osls' bucket", () => {
+  it('is rejected where something else refers to the bucket of osls', () => {
     const Queue = { Type: 'AWS::SQS::Queue', Properties: { QueueName: BUCKET } };
     const wrong = { ...packaged, Resources: { ...packaged.Resources, Queue } };
     expect(() => deployableTemplate(wrong, (zip) => zip)).toThrow('still refers to ServerlessDeploymentBucket');
@@ -84,7 +84,7 @@ describe('the deployable template', () => {
     ['/', false],
     ['a//', false],
     ['a b/', false],
-  ])('takes the prefix %j: %s', (prefix, taken) => {
+  ])('accepts the prefix %j: %s', (prefix, taken) => {
     expect(new RegExp(template.Parameters?.ArtifactPrefix?.AllowedPattern ?? '').test(prefix)).toBe(taken);
   });
 });

@@ -6,12 +6,12 @@ import { HEARTBEAT_DETAIL_TYPE, SWEEP_DETAIL_TYPE } from '../../../functions/eve
 import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
 
-/* What an account's own rules ask for, of every resource that it concerns, those included that nobody has thought of yet. */
+/* Rules of many AWS accounts, checked for every resource of a type, so that new resources are included. */
 
 const stack = packagedStack();
 const { of } = stack;
 
-/** The resources of a type where every parameter switches something on, and where none does. */
+/** The resources of a type with every condition true, and with every condition false. */
 const switched = (type: string) =>
   of(type).map(([id, resource]): [string, PackagedResource, PackagedResource] => [
     id,
@@ -27,7 +27,7 @@ const actionsOf = (role: PackagedResource) => statementsOf(role).flatMap(({ Acti
 const ofService = (service: string, role: PackagedResource) =>
   statementsOf(role).filter(({ Action }) => [Action].flat().some((action) => action.startsWith(`${service}:`)));
 
-/** The functions of a role, by logical id. */
+/** The functions that use a role. */
 const functionsOf = (role: string) =>
   of('AWS::Lambda::Function').filter(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0] === role);
 
@@ -46,7 +46,7 @@ describe('a customer managed key', () => {
     }
   });
 
-  it("takes the place of SQS's own", () => {
+  it('replaces the encryption of SQS', () => {
     for (const [id, on, off] of switched('AWS::SQS::Queue')) {
       expect([id, on.Properties.SqsManagedSseEnabled, off.Properties.SqsManagedSseEnabled]).toEqual([
         ...[id, undefined, true],
@@ -54,7 +54,7 @@ describe('a customer managed key', () => {
     }
   });
 
-  it('may be used by each role for what it does, through that service only', () => {
+  it('may be used by each role for its own calls, through these services only', () => {
     for (const [id, on, off] of switched('AWS::IAM::Role')) {
       const needs = (action: string, service: string, actions: string | string[]) =>
         actionsOf(off).includes(action) ? [[service, actions]] : [];
@@ -76,12 +76,12 @@ describe('a customer managed key', () => {
   });
 });
 
-describe('the policy of the key that docs/kms-key.md gives', () => {
+describe('the key policy in docs/kms-key.md', () => {
   const [, json = ''] = /```json\n(.*?)```/s.exec(readFileSync('docs/kms-key.md', 'utf8')) ?? [];
   const statements = (): Record<string, Statement & { Principal: Record<string, string> }> =>
     Object.fromEntries(JSON.parse(json).Statement.map((statement: Statement) => [statement.Sid, statement]));
 
-  it('lets CloudWatch Logs use it for every log group of the stack', () => {
+  it('allows CloudWatch Logs to use the key for every log group of the stack', () => {
     const [patterns] = Object.values(statements().LogsAreEncrypted?.Condition?.ArnLike ?? {}) as string[][];
     for (const [id, { Properties }] of of('AWS::Logs::LogGroup')) {
       const arn = `arn:aws:logs:REGION:ACCOUNT:log-group:${Properties.LogGroupName}`;
@@ -89,7 +89,7 @@ describe('the policy of the key that docs/kms-key.md gives', () => {
     }
   });
 
-  it('names every service that fills a queue or publishes, of its own accord', () => {
+  it('names every service that sends or publishes without a role', () => {
     const services = of('AWS::SQS::QueuePolicy').flatMap(([, { Properties }]) =>
       Properties.PolicyDocument.Statement.map(({ Principal }: { Principal: { Service: string } }) => Principal.Service),
     );
@@ -109,7 +109,7 @@ describe('subnets and security groups', () => {
   const split = (parameter: string) => ({ 'Fn::Split': [',', { Ref: parameter }] });
   const inVpc = { SubnetIds: split('SubnetIds'), SecurityGroupIds: split('SecurityGroupIds') };
 
-  it('are those of the functions that talk to API servers, and of no other', () => {
+  it('apply to the functions that call API servers, and to no other', () => {
     const configured = switched('AWS::Lambda::Function').flatMap(([id, on, off]) => {
       expect([id, off.Properties.VpcConfig]).toEqual([id, undefined]);
       return on.Properties.VpcConfig ? [[id, on.Properties.VpcConfig]] : [];
@@ -117,7 +117,7 @@ describe('subnets and security groups', () => {
     expect(Object.fromEntries(configured)).toEqual({ ReapLambdaFunction: inVpc, BackfillLambdaFunction: inVpc });
   });
 
-  it('need rights for network interfaces, of the roles of these functions alone and not of their code', () => {
+  it('allow network interfaces to the roles of these functions only, and not to their code', () => {
     for (const [id, on, off] of switched('AWS::IAM::Role')) {
       const inside = functionsOf(id).some(([, { Properties }]) => decided(Properties, true).VpcConfig);
       const region = `${'$'}{AWS::Region}`;
@@ -154,7 +154,7 @@ describe('subnets and security groups', () => {
     }
   });
 
-  it('are given both or neither', () => {
+  it('must be set both or neither', () => {
     const rules = Object.values(stack.Rules) as Rule[];
     const passes = (values: Record<string, string>) =>
       rules.every(
@@ -181,7 +181,7 @@ describe('subnets and security groups', () => {
   const isEqual = ({ 'Fn::Equals': [{ Ref }, value] }: Equals, values: Record<string, string>) => values[Ref] === value;
 });
 
-it('gives every role the permissions boundary, where there is one', () => {
+it('sets the permissions boundary on every role, where there is one', () => {
   for (const [id, on, off] of switched('AWS::IAM::Role')) {
     expect([id, on.Properties.PermissionsBoundary, off.Properties.PermissionsBoundary]).toEqual([
       ...[id, { Ref: 'PermissionsBoundary' }, undefined],
@@ -199,7 +199,7 @@ describe('no role', () => {
       Effect === 'Allow' ? [Action].flat().map((action) => [role, action] as const) : [],
     );
 
-  it('has a policy beside it, where nobody would look', () => {
+  it('has a policy that is not inline', () => {
     const beside = Object.entries(stack.Resources).filter(([, { Type }]) => /^AWS::IAM::\w*Policy$/.test(Type));
     expect(beside).toEqual([]);
     for (const [id, { Properties }] of of('AWS::IAM::Role')) {
@@ -207,16 +207,16 @@ describe('no role', () => {
     }
   });
 
-  it('may do anything that is not named', () => {
+  it('is allowed an action with a wildcard', () => {
     for (const [role, action] of allowed()) expect([role, action]).toEqual([role, expect.stringMatching(/^\w+:\w+$/)]);
   });
 
-  it('gives cluster rights away by a policy, passes a role, or makes a log group', () => {
+  it('associates an access policy, passes a role, or creates a log group', () => {
     const never = ['eks:AssociateAccessPolicy', 'iam:PassRole', 'logs:CreateLogGroup'];
     expect(allowed().filter(([, action]) => never.includes(action))).toEqual([]);
   });
 
-  it('is let through by a condition of many values because there are none', () => {
+  it('meets a condition on a set of values because the set is empty', () => {
     const ofMany = statements().flatMap(([role, { Sid, Condition = {} }]) =>
       Object.entries(Condition)
         .filter(([operator]) => operator.startsWith('ForAllValues:'))
@@ -229,19 +229,19 @@ describe('no role', () => {
   });
 });
 
-it('keeps no version of a function, which the deletion of the stack would leave', () => {
+it('creates no version of a function, which would remain after the deletion of the stack', () => {
   expect(of('AWS::Lambda::Version')).toEqual([]);
   expect(stack.text).not.toMatch(/"(DeletionPolicy|UpdateReplacePolicy)":\s*"Retain/);
 });
 
-it('keeps every log group for as long as a parameter says', () => {
+it('sets the retention of every log group by a parameter', () => {
   for (const [id, { Properties }] of of('AWS::Logs::LogGroup')) {
     expect([id, Properties.RetentionInDays]).toEqual([id, { Ref: expect.stringMatching(/RetentionDays$/) }]);
     expect(stack.Parameters[Properties.RetentionInDays.Ref]?.AllowedValues).toContain(400);
   }
 });
 
-it('tells the tags of the stack, for who deploys it', () => {
+it('contains the tags of the stack, for whoever deploys it', () => {
   expect(stack.Metadata).toEqual({ Tags: { team: 'platform', 'cost center': '42' } });
 });
 
@@ -269,7 +269,7 @@ describe('the bus', () => {
   const BUS = 'arn:aws:events:eu-central-1:123456789012:event-bus/envoy-hpa-reaper';
   const roleArn = (id: string) => `arn:aws:iam::123456789012:role/${id}`;
 
-  /** With what CloudFormation puts in: roles are called as their logical ids are. */
+  /** With resolved references: the name of a role is its logical ID. */
   const filled = <Part>(part: Part): Part =>
     JSON.parse(JSON.stringify(part), (_, value) => {
       const [id, attribute] = value?.['Fn::GetAtt'] ?? [];
@@ -311,7 +311,7 @@ describe('the bus', () => {
     );
   });
 
-  it('refuses the events of everybody else, whatever rights they have', () => {
+  it('denies the events of everybody else, whatever they are allowed', () => {
     const anything: Statement[] = [{ Sid: 'Anything', Effect: 'Allow', Action: 'events:PutEvents', Resource: '*' }];
     const others = [
       ...[roleArn('Administrator'), 'arn:aws:iam::123456789012:root', roleArn('EnrollRole'), undefined],
@@ -325,7 +325,7 @@ describe('the bus', () => {
     }
   });
 
-  it('refuses nothing but events, so that the stack can be changed and deleted', () => {
+  it('denies nothing but events, so that the stack can be changed and deleted', () => {
     expect(policies()).toEqual([
       {
         EventBusName: { Ref: 'EventBus' },
