@@ -9,45 +9,40 @@ import { type AccessEntry, type EnrolledRole, ROLE_ID_TAG, usernameOf } from '..
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { type AwsClientOptions, awsClient, callAws, findInAws } from './client.ts';
 
-/** The access entries of our roles in the clusters of one Region. Access policies are never associated. */
-export interface AccessEntries {
-  /**
-   * @returns `undefined` without an entry
-   * @throws {RetryableError} as the other calls; EKS also refuses calls that the status of the cluster does not allow
-   */
-  describe(cluster: string, roleArn: string): Promise<AccessEntry | undefined>;
-  /** Creates the entry with our group, and a tag with the role's unique id. */
-  create(cluster: string, role: EnrolledRole): Promise<void>;
-  /** Sets groups and username. */
-  update(cluster: string, role: EnrolledRole): Promise<void>;
-  /** Succeeds also without an entry. */
-  delete(cluster: string, role: EnrolledRole): Promise<void>;
-}
+export type AccessEntries = ReturnType<typeof eksAccessEntries>;
 
-export function eksAccessEntries(options: AwsClientOptions): AccessEntries {
+/**
+ * The access entries of our roles in the clusters of one Region. Access policies are never associated. Every call throws
+ * {@link RetryableError}, also for a call that the status of the cluster does not allow.
+ */
+export function eksAccessEntries(options: AwsClientOptions) {
   const client = new EKSClient(awsClient(options));
   const what = (verb: string, cluster: string, roleArn: string) =>
     `EKS could not ${verb} the access entry of ${roleArn} in ${cluster}`;
   return {
-    async describe(clusterName, principalArn) {
+    /** @returns `undefined` without an entry */
+    async describe(clusterName: string, principalArn: string): Promise<AccessEntry | undefined> {
       const command = new DescribeAccessEntryCommand({ clusterName, principalArn });
       const found = await findInAws(what('describe', clusterName, principalArn), client.send(command));
       if (found === undefined) return undefined;
       const { kubernetesGroups = [], username = '', type = '', tags = {} } = found.accessEntry ?? {};
       return { groups: kubernetesGroups, username, type, tags };
     },
-    async create(clusterName, { arn: principalArn, id }) {
+    /** Creates the entry with our group, and a tag with the role's unique id. */
+    async create(clusterName: string, { arn: principalArn, id }: EnrolledRole): Promise<void> {
       const tags = { [ROLE_ID_TAG]: id };
       const entry = { principalArn, type: 'STANDARD', kubernetesGroups: [REAPER_GROUP], tags };
       const command = new CreateAccessEntryCommand({ clusterName, ...entry });
       await callAws(what('create', clusterName, principalArn), client.send(command));
     },
-    async update(clusterName, role) {
+    /** Sets groups and username. */
+    async update(clusterName: string, role: EnrolledRole): Promise<void> {
       const entry = { principalArn: role.arn, kubernetesGroups: [REAPER_GROUP], username: usernameOf(role.arn) };
       const command = new UpdateAccessEntryCommand({ clusterName, ...entry });
       await callAws(what('update', clusterName, role.arn), client.send(command));
     },
-    async delete(clusterName, { arn: principalArn }) {
+    /** Also succeeds without an entry. */
+    async delete(clusterName: string, { arn: principalArn }: EnrolledRole): Promise<void> {
       const command = new DeleteAccessEntryCommand({ clusterName, principalArn });
       await findInAws(what('delete', clusterName, principalArn), client.send(command));
     },

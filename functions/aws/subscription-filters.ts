@@ -9,28 +9,22 @@ import type { SubscriptionFilter } from '../enrollment/enrollment.ts';
 import { clusterOfLogGroup, logGroupOf } from '../platform/eks-names.ts';
 import { type AwsClientOptions, allPages, awsClient, callAws, findInAws } from './client.ts';
 
-/** The subscription filters on the control plane logs of the clusters of one Region. */
-export interface SubscriptionFilters {
-  /**
-   * The class (`STANDARD`, `INFREQUENT_ACCESS`, …) of every cluster's log group, by the cluster's name, also of deleted
-   * clusters.
-   *
-   * @param cluster the only one to read
-   * @throws {RetryableError} when CloudWatch Logs cannot be asked, as the other calls
-   */
-  logGroups(cluster?: string): Promise<Map<string, string>>;
-  /** @returns none for a log group that does not exist anymore */
-  list(cluster: string): Promise<SubscriptionFilter[]>;
-  /** Creates the filter, or updates the filter of that name. The cause is a `LimitExceededException` if there is no room. */
-  put(cluster: string, filter: SubscriptionFilter): Promise<void>;
-  /** Succeeds also without such a filter. */
-  delete(cluster: string, name: string): Promise<void>;
-}
+export type SubscriptionFilters = ReturnType<typeof cloudWatchLogsFilters>;
 
-export function cloudWatchLogsFilters(options: AwsClientOptions): SubscriptionFilters {
+/**
+ * The subscription filters on the control plane logs of the clusters of one Region. Every call throws {@link RetryableError} if
+ * CloudWatch Logs does not respond.
+ */
+export function cloudWatchLogsFilters(options: AwsClientOptions) {
   const client = new CloudWatchLogsClient(awsClient(options));
   return {
-    async logGroups(only) {
+    /**
+     * The class (`STANDARD`, `INFREQUENT_ACCESS`, …) of every cluster's log group, by the cluster's name, also of deleted
+     * clusters.
+     *
+     * @param only the only cluster to read
+     */
+    async logGroups(only?: string): Promise<Map<string, string>> {
       const logGroupNamePrefix = only === undefined ? '/aws/eks/' : logGroupOf(only);
       const pages = await callAws(
         `CloudWatch Logs could not list the log groups ${logGroupNamePrefix}*`,
@@ -45,7 +39,8 @@ export function cloudWatchLogsFilters(options: AwsClientOptions): SubscriptionFi
       }
       return classes;
     },
-    async list(cluster) {
+    /** @returns none for a log group that does not exist anymore */
+    async list(cluster: string): Promise<SubscriptionFilter[]> {
       const logGroupName = logGroupOf(cluster);
       const pages = await findInAws(
         `CloudWatch Logs could not list the subscription filters of ${logGroupName}`,
@@ -58,13 +53,18 @@ export function cloudWatchLogsFilters(options: AwsClientOptions): SubscriptionFi
         destinationArn,
       }));
     },
-    async put(cluster, { name: filterName, pattern: filterPattern, destinationArn }) {
+    /** Creates or updates the filter of that name. The cause is a `LimitExceededException` if there is no room. */
+    async put(cluster: string, filter: SubscriptionFilter): Promise<void> {
+      const { name: filterName, pattern: filterPattern, destinationArn } = filter;
       const logGroupName = logGroupOf(cluster);
-      const filter = { logGroupName, filterName, filterPattern, destinationArn };
       const what = `CloudWatch Logs could not put the subscription filter ${filterName} on ${logGroupName}`;
-      await callAws(what, client.send(new PutSubscriptionFilterCommand(filter)));
+      await callAws(
+        what,
+        client.send(new PutSubscriptionFilterCommand({ logGroupName, filterName, filterPattern, destinationArn })),
+      );
     },
-    async delete(cluster, filterName) {
+    /** Also succeeds without such a filter. */
+    async delete(cluster: string, filterName: string): Promise<void> {
       const logGroupName = logGroupOf(cluster);
       const what = `CloudWatch Logs could not delete the subscription filter ${filterName} of ${logGroupName}`;
       await findInAws(what, client.send(new DeleteSubscriptionFilterCommand({ logGroupName, filterName })));
