@@ -20,7 +20,14 @@ import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import { waves } from '../doubles/kube-apiserver.ts';
 import { selfSignedCertificate } from '../embedded-cluster/certificate.ts';
 import { startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../embedded-cluster/event-path.ts';
+import {
+  ACCOUNT,
+  busEvent,
+  lambdaContext,
+  queueBatch,
+  REGION,
+  subscriptionEvent,
+} from '../embedded-cluster/event-path.ts';
 import { measureScan, type Run, type ScanResult } from './scan.ts';
 
 const COLD_STARTS = Number(process.env.BENCH_COLD_STARTS ?? 21);
@@ -47,7 +54,7 @@ cluster.load(JSON.parse(readFileSync('test/cases/autoscaling-kept-v1.9.1/cluster
 eks.clusters.set(CLUSTER, { status: 'ACTIVE', endpoint: cluster.url, ca: cluster.caCertificate });
 const environment = {
   PATH: process.env.PATH,
-  AWS_REGION: PLACE.region,
+  AWS_REGION: REGION,
   AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE',
   AWS_SECRET_ACCESS_KEY: 'secret',
   AWS_SESSION_TOKEN: 'token',
@@ -55,7 +62,7 @@ const environment = {
   NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem'),
   AWS_ENDPOINT_URL_EKS: await eks.start(),
   AWS_ENDPOINT_URL_EVENTBRIDGE: await eventBridge.start(),
-  ACCOUNT_ID: PLACE.account,
+  ACCOUNT_ID: ACCOUNT,
   EVENT_BUS_NAME: 'envoy-hpa-reaper',
   MODE: 'delete',
   POWERTOOLS_SERVICE_NAME: 'bench',

@@ -1,38 +1,32 @@
 import { Agent, request } from 'node:https';
-import type { JsonObject } from '../embedded-cluster/objects.ts';
+import { text } from 'node:stream/consumers';
 
 export interface Reply {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   text: string;
-  /** The body where it is JSON, else an empty object. */
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  /** The body if it is JSON, otherwise an empty object. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests read responses of every shape
   body: any;
 }
 
-interface Sent {
-  body?: JsonObject | JsonObject[] | string;
-  contentType?: string;
-  headers?: Record<string, string>;
-}
-
-/** Plain HTTPS to an API server as the owner of a token, verified against its CA, so that tests see exact answers. */
+/** HTTPS requests to an API server with a token. Tests see exactly what the server responds. */
 export interface Connection {
-  send(method: string, path: string, sent?: Sent): Promise<Reply>;
   get(path: string): Promise<Reply>;
-  post(path: string, body: JsonObject | object): Promise<Reply>;
-  merge(path: string, patch: JsonObject | object): Promise<Reply>;
+  post(path: string, body: object): Promise<Reply>;
+  merge(path: string, patch: object): Promise<Reply>;
   jsonPatch(path: string, patch: object[]): Promise<Reply>;
-  apply(path: string, manifest: JsonObject | object): Promise<Reply>;
-  delete(path: string, options?: JsonObject | object): Promise<Reply>;
+  /** @param manifest an object, or YAML */
+  apply(path: string, manifest: object | string): Promise<Reply>;
+  delete(path: string, options?: object): Promise<Reply>;
   close(): void;
 }
 
 export function connect(server: { url: string; caCertificate: string; token: string | undefined }): Connection {
   const agent = new Agent({ keepAlive: true, ca: server.caCertificate });
-  const send: Connection['send'] = (method, path, { body, contentType = 'application/json', headers } = {}) =>
-    new Promise((resolve, reject) => {
-      const payload = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+  const send = (method: string, path: string, body?: object | string, contentType = 'application/json') =>
+    new Promise<Reply>((resolve, reject) => {
+      const payload = typeof body === 'object' ? JSON.stringify(body) : body;
       const outgoing = request(server.url + path, {
         method,
         agent,
@@ -40,37 +34,25 @@ export function connect(server: { url: string; caCertificate: string; token: str
           'User-Agent': 'contract/v1 (test)',
           ...(server.token !== undefined && { Authorization: `Bearer ${server.token}` }),
           ...(payload !== undefined && { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(payload) }),
-          ...headers,
         },
       });
       outgoing.once('error', reject);
       outgoing.once('response', (incoming) => {
-        const chunks: Buffer[] = [];
-        incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
-        incoming.once('error', reject);
-        incoming.once('end', () => {
-          const text = Buffer.concat(chunks).toString();
-          const isJson = incoming.headers['content-type']?.startsWith('application/json');
-          resolve({
-            status: incoming.statusCode ?? 0,
-            headers: incoming.headers,
-            text,
-            body: isJson ? JSON.parse(text) : {},
-          });
-        });
+        const { statusCode: status = 0, headers } = incoming;
+        text(incoming).then((received) => {
+          const isJson = headers['content-type']?.startsWith('application/json');
+          resolve({ status, headers, text: received, body: isJson ? JSON.parse(received) : {} });
+        }, reject);
       });
       outgoing.end(payload);
     });
-  const write = (method: string, contentType: string) => (path: string, body: JsonObject | JsonObject[] | object) =>
-    send(method, path, { body: body as JsonObject, contentType });
   return {
-    send,
     get: (path) => send('GET', path),
-    post: write('POST', 'application/json'),
-    merge: write('PATCH', 'application/merge-patch+json'),
-    jsonPatch: write('PATCH', 'application/json-patch+json'),
-    apply: write('PATCH', 'application/apply-patch+yaml'),
-    delete: (path, options) => send('DELETE', path, options && { body: options as JsonObject }),
+    post: (path, body) => send('POST', path, body),
+    merge: (path, patch) => send('PATCH', path, patch, 'application/merge-patch+json'),
+    jsonPatch: (path, patch) => send('PATCH', path, patch, 'application/json-patch+json'),
+    apply: (path, manifest) => send('PATCH', path, manifest, 'application/apply-patch+yaml'),
+    delete: (path, options) => send('DELETE', path, options),
     close: () => agent.destroy(),
   };
 }

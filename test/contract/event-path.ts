@@ -8,8 +8,15 @@ import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-
 import type { ObjectEvent } from '../../functions/kubernetes/event-recorder.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
 import type { AuditEvent } from '../embedded-cluster/audit.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from '../embedded-cluster/event-path.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
+import {
+  ACCOUNT,
+  busEvent,
+  lambdaContext,
+  queueBatch,
+  REGION,
+  subscriptionEvent,
+} from '../embedded-cluster/event-path.ts';
 import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
 import { reaperRbac, reaper as reaperUser, type Server, waitFor } from './server.ts';
@@ -17,8 +24,8 @@ import { reaperRbac, reaper as reaperUser, type Server, waitFor } from './server
 const quiet = { log: { info: () => {}, warn: () => {}, error: () => {} }, metrics: { add: () => {} } };
 
 /** The whole path, with the audit lines that this API server wrote, as the user that infra/kubernetes/rbac.yaml lets in. */
-export function describeEventPath(name: string, start: () => Promise<Server>): void {
-  describe(`from the audit line to the deletion, on ${name}`, () => {
+export function describeEventPath(start: () => Promise<Server>): void {
+  describe('from the audit line to the deletion', () => {
     let server: Server;
     let admin: Connection;
     let reaper: Connection;
@@ -47,7 +54,7 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
     async function forwardAll(since: number): Promise<BusEvent[]> {
       const events: BusEvent[] = [];
       const forward = createForward({
-        config: { ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, EVENT_BUS_NAME: 'bus' },
+        config: { ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, EVENT_BUS_NAME: 'bus' },
         eventBus: { put: async (put) => void events.push(...put) },
         ...quiet,
       });
@@ -60,8 +67,8 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
       const reports: SweepReport[] = [];
       const handler = createReap({
         config: {
-          ACCOUNT_ID: PLACE.account,
-          AWS_REGION: PLACE.region,
+          ACCOUNT_ID: ACCOUNT,
+          AWS_REGION: REGION,
           MODE: mode,
           MAX_DELETIONS: 25,
           SETTLE_HPA_SECONDS: 120,
@@ -207,7 +214,7 @@ export function describeEventPath(name: string, start: () => Promise<Server>): v
     /** Made by a person, with these labels. */
     async function makeHpa(namespace: string, hpa: string, labels: Record<string, string>): Promise<string> {
       const path = `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${hpa}`;
-      const { status } = await admin.apply(`${path}?fieldManager=kubectl`, {
+      const { status } = await admin.apply(`${path}?fieldManager=kubectl&force=true`, {
         ...{
           apiVersion: 'autoscaling/v2',
           kind: 'HorizontalPodAutoscaler',

@@ -10,13 +10,13 @@ import {
   SCAN_PERMISSIONS,
 } from '../../functions/kubernetes/permissions.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { connect } from './connection.ts';
 import type { Server } from './server.ts';
 
 /** What doctor reads of an API server, as an administrator and as the functions: the same on whatever server `start` returns. */
-export function describeInspection(name: string, start: () => Promise<Server>): void {
-  describe(name, () => {
+export function describeInspection(start: () => Promise<Server>): void {
+  describe('the inspection of doctor', () => {
     let server: Server;
     let admin: ClusterInspection;
     let reaper: ClusterInspection;

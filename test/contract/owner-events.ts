@@ -8,8 +8,8 @@ import { type Connection, connect } from './connection.ts';
 import type { Server } from './server.ts';
 
 /** The Events that reap writes, with what infra/kubernetes/rbac.yaml allows: the same on whatever `start` gives. */
-export function describeOwnerEvents(name: string, start: () => Promise<Server>): void {
-  describe(name, () => {
+export function describeOwnerEvents(start: () => Promise<Server>): void {
+  describe('an Event on an owner', () => {
     let server: Server;
     let admin: Connection;
     const apis: ClusterApi[] = [];

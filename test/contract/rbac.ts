@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type RbacObject, type RbacStore, rbacStore } from '../../functions/kubernetes/rbac-store.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { type Connection, connect } from './connection.ts';
 import { reaperRbac, type Server } from './server.ts';
 
 /** What enrollment from the command line relies on: the same assertions on whatever server `start` returns. */
-export function describeRbac(name: string, start: () => Promise<Server>): void {
-  describe(`RBAC on ${name}`, () => {
+export function describeRbac(start: () => Promise<Server>): void {
+  describe('the RBAC of an enrollment', () => {
     let server: Server;
     let admin: Connection;
     let store: RbacStore;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { type Connection, connect } from './connection.ts';
 import {
   EnvoyGateway,
@@ -79,8 +79,8 @@ const NAMESPACE = 'reenabling';
  * so that at the mark between them all of these held at once; and what is read of a rejected second class stands in the same
  * list as the first. Deployments are written by nobody here, and the other HPAs of a namespace decide nothing that is written.
  */
-export function describeReenabling(server: string, start: () => Promise<Server>): void {
-  describe(`re-enabling at the worst moment, on ${server}`, () => {
+export function describeReenabling(start: () => Promise<Server>): void {
+  describe('re-enabling at the worst moment', () => {
     let running: Server;
     let admin: Connection;
     let api: ClusterApi;

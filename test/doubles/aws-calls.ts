@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { ACCOUNT } from '../embedded-cluster/event-path.ts';
 import type { RecordedCall } from './iam-policy.ts';
 
 export type AwsRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'>;
@@ -15,12 +16,11 @@ export function signatureOf({ headers }: AwsRequest): { accessKeyId: string; reg
  * What IAM is asked before a request is carried out: actions, resources and condition keys as the Service Authorization
  * Reference has them.
  *
- * @param account that the resources are in
  * @throws {Error} for a request of which nobody has looked that up
  */
-export function callsOf(request: AwsRequest, body: string, account: string): RecordedCall[] {
+export function callsOf(request: AwsRequest, body: string): RecordedCall[] {
   const { region, service } = signatureOf(request);
-  const place = `arn:aws:${service}:${region}:${account}`;
+  const place = `arn:aws:${service}:${region}:${ACCOUNT}`;
   const calls = SERVICES.get(service)?.(request, body, place);
   if (calls) return calls;
   throw new Error(`what does IAM ask before ${service} ${request.method} ${request.url}? test/doubles/aws-calls.ts`);

@@ -1,3 +1,4 @@
+import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { type AwsRequest, accessEntryArn, callsOf } from './aws-calls.ts';
 import { type DescribedCluster, EksDouble } from './eks.ts';
 import type { RecordedCall } from './iam-policy.ts';
@@ -20,15 +21,7 @@ export class EksAccountDouble extends EksDouble {
   override readonly clusters = new Map<string, AccountCluster>();
   override pageSize = 2;
   readonly calls: RecordedCall[] = [];
-  readonly #place: string;
-  readonly #account: string;
   readonly #refusals: { matches: RegExp; answer: ServiceAnswer }[] = [];
-
-  constructor(place: { region: string; account: string }) {
-    super();
-    this.#account = place.account;
-    this.#place = `arn:aws:eks:${place.region}:${place.account}`;
-  }
 
   add(name: string, change: Partial<AccountCluster> = {}): AccountCluster {
     const cluster: AccountCluster = {
@@ -53,7 +46,7 @@ export class EksAccountDouble extends EksDouble {
     const { pathname } = new URL(url, 'http://eks');
     const [, name = '', ofEntries, principal = ''] =
       /^\/clusters(?:\/([^/]+)(?:(\/access-entries)(?:\/(.+))?)?)?$/.exec(pathname) ?? [];
-    this.calls.push(...callsOf(request, body, this.#account));
+    this.calls.push(...callsOf(request, body));
     const refused = this.#refusals.find(({ matches }) => matches.test(`${method} ${decodeURIComponent(pathname)}`));
     if (failure ?? refused) return failure ?? (refused as { answer: ServiceAnswer }).answer;
     if (!ofEntries) return super.answer(request, body, undefined);
@@ -88,7 +81,7 @@ export class EksAccountDouble extends EksDouble {
       const { kubernetesGroups, username } = given;
       Object.assign(known, { kubernetesGroups, username });
     }
-    const entryArn = accessEntryArn(this.#place, clusterName, principalArn);
+    const entryArn = accessEntryArn(`arn:aws:eks:${REGION}:${ACCOUNT}`, clusterName, principalArn);
     const dates = { createdAt: 1_795_444_000, modifiedAt: 1_795_444_000 };
     const accessEntry = { clusterName, principalArn, accessEntryArn: entryArn, ...dates, ...entries.get(principalArn) };
     return { status: 200, body: { accessEntry } };

@@ -1,5 +1,4 @@
-import type { Intervention } from '../embedded-cluster/embedded-cluster.ts';
-import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
+import type { Intervention, ReceivedRequest } from '../embedded-cluster/embedded-cluster.ts';
 
 /** The answer of an overloaded API server. */
 export function tooManyRequests(retryAfterSeconds: number): Intervention {

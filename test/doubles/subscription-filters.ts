@@ -1,3 +1,4 @@
+import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { type AwsRequest, callsOf } from './aws-calls.ts';
 import type { RecordedCall } from './iam-policy.ts';
 import { refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
@@ -25,15 +26,7 @@ const SLOTS = 2;
 export class SubscriptionFiltersDouble extends ServiceDouble {
   readonly groups = new Map<string, StoredLogGroup>();
   readonly calls: RecordedCall[] = [];
-  readonly #place: string;
-  readonly #account: string;
   readonly #refusals: { matches: RegExp; answer: ServiceAnswer }[] = [];
-
-  constructor({ region, account }: { region: string; account: string }) {
-    super();
-    this.#account = account;
-    this.#place = `arn:aws:logs:${region}:${account}:log-group`;
-  }
 
   add(name: string, filters: StoredFilter[] = [], logGroupClass = 'STANDARD'): StoredLogGroup {
     const group = { logGroupClass, filters };
@@ -54,7 +47,7 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
     const [, operation = ''] = /^Logs_20140328\.(\w+)$/.exec(String(request.headers['x-amz-target'])) ?? [];
     const input = JSON.parse(body);
     const { logGroupName = '' } = input;
-    this.calls.push(...callsOf(request, body, this.#account));
+    this.calls.push(...callsOf(request, body));
     const refused = this.#refusals.find(({ matches }) =>
       matches.test(`${operation} ${logGroupName || input.logGroupNamePrefix}`),
     );
@@ -86,7 +79,7 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
     const logGroups = names.map((logGroupName) => ({
       logGroupName,
       logGroupClass: this.groups.get(logGroupName)?.logGroupClass,
-      arn: `${this.#place}:${logGroupName}:*`,
+      arn: `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:${logGroupName}:*`,
     }));
     return page('logGroups', logGroups, nextToken);
   }

@@ -9,7 +9,6 @@ import { IamDouble } from '../doubles/iam.ts';
 import type { RecordedCall } from '../doubles/iam-policy.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { admin, type EmbeddedCluster, type EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
-import { PLACE } from '../embedded-cluster/event-path.ts';
 import type { KubernetesObject } from '../embedded-cluster/objects.ts';
 import {
   awsEnvironment,
@@ -50,7 +49,7 @@ interface World {
 
 /** An account with the one cluster `shop`, where all is well. */
 async function build(list = soundList(), options: EmbeddedClusterOptions = {}): Promise<World> {
-  const [eks, logs, iam] = [new EksAccountDouble(PLACE), new SubscriptionFiltersDouble(PLACE), new IamDouble()];
+  const [eks, logs, iam] = [new EksAccountDouble(), new SubscriptionFiltersDouble(), new IamDouble()];
   doubles.push(eks, logs, iam);
   for (const { arn, id } of [REAP, BACKFILL]) iam.roles.set(arn.split('/')[1] as string, id);
   const env = awsEnvironment({ EKS: await eks.start(), CLOUDWATCH_LOGS: await logs.start(), IAM: await iam.start() });

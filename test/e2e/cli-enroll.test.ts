@@ -6,9 +6,8 @@ import { readEksToken } from '../doubles/eks.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { IamDouble } from '../doubles/iam.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
-import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import { admin } from '../embedded-cluster/embedded-cluster.ts';
-import { PLACE } from '../embedded-cluster/event-path.ts';
+import { admin, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { ACCOUNT } from '../embedded-cluster/event-path.ts';
 import {
   awsEnvironment,
   kubeconfigFor,
@@ -36,8 +35,8 @@ afterAll(async () => void (await Promise.all(stops.map((stop) => stop()))));
 
 /** An account with the stack, and one cluster, `shop`, that nobody has enrolled and whose API authorizes the person. */
 beforeEach(async () => {
-  eks = new EksAccountDouble(PLACE);
-  logs = new SubscriptionFiltersDouble(PLACE);
+  eks = new EksAccountDouble();
+  logs = new SubscriptionFiltersDouble();
   iam = new IamDouble();
   for (const double of [eks, logs, iam]) stops.push(() => double.stop());
   for (const role of [REAP, BACKFILL]) iam.roles.set(nameOf(role), role.id);
@@ -184,7 +183,7 @@ describe('enroll', patience, () => {
   });
 
   test.each([
-    ['its ARN', { name: `arn:aws:eks:eu-central-1:${PLACE.account}:cluster/shop`, exec: undefined }],
+    ['its ARN', { name: `arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`, exec: undefined }],
     [
       'the command that gets the token',
       { name: 'mine', exec: ['--region', 'eu-central-1', 'eks', 'get-token', '--cluster-name', 'shop'] },

@@ -5,19 +5,19 @@ import { SUBSCRIPTION_PATTERN } from '../../functions/events/audit-event.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy.ts';
 import { type StoredFilter, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
-import { lambdaContext, PLACE } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
 import { captureOutput, type Output } from './harness.ts';
 
-const iam = `arn:aws:iam::${PLACE.account}:role`;
-export const FORWARD_ARN = `arn:aws:lambda:${PLACE.region}:${PLACE.account}:function:envoy-hpa-reaper-forward`;
-export const REAP = { arn: `${iam}/envoy-hpa-reaper-reap-${PLACE.region}`, id: 'AROAREAP' };
-export const BACKFILL = { arn: `${iam}/envoy-hpa-reaper-backfill-${PLACE.region}`, id: 'AROABACKFILL' };
-const STS = `arn:aws:sts::${PLACE.account}:assumed-role`;
+const iam = `arn:aws:iam::${ACCOUNT}:role`;
+export const FORWARD_ARN = `arn:aws:lambda:${REGION}:${ACCOUNT}:function:envoy-hpa-reaper-forward`;
+export const REAP = { arn: `${iam}/envoy-hpa-reaper-reap-${REGION}`, id: 'AROAREAP' };
+export const BACKFILL = { arn: `${iam}/envoy-hpa-reaper-backfill-${REGION}`, id: 'AROABACKFILL' };
+const STS = `arn:aws:sts::${ACCOUNT}:assumed-role`;
 
 /** The environment of the function. */
 export const environment = {
-  ACCOUNT_ID: PLACE.account,
-  AWS_REGION: PLACE.region,
+  ACCOUNT_ID: ACCOUNT,
+  AWS_REGION: REGION,
   FORWARD_FUNCTION_ARN: FORWARD_ARN,
   REAP_ROLE_ARN: REAP.arn,
   REAP_ROLE_ID: REAP.id,
@@ -59,8 +59,8 @@ export interface EnrollmentSurroundings {
 export function enrollmentSurroundings(): EnrollmentSurroundings {
   const self = { recorded: [] as RecordedCall[] } as EnrollmentSurroundings;
   beforeEach(async () => {
-    self.eks = new EksAccountDouble(PLACE);
-    self.logs = new SubscriptionFiltersDouble(PLACE);
+    self.eks = new EksAccountDouble();
+    self.logs = new SubscriptionFiltersDouble();
     self.output = captureOutput();
     for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
     vi.stubEnv('AWS_ENDPOINT_URL_EKS', await self.eks.start());
@@ -82,8 +82,8 @@ export function enrollmentSurroundings(): EnrollmentSurroundings {
 export const enrollStatements = () =>
   statementsOf('infra/enrollment.yml', 'EnrollRole', {
     'AWS::Partition': 'aws',
-    'AWS::Region': PLACE.region,
-    'AWS::AccountId': PLACE.account,
+    'AWS::Region': REGION,
+    'AWS::AccountId': ACCOUNT,
     'ReapRole.Arn': REAP.arn,
     'BackfillRole.Arn': BACKFILL.arn,
     ReapRole: REAP.arn.split('/')[1] as string,
@@ -117,7 +117,7 @@ export const summaryOf = ({ clusters }: EnrollmentReport) =>
       [
         `${aim}: ${because}`,
         ...findings.flatMap(({ name, state, action, outcome, reason }) => {
-          const short = name?.split('/').at(-1)?.replace(`-${PLACE.region}`, '');
+          const short = name?.split('/').at(-1)?.replace(`-${REGION}`, '');
           const written = `${short} ${state}${action === 'none' ? '' : `, ${action} ${outcome}`}`;
           return [...(short && state !== 'unknown' ? [written] : []), ...(reason ? [reason] : [])];
         }),

@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { PLACE } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { enroll, enrollmentSurroundings, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enroll-harness.ts';
 
 const around = enrollmentSurroundings();
@@ -33,14 +33,14 @@ afterEach(async () => {
   expect(around.output.text).not.toContain('X-Amz-Signature');
 });
 
-const STACK = `arn:aws:cloudformation:${PLACE.region}:${PLACE.account}:stack/envoy-hpa-reaper/0123`;
+const STACK = `arn:aws:cloudformation:${REGION}:${ACCOUNT}:stack/envoy-hpa-reaper/0123`;
 
 /** A request as CloudFormation sends it. */
 function stackRequest(RequestType: string, more: Record<string, unknown> = {}) {
   const { port } = stack.address() as AddressInfo;
   return {
     RequestType,
-    ServiceToken: `arn:aws:lambda:${PLACE.region}:${PLACE.account}:function:envoy-hpa-reaper-enroll`,
+    ServiceToken: `arn:aws:lambda:${REGION}:${ACCOUNT}:function:envoy-hpa-reaper-enroll`,
     ResponseURL: `http://127.0.0.1:${port}/answer${SIGNATURE}`,
     StackId: STACK,
     RequestId: 'request-1',

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { enrollmentReportSchema } from '../../functions/enrollment/enroll-clusters.ts';
 import type { RecordedCall } from '../doubles/iam-policy.ts';
-import { lambdaContext, PLACE } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
 import {
   BACKFILL,
   enroll,
@@ -277,9 +277,9 @@ test('does not start with a malformed environment, and names the variables', asy
 });
 
 describe('the role of the function refuses', () => {
-  const eks = `arn:aws:eks:${PLACE.region}:${PLACE.account}`;
-  const logs = `arn:aws:logs:${PLACE.region}:${PLACE.account}:log-group`;
-  const entryOf = (role: string) => `${eks}:access-entry/shop/role/${PLACE.account}/${role}/0123`;
+  const eks = `arn:aws:eks:${REGION}:${ACCOUNT}`;
+  const logs = `arn:aws:logs:${REGION}:${ACCOUNT}:log-group`;
+  const entryOf = (role: string) => `${eks}:access-entry/shop/role/${ACCOUNT}/${role}/0123`;
   const reap = REAP.arn.split('/')[1] as string;
   const create = {
     action: 'eks:CreateAccessEntry',
@@ -327,7 +327,7 @@ describe('the role of the function refuses', () => {
     ['an entry with a user of its own', but(create, { 'eks:username': ['admin'] })],
     ['an entry for a node', but(create, { 'eks:accessEntryType': ['EC2_LINUX'] })],
     ['an entry of no type', but(create, { 'eks:accessEntryType': undefined })],
-    ['a cluster of another Region', { ...create, resource: create.resource.replace(PLACE.region, 'us-east-1') }],
+    ['a cluster of another Region', { ...create, resource: create.resource.replace(REGION, 'us-east-1') }],
     ['a change of another role', { ...update, resource: entryOf('admin') }],
     ['a change to another group', but(update, { 'eks:kubernetesGroups': ['system:masters'] })],
     ['a change to no group', but(update, { 'eks:kubernetesGroups': undefined })],

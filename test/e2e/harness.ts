@@ -6,15 +6,15 @@ import type { SweepReport } from '../../functions/events/report.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { type SweepOptions, sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
 import {
+  connectionTo,
   type EmbeddedCluster,
   type EmbeddedClusterOptions,
   type Intervention,
+  type ReceivedRequest,
   startEmbeddedCluster,
 } from '../embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../embedded-cluster/objects.ts';
-import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
 
 // The clusters: those of test/cases, fresh, to be changed at will.
 

@@ -1,8 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
-import { type EmbeddedCluster, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { connectionTo, type EmbeddedCluster, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { staleList } from './harness.ts';
 
 let cluster: EmbeddedCluster;

@@ -8,7 +8,7 @@ import { alarms } from '../builders/alarms.ts';
 import { auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
 import { EksAccountDouble } from '../doubles/eks-account.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
+import { busEvent, lambdaContext, queueBatch } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
 import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
 import { beforeFirst, deleteAsAdmin, missingList, rewrite, STALE, staleList, times, wantedList } from './harness.ts';
@@ -253,7 +253,7 @@ async function live(): Promise<void> {
   await self.backfill({ dispatch: 'bus' });
 
   for (const [name, value] of Object.entries(enrollEnvironment)) vi.stubEnv(name, value);
-  const [eks, logs] = [new EksAccountDouble(PLACE), new SubscriptionFiltersDouble(PLACE)];
+  const [eks, logs] = [new EksAccountDouble(), new SubscriptionFiltersDouble()];
   vi.stubEnv('AWS_ENDPOINT_URL_EKS', await eks.start());
   vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await logs.start());
   await enroll({});

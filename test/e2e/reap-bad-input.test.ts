@@ -3,9 +3,8 @@ import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { createHandler } from '../../functions/reap/reap.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
-import type { Intervention } from '../embedded-cluster/embedded-cluster.ts';
-import { PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
+import { connectionTo, type Intervention } from '../embedded-cluster/embedded-cluster.ts';
+import { ACCOUNT, queueBatch, REGION } from '../embedded-cluster/event-path.ts';
 import {
   beforeFirst,
   hpasOf,
@@ -215,11 +214,11 @@ describe('an API server that', () => {
     const log = { info: () => {}, warn: () => {}, error: (...line: unknown[]) => void errors.push(line) };
     const handler = createHandler({
       config: {
-        ...{ ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, MODE: 'delete' },
+        ...{ ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, MODE: 'delete' },
         ...{ MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180, EVENT_BUS_NAME: 'bus' },
       },
       eventBus: { put: async () => {} },
-      directory: new EksClusterDirectory(PLACE.region, { timeout: 100 }),
+      directory: new EksClusterDirectory(REGION, { timeout: 100 }),
       log,
       metrics: { add: () => {} },
       now: () => new Date(),

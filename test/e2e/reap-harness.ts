@@ -10,13 +10,13 @@ import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.t
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import type { RbacManifest, User } from '../embedded-cluster/authorization.ts';
 import { admin, type EmbeddedCluster, type EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, busEvent, lambdaContext, queueBatch, REGION } from '../embedded-cluster/event-path.ts';
 import { captureOutput, type List, type Output, serve, the } from './harness.ts';
 
 export const SECRET_ACCESS_KEY = 'secret-access-key';
 const environment = {
-  ACCOUNT_ID: PLACE.account,
-  AWS_REGION: PLACE.region,
+  ACCOUNT_ID: ACCOUNT,
+  AWS_REGION: REGION,
   MODE: 'delete',
   EVENT_BUS_NAME: 'envoy-hpa-reaper',
   AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
@@ -153,7 +153,7 @@ export function changed(cluster = 'shop', detail: Record<string, unknown> = {}):
   return busEvent({
     source: EVENT_SOURCE,
     detailType: CHANGE_DETAIL_TYPE,
-    resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`],
+    resources: [`arn:aws:eks:${REGION}:${ACCOUNT}:cluster/${cluster}`],
     time: new Date('2026-11-23T14:17:47Z'),
     detail: {
       version: '1',
@@ -182,7 +182,7 @@ export function requested(cluster = 'shop', detail: Record<string, unknown> = {}
   return busEvent({
     source: EVENT_SOURCE,
     detailType: SWEEP_DETAIL_TYPE,
-    resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`],
+    resources: [`arn:aws:eks:${REGION}:${ACCOUNT}:cluster/${cluster}`],
     time: new Date('2026-11-23T14:00:00Z'),
     detail: {
       version: '1',

@@ -3,10 +3,9 @@ import { type SweepReport, sweepReportSchema } from '../../functions/events/repo
 import { waitFor } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
-import type { EmbeddedCluster, Intervention } from '../embedded-cluster/embedded-cluster.ts';
+import type { EmbeddedCluster, Intervention, ReceivedRequest } from '../embedded-cluster/embedded-cluster.ts';
 import { queueBatch } from '../embedded-cluster/event-path.ts';
 import type { KubernetesObject } from '../embedded-cluster/objects.ts';
-import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
 import {
   beforeFirst,
   deleteAsAdmin,

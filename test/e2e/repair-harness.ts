@@ -1,7 +1,6 @@
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EmbeddedCluster, EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
-import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
+import type { EmbeddedCluster, EmbeddedClusterOptions, ReceivedRequest } from '../embedded-cluster/embedded-cluster.ts';
 import { folder, kubeconfigFor, save, serveUntilEnd } from './cli-harness.ts';
 import { type List, writesTo } from './harness.ts';
 

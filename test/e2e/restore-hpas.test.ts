@@ -6,8 +6,7 @@ import { apiClient } from '../../functions/kubernetes/api-client.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
 import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
-import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import {
   hpasOf,
   listOf,

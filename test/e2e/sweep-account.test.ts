@@ -6,8 +6,7 @@ import type { AccountDirectory, ClusterDescription } from '../../functions/kuber
 import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
 import type { RunProgress } from '../../functions/sweep/for-each-cluster.ts';
 import { type AccountSweepOptions, sweepAccount } from '../../functions/sweep/sweep-account.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
-import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { beforeFirst, hpasOf, requestsOf, rewrite, serve, staleList, times, wantedList, writesTo } from './harness.ts';
 
 interface Enrolled extends Partial<ClusterDescription> {

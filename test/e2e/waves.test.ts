@@ -2,8 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
 import { waves } from '../doubles/kube-apiserver.ts';
-import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import type { ReceivedRequest } from '../embedded-cluster/request-log.ts';
+import type { EmbeddedCluster, ReceivedRequest } from '../embedded-cluster/embedded-cluster.ts';
 import {
   hpasOf,
   type List,

@@ -3,11 +3,11 @@ import type { User } from './authorization.ts';
 import type { Json, JsonObject } from './objects.ts';
 import type { RequestInfo } from './request-info.ts';
 
-/** One line of the audit log, `audit.k8s.io/v1`, of stage ResponseComplete. */
+/** One line of the audit log (`audit.k8s.io/v1`) at the stage ResponseComplete. */
 export interface AuditEvent {
   kind: 'Event';
   apiVersion: 'audit.k8s.io/v1';
-  level: AuditLevel;
+  level: 'Metadata' | 'Request' | 'RequestResponse';
   auditID: string;
   stage: 'ResponseComplete';
   requestURI: string;
@@ -24,14 +24,12 @@ export interface AuditEvent {
   annotations?: Record<string, string>;
 }
 
-type AuditLevel = 'Metadata' | 'Request' | 'RequestResponse';
-
-/** What becomes known while a request is handled. */
+/** Facts that become known while a request is handled. */
 export interface AuditTrace {
   user?: User;
   decision?: 'allow' | 'forbid';
-  /** What the body adds to the objectRef: the name of what is created; uid and resourceVersion of an update. */
-  objectRef: JsonObject;
+  /** The name of the object that a POST creates. */
+  createdName?: string;
   requestObject?: Json;
 }
 
@@ -43,19 +41,17 @@ export interface AuditedExchange {
   completed: Date;
   trace: AuditTrace;
   code: number;
-  /** Undefined where the answer is no JSON. */
+  /** `undefined` for a response that is not JSON. */
   responseBody: JsonObject | undefined;
 }
 
-/** The line for a request under EKS's audit policy, or undefined where that policy logs nothing. */
+/** The audit event of a request under EKS's audit policy, or `undefined` if that policy logs nothing. */
 export function auditEvent(exchange: AuditedExchange): AuditEvent | undefined {
   const { request, trace, responseBody, code } = exchange;
   const level = levelOf(request);
   if (level === undefined) return undefined;
   const { user, decision } = trace;
-  const isStatus = responseBody?.kind === 'Status';
-  const { status, message, reason, details } = isStatus ? responseBody : ({} as JsonObject);
-  const withBodies = level === 'RequestResponse';
+  const { metadata = {}, status, message, reason, details } = responseBody?.kind === 'Status' ? responseBody : {};
   return {
     kind: 'Event',
     apiVersion: 'audit.k8s.io/v1',
@@ -69,7 +65,7 @@ export function auditEvent(exchange: AuditedExchange): AuditEvent | undefined {
     ...(exchange.userAgent !== undefined && { userAgent: exchange.userAgent }),
     ...(request.isResourceRequest && { objectRef: objectRefOf(request, trace) }),
     responseStatus: {
-      metadata: (isStatus && responseBody.metadata) || {},
+      metadata,
       ...(status && { status }),
       ...(message && { message }),
       ...(reason && { reason }),
@@ -77,7 +73,7 @@ export function auditEvent(exchange: AuditedExchange): AuditEvent | undefined {
       code,
     },
     ...(level !== 'Metadata' && trace.requestObject !== undefined && { requestObject: trace.requestObject }),
-    ...(withBodies && responseBody !== undefined && { responseObject: responseBody }),
+    ...(level === 'RequestResponse' && responseBody !== undefined && { responseObject: responseBody }),
     requestReceivedTimestamp: microseconds(exchange.received),
     stageTimestamp: microseconds(exchange.completed),
     ...(decision && {
@@ -86,29 +82,25 @@ export function auditEvent(exchange: AuditedExchange): AuditEvent | undefined {
   };
 }
 
-/** The levels that EKS fixes: built-in groups with bodies, ConfigMaps, Secrets and custom resources without any. */
-function levelOf({ isResourceRequest, path, group, resource, subresource, verb }: RequestInfo): AuditLevel | undefined {
+/** The levels of EKS: built-in groups with bodies; ConfigMaps, Secrets and custom resources without any. */
+function levelOf(request: RequestInfo): AuditEvent['level'] | undefined {
+  const { isResourceRequest, path, group, resource, subresource, verb } = request;
   if (!isResourceRequest) return path === '/version' ? undefined : 'Metadata';
   if (group === '' && resource === 'events') return undefined;
-  const isSecretive =
-    group === '' && (resource === 'configmaps' || resource === 'secrets') && subresource === undefined;
+  const isData = group === '' && (resource === 'configmaps' || resource === 'secrets') && subresource === undefined;
   const isBuiltIn = !group.includes('.') || (group.endsWith('.k8s.io') && group !== 'gateway.networking.k8s.io');
-  if (isSecretive || !isBuiltIn) return 'Metadata';
-  return verb === 'get' || verb === 'list' || verb === 'watch' ? 'Request' : 'RequestResponse';
+  if (isData || !isBuiltIn) return 'Metadata';
+  return verb === 'get' || verb === 'list' ? 'Request' : 'RequestResponse';
 }
 
-function objectRefOf(request: RequestInfo, trace: AuditTrace): JsonObject {
-  const { resource, namespace, name, group, version, subresource } = request;
-  const { name: bodyName, uid, resourceVersion } = trace.objectRef;
-  const objectName = name ?? bodyName;
+function objectRefOf(request: RequestInfo, { createdName }: AuditTrace): JsonObject {
+  const { resource, namespace, name = createdName, group, version, subresource } = request;
   return {
     resource,
     ...(namespace !== undefined && { namespace }),
-    ...(objectName !== undefined && { name: objectName }),
-    ...(uid !== undefined && { uid }),
+    ...(name !== undefined && { name }),
     ...(group !== '' && { apiGroup: group }),
     apiVersion: version,
-    ...(resourceVersion !== undefined && { resourceVersion }),
     ...(subresource !== undefined && { subresource }),
   };
 }

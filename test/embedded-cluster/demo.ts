@@ -22,9 +22,8 @@ import {
   gatewayClass,
   hashedNameOf,
 } from '../builders/cluster.ts';
-import { connectionTo } from './connection.ts';
-import { type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch, subscriptionEvent } from './event-path.ts';
+import { connectionTo, type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts';
+import { ACCOUNT, busEvent, lambdaContext, queueBatch, REGION, subscriptionEvent } from './event-path.ts';
 
 const CLUSTER = 'production';
 
@@ -56,7 +55,7 @@ async function main(): Promise<void> {
     heading('3. forward: CloudWatch Logs sends it the line, and it puts an event on the bus');
     const onTheBus: BusEvent[] = [];
     const forward = createForward({
-      config: { ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, EVENT_BUS_NAME: 'envoy-hpa-reaper' },
+      config: { ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, EVENT_BUS_NAME: 'envoy-hpa-reaper' },
       eventBus: { put: async (events) => void onTheBus.push(...events) },
       log,
       metrics,
@@ -80,8 +79,8 @@ async function main(): Promise<void> {
     const reports: SweepReport[] = [];
     const reap = createReap({
       config: {
-        ACCOUNT_ID: PLACE.account,
-        AWS_REGION: PLACE.region,
+        ACCOUNT_ID: ACCOUNT,
+        AWS_REGION: REGION,
         MODE: 'delete',
         MAX_DELETIONS: 25,
         SETTLE_HPA_SECONDS: 120,

@@ -1,48 +1,58 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
+import { Agent, createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { reviewAccess, reviewTypes } from './access-review.ts';
-import type { Admission } from './admission.ts';
-import { handleResourceRequest } from './api-server.ts';
+import type { ClusterConnection } from '../../functions/kubernetes/api-client.ts';
 import { type AuditEvent, type AuditTrace, auditEvent } from './audit.ts';
-import { forbidden, type RbacManifest, rbacAuthorizer, type User } from './authorization.ts';
+import { forbidden, type RbacManifest, rbacAuthorizer, reviewAccess, type User } from './authorization.ts';
 import { selfSignedCertificate } from './certificate.ts';
-import { definitionOf } from './custom-resource-definitions.ts';
-import { discover } from './discovery.ts';
 import { type JsonObject, type KubernetesObject, timestamp } from './objects.ts';
 import { type RequestInfo, requestInfo } from './request-info.ts';
-import type { ReceivedRequest } from './request-log.ts';
-import type { Answer, ResourceRequest } from './resource-request.ts';
-import { apiVersionOf, type ResourceType, resourceTypes } from './resource-types.ts';
-import { ApiError, noSuchResource, PageNotFound, unauthorized } from './status.ts';
+import { RESOURCE_TYPES, REVIEW_TYPES, typeOf } from './resource-types.ts';
+import { type Admission, type Answer, bodyOf, type ResourceRequest, ResourceServer } from './resources.ts';
+import { ApiError, noSuchResource, notSimulated, PageNotFound, unauthorized } from './status.ts';
 import { ObjectStore } from './store.ts';
 
-/** What a test does to a request instead of letting it be handled, or to its answer. */
+/** A request as the server received it. */
+export interface ReceivedRequest {
+  method: string;
+  /** Without the query. */
+  path: string;
+  query: URLSearchParams;
+  headers: Record<string, string | string[] | undefined>;
+  body: string;
+  username?: string;
+  status?: number;
+  /** Positions in the order of all starts and finishes. A request under way has not finished. */
+  started: number;
+  finished?: number;
+}
+
+/** What a test does to a request, or to its response. */
 export type Intervention =
   | { kind: 'respond'; status: number; headers?: Record<string, string>; body: string | JsonObject }
-  /** Closes the connection without an answer. */
+  /** Closes the connection without a response. */
   | { kind: 'reset' }
-  /** Never answers. */
+  /** Never responds. */
   | { kind: 'hang' }
-  /** Handles the request and closes the connection after so many bytes of the body. */
+  /** Handles the request and closes the connection after this number of bytes of the body. */
   | { kind: 'cut'; after: number };
 
 export type RequestHook = (request: ReceivedRequest) => Intervention | undefined | Promise<Intervention | undefined>;
 
 export interface EmbeddedClusterOptions {
-  /** The server's clock. */
+  /** The clock of the server. */
   now?: () => Date;
-  /** Who a bearer token is; a function where tokens are not known beforehand, as EKS's are not. */
+  /** The users by bearer token; a function for tokens that are not known in advance, such as EKS's. */
   users?: Readonly<Record<string, User>> | ((token: string) => User | undefined);
   /** ClusterRoles, Roles and their bindings. */
   rbac?: readonly RbacManifest[];
   /** False: the Gateway API and Envoy Gateway are not installed. */
   customResources?: boolean;
-  onAudit?: (event: AuditEvent) => void;
   onRequest?: RequestHook;
   admission?: Admission;
-  /** False: `requests` and `audit` stay empty, so that a hundred thousand requests do not fill the memory. */
+  /** False: `requests` and `audit` stay empty, to save memory in a test of 100,000 requests. */
   record?: boolean;
   /** Milliseconds between a request and its handling. */
   latency?: number;
@@ -50,7 +60,6 @@ export interface EmbeddedClusterOptions {
 
 export interface EmbeddedCluster {
   readonly url: string;
-  readonly port: number;
   /** PEM. */
   readonly caCertificate: string;
   /** Every request so far, in the order of arrival. May be emptied. */
@@ -60,41 +69,44 @@ export interface EmbeddedCluster {
   onRequest: RequestHook | undefined;
   admission: Admission | undefined;
   latency: number;
-  /** Takes over a `kubectl get -o json` List: what it gives is kept, what it lacks is filled in. */
+  /** Loads a List of `kubectl get -o json`. Missing metadata is added. */
   load(list: { items: readonly object[] }): void;
   /** All objects of a resource (`horizontalpodautoscalers`), in the order of a list. */
   objects(plural: string): KubernetesObject[];
-  /** Lets the continue tokens given so far expire. */
+  /** Makes all continue tokens expire. */
   compact(): void;
-  /** Ends all connections; nothing is left running. */
+  /** Closes all connections and the server. */
   close(): Promise<void>;
 }
 
 export const admin: User = { username: 'admin', uid: 'admin', groups: ['system:masters'] };
 
+/** The version that the embedded cluster reports. */
+const VERSION = { major: '1', minor: '34', gitVersion: 'v1.34.2', compiler: 'gc', platform: 'linux/amd64' };
+
 /**
- * Starts an HTTPS server on a port of the loopback interface that behaves as kube-apiserver v1.34 does for what this
- * project uses. `test/contract` runs the same assertions against it and the real one. Without `users`, the token
- * `admin-token` is an administrator.
+ * Starts an HTTPS server on a port of the loopback interface that behaves like kube-apiserver v1.34 as far as this project uses
+ * it. `test/contract` runs the same tests against it and the real one. Without `users`, the token `admin-token` is an
+ * administrator.
  */
 export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
   const { now = () => new Date(), users = { 'admin-token': admin }, customResources = true, record = true } = options;
   const userOf = typeof users === 'function' ? users : (token: string) => new Map(Object.entries(users)).get(token);
   const store = new ObjectStore();
+  const resources = new ResourceServer(store, now, () => cluster.admission);
   const authorizer = rbacAuthorizer(options.rbac ?? []);
-  const everybody = ({ groups, ...user }: User): User => ({ ...user, groups: [...groups, 'system:authenticated'] });
+  const authenticated = ({ groups, ...user }: User): User => ({ ...user, groups: [...groups, 'system:authenticated'] });
   const authorize = (user: User, request: RequestInfo): void => {
-    if (!authorizer(everybody(user), request).allowed) throw forbidden(user, request);
+    if (!authorizer(authenticated(user), request)) throw forbidden(user, request);
   };
-  const { key, certificate } = selfSignedCertificate(new Date());
-  const served = resourceTypes.filter((type) => customResources || !type.custom);
+  const served = [...RESOURCE_TYPES.filter(({ custom }) => customResources || !custom), ...REVIEW_TYPES];
   let sequence = 0;
 
+  const { key, certificate } = selfSignedCertificate(new Date());
   const server = createServer({ key, cert: certificate }, (request, response) => {
     exchange(request, response).catch((error) => response.destroy(error));
   });
-
-  // kube-apiserver keeps idle connections for minutes; Node's default would close them under a client's next request.
+  // kube-apiserver keeps idle connections for minutes. Node's default would close them under the next request of a client.
   server.keepAliveTimeout = 3 * 60 * 1000;
 
   async function exchange(message: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -105,7 +117,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
       path: url.pathname,
       query: url.searchParams,
       headers: message.headers,
-      body: await bodyOf(message),
+      body: await text(message),
       started: sequence++,
     };
     if (record) cluster.requests.push(request);
@@ -118,7 +130,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
       return;
     }
     const { status, headers, body } =
-      intervention?.kind === 'respond' ? respondWith(intervention) : handle(request, url, message, received);
+      intervention?.kind === 'respond' ? responseOf(intervention) : handle(request, url, message, received);
     request.status = status;
     request.finished = sequence++;
     response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) });
@@ -128,15 +140,17 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
 
   function handle(request: ReceivedRequest, url: URL, message: IncomingMessage, received: Date) {
     const info = requestInfo(request.method, url);
-    const trace: AuditTrace = { objectRef: {} };
+    const trace: AuditTrace = {};
     const answer = answerOf(() => {
-      const user = authenticate(message.headers.authorization);
+      const token = /^Bearer (.+)$/.exec(message.headers.authorization ?? '')?.[1];
+      const user = token === undefined ? undefined : userOf(token);
+      if (!user) throw unauthorized();
       trace.user = user;
       request.username = user.username;
       trace.decision = 'forbid';
       authorize(user, info);
       trace.decision = 'allow';
-      return serve(request, info, user, trace, message);
+      return info.isResourceRequest ? serve(request, info, user, trace) : discover(info);
     });
     const isText = typeof answer.body === 'string';
     const event = auditEvent({
@@ -149,10 +163,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
       code: answer.code,
       responseBody: isText ? undefined : (answer.body as JsonObject),
     });
-    if (event) {
-      if (record) cluster.audit.push(event);
-      options.onAudit?.(event);
-    }
+    if (event && record) cluster.audit.push(event);
     return {
       status: answer.code,
       headers: {
@@ -164,45 +175,41 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     };
   }
 
-  function authenticate(authorization: string | undefined): User {
-    const token = /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
-    const user = token === undefined ? undefined : userOf(token);
-    if (!user) throw unauthorized();
-    return user;
-  }
-
-  function serve(request: ReceivedRequest, info: RequestInfo, user: User, trace: AuditTrace, message: IncomingMessage) {
-    if (!info.isResourceRequest) return { code: 200, body: discover(info, served) };
-    const type = [...served, ...reviewTypes].find(
-      ({ plural, group, version }) => plural === info.resource && isIn(info, { group, version }),
-    );
-    if (!type) {
-      const isBuiltInGroup = [...served, ...reviewTypes].some(
-        ({ custom, group, version }) => !custom && isIn(info, { group, version }),
-      );
-      throw isBuiltInGroup ? noSuchResource() : new PageNotFound();
-    }
+  function serve(request: ReceivedRequest, info: RequestInfo, user: User, trace: AuditTrace): Answer {
     const { verb, namespace, name, subresource } = info;
-    const surroundings = { store, now, admission: () => cluster.admission };
-    // A list by a field selector has that name for authorization and the audit log only.
-    const isNamed = verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection';
+    const group = served.filter((type) => type.group === info.group && type.version === info.version);
+    const type = group.find(({ plural }) => plural === info.resource);
+    if (!type) throw group.some(({ custom }) => !custom) ? noSuchResource() : new PageNotFound();
     const resourceRequest: ResourceRequest = {
       verb,
       type,
-      ...(namespace !== undefined && { namespace }),
-      ...(isNamed && name !== undefined && { name }),
-      ...(subresource !== undefined && { subresource }),
+      namespace,
+      // A list by a field selector has that name only for authorization and the audit log.
+      name: verb === 'list' ? undefined : name,
+      subresource,
       query: request.query,
-      contentType: message.headers['content-type'],
-      userAgent: message.headers['user-agent'],
+      contentType: request.headers['content-type'] as string | undefined,
+      userAgent: request.headers['user-agent'] as string | undefined,
       body: request.body,
-      user,
       trace,
       authorizeCreate: () => authorize(user, { ...info, verb: 'create' }),
     };
-    return reviewTypes.includes(type)
-      ? reviewAccess(surroundings, resourceRequest, authorizer, everybody(user))
-      : handleResourceRequest(surroundings, resourceRequest);
+    if (!REVIEW_TYPES.includes(type)) return resources.answer(resourceRequest);
+    return { code: 201, body: reviewAccess(bodyOf(resourceRequest), authorizer, authenticated(user)) };
+  }
+
+  /** `/version` and `/apis/<group>`. */
+  function discover({ path, verb }: RequestInfo): Answer {
+    if (verb !== 'get') throw notSimulated(`${verb} ${path}`);
+    if (path === '/version') return { code: 200, body: VERSION };
+    const name = /^\/apis\/([^/]+)$/.exec(path)?.[1];
+    const { apiVersion, version } = served.find(({ group }) => group === name) ?? {};
+    if (!name || !apiVersion || !version) throw new PageNotFound();
+    const preferredVersion = { groupVersion: apiVersion, version };
+    return {
+      code: 200,
+      body: { kind: 'APIGroup', apiVersion: 'v1', name, versions: [preferredVersion], preferredVersion },
+    };
   }
 
   function load(list: { items: readonly object[] }): void {
@@ -210,7 +217,9 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     const withVersion = items.filter(({ metadata }) => metadata.resourceVersion !== undefined);
     const withoutVersion = items.filter(({ metadata }) => metadata.resourceVersion === undefined);
     for (const item of [...withVersion, ...withoutVersion]) {
-      const type = resourceTypes.find(({ kind, group }) => kind === item.kind && isOfGroup(item, group));
+      // Lists of other clusters may have another version of the group.
+      const group = item.apiVersion.split('/').slice(0, -1).join();
+      const type = RESOURCE_TYPES.find((candidate) => candidate.kind === item.kind && candidate.group === group);
       if (!type) throw new TypeError(`the embedded cluster does not serve ${item.apiVersion} ${item.kind}`);
       const metadata = { ...item.metadata, creationTimestamp: item.metadata.creationTimestamp ?? timestamp(now()) };
       store.restore(type, { ...structuredClone(item), metadata: structuredClone(metadata) });
@@ -221,36 +230,23 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   function ensureNamespace(name: string): void {
     const type = typeOf('namespaces');
     if (store.get(type, undefined, name)) return;
-    const metadata = {
-      name,
-      labels: { 'kubernetes.io/metadata.name': name },
-      creationTimestamp: timestamp(now()),
-      uid: '',
-      resourceVersion: '',
-    };
-    const status = { phase: 'Active' };
+    const labels = { 'kubernetes.io/metadata.name': name };
     store.restore(type, {
       kind: 'Namespace',
       apiVersion: 'v1',
-      metadata,
+      metadata: { name, labels, creationTimestamp: timestamp(now()), uid: '', resourceVersion: '' },
       spec: { finalizers: ['kubernetes'] },
-      status,
+      status: { phase: 'Active' },
     });
   }
 
   for (const name of ['default', 'kube-system']) ensureNamespace(name);
-  for (const type of served.filter(({ custom }) => custom)) {
-    store.restore(typeOf('customresourcedefinitions'), definitionOf(type, timestamp(now())));
-  }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
   });
-  const { port } = server.address() as AddressInfo;
-
   const cluster: EmbeddedCluster = {
-    url: `https://127.0.0.1:${port}`,
-    port,
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
     caCertificate: certificate,
     requests: [],
     audit: [],
@@ -269,18 +265,17 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   return cluster;
 }
 
-function typeOf(plural: string): ResourceType {
-  const type = resourceTypes.find((candidate) => candidate.plural === plural);
-  if (!type) throw new TypeError(`the embedded cluster has no resource ${plural}`);
-  return type;
+/** The connection of a client with a bearer token to an embedded cluster. */
+export function connectionTo(
+  { url, caCertificate }: Pick<EmbeddedCluster, 'url' | 'caCertificate'>,
+  token = 'admin-token',
+): ClusterConnection {
+  return {
+    server: url,
+    agent: new Agent({ ca: caCertificate, keepAlive: true, maxSockets: 50 }),
+    headers: async () => ({ authorization: `Bearer ${token}` }),
+  };
 }
-
-const isIn = (info: RequestInfo, { group, version }: Pick<ResourceType, 'group' | 'version'>): boolean =>
-  info.group === group && info.version === version;
-
-/** Lists from other clusters may hold another version of the group. */
-const isOfGroup = ({ apiVersion }: KubernetesObject, group: string): boolean =>
-  apiVersion === apiVersionOf({ group, version: apiVersion.split('/').at(-1) ?? '' });
 
 function answerOf(handler: () => Answer): { code: number; body: Answer['body'] | string } {
   try {
@@ -292,13 +287,7 @@ function answerOf(handler: () => Answer): { code: number; body: Answer['body'] |
   }
 }
 
-function respondWith({ status, headers, body }: Extract<Intervention, { kind: 'respond' }>) {
+function responseOf({ status, headers, body }: Extract<Intervention, { kind: 'respond' }>) {
   if (typeof body === 'string') return { status, headers, body };
   return { status, headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) };
-}
-
-async function bodyOf(message: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of message) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
 }

@@ -3,14 +3,15 @@ import { gzipSync } from 'node:zlib';
 import type { CloudWatchLogsEvent, Context, EventBridgeEvent, SQSEvent } from 'aws-lambda';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
 
-/** Where the event path pretends to run when it runs on a laptop. */
-export const PLACE = { account: '123456789012', region: 'eu-central-1' };
+/** The AWS account and Region of everything that runs in this process instead. */
+export const ACCOUNT = '123456789012';
+export const REGION = 'eu-central-1';
 
-/** What CloudWatch Logs invokes `forward` with: lines of a cluster's audit log, as base64 of gzip of JSON. */
+/** The payload that CloudWatch Logs invokes `forward` with: lines of the audit log of a cluster, as base64 of gzip of JSON. */
 export function subscriptionEvent(cluster: string, lines: readonly object[]): CloudWatchLogsEvent {
   const payload = {
     messageType: 'DATA_MESSAGE',
-    owner: PLACE.account,
+    owner: ACCOUNT,
     logGroup: `/aws/eks/${cluster}/cluster`,
     logStream: 'kube-apiserver-audit-0123456789abcdef',
     subscriptionFilters: ['envoy-hpa-reaper'],
@@ -23,22 +24,22 @@ export function subscriptionEvent(cluster: string, lines: readonly object[]): Cl
   return { awslogs: { data: gzipSync(JSON.stringify(payload)).toString('base64') } };
 }
 
-/** What the rule makes of an entry that was put on the bus. */
+/** The event that a rule delivers for an entry on the bus. */
 export function busEvent({ source, detailType, detail, resources, time }: BusEvent): EventBridgeEvent<string, object> {
   return {
     version: '0',
     id: randomUUID(),
     source,
     'detail-type': detailType,
-    account: PLACE.account,
-    region: PLACE.region,
+    account: ACCOUNT,
+    region: REGION,
     time: time.toISOString(),
     resources: [...resources],
     detail,
   };
 }
 
-/** What Lambda invokes `reap` with: a batch of the queue's messages. */
+/** The payload that Lambda invokes `reap` with: a batch of messages of the queue. */
 export function queueBatch(bodies: readonly string[], receiveCount = 1): SQSEvent {
   return {
     Records: bodies.map((body, index) => ({
@@ -54,8 +55,8 @@ export function queueBatch(bodies: readonly string[], receiveCount = 1): SQSEven
       messageAttributes: {},
       md5OfBody: '',
       eventSource: 'aws:sqs',
-      eventSourceARN: `arn:aws:sqs:${PLACE.region}:${PLACE.account}:envoy-hpa-reaper-changes`,
-      awsRegion: PLACE.region,
+      eventSourceARN: `arn:aws:sqs:${REGION}:${ACCOUNT}:envoy-hpa-reaper-changes`,
+      awsRegion: REGION,
     })),
   };
 }
@@ -65,7 +66,7 @@ export function lambdaContext(functionName: string, remainingMilliseconds = 60_0
   return {
     awsRequestId: randomUUID(),
     functionName,
-    invokedFunctionArn: `arn:aws:lambda:${PLACE.region}:${PLACE.account}:function:${functionName}`,
+    invokedFunctionArn: `arn:aws:lambda:${REGION}:${ACCOUNT}:function:${functionName}`,
     getRemainingTimeInMillis: () => remainingMilliseconds,
   } as Context;
 }

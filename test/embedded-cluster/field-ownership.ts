@@ -9,15 +9,14 @@ import {
   type FieldSet,
   fieldPath,
   parts,
-  readablePath,
   without,
   withParents,
 } from './field-set.ts';
 import type { Json, JsonObject, ManagedFieldsEntry } from './objects.ts';
 import type { FieldTypes, ResourceType } from './resource-types.ts';
-import { ApiError } from './status.ts';
+import { notSimulated } from './status.ts';
 
-/** Who writes, as a managedFields entry names it. */
+/** The writer of an object, as a managedFields entry names it. */
 export interface Writer {
   manager: string;
   apiVersion: string;
@@ -27,8 +26,8 @@ export interface Writer {
 
 type Owner = Omit<ManagedFieldsEntry, 'fieldsV1'> & { fields: FieldSet };
 
-/** What the server sets itself is nobody's. */
-const unowned = [
+/** The fields that the server sets belong to nobody. */
+const UNOWNED = [
   'f:apiVersion',
   'f:kind',
   ...[
@@ -45,9 +44,9 @@ const unowned = [
 ];
 
 /**
- * The managedFields after a create, an update or a patch: the writer comes to own what it changed, everybody else
- * loses that and what is gone (`FieldManager.Update` of apimachinery). An entry's time changes only when it takes a
- * field: removing one leaves it alone. An object that lost its managedFields stays without until the next apply.
+ * The managedFields after a create or a patch: the writer owns the fields that it changed, and everybody else loses those and
+ * the removed ones (`FieldManager.Update` of apimachinery). Only a written field changes the time of an entry, not a removed one.
+ * An object that lost its managedFields has none until the next apply.
  */
 export function ownersAfterUpdate(
   type: ResourceType,
@@ -62,8 +61,8 @@ export function ownersAfterUpdate(
 }
 
 /**
- * Server-side apply: the live object with the configuration merged in, without what the manager owned alone and no
- * longer sends. Throws the 409 that names the other managers' fields unless `force`.
+ * Server-side apply with `force`: the live object with the configuration merged in, without the fields that only this manager
+ * owned and that it no longer sends.
  */
 export function applyConfiguration(
   type: ResourceType,
@@ -71,39 +70,35 @@ export function applyConfiguration(
   configuration: JsonObject,
   managedFields: ManagedFieldsEntry[],
   writer: Writer,
-  force: boolean,
 ): { object: JsonObject; managedFields: ManagedFieldsEntry[] } {
   const before = live ?? { metadata: {} };
   const owners =
     live !== undefined && managedFields.length === 0 ? beforeFirstApply(type, live, writer) : decode(managedFields);
   const { time, ...applier } = { ...writer, operation: 'Apply' as const, fieldsType: 'FieldsV1' as const };
   const previous = owners.find((owner) => isSame(owner, applier));
-  const fields = without(appliedFields(configuration, type.fields), ...unowned, ...resetBy(type, writer.subresource));
+  const fields = without(appliedFields(configuration, type.fields), ...UNOWNED, ...resetBy(type, writer.subresource));
   const others = owners.filter((owner) => owner !== previous);
 
   const merged = merge(before, configuration, '', type.fields);
-  const given = new Set([...fields, ...others.flatMap((owner) => [...owner.fields])]);
-  const object = prune(type, merged, previous?.fields ?? new Set(), given);
+  const owned = new Set([...fields, ...others.flatMap((owner) => [...owner.fields])]);
+  const object = prune(type, merged, previous?.fields ?? new Set(), owned);
 
   const changes = changesBetween(type, before, object, writer.subresource);
-  if (!force) refuseConflicts(others, changes.written);
-  // An apply that changes no value leaves the entry's time alone, even where it comes to own a field.
-  const changed = !isDeepStrictEqual(before, object);
-  const entryTime = changed ? time : previous?.time;
-  const own: Owner = { ...applier, fields, time: entryTime };
+  // An apply that changes no value keeps the time of the entry, even if the manager now owns another field.
+  const own: Owner = { ...applier, fields, time: isDeepStrictEqual(before, object) ? previous?.time : time };
   return { object, managedFields: encode([...lose(others, changes), own]) };
 }
 
 function changesBetween(type: ResourceType, before: Json, after: Json, subresource: string | undefined): Comparison {
   const { written, removed } = compare(before, after, type.fields);
-  const foreign = [...unowned, ...resetBy(type, subresource)];
+  const foreign = [...UNOWNED, ...resetBy(type, subresource)];
   return {
     written: without(written, ...foreign),
     removed: without(removed, ...foreign),
   };
 }
 
-/** A write to the object leaves its status as it was, and the other way round, so neither owns the other's fields. */
+/** A write of the object does not change its status, and the other way round, so neither owns fields of the other. */
 function resetBy(type: ResourceType, subresource: string | undefined): string[] {
   if (!type.hasStatus) return [];
   return subresource === 'status' ? ['f:spec'] : ['f:status'];
@@ -135,7 +130,7 @@ function takeOver(owners: Owner[], changes: Comparison, writer: ReturnType<typeo
   return [...remaining.filter((owner) => owner !== own), { ...writer, fields }];
 }
 
-/** The first apply to an object without managedFields writes down whose the fields were that are there already. */
+/** The first apply to an object without managedFields gives the existing fields an owner. */
 function beforeFirstApply(type: ResourceType, live: JsonObject, writer: Writer): Owner[] {
   const changes = changesBetween(type, type.zero, live, writer.subresource);
   return takeOver([], changes, updateEntry({ ...writer, manager: 'before-first-apply' }));
@@ -153,8 +148,8 @@ function merge(live: Json, configuration: Json, at: string, types: FieldTypes): 
   return assemble(merged, configuration);
 }
 
-function prune(type: ResourceType, merged: Json, previous: FieldSet, given: FieldSet): JsonObject {
-  const kept = withParents(given);
+function prune(type: ResourceType, merged: Json, previous: FieldSet, owned: FieldSet): JsonObject {
+  const kept = withParents(owned);
   const dropped = new Set([...withParents(previous)].filter((path) => !kept.has(path)));
   const walk = (value: Json, at: string, path: string[]): Json | undefined => {
     const below = parts(value, at, type.fields);
@@ -166,33 +161,11 @@ function prune(type: ResourceType, merged: Json, previous: FieldSet, given: Fiel
       if (left !== undefined) remaining.set(element, left);
     }
     if (remaining.size > 0) return assemble(remaining, value);
-    // The server's merge turns a map that it emptied into null, which a custom resource's schema refuses.
-    if (!isDropped && type.custom && path[0] === 'f:spec') throw new TypeError(`not simulated: ${at} becomes empty`);
+    // The server's merge replaces an emptied map by null, which the schema of a custom resource refuses.
+    if (!isDropped && type.custom && path[0] === 'f:spec') throw notSimulated(`an apply that empties ${at}`);
     return undefined;
   };
   return (walk(merged, '', []) ?? {}) as JsonObject;
-}
-
-function refuseConflicts(others: Owner[], written: FieldSet): void {
-  const conflicts = others
-    .map((owner) => ({
-      by: `"${owner.manager}"${owner.subresource === undefined ? '' : ` with subresource "${owner.subresource}"`}${owner.operation === 'Update' ? ` using ${owner.apiVersion}` : ''}`,
-      fields: [...owner.fields].filter((path) => written.has(path)).map(readablePath),
-    }))
-    .filter(({ fields }) => fields.length > 0)
-    .sort((one, other) => (one.by < other.by ? -1 : 1));
-  const causes = conflicts
-    .flatMap(({ by, fields }) =>
-      fields.map((field) => ({ reason: 'FieldManagerConflict', message: `conflict with ${by}`, field })),
-    )
-    .sort((one, other) => (one.field < other.field ? -1 : 1));
-  const [first] = causes;
-  if (first === undefined) return;
-  const message =
-    causes.length === 1
-      ? `Apply failed with 1 conflict: ${first.message}: ${first.field}`
-      : `Apply failed with ${causes.length} conflicts: ${conflicts.map(({ by, fields }) => `conflicts with ${by}:\n${fields.map((field) => `- ${field}`).join('\n')}`).join('\n')}`;
-  throw new ApiError(409, 'Conflict', message, { causes });
 }
 
 function decode(managedFields: ManagedFieldsEntry[]): Owner[] {

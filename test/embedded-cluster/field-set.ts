@@ -3,7 +3,7 @@ import { isJsonObject, type Json, type JsonObject } from './objects.ts';
 import type { FieldTypes } from './resource-types.ts';
 
 /**
- * A set of fields as `structured-merge-diff` keeps it. A member is the path's FieldsV1 elements (`f:spec`,
+ * A set of fields, as in `structured-merge-diff`. A member consists of the FieldsV1 elements of a path (`f:spec`,
  * `k:{"name":"http"}`, `v:"finalizer"`), joined by a character that JSON escapes.
  */
 export type FieldSet = ReadonlySet<string>;
@@ -12,19 +12,6 @@ const separator = '\0';
 
 export function fieldPath(...elements: string[]): string {
   return elements.join(separator);
-}
-
-/** `.spec.maxReplicas`, `.metadata.labels.x`, `.spec.listeners[name="http"].port`, as conflicts name fields. */
-export function readablePath(path: string): string {
-  return path
-    .split(separator)
-    .map((element) => {
-      if (element.startsWith('f:')) return `.${element.slice(2)}`;
-      if (element.startsWith('v:')) return `[=${element.slice(2)}]`;
-      const [[key, value]] = Object.entries(JSON.parse(element.slice(2))) as [[string, unknown]];
-      return `[${key}=${JSON.stringify(value)}]`;
-    })
-    .join('');
 }
 
 /** FieldsV1 to a set; `.` is the node itself. */
@@ -44,7 +31,7 @@ export function decodeFields(fieldsV1: JsonObject): FieldSet {
 
 export function encodeFields(fields: FieldSet): JsonObject {
   const root: JsonObject = {};
-  // Sorted, a path comes before those below it, so a node is made as a leaf and gets its `.` with its first child.
+  // In this order a path precedes those below it: a node starts as a leaf, and its first child adds its `.`.
   const leaves = new Set<JsonObject>();
   for (const path of [...fields].sort()) {
     let node = root;
@@ -60,7 +47,7 @@ export function encodeFields(fields: FieldSet): JsonObject {
   return root;
 }
 
-/** A value's parts by FieldsV1 element, or undefined for a leaf: a scalar, null, an atomic list or an atomic map. */
+/** The parts of a value by FieldsV1 element, or `undefined` for a leaf: a scalar, null, an atomic list or an atomic map. */
 export function parts(
   value: Json | undefined,
   at: string,
@@ -88,7 +75,7 @@ export function assemble(elements: Map<string, Json>, like: Json): Json {
   return Object.fromEntries([...elements].map(([element, value]) => [element.slice(2), value]));
 }
 
-/** The fields that a server-side apply of this configuration asks for: its leaves, and the items of keyed lists. */
+/** The fields that a server-side apply of this configuration owns: its leaves, and the items of keyed lists. */
 export function appliedFields(configuration: Json, types: FieldTypes): Set<string> {
   const paths = new Set<string>();
   const walk = (value: Json, at: string, path: string[]): void => {
@@ -102,12 +89,12 @@ export function appliedFields(configuration: Json, types: FieldTypes): Set<strin
 }
 
 export interface Comparison {
-  /** Fields that are new or have another value. */
+  /** New fields, and fields with another value. */
   written: Set<string>;
   removed: Set<string>;
 }
 
-/** What differs between two states of an object, field by field; a new or removed map counts as well as what is in it. */
+/** The fields that differ between two states of an object. A new or removed map counts, and so does each of its fields. */
 export function compare(before: Json, after: Json, types: FieldTypes): Comparison {
   const written = new Set<string>();
   const removed = new Set<string>();
@@ -117,7 +104,7 @@ export function compare(before: Json, after: Json, types: FieldTypes): Compariso
   };
   const walk = (old: Json, now: Json, at: string, path: string[]): void => {
     const newParts = parts(now, at, types);
-    // A null list or map is an empty one.
+    // Null is an empty list or map.
     const oldParts = old === null && newParts ? new Map() : parts(old, at, types);
     if (oldParts === undefined && newParts === undefined) {
       if (!isDeepStrictEqual(old, now)) written.add(fieldPath(...path));
@@ -137,7 +124,7 @@ export function compare(before: Json, after: Json, types: FieldTypes): Compariso
   return { written, removed };
 }
 
-/** The set with every path that leads to a member. */
+/** The set with the parents of every member. */
 export function withParents(fields: Iterable<string>): Set<string> {
   const paths = new Set<string>();
   for (const path of fields) {

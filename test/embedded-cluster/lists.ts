@@ -1,26 +1,12 @@
-import { isJsonObject, type JsonObject, type KubernetesObject } from './objects.ts';
-import { apiVersionOf, type ResourceType } from './resource-types.ts';
-import { fieldSelector, labelSelector } from './selectors.ts';
-import { badRequest, expiredContinue } from './status.ts';
+import type { JsonObject, KubernetesObject } from './objects.ts';
+import { selectedName } from './request-info.ts';
+import type { ResourceType } from './resource-types.ts';
+import { expiredContinue, notSimulated } from './status.ts';
 import type { ObjectStore } from './store.ts';
 
-/** The objects of a namespace, or of all, that the query's selectors let through. */
-export function selected(
-  objects: readonly KubernetesObject[],
-  namespace: string | undefined,
-  query: URLSearchParams,
-): KubernetesObject[] {
-  const byLabel = labelSelector(query.get('labelSelector') ?? '');
-  const byField = fieldSelector(query.get('fieldSelector') ?? '');
-  return objects.filter(
-    (object) =>
-      (namespace === undefined || object.metadata.namespace === namespace) && byLabel(object) && byField(object),
-  );
-}
-
 /**
- * One page of a list. All pages of a list show the state of the first one's resourceVersion; when that snapshot is
- * gone the answer is 410 Expired, with a token for the remainder as it is now.
+ * One page of a list. All pages show the state at the resourceVersion of the first. Without a snapshot of that state the
+ * response is 410 Expired, with a token for the remainder in its present state.
  */
 export function listPage(
   store: ObjectStore,
@@ -28,62 +14,55 @@ export function listPage(
   namespace: string | undefined,
   query: URLSearchParams,
 ): JsonObject {
-  const limit = parseLimit(query.get('limit'));
+  const limit = Number(query.get('limit') ?? 0);
   const token = query.get('continue');
-  const from = token ? decodeContinue(token) : { revision: inconsistent, start: '' };
-  const consistent = from.revision === inconsistent ? undefined : store.snapshot(type, from.revision);
-  if (from.revision !== inconsistent && !consistent) {
-    throw expiredContinue(encodeContinue({ ...from, revision: inconsistent }));
-  }
-  const rest = selected(consistent ?? store.all(type), namespace, query).filter(
-    (object) => keyOf(object) >= from.start,
-  );
+  const from: Position = token ? JSON.parse(Buffer.from(token, 'base64url').toString()) : { start: '' };
+  const snapshot = from.revision === undefined ? undefined : store.snapshot(type, from.revision);
+  if (from.revision !== undefined && !snapshot) throw expiredContinue(continueToken({ start: from.start }));
+
+  const isSelected = selector(namespace, query);
+  const rest = (snapshot ?? store.all(type)).filter((object) => isSelected(object) && keyOf(object) >= from.start);
   const page = limit > 0 ? rest.slice(0, limit) : rest;
   const last = page.at(-1);
-  const isLastPage = page.length === rest.length || last === undefined;
-  const revision = consistent ? from.revision : isLastPage ? store.revision : store.keepSnapshot(type);
-  // Behind a selector the server cannot know how many of the remaining objects it will let through.
-  const isSelected = Boolean(query.get('labelSelector') || query.get('fieldSelector'));
-  const metadata: JsonObject = {
-    ...(type.custom && { continue: '' }),
-    resourceVersion: String(revision),
-    ...(!isLastPage && { continue: encodeContinue({ revision, start: `${keyOf(last)}\0` }) }),
-    ...(!isLastPage && !isSelected && { remainingItemCount: rest.length - page.length }),
-  };
-  return listOf(type, page, metadata);
-}
-
-/** Items of built-in resources do not say what they are, those of custom resources do. */
-export function listOf(type: ResourceType, objects: KubernetesObject[], metadata: JsonObject): JsonObject {
-  const items = objects.map(({ apiVersion, kind, ...rest }) => (type.custom ? { apiVersion, kind, ...rest } : rest));
+  const hasMore = last !== undefined && page.length < rest.length;
+  const revision = from.revision ?? (hasMore ? store.keepSnapshot(type) : store.revision);
   return {
     kind: `${type.kind}List`,
-    apiVersion: apiVersionOf(type),
-    metadata,
-    items: items as unknown as JsonObject[],
+    apiVersion: type.apiVersion,
+    metadata: {
+      ...(type.custom && { continue: '' }),
+      resourceVersion: String(revision),
+      ...(hasMore && { continue: continueToken({ revision, start: `${keyOf(last)}\0` }) }),
+    },
+    // Items of custom resources have a kind, those of built-in resources have none.
+    items: page.map(({ apiVersion, kind, ...item }) => (type.custom ? { apiVersion, kind, ...item } : item)) as never,
   };
 }
 
-const inconsistent = -1;
+/** Where a page begins: at a key, in the snapshot of a revision or in the present state. */
+interface Position {
+  revision?: number;
+  start: string;
+}
+
 const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? ''}/${metadata.name}`;
 
-function parseLimit(text: string | null): number {
-  if (text && !/^[+-]?[0-9]+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing "${text}": invalid syntax`);
-  return Number(text ?? 0);
-}
+const continueToken = (position: Position): string => Buffer.from(JSON.stringify(position)).toString('base64url');
 
-function encodeContinue({ revision, start }: { revision: number; start: string }): string {
-  return Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: revision, start })).toString('base64url');
-}
-
-function decodeContinue(token: string): { revision: number; start: string } {
-  try {
-    const decoded: unknown = JSON.parse(Buffer.from(token, 'base64url').toString());
-    if (isJsonObject(decoded) && typeof decoded.rv === 'number' && typeof decoded.start === 'string') {
-      return { revision: decoded.rv, start: decoded.start };
-    }
-  } catch {
-    // Answered below, like any other token that this server did not make.
-  }
-  throw badRequest('invalid continue token: continue key is not valid');
+/** Label selectors consist of requirements `a` and `a=b`; a field selector is `metadata.name=x`. */
+function selector(namespace: string | undefined, query: URLSearchParams): (object: KubernetesObject) => boolean {
+  const requirements = (query.get('labelSelector') ?? '').split(',').filter(Boolean);
+  const unknown = requirements.find((requirement) => !/^[-\w./]+(=[-\w.]*)?$/.test(requirement));
+  if (unknown) throw notSimulated(`the label selector ${unknown}`);
+  const name = selectedName(query);
+  if (query.get('fieldSelector') && name === undefined)
+    throw notSimulated(`the selector ${query.get('fieldSelector')}`);
+  return ({ metadata }) =>
+    (namespace === undefined || metadata.namespace === namespace) &&
+    (name === undefined || metadata.name === name) &&
+    requirements.every((requirement) => {
+      const [key = '', value] = requirement.split('=');
+      const label = metadata.labels?.[key];
+      return value === undefined ? label !== undefined : label === value;
+    });
 }

@@ -22,7 +22,6 @@ export interface ObjectMeta {
   generation?: number;
   creationTimestamp: string;
   deletionTimestamp?: string;
-  deletionGracePeriodSeconds?: number;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
   finalizers?: string[];
@@ -30,12 +29,12 @@ export interface ObjectMeta {
   managedFields?: ManagedFieldsEntry[];
 }
 
-/** An object as the API server serves it. Objects in the store are never changed in place: a write makes a new one. */
+/** An object as the API server returns it. Objects in the store are never changed in place: a write replaces them. */
 export interface KubernetesObject {
   apiVersion: string;
   kind: string;
   metadata: ObjectMeta;
-  // biome-ignore lint/suspicious/noExplicitAny: the shape of spec, status and data is the resource's own
+  // biome-ignore lint/suspicious/noExplicitAny: spec, status and data have the shape of their resource
   [field: string]: any;
 }
 
@@ -43,7 +42,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Times in objects have no fraction of a second, as the API server writes them. */
+/** A time as objects have it: in whole seconds. */
 export function timestamp(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }

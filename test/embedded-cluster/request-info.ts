@@ -1,5 +1,3 @@
-import { selectedName } from './selectors.ts';
-
 /** What a request is about, as authorization and the audit log see it (apiserver's `RequestInfo`). */
 export interface RequestInfo {
   verb: string;
@@ -15,32 +13,32 @@ export interface RequestInfo {
 
 export function requestInfo(method: string, url: URL): RequestInfo {
   const path = url.pathname;
-  const segments = path.split('/').filter(Boolean).map(decodeURIComponent);
-  const [root, ...afterRoot] = segments;
+  const [root, ...afterRoot] = path.split('/').filter(Boolean).map(decodeURIComponent);
   const [group, version, ...rest] = root === 'api' ? ['', ...afterRoot] : afterRoot;
   if ((root !== 'api' && root !== 'apis') || group === undefined || version === undefined || rest.length === 0) {
     return { verb: method.toLowerCase(), path, isResourceRequest: false, group: '', version: '', resource: '' };
   }
   const isNamespaced = rest[0] === 'namespaces' && rest.length > 2 && rest[2] !== 'status';
   const [resource = '', named, subresource] = isNamespaced ? rest.slice(2) : rest;
-  // A namespace lies in itself.
-  const namespace = isNamespaced || resource === 'namespaces' ? rest[1] : undefined;
-  const ofOne = method === 'POST' || method === 'PUT' || method === 'PATCH' || named !== undefined;
-  const name = named ?? (ofOne ? undefined : selectedName(url.searchParams.get('fieldSelector') ?? ''));
   return {
-    verb: verbOf(method, named !== undefined, url.searchParams),
+    verb: verbOf(method, named !== undefined),
     path,
     isResourceRequest: true,
     group,
     version,
     resource,
     subresource,
-    namespace,
-    name,
+    // A namespace is in itself.
+    namespace: isNamespaced || resource === 'namespaces' ? rest[1] : undefined,
+    name: named ?? (method === 'GET' ? selectedName(url.searchParams) : undefined),
   };
 }
 
-function verbOf(method: string, isNamed: boolean, query: URLSearchParams): string {
+/** The name in a field selector `metadata.name=x`. Authorization treats such a list as a request for that name. */
+export const selectedName = (query: URLSearchParams): string | undefined =>
+  /^metadata\.name=([^,=!]+)$/.exec(query.get('fieldSelector') ?? '')?.[1];
+
+function verbOf(method: string, isNamed: boolean): string {
   switch (method) {
     case 'POST':
       return 'create';
@@ -51,7 +49,6 @@ function verbOf(method: string, isNamed: boolean, query: URLSearchParams): strin
     case 'DELETE':
       return isNamed ? 'delete' : 'deletecollection';
     default:
-      if (isNamed) return 'get';
-      return /^(1|true)$/.test(query.get('watch') ?? '') ? 'watch' : 'list';
+      return isNamed ? 'get' : 'list';
   }
 }

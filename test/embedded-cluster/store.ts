@@ -4,7 +4,7 @@ import type { ResourceType } from './resource-types.ts';
 
 const keyOf = (namespace: string | undefined, name: string): string => `${namespace ?? ''}/${name}`;
 
-/** What etcd is to the API server: objects by resource, namespace and name, one revision for all, and snapshots. */
+/** The objects by resource, namespace and name, with one revision for all of them, and snapshots: what etcd is to an API server. */
 export class ObjectStore {
   #revision = 1;
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
@@ -18,19 +18,23 @@ export class ObjectStore {
     return this.#of(type).get(keyOf(namespace, name));
   }
 
-  /** All objects of a resource, in the order of their keys. */
+  /** All objects of a resource, sorted by key. */
   all(type: ResourceType): KubernetesObject[] {
     return [...this.#of(type)].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, object]) => object);
   }
 
-  /** Writes an object under the next revision and gives it as it was stored. */
+  /**
+   * Writes an object at the next revision.
+   *
+   * @returns the stored object
+   */
   put(type: ResourceType, object: KubernetesObject): KubernetesObject {
     this.#revision += 1;
     const metadata = { ...object.metadata, resourceVersion: String(this.#revision) };
     return this.#set(type, { ...object, metadata });
   }
 
-  /** Takes an object over from another cluster, with its resourceVersion if it has one. */
+  /** Loads an object of another cluster, with its resourceVersion if it has one. */
   restore(type: ResourceType, object: KubernetesObject): KubernetesObject {
     const metadata = { ...object.metadata, uid: object.metadata.uid || randomUUID() };
     const revision = Number(metadata.resourceVersion);
@@ -39,12 +43,16 @@ export class ObjectStore {
     return this.#set(type, { ...object, metadata });
   }
 
-  delete(type: ResourceType, { metadata }: KubernetesObject): void {
+  delete(type: ResourceType, { namespace, name }: KubernetesObject['metadata']): void {
     this.#revision += 1;
-    this.#of(type).delete(keyOf(metadata.namespace, metadata.name));
+    this.#of(type).delete(keyOf(namespace, name));
   }
 
-  /** Keeps the present state of a resource for the later pages of a list; gives its revision. */
+  /**
+   * Keeps the present state of a resource for the later pages of a list.
+   *
+   * @returns its revision
+   */
   keepSnapshot(type: ResourceType): number {
     this.#snapshots.set(`${type.plural}@${this.#revision}`, this.all(type));
     return this.#revision;
@@ -54,7 +62,7 @@ export class ObjectStore {
     return this.#snapshots.get(`${type.plural}@${revision}`);
   }
 
-  /** Forgets every snapshot, as etcd's compaction does: continue tokens that rest on one expire. */
+  /** Discards every snapshot, as etcd's compaction does: the continue tokens of its pages expire. */
   compact(): void {
     this.#snapshots.clear();
   }

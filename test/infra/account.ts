@@ -21,7 +21,7 @@ import { readEksToken } from '../doubles/eks.ts';
 import { EksAccountDouble, type StoredEntry } from '../doubles/eks-account.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
 import type { User } from '../embedded-cluster/authorization.ts';
-import { PLACE } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT } from '../embedded-cluster/event-path.ts';
 import { type Invocation, invokeFunction, unpack } from './lambda.ts';
 import { type EventSourceMapping, Moto, REGION, templateForMoto } from './moto.ts';
 import type { Packaging } from './packaged.ts';
@@ -104,11 +104,10 @@ export async function startAccount(
 
 async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters: Readonly<Record<string, string>>) {
   const folder = await mkdtemp(join(tmpdir(), 'account-'));
-  const entries = new EksAccountDouble(PLACE);
+  const entries = new EksAccountDouble();
   const entriesUrl = await entries.start();
   const clusters = new Map<string, Endpoint>();
   const proxy = new RecordingProxy({
-    account: PLACE.account,
     upstreamOf: (path) => (path.includes('/access-entries') ? entriesUrl : moto.url),
     complete(path, answer) {
       const endpoint = clusters.get(/^\/clusters\/([^/]+)$/.exec(path)?.[1] ?? '');
@@ -140,7 +139,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
   };
   const { QueueUrl: inbox } = await moto.sqs<{ QueueUrl: string }>('CreateQueue', { QueueName: 'inbox' });
   const [target] = template.Resources.SweepNotificationRule?.Properties.Targets ?? [];
-  target.Arn = `arn:aws:sqs:${REGION}:${PLACE.account}:inbox`;
+  target.Arn = `arn:aws:sqs:${REGION}:${ACCOUNT}:inbox`;
   await moto.createBucket();
   const outputs = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
 
@@ -149,7 +148,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
 
   const mappings = await moto.eventSourceMappings();
   const queueOf = ({ EventSourceArn }: EventSourceMapping) => ({
-    QueueUrl: `${moto.url}/${PLACE.account}/${nameOf(EventSourceArn)}`,
+    QueueUrl: `${moto.url}/${ACCOUNT}/${nameOf(EventSourceArn)}`,
   });
   for (const mapping of mappings) {
     await moto.lambda(`/event-source-mappings/${mapping.UUID}`, { method: 'PUT', input: { Enabled: false } });
@@ -170,7 +169,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
   }
 
   const eksOf = (region: string) => new EKSClient({ region, endpoint: moto.url, credentials: credentialsOf('admin') });
-  const arnOf = (cluster: string) => `arn:aws:eks:${REGION}:${PLACE.account}:cluster/${cluster}`;
+  const arnOf = (cluster: string) => `arn:aws:eks:${REGION}:${ACCOUNT}:cluster/${cluster}`;
   const invoked = new Set<string>();
   const fired = new Set<string>();
   const callsOfServices: Call[] = [];
@@ -222,7 +221,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
       await eksOf(region).send(
         new CreateClusterCommand({
           name,
-          roleArn: `arn:aws:iam::${PLACE.account}:role/cluster`,
+          roleArn: `arn:aws:iam::${ACCOUNT}:role/cluster`,
           resourcesVpcConfig: { endpointPublicAccess: true },
           logging: { clusterLogging: [{ types: ['audit'], enabled: true }] },
         }),
@@ -252,7 +251,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
       const read = readEksToken(token);
       const role = read?.url.searchParams.get('X-Amz-Credential')?.split('/')[0] ?? '';
       if (!read?.isGoodFor(cluster, credentialsOf(role).secretAccessKey)) return undefined;
-      const entry = entries.clusters.get(cluster)?.entries.get(`arn:aws:iam::${PLACE.account}:role/${role}`);
+      const entry = entries.clusters.get(cluster)?.entries.get(`arn:aws:iam::${ACCOUNT}:role/${role}`);
       if (entry === undefined) return undefined;
       return { username: entry.username.replace('{{SessionName}}', 'session'), groups: entry.kubernetesGroups };
     },
@@ -325,7 +324,7 @@ const batchOf = ({ EventSourceArn }: EventSourceMapping, messages: readonly Mess
   Records: messages.map(({ MessageId, ReceiptHandle, Body, MD5OfBody, Attributes }) => ({
     messageId: MessageId,
     receiptHandle: ReceiptHandle,
-    body: JSON.stringify({ account: PLACE.account, ...JSON.parse(Body) }),
+    body: JSON.stringify({ account: ACCOUNT, ...JSON.parse(Body) }),
     attributes: Attributes,
     messageAttributes: {},
     md5OfBody: MD5OfBody,

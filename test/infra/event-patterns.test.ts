@@ -10,7 +10,7 @@ import { createHandler } from '../../functions/forward/forward.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { dispatchSweeps } from '../../functions/sweep/sweep-account.ts';
 import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
-import { busEvent, lambdaContext, PLACE, subscriptionEvent } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, busEvent, lambdaContext, REGION, subscriptionEvent } from '../embedded-cluster/event-path.ts';
 import { matchEvents } from './event-ruler.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';
 
@@ -45,7 +45,7 @@ async function knownDetailTypes(): Promise<string[]> {
 async function forwarded(name: string): Promise<object[]> {
   const events: BusEvent[] = [];
   const forward = createHandler({
-    config: { ACCOUNT_ID: PLACE.account, AWS_REGION: PLACE.region, EVENT_BUS_NAME: 'bus' },
+    config: { ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, EVENT_BUS_NAME: 'bus' },
     eventBus: { put: async (put) => void events.push(...put) },
     log: { info: () => {}, warn: () => {}, error: () => {} },
     metrics: { add: () => {} },
@@ -69,7 +69,7 @@ async function requested(): Promise<object[]> {
       },
     ],
     eventBus: { put: async (put) => void events.push(...put) },
-    arnOf: (cluster) => `arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/${cluster}`,
+    arnOf: (cluster) => `arn:aws:eks:${REGION}:${ACCOUNT}:cluster/${cluster}`,
     ...{ mode: 'delete', maxDeletions: 3, concurrency: 1, runId: 'run', now: () => new Date() },
     log: { info: () => {}, warn: () => {}, error: () => {} },
   });

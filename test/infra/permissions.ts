@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { isAllowed, list, needlessWildcards, type Statement, unusedParts } from '../doubles/iam-policy.ts';
-import { PLACE } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import type { Account, Call } from './account.ts';
 
 /** What AWS does with the permissions of a role. None of these services runs here. */
@@ -37,7 +37,7 @@ const NOT_CALLED = [
   'enroll CreateOurEntries StringEqualsIfExists eks:username ',
 ];
 
-const place = `${PLACE.region}:${PLACE.account}`;
+const place = `${REGION}:${ACCOUNT}`;
 /** Wildcards with the same value in every call here. */
 const SAME_IN_EVERY_CALL = [
   // Called with a prefix, which IAM does not evaluate.
@@ -63,7 +63,7 @@ const NEVER = [
   ...['sqs:PurgeQueue', 'sqs:DeleteQueue', 'sqs:SetQueueAttributes'],
 ];
 
-const shortOf = (role: string) => role.replace(/^envoy-hpa-reaper-/, '').replace(`-${PLACE.region}`, '');
+const shortOf = (role: string) => role.replace(/^envoy-hpa-reaper-/, '').replace(`-${REGION}`, '');
 const byAws = (action: string) => action in BY_AWS;
 
 /** What the statements allow, without what AWS does itself. */
@@ -82,7 +82,7 @@ interface Role {
 
 /** @param statements of the role and of the bus policy */
 const passes = (statements: readonly Statement[], { role, ...call }: Call) => {
-  const principal = `arn:aws:iam::${PLACE.account}:role/${role}`;
+  const principal = `arn:aws:iam::${ACCOUNT}:role/${role}`;
   return isAllowed(statements, statements, { ...call, context: { ...call.context, 'aws:PrincipalArn': [principal] } });
 };
 const deniedBy = (statements: readonly Statement[], calls: readonly Call[]) =>
@@ -195,8 +195,8 @@ function nearMisses(role: string, calls: readonly Call[]): { what: string; call:
   return calls.flatMap((call) => {
     const { action, resource, context } = call;
     const elsewhere = [
-      { what: 'another account', resource: resource.replace(PLACE.account, '210987654321') },
-      { what: 'another Region', resource: resource.replace(PLACE.region, 'ap-south-2') },
+      { what: 'another account', resource: resource.replace(ACCOUNT, '210987654321') },
+      { what: 'another Region', resource: resource.replace(REGION, 'ap-south-2') },
       { what: 'another name', resource: resource.replace(/envoy-hpa-reaper[\w-]*/, 'another') },
       { what: 'a longer name', resource: resource.replace(/envoy-hpa-reaper[\w-]*/, '$&-2') },
       { what: 'logs of something else', resource: resource.replace('/aws/eks/', '/aws/lambda/') },

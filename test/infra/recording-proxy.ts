@@ -8,7 +8,6 @@ import type { RecordedCall } from '../doubles/iam-policy.ts';
 export type SignedCall = RecordedCall & { accessKeyId: string };
 
 export interface ProxyOptions {
-  account: string;
   /** The URL of the server that answers a request. */
   upstreamOf(path: string): string;
   /** Puts into a JSON answer of status 200 what the server lacks. */
@@ -40,7 +39,7 @@ export class RecordingProxy {
       const { method = 'GET', url: path = '/', headers } = request;
       const body = await text(request);
       const { accessKeyId } = signatureOf(request);
-      for (const call of callsOf(request, body, this.#options.account)) this.calls.push({ ...call, accessKeyId });
+      for (const call of callsOf(request, body)) this.calls.push({ ...call, accessKeyId });
       const { host: _, connection: __, 'content-length': ___, ...forwarded } = headers;
       const answer = await fetch(this.#options.upstreamOf(path) + path, {
         method,

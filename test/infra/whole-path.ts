@@ -9,7 +9,7 @@ import { type Connection, connect } from '../contract/connection.ts';
 import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
 import { type Server, waitFor } from '../contract/server.ts';
 import type { User } from '../embedded-cluster/authorization.ts';
-import { PLACE, subscriptionEvent } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, REGION, subscriptionEvent } from '../embedded-cluster/event-path.ts';
 import { type Account, startAccount } from './account.ts';
 import type { Invocation } from './lambda.ts';
 import type { Packaging } from './packaged.ts';
@@ -19,9 +19,9 @@ const FORWARD = 'envoy-hpa-reaper-forward';
 const BACKFILL = 'envoy-hpa-reaper-backfill';
 const ENROLL = 'envoy-hpa-reaper-enroll';
 
-const roleArn = (name: string) => `arn:aws:iam::${PLACE.account}:role/envoy-hpa-reaper-${name}-${PLACE.region}`;
+const roleArn = (name: string) => `arn:aws:iam::${ACCOUNT}:role/envoy-hpa-reaper-${name}-${REGION}`;
 const userOf = (name: string, session = '{{SessionName}}') =>
-  `arn:aws:sts::${PLACE.account}:assumed-role/envoy-hpa-reaper-${name}-${PLACE.region}/${session}`;
+  `arn:aws:sts::${ACCOUNT}:assumed-role/envoy-hpa-reaper-${name}-${REGION}/${session}`;
 
 /** The filter and the access entries of an enrolled cluster. */
 const ENROLLED = {
@@ -29,7 +29,7 @@ const ENROLLED = {
     {
       filterName: 'envoy-hpa-reaper',
       filterPattern: SUBSCRIPTION_PATTERN,
-      destinationArn: `arn:aws:lambda:${PLACE.region}:${PLACE.account}:function:${FORWARD}`,
+      destinationArn: `arn:aws:lambda:${REGION}:${ACCOUNT}:function:${FORWARD}`,
     },
   ],
   entries: Object.fromEntries(
@@ -50,17 +50,17 @@ const NOT_ENROLLED = { filters: [], entries: {} };
 const ALL_ON = {
   Tracing: 'active',
   NotifyEmail: 'sre@example.com',
-  KmsKeyArn: `arn:aws:kms:${PLACE.region}:${PLACE.account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+  KmsKeyArn: `arn:aws:kms:${REGION}:${ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
   SubnetIds: 'subnet-0a1b2c3d,subnet-4e5f6071',
   SecurityGroupIds: 'sg-0a1b2c3d',
-  PermissionsBoundary: `arn:aws:iam::${PLACE.account}:policy/boundary`,
+  PermissionsBoundary: `arn:aws:iam::${ACCOUNT}:policy/boundary`,
 };
 
 /** Milliseconds, for about twenty invocations, each in its own process. */
 const REQUEST_TIMEOUT_MS = 300_000;
 
 /** Without the token of the reaper: the functions have their own. */
-type ApiServer = Omit<Server, 'reaperToken'>;
+type ApiServer = Omit<Server, 'reaperToken' | 'compact'>;
 
 export interface WholePathOptions {
   /** The bin folder of the virtual environment that install.sh creates. */
@@ -281,7 +281,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       expect(changed.told).toEqual([`HPA Deleted shop ${names.heard}`, 'Sweep Completed shop']);
       expect(changed.outcomes.find(({ 'detail-type': type }) => type === 'HPA Deleted')).toMatchObject({
         source: 'envoy-hpa-reaper',
-        resources: [`arn:aws:eks:${PLACE.region}:${PLACE.account}:cluster/shop`],
+        resources: [`arn:aws:eks:${REGION}:${ACCOUNT}:cluster/shop`],
         detail: {
           hpa: { reason: 'AutoscalingRemoved' },
           changes: [{ username: 'admin', verb: 'patch', resource: 'envoyproxies' }],
@@ -332,9 +332,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
     test('the topic gets one message for each sweep that deleted or held back something', () => {
       const counted = (deleted: number, heldBack: number) =>
         expect.stringMatching(
-          new RegExp(
-            `^HPAs of cluster shop in ${PLACE.region}: ${deleted} deleted, ${heldBack} held back, 0 missing\\.`,
-          ),
+          new RegExp(`^HPAs of cluster shop in ${REGION}: ${deleted} deleted, ${heldBack} held back, 0 missing\\.`),
         );
       expect(story.notifications).toEqual([counted(1, 0), counted(0, 1), counted(1, 0), counted(0, 1), counted(1, 0)]);
     });

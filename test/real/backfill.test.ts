@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect } from 'vitest';
 import { type Connection, connect } from '../contract/connection.ts';
 import { Installation, SYSTEM } from '../contract/envoy-gateway.ts';
-import { contractUsers } from '../contract/fixture.ts';
-import { adminToken, reaper, reaperRbac } from '../contract/server.ts';
+import { adminToken, contractUsers, reaper, reaperRbac } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { TokenWebhookDouble } from '../doubles/token-webhook.ts';
 import { describeAccount } from '../e2e/account.ts';

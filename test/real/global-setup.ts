@@ -1,6 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { contractRbac, contractUsers } from '../contract/fixture.ts';
-import { reaper, reaperRbac, reaperToken } from '../contract/server.ts';
+import { contractRbac, contractUsers } from '../contract/server.ts';
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts';
 
 declare module 'vitest' {
@@ -11,10 +10,7 @@ declare module 'vitest' {
 
 /** One kube-apiserver for all files: `inject('controlPlane')`. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { controlPlane, stop } = await startControlPlane({
-    users: { ...contractUsers, [reaperToken]: reaper },
-    rbac: [...contractRbac, ...(await reaperRbac())],
-  });
+  const { controlPlane, stop } = await startControlPlane({ users: contractUsers, rbac: await contractRbac() });
   project.provide('controlPlane', controlPlane);
   return stop;
 }

@@ -14,7 +14,7 @@ import { bundle } from '../../infra/bundle.ts';
 import type { LargeCluster } from '../builders/large-cluster.ts';
 import { EksDouble } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
-import { busEvent, lambdaContext, PLACE, queueBatch } from '../embedded-cluster/event-path.ts';
+import { ACCOUNT, busEvent, lambdaContext, queueBatch, REGION } from '../embedded-cluster/event-path.ts';
 
 /*
  * 10,000 HPAs and 5,000 Gateways in one cluster, swept by the packaged function in a process of its own; the cluster is in
@@ -70,12 +70,12 @@ async function reap(mode: 'report' | 'delete') {
     // A pipe that is not read fast enough would fill the memory that is measured.
     stdio: ['ignore', openSync(log, 'w'), 'inherit', 'pipe'],
     env: {
-      AWS_REGION: PLACE.region,
+      AWS_REGION: REGION,
       AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE',
       AWS_SECRET_ACCESS_KEY: 'secret',
       AWS_SESSION_TOKEN: 'token',
       ...endpoints,
-      ACCOUNT_ID: PLACE.account,
+      ACCOUNT_ID: ACCOUNT,
       EVENT_BUS_NAME: 'bus',
       MODE: mode,
       MAX_DELETIONS: '10000',

@@ -1,4 +1,4 @@
 import { describeReenabling } from '../contract/reenabling.ts';
 import { realServer } from './server.ts';
 
-describeReenabling('kube-apiserver', realServer);
+describeReenabling(realServer);

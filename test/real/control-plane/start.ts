@@ -226,10 +226,7 @@ async function installRbac(admin: Connection, manifests: readonly RbacManifest[]
 }
 
 async function apply(admin: Connection, path: string, manifest: string): Promise<void> {
-  const { status, text } = await admin.send('PATCH', `${path}?fieldManager=test-real&force=true`, {
-    body: manifest,
-    contentType: 'application/apply-patch+yaml',
-  });
+  const { status, text } = await admin.apply(`${path}?fieldManager=test-real&force=true`, manifest);
   if (status >= 300) throw new Error(`kube-apiserver refused ${path}: ${text}`);
 }
 

@@ -9,14 +9,14 @@ import { type HpaRestorer, hpaRestorer } from '../../functions/kubernetes/hpa-re
 import { SILENT } from '../../functions/platform/logger.ts';
 import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
-import { connectionTo } from '../embedded-cluster/connection.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { type Connection, connect } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
 import type { Server } from './server.ts';
 
 /** Deletes by a sweep and restores from its backup, on a server that records the owners of each field. */
-export function describeRoundTrip(name: string, start: () => Promise<Server>): void {
-  describe(`deletion and restoration on ${name}`, () => {
+export function describeRestoration(start: () => Promise<Server>): void {
+  describe('a restoration', () => {
     let server: Server;
     let admin: Connection;
     let api: ClusterApi;
@@ -223,7 +223,7 @@ export function describeRoundTrip(name: string, start: () => Promise<Server>): v
     test('keeps an owner that exists, whatever the plural of its kind', async () => {
       const { installation, manifest } = await deleteLeftover();
       const proxy = '/apis/gateway.envoyproxy.io/v1alpha1/namespaces/envoy-gateway-system/envoyproxies/owner';
-      await admin.apply(`${proxy}?fieldManager=test`, {
+      await admin.apply(`${proxy}?fieldManager=test&force=true`, {
         ...{ apiVersion: 'gateway.envoyproxy.io/v1alpha1', kind: 'EnvoyProxy' },
         ...{ metadata: { name: 'owner', namespace: 'envoy-gateway-system' }, spec: {} },
       });

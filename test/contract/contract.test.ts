@@ -1,0 +1,4 @@
+import { describeContract } from './contract.ts';
+import { startEmbeddedServer } from './server.ts';
+
+describeContract(startEmbeddedServer);

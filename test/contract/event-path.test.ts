@@ -1,4 +1,0 @@
-import { describeEventPath } from './event-path.ts';
-import { startEmbeddedServer } from './server.ts';
-
-describeEventPath('the embedded cluster', startEmbeddedServer);

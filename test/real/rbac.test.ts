@@ -1,4 +1,0 @@
-import { describeRbac } from '../contract/rbac.ts';
-import { realServer } from './server.ts';
-
-describeRbac('kube-apiserver', realServer);
