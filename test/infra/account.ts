@@ -24,8 +24,7 @@ import type { User } from '../embedded-cluster/authorization.ts';
 import { ACCOUNT } from '../embedded-cluster/event-path.ts';
 import { type Invocation, invokeFunction, unpack } from './lambda.ts';
 import { type EventSourceMapping, Moto, REGION, templateForMoto } from './moto.ts';
-import type { Packaging } from './packaged.ts';
-import { resourcesOf } from './packaged.ts';
+import { type Packaging, resourcesOf } from './packaged.ts';
 import { RecordingProxy } from './recording-proxy.ts';
 
 /*
@@ -146,12 +145,14 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
   const functions = new Map((await moto.functions()).map((each) => [each.FunctionName, each]));
   for (const each of functions.values()) await unpack(bin, packaging, join(folder, each.FunctionName), each);
 
-  const mappings = await moto.eventSourceMappings();
+  const { EventSourceMappings: mappings } = await moto.aws<{ EventSourceMappings: EventSourceMapping[] }>(
+    ...['lambda', 'list-event-source-mappings'],
+  );
   const queueOf = ({ EventSourceArn }: EventSourceMapping) => ({
     QueueUrl: `${moto.url}/${ACCOUNT}/${nameOf(EventSourceArn)}`,
   });
   for (const mapping of mappings) {
-    await moto.lambda(`/event-source-mappings/${mapping.UUID}`, { method: 'PUT', input: { Enabled: false } });
+    await moto.aws('lambda', 'update-event-source-mapping', '--uuid', mapping.UUID, '--no-enabled');
     await moto.sqs('SetQueueAttributes', { ...queueOf(mapping), Attributes: { DelaySeconds: '0' } });
   }
 

@@ -2,12 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import type { Packaging } from './packaged.ts';
-import { install, packageWith } from './tools.ts';
+import { install, type Packaging, packageWith } from './packaged.ts';
 
-/** Where the tools are that install.sh has installed. */
+/** The folders of the tools that install.sh installs. */
 export interface Tools {
-  /** Of cfn-lint, checkov and moto_server. */
+  /** The folder of cfn-lint, checkov, the AWS CLI, and moto_server. */
   bin: string;
   jars: string;
 }
@@ -20,8 +19,7 @@ declare module 'vitest' {
 }
 
 /**
- * Packages with the configuration that is delivered, with one that has what a deployment has, clusters and an address, and
- * with one that has all that is off by default.
+ * Packages with the default configuration, with one that is typical of a deployment, and with one that enables everything.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'infra-'));

@@ -5,18 +5,15 @@ import { delimiter, join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
-import { CloudWatchLogsClient, DescribeLogGroupsCommand } from '@aws-sdk/client-cloudwatch-logs';
-import { EventBridgeClient, ListEventBusesCommand, ListRulesCommand } from '@aws-sdk/client-eventbridge';
-import type { Packaging } from './packaged.ts';
-import { readTemplate, resourcesOf, type Template } from './packaged.ts';
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
+import { type Packaging, readTemplate, resourcesOf, type Template } from './packaged.ts';
 
 export const REGION = 'eu-central-1';
-/** moto finds a template by its URL only where that has "localhost" in it. */
+/** moto finds a template by its URL only if that contains "localhost". */
 export const BUCKET = 'artifacts-localhost';
 
 /**
- * A packaged template in a form that moto understands: there a rule cannot refer to its bus by `Ref`, and the ARN of a log
- * group does not go on to its streams.
+ * A packaged template that moto supports: a rule cannot refer to its bus by `Ref`, and the ARN of a log group has no `:*`.
  */
 export function templateForMoto(packaging: Packaging): Template {
   const template = readTemplate(packaging);
@@ -27,7 +24,7 @@ export function templateForMoto(packaging: Packaging): Template {
   return JSON.parse(text);
 }
 
-/** What Lambda tells of a function, as far as it is needed. */
+/** The configuration of a Lambda function, as far as it is used. */
 export interface FunctionConfiguration {
   FunctionName: string;
   FunctionArn: string;
@@ -37,11 +34,11 @@ export interface FunctionConfiguration {
   Timeout: number;
   /** The ARN. */
   Role: string;
-  /** moto leaves numbers as they are. */
+  /** moto does not convert numbers. */
   Environment: { Variables: Record<string, string | number> };
 }
 
-/** What Lambda tells of how a queue leads to a function, as far as it is needed. */
+/** An event source mapping, as far as it is used. */
 export interface EventSourceMapping {
   UUID: string;
   BatchSize: number;
@@ -50,7 +47,7 @@ export interface EventSourceMapping {
   FunctionResponseTypes: string[];
 }
 
-/** What CloudFormation says about a stack, as far as it is needed. */
+/** A CloudFormation stack, as far as it is used. */
 interface Stack {
   StackStatus: string;
   Parameters?: { ParameterKey: string; ParameterValue: string }[];
@@ -58,29 +55,26 @@ interface Stack {
   Tags: { Key: string; Value: string }[];
 }
 
+const INVENTORY = [
+  ...['logs describe-log-groups', 'events list-event-buses', 'lambda list-functions'],
+  ...['lambda list-event-source-mappings', 'iam list-roles', 'sns list-topics'],
+];
+
 const IN_REGION = ['--create-bucket-configuration', `LocationConstraint=${REGION}`];
 
-/** A request of the query protocol. */
-const form = (input: Record<string, string>) => ({
-  type: 'application/x-www-form-urlencoded',
-  body: new URLSearchParams(input).toString(),
-});
-
-/** moto's server as an AWS account, on a port that the system chooses. */
+/** The moto server as an AWS account, on a free port. */
 export class Moto {
   readonly url: string;
   readonly #server: ChildProcess;
   readonly logs: CloudWatchLogsClient;
-  readonly events: EventBridgeClient;
   readonly #bin: string;
 
   private constructor(url: string, server: ChildProcess, bin: string) {
     this.url = url;
     this.#server = server;
     this.#bin = bin;
-    const access = { region: REGION, endpoint: url, credentials: { accessKeyId: 'test', secretAccessKey: 'test' } };
-    this.logs = new CloudWatchLogsClient(access);
-    this.events = new EventBridgeClient(access);
+    const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
+    this.logs = new CloudWatchLogsClient({ region: REGION, endpoint: url, credentials });
   }
 
   static async start(bin: string): Promise<Moto> {
@@ -104,14 +98,14 @@ export class Moto {
     await once(this.#server, 'exit');
   }
 
-  /** The environment of a process for which this is AWS. */
+  /** The environment of a process that uses this account. */
   environment(): NodeJS.ProcessEnv {
     const { AWS_PROFILE: _profile, ...rest } = process.env;
     return {
       ...rest,
       AWS_ENDPOINT_URL: this.url,
       AWS_REGION: REGION,
-      AWS_DEFAULT_REGION: REGION, // Version 1 of the AWS CLI reads no other.
+      AWS_DEFAULT_REGION: REGION, // Read by version 1 of the AWS CLI.
       PATH: `${this.#bin}${delimiter}${process.env.PATH}`,
       AWS_ACCESS_KEY_ID: 'test',
       AWS_SECRET_ACCESS_KEY: 'test',
@@ -119,7 +113,7 @@ export class Moto {
     };
   }
 
-  /** An account as new. */
+  /** Empties the account. */
   async reset(): Promise<void> {
     await fetch(`${this.url}/moto-api/reset`, { method: 'POST' });
   }
@@ -178,74 +172,28 @@ export class Moto {
     return (listed?.Contents ?? []).map(({ Key }) => Key);
   }
 
-  /** The names of all that is there, by kind; S3 apart. */
-  async inventory() {
-    const [groups, buses, functions, mappings, queues, roles, topics] = await Promise.all([
-      this.logs.send(new DescribeLogGroupsCommand()),
-      this.events.send(new ListEventBusesCommand()),
-      this.functions(),
-      this.eventSourceMappings(),
-      this.sqs<{ QueueUrls?: string[] }>('ListQueues'),
-      this.#ask('iam', form({ Action: 'ListRoles', Version: '2010-05-08' })),
-      this.#ask('sns', form({ Action: 'ListTopics', Version: '2010-03-31' })),
-    ]);
-    const busNames = (buses.EventBuses ?? []).map(({ Name = '' }) => Name);
-    return {
-      logGroups: (groups.logGroups ?? []).map(({ logGroupName = '' }) => logGroupName),
-      buses: busNames,
-      rules: (await Promise.all(busNames.map((bus) => this.#rules(bus)))).flat(),
-      functions: functions.map(({ FunctionName }) => FunctionName),
-      mappings: mappings.map(({ EventSourceArn }) => EventSourceArn),
-      queues: (queues.QueueUrls ?? []).map((url) => url.split('/').at(-1)),
-      roles: [...roles.matchAll(/<RoleName>([^<]+)/g)].map(([, name]) => name),
-      topics: [...topics.matchAll(/<TopicArn>([^<]+)/g)].map(([, arn]) => arn),
-    };
-  }
+  /** What the account contains, except in S3. */
+  inventory = () =>
+    Promise.all([this.sqs('ListQueues', {}), ...INVENTORY.map((command) => this.aws(...command.split(' ')))]);
 
   async functions(): Promise<FunctionConfiguration[]> {
-    return (await this.lambda<{ Functions: FunctionConfiguration[] }>('/functions')).Functions;
+    return (await this.aws<{ Functions: FunctionConfiguration[] }>('lambda', 'list-functions')).Functions;
   }
 
-  async eventSourceMappings(): Promise<EventSourceMapping[]> {
-    const path = '/event-source-mappings';
-    return (await this.lambda<{ EventSourceMappings: EventSourceMapping[] }>(path)).EventSourceMappings;
-  }
-
-  async #rules(EventBusName: string): Promise<string[]> {
-    const { Rules = [] } = await this.events.send(new ListRulesCommand({ EventBusName }));
-    return Rules.map(({ Name, EventPattern }) => `${EventBusName} ${Name} ${EventPattern}`);
-  }
-
-  async lambda<Answer>(path: string, sent: { method?: string; input?: object } = {}): Promise<Answer> {
-    const { method, input } = sent;
-    const body = input && JSON.stringify(input);
-    return JSON.parse(await this.#ask('lambda', { path: `/2015-03-31${path}`, method, body }));
-  }
-
-  async sqs<Answer>(operation: string, input: object = {}): Promise<Answer> {
-    const answer = await this.#ask('sqs', {
-      type: 'application/x-amz-json-1.0',
-      target: `AmazonSQS.${operation}`,
+  /** A call of SQS, without the time that the AWS CLI needs. */
+  async sqs<Answer>(operation: string, input: object): Promise<Answer> {
+    const response = await fetch(this.url, {
+      method: 'POST',
+      headers: {
+        // moto reads the service from it, and checks no signature.
+        authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${REGION}/sqs/aws4_request, SignedHeaders=host, Signature=0`,
+        'content-type': 'application/x-amz-json-1.0',
+        'x-amz-target': `AmazonSQS.${operation}`,
+      },
       body: JSON.stringify(input),
     });
-    return (answer === '' ? {} : JSON.parse(answer)) as Answer;
-  }
-
-  /** Of a service whose client is not among the packages here. */
-  async #ask(service: string, sent: { method?: string; path?: string; target?: string; body?: string; type?: string }) {
-    const { path = '/', target, body, type = 'application/json', method = body === undefined ? 'GET' : 'POST' } = sent;
-    const response = await fetch(this.url + path, {
-      method,
-      headers: {
-        // moto learns the service from it, and checks no signature.
-        authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${REGION}/${service}/aws4_request, SignedHeaders=host, Signature=0`,
-        ...(body !== undefined && { 'content-type': type }),
-        ...(target !== undefined && { 'x-amz-target': target }),
-      },
-      body,
-    });
     const text = await response.text();
-    if (!response.ok) throw new Error(`${service} answered ${response.status}: ${text}`);
-    return text;
+    if (!response.ok) throw new Error(`${operation} answered ${response.status}: ${text}`);
+    return JSON.parse(text || '{}');
   }
 }
