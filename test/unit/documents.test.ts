@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
 import { CHECKS } from '../../functions/doctor/report.ts';
@@ -16,7 +16,7 @@ import { readConfiguration, SETTINGS, settingsTable } from '../../infra/settings
 
 const documentOf = (name: string) => readFileSync(name, 'utf8');
 
-/** The first cells of a document's tables, or of those under one of its headings. */
+/** The first cells of the tables of a document, or of those below one of its headings. */
 function firstCells(document: string, heading?: string): string[] {
   const section = heading === undefined ? document : (document.split(`## ${heading}\n`)[1]?.split(/^## /m)[0] ?? '');
   return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell]) => cell as string);
@@ -29,25 +29,16 @@ test('docs/doctor.md lists every check in its order, and no other', () => {
   expect(firstCells(documentOf('docs/doctor.md'))).toEqual(CHECKS);
 });
 
-describe('docs/reasons.md', () => {
+test('docs/reasons.md has the rows of the judgement in their order, every outcome, and every problem', () => {
   const reasons = documentOf('docs/reasons.md');
-
-  test('has the rows of the judgement, in their order', () => {
-    const requirements = { gone: ' if gone', seen: ' if seen', replaced: " if gone and the other's is not" };
-    const rows = ROWS.map(({ deletes, keeps, requires, when }) => {
-      const deletion = deletes && requires ? `\`${deletes}\`${requirements[requires]}` : '';
-      return `| ${when} | ${deletion} | \`${keeps}\` |`;
-    });
-    expect(reasons).toContain(['| when | delete | keep |', '| --- | --- | --- |', ...rows, ''].join('\n'));
+  const requirements = { gone: ' if gone', seen: ' if seen', replaced: " if gone and the other's is not" };
+  const rows = ROWS.map(({ deletes, keeps, requires, when }) => {
+    const deletion = deletes && requires ? `\`${deletes}\`${requirements[requires]}` : '';
+    return `| ${when} | ${deletion} | \`${keeps}\` |`;
   });
-
-  test('lists every outcome, and no other', () => {
-    expect(firstCells(reasons, 'Of an HPA')).toEqual([...OUTCOMES]);
-  });
-
-  test('lists every reason of a problem with a cluster, and no other', () => {
-    expect(firstCells(reasons, 'Of a cluster')).toEqual([...SWEEP_PROBLEMS]);
-  });
+  expect(reasons).toContain(['| when | delete | keep |', '| --- | --- | --- |', ...rows, ''].join('\n'));
+  expect(firstCells(reasons, 'Of an HPA')).toEqual([...OUTCOMES]);
+  expect(firstCells(reasons, 'Of a cluster')).toEqual([...SWEEP_PROBLEMS]);
 });
 
 test('docs/configuration.md lists every setting, and infra/configuration.yml sets each to its default', () => {
@@ -59,9 +50,9 @@ test('docs/configuration.md lists every setting, and infra/configuration.yml set
 
 test('docs/configuration.md names every environment variable', () => {
   const schemas = [forwardConfigSchema, reapConfigSchema, backfillConfigSchema, enrollConfigSchema];
-  for (const name of schemas.flatMap(({ shape }) => Object.keys(shape))) {
-    expect(documentOf('docs/configuration.md')).toContain(`\`${name}\``);
-  }
+  const configuration = documentOf('docs/configuration.md');
+  const names = schemas.flatMap(({ shape }) => Object.keys(shape));
+  expect(names.filter((name) => !configuration.includes(`\`${name}\``))).toEqual([]);
 });
 
 test('docs/permissions.md lists what infra/kubernetes/rbac.yaml allows', () => {
@@ -90,6 +81,7 @@ test('docs/undoing.md lists every outcome of a restoration, and no other', () =>
   expect(firstCells(undoing, 'Results').toSorted()).toEqual(RESTORE_OUTCOMES.toSorted());
 });
 
-test.each([...schemaDocuments()])('docs/schemas/%s is what the code says (npm run schemas)', (file, text) => {
-  expect(documentOf(`${SCHEMAS_FOLDER}/${file}`)).toBe(text);
+test('docs/schemas has the schemas of the code (npm run schemas)', () => {
+  const stale = [...schemaDocuments()].filter(([file, text]) => documentOf(`${SCHEMAS_FOLDER}/${file}`) !== text);
+  expect(stale.map(([file]) => file)).toEqual([]);
 });
