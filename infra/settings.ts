@@ -127,7 +127,7 @@ export const SETTINGS = {
     default: 100,
     parameter: 'MaxDeletionsPerRun',
     variable: 'MAX_DELETIONS_PER_RUN',
-    description: 'the same for all clusters of a sweep by hand',
+    description: 'if more HPAs of all clusters of a sweep by hand are stale, all are held back',
   },
   sweepSchedule: {
     ...matching(
@@ -156,7 +156,7 @@ export const SETTINGS = {
     ...wholeNumber(0, 1_800),
     default: 180,
     variable: 'SETTLE_CONFIG_SECONDS',
-    description: 'the same after a write to the EnvoyGateway ConfigMap or the GatewayClass',
+    description: 'HPAs are retried after a younger write to the EnvoyGateway ConfigMap or the GatewayClass',
   },
   // The maximums keep true what the runbook says about retries (infra/queue.yml, functions/reap/reap.ts).
   delaySeconds: {
@@ -190,7 +190,12 @@ export const SETTINGS = {
     description:
       'where to send alarms, and [one message per sweep](reasons.md#on-the-bus) with something to report; confirm it once',
   },
-  tracing: { ...oneOf('active', 'off'), default: 'off', parameter: 'Tracing', description: 'AWS X-Ray' },
+  tracing: {
+    ...oneOf('active', 'off'),
+    default: 'off',
+    parameter: 'Tracing',
+    description: '`active`: AWS X-Ray traces every invocation',
+  },
   // The manifest of each deleted HPA is logged at INFO.
   logLevel: {
     ...oneOf('INFO', 'DEBUG'),
@@ -218,7 +223,7 @@ export const SETTINGS = {
     ...ids('sg', 5),
     default: [],
     parameter: 'SecurityGroupIds',
-    description: 'their security groups',
+    description: 'security groups of `reap` and `backfill`',
   },
   permissionsBoundary: {
     ...matching(
@@ -294,7 +299,7 @@ export function readConfiguration(
   } catch (error) {
     throw new Error(`${file} is not YAML: ${(error as Error).message}`);
   }
-  return checkConfiguration(values ?? {}, file);
+  return checkConfiguration(values, file);
 }
 
 const asText = (value: unknown) => (Array.isArray(value) ? value.join(',') || 'off' : value);

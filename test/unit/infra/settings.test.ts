@@ -136,6 +136,7 @@ describe('the alarm for missing sweeps', () => {
 
 it.each([
   ['bad.yml', 'clusters: [shop\nmode: report\n', /bad\.yml is not YAML: Flow sequence in block collection must be /],
+  ['empty.yml', '# nothing', /empty\.yml is not valid:\n {2}\(the file\): /],
   ['scalar.yml', 'report', /scalar\.yml is not valid:\n {2}\(the file\): /],
   ['list.yml', '- mode: report', /list\.yml is not valid:\n {2}\(the file\): /],
 ])('names the file where %s contains no keys', (name, content, message) => {
