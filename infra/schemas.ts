@@ -6,14 +6,7 @@ import { doctorReportSchema } from '../functions/doctor/report.ts';
 import { enrollmentRequestSchema } from '../functions/enroll/enroll.ts';
 import { enrollmentReportSchema } from '../functions/enrollment/enroll-clusters.ts';
 import { changeDetailSchema } from '../functions/events/change-event.ts';
-import {
-  deletedDetailSchema,
-  heldBackDetailSchema,
-  missingDetailSchema,
-  reportedDetailSchema,
-  sweptDetailSchema,
-  unreachableDetailSchema,
-} from '../functions/events/outcome-event.ts';
+import { OUTCOME_DETAILS } from '../functions/events/outcome-event.ts';
 import { runReportSchema, sweepReportSchema } from '../functions/events/report.ts';
 import { heartbeatSchema, sweepRequestSchema } from '../functions/events/sweep-request.ts';
 
@@ -31,12 +24,12 @@ export function schemaDocuments(): Map<string, string> {
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,
     'doctor-report': doctorReportSchema,
-    'hpa-deleted-detail': deletedDetailSchema,
-    'hpa-reported-detail': reportedDetailSchema,
-    'hpa-held-back-detail': heldBackDetailSchema,
-    'hpa-missing-detail': missingDetailSchema,
-    'cluster-unreachable-detail': unreachableDetailSchema,
-    'sweep-completed-detail': sweptDetailSchema,
+    ...Object.fromEntries(
+      Object.entries(OUTCOME_DETAILS).map(([type, schema]) => [
+        `${type.toLowerCase().replaceAll(' ', '-')}-detail`,
+        schema,
+      ]),
+    ),
   };
   return new Map(
     // As input: readers accept unknown fields.

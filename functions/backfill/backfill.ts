@@ -10,7 +10,7 @@ import { UsageError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { parsePayload } from '../platform/schema.ts';
+import { described, parsePayload } from '../platform/schema.ts';
 import { measureHpas, publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { dispatchSweeps, sweepAccount } from '../sweep/sweep-account.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
@@ -24,31 +24,32 @@ export const backfillConfigSchema = z.object({
 });
 
 const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values, description: string) =>
-  z.enum(values, `expected ${values.join(' or ')}`).check(z.describe(description));
+  described(description, z.enum(values, `expected ${values.join(' or ')}`));
 
 const wholeNumberBetween = (least: number, most: number, description: string) => {
   const expected = `expected a whole number from ${least} to ${most}`;
-  return z
-    .number(expected)
-    .check(z.int(expected), z.minimum(least, expected), z.maximum(most, expected), z.describe(description));
+  return described(
+    description,
+    z.number(expected).check(z.int(expected), z.minimum(least, expected), z.maximum(most, expected)),
+  );
 };
 
 /** An empty list could be read as all of them or as none. */
 const namesOf = <Schema extends z.ZodMiniType>(name: Schema, description: string) =>
-  z
-    .array(name, 'expected a list')
-    .check(z.minLength(1, 'names nothing; leave it out for all'), z.describe(description));
+  described(description, z.array(name, 'expected a list').check(z.minLength(1, 'names nothing; leave it out for all')));
 
 /** The payload of an invocation. Every description ends up in docs/schemas. */
-export const payloadSchema = z
-  .strictObject(
+export const payloadSchema = described(
+  'What the function backfill is invoked with',
+  z.strictObject(
     {
       clusters: z.optional(namesOf(clusterNameSchema, 'Names of EKS clusters; without it all of them')),
       regions: z.optional(namesOf(regionSchema, "AWS Regions; without it the function's own")),
       tags: z.optional(
-        z
-          .record(z.string(), z.string('expected the value of a tag'), 'expected tags by key')
-          .check(z.describe('Only clusters that carry all of these tags')),
+        described(
+          'Only clusters that carry all of these tags',
+          z.record(z.string(), z.string('expected the value of a tag'), 'expected tags by key'),
+        ),
       ),
       mode: z._default(
         oneOf(['report', 'delete'], 'delete needs a deployment in mode delete; report writes nothing'),
@@ -71,8 +72,8 @@ export const payloadSchema = z
       concurrency: z._default(wholeNumberBetween(1, 50, 'Maximum concurrent clusters'), 10),
     },
     'expected an object',
-  )
-  .check(z.describe('What the function backfill is invoked with'));
+  ),
+);
 type Payload = z.infer<typeof payloadSchema>;
 
 interface BackfillDependencies {

@@ -1,4 +1,4 @@
-import type { HpaWhatIf, Problem } from '../events/report.ts';
+import type { HpaWhatIf } from '../events/report.ts';
 import { classProxyReference, gatewayProxyReference } from '../judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
@@ -6,6 +6,7 @@ import { type GatewayClass, objectKey } from '../judgement/kubernetes-objects.ts
 import type { MissingHpa } from '../judgement/missing.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
+import type { Problem } from '../platform/problems.ts';
 import { type Assessment, assessSnapshot } from '../sweep/assess.ts';
 import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA, placed } from './input/manifests.ts';
 

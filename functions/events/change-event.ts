@@ -11,23 +11,23 @@ export const EVENT_SOURCE = 'envoy-hpa-reaper';
 export const CHANGE_DETAIL_TYPE = 'Envoy Gateway Configuration Changed';
 
 /** Every description ends up in docs/schemas. */
-export const changeDetailSchema = z
-  .object({
+export const changeDetailSchema = described(
+  `The detail of an EventBridge event ${CHANGE_DETAIL_TYPE} with source ${EVENT_SOURCE}`,
+  z.object({
     version: z.literal('1'),
-    cluster: clusterNameSchema.check(
-      z.describe("The EKS cluster's name, from the log group /aws/eks/<cluster>/cluster"),
-    ),
+    cluster: described("The EKS cluster's name, from the log group /aws/eks/<cluster>/cluster", clusterNameSchema),
     auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
     verb: described('create, update, patch, delete or deletecollection'),
-    objectRef: z
-      .object({
+    objectRef: described(
+      'What was written',
+      z.object({
         apiGroup: described('Empty for the core group'),
         apiVersion: z.string(),
         resource: described('The plural name, such as envoyproxies'),
         namespace: z.optional(z.string()),
         name: z.optional(described('Absent for a deletecollection and a create with generateName')),
-      })
-      .check(z.describe('What was written')),
+      }),
+    ),
     user: z.object({
       username: described('Who sent the request'),
       impersonatedUsername: z.optional(described('Whom the sender impersonated')),
@@ -36,15 +36,12 @@ export const changeDetailSchema = z
     userAgent: z.optional(z.string()),
     requestReceivedTimestamp: described('RFC 3339, when the API server received the request'),
     stageTimestamp: described('RFC 3339, when the API server had answered it'),
-    lines: z
-      .number()
-      .check(
-        z.int(),
-        z.positive(),
-        z.describe('Number of audit lines of one payload about this object; this event has the latest'),
-      ),
-  })
-  .check(z.describe(`The detail of an EventBridge event ${CHANGE_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
+    lines: described(
+      'Number of audit lines of one payload about this object; this event has the latest',
+      z.number().check(z.int(), z.positive()),
+    ),
+  }),
+);
 export type ChangeDetail = z.infer<typeof changeDetailSchema>;
 
 export const changeSchema = z.object({

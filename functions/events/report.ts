@@ -18,14 +18,11 @@ export const OUTCOMES = [
 export type Outcome = (typeof OUTCOMES)[number];
 
 const replicasAfterSchema = z.object({
-  kind: z
-    .enum(['Stays', 'Becomes', 'Governed', 'NoDeployment', 'Unknown'])
-    .check(
-      z.describe(
-        'Stays: nobody sets them any more; Becomes: Envoy Gateway sets them when it next applies the Deployment; Governed: another HPA does; NoDeployment: the Deployment is gone; Unknown: a patch says it in a way that is not understood',
-      ),
-    ),
-  replicas: z.optional(z.number().check(z.describe('For Becomes; for Stays if the HPA reports how many run'))),
+  kind: described(
+    'Stays: nobody sets them any more; Becomes: Envoy Gateway sets them when it next applies the Deployment; Governed: another HPA does; NoDeployment: the Deployment is gone; Unknown: a patch says it in a way that is not understood',
+    z.enum(['Stays', 'Becomes', 'Governed', 'NoDeployment', 'Unknown']),
+  ),
+  replicas: z.optional(described('For Becomes; for Stays if the HPA reports how many run', z.number())),
   hpa: z.optional(described('For Governed: namespace/name')),
 });
 
@@ -35,12 +32,13 @@ export const hpaReportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string(),
-  action: z.enum(['delete', 'keep']).check(z.describe('The judgement, whatever was done about it')),
+  action: described('The judgement, whatever was done about it', z.enum(['delete', 'keep'])),
   reason: described('A row of the judgement table; docs/reasons.md lists them'),
   explanation: described('One sentence for a person'),
   owner: z.optional(ownerSchema),
-  restsOn: z
-    .array(
+  restsOn: described(
+    'The objects that decided, as they were read; one without a uid was read as absent',
+    z.array(
       z.object({
         kind: z.string(),
         namespace: z.optional(z.string()),
@@ -49,35 +47,32 @@ export const hpaReportSchema = z.object({
         resourceVersion: z.optional(z.string()),
         generation: z.optional(z.number()),
       }),
-    )
-    .check(z.describe('The objects that decided, as they were read; one without a uid was read as absent')),
-  guard: z.optional(
-    z.object({ name: z.string(), explanation: z.string() }).check(z.describe('What holds the deletion back')),
+    ),
   ),
+  guard: z.optional(described('What holds the deletion back', z.object({ name: z.string(), explanation: z.string() }))),
   replicas: z.object({
     current: z.optional(z.number()),
     min: z.number(),
     max: z.number(),
-    after: z.optional(
-      replicasAfterSchema.check(z.describe('What becomes of them without the HPA; absent where it stays')),
-    ),
+    after: z.optional(described('What becomes of them without the HPA; absent where it stays', replicasAfterSchema)),
   }),
   createdAt: z.optional(described('RFC 3339, when the HPA was created')),
-  dropsCapacity: z.boolean().check(z.describe('More replicas run now than Envoy Gateway then sets')),
+  dropsCapacity: described('More replicas run now than Envoy Gateway then sets', z.boolean()),
   remedy: z.optional(described('What a person can do where it stays as it is')),
 });
 export type HpaReport = z.infer<typeof hpaReportSchema>;
 
-export const missingHpaSchema = z
-  .object({
+export const missingHpaSchema = described(
+  'An HPA that is asked for, and that Envoy Gateway has not made',
+  z.object({
     namespace: z.string(),
     name: z.string(),
-    owner: ownerSchema.check(z.describe('Who asks for it')),
+    owner: described('Who asks for it', ownerSchema),
     reason: z.literal('WantedButMissing'),
     explanation: described('One sentence for a person'),
     remedy: described('What a person can do about it'),
-  })
-  .check(z.describe('An HPA that is asked for, and that Envoy Gateway has not made'));
+  }),
+);
 export type MissingHpaReport = z.infer<typeof missingHpaSchema>;
 
 /** How a what-if changes the judgement of an HPA. */
@@ -89,29 +84,31 @@ const WHAT_IF_CHANGES = [
 ] as const;
 
 const hpaWhatIfSchema = z.object({
-  change: z
-    .enum(WHAT_IF_CHANGES)
-    .check(z.describe('BecomesStaleWithoutDeployment: only once Envoy Gateway has removed its Deployment')),
-  now: z
-    .object({ action: z.enum(['delete', 'keep']), reason: z.string(), explanation: z.string() })
-    .check(z.describe('The judgement of the cluster as it is')),
+  change: described(
+    'BecomesStaleWithoutDeployment: only once Envoy Gateway has removed its Deployment',
+    z.enum(WHAT_IF_CHANGES),
+  ),
+  now: described(
+    'The judgement of the cluster as it is',
+    z.object({ action: z.enum(['delete', 'keep']), reason: z.string(), explanation: z.string() }),
+  ),
 });
 export type HpaWhatIf = z.infer<typeof hpaWhatIfSchema>;
 
-export const manifestSchema = z
-  .record(z.string(), z.unknown())
-  .check(
-    z.describe("The API server's own JSON of what was deleted, as it was before the mark; of others only on request"),
-  );
+export const manifestSchema = described(
+  "The API server's own JSON of what was deleted, as it was before the mark; of others only on request",
+  z.record(z.string(), z.unknown()),
+);
 
 const sweptHpaSchema = z.extend(hpaReportSchema, {
-  outcome: z.enum(OUTCOMES).check(z.describe('The result; docs/reasons.md lists the outcomes')),
+  outcome: described('The result; docs/reasons.md lists the outcomes', z.enum(OUTCOMES)),
   message: z.optional(described('What the API server said, for MarkRefused, DeleteRefused and Failed')),
-  changes: z.array(changeSchema).check(z.describe('The changes that touched an object this verdict rests on')),
+  changes: described('The changes that touched an object this verdict rests on', z.array(changeSchema)),
   manifest: z.optional(manifestSchema),
   whatIf: z.optional(
-    hpaWhatIfSchema.check(
-      z.describe('Only in a what-if, whose judgements are of the cluster as it would be: what changes against now'),
+    described(
+      'Only in a what-if, whose judgements are of the cluster as it would be: what changes against now',
+      hpaWhatIfSchema,
     ),
   ),
 });
@@ -125,8 +122,9 @@ export function countOutcomes(hpas: readonly SweptHpa[]): Record<string, number>
 }
 
 /** The version rises when a reader would have to change. Every description ends up in docs/schemas. */
-export const sweepReportSchema = z
-  .object({
+export const sweepReportSchema = described(
+  'The report of one sweep',
+  z.object({
     schemaVersion: z.literal(1),
     cluster: z.string(),
     sweepId: z.string(),
@@ -135,16 +133,13 @@ export const sweepReportSchema = z
     finishedAt: described('RFC 3339'),
     hpas: z.array(sweptHpaSchema),
     missing: z.array(missingHpaSchema),
-    changes: z.array(changeSchema).check(z.describe('All changes that led to the sweep')),
-    lookAgain: z
-      .boolean()
-      .check(
-        z.describe(
-          'The cluster has to be swept again soon: something settles, a Deployment is going, a write conflicted, or the sweep was stopped',
-        ),
-      ),
-  })
-  .check(z.describe('The report of one sweep'));
+    changes: described('All changes that led to the sweep', z.array(changeSchema)),
+    lookAgain: described(
+      'The cluster has to be swept again soon: something settles, a Deployment is going, a write conflicted, or the sweep was stopped',
+      z.boolean(),
+    ),
+  }),
+);
 export type SweepReport = z.infer<typeof sweepReportSchema>;
 
 export const problemSchema = z.object({
@@ -152,8 +147,6 @@ export const problemSchema = z.object({
   message: z.string(),
   remedy: described('What a person can do about it'),
 });
-/** Why a cluster was not swept, or what is not as it should be with one that was. */
-export type Problem = z.infer<typeof problemSchema>;
 
 const placeOfCluster = {
   cluster: z.string(),
@@ -162,15 +155,12 @@ const placeOfCluster = {
 
 const clusterReportSchema = z.object({
   ...placeOfCluster,
-  result: z
-    .enum(['swept', 'dispatched', 'skipped', 'failed'])
-    .check(
-      z.describe(
-        'dispatched: reap was asked to sweep it; skipped: nothing can be done there now; failed: the same again later may well succeed',
-      ),
-    ),
-  problem: z.optional(problemSchema.check(z.describe('Why it was not swept'))),
-  warnings: z.array(problemSchema).check(z.describe('What is not as it should be, though it was swept')),
+  result: described(
+    'dispatched: reap was asked to sweep it; skipped: nothing can be done there now; failed: the same again later may well succeed',
+    z.enum(['swept', 'dispatched', 'skipped', 'failed']),
+  ),
+  problem: z.optional(described('Why it was not swept', problemSchema)),
+  warnings: described('What is not as it should be, though it was swept', z.array(problemSchema)),
   sweepId: z.optional(z.string()),
   lookAgain: z.optional(z.boolean()),
   hpas: z.array(sweptHpaSchema),
@@ -181,49 +171,55 @@ export type ClusterReport = z.infer<typeof clusterReportSchema>;
 const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
 
 /** The version rises when a reader would have to change. */
-export const runReportSchema = z
-  .object({
+export const runReportSchema = described(
+  'What one run over any number of clusters did and why',
+  z.object({
     schemaVersion: z.literal(1),
     runId: z.string(),
     mode: z.enum(['report', 'delete']),
     selection: z.optional(
-      z
-        .object({ namespace: z.optional(z.string()), gateway: z.optional(z.string()) })
-        .check(z.describe('The run was about these HPAs only; the others are not in the report')),
+      described(
+        'The run was about these HPAs only; the others are not in the report',
+        z.object({ namespace: z.optional(z.string()), gateway: z.optional(z.string()) }),
+      ),
     ),
     whatIf: z.optional(
-      z
-        .object({
-          applied: z
-            .array(objectNameSchema)
-            .check(z.describe("Manifests; one without a namespace goes to the context's, or to default")),
+      described(
+        'Every cluster was judged as if these were applied and deleted',
+        z.object({
+          applied: described(
+            "Manifests; one without a namespace goes to the context's, or to default",
+            z.array(objectNameSchema),
+          ),
           deleted: z.array(objectNameSchema),
-        })
-        .check(z.describe('Every cluster was judged as if these were applied and deleted')),
+        }),
+      ),
     ),
     startedAt: described('RFC 3339'),
     finishedAt: described('RFC 3339'),
     totals: z.object({
-      clusters: z.number().check(z.describe('Every cluster that was asked for, those of `remaining` included')),
+      clusters: described('Every cluster that was asked for, those of `remaining` included', z.number()),
       swept: z.number(),
       dispatched: z.optional(z.number()),
       skipped: z.number(),
       failed: z.number(),
       hpas: z.number(),
-      stale: z.number().check(z.describe('HPAs whose judgement is `delete`, whatever was done about it')),
-      missing: z.number().check(z.describe('HPAs that are asked for and not there')),
-      outcomes: z.record(z.string(), z.number()).check(z.describe('HPAs by outcome')),
+      stale: described('HPAs whose judgement is `delete`, whatever was done about it', z.number()),
+      missing: described('HPAs that are asked for and not there', z.number()),
+      outcomes: described('HPAs by outcome', z.record(z.string(), z.number())),
     }),
     clusters: z.array(clusterReportSchema),
-    regions: z
-      .array(z.extend(problemSchema, { region: z.optional(z.string()) }))
-      .check(z.describe('Regions whose clusters could not be listed')),
-    remaining: z
-      .array(z.object(placeOfCluster))
-      .check(z.describe('Clusters that the run did not get to, or did not finish, before it had to end')),
-    shortened: z.optional(
-      z.array(z.string()).check(z.describe('What was left out to fit the limit of an answer; the log has it all')),
+    regions: described(
+      'Regions whose clusters could not be listed',
+      z.array(z.extend(problemSchema, { region: z.optional(z.string()) })),
     ),
-  })
-  .check(z.describe('What one run over any number of clusters did and why'));
+    remaining: described(
+      'Clusters that the run did not get to, or did not finish, before it had to end',
+      z.array(z.object(placeOfCluster)),
+    ),
+    shortened: z.optional(
+      described('What was left out to fit the limit of an answer; the log has it all', z.array(z.string())),
+    ),
+  }),
+);
 export type RunReport = z.infer<typeof runReportSchema>;

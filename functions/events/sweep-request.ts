@@ -7,26 +7,25 @@ import { EVENT_SOURCE } from './change-event.ts';
 export const SWEEP_DETAIL_TYPE = 'Cluster Sweep Requested';
 
 /** The version rises when a consumer would have to change; new optional fields do not raise it. */
-export const sweepRequestSchema = z
-  .object({
+export const sweepRequestSchema = described(
+  `The detail of an EventBridge event ${SWEEP_DETAIL_TYPE} with source ${EVENT_SOURCE}`,
+  z.object({
     version: z.literal('1'),
-    cluster: clusterNameSchema.check(z.describe("The EKS cluster's name")),
-    mode: z
-      .enum(['report', 'delete'])
-      .check(z.describe('report: deletes nothing; delete: the mode of the deployment decides')),
+    cluster: described("The EKS cluster's name", clusterNameSchema),
+    mode: described(
+      'report: deletes nothing; delete: the mode of the deployment decides',
+      z.enum(['report', 'delete']),
+    ),
     runId: described('Of the run that put the event; its log lines carry it too'),
     requestedAt: described('RFC 3339'),
     maxDeletions: z.optional(
-      z
-        .number()
-        .check(
-          z.int(),
-          z.minimum(0),
-          z.describe("More deletions are held back as a whole; above the deployment's limit it has no effect"),
-        ),
+      described(
+        "More deletions are held back as a whole; above the deployment's limit it has no effect",
+        z.number().check(z.int(), z.minimum(0)),
+      ),
     ),
-  })
-  .check(z.describe(`The detail of an EventBridge event ${SWEEP_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
+  }),
+);
 export type SweepRequest = z.infer<typeof sweepRequestSchema>;
 
 /** What a sweep may do. */
@@ -65,6 +64,7 @@ export function mostPermissive(several: readonly SweepPolicy[]): SweepPolicy {
  */
 export const HEARTBEAT_DETAIL_TYPE = 'Heartbeat';
 
-export const heartbeatSchema = z
-  .object({ version: z.literal('1') })
-  .check(z.describe(`The detail of an EventBridge event ${HEARTBEAT_DETAIL_TYPE} with source ${EVENT_SOURCE}`));
+export const heartbeatSchema = described(
+  `The detail of an EventBridge event ${HEARTBEAT_DETAIL_TYPE} with source ${EVENT_SOURCE}`,
+  z.object({ version: z.literal('1') }),
+);

@@ -4,10 +4,8 @@
  * - {@link ConfigurationError}: the function cannot start; it names every fault at once.
  * - {@link MalformedInputError}: this record, payload or file is unreadable; it fails alone.
  * - {@link UsageError}: the user asked for something that is not possible that way; the message says what is.
- * - {@link ClusterSkippedError}: nothing can be done in this cluster now and a retry would not help; it is reported with its
- *   remedy, and the record is consumed.
- * - {@link RetryableError}: a retry may succeed; the record returns to the queue. {@link NoAnswerError} and
- *   {@link AwsAccessError} are such errors.
+ * - {@link ClusterSkippedError}: a retry would not help; the cluster is reported with its remedy, and the record is consumed.
+ * - {@link RetryableError}: a retry may succeed; the record returns to the queue, except for {@link AwsAccessError}.
  *
  * Any other error is a fault of this program and is retried like a {@link RetryableError}.
  */

@@ -1,8 +1,11 @@
 import * as z from 'zod/mini';
 import { MalformedInputError } from './errors.ts';
 
-/** A string with its description in docs/schemas. */
-export const described = (description: string) => z.string().check(z.describe(description));
+/** A schema (default: a string) with its description in docs/schemas. */
+export const described = <Schema extends z.ZodMiniType = z.ZodMiniString>(
+  description: string,
+  schema: Schema = z.string() as never,
+): Schema => schema.check(z.describe(description));
 
 /** Maximum number of faults of one value that are listed. */
 const MAX_FAULTS = 10;

@@ -44,6 +44,7 @@ interface ReapDependencies {
   /** Called with the report of every sweep. */
   onReport?: (report: SweepReport) => void;
 }
+type Invocation = ReapDependencies & { readonly context: Context };
 
 /** Maximum concurrent clusters; each holds its lists in memory. */
 const CONCURRENT_CLUSTERS = 5;
@@ -95,19 +96,19 @@ export type ClusterResult = SweepReport | { cluster: string; skipped: string; me
 export function createHandler(dependencies: ReapDependencies): Handler<SQSBatchResponse | ClusterResult> {
   return async (event, context) => {
     const batch = sqsEventSchema.safeParse(event);
-    if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, context, dependencies) };
-    return await reapEvent(event, context, dependencies);
+    const invocation = { ...dependencies, context };
+    if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, invocation) };
+    return await reapEvent(event, invocation);
   };
 }
 
-async function reapEvent(event: unknown, context: Context, dependencies: ReapDependencies): Promise<ClusterResult> {
-  const trigger = parseEvent(event, dependencies.config);
-  if (!isTrigger(trigger))
-    throw new MalformedInputError('a heartbeat that did not come through the queue says nothing');
+async function reapEvent(event: unknown, invocation: Invocation): Promise<ClusterResult> {
+  const trigger = parseEvent(event, invocation.config);
+  if (!isTrigger(trigger)) throw new MalformedInputError('a heartbeat must come through the queue');
   const direct = directEventSchema.safeParse(event);
   if (!direct.success) throw new MalformedInputError('maxDeletions: expected a whole number, 0 or more');
   const { cluster } = trigger.detail;
-  const outcome = (await sweepClusters([trigger], context, dependencies, direct.data.maxDeletions)).get(cluster);
+  const outcome = (await sweepClusters([trigger], invocation, direct.data.maxDeletions)).get(cluster);
   if (outcome === undefined) throw new RetryableError('no time left for this cluster');
   if ('value' in outcome) return outcome.value;
   const { result, problem, error } = outcome;
@@ -118,10 +119,9 @@ async function reapEvent(event: unknown, context: Context, dependencies: ReapDep
 /** @returns the messages to retry */
 async function reapBatch(
   records: readonly SqsRecord[],
-  context: Context,
-  dependencies: ReapDependencies,
+  invocation: Invocation,
 ): Promise<SQSBatchResponse['batchItemFailures']> {
-  const { config, log, metrics } = dependencies;
+  const { config, log, metrics } = invocation;
   const retried: string[] = [];
   const messages: { record: SqsRecord; trigger: Trigger }[] = [];
   for (const record of records) {
@@ -135,8 +135,10 @@ async function reapBatch(
       retried.push(record.messageId);
     }
   }
-  const triggers = messages.map(({ trigger }) => trigger);
-  const outcomes = await sweepClusters(triggers, context, dependencies);
+  const outcomes = await sweepClusters(
+    messages.map(({ trigger }) => trigger),
+    invocation,
+  );
   for (const { record, trigger } of messages) {
     const { cluster } = trigger.detail;
     const { messageId } = record;
@@ -162,17 +164,16 @@ function maxReceivesAfter(outcome: ClusterOutcome<SweepReport> | undefined, trig
   return outcome.value.lookAgain && !isRequest ? MAX_RECEIVES_WHILE_SETTLING : 0;
 }
 
-/** A missing permission takes a person, as everything that a cluster is skipped for. */
+/** A missing permission is not retried: a person has to grant it. */
 const isRetryable = ({ result, error }: ClusterProblem) => result === 'failed' && !(error instanceof AwsAccessError);
 
 /** @returns by cluster; those that there was no time for are absent */
 async function sweepClusters(
   triggers: readonly Trigger[],
-  context: Context,
-  dependencies: ReapDependencies,
+  invocation: Invocation,
   raisedLimit?: number,
 ): Promise<Map<string, ClusterOutcome<SweepReport>>> {
-  const { config, directory, log, metrics } = dependencies;
+  const { config, context, directory, log, metrics } = invocation;
   const region = config.AWS_REGION;
   const byCluster = Map.groupBy(triggers, ({ detail }) => detail.cluster);
   const { clusters } = await forEachCluster(
@@ -184,31 +185,30 @@ async function sweepClusters(
       deadlineSignal: AbortSignal.timeout(Math.max(0, context.getRemainingTimeInMillis() - DEADLINE_MS)),
       keepsConnections: true,
     },
-    ({ cluster }) => sweep(cluster, byCluster.get(cluster) ?? [], context, dependencies, raisedLimit),
+    ({ cluster }) => sweep(cluster, byCluster.get(cluster) ?? [], invocation, raisedLimit),
   );
   const outcomes = new Map(clusters.map((outcome) => [outcome.cluster, outcome]));
   for (const [cluster, some] of byCluster) {
     const outcome = outcomes.get(cluster);
-    if (outcome === undefined)
+    if (outcome === undefined) {
       log.warn('no time left for this cluster, its messages go back to the queue', { cluster });
-    else metrics.add('Sweeps', 1);
-    if (outcome === undefined || 'value' in outcome) continue;
+      continue;
+    }
+    metrics.add('Sweeps', 1);
+    if ('value' in outcome) continue;
     const { result, problem, error } = outcome;
     const { reason, message: explanation, remedy } = problem;
     const sweepId = sweepIdOf(cluster, context);
-    const auditIDs = changesIn(some).map(({ auditID }) => auditID);
+    const line = { cluster, sweepId, reason, explanation, remedy, auditIDs: changesIn(some).map((one) => one.auditID) };
     if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
-    if (result === 'skipped') metrics.add('ClustersSkipped', 1, reason);
-    else metrics.add('SweepsFailed', 1);
-    log[result === 'skipped' ? 'warn' : 'error'](result === 'skipped' ? 'cluster skipped' : 'sweep failed', {
-      cluster,
-      sweepId,
-      reason,
-      explanation,
-      remedy,
-      auditIDs,
-    });
-    await publishOutcomes(outcomesOfProblem({ cluster, region, sweepId }, result, problem), context, dependencies);
+    if (result === 'skipped') {
+      metrics.add('ClustersSkipped', 1, reason);
+      log.warn('cluster skipped', line);
+    } else {
+      metrics.add('SweepsFailed', 1);
+      log.error('sweep failed', line);
+    }
+    await publishOutcomes(outcomesOfProblem({ cluster, region, sweepId }, result, problem), context, invocation);
   }
   return outcomes;
 }
@@ -216,11 +216,10 @@ async function sweepClusters(
 async function sweep(
   cluster: string,
   triggers: readonly Trigger[],
-  context: Context,
-  dependencies: ReapDependencies,
+  invocation: Invocation,
   raisedLimit: number | undefined,
 ): Promise<SweepReport> {
-  const { config, directory, log, metrics, now, onReport } = dependencies;
+  const { config, context, directory, log, metrics, now, onReport } = invocation;
   const own = { mode: config.MODE, maxDeletions: config.MAX_DELETIONS };
   const changes = changesIn(triggers).map(changeOf);
   const requests = triggers.flatMap((one) => (one['detail-type'] === SWEEP_DETAIL_TYPE ? [one.detail] : []));
@@ -250,7 +249,7 @@ async function sweep(
   for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
   onReport?.(report);
   const ref = { cluster, region: config.AWS_REGION, sweepId };
-  await publishOutcomes(sweepOutcomes(ref, report, { mode, runIds }), context, dependencies);
+  await publishOutcomes(sweepOutcomes(ref, report, { mode, runIds }), context, invocation);
   return report;
 }
 

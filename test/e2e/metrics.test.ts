@@ -62,7 +62,7 @@ describe('a heartbeat', () => {
   test('is refused in a direct invocation', async () => {
     await expect(reapEvent(heartbeat())).rejects.toMatchObject({
       name: 'MalformedInputError',
-      message: 'a heartbeat that did not come through the queue says nothing',
+      message: 'a heartbeat must come through the queue',
     });
     expect(around.output.counted('Heartbeats')).toBe(0);
   });
