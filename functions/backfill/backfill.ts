@@ -121,19 +121,12 @@ export function createHandler(dependencies: BackfillDependencies): Handler<RunRe
       drainSignal: signalAt(DRAIN_MS),
       deadlineSignal: signalAt(DEADLINE_MS),
     };
-    const account = {
-      partition: partitionOf(context.invokedFunctionArn),
-      region: config.AWS_REGION,
-      account: config.ACCOUNT_ID,
-    };
+    const partition = partitionOf(context.invokedFunctionArn);
+    const account = { partition, region: config.AWS_REGION, account: config.ACCOUNT_ID };
+    const arnOf = (cluster: string) => clusterArn(account, cluster);
     const report =
       payload.dispatch === 'bus'
-        ? await dispatchSweeps({
-            ...options,
-            eventBus,
-            maxDeletions,
-            arnOf: (cluster) => clusterArn(account, cluster),
-          })
+        ? await dispatchSweeps({ ...options, eventBus, maxDeletions, arnOf })
         : await sweepAccount({
             ...options,
             guards: { ...guardsOf(config), raisedLimit: maxDeletions },
@@ -157,8 +150,8 @@ function measure(report: RunReport, payload: Payload, { config, metrics }: Backf
   metrics.add('ClustersDispatched', totals.dispatched ?? 0);
   metrics.add('ClustersFailed', totals.failed);
   metrics.add('ClustersRemaining', remaining.length);
-  const skipped = clusters.flatMap(({ result, problem }) => (result === 'skipped' && problem ? [problem.reason] : []));
-  for (const [reason, { length }] of Map.groupBy(skipped, (one) => one)) {
+  const skipped = clusters.filter(({ result }) => result === 'skipped');
+  for (const [reason, { length }] of Map.groupBy(skipped, ({ problem }) => problem?.reason)) {
     metrics.add('ClustersSkipped', length, reason);
   }
   metrics.add('ClustersUnreachable', clusters.filter(isUnreachable).length);

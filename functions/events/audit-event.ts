@@ -56,7 +56,7 @@ type AuditEvent = z.infer<typeof auditEventSchema>;
 type AuditEventOfObject = AuditEvent & { objectRef: z.infer<typeof objectRefSchema> };
 
 /** The newest write to one object, without the cluster that it was in. */
-export type ObjectChange = Omit<ChangeDetail, 'version' | 'cluster'>;
+type ObjectChange = Omit<ChangeDetail, 'version' | 'cluster'>;
 
 interface AuditedChanges {
   /** One for each changed object, in the order in which the objects first appear. */

@@ -29,32 +29,27 @@ export const sweepRequestSchema = described(
 export type SweepRequest = z.infer<typeof sweepRequestSchema>;
 
 /** What a sweep may do. */
-export interface SweepPolicy {
+interface SweepPolicy {
   readonly mode: 'report' | 'delete';
   readonly maxDeletions: number;
 }
 
-/** What a request may have done: never more than the deployment does by itself. */
-export const clampToDeployment = (
-  { mode, maxDeletions }: Pick<SweepRequest, 'mode' | 'maxDeletions'>,
-  own: SweepPolicy,
-): SweepPolicy => ({
-  mode: mode === 'delete' ? own.mode : 'report',
-  maxDeletions: Math.min(maxDeletions ?? own.maxDeletions, own.maxDeletions),
-});
-
 /**
- * The policy of one sweep for several triggers: the most permissive. A report request neither prevents the deletion that a
- * change leads to, nor lowers its limit; report requests alone delete nothing.
+ * The policy of one sweep for several triggers: the most permissive, but never more than that of the deployment. A report
+ * request neither prevents the deletion that a change leads to, nor lowers its limit; report requests alone delete nothing.
  *
- * @param several at least one
+ * @param triggers at least one; a change is `{ mode: 'delete' }`
  */
-export function mostPermissive(several: readonly SweepPolicy[]): SweepPolicy {
-  const deleting = several.filter(({ mode }) => mode === 'delete');
-  const decisive = deleting.length > 0 ? deleting : several;
+export function sweepPolicy(
+  triggers: readonly Pick<SweepRequest, 'mode' | 'maxDeletions'>[],
+  own: SweepPolicy,
+): SweepPolicy {
+  const deleting = own.mode === 'delete' ? triggers.filter(({ mode }) => mode === 'delete') : [];
+  const decisive = deleting.length > 0 ? deleting : triggers;
+  const limits = decisive.map(({ maxDeletions = own.maxDeletions }) => maxDeletions);
   return {
     mode: deleting.length > 0 ? 'delete' : 'report',
-    maxDeletions: Math.max(...decisive.map(({ maxDeletions }) => maxDeletions)),
+    maxDeletions: Math.min(Math.max(...limits), own.maxDeletions),
   };
 }
 

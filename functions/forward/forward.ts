@@ -55,12 +55,7 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
         time: new Date(change.stageTimestamp),
       })),
     );
-    const counts = {
-      lines: payload.logEvents.length,
-      kept,
-      unreadable: faults.length,
-      entries: changes.length,
-    };
+    const counts = { lines: payload.logEvents.length, kept, unreadable: faults.length, entries: changes.length };
     metrics.add('LinesReceived', counts.lines);
     metrics.add('LinesKept', kept);
     metrics.add('LinesUnreadable', counts.unreadable);

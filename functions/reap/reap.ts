@@ -5,11 +5,10 @@ import { CHANGE_DETAIL_TYPE, changeDetailSchema, changeOf, EVENT_SOURCE } from '
 import { outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
 import type { SweepReport } from '../events/report.ts';
 import {
-  clampToDeployment,
   HEARTBEAT_DETAIL_TYPE,
   heartbeatSchema,
-  mostPermissive,
   SWEEP_DETAIL_TYPE,
+  sweepPolicy,
   sweepRequestSchema,
 } from '../events/sweep-request.ts';
 import type { AccountDirectory } from '../kubernetes/directory.ts';
@@ -220,13 +219,12 @@ async function sweep(
   raisedLimit: number | undefined,
 ): Promise<SweepReport> {
   const { config, context, directory, log, metrics, now, onReport } = invocation;
-  const own = { mode: config.MODE, maxDeletions: config.MAX_DELETIONS };
   const changes = changesIn(triggers).map(changeOf);
   const requests = triggers.flatMap((one) => (one['detail-type'] === SWEEP_DETAIL_TYPE ? [one.detail] : []));
-  const { mode, maxDeletions } = mostPermissive([
-    ...changes.map(() => own),
-    ...requests.map((request) => clampToDeployment(request, own)),
-  ]);
+  const { mode, maxDeletions } = sweepPolicy([...changes.map(() => ({ mode: 'delete' }) as const), ...requests], {
+    mode: config.MODE,
+    maxDeletions: config.MAX_DELETIONS,
+  });
   const sweepId = sweepIdOf(cluster, context);
   const runIds = requests.map(({ runId }) => runId);
   if (runIds.length > 0) log.info('sweep requested', { cluster, sweepId, runIds, mode, maxDeletions });

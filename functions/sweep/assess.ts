@@ -2,7 +2,7 @@ import pMap from 'p-map';
 import type { HpaReport, MissingHpaReport } from '../events/report.ts';
 import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
-import { type Deployment, objectKey } from '../judgement/kubernetes-objects.ts';
+import { objectKey } from '../judgement/kubernetes-objects.ts';
 import { type MissingHpa, missingHpas } from '../judgement/missing.ts';
 import { type ReplicasAfter, replicasAfter } from '../judgement/replicas-after.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
@@ -63,32 +63,25 @@ export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterAp
     const neededNamespaces = [...namespaces].filter((namespace) => !scalers.has(namespace));
     if (neededDeployments.length + neededNamespaces.length === 0) {
       const keys = new Set(stale.map(({ hpa }) => objectKey(hpa.metadata)));
-      const assessed = verdicts.map((verdict) => ({
-        ...verdict,
-        replicasAfter: replicasAfter(verdict, snapshot, keys),
-      }));
-      return { snapshot, verdicts: assessed, missing };
+      const after = (verdict: Verdict) => ({ ...verdict, replicasAfter: replicasAfter(verdict, snapshot, keys) });
+      return { snapshot, verdicts: verdicts.map(after), missing };
     }
     if (api === undefined) {
       for (const key of neededDeployments) deployments.set(key, null);
       for (const namespace of neededNamespaces) scalers.set(namespace, []);
       continue;
     }
-    const readScalers = async (namespace: string) => [namespace, await api.hpas.scalers(namespace)] as const;
-    const [foundDeployments, foundScalers] = await Promise.all([
+    const readScalers = async (namespace: string) => void scalers.set(namespace, await api.hpas.scalers(namespace));
+    const [foundDeployments] = await Promise.all([
       readDeployments(neededDeployments, api),
       pMap(neededNamespaces, readScalers, { concurrency: CONCURRENT_READS }),
     ]);
     for (const [key, deployment] of foundDeployments) deployments.set(key, deployment);
-    for (const [namespace, found] of foundScalers) scalers.set(namespace, found);
   }
 }
 
 /** @param keys `namespace/name` */
-export async function readDeployments(
-  keys: readonly string[],
-  api: ClusterApi,
-): Promise<Map<string, Deployment | null>> {
+export async function readDeployments(keys: readonly string[], api: ClusterApi) {
   const read = async (key: string) => {
     const [namespace, name] = key.split('/') as [string, string];
     return [key, await api.config.deployment({ namespace, name })] as const;
@@ -110,12 +103,7 @@ export function reportHpa(verdict: GuardedVerdict & AssessedVerdict): HpaReport 
     owner,
     restsOn: [...restsOn],
     guard,
-    replicas: {
-      current,
-      min: hpa.spec.minReplicas ?? 1,
-      max: hpa.spec.maxReplicas,
-      after,
-    },
+    replicas: { current, min: hpa.spec.minReplicas ?? 1, max: hpa.spec.maxReplicas, after },
     createdAt: hpa.metadata.creationTimestamp || undefined,
     dropsCapacity: after?.kind === 'Becomes' && (current ?? 0) > (after.replicas ?? Number.POSITIVE_INFINITY),
     remedy,

@@ -5,7 +5,7 @@ import type { AccountDirectory, ClusterDescription } from '../kubernetes/directo
 import { AwsAccessError, ClusterSkippedError } from '../platform/errors.ts';
 import { type Problem, type ProblemReason, problem, problemOf } from '../platform/problems.ts';
 
-/** Where to look for clusters: one Region of the account, or (without a Region) a kubeconfig. */
+/** Where clusters are found: one Region of the account, or (without a Region) a kubeconfig. */
 export interface Scope {
   readonly region?: string;
   readonly directory: AccountDirectory;
@@ -27,15 +27,12 @@ export interface RunProgress {
   readonly problems: number;
 }
 
-export interface ClusterSelection<S extends Scope = Scope> {
+export interface LoopOptions<S extends Scope = Scope> {
   readonly scopes: readonly S[];
   /** Names; absent for all clusters of all scopes. */
   readonly clusters?: readonly string[];
   /** Only clusters with all of these tags. */
   readonly tags?: Readonly<Record<string, string>>;
-}
-
-export interface LoopOptions<S extends Scope = Scope> extends ClusterSelection<S> {
   /** Maximum concurrent clusters. */
   readonly concurrency: number;
   /** Called before each cluster. Once it returns false, no further cluster is begun. */
@@ -94,20 +91,27 @@ export async function forEachCluster<S extends Scope, R>(
       problems: [...outcomes.values()].filter((outcome) => 'problem' in outcome).length,
     });
   const workOn = async (target: Target<S>): Promise<void> => {
+    const { cluster, region, directory } = target;
     let description: ClusterDescription | undefined;
     try {
-      description = await describe(target, options.includesMissing ?? false);
+      description = await directory.describe(cluster).catch((error) => {
+        const isMissing = error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound';
+        if (isMissing && options.includesMissing) return undefined;
+        throw error;
+      });
       const carriesTags = Object.entries(tags).every(([key, value]) => description?.tags[key] === value);
       if (!carriesTags) notSelected.add(target);
       else if (!deadlineSignal?.aborted) {
-        outcomes.set(target, { ...refOf(target), value: await work(target, description) });
+        outcomes.set(target, { cluster, region, value: await work(target, description) });
       }
-      if (!options.keepsConnections) target.directory.forget(target.cluster);
+      if (!options.keepsConnections) directory.forget(cluster);
     } catch (error) {
       // The cached endpoint, CA or token may be no longer valid.
-      target.directory.forget(target.cluster);
+      directory.forget(cluster);
       // At the deadline its connection was closed: that is no fault of the cluster.
-      if (!deadlineSignal?.aborted) outcomes.set(target, { ...refOf(target), ...problemWith(error, description) });
+      if (deadlineSignal?.aborted) return;
+      const result = error instanceof ClusterSkippedError ? 'skipped' : 'failed';
+      outcomes.set(target, { cluster, region, problem: problemOf(error, description), result, error });
     }
   };
   const next = async (target: Target<S>): Promise<void> => {
@@ -128,34 +132,13 @@ export async function forEachCluster<S extends Scope, R>(
     await setTimeout(GRACE_MS, undefined, { ref: false });
   };
   await (deadlineSignal === undefined ? all : Promise.race([all, deadline(deadlineSignal)]));
+  const isRemaining = (target: Target<S>) =>
+    !notSelected.has(target) && (!outcomes.has(target) || unfinished.has(target));
   return {
     clusters: [...targets.flatMap((target) => outcomes.get(target) ?? []), ...absent],
     regions,
-    remaining: targets
-      .filter((target) => !notSelected.has(target) && (!outcomes.has(target) || unfinished.has(target)))
-      .map(refOf),
+    remaining: targets.filter(isRemaining).map(({ cluster, region }) => ({ cluster, region })),
   };
-}
-
-const refOf = ({ cluster, region }: ClusterRef): ClusterRef => ({ cluster, region });
-
-const problemWith = (error: unknown, description?: ClusterDescription): ClusterProblem => ({
-  problem: problemOf(error, description),
-  result: error instanceof ClusterSkippedError ? 'skipped' : 'failed',
-  error,
-});
-
-async function describe(
-  { cluster, directory }: Target,
-  includesMissing: boolean,
-): Promise<ClusterDescription | undefined> {
-  try {
-    return await directory.describe(cluster);
-  } catch (error) {
-    const isMissing = error instanceof ClusterSkippedError && error.reason === 'ClusterNotFound';
-    if (isMissing && includesMissing) return undefined;
-    throw error;
-  }
 }
 
 /** The clusters of the scopes, the Regions that could not be listed, and the names that are in no scope. */

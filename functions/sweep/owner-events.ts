@@ -15,10 +15,6 @@ interface OwnerEventOptions {
   readonly now: () => Date;
 }
 
-/** The reasons of the Events. */
-const HPA_DELETED = 'StaleHPADeleted';
-const HPA_MISSING = 'WantedHPAMissing';
-
 /** Milliseconds; the deletions are done, and the report must not wait for long. */
 const TIMEOUT_MS = 5_000;
 /** Maximum concurrent Events. */
@@ -65,30 +61,29 @@ const apiVersionOf = (kind: string) => (kind === 'ConfigMap' ? 'v1' : 'gateway.n
 
 /** One for each owner that exists. */
 function eventsOfDeletions(hpas: readonly SweptHpa[], time: Date): ObjectEvent[] {
-  const messages = new Map<string, { object: ObjectEvent['object']; sentences: string[] }>();
+  const events = new Map<string, ObjectEvent>();
   for (const { outcome, owner, restsOn, namespace, name, reason, explanation } of hpas) {
     if (outcome !== 'Deleted' || owner === undefined) continue;
     const uid = restsOn.find((one) => one.kind === owner.kind && objectKey(one) === objectKey(owner))?.uid;
     if (uid === undefined) continue;
-    const object = { apiVersion: apiVersionOf(owner.kind), ...owner, uid };
-    const sentences = messages.get(uid)?.sentences ?? [];
-    sentences.push(`Deleted HPA ${namespace}/${name}, which Envoy Gateway left behind (${reason}): ${explanation}`);
-    messages.set(uid, { object, sentences });
+    const sentence = `Deleted HPA ${namespace}/${name}, which Envoy Gateway left behind (${reason}): ${explanation}`;
+    const before = events.get(uid);
+    events.set(uid, {
+      object: { apiVersion: apiVersionOf(owner.kind), ...owner, uid },
+      type: 'Normal',
+      reason: 'StaleHPADeleted',
+      message: before ? `${before.message} ${sentence}` : sentence,
+      time,
+    });
   }
-  return [...messages.values()].map(({ object, sentences }) => ({
-    object,
-    type: 'Normal',
-    reason: HPA_DELETED,
-    message: cut(sentences.join(' ')),
-    time,
-  }));
+  return [...events.values()].map((event) => ({ ...event, message: cut(event.message) }));
 }
 
 const eventsOfMissing = (missing: readonly MissingHpa[], time: Date): ObjectEvent[] =>
   missing.flatMap(({ owner, ownerUid: uid, explanation, remedy }) => {
     if (uid === undefined) return [];
     const object = { apiVersion: apiVersionOf(owner.kind), ...owner, uid };
-    return [{ object, type: 'Warning', reason: HPA_MISSING, message: cut(`${explanation} ${remedy}`), time }];
+    return [{ object, type: 'Warning', reason: 'WantedHPAMissing', message: cut(`${explanation} ${remedy}`), time }];
   });
 
 const cut = (message: string) =>

@@ -59,9 +59,7 @@ export async function publishOutcomes(
       throw new Error(`PutEvents timed out after ${timeout / 1000} s`);
     }
   } catch (error) {
-    log.error('failed to publish outcome events; the log has the outcomes', {
-      reason: describeError(error),
-    });
+    log.error('failed to publish outcome events; the log has the outcomes', { reason: describeError(error) });
     metrics.add('OutcomesNotPut', outcomes.length);
   }
 }

@@ -26,7 +26,7 @@ interface Result {
 }
 export type RestoredHpa = { readonly namespace: string; readonly name: string } & Result;
 
-export interface RestoreOptions {
+interface RestoreOptions {
   readonly api: ClusterApi;
   readonly restorer: HpaRestorer;
   /** Selects some of the manifests; absent: all. */

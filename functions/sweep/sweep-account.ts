@@ -7,13 +7,13 @@ import { problem } from '../platform/problems.ts';
 import { type ClusterRef, forEachCluster, type LoopOptions, type Target } from './for-each-cluster.ts';
 import { type Selects, type SweepOptions, sweepCluster } from './sweep-cluster.ts';
 
-export interface RunOptions
+interface RunOptions
   extends Omit<LoopOptions, 'hasTimeLeft'>,
     Pick<SweepOptions, 'mode' | 'now' | 'log' | 'drainSignal'> {
   readonly runId: string;
 }
 
-export interface AccountSweepOptions
+interface AccountSweepOptions
   extends RunOptions,
     Omit<SweepOptions, 'cluster' | 'region' | 'api' | 'sweepId' | 'budget' | 'selects'> {
   /** Maximum deletions of the whole run, besides the limit for each cluster. */
@@ -31,15 +31,11 @@ export async function sweepAccount(options: AccountSweepOptions): Promise<RunRep
   const budget = deletionBudget(maxDeletionsOfRun);
   const drainSignal = AbortSignal.any([options.drainSignal, deadlineSignal].filter((signal) => signal !== undefined));
   const report = await runOverClusters(options, async ({ cluster, region, directory }, _, sweepId) => {
+    const api = await directory.connect(cluster);
+    const selectsHere: Selects | undefined = selects && ((hpa) => selects(hpa, { cluster, region }));
     const { lookAgain, hpas, missing } = await sweepCluster({
       ...sweep,
-      cluster,
-      region,
-      api: await directory.connect(cluster),
-      sweepId,
-      budget,
-      drainSignal,
-      selects: selects && ((hpa) => selects(hpa, { cluster, region })),
+      ...{ cluster, region, api, sweepId, budget, drainSignal, selects: selectsHere },
     });
     return { result: 'swept', lookAgain, hpas, missing };
   });
@@ -83,15 +79,8 @@ export async function dispatchSweeps(options: DispatchOptions): Promise<RunRepor
   return finished(report, options);
 }
 
-/** What a run finds out about a cluster. */
 type ClusterFindings = Pick<ClusterReport, 'result' | 'lookAgain' | 'hpas' | 'missing'> &
   Partial<Pick<ClusterReport, 'warnings'>>;
-
-/** The problem with its command in the remedy. */
-function auditLogOffWarning(cluster: string, region: string | undefined) {
-  const { command, remedy, ...rest } = problem('AuditLogOff', cluster, region);
-  return { ...rest, remedy: `${remedy.replace(/\.$/, '')}: ${command}` };
-}
 
 /**
  * Does the same work on every cluster, and reports on all of them.
@@ -110,9 +99,14 @@ export async function runOverClusters(
     { ...options, hasTimeLeft: () => !drainSignal?.aborted },
     async (target, description = { tags: {} }) => {
       const { cluster, region } = target;
-      const auditLogWarnings = description.auditLog === false ? [auditLogOffWarning(cluster, region)] : [];
       const { warnings = [], ...findings } = await work(target, description, sweepIdOf(target));
-      return { ...findings, warnings: [...auditLogWarnings, ...warnings], sweepId: sweepIdOf(target) };
+      const { command, remedy, ...auditLogOff } = problem('AuditLogOff', cluster, region);
+      const auditLogWarning = { ...auditLogOff, remedy: `${remedy.replace(/\.$/, '')}: ${command}` };
+      return {
+        ...findings,
+        warnings: description.auditLog === false ? [auditLogWarning, ...warnings] : warnings,
+        sweepId: sweepIdOf(target),
+      };
     },
   );
   const reports = clusters.map((one): ClusterReport => {
@@ -126,9 +120,9 @@ export async function runOverClusters(
   });
   const isIn = (refs: readonly ClusterRef[], { cluster, region }: ClusterRef) =>
     refs.some((ref) => ref.cluster === cluster && ref.region === region);
-  const stopped = reports
-    .filter(({ hpas }) => hpas.some(({ outcome }) => outcome === 'Stopped'))
-    .map(({ cluster, region }) => ({ cluster, region }));
+  const stopped = reports.flatMap(({ cluster, region, hpas }) =>
+    hpas.some(({ outcome }) => outcome === 'Stopped') ? [{ cluster, region }] : [],
+  );
   return {
     schemaVersion: 1,
     runId,

@@ -7,7 +7,7 @@ import { type ApiClient, apiClient, type HpaWriteResult } from '../../functions/
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { type HpaRestorer, hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
-import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
+import { restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { type Connection, connect } from './connection.ts';
@@ -88,7 +88,7 @@ export function describeRestoration(start: () => Promise<Server>): void {
       return { installation, before, manifest: found[0]?.manifest as HorizontalPodAutoscaler };
     }
 
-    const restore = (manifest: HorizontalPodAutoscaler, options: Partial<RestoreOptions> = {}) =>
+    const restore = (manifest: HorizontalPodAutoscaler, options: Partial<Parameters<typeof restoreHpas>[1]> = {}) =>
       restoreHpas([manifest], { api, restorer: hpaRestorer(client), force: true, dryRun: false, ...options });
 
     /** A restorer that waits for something else before its first request of a kind. */

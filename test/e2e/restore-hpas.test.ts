@@ -5,7 +5,7 @@ import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernet
 import { apiClient } from '../../functions/kubernetes/api-client.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
-import { type RestoreOptions, restoreHpas } from '../../functions/sweep/restore-hpas.ts';
+import { restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import {
   hpasOf,
@@ -31,7 +31,7 @@ const hpaOf = (list = wantedList()) =>
 async function restore(
   cluster: EmbeddedCluster,
   manifests: readonly HorizontalPodAutoscaler[],
-  options: Partial<RestoreOptions> = {},
+  options: Partial<Parameters<typeof restoreHpas>[1]> = {},
 ) {
   const connection = connectionTo(cluster);
   const api = clusterApi(connection);

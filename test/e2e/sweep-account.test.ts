@@ -5,7 +5,7 @@ import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-
 import type { AccountDirectory, ClusterDescription } from '../../functions/kubernetes/directory.ts';
 import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
 import type { RunProgress } from '../../functions/sweep/for-each-cluster.ts';
-import { type AccountSweepOptions, sweepAccount } from '../../functions/sweep/sweep-account.ts';
+import { sweepAccount } from '../../functions/sweep/sweep-account.ts';
 import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { beforeFirst, hpasOf, requestsOf, rewrite, serve, staleList, times, wantedList, writesTo } from './harness.ts';
 
@@ -65,7 +65,7 @@ const notFound = (name: string) =>
   });
 const refused = () => new AwsAccessError('EKS could not list', 'Get new credentials.');
 
-function run(regions: Record<string, Region>, options: Partial<AccountSweepOptions> = {}) {
+function run(regions: Record<string, Region>, options: Partial<Parameters<typeof sweepAccount>[0]> = {}) {
   return sweepAccount({
     scopes: Object.entries(regions).map(([region, directory]) => ({ region, directory })),
     mode: 'delete',

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { UsageError } from '../../platform/errors.ts';
-import type { ClusterSelection, Scope } from '../../sweep/for-each-cluster.ts';
+import type { LoopOptions, Scope } from '../../sweep/for-each-cluster.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
 
@@ -16,11 +16,10 @@ export interface TargetOptions extends KubeconfigOptions {
 }
 
 /** The clusters of a command, each with a directory that accepts further API clients. */
-export interface Targets extends ClusterSelection<Scope & { readonly directory: LiveDirectory }> {
-  readonly tags: Readonly<Record<string, string>>;
-  /** Maximum concurrent clusters. */
-  readonly concurrency: number;
-}
+export type Targets = Pick<
+  LoopOptions<Scope & { readonly directory: LiveDirectory }>,
+  'scopes' | 'clusters' | 'tags' | 'concurrency'
+>;
 
 const CONCURRENCY = 10;
 

@@ -1,32 +1,24 @@
-import { describe, expect, test } from 'vitest';
-import { clampToDeployment, mostPermissive, type SweepPolicy } from '../../../functions/events/sweep-request.ts';
+import { expect, test } from 'vitest';
+import { sweepPolicy } from '../../../functions/events/sweep-request.ts';
 
-const deletes = (maxDeletions: number): SweepPolicy => ({ mode: 'delete', maxDeletions });
-const reports = (maxDeletions: number): SweepPolicy => ({ mode: 'report', maxDeletions });
+type Policy = Parameters<typeof sweepPolicy>[1];
+const deletes = (maxDeletions: number): Policy => ({ mode: 'delete', maxDeletions });
+const reports = (maxDeletions: number): Policy => ({ mode: 'report', maxDeletions });
+const change = { mode: 'delete' } as const;
 
-describe('a request', () => {
-  test.each<[SweepPolicy, Partial<SweepPolicy> & Pick<SweepPolicy, 'mode'>, SweepPolicy]>([
-    [deletes(25), { mode: 'delete' }, deletes(25)],
-    [deletes(25), { mode: 'delete', maxDeletions: 3 }, deletes(3)],
-    [deletes(25), { mode: 'delete', maxDeletions: 0 }, deletes(0)],
-    [deletes(25), { mode: 'delete', maxDeletions: 26 }, deletes(25)],
-    [deletes(25), { mode: 'report' }, reports(25)],
-    [reports(25), { mode: 'delete' }, reports(25)],
-    [reports(25), { mode: 'report', maxDeletions: 26 }, reports(25)],
-  ])('where the deployment has %j: %j means %j', (own, request, terms) => {
-    expect(clampToDeployment(request, own)).toEqual(terms);
-  });
-});
-
-describe('one pass in place of several', () => {
-  test.each<[string, SweepPolicy[], SweepPolicy]>([
-    ['one alone', [reports(7)], reports(7)],
-    ['reports never delete', [reports(7), reports(9)], reports(9)],
-    ['a report does not keep another from deleting, nor lowers its limit', [reports(0), deletes(25)], deletes(25)],
-    ['a report does not raise a limit', [reports(25), deletes(3)], deletes(3)],
-    ['the higher limit of two', [deletes(3), deletes(5), deletes(4)], deletes(5)],
-  ])('%s', (_, several, together) => {
-    expect(mostPermissive(several)).toEqual(together);
-    expect(mostPermissive(several.toReversed())).toEqual(together);
-  });
+test.each<[string, Parameters<typeof sweepPolicy>[0], Policy, Policy]>([
+  ['a change deletes up to the limit of the deployment', [change], deletes(25), deletes(25)],
+  ['a request lowers the limit', [deletes(3)], deletes(25), deletes(3)],
+  ['a request lowers the limit to 0', [deletes(0)], deletes(25), deletes(0)],
+  ['a request does not raise the limit', [deletes(26)], deletes(25), deletes(25)],
+  ['a report request deletes nothing', [{ mode: 'report' }], deletes(25), reports(25)],
+  ['a change only reports where the deployment only reports', [change], reports(25), reports(25)],
+  ['a report request does not raise the limit', [reports(26)], reports(25), reports(25)],
+  ['several report requests delete nothing', [reports(7), reports(9)], deletes(25), reports(9)],
+  ['a report request does not prevent a deletion, or lower its limit', [reports(0), change], deletes(25), deletes(25)],
+  ['a report request does not raise the limit of a deletion', [reports(25), deletes(3)], deletes(25), deletes(3)],
+  ['the highest of several limits is effective', [deletes(3), deletes(5), deletes(4)], deletes(25), deletes(5)],
+])('%s', (_, triggers, own, policy) => {
+  expect(sweepPolicy(triggers, own)).toEqual(policy);
+  expect(sweepPolicy(triggers.toReversed(), own)).toEqual(policy);
 });
