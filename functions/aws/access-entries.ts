@@ -1,10 +1,4 @@
-import {
-  CreateAccessEntryCommand,
-  DeleteAccessEntryCommand,
-  DescribeAccessEntryCommand,
-  EKSClient,
-  UpdateAccessEntryCommand,
-} from '@aws-sdk/client-eks';
+import * as eks from '@aws-sdk/client-eks';
 import { type AccessEntry, type EnrolledRole, ROLE_ID_TAG, usernameOf } from '../enrollment/enrollment.ts';
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { type AwsClientOptions, awsClient, callAws, findInAws } from './client.ts';
@@ -16,13 +10,13 @@ export type AccessEntries = ReturnType<typeof eksAccessEntries>;
  * {@link RetryableError}, also for a call that the status of the cluster does not allow.
  */
 export function eksAccessEntries(options: AwsClientOptions) {
-  const client = new EKSClient(awsClient(options));
+  const client = new eks.EKSClient(awsClient(options));
   const what = (verb: string, cluster: string, roleArn: string) =>
     `EKS could not ${verb} the access entry of ${roleArn} in ${cluster}`;
   return {
     /** @returns `undefined` without an entry */
     async describe(clusterName: string, principalArn: string): Promise<AccessEntry | undefined> {
-      const command = new DescribeAccessEntryCommand({ clusterName, principalArn });
+      const command = new eks.DescribeAccessEntryCommand({ clusterName, principalArn });
       const found = await findInAws(what('describe', clusterName, principalArn), client.send(command));
       if (found === undefined) return undefined;
       const { kubernetesGroups = [], username = '', type = '', tags = {} } = found.accessEntry ?? {};
@@ -32,18 +26,18 @@ export function eksAccessEntries(options: AwsClientOptions) {
     async create(clusterName: string, { arn: principalArn, id }: EnrolledRole): Promise<void> {
       const tags = { [ROLE_ID_TAG]: id };
       const entry = { principalArn, type: 'STANDARD', kubernetesGroups: [REAPER_GROUP], tags };
-      const command = new CreateAccessEntryCommand({ clusterName, ...entry });
+      const command = new eks.CreateAccessEntryCommand({ clusterName, ...entry });
       await callAws(what('create', clusterName, principalArn), client.send(command));
     },
     /** Sets groups and username. */
-    async update(clusterName: string, role: EnrolledRole): Promise<void> {
-      const entry = { principalArn: role.arn, kubernetesGroups: [REAPER_GROUP], username: usernameOf(role.arn) };
-      const command = new UpdateAccessEntryCommand({ clusterName, ...entry });
-      await callAws(what('update', clusterName, role.arn), client.send(command));
+    async update(clusterName: string, { arn: principalArn }: EnrolledRole): Promise<void> {
+      const entry = { principalArn, kubernetesGroups: [REAPER_GROUP], username: usernameOf(principalArn) };
+      const command = new eks.UpdateAccessEntryCommand({ clusterName, ...entry });
+      await callAws(what('update', clusterName, principalArn), client.send(command));
     },
     /** Also succeeds without an entry. */
     async delete(clusterName: string, { arn: principalArn }: EnrolledRole): Promise<void> {
-      const command = new DeleteAccessEntryCommand({ clusterName, principalArn });
+      const command = new eks.DeleteAccessEntryCommand({ clusterName, principalArn });
       await findInAws(what('delete', clusterName, principalArn), client.send(command));
     },
   };

@@ -1,10 +1,4 @@
-import {
-  CloudWatchLogsClient,
-  DeleteSubscriptionFilterCommand,
-  PutSubscriptionFilterCommand,
-  paginateDescribeLogGroups,
-  paginateDescribeSubscriptionFilters,
-} from '@aws-sdk/client-cloudwatch-logs';
+import * as logs from '@aws-sdk/client-cloudwatch-logs';
 import type { SubscriptionFilter } from '../enrollment/enrollment.ts';
 import { clusterOfLogGroup, logGroupOf } from '../platform/eks-names.ts';
 import { type AwsClientOptions, allPages, awsClient, callAws, findInAws } from './client.ts';
@@ -16,7 +10,7 @@ export type SubscriptionFilters = ReturnType<typeof cloudWatchLogsFilters>;
  * CloudWatch Logs does not respond.
  */
 export function cloudWatchLogsFilters(options: AwsClientOptions) {
-  const client = new CloudWatchLogsClient(awsClient(options));
+  const client = new logs.CloudWatchLogsClient(awsClient(options));
   return {
     /**
      * The class (`STANDARD`, `INFREQUENT_ACCESS`, …) of every cluster's log group, by the cluster's name, also of deleted
@@ -28,12 +22,10 @@ export function cloudWatchLogsFilters(options: AwsClientOptions) {
       const logGroupNamePrefix = only === undefined ? '/aws/eks/' : logGroupOf(only);
       const pages = await callAws(
         `CloudWatch Logs could not list the log groups ${logGroupNamePrefix}*`,
-        allPages(paginateDescribeLogGroups({ client }, { logGroupNamePrefix })),
+        allPages(logs.paginateDescribeLogGroups({ client }, { logGroupNamePrefix })),
       );
       const classes = new Map<string, string>();
-      for (const { logGroupName = '', logGroupClass = 'STANDARD' } of pages.flatMap(
-        ({ logGroups = [] }) => logGroups,
-      )) {
+      for (const { logGroupName = '', logGroupClass = 'STANDARD' } of pages.flatMap((page) => page.logGroups ?? [])) {
         const cluster = clusterOfLogGroup(logGroupName);
         if (cluster !== undefined) classes.set(cluster, logGroupClass);
       }
@@ -44,7 +36,7 @@ export function cloudWatchLogsFilters(options: AwsClientOptions) {
       const logGroupName = logGroupOf(cluster);
       const pages = await findInAws(
         `CloudWatch Logs could not list the subscription filters of ${logGroupName}`,
-        allPages(paginateDescribeSubscriptionFilters({ client }, { logGroupName })),
+        allPages(logs.paginateDescribeSubscriptionFilters({ client }, { logGroupName })),
       );
       const filters = (pages ?? []).flatMap(({ subscriptionFilters = [] }) => subscriptionFilters);
       return filters.map(({ filterName: name = '', filterPattern: pattern = '', destinationArn = '' }) => ({
@@ -54,20 +46,17 @@ export function cloudWatchLogsFilters(options: AwsClientOptions) {
       }));
     },
     /** Creates or updates the filter of that name. The cause is a `LimitExceededException` if there is no room. */
-    async put(cluster: string, filter: SubscriptionFilter): Promise<void> {
-      const { name: filterName, pattern: filterPattern, destinationArn } = filter;
+    async put(cluster: string, { name: filterName, pattern, destinationArn }: SubscriptionFilter): Promise<void> {
       const logGroupName = logGroupOf(cluster);
+      const filter = { logGroupName, filterName, filterPattern: pattern, destinationArn };
       const what = `CloudWatch Logs could not put the subscription filter ${filterName} on ${logGroupName}`;
-      await callAws(
-        what,
-        client.send(new PutSubscriptionFilterCommand({ logGroupName, filterName, filterPattern, destinationArn })),
-      );
+      await callAws(what, client.send(new logs.PutSubscriptionFilterCommand(filter)));
     },
     /** Also succeeds without such a filter. */
     async delete(cluster: string, filterName: string): Promise<void> {
       const logGroupName = logGroupOf(cluster);
       const what = `CloudWatch Logs could not delete the subscription filter ${filterName} of ${logGroupName}`;
-      await findInAws(what, client.send(new DeleteSubscriptionFilterCommand({ logGroupName, filterName })));
+      await findInAws(what, client.send(new logs.DeleteSubscriptionFilterCommand({ logGroupName, filterName })));
     },
   };
 }

@@ -17,14 +17,7 @@ import { appliedByEnvoyGateway, labeledOwner } from '../judgement/ownership.ts';
 import type { GatewayConfig } from '../kubernetes/cluster-api.ts';
 import type { ClusterInspection } from '../kubernetes/cluster-inspection.ts';
 import type { ClusterDescription } from '../kubernetes/directory.ts';
-import {
-  EVENT_PERMISSIONS,
-  nameOfPermission,
-  type Permission,
-  REAP_PERMISSIONS,
-  REAPER_GROUP,
-  SCAN_PERMISSIONS,
-} from '../kubernetes/permissions.ts';
+import { nameOfPermission, PERMISSIONS, type Permission, REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { ApiStatusError } from '../kubernetes/transport.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import { problemOf } from '../platform/problems.ts';
@@ -60,7 +53,7 @@ const scanCommand = ({ flags, controllerNamespaces = [] }: ClusterContext): stri
 
 const ALLOWED = 'everything that is needed is allowed';
 const namesOf = (permissions: readonly Permission[]) => permissions.map(nameOfPermission).join(', ');
-const FUNCTION_PERMISSIONS = [...SCAN_PERMISSIONS, ...REAP_PERMISSIONS, ...EVENT_PERMISSIONS];
+const FUNCTION_PERMISSIONS = Object.values(PERMISSIONS).flat();
 
 /** A check of a cluster whose API server authorizes us. */
 const inCluster = (
@@ -73,26 +66,29 @@ const inCluster = (
   run: async (context) => await run(context, await context.connect()),
 });
 
+/** A check of what the person may do. */
+const permissionCheck = (id: CheckId, permissions: readonly Permission[], fault: (missing: string) => Verdict) =>
+  inCluster(id, async (_, inspection) => {
+    const missing = await inspection.deniedToMe(permissions);
+    return missing.length === 0 ? ok(ALLOWED) : fault(namesOf(missing));
+  });
+
 /** The links within a cluster: its API server, its RBAC, the CRDs, and Envoy Gateway. */
 export const CLUSTER_CHECKS: readonly CheckDefinition<ClusterContext>[] = [
   { id: 'cluster-access', after: ['eks-cluster'], run: checkAccess },
   inCluster('cluster-version', async (_, inspection) => ok(await inspection.version())),
-  inCluster('rbac-scan', async (_, inspection) => {
-    const missing = await inspection.deniedToMe(SCAN_PERMISSIONS);
-    if (missing.length === 0) return ok(ALLOWED);
-    return broken(
-      `you cannot ${namesOf(missing)}, so \`scan\` fails`,
+  permissionCheck('rbac-scan', PERMISSIONS.scan, (missing) =>
+    broken(
+      `you cannot ${missing}, so \`scan\` fails`,
       'Ask for a role that allows it, such as the ClusterRole view and what infra/kubernetes/rbac.yaml allows.',
-    );
-  }),
-  inCluster('rbac-reap', async (_, inspection) => {
-    const missing = await inspection.deniedToMe(REAP_PERMISSIONS);
-    if (missing.length === 0) return ok(ALLOWED);
-    return warning(
-      `you cannot ${namesOf(missing)}, so \`reap\` cannot delete`,
+    ),
+  ),
+  permissionCheck('rbac-reap', PERMISSIONS.reap, (missing) =>
+    warning(
+      `you cannot ${missing}, so \`reap\` cannot delete`,
       'Nothing to do if you do not run `reap`; the functions have their own role.',
-    );
-  }),
+    ),
+  ),
   inCluster('rbac-functions', async (context, inspection) =>
     functionsVerdict(await inspection.deniedToGroup(REAPER_GROUP, FUNCTION_PERMISSIONS), context),
   ),
@@ -142,16 +138,12 @@ async function checkAccess({ connect, region, kubectl, description }: ClusterCon
   try {
     const inspection = await connect();
     // Some servers answer /version to everybody.
-    await Promise.all([inspection.version(), inspection.deniedToMe(SCAN_PERMISSIONS.slice(0, 1))]);
+    await Promise.all([inspection.version(), inspection.deniedToMe(PERMISSIONS.scan.slice(0, 1))]);
     return ok(`${inspection.server} answers and authorizes you`);
   } catch (error) {
     const message = describeError(error);
     const { reason, remedy } = problemOf(error, description);
-    // A context of a kubeconfig without a way to authenticate.
-    if (reason === 'ClusterUnauthorized' && !((error as Error).cause instanceof ApiStatusError)) {
-      return broken(message, remedy);
-    }
-    if (reason === 'ClusterUnauthorized') {
+    if (reason === 'ClusterUnauthorized' && (error as Error).cause instanceof ApiStatusError) {
       const found = `authentication failed: ${message}`;
       if (region === undefined) return broken(found, remedy, `${kubectl} auth whoami`);
       const whoami = `aws sts get-caller-identity --region ${region}`;
@@ -164,7 +156,8 @@ async function checkAccess({ connect, region, kubectl, description }: ClusterCon
       );
     }
     if (error instanceof ApiStatusError) return broken(message, 'Check that this is a Kubernetes API server.');
-    if (error instanceof RetryableError) return broken(message, remedy);
+    // A context of a kubeconfig without a way to authenticate is unauthorized, too.
+    if (reason === 'ClusterUnauthorized' || error instanceof RetryableError) return broken(message, remedy);
     throw error;
   }
 }

@@ -1,6 +1,4 @@
-import type { AccessEntries } from '../aws/access-entries.ts';
-import type { Roles } from '../aws/roles.ts';
-import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
+import type { EnrollmentClients } from '../aws/enrollment-clients.ts';
 import { clusterApi } from '../kubernetes/cluster-api.ts';
 import { clusterInspection } from '../kubernetes/cluster-inspection.ts';
 import type { ClusterDescription, LiveDirectory } from '../kubernetes/directory.ts';
@@ -21,7 +19,7 @@ import { broken, runChecks, unreadable } from './run-checks.ts';
 /** A kubeconfig, or a Region of the account with the clients for the checks of EKS. */
 export interface DoctorScope extends Scope {
   readonly directory: LiveDirectory;
-  readonly eks?: { readonly filters: SubscriptionFilters; readonly entries: AccessEntries; readonly roles: Roles };
+  readonly eks?: EnrollmentClients;
   /** How a person reaches a cluster: the flags for `reaper`, and the beginning of a `kubectl` command. */
   readonly commands: (cluster: string) => Pick<ClusterContext, 'flags' | 'kubectl'>;
 }
@@ -71,21 +69,17 @@ async function diagnose(
     controllers: once(async () => await (await connect()).controllers()),
     config: once(async () => {
       // Without an HPA and a class the assessment reads no configuration.
-      const snapshot = await assessment().then(
-        (result) => result.snapshot,
-        () => undefined,
-      );
+      const snapshot = (await assessment().catch(() => undefined))?.snapshot;
       const isRead = snapshot && snapshot.hpas.length + snapshot.gatewayClasses.length > 0;
       return isRead ? snapshot : await (await api()).config.read();
     }),
   };
   try {
     if (eks === undefined) return { cluster, region, checks: await runChecks(CLUSTER_CHECKS, context) };
-    const { filters, entries, roles } = eks;
     const eksContext = {
-      ...{ ...context, region: region ?? '', entries, roles },
-      logGroupClass: async () => (await filters.logGroups(cluster)).get(cluster),
-      filters: once(() => filters.list(cluster)),
+      ...{ ...context, ...eks, region: region ?? '' },
+      logGroupClass: async () => (await eks.filters.logGroups(cluster)).get(cluster),
+      filters: once(() => eks.filters.list(cluster)),
     };
     return { cluster, region, checks: await runChecks([...EKS_CHECKS, ...CLUSTER_CHECKS], eksContext) };
   } finally {

@@ -1,16 +1,7 @@
-import type { AccessEntries } from '../aws/access-entries.ts';
-import type { Roles } from '../aws/roles.ts';
+import type { EnrollmentClients } from '../aws/enrollment-clients.ts';
 import { FILTER_NAME, ROLES, STATIC_FILTER_NAME, type SubscriptionFilter, stackOf } from '../enrollment/enrollment.ts';
-import {
-  auditLogFinding,
-  authenticationModeFinding,
-  entryFinding,
-  type Finding,
-  filterFinding,
-  logGroupFinding,
-  optOutFinding,
-} from '../enrollment/findings.ts';
-import { type ClusterDescription, isRunning, OPT_OUT_TAG } from '../kubernetes/directory.ts';
+import { entryFinding, type Finding, filterFinding, PREREQUISITES } from '../enrollment/findings.ts';
+import { isRunning, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { problem } from '../platform/problems.ts';
 import { type ClusterContext, enrollCommand } from './cluster-checks.ts';
 import type { CheckId, State } from './report.ts';
@@ -19,8 +10,8 @@ import { broken, type CheckDefinition, ok, type Verdict, warning } from './run-c
 /** What the checks of an EKS cluster need. */
 export interface EksContext extends ClusterContext {
   readonly region: string;
-  readonly entries: Pick<AccessEntries, 'describe'>;
-  readonly roles: Roles;
+  readonly entries: Pick<EnrollmentClients['entries'], 'describe'>;
+  readonly roles: EnrollmentClients['roles'];
   /** The class of the cluster's log group; `undefined` without one. */
   logGroupClass(): Promise<string | undefined>;
   filters(): Promise<readonly SubscriptionFilter[]>;
@@ -32,11 +23,9 @@ export interface EksContext extends ClusterContext {
  */
 const CERTAIN_SLOTS = 2;
 
-const STATE_OF: Record<Finding['state'], State> = {
+/** Any other state of a finding is broken. */
+const STATE_OF: Partial<Record<Finding['state'], State>> = {
   right: 'ok',
-  absent: 'broken',
-  different: 'broken',
-  dead: 'broken',
   untagged: 'warning',
   unwanted: 'warning',
   unknown: 'unknown',
@@ -53,8 +42,8 @@ const finding = (
   run: async (context) => {
     const { part, state, found, remedy, command, action } = await find(context);
     const fix = action === 'none' ? undefined : enrollCommand(context);
-    const checkState = part === 'optOut' && state === 'different' ? 'warning' : STATE_OF[state];
-    return { state: checkState, found, remedy, command: command ?? fix };
+    const fault = part === 'optOut' ? 'warning' : 'broken';
+    return { state: STATE_OF[state] ?? fault, found, remedy, command: command ?? fix };
   },
 });
 
@@ -71,25 +60,19 @@ export const EKS_CHECKS: readonly CheckDefinition<EksContext>[] = [
       return broken(message, remedy);
     },
   },
-  finding('eks-opt-out', 'eks-cluster', (context) => optOutFinding(context, context.description)),
+  finding('eks-opt-out', 'eks-cluster', (context) => PREREQUISITES.optOut(context, context.description)),
   { id: 'eks-endpoint', after: ['eks-cluster'], run: endpointVerdict },
-  finding('eks-audit-log', 'eks-cluster', (context) => auditLogFinding(context, context.description.auditLog)),
-  finding('eks-log-group', 'eks-audit-log', async (context) => logGroupFinding(context, await context.logGroupClass())),
+  finding('eks-audit-log', 'eks-cluster', (context) => PREREQUISITES.auditLog(context, context.description)),
+  finding('eks-log-group', 'eks-audit-log', async (context) =>
+    PREREQUISITES.logGroup(context, await context.logGroupClass()),
+  ),
   finding('eks-subscription-filter', 'eks-log-group', async (context) => {
     const { destinationArn } = stack(context);
     return filterFinding(await context.filters(), { ...context, destinationArn, enrolled: isEnrolled(context) });
   }),
-  {
-    id: 'eks-filter-slots',
-    after: ['eks-log-group'],
-    run: async (context) =>
-      slotsVerdict(
-        (await context.filters()).map(({ name }) => name),
-        context,
-      ),
-  },
+  { id: 'eks-filter-slots', after: ['eks-log-group'], run: slotsVerdict },
   finding('eks-authentication-mode', 'eks-cluster', (context) =>
-    authenticationModeFinding(context, context.description.authenticationMode),
+    PREREQUISITES.authenticationMode(context, context.description),
   ),
   ...ROLES.map((role) =>
     finding(`eks-access-entry-${role}`, 'eks-authentication-mode', async (context) => {
@@ -101,7 +84,7 @@ export const EKS_CHECKS: readonly CheckDefinition<EksContext>[] = [
 ];
 
 function endpointVerdict({ cluster, region, description }: EksContext): Verdict {
-  const { publicEndpoint = true, publicAccessCidrs = [] }: ClusterDescription = description;
+  const { publicEndpoint = true, publicAccessCidrs = [] } = description;
   if (!publicEndpoint) {
     return warning(
       'the cluster has a private endpoint only, which the functions reach only from subnets that it admits',
@@ -116,7 +99,8 @@ function endpointVerdict({ cluster, region, description }: EksContext): Verdict 
   );
 }
 
-function slotsVerdict(filters: readonly string[], context: EksContext): Verdict {
+async function slotsVerdict(context: EksContext): Promise<Verdict> {
+  const filters = (await context.filters()).map(({ name }) => name);
   const others = filters.filter((name) => name !== FILTER_NAME && name !== STATIC_FILTER_NAME);
   const hasOurs = others.length < filters.length;
   const found = `${filters.length} filter${filters.length === 1 ? '' : 's'}, ${hasOurs ? 'including ours' : 'none of them ours'}`;

@@ -1,14 +1,10 @@
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import * as z from 'zod/mini';
-import type { AccessEntries } from '../aws/access-entries.ts';
-import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
-import { type EnrollmentReport, enrollClusters } from '../enrollment/enroll-clusters.ts';
-import type { AccountDirectory } from '../kubernetes/directory.ts';
+import { type EnrollmentReport, type EnrollOptions, enrollClusters } from '../enrollment/enroll-clusters.ts';
 import { placeSchema } from '../platform/config.ts';
 import { clusterNameSchema } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';
-import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
 import { parsePayload } from '../platform/schema.ts';
 import { answerStack, isStackRequest } from './stack-request.ts';
@@ -31,14 +27,9 @@ export const enrollConfigSchema = z.object({
 });
 type EnrollConfig = z.infer<typeof enrollConfigSchema>;
 
-interface EnrollDependencies {
+interface EnrollDependencies extends Pick<EnrollOptions, 'directory' | 'filters' | 'entries' | 'log' | 'now'> {
   config: EnrollConfig;
-  directory: AccountDirectory;
-  filters: SubscriptionFilters;
-  entries: AccessEntries;
-  log: Log;
   metrics: MetricsRecorder;
-  now: () => Date;
 }
 
 /** Maximum concurrent clusters: the calls to EKS have low rate limits. */
@@ -46,23 +37,18 @@ const CONCURRENCY = 5;
 /** Milliseconds that must be left to begin another cluster. */
 const MIN_TIME_PER_CLUSTER_MS = 60_000;
 
-/** A request of a person or the schedule. docs/schemas has every description. */
+const flag = (description: string) => z.optional(z.boolean('expected true or false').check(z.describe(description)));
+const clusterNamesSchema = z
+  .array(clusterNameSchema, 'expected names of EKS clusters')
+  .check(z.minLength(1, 'expected a name'), z.describe('The only clusters of this run; absent for all'));
+
+/** A request of a person or the schedule. */
 export const enrollmentRequestSchema = z
   .strictObject(
     {
-      clusters: z.optional(
-        z
-          .array(clusterNameSchema, 'expected names of EKS clusters')
-          .check(z.minLength(1, 'expected a name'), z.describe('The only clusters of this run; absent for all')),
-      ),
-      remove: z.optional(
-        z
-          .boolean('expected true or false')
-          .check(z.describe('Delete filters and access entries; the next scheduled run creates them again')),
-      ),
-      dryRun: z.optional(
-        z.boolean('expected true or false').check(z.describe('Report what would be done, and do nothing')),
-      ),
+      clusters: z.optional(clusterNamesSchema),
+      remove: flag('Delete filters and access entries; the next scheduled run creates them again'),
+      dryRun: flag('Report what would be done, and do nothing'),
     },
     'expected an object',
   )
@@ -77,17 +63,18 @@ type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
  * @throws {RetryableError} when the clusters or their log groups cannot be listed
  */
 export function createHandler(dependencies: EnrollDependencies) {
-  const { config, directory, filters, entries, log, metrics, now } = dependencies;
+  const { config, metrics, ...clients } = dependencies;
+  const { log } = clients;
   return middy<unknown, EnrollmentReport | undefined>()
     .onError(({ error }) => {
       // Returning nothing leaves the failure a failure.
       log.error('enrollment failed', { error: error?.name, reason: describeError(error) });
     })
     .handler(async (event: unknown, context: Context): Promise<EnrollmentReport | undefined> => {
-      const time = () => context.getRemainingTimeInMillis();
       const run = async ({ clusters, remove = false, dryRun = false }: EnrollmentRequest) => {
         const report = await enrollClusters({
-          ...{ directory, filters, entries, clusters, remove, dryRun, log, now },
+          ...clients,
+          ...{ clusters, remove, dryRun },
           region: config.AWS_REGION,
           destinationArn: config.FORWARD_FUNCTION_ARN,
           roles: [
@@ -96,7 +83,7 @@ export function createHandler(dependencies: EnrollDependencies) {
           ],
           allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
           concurrency: CONCURRENCY,
-          hasTimeLeft: () => time() > MIN_TIME_PER_CLUSTER_MS,
+          hasTimeLeft: () => context.getRemainingTimeInMillis() > MIN_TIME_PER_CLUSTER_MS,
           runId: context.awsRequestId,
         });
         metrics.add('ClustersEnrolled', report.totals.enrolled);
@@ -106,6 +93,7 @@ export function createHandler(dependencies: EnrollDependencies) {
         return report;
       };
       if (!isStackRequest(event)) return await run(parsePayload(enrollmentRequestSchema, event));
+      const time = context.getRemainingTimeInMillis();
       await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
       return undefined;
     });

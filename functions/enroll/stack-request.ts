@@ -18,14 +18,6 @@ type StackRequest = z.infer<typeof stackRequestSchema>;
 
 export const isStackRequest = (event: unknown): event is StackRequest => stackRequestSchema.safeParse(event).success;
 
-interface StackRequestOptions {
-  /** Deletes everything that enrollment has created. */
-  removeAll: () => Promise<EnrollmentReport>;
-  /** Milliseconds until Lambda ends this process. */
-  time: () => number;
-  log: Log;
-}
-
 /** Milliseconds that are reserved for the answer, whatever is still under way. */
 const ANSWER_TIME_MS = 20_000;
 const ATTEMPTS = 3;
@@ -39,10 +31,20 @@ const PHYSICAL_ID = 'envoy-hpa-reaper-enrollment';
  * When the stack is deleted, deletes what enrollment has created. Then answers CloudFormation, in any case and in time: it
  * would wait for an hour. A failure keeps the stack, so that its deletion can be retried.
  *
+ * @param removeAll deletes everything that enrollment has created
+ * @param time milliseconds until Lambda ends this process
  * @throws {Error} when CloudFormation did not accept the answer
  */
-export async function answerStack(request: StackRequest, { removeAll, time, log }: StackRequestOptions): Promise<void> {
-  const reason = request.RequestType === 'Delete' ? await inTime(removal(removeAll), time()) : undefined;
+export async function answerStack(
+  request: StackRequest,
+  { removeAll, time, log }: { removeAll: () => Promise<EnrollmentReport>; time: number; log: Log },
+): Promise<void> {
+  let reason: string | undefined;
+  if (request.RequestType === 'Delete') {
+    const limit = Math.max(0, time - ANSWER_TIME_MS);
+    const late = delay(limit, 'it took too long: delete the stack again', { ref: false });
+    reason = await Promise.race([removal(removeAll), late]);
+  }
   if (reason !== undefined) log.error('removal not complete', { reason });
   const { StackId, RequestId, LogicalResourceId, PhysicalResourceId = PHYSICAL_ID } = request;
   const status = reason === undefined ? 'SUCCESS' : 'FAILED';
@@ -63,19 +65,6 @@ async function removal(removeAll: () => Promise<EnrollmentReport>): Promise<stri
     return problems.length > 0 ? problems.join(' ') : undefined;
   } catch (error) {
     return describeError(error);
-  }
-}
-
-async function inTime(work: Promise<string | undefined>, left: number): Promise<string | undefined> {
-  const timer = new AbortController();
-  const late = delay(Math.max(0, left - ANSWER_TIME_MS), 'it took too long: delete the stack again', {
-    signal: timer.signal,
-  });
-  late.catch(() => {}); // It is aborted when the work is done first.
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
   }
 }
 

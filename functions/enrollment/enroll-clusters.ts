@@ -11,29 +11,26 @@ import { described } from '../platform/schema.ts';
 import { forEachCluster, type LoopOptions } from '../sweep/for-each-cluster.ts';
 import { type EnrolledRole, FILTER_NAME } from './enrollment.ts';
 import {
-  auditLogFinding,
-  authenticationModeFinding,
   blocked,
+  type ClusterRef,
   type Desired,
   entryFinding,
   type Finding,
   filterFinding,
   findingSchema,
-  logGroupFinding,
-  optOutFinding,
+  PREREQUISITES,
   rbacFinding,
 } from './findings.ts';
+
+const BECAUSE = `Deleting: asked for, and its entries are deleted with it. Gone: only its log group is left. \
+NotActive: left for the next run. NotDescribed: EKS did not describe it, see the finding`;
 
 const clusterEnrollmentSchema = z.object({
   cluster: z.string(),
   aim: z.enum(['enroll', 'remove', 'leave']).check(z.describe('The desired state')),
   because: z
     .enum(['Active', 'OptedOut', 'NotListed', 'Asked', 'Deleting', 'Gone', 'NotActive', 'NotFound', 'NotDescribed'])
-    .check(
-      z.describe(
-        'Deleting: asked for, and its entries are deleted with it. Gone: only its log group is left. NotActive: left for the next run. NotDescribed: EKS did not describe it, see the finding',
-      ),
-    ),
+    .check(z.describe(BECAUSE)),
   findings: z.array(findingSchema).check(z.describe('What enrollment writes, and what else is not right')),
 });
 type ClusterEnrollment = z.infer<typeof clusterEnrollmentSchema>;
@@ -146,7 +143,7 @@ async function enrollCluster(
   const { aim, because } = aimOf(cluster, description, logGroupClass, options);
   const enrolled = aim === 'enroll';
   const desired: Desired = { cluster, region, enrolled, destinationArn };
-  const authenticationMode = authenticationModeFinding(desired, description?.authenticationMode);
+  const authenticationMode = PREREQUISITES.authenticationMode(desired, description ?? {});
   const findings: Finding[] = [];
   if (because === 'NotFound' && options.clusters) {
     findings.push(blocked('cluster', 'absent', problem('ClusterNotFound', cluster, region)));
@@ -156,10 +153,10 @@ async function enrollCluster(
     const remedy = 'Once it is ACTIVE, the next run enrolls it.';
     findings.push({ part: 'cluster', state: 'different', found, remedy, action: 'none' });
   }
-  if (because === 'OptedOut' && description) findings.push(optOutFinding(desired, description));
+  if (because === 'OptedOut' && description) findings.push(PREREQUISITES.optOut(desired, description));
   if (enrolled) {
-    const auditLog = auditLogFinding(desired, description?.auditLog);
-    const log = auditLog.state === 'right' ? logGroupFinding(desired, logGroupClass) : auditLog;
+    const auditLog = PREREQUISITES.auditLog(desired, description ?? {});
+    const log = auditLog.state === 'right' ? PREREQUISITES.logGroup(desired, logGroupClass) : auditLog;
     findings.push(...[log, authenticationMode].filter(({ state }) => state !== 'right'));
   }
   const parts: ManagedPart[] = [];
@@ -172,19 +169,18 @@ async function enrollCluster(
     });
   }
   // The entries of a cluster are deleted with it.
-  if (aim !== 'leave' && because !== 'Deleting' && authenticationMode.state === 'right') {
-    for (const role of roles) {
-      parts.push({
-        subject: { part: 'accessEntry', name: role.arn },
-        read: async () => entryFinding(await entries.describe(cluster, role.arn), role, enrolled),
-        async write(action) {
-          if (action === 'update') return await entries.update(cluster, role);
-          // If the process ends in between, the next run finds no entry and creates one.
-          if (action !== 'create') await entries.delete(cluster, role);
-          if (action !== 'delete') await entries.create(cluster, role);
-        },
-      });
-    }
+  const writesEntries = aim !== 'leave' && because !== 'Deleting' && authenticationMode.state === 'right';
+  for (const role of writesEntries ? roles : []) {
+    parts.push({
+      subject: { part: 'accessEntry', name: role.arn },
+      read: async () => entryFinding(await entries.describe(cluster, role.arn), role, enrolled),
+      async write(action) {
+        if (action === 'update') return await entries.update(cluster, role);
+        // If the process ends in between, the next run finds no entry and creates one.
+        if (action !== 'create') await entries.delete(cluster, role);
+        if (action !== 'delete') await entries.create(cluster, role);
+      },
+    });
   }
   for (const part of parts) findings.push(await reconcile(part, dryRun, (error) => failureOf(error, desired)));
   // The RBAC of a cluster that only opted out is its owner's business; that of a cluster under deletion is deleted with it.
@@ -202,8 +198,8 @@ function aimOf(
   if (description === undefined) {
     // A person who names a cluster to enroll it wants no filter deleted: the name is wrong, or the Region.
     const isMeantToExist = clusters !== undefined && !remove;
-    const isNotFound = logGroupClass === undefined || isMeantToExist;
-    return isNotFound ? { aim: 'leave', because: 'NotFound' } : { aim: 'remove', because: 'Gone' };
+    if (logGroupClass === undefined || isMeantToExist) return { aim: 'leave', because: 'NotFound' };
+    return { aim: 'remove', because: 'Gone' };
   }
   const { status, tags } = description;
   // Whatever its status: nothing may run again once it is ACTIVE, or is gone and its log group is not.
@@ -254,7 +250,7 @@ async function reconcileRbac({ cluster, enrolled }: Desired, { rbac, dryRun }: E
 
 type Failure = Pick<Finding, 'found' | 'reason' | 'remedy' | 'command'>;
 
-function failureOf(error: unknown, { cluster, region }: Pick<Desired, 'cluster' | 'region'>): Failure {
+function failureOf(error: unknown, { cluster, region }: ClusterRef): Failure {
   const message = describeError(error);
   if (error instanceof AwsAccessError) return { found: message, reason: 'AwsAccessRefused', remedy: error.remedy };
   const isFull = error instanceof Error && (error.cause as Error | undefined)?.name === 'LimitExceededException';

@@ -6,14 +6,8 @@ import type { RbacObject } from '../kubernetes/rbac-store.ts';
 import { logGroupOf } from '../platform/eks-names.ts';
 import { type Problem, problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
-import {
-  type AccessEntry,
-  FILTER_NAME,
-  ROLE_ID_TAG,
-  STATIC_FILTER_NAME,
-  type SubscriptionFilter,
-  usernameOf,
-} from './enrollment.ts';
+import type { AccessEntry, SubscriptionFilter } from './enrollment.ts';
+import { FILTER_NAME, ROLE_ID_TAG, STATIC_FILTER_NAME, usernameOf } from './enrollment.ts';
 
 export const ENROLLMENT_PROBLEMS = [
   'AuditLogOff',
@@ -40,22 +34,16 @@ const PARTS = [
 
 export const findingSchema = z.object({
   part: z.enum(PARTS),
-  name: z.optional(described("The name of the filter or RBAC object, or the ARN of the access entry's principal")),
+  name: z.optional(described("The filter's or RBAC object's name, or the ARN of the access entry's principal")),
   state: z
     .enum(['right', 'absent', 'different', 'dead', 'untagged', 'unwanted', 'unknown'])
-    .check(
-      z.describe(
-        'dead: created for a role that was deleted and created again; untagged: without the id of the role that it was created for; unknown: it could not be read',
-      ),
-    ),
+    .check(z.describe('dead: its role was created again since; untagged: for an unknown role; unknown: not readable')),
   found: described('What was found, one sentence without its period'),
   reason: z.optional(z.enum(ENROLLMENT_PROBLEMS).check(z.describe('Why the cluster cannot be enrolled completely'))),
   remedy: z.optional(described('What a person can do about it')),
   command: z.optional(described('A shell command that does it, or that shows more')),
   action: z.enum(['none', 'create', 'update', 'replace', 'delete']).check(z.describe('What `enroll` does about it')),
-  outcome: z.optional(
-    z.enum(['done', 'planned', 'failed']).check(z.describe('planned: a dry run; absent where there is no action')),
-  ),
+  outcome: z.optional(z.enum(['done', 'planned', 'failed']).check(z.describe('Absent without an action'))),
 });
 /** One part of an enrollment: its observed state, and what enrollment or a person does about it. */
 export type Finding = z.infer<typeof findingSchema>;
@@ -70,10 +58,9 @@ export interface Desired {
   readonly destinationArn: string;
 }
 
-const ENROLL = 'Enroll the cluster.';
-const UNWANTED = 'The next run of enrollment deletes it.';
-
+export type ClusterRef = Pick<Desired, 'cluster' | 'region'>;
 type Subject = Pick<Finding, 'part' | 'name'>;
+
 const right = (subject: Subject, found: string): Finding => ({ ...subject, state: 'right', found, action: 'none' });
 /** Something that enrollment fixes by an action. */
 const drift = (
@@ -81,7 +68,7 @@ const drift = (
   state: Finding['state'],
   action: Finding['action'],
   found: string,
-  remedy = ENROLL,
+  remedy = action === 'delete' ? 'The next run of enrollment deletes it.' : 'Enroll the cluster.',
   command?: string,
 ): Finding => ({ ...subject, state, found, remedy, command, action });
 /** A problem that only a person can fix. */
@@ -91,39 +78,36 @@ export const blocked = (
   { message, ...rest }: Problem<NonNullable<Finding['reason']>>,
 ): Finding => ({ part, state, found: message, ...rest, action: 'none' });
 
-type ClusterRef = Pick<Desired, 'cluster' | 'region'>;
-
-export function optOutFinding({ cluster, region }: ClusterRef, { arn, tags }: ClusterDescription): Finding {
-  if (tags[OPT_OUT_TAG] !== 'off') return right({ part: 'optOut' }, 'the cluster has not opted out');
-  const { message: found, remedy } = problem('ClusterOptedOut', cluster, OPT_OUT_TAG);
-  const command = `aws eks untag-resource --region ${region} --resource-arn ${arn} --tag-keys ${OPT_OUT_TAG}`;
-  return { part: 'optOut', state: 'different', found, remedy, command, action: 'none' };
-}
-
-export function auditLogFinding({ cluster, region }: ClusterRef, auditLog = true): Finding {
-  if (auditLog) return right({ part: 'auditLog' }, 'the audit log is on');
-  return blocked('auditLog', 'different', problem('AuditLogOff', cluster, region));
-}
-
-/**
- * The log group while the audit log is on.
- *
- * @param logGroupClass such as `STANDARD`; `undefined` without a log group
- */
-export function logGroupFinding({ cluster, region }: ClusterRef, logGroupClass: string | undefined): Finding {
-  const part = 'logGroup';
-  if (logGroupClass === 'STANDARD') return right({ part }, `${logGroupOf(cluster)} is of class STANDARD`);
-  return logGroupClass === undefined
-    ? blocked(part, 'absent', problem('LogGroupMissing', cluster, region))
-    : blocked(part, 'different', problem('LogGroupNotStandard', cluster, logGroupClass));
-}
-
-/** @param mode absent in the description of a cluster that is older than access entries */
-export function authenticationModeFinding({ cluster, region }: ClusterRef, mode = 'CONFIG_MAP'): Finding {
-  const part = 'authenticationMode';
-  if (mode !== 'CONFIG_MAP') return right({ part }, mode);
-  return blocked(part, 'different', problem('NoAccessEntries', cluster, region));
-}
+/** What only a person changes about a cluster. */
+export const PREREQUISITES = {
+  optOut({ cluster, region }: ClusterRef, { arn, tags }: ClusterDescription): Finding {
+    const part = 'optOut';
+    if (tags[OPT_OUT_TAG] !== 'off') return right({ part }, 'the cluster has not opted out');
+    const { message: found, remedy } = problem('ClusterOptedOut', cluster, OPT_OUT_TAG);
+    const command = `aws eks untag-resource --region ${region} --resource-arn ${arn} --tag-keys ${OPT_OUT_TAG}`;
+    return { part, state: 'different', found, remedy, command, action: 'none' };
+  },
+  auditLog({ cluster, region }: ClusterRef, { auditLog = true }: Partial<ClusterDescription>): Finding {
+    const part = 'auditLog';
+    if (auditLog) return right({ part }, 'the audit log is on');
+    return blocked(part, 'different', problem('AuditLogOff', cluster, region));
+  },
+  /** While the audit log is on. Without a log group there is no class. */
+  logGroup({ cluster, region }: ClusterRef, logGroupClass: string | undefined): Finding {
+    const part = 'logGroup';
+    if (logGroupClass === 'STANDARD') return right({ part }, `${logGroupOf(cluster)} is of class STANDARD`);
+    return logGroupClass === undefined
+      ? blocked(part, 'absent', problem('LogGroupMissing', cluster, region))
+      : blocked(part, 'different', problem('LogGroupNotStandard', cluster, logGroupClass));
+  },
+  /** The description of a cluster that is older than access entries names no mode. */
+  authenticationMode({ cluster, region }: ClusterRef, description: Partial<ClusterDescription>): Finding {
+    const part = 'authenticationMode';
+    const { authenticationMode = 'CONFIG_MAP' } = description;
+    if (authenticationMode !== 'CONFIG_MAP') return right({ part }, authenticationMode);
+    return blocked(part, 'different', problem('NoAccessEntries', cluster, region));
+  },
+};
 
 /**
  * The filter of our name. If the stack's own filter delivers the same lines to the same function, it will do as well. It is never
@@ -138,7 +122,7 @@ export function filterFinding(filters: readonly SubscriptionFilter[], desired: D
   const absent = `there is no subscription filter ${FILTER_NAME}`;
   if (!enrolled) {
     if (ours === undefined) return right(subject, absent);
-    return drift(subject, 'unwanted', 'delete', `there is a subscription filter ${FILTER_NAME}`, UNWANTED);
+    return drift(subject, 'unwanted', 'delete', `there is a subscription filter ${FILTER_NAME}`);
   }
   const effective = ours ?? ofStack;
   const difference = effective && differenceOf(effective, desired);
@@ -185,7 +169,7 @@ export function entryFinding(
   const absent = `there is no access entry for ${role.arn}`;
   if (!enrolled) {
     if (entry === undefined) return right(subject, absent);
-    return drift(subject, 'unwanted', 'delete', `there is an access entry for ${role.arn}`, UNWANTED);
+    return drift(subject, 'unwanted', 'delete', `there is an access entry for ${role.arn}`);
   }
   const deploy = 'Deploy the stack, then enroll the cluster.';
   if (role.id === undefined) return drift(subject, 'absent', 'create', `there is no role ${role.arn}`, deploy);
@@ -211,17 +195,15 @@ export function entryFinding(
   return entryDrift('different', 'update', `has the username ${username}, and not ${expected}`);
 }
 
+const RBAC_STATES = {
+  none: ['right', 'is right'],
+  create: ['absent', 'does not exist'],
+  update: ['different', 'differs from this version'],
+  delete: ['unwanted', 'exists'],
+} as const;
+
 /** @param action what makes the object right */
-export function rbacFinding(
-  { kind, metadata: { name } }: RbacObject,
-  action: 'none' | 'create' | 'update' | 'delete',
-): Finding {
-  const is: Record<typeof action, [state: Finding['state'], text: string]> = {
-    none: ['right', 'is right'],
-    create: ['absent', 'does not exist'],
-    update: ['different', 'differs from this version'],
-    delete: ['unwanted', 'exists'],
-  };
-  const [state, text] = is[action];
+export function rbacFinding({ kind, metadata: { name } }: RbacObject, action: keyof typeof RBAC_STATES): Finding {
+  const [state, text] = RBAC_STATES[action];
   return { part: kind, name, state, found: `the ${kind} ${name} ${text}`, action };
 }

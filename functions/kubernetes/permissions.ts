@@ -15,24 +15,21 @@ const permissions = (group: string, resources: readonly string[], verbs: readonl
 /** The Kubernetes group of the access entries, which `infra/kubernetes/rbac.yaml` authorizes. */
 export const REAPER_GROUP = 'envoy-hpa-reaper';
 
-/** The permissions for judging a cluster. These three lists are `infra/kubernetes/rbac.yaml`, as a test checks. */
-export const SCAN_PERMISSIONS: readonly Permission[] = [
-  ...permissions('autoscaling', ['horizontalpodautoscalers'], ['list']),
-  ...permissions('apps', ['deployments'], ['get']),
-  ...permissions('gateway.networking.k8s.io', ['gateways', 'gatewayclasses'], ['list']),
-  ...permissions('gateway.envoyproxy.io', ['envoyproxies'], ['list']),
-  ...permissions('', ['configmaps'], ['list'], 'envoy-gateway-config'),
-];
-
-/** The further permissions for deleting stale HPAs. */
-export const REAP_PERMISSIONS: readonly Permission[] = permissions(
-  'autoscaling',
-  ['horizontalpodautoscalers'],
-  ['get', 'patch', 'delete'],
-);
-
-/** The permissions for Events of the owners of deleted HPAs; nothing fails without them. */
-export const EVENT_PERMISSIONS: readonly Permission[] = permissions('', ['events'], ['create', 'patch']);
+/** The permissions of the functions. Together they are `infra/kubernetes/rbac.yaml`, as a test checks. */
+export const PERMISSIONS = {
+  /** For judging a cluster. */
+  scan: [
+    ...permissions('autoscaling', ['horizontalpodautoscalers'], ['list']),
+    ...permissions('apps', ['deployments'], ['get']),
+    ...permissions('gateway.networking.k8s.io', ['gateways', 'gatewayclasses'], ['list']),
+    ...permissions('gateway.envoyproxy.io', ['envoyproxies'], ['list']),
+    ...permissions('', ['configmaps'], ['list'], 'envoy-gateway-config'),
+  ],
+  /** For deleting stale HPAs. */
+  reap: permissions('autoscaling', ['horizontalpodautoscalers'], ['get', 'patch', 'delete']),
+  /** For Events of the owners of deleted HPAs; nothing fails without them. */
+  events: permissions('', ['events'], ['create', 'patch']),
+};
 
 /** `list configmaps/envoy-gateway-config`, `patch horizontalpodautoscalers.autoscaling`. */
 export function nameOfPermission({ group, resource, verb, name }: Permission): string {

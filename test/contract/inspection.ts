@@ -3,12 +3,7 @@ import type { Agent } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { controllerVersion } from '../../functions/judgement/controller.ts';
 import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
-import {
-  EVENT_PERMISSIONS,
-  REAP_PERMISSIONS,
-  REAPER_GROUP,
-  SCAN_PERMISSIONS,
-} from '../../functions/kubernetes/permissions.ts';
+import { PERMISSIONS, REAPER_GROUP } from '../../functions/kubernetes/permissions.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { connect } from './connection.ts';
@@ -37,7 +32,7 @@ export function describeInspection(start: () => Promise<Server>): void {
       await server?.close();
     });
 
-    const all = [...SCAN_PERMISSIONS, ...REAP_PERMISSIONS, ...EVENT_PERMISSIONS];
+    const all = Object.values(PERMISSIONS).flat();
     const notAllowed = [
       { group: '', resource: 'secrets', verb: 'list' },
       { group: '', resource: 'configmaps', verb: 'list', name: 'another' },

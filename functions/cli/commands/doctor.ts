@@ -6,7 +6,6 @@ import { addJudgementOptions, type JudgementOptions } from '../input/selection.t
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
 import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from '../output/doctor-output.ts';
 import { EXIT, progressLine, quoted, REQUEST_TIMEOUT, say, screenOf } from '../output/terminal.ts';
-import { enrollmentClients } from './enroll.ts';
 
 /** Maximum concurrent clusters. */
 const CONCURRENCY = 10;
@@ -46,13 +45,8 @@ interface DoctorOptions extends TargetOptions, JudgementOptions {
 }
 
 export function addDoctorCommand(program: Command): void {
-  addJudgementOptions(
-    addTargetOptions(
-      program
-        .command('doctor')
-        .description('Checks each link to a cluster and says how to fix each that is broken. Changes nothing.'),
-    ),
-  )
+  addJudgementOptions(addTargetOptions(program.command('doctor')))
+    .description('Checks each link to a cluster and says how to fix each that is broken. Changes nothing.')
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(DOCTOR_FORMATS).default('table'))
     .option('-q, --quiet', 'show no progress')
     .addHelpText('after', HELP)
@@ -82,16 +76,14 @@ async function doctorScope(
 ): Promise<DoctorScope> {
   if (region === undefined) {
     const file = kubeconfig === undefined ? '' : ` --kubeconfig ${quoted(kubeconfig)}`;
-    const commands = (context: string) => {
-      const flags = `--context ${quoted(context)}${file}`;
-      return { flags, kubectl: `kubectl ${flags}` };
-    };
-    return { directory, commands };
+    const flagsOf = (context: string) => `--context ${quoted(context)}${file}`;
+    return { directory, commands: (context) => ({ flags: flagsOf(context), kubectl: `kubectl ${flagsOf(context)}` }) };
   }
+  const { enrollmentClients } = await import('../../aws/enrollment-clients.ts');
   const ofProfile = profile === undefined ? '' : ` --profile ${quoted(profile)}`;
   const commands = (cluster: string) => ({
     flags: `--eks ${cluster} --region ${region}${ofProfile}`,
     kubectl: `aws eks update-kubeconfig --region ${region} --name ${cluster} --alias ${cluster}${ofProfile} && kubectl --context ${cluster}`,
   });
-  return { directory, region, commands, eks: await enrollmentClients({ region, profile }) };
+  return { directory, region, commands, eks: enrollmentClients({ region, profile }) };
 }

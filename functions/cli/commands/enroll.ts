@@ -4,17 +4,10 @@ import process from 'node:process';
 import { type Command, Option } from 'commander';
 import pMap from 'p-map';
 import { parseAllDocuments } from 'yaml';
-import type { AwsClientOptions } from '../../aws/client.ts';
-import type { Roles } from '../../aws/roles.ts';
-import {
-  type EnrollOptions as EnrollClustersOptions,
-  type EnrollmentReport,
-  enrollClusters,
-} from '../../enrollment/enroll-clusters.ts';
-import { type EnrolledRole, stackOf } from '../../enrollment/enrollment.ts';
+import { type EnrollmentReport, type EnrollOptions, enrollClusters } from '../../enrollment/enroll-clusters.ts';
+import { stackOf } from '../../enrollment/enrollment.ts';
 import type { Finding } from '../../enrollment/findings.ts';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
-import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { type RbacObject, rbacStore } from '../../kubernetes/rbac-store.ts';
 import { UsageError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
@@ -24,7 +17,7 @@ import { ask, canAsk, EXIT, REQUEST_TIMEOUT, say } from '../output/terminal.ts';
 
 const RBAC_MANIFEST = readFileSync(new URL('../../../infra/kubernetes/rbac.yaml', import.meta.url), 'utf8');
 
-interface EnrollOptions extends TargetOptions {
+interface CommandOptions extends TargetOptions {
   readonly remove?: boolean;
   readonly dryRun?: boolean;
   readonly yes?: boolean;
@@ -32,7 +25,7 @@ interface EnrollOptions extends TargetOptions {
 }
 
 /** What is done in one Region. */
-type RegionOptions = Omit<EnrollClustersOptions, 'dryRun'>;
+type RegionOptions = Omit<EnrollOptions, 'dryRun'>;
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 
@@ -64,26 +57,23 @@ Examples:
     reaper enroll --context shop --remove --yes`;
 
 export function addEnrollCommand(program: Command): void {
-  addTargetOptions(
-    program
-      .command('enroll')
-      .description(
-        'Enrolls EKS clusters with your own rights: subscription filter, access entries and RBAC. Shows the changes, and asks.',
-      ),
-  )
+  addTargetOptions(program.command('enroll'))
+    .description(
+      'Enrolls EKS clusters with your own rights: subscription filter, access entries and RBAC. Shows the changes, and asks.',
+    )
     .option('--remove', 'delete filter, entries and RBAC')
     .option('--dry-run', 'show the changes, and make none')
     .option('-y, --yes', 'do not ask; for scripts')
     .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
     .addHelpText('after', HELP)
-    .action(async (options: EnrollOptions) => {
+    .action(async (options: CommandOptions) => {
       if (options.yes || options.dryRun || canAsk()) return await planAndEnroll(options);
       say('there is no terminal to ask on: give --yes to continue without a question, or --dry-run to see the changes');
       process.exitCode = EXIT.usage;
     });
 }
 
-async function planAndEnroll(options: EnrollOptions): Promise<void> {
+async function planAndEnroll(options: CommandOptions): Promise<void> {
   const regions = await regionsOf(options);
   const plan = await enrollRegions(regions, true);
   const changed = findingsOf(plan).filter(({ action }) => action !== 'none');
@@ -112,7 +102,7 @@ async function planAndEnroll(options: EnrollOptions): Promise<void> {
 const enrollRegions = (regions: readonly RegionOptions[], dryRun: boolean): Promise<EnrollmentReport[]> =>
   pMap(regions, (region) => enrollClusters({ ...region, dryRun }), { concurrency: 1 });
 
-async function regionsOf(options: EnrollOptions): Promise<RegionOptions[]> {
+async function regionsOf(options: CommandOptions): Promise<RegionOptions[]> {
   if (options.eks !== undefined) {
     const { scopes, clusters, tags } = await targetsOf(options);
     return await Promise.all(
@@ -127,9 +117,8 @@ async function regionsOf(options: EnrollOptions): Promise<RegionOptions[]> {
   const contexts = (await kubeconfig.list()).map((context) => ({ context, ...kubeconfig.eksCluster(context) }));
   return await Promise.all(
     [...new Set(contexts.map(({ region }) => region))].map((region) => {
-      const contextOf = new Map(
-        contexts.filter((one) => one.region === region).map(({ cluster, context }) => [cluster, context]),
-      );
+      const here = contexts.filter((one) => one.region === region);
+      const contextOf = new Map(here.map(({ cluster, context }) => [cluster, context]));
       const directory = new EksClusterDirectory(region);
       return regionOf({ region, directory, clusters: [...contextOf.keys()] }, options, (cluster) =>
         kubeconfig.connection(contextOf.get(cluster) ?? ''),
@@ -139,28 +128,33 @@ async function regionsOf(options: EnrollOptions): Promise<RegionOptions[]> {
 }
 
 async function regionOf(
-  selection: Pick<EnrollClustersOptions, 'region' | 'clusters' | 'tags'> & { readonly directory: LiveDirectory },
-  { profile, remove = false }: EnrollOptions,
+  selection: Pick<RegionOptions, 'region' | 'directory' | 'clusters' | 'tags'>,
+  { profile, remove = false }: CommandOptions,
   connection: (cluster: string) => Promise<ClusterConnection>,
 ): Promise<RegionOptions> {
-  const { region, directory, clusters } = selection;
-  const { roles, ...clients } = await enrollmentClients({ region, profile });
-  const stack = await stackIn(directory, clusters);
-  if (stack === undefined && !remove) throw new UsageError(`there is no EKS cluster in ${region}`);
+  const { region, directory, clusters = [] } = selection;
+  const { enrollmentClients } = await import('../../aws/enrollment-clients.ts');
+  const { roles, entries, filters } = enrollmentClients({ region, profile });
+  // The ARN of any cluster names the account; the clusters that the person names may not exist.
+  const known = await directory.list();
+  const name = clusters.find((one) => known.includes(one)) ?? known[0];
+  const { arn } = name === undefined ? {} : await directory.describe(name);
+  if (arn === undefined && !remove) throw new UsageError(`there is no EKS cluster in ${region}`);
   // Without a cluster there is no entry, and a filter is deleted by its name.
-  const { destinationArn = '', roleArns = {} } = stack ?? {};
-  const arns = Object.values<string>(roleArns);
+  const { destinationArn, roleArns } = arn === undefined ? { destinationArn: '', roleArns: {} } : stackOf(arn);
+  const roleOf = async (roleArn: string) => {
+    const id = remove ? '' : await roles.idOf(roleArn);
+    if (id !== undefined) return { arn: roleArn, id };
+    throw new UsageError(`there is no role ${roleArn}: deploy the stack in ${region} first`);
+  };
   return {
-    ...selection,
-    destinationArn,
-    roles: remove ? arns.map((arn) => ({ arn, id: '' })) : await rolesOf(arns, roles, region),
-    ...clients,
+    ...{ ...selection, entries, filters, destinationArn, remove },
+    roles: await Promise.all(Object.values<string>(roleArns).map(roleOf)),
     rbac: {
       objects: parseAllDocuments(RBAC_MANIFEST).map((document) => document.toJS() as RbacObject),
       connect: async (cluster) => rbacStore(await connection(cluster), REQUEST_TIMEOUT),
     },
     allowed: [],
-    remove,
     concurrency: CONCURRENCY,
     runId: randomUUID(),
     now: () => new Date(),
@@ -168,48 +162,22 @@ async function regionOf(
   };
 }
 
-/** @returns `undefined` without any cluster, whose ARN would name the account; the named ones may not exist */
-async function stackIn(directory: LiveDirectory, names: readonly string[] = []) {
-  const known = await directory.list();
-  const name = names.find((one) => known.includes(one)) ?? known[0];
-  if (name === undefined) return undefined;
-  const { arn } = await directory.describe(name);
-  return arn === undefined ? undefined : stackOf(arn);
-}
-
-const rolesOf = (arns: readonly string[], roles: Roles, region: string): Promise<EnrolledRole[]> =>
-  Promise.all(
-    arns.map(async (arn) => {
-      const id = await roles.idOf(arn);
-      if (id !== undefined) return { arn, id };
-      throw new UsageError(`there is no role ${arn}: deploy the stack in ${region} first`);
-    }),
-  );
-
-/** Clients of the AWS SDK, which commands on a kubeconfig do not load. */
-export async function enrollmentClients(aws: AwsClientOptions) {
-  const { eksAccessEntries } = await import('../../aws/access-entries.ts');
-  const { iamRoles } = await import('../../aws/roles.ts');
-  const { cloudWatchLogsFilters } = await import('../../aws/subscription-filters.ts');
-  return { entries: eksAccessEntries(aws), filters: cloudWatchLogsFilters(aws), roles: iamRoles(aws) };
-}
-
 const findingsOf = (reports: readonly EnrollmentReport[]): (Finding & { cluster: string })[] =>
   reports.flatMap(({ clusters }) =>
     clusters.flatMap(({ cluster, findings }) => findings.map((finding) => ({ cluster, ...finding }))),
   );
 
-function print(enrollments: readonly EnrollmentReport[], format: EnrollOptions['output']): void {
+function print(enrollments: readonly EnrollmentReport[], format: CommandOptions['output']): void {
   process.stdout.write(format === 'table' ? tableOf(enrollments) : serialized({ enrollments }, format));
 }
 
 const tableOf = (reports: readonly EnrollmentReport[]): string =>
   table([
     ['CLUSTER', 'PART', 'NAME', 'FOUND', 'ACTION', 'OUTCOME'],
-    ...findingsOf(reports).map(({ cluster, part, name = '', state, found, action, outcome = '' }) => [
-      ...[cluster, part, name.split('/').at(-1) ?? ''],
-      ...[action === 'update' || action === 'replace' ? found : state, action, outcome],
-    ]),
+    ...findingsOf(reports).map(({ cluster, part, name = '', state, found, action, outcome = '' }) => {
+      const shown = action === 'update' || action === 'replace' ? found : state;
+      return [cluster, part, name.split('/').at(-1) ?? '', shown, action, outcome];
+    }),
   ]);
 
 /** Prints on stderr what only a person can fix, and what failed. @returns the exit code */

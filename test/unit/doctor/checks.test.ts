@@ -13,12 +13,10 @@ import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kuber
 import type { MissingHpa } from '../../../functions/judgement/missing.ts';
 import type { ClusterInspection } from '../../../functions/kubernetes/cluster-inspection.ts';
 import {
-  EVENT_PERMISSIONS,
   nameOfPermission,
+  PERMISSIONS,
   type Permission,
-  REAP_PERMISSIONS,
   REAPER_GROUP,
-  SCAN_PERMISSIONS,
 } from '../../../functions/kubernetes/permissions.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';
 import { ClusterSkippedError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
@@ -149,9 +147,7 @@ describe('the checks ask about what is deployed:', () => {
         ),
       ),
     );
-    expect([...SCAN_PERMISSIONS, ...REAP_PERMISSIONS, ...EVENT_PERMISSIONS].map(nameOfPermission).sort()).toEqual(
-      allowed.sort(),
-    );
+    expect(Object.values(PERMISSIONS).flat().map(nameOfPermission).sort()).toEqual(allowed.sort());
   });
 
   test('the group that the role is bound to', () => {

@@ -1,14 +1,18 @@
 import { GetRoleCommand, IAMClient } from '@aws-sdk/client-iam';
+import { eksAccessEntries } from './access-entries.ts';
 import { type AwsClientOptions, awsClient, findInAws } from './client.ts';
+import { cloudWatchLogsFilters } from './subscription-filters.ts';
 
-export type Roles = ReturnType<typeof iamRoles>;
+export type EnrollmentClients = ReturnType<typeof enrollmentClients>;
 
-/**
- * The roles of the account in IAM.
- *
- * @param options of the Region only the partition matters
- */
-export function iamRoles(options: AwsClientOptions) {
+/** The clients with which the commands `doctor` and `enroll` read and write the enrollment of the clusters of one Region. */
+export const enrollmentClients = (options: AwsClientOptions) => ({
+  entries: eksAccessEntries(options),
+  filters: cloudWatchLogsFilters(options),
+  roles: iamRoles(options),
+});
+
+function iamRoles(options: AwsClientOptions) {
   const client = new IAMClient(awsClient(options));
   const ids = new Map<string, Promise<string | undefined>>();
   const read = async (RoleName: string) => {
