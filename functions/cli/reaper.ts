@@ -3,7 +3,7 @@ import process from 'node:process';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
-import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
+import { AwsAccessError, ClusterSkippedError, describeError, UsageError } from '../platform/errors.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEnrollCommand } from './commands/enroll.ts';
 import { addReapCommand } from './commands/reap.ts';
@@ -50,6 +50,6 @@ try {
     if (error instanceof ClusterSkippedError || error instanceof AwsAccessError) {
       process.stderr.write(`${error.remedy}\n`);
     }
-    process.exitCode = EXIT.failed;
+    process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }
 }

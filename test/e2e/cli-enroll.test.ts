@@ -207,7 +207,7 @@ describe('enroll', patience, () => {
   test('refuses a context that does not name its EKS cluster', async () => {
     const kubeconfig = save(kubeconfigFor(cluster, 'admin-token'));
     const { code, stdout, stderr } = await enroll(['--yes'], { env: { KUBECONFIG: kubeconfig } });
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^reaper: context production .*give the cluster with --eks NAME --region REGION\n$/);
     expect(writes()).toEqual([]);
   });
@@ -276,22 +276,24 @@ describe('enroll', patience, () => {
     isEnrolled();
   });
 
-  test.each([
+  test.each<[string, number, () => unknown, RegExp]>([
     [
       'without a role of the stack',
+      2,
       () => iam.roles.delete(nameOf(BACKFILL)),
       /no role \S+envoy-hpa-reaper-backfill-eu-central-1: deploy the stack in eu-central-1 first/,
     ],
     [
       'without the right to read it',
+      1,
       () => iam.deny(),
       /IAM could not read role .*\nThe credentials do not allow this call/s,
     ],
-    ['in a Region without clusters', () => eks.clusters.clear(), /there is no EKS cluster in eu-central-1\n/],
-  ])('fails %s before it changes anything', async (_, break_, message) => {
-    break_();
+    ['in a Region without clusters', 2, () => eks.clusters.clear(), /there is no EKS cluster in eu-central-1\n/],
+  ])('fails %s before it changes anything', async (_, exitCode, change, message) => {
+    change();
     const { code, stdout, stderr } = await enroll(['--eks', 'shop', '--yes']);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' });
     expect(stderr).toMatch(message);
     expect(writes()).toEqual([]);
   });

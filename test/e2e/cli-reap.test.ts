@@ -94,7 +94,7 @@ describe.concurrent('reap', patience, () => {
     const { cluster, directory, reap } = await setUp(staleList());
     const { code, stdout, stderr } = await reap();
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^error: there is no terminal to ask on: give --yes .*, or --dry-run to see the plan\n/);
+    expect(stderr).toMatch(/^reaper: there is no terminal to ask on: give --yes .*, or --dry-run to see the plan\n$/);
     expect(cluster.requests).toEqual([]);
     expect(directory.files()).toEqual([]);
   });
@@ -164,7 +164,7 @@ describe.concurrent('reap', patience, () => {
   test('marks nothing where the backup cannot be written', async () => {
     const { cluster, reap } = await setUp(staleList());
     const { code, stderr } = await reap('-y', '--backup-dir', join(folder, 'absent'));
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toMatch(
       /\nreaper: no backup can be written, so nothing is deleted: ENOENT: .*; give another --backup-dir\n$/,
     );

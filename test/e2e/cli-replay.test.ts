@@ -91,9 +91,9 @@ describe.concurrent('replay', patience, () => {
   });
 
   test.each([
-    [['--eks'], /^error: an audit log belongs to one cluster: give --context or --eks with one name/],
-    [['--eks', 'a,b'], /^error: an audit log belongs to one cluster/],
-    [['--all-contexts'], /^error: an audit log belongs to one cluster/],
+    [['--eks'], /^reaper: an audit log belongs to one cluster: give --context or --eks with one name/],
+    [['--eks', 'a,b'], /^reaper: an audit log belongs to one cluster/],
+    [['--all-contexts'], /^error: unknown option '--all-contexts'/],
     [['--mode', 'destroy'], /^error: option '--mode <mode>' argument 'destroy' is invalid/],
   ])('refuses %j as wrong usage', async (args, message) => {
     const result = await run(['replay', save(''), ...args]);

@@ -151,7 +151,7 @@ describe.concurrent('scan --eks', patience, () => {
   test('needs a Region', async () => {
     const { AWS_REGION: _, ...others } = env;
     const { code, stdout, stderr } = await run(['scan', '--eks'], { env: others });
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^reaper: no AWS Region: give --region, set AWS_REGION, or put it into the profile.*\n$/);
   });
 });

@@ -217,12 +217,6 @@ describe.concurrent('scan of a live cluster', patience, () => {
       /^reaper: .*: connect ECONNREFUSED .*\nCheck that the API server/,
     ],
     [
-      'an unknown context',
-      {},
-      ['--context', 'staging'],
-      /^reaper: the kubeconfig has no context staging; it has .*\n$/,
-    ],
-    [
       'an unknown token',
       { token: 'stolen' },
       [],

@@ -1,14 +1,20 @@
 import process from 'node:process';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { type DoctorScope, diagnoseClusters } from '../../doctor/diagnose-clusters.ts';
 import { needsFixing } from '../../doctor/report.ts';
 import { addJudgementOptions, type JudgementOptions } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
 import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from '../output/doctor-output.ts';
-import { EXIT, progressLine, quoted, REQUEST_TIMEOUT, say, screenOf } from '../output/terminal.ts';
-
-/** Maximum concurrent clusters. */
-const CONCURRENCY = 10;
+import {
+  addOutputOptions,
+  EXIT,
+  type OutputOptions,
+  quoted,
+  REQUEST_TIMEOUT,
+  say,
+  screenOf,
+  withProgress,
+} from '../output/terminal.ts';
 
 const HELP = `
 States:
@@ -39,32 +45,28 @@ Examples:
       jq -r '.clusters[] | .cluster as $c | .checks[] |
         select(.state == "broken") | "\\($c) \\(.id): \\(.found)"'`;
 
-interface DoctorOptions extends TargetOptions, JudgementOptions {
-  readonly output: DoctorFormat;
-  readonly quiet?: boolean;
-}
+type DoctorOptions = TargetOptions & JudgementOptions & OutputOptions<DoctorFormat>;
 
 export function addDoctorCommand(program: Command): void {
-  addJudgementOptions(addTargetOptions(program.command('doctor')))
+  addOutputOptions(addJudgementOptions(addTargetOptions(program.command('doctor'))), DOCTOR_FORMATS)
     .description('Checks each link to a cluster and says how to fix each that is broken. Changes nothing.')
-    .addOption(new Option('-o, --output <format>', 'how to print it').choices(DOCTOR_FORMATS).default('table'))
-    .option('-q, --quiet', 'show no progress')
     .addHelpText('after', HELP)
     .action(doctor);
 }
 
 async function doctor(options: DoctorOptions): Promise<void> {
   const { scopes, ...selection } = await targetsOf(options);
-  const progress = progressLine(options.quiet);
-  const report = await diagnoseClusters({
-    ...selection,
-    scopes: await Promise.all(scopes.map((scope) => doctorScope(scope, options))),
-    concurrency: CONCURRENCY,
-    controllerNamespaces: options.controllerNamespace,
-    timeout: REQUEST_TIMEOUT,
-    now: () => new Date(),
-    onProgress: progress.show,
-  }).finally(progress.end);
+  const doctorScopes = await Promise.all(scopes.map((scope) => doctorScope(scope, options)));
+  const report = await withProgress(options, (onProgress) =>
+    diagnoseClusters({
+      ...selection,
+      scopes: doctorScopes,
+      controllerNamespaces: options.controllerNamespace,
+      timeout: REQUEST_TIMEOUT,
+      now: () => new Date(),
+      onProgress,
+    }),
+  );
   process.stdout.write(formatDoctorReport(report, options.output, screenOf(process.stdout)));
   for (const { message, remedy } of report.regions) say(`${message}\n${remedy}`);
   if (report.regions.length > 0 || report.clusters.some(needsFixing)) process.exitCode = EXIT.failed;

@@ -13,14 +13,12 @@ import { UsageError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { serialized, table } from '../output/output.ts';
-import { ask, canAsk, EXIT, REQUEST_TIMEOUT, say } from '../output/terminal.ts';
+import { type ConfirmOptions, confirmed, EXIT, REQUEST_TIMEOUT, requireAnswer, say } from '../output/terminal.ts';
 
 const RBAC_MANIFEST = readFileSync(new URL('../../../infra/kubernetes/rbac.yaml', import.meta.url), 'utf8');
 
-interface CommandOptions extends TargetOptions {
+interface CommandOptions extends TargetOptions, ConfirmOptions {
   readonly remove?: boolean;
-  readonly dryRun?: boolean;
-  readonly yes?: boolean;
   readonly output: (typeof FORMATS)[number];
 }
 
@@ -64,12 +62,11 @@ export function addEnrollCommand(program: Command): void {
     .option('--remove', 'delete filter, entries and RBAC')
     .option('--dry-run', 'show the changes, and make none')
     .option('-y, --yes', 'do not ask; for scripts')
-    .addOption(new Option('-o, --output <format>', 'how to print it').choices(FORMATS).default('table'))
+    .addOption(new Option('-o, --output <format>', 'output format').choices(FORMATS).default('table'))
     .addHelpText('after', HELP)
     .action(async (options: CommandOptions) => {
-      if (options.yes || options.dryRun || canAsk()) return await planAndEnroll(options);
-      say('there is no terminal to ask on: give --yes to continue without a question, or --dry-run to see the changes');
-      process.exitCode = EXIT.usage;
+      requireAnswer(options);
+      await planAndEnroll(options);
     });
 }
 
@@ -88,12 +85,7 @@ async function planAndEnroll(options: CommandOptions): Promise<void> {
   process.stderr.write(tableOf(plan));
   if (writesRbac) process.stderr.write(`\n${RBAC_MANIFEST}\n`);
   explain(plan);
-  const decision = options.yes ? 'yes' : await ask(`Make these ${changed.length} changes?`);
-  if (decision !== 'yes') {
-    say('nothing was changed');
-    if (decision === 'interrupted') process.exitCode = EXIT.interrupted;
-    return;
-  }
+  if (!(await confirmed(`Make these ${changed.length} changes?`, options, 'nothing was changed'))) return;
   const done = await enrollRegions(regions, false);
   print(done, options.output);
   process.exitCode = explain(done);

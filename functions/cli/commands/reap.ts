@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Change } from '../../events/change-event.ts';
 import type { ClusterReport, Outcome, RunReport, SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
@@ -13,18 +13,26 @@ import { beginBackup } from '../deletion-backup.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
 import { FORMATS, type Format, formatReport } from '../output/report.ts';
-import { ask, canAsk, EXIT, interruptible, progressLine, quoted, say, screenOf } from '../output/terminal.ts';
+import {
+  addOutputOptions,
+  type ConfirmOptions,
+  confirmed,
+  EXIT,
+  interruptible,
+  type OutputOptions,
+  quoted,
+  requireAnswer,
+  say,
+  screenOf,
+  withProgress,
+} from '../output/terminal.ts';
 import { counted } from '../output/words.ts';
 import { isIncomplete, reportOnlyProblem } from './scan.ts';
 
-export interface DeletionOptions extends SelectionOptions {
-  readonly yes?: boolean;
-  readonly dryRun?: boolean;
+export interface DeletionOptions extends SelectionOptions, ConfirmOptions, OutputOptions<Format> {
   /** The limit for this run, in place of those for each cluster and for the run. */
   readonly maxDeletions?: number;
   readonly backupDir: string;
-  readonly output: Format;
-  readonly quiet?: boolean;
 }
 
 /** Maximum deletions in one run, unless a person gives another number. */
@@ -41,7 +49,7 @@ export const DELETION_EXIT_CODES = `Exit codes:
 
 /** The flags of commands that delete. */
 export function addDeletionOptions(command: Command): Command {
-  return addSelectionOptions(command)
+  return addOutputOptions(addSelectionOptions(command), FORMATS)
     .option('--dry-run', 'show the plan and change nothing')
     .option('-y, --yes', 'do not ask; for scripts')
     .option(
@@ -49,9 +57,7 @@ export function addDeletionOptions(command: Command): Command {
       `maximum deletions in this run (default: ${DEFAULT_GUARDS.maxDeletions} in a cluster and ${MAX_DELETIONS_OF_RUN} in all, and never most of a cluster's)`,
       wholeNumber,
     )
-    .option('--backup-dir <directory>', 'where to write the manifests of deleted HPAs, and the report', '.')
-    .addOption(new Option('-o, --output <format>', 'output format').choices(FORMATS).default('table'))
-    .option('-q, --quiet', 'show no progress');
+    .option('--backup-dir <directory>', 'where to write the manifests of deleted HPAs, and the report', '.');
 }
 
 function wholeNumber(text: string): number {
@@ -60,10 +66,13 @@ function wholeNumber(text: string): number {
 }
 
 export function addReapCommand(program: Command): void {
-  const command = program
-    .command('reap')
-    .description('Shows the stale HPAs, asks, and deletes them. Writes their manifests to a file first.');
-  addDeletionOptions(addTargetOptions(command))
+  addDeletionOptions(
+    addTargetOptions(
+      program
+        .command('reap')
+        .description('Shows the stale HPAs, asks, and deletes them. Writes their manifests to a file first.'),
+    ),
+  )
     .addHelpText(
       'after',
       `
@@ -81,17 +90,9 @@ Examples:
     reaper restore reaper-backup-….jsonl`,
     )
     .action(async (options: TargetOptions & DeletionOptions) => {
-      requireAnswer(options, command);
+      requireAnswer(options);
       await planAndDelete(await targetsOf(options), options);
     });
-}
-
-/** Wrong usage where a question would be needed and there is no terminal to ask it on. */
-export function requireAnswer({ yes, dryRun }: DeletionOptions, command: Command): void {
-  if (yes || dryRun || canAsk()) return;
-  command.error(
-    'error: there is no terminal to ask on: give --yes to delete without a question, or --dry-run to see the plan',
-  );
 }
 
 /**
@@ -107,7 +108,6 @@ export async function planAndDelete(
 ): Promise<void> {
   const { maxDeletions, output } = options;
   const selects = selectionOf(options);
-  const progress = progressLine(options.quiet);
   const common = {
     ...targets,
     changes,
@@ -116,9 +116,10 @@ export async function planAndDelete(
     maxDeletionsOfRun: maxDeletions ?? MAX_DELETIONS_OF_RUN,
     now: () => new Date(),
     log: SILENT,
-    onProgress: progress.show,
   };
-  const plan = await sweepAccount({ ...common, mode: 'report', runId: randomUUID(), selects }).finally(progress.end);
+  const plan = await withProgress(options, (onProgress) =>
+    sweepAccount({ ...common, mode: 'report', runId: randomUUID(), selects, onProgress }),
+  );
   if (reportOnlyProblem(plan, options)) return;
   const wanted = plan.clusters.filter((cluster) => cluster.hpas.some(isPlanned));
   const planned = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid)));
@@ -130,29 +131,26 @@ export async function planAndDelete(
   }
 
   print(plan, 'table', options, true);
-  const decision = options.yes ? 'yes' : await ask(`D${deletion.slice(1)}?`);
-  if (decision !== 'yes') {
-    say('nothing was deleted');
-    if (decision === 'interrupted') process.exitCode = EXIT.interrupted;
-    return;
-  }
+  if (!(await confirmed(`D${deletion.slice(1)}?`, options, 'nothing was deleted'))) return;
   const backup = await beginBackup(options.backupDir, common.now);
   const keys = new Set(planned);
   let hasBackup = false;
   const [report, interrupted] = await interruptible((drainSignal) =>
-    sweepAccount({
-      ...common,
-      clusters: wanted.map(({ cluster }) => cluster),
-      mode: 'delete',
-      runId: randomUUID(),
-      // HPAs that are kept count too: a guard limits the share of a cluster that may be deleted.
-      selects: (hpa, cluster) =>
-        (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || keys.has(key(cluster, hpa.staleUid))),
-      beforeDeletion: backup.append,
-      drainSignal,
-    }),
+    withProgress(options, (onProgress) =>
+      sweepAccount({
+        ...common,
+        clusters: wanted.map(({ cluster }) => cluster),
+        mode: 'delete',
+        runId: randomUUID(),
+        // HPAs that are kept count too: a guard limits the share of a cluster that may be deleted.
+        selects: (hpa, cluster) =>
+          (selects?.(hpa) ?? true) && (hpa.staleUid === undefined || keys.has(key(cluster, hpa.staleUid))),
+        beforeDeletion: backup.append,
+        drainSignal,
+        onProgress,
+      }),
+    ),
   ).finally(async () => {
-    progress.end();
     hasBackup = await backup.end();
   });
   print(report, output, options);

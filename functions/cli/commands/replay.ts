@@ -2,12 +2,13 @@ import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { changesOf } from '../../events/audit-event.ts';
 import { type Change, changeOf } from '../../events/change-event.ts';
+import { UsageError } from '../../platform/errors.ts';
 import { findAndReport, type ObjectReader } from '../input/find-objects.ts';
 import { nameOfFile, readText } from '../input/read-text.ts';
-import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { EXIT, say } from '../output/terminal.ts';
+import { addClusterOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
+import { EXIT, requireAnswer, say } from '../output/terminal.ts';
 import { counted } from '../output/words.ts';
-import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, planAndDelete, requireAnswer } from './reap.ts';
+import { addDeletionOptions, DELETION_EXIT_CODES, type DeletionOptions, planAndDelete } from './reap.ts';
 
 interface ReplayOptions extends TargetOptions, DeletionOptions {
   readonly mode: 'report' | 'delete';
@@ -15,12 +16,11 @@ interface ReplayOptions extends TargetOptions, DeletionOptions {
 
 export function addReplayCommand(program: Command): void {
   addDeletionOptions(
-    addTargetOptions(
+    addClusterOptions(
       program
         .command('replay')
         .description('Sweeps a cluster as if it had just written a saved audit log, and shows who changed what.')
         .argument('<file>', 'a saved audit log, - for standard input'),
-      ['--all-contexts', '--tag'],
     ),
   )
     .addOption(
@@ -47,12 +47,12 @@ Examples:
   Delete it:
     cat export/*.gz | reaper replay - --eks shop --mode delete --yes`,
     )
-    .action(async (file: string, options: ReplayOptions, command: Command) => {
-      if (options.allContexts || options.eks === true || options.eks?.includes(',')) {
-        command.error('error: an audit log belongs to one cluster: give --context or --eks with one name');
+    .action(async (file: string, options: ReplayOptions) => {
+      if (options.eks === true || options.eks?.includes(',')) {
+        throw new UsageError('an audit log belongs to one cluster: give --context or --eks with one name');
       }
       const isReport = options.mode === 'report';
-      if (!isReport) requireAnswer(options, command);
+      if (!isReport) requireAnswer(options);
       const changes = await changesIn(file);
       if (changes === undefined) process.exitCode = EXIT.failed;
       else if (changes.length === 0) say('no object that an HPA depends on was changed: nothing to sweep');

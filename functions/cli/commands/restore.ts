@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { apiClient } from '../../kubernetes/api-client.ts';
 import { clusterApi } from '../../kubernetes/cluster-api.ts';
 import { hpaRestorer } from '../../kubernetes/hpa-restorer.ts';
@@ -11,34 +11,36 @@ import { findAndReport } from '../input/find-objects.ts';
 import { nameOfFile, readText } from '../input/read-text.ts';
 import { type ClusterKey, newestOfEach, parseArn, type SavedHpa, savedHpaReader } from '../input/saved-hpas.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
-import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
+import { addClusterOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
 import { serialized, tableLines } from '../output/output.ts';
-import { EXIT, progressLine, REQUEST_TIMEOUT, say, screenOf } from '../output/terminal.ts';
+import {
+  addOutputOptions,
+  EXIT,
+  type OutputOptions,
+  REQUEST_TIMEOUT,
+  say,
+  screenOf,
+  withProgress,
+} from '../output/terminal.ts';
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 
-interface RestoreOptions extends TargetOptions, SelectionOptions {
+interface RestoreOptions extends TargetOptions, SelectionOptions, OutputOptions<(typeof FORMATS)[number]> {
   readonly cluster?: string;
   readonly since?: Date;
   readonly force?: boolean;
   readonly dryRun?: boolean;
-  readonly output: (typeof FORMATS)[number];
-  readonly quiet?: boolean;
 }
 
 /** Maximum concurrent clusters. */
 const CONCURRENCY = 5;
 
 export function addRestoreCommand(program: Command): void {
-  addSelectionOptions(
-    addTargetOptions(
-      program
-        .command('restore')
-        .description('Restores deleted HPAs as they were, each in its cluster. Never overwrites an HPA that exists.')
-        .argument('[files...]', 'backups, reports, saved logs, events or manifests; - for standard input'),
-      ['--all-contexts', '--tag'],
-    ),
-  )
+  const command = program
+    .command('restore')
+    .description('Restores deleted HPAs as they were, each in its cluster. Never overwrites an HPA that exists.')
+    .argument('[files...]', 'backups, reports, saved logs, events or manifests; - for standard input');
+  addOutputOptions(addSelectionOptions(addClusterOptions(command)), FORMATS)
     .option('--cluster <name>', 'only HPAs deleted in this cluster; with --context: that context leads to this cluster')
     .option(
       '--since <time>',
@@ -47,8 +49,6 @@ export function addRestoreCommand(program: Command): void {
     )
     .option('--force', 'also restore HPAs that are stale and would be deleted again')
     .option('--dry-run', 'show what would be done and change nothing')
-    .addOption(new Option('-o, --output <format>', 'output format').choices(FORMATS).default('table'))
-    .option('-q, --quiet', 'show no progress')
     .addHelpText(
       'after',
       `
@@ -66,9 +66,9 @@ Examples:
   One Gateway of a cluster that has another name in the kubeconfig:
     reaper restore backup.jsonl.gz --context prod --cluster shop --gateway shop/web`,
     )
-    .action(async (files: string[], options: RestoreOptions, command: Command) => {
+    .action(async (files: string[], options: RestoreOptions) => {
       const fault = wrongUsage(files, options);
-      if (fault !== undefined) command.error(`error: ${fault}`);
+      if (fault) throw new UsageError(fault);
       await restore(files, options);
     });
 }
@@ -82,10 +82,7 @@ function since(text: string): Date {
   throw new InvalidArgumentError('Expected a duration such as 90m, 24h or 7d, or a time such as 2026-01-31T12:00:00Z.');
 }
 
-function wrongUsage(files: readonly string[], { eks, since, allContexts, tag }: RestoreOptions): string | undefined {
-  if (allContexts || tag) {
-    return '--all-contexts and --tag have no effect: each HPA is restored in the cluster that it was deleted in';
-  }
+function wrongUsage(files: readonly string[], { eks, since }: RestoreOptions): string | undefined {
   if (files.length > 0) return since && 'give files or --since, not both';
   if (since === undefined) return 'give files, or --eks CLUSTER --since TIME for the log of the functions';
   if (typeof eks !== 'string') return '--since needs the names of the clusters: --eks CLUSTER';
@@ -104,15 +101,17 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     if (faults.length > 0) process.exitCode = EXIT.failed;
   }
   const destinations = options.eks === undefined ? await contextsOf(hpas, options) : await eksClustersOf(hpas, options);
-  const progress = progressLine(options.quiet);
   const restored: (ClusterRef & RestoredHpa)[] = [];
   for (const [scope, own] of groupBy(destinations, (destination) => destination.scope)) {
     const byCluster = groupBy(own, ({ cluster }) => cluster);
     const savedIn = (cluster: string) => newestOfEach((byCluster.get(cluster) ?? []).map(({ hpa }) => hpa));
-    const { clusters } = await forEachCluster(
-      { scopes: [scope], clusters: [...byCluster.keys()], concurrency: CONCURRENCY, onProgress: progress.show },
-      async ({ cluster }, description) => await restoreIn(scope, cluster, description?.arn, savedIn(cluster), options),
-    ).finally(progress.end);
+    const { clusters } = await withProgress(options, (onProgress) =>
+      forEachCluster(
+        { scopes: [scope], clusters: [...byCluster.keys()], concurrency: CONCURRENCY, onProgress },
+        async ({ cluster }, description) =>
+          await restoreIn(scope, cluster, description?.arn, savedIn(cluster), options),
+      ),
+    );
     for (const { cluster, region, ...outcome } of clusters) {
       if ('value' in outcome) {
         restored.push(...outcome.value.map((hpa) => ({ cluster, region, ...hpa })));

@@ -6,9 +6,9 @@ import { DEFAULT_GUARDS, guard } from '../../judgement/guards.ts';
 import type { NamespacedName } from '../../judgement/kubernetes-objects.ts';
 import type { ClusterApi } from '../../kubernetes/cluster-api.ts';
 import { LIST_COMMAND } from '../../kubernetes/cluster-list.ts';
+import { UsageError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
 import { type Assessment, assess, assessSnapshot, reportHpa, reportMissing } from '../../sweep/assess.ts';
-import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import { runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { nameOfFile } from '../input/read-text.ts';
@@ -16,10 +16,10 @@ import { readSavedList } from '../input/saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { FORMATS, type Format, formatReport } from '../output/report.ts';
-import { EXIT, progressLine, say, screenOf } from '../output/terminal.ts';
+import { addOutputOptions, EXIT, type OutputOptions, say, screenOf, withProgress } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
-interface ScanOptions extends TargetOptions, SelectionOptions {
+interface ScanOptions extends TargetOptions, SelectionOptions, OutputOptions<Format> {
   /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string;
   /** A kind that the List does not contain is not in the cluster either. */
@@ -28,9 +28,7 @@ interface ScanOptions extends TargetOptions, SelectionOptions {
   readonly with?: readonly string[];
   /** Objects to delete in a what-if. */
   readonly without?: readonly ObjectName[];
-  readonly output: Format;
   readonly exitCode?: boolean;
-  readonly quiet?: boolean;
 }
 
 const now = () => new Date();
@@ -41,20 +39,22 @@ const now = () => new Date();
  * @throws {MalformedInputError} for a file that is no List, or an unusable kubeconfig
  * @throws {AwsAccessError} when AWS refuses access everywhere
  */
-async function scan(options: ScanOptions, onProgress: (progress: RunProgress) => void): Promise<RunReport> {
+async function scan(options: ScanOptions): Promise<RunReport> {
   const { file, incomplete, namespace, gateway, controllerNamespace: controllerNamespaces } = options;
   const changes = await changesOf(options);
   const run = { runId: randomUUID(), mode: 'report' } as const;
   let report: RunReport;
   if (file === undefined) {
     const targets = await targetsOf(options);
-    report = await runOverClusters(
-      { ...targets, ...run, now, log: SILENT, onProgress },
-      async ({ cluster, directory }, { namespace }) => {
-        const api = await directory.connect(cluster);
-        const assessment = await assess(api, { now: now(), controllerNamespaces });
-        return await findingsOf(assessment, options, changes, { api, namespace });
-      },
+    report = await withProgress(options, (onProgress) =>
+      runOverClusters(
+        { ...targets, ...run, now, log: SILENT, onProgress },
+        async ({ cluster, directory }, { namespace }) => {
+          const api = await directory.connect(cluster);
+          const assessment = await assess(api, { now: now(), controllerNamespaces });
+          return await findingsOf(assessment, options, changes, { api, namespace });
+        },
+      ),
     );
   } else {
     const startedAt = now().toISOString();
@@ -117,13 +117,9 @@ Exit codes:
 
 What if (--with, --without):
   Judges every cluster as if the files were applied and the objects deleted, and
-  shows what changes. Only GatewayClass, Gateway, EnvoyProxy and the ConfigMap
-  envoy-gateway-config matter. A file replaces the whole object, unlike with
+  shows what changes. A file replaces the whole object, unlike with
   \`kubectl apply\`. A manifest without a namespace belongs to that of the
-  context, or to default. Envoy Gateway is assumed to accept every change. It
-  removes the Deployment of what it no longer serves: an HPA that becomes stale
-  then is marked as such, and counts for --exit-code. Missing HPAs are those
-  that are missing now and would still be asked for.
+  context, or to default.
 
 Examples:
   The current context of your kubeconfig; another one, as JSON:
@@ -152,7 +148,7 @@ export function addScanCommand(program: Command): void {
         'a saved List in place of a live cluster, may be gzip; - for standard input',
       ).conflicts(['context', 'allContexts', 'kubeconfig', 'eks']),
     );
-  addSelectionOptions(addTargetOptions(command))
+  addOutputOptions(addSelectionOptions(addTargetOptions(command)), FORMATS)
     .option('--incomplete', 'with --file: a kind that the List does not contain is not in the cluster either')
     .option(
       '--with <file>',
@@ -164,22 +160,17 @@ export function addScanCommand(program: Command): void {
       'what if this is deleted (a GatewayClass: kind/name); may be given more than once',
       collectedNames,
     )
-    .addOption(new Option('-o, --output <format>', 'output format').choices(FORMATS).default('table'))
     .option('--exit-code', 'exit with 3 when an HPA is or becomes stale, or is missing')
-    .option('-q, --quiet', 'show no progress')
     .addHelpText('after', HELP)
-    .hook('preAction', () => {
-      const { file, incomplete, with: files = [] } = command.opts<ScanOptions>();
+    .action(async (options: ScanOptions) => {
+      const { file, incomplete, with: files = [] } = options;
       if (incomplete && file === undefined) {
-        command.error("error: option '--incomplete' can only be used together with '--file'");
+        throw new UsageError("option '--incomplete' can only be used together with '--file'");
       }
       if ([file, ...files].filter((name) => name === '-').length > 1) {
-        command.error('error: standard input (-) can be read only once');
+        throw new UsageError('standard input (-) can be read only once');
       }
-    })
-    .action(async (options: ScanOptions) => {
-      const progress = progressLine(options.quiet);
-      const report = await scan(options, progress.show).finally(progress.end);
+      const report = await scan(options);
       if (reportOnlyProblem(report, options)) return;
       process.stdout.write(formatReport(report, options.output, screenOf(process.stdout)));
       process.exitCode = exitCodeOf(report, options);

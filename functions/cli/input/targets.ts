@@ -37,24 +37,21 @@ function clusterNames(value: string): string {
   return names.join();
 }
 
-/** @param unsupported flags that the command rejects, and does not show */
-export function addTargetOptions(command: Command, unsupported: readonly ('--all-contexts' | '--tag')[] = []): Command {
-  // Commander has conflicting flags, but no flags that need another one.
-  command.hook('preAction', () => {
-    const given = command.opts<TargetOptions>();
-    const stray = (['profile', 'region', 'tag'] as const).filter((name) => given[name] !== undefined);
-    if (given.eks === undefined && stray.length > 0) {
-      command.error(`error: option '--${stray.join("', '--")}' can only be used together with '--eks'`);
-    }
-  });
+/** The flags for any number of clusters. */
+export const addTargetOptions = (command: Command): Command =>
+  addClusterOptions(command)
+    .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts(['context', 'eks']))
+    .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', tags);
+
+/** The flags of a command whose input decides how many clusters there are. */
+export const addClusterOptions = (command: Command): Command =>
   command
     .option('--context <name>', 'a context of the kubeconfig (default: the current one)')
-    .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts('context'))
     .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
     .addOption(
       new Option('--eks [names]', 'the EKS clusters of the AWS account, or only those named a,b,c')
         .argParser(clusterNames)
-        .conflicts(['context', 'allContexts', 'kubeconfig']),
+        .conflicts(['context', 'kubeconfig']),
     )
     .option('--profile <name>', 'with --eks: a profile of the AWS configuration (default: that of the AWS SDK)')
     .option(
@@ -62,10 +59,14 @@ export function addTargetOptions(command: Command, unsupported: readonly ('--all
       'with --eks: an AWS Region; may be given more than once (default: that of the AWS SDK)',
       collected,
     )
-    .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', tags);
-  for (const option of command.options) if (unsupported.some((flag) => flag === option.long)) option.hideHelp();
-  return command;
-}
+    // Commander has conflicting flags, but no flags that need another one.
+    .hook('preAction', () => {
+      const options = command.opts<TargetOptions>();
+      const stray = (['profile', 'region', 'tag'] as const).filter((name) => options[name] !== undefined);
+      if (options.eks === undefined && stray.length > 0) {
+        throw new UsageError(`option '--${stray.join("', '--")}' can only be used together with '--eks'`);
+      }
+    });
 
 /** @throws {UsageError} for a kubeconfig without the context, or where no Region is configured */
 export async function targetsOf(options: TargetOptions): Promise<Targets> {

@@ -1,5 +1,7 @@
 import process from 'node:process';
 import { clearLine, createInterface, cursorTo } from 'node:readline';
+import { type Command, Option } from 'commander';
+import { UsageError } from '../../platform/errors.ts';
 import type { RunProgress } from '../../sweep/for-each-cluster.ts';
 import type { Screen } from './output.ts';
 
@@ -22,34 +24,58 @@ export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
 export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
-/**
- * The progress of a run in one line on stderr; nothing without a terminal, or with `--quiet`. `end` clears the line, so that what
- * comes next begins at its start.
- */
-export function progressLine(quiet = false) {
-  const { stderr } = process;
-  const isShown = stderr.isTTY && !quiet;
-  const clear = () => {
-    if (!isShown) return;
-    cursorTo(stderr, 0);
-    clearLine(stderr, 0);
-  };
-  return {
-    show({ clusters, done, problems }: RunProgress): void {
-      if (!isShown) return;
-      clear();
-      const text = `${done} of ${clusters} clusters, ${problems} with a problem`;
-      stderr.write(text.slice(0, (stderr.columns || 80) - 1));
-    },
-    end: clear,
-  };
+/** The flags of a command that prints an answer. */
+export interface OutputOptions<Format> {
+  readonly output: Format;
+  readonly quiet?: boolean;
 }
 
-/** Whether there is a person to ask. Stdout may go into a file. */
-export const canAsk = (): boolean => process.stdin.isTTY === true && process.stderr.isTTY === true;
+export const addOutputOptions = (command: Command, formats: readonly string[]): Command =>
+  command
+    .addOption(new Option('-o, --output <format>', 'output format').choices(formats).default('table'))
+    .option('-q, --quiet', 'show no progress');
 
-/** @returns what the person decided; `interrupted` for Ctrl-C */
-export async function ask(question: string): Promise<'yes' | 'no' | 'interrupted'> {
+/**
+ * Shows the progress of a run in one line on stderr while it lasts; nothing without a terminal, or with `--quiet`.
+ */
+export async function withProgress<T>(
+  { quiet }: { readonly quiet?: boolean },
+  run: (onProgress: (progress: RunProgress) => void) => Promise<T>,
+): Promise<T> {
+  const { stderr } = process;
+  if (!stderr.isTTY || quiet) return await run(() => {});
+  const clear = () => cursorTo(stderr, 0) && clearLine(stderr, 0);
+  return await run(({ clusters, done, problems }) => {
+    clear();
+    const text = `${done} of ${clusters} clusters, ${problems} with a problem`;
+    stderr.write(text.slice(0, (stderr.columns || 80) - 1));
+  }).finally(clear);
+}
+
+/** The flags of a command that asks before it writes. */
+export interface ConfirmOptions {
+  readonly yes?: boolean;
+  readonly dryRun?: boolean;
+}
+
+/** @throws {UsageError} where the command would have to ask, and there is no person to answer. Stdout may go into a file */
+export function requireAnswer({ yes, dryRun }: ConfirmOptions): void {
+  if (yes || dryRun || (process.stdin.isTTY && process.stderr.isTTY)) return;
+  throw new UsageError(
+    'there is no terminal to ask on: give --yes to continue without a question, or --dry-run to see the plan',
+  );
+}
+
+/** Asks unless `--yes` is given. After a no it prints `refused`, and sets the exit code for Ctrl-C. */
+export async function confirmed(question: string, { yes }: ConfirmOptions, refused: string): Promise<boolean> {
+  const answer = yes ? 'yes' : await ask(question);
+  if (answer === 'yes') return true;
+  say(refused);
+  if (answer === 'interrupted') process.exitCode = EXIT.interrupted;
+  return false;
+}
+
+async function ask(question: string): Promise<'yes' | 'no' | 'interrupted'> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await new Promise<string>((resolve) => {
     terminal.once('SIGINT', () => resolve('interrupted'));
