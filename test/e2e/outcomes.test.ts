@@ -21,7 +21,6 @@ import {
   sweep,
   the,
   wantedList,
-  without,
   writesTo,
 } from './harness.ts';
 import { changed, loadReap, reapBatch, requested, sweepByEvent } from './reap-harness.ts';
@@ -208,27 +207,6 @@ describe('a wanted HPA that somebody deleted', () => {
     expect(await reapBatch([changed()], 1, handler)).toEqual([]);
     expect([told().length, around.output.counted('HpasMissing'), eventsOf(cluster).length]).toEqual([2, 2, 1]);
   });
-
-  test.each(['delete'])('is reported by backfill, in mode %s', async (mode) => {
-    const cluster = await around.enroll('shop', missingList());
-    const { runId, totals, clusters } = await self.backfill({ mode });
-    expect([totals.missing, clusters]).toMatchObject([1, [{ cluster: 'shop', result: 'swept', missing: [missing] }]]);
-    expect(told()).toEqual([toldOfIt, ['Sweep Completed', { ...ofShop, runIds: [runId], mode, ...swept }]]);
-    expect(around.output.counted('HpasMissing')).toBe(1);
-    expect(writesTo(cluster).map(({ method }) => method)).toEqual(mode === 'delete' ? ['POST'] : []);
-  });
-
-  test('is reported beside what was deleted, each owner by its own Event', async () => {
-    const list = staleList();
-    list.items.push(...without(missingList(), 'GatewayClass', 'ConfigMap').items);
-    const cluster = await around.enroll('shop', list);
-    await sweepByEvent(changed());
-    expect(typesTold()).toEqual(['HPA Deleted', 'HPA Missing']);
-    expect(eventsOf(cluster)).toMatchObject([
-      { namespace: 'autoscaling-kept', type: 'Warning', reason: 'WantedHPAMissing' },
-      { namespace: 'autoscaling-removed', type: 'Normal', reason: 'StaleHPADeleted' },
-    ]);
-  });
 });
 
 describe('reap records an Event', () => {
@@ -297,15 +275,19 @@ describe('reap records an Event', () => {
 test('backfill publishes the outcomes of every cluster that it swept or could not sweep', async () => {
   await around.enroll('bank', wantedList());
   await around.enroll('forbidden', staleList(), { rbac: [] });
+  await around.enroll('lost', missingList());
   await around.enroll('shop', staleList());
-  const { runId } = await self.backfill({ mode: 'delete' });
+  const { runId, totals } = await self.backfill({ mode: 'delete' });
   const sweep = { runIds: [runId], mode: 'delete', hpas: 1 };
   expect(told()).toMatchObject([
     ['Sweep Completed', { cluster: 'bank', ...sweep, stale: 0, outcomes: { Kept: 1 } }],
     ['Cluster Unreachable', { cluster: 'forbidden', reason: 'ClusterForbidden' }],
+    ['HPA Missing', { cluster: 'lost', hpa: { name: MISSING.split('/')[1] } }],
+    ['Sweep Completed', { cluster: 'lost', runIds: [runId], hpas: 0, missing: 1 }],
     ['HPA Deleted', { cluster: 'shop', sweepId: `${runId}/eu-central-1/shop`, changes: [] }],
     ['Sweep Completed', { cluster: 'shop', ...sweep, stale: 1, outcomes: { Deleted: 1 } }],
   ]);
+  expect([totals.missing, around.output.counted('HpasMissing')]).toEqual([1, 1]);
 });
 
 test('backfill names the Region of each cluster in its events', async () => {
@@ -319,17 +301,17 @@ test('backfill names the Region of each cluster in its events', async () => {
   expect(around.bus.taken.map(({ Resources }) => Resources)).toEqual([resources, resources]);
 });
 
-test.each(['aws-us-gov'])("events name the cluster in the function's own partition, %s", async (partition) => {
+test("names the cluster in the function's own partition", async () => {
   await around.enroll('shop', staleList());
   const invokedBy = ({ invokedFunctionArn, ...context }: Context): Context => ({
     ...context,
-    invokedFunctionArn: invokedFunctionArn.replace(':aws:', `:${partition}:`),
+    invokedFunctionArn: invokedFunctionArn.replace(':aws:', ':aws-us-gov:'),
   });
   const backfill = await self.loadBackfill();
   await backfill({}, invokedBy(lambdaContext('backfill', 900_000)));
   await backfill({ dispatch: 'bus' }, invokedBy(lambdaContext('backfill', 900_000)));
   await (await loadReap())(changed(), invokedBy(lambdaContext('reap')));
-  const resources = [`arn:${partition}:eks:eu-central-1:123456789012:cluster/shop`];
+  const resources = ['arn:aws-us-gov:eks:eu-central-1:123456789012:cluster/shop'];
   expect(around.bus.taken.map(({ DetailType, Resources }) => [DetailType, Resources])).toEqual([
     ['HPA Reported', resources],
     ['Sweep Completed', resources],

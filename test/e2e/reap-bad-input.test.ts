@@ -268,7 +268,7 @@ describe('an API server that', () => {
     expect(hpasOf(cluster)).toEqual([STALE]);
   });
 
-  test('lacks the custom resources is skipped, and keeps everything', async () => {
+  test('has no custom resources is skipped, and keeps everything', async () => {
     const cluster = await around.enroll('shop', staleList(), { customResources: false });
     await isSkipped('CustomResourcesNotInstalled', /is not known to this API server/, /CRDs/);
     expect(writesTo(cluster)).toEqual([]);
@@ -386,27 +386,34 @@ describe('a configuration that cannot be read', () => {
     expect(outcomesOf(await sweepByEvent(changed(), handler))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
   });
 
-  test('fails the sweep when an EnvoyProxy has an unknown shape, and nothing is written', async () => {
-    const list = staleList();
-    the('EnvoyProxy', list).spec = { provider: 'Kubernetes' };
-    const cluster = await around.enroll('shop', list);
-    await isRetried(/^EnvoyProxy autoscaling-removed\/proxy has a shape that is not understood: spec\.provider: /);
-    expect(writesTo(cluster)).toEqual([]);
-  });
-
-  test('fails the sweep when an HPA has an unknown shape, and nothing is written', async () => {
-    const list = staleList();
-    Object.assign(the('HorizontalPodAutoscaler', list).spec, { maxReplicas: 'many' });
-    const cluster = await around.enroll('shop', list);
-    await isRetried(new RegExp(`^HorizontalPodAutoscaler ${STALE} has a shape .*: spec\\.maxReplicas: `));
-    expect(writesTo(cluster)).toEqual([]);
-  });
+  test.each<[string, object, RegExp]>([
+    [
+      'EnvoyProxy',
+      { provider: 'Kubernetes' },
+      /^EnvoyProxy autoscaling-removed\/proxy has a shape .*: spec\.provider: /,
+    ],
+    [
+      'HorizontalPodAutoscaler',
+      { maxReplicas: 'many' },
+      new RegExp(`^HorizontalPodAutoscaler ${STALE} has a shape .*: spec\\.maxReplicas: `),
+    ],
+  ])(
+    'fails the sweep when an object of kind %s has an unknown shape, and nothing is written',
+    async (kind, spec, message) => {
+      const list = staleList();
+      Object.assign(the(kind, list).spec, spec);
+      const cluster = await around.enroll('shop', list);
+      await isRetried(message);
+      expect(writesTo(cluster)).toEqual([]);
+    },
+  );
 });
 
 describe('the environment', () => {
   test('all that is missing or malformed is named at once, and no value', async () => {
     vi.stubEnv('ACCOUNT_ID', '1234');
-    vi.stubEnv('AWS_REGION', undefined);
+    vi.stubEnv('AWS_REGION', 'Frankfurt');
+    vi.stubEnv('EVENT_BUS_NAME', 'secret bus');
     vi.stubEnv('MODE', 'destroy');
     vi.stubEnv('MAX_DELETIONS', '-7');
     vi.stubEnv('SETTLE_HPA_SECONDS', '3601');
@@ -417,15 +424,16 @@ describe('the environment', () => {
       name: 'ConfigurationError',
       faults: [
         'ACCOUNT_ID: expected the 12 digits of an AWS account',
-        'AWS_REGION is missing',
+        'AWS_REGION: expected an AWS Region',
         'MODE: expected report or delete',
         'MAX_DELETIONS: expected a whole number from 0 to 10000',
         'SETTLE_HPA_SECONDS: expected a whole number from 0 to 1800',
         'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 1800',
         'CONTROLLER_NAMESPACES: expected comma-separated names of namespaces',
+        "EVENT_BUS_NAME: expected an event bus's name or ARN",
       ],
     });
-    expect(String(failure)).not.toMatch(/1234|destroy|-7|3601|soon|Shop/);
+    expect(String(failure)).not.toMatch(/1234|Frankfurt|secret|destroy|-7|3601|soon|Shop/);
   });
 
   test('all that may be missing has a default', async () => {

@@ -148,49 +148,32 @@ export async function sweepByEvent(event: unknown, handler?: Handler): Promise<S
   return result;
 }
 
-/** The event that `forward` puts for the EnvoyProxy of the stale cluster; a test breaks one thing. */
-export function changed(cluster = 'shop', detail: Record<string, unknown> = {}): EventBridgeEvent<string, object> {
-  return busEvent({
+const eventOf = (detailType: string, cluster: string, detail: object): EventBridgeEvent<string, object> =>
+  busEvent({
     source: EVENT_SOURCE,
-    detailType: CHANGE_DETAIL_TYPE,
+    detailType,
     resources: [`arn:aws:eks:${REGION}:${ACCOUNT}:cluster/${cluster}`],
     time: new Date('2026-11-23T14:17:47Z'),
-    detail: {
-      version: '1',
-      cluster,
-      auditID: 'audit-1',
-      verb: 'patch',
-      objectRef: {
-        apiGroup: 'gateway.envoyproxy.io',
-        apiVersion: 'v1alpha1',
-        resource: 'envoyproxies',
-        namespace: 'autoscaling-removed',
-        name: 'proxy',
-      },
-      user: { username: 'jane@example.com' },
-      sourceIPs: ['192.0.2.1'],
-      requestReceivedTimestamp: '2026-11-23T14:17:47.000000Z',
-      stageTimestamp: '2026-11-23T14:17:47.196000Z',
-      lines: 1,
-      ...detail,
-    },
+    detail: { version: '1', cluster, ...detail },
   });
-}
 
-/** The event that `backfill` puts for a cluster; a test breaks one thing. */
-export function requested(cluster = 'shop', detail: Record<string, unknown> = {}): EventBridgeEvent<string, object> {
-  return busEvent({
-    source: EVENT_SOURCE,
-    detailType: SWEEP_DETAIL_TYPE,
-    resources: [`arn:aws:eks:${REGION}:${ACCOUNT}:cluster/${cluster}`],
-    time: new Date('2026-11-23T14:00:00Z'),
-    detail: {
-      version: '1',
-      cluster,
-      mode: 'delete',
-      runId: 'run-1',
-      requestedAt: '2026-11-23T14:00:00.000Z',
-      ...detail,
+/** The event that `forward` publishes for the EnvoyProxy of the stale cluster; a test breaks one field. */
+export const changed = (cluster = 'shop', detail: Record<string, unknown> = {}) =>
+  eventOf(CHANGE_DETAIL_TYPE, cluster, {
+    ...{ auditID: 'audit-1', verb: 'patch', user: { username: 'jane@example.com' }, sourceIPs: ['192.0.2.1'] },
+    objectRef: {
+      ...{ apiGroup: 'gateway.envoyproxy.io', apiVersion: 'v1alpha1', resource: 'envoyproxies' },
+      ...{ namespace: 'autoscaling-removed', name: 'proxy' },
     },
+    requestReceivedTimestamp: '2026-11-23T14:17:47.000000Z',
+    stageTimestamp: '2026-11-23T14:17:47.196000Z',
+    lines: 1,
+    ...detail,
   });
-}
+
+/** The event that `backfill` publishes for a cluster; a test breaks one field. */
+export const requested = (cluster = 'shop', detail: Record<string, unknown> = {}) =>
+  eventOf(SWEEP_DETAIL_TYPE, cluster, {
+    ...{ mode: 'delete', runId: 'run-1', requestedAt: '2026-11-23T14:00:00.000Z' },
+    ...detail,
+  });

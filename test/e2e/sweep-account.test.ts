@@ -80,6 +80,10 @@ function run(regions: Record<string, Region>, options: Partial<Parameters<typeof
 }
 
 const serveStale = (count = 1) => serve(times(count, staleList()));
+const serveThree = (...counts: [number, number, number]) =>
+  Promise.all(counts.map(serveStale)) as Promise<unknown> as Promise<
+    [EmbeddedCluster, EmbeddedCluster, EmbeddedCluster]
+  >;
 
 /** `cluster in region: result and outcomes` of each. */
 const summaryOf = ({ clusters }: Awaited<ReturnType<typeof run>>) =>
@@ -275,11 +279,7 @@ describe('a run that is stopped', () => {
 
   test('begins no further cluster, and writes no more to the one under way', async () => {
     const stop = new AbortController();
-    const [first, second, third] = (await Promise.all([1, 2, 1].map(serveStale))) as [
-      EmbeddedCluster,
-      EmbeddedCluster,
-      EmbeddedCluster,
-    ];
+    const [first, second, third] = await serveThree(1, 2, 1);
     beforeFirst('PATCH', second, () => stop.abort());
     const region = new Region({ a: { at: first }, b: { at: second }, c: { at: third } });
     const report = await run({ 'eu-central-1': region }, { drainSignal: stop.signal, concurrency: 1 });
@@ -311,11 +311,7 @@ test('names the Region in what it logs and saves before a deletion', async () =>
 describe('a run at its deadline', () => {
   test('answers although a cluster hangs, which remains, and begins no other', async () => {
     const deadlineSignal = new AbortController();
-    const [first, hanging, third] = (await Promise.all([1, 1, 1].map(serveStale))) as [
-      EmbeddedCluster,
-      EmbeddedCluster,
-      EmbeddedCluster,
-    ];
+    const [first, hanging, third] = await serveThree(1, 1, 1);
     hanging.onRequest = () => {
       deadlineSignal.abort();
       return { kind: 'hang' };
@@ -323,10 +319,8 @@ describe('a run at its deadline', () => {
     const logged: string[] = [];
     const log = { info: () => {}, error: () => {}, warn: (message: string) => void logged.push(message) };
     const region = new Region({ a: { at: first }, b: { at: hanging }, c: { at: third } });
-    const report = await run(
-      { 'eu-central-1': region },
-      { deadlineSignal: deadlineSignal.signal, concurrency: 1, log },
-    );
+    const options = { deadlineSignal: deadlineSignal.signal, concurrency: 1, log };
+    const report = await run({ 'eu-central-1': region }, options);
     expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted']);
     expect(report.remaining.map(({ cluster }) => cluster)).toEqual(['b', 'c']);
     expect(report.totals).toMatchObject({ clusters: 3, swept: 1, failed: 0 });
