@@ -208,7 +208,7 @@ describe('enroll', patience, () => {
     const kubeconfig = save(kubeconfigFor(cluster, 'admin-token'));
     const { code, stdout, stderr } = await enroll(['--yes'], { env: { KUBECONFIG: kubeconfig } });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^reaper: context production .*give the cluster with --eks NAME --region REGION\n$/);
+    expect(stderr).toMatch(/^reaper: context production .*give it with --eks NAME --region REGION\n$/);
     expect(writes()).toEqual([]);
   });
 

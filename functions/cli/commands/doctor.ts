@@ -28,11 +28,8 @@ Exit codes:
   1  a link is broken, or a cluster could not be checked
   2  wrong usage
 
-Permissions: in AWS eks:ListClusters (without names), eks:DescribeCluster,
-eks:DescribeAccessEntry, iam:GetRole, logs:DescribeLogGroups and
-logs:DescribeSubscriptionFilters. In a cluster those of \`scan\`, and for some
-checks to list Deployments and to create subjectaccessreviews. Without a
-permission its checks are unknown, and the others run.
+Without a permission, the checks that need it are unknown, and the others run.
+docs/doctor.md lists the permissions.
 
 Examples:
   The current context of your kubeconfig; another one:

@@ -106,7 +106,11 @@ async function regionsOf(options: CommandOptions): Promise<RegionOptions[]> {
   const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
   const { EksClusterDirectory } = await import('../../aws/cluster-directory.ts');
   const kubeconfig = new KubeconfigDirectory(options);
-  const contexts = (await kubeconfig.list()).map((context) => ({ context, ...kubeconfig.eksCluster(context) }));
+  const contexts = (await kubeconfig.list()).map((context) => {
+    const found = kubeconfig.eksCluster(context);
+    if (found) return { context, ...found };
+    throw new UsageError(`context ${context} does not name its EKS cluster; give it with --eks NAME --region REGION`);
+  });
   return await Promise.all(
     [...new Set(contexts.map(({ region }) => region))].map((region) => {
       const here = contexts.filter((one) => one.region === region);

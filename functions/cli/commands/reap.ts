@@ -40,12 +40,11 @@ const MAX_DELETIONS_OF_RUN = 100;
 
 /** For the help of commands that delete. */
 export const DELETION_EXIT_CODES = `Exit codes:
-  0    done; what a guard holds back, and a person's no, are no failure
-  1    failed, or a cluster was not swept that was given by name, denied access,
-       or did not answer
+  0    done, also if you answer no or a guard holds HPAs back
+  1    failed, or a cluster that you named was skipped, or a cluster denied
+       access or did not answer
   2    wrong usage
-  130  interrupted: Ctrl-C stops before the next deletion; what was done is
-       printed, and the backup has it`;
+  130  interrupted: Ctrl-C stops before the next deletion`;
 
 /** The flags of commands that delete. */
 export function addDeletionOptions(command: Command): Command {
@@ -54,7 +53,7 @@ export function addDeletionOptions(command: Command): Command {
     .option('-y, --yes', 'do not ask; for scripts')
     .option(
       '--max-deletions <number>',
-      `maximum deletions in this run (default: ${DEFAULT_GUARDS.maxDeletions} in a cluster and ${MAX_DELETIONS_OF_RUN} in all, and never most of a cluster's)`,
+      `maximum deletions in this run (default: ${DEFAULT_GUARDS.maxDeletions} in a cluster, ${MAX_DELETIONS_OF_RUN} in all, and never most of a cluster's)`,
       wholeNumber,
     )
     .option('--backup-dir <directory>', 'where to write the manifests of deleted HPAs, and the report', '.');
@@ -66,13 +65,8 @@ function wholeNumber(text: string): number {
 }
 
 export function addReapCommand(program: Command): void {
-  addDeletionOptions(
-    addTargetOptions(
-      program
-        .command('reap')
-        .description('Shows the stale HPAs, asks, and deletes them. Writes their manifests to a file first.'),
-    ),
-  )
+  addDeletionOptions(addTargetOptions(program.command('reap')))
+    .description('Shows the stale HPAs, asks, and deletes them. Writes their manifests to a file first.')
     .addHelpText(
       'after',
       `

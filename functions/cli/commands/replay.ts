@@ -3,8 +3,8 @@ import { type Command, Option } from 'commander';
 import { changesOf } from '../../events/audit-event.ts';
 import { type Change, changeOf } from '../../events/change-event.ts';
 import { UsageError } from '../../platform/errors.ts';
+import { nameOfFile, readText } from '../input/files.ts';
 import { findAndReport, type ObjectReader } from '../input/find-objects.ts';
-import { nameOfFile, readText } from '../input/read-text.ts';
 import { addClusterOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { EXIT, requireAnswer, say } from '../output/terminal.ts';
 import { counted } from '../output/words.ts';
@@ -15,14 +15,9 @@ interface ReplayOptions extends TargetOptions, DeletionOptions {
 }
 
 export function addReplayCommand(program: Command): void {
-  addDeletionOptions(
-    addClusterOptions(
-      program
-        .command('replay')
-        .description('Sweeps a cluster as if it had just written a saved audit log, and shows who changed what.')
-        .argument('<file>', 'a saved audit log, - for standard input'),
-    ),
-  )
+  addDeletionOptions(addClusterOptions(program.command('replay')))
+    .description('Sweeps a cluster as if it had just written a saved audit log, and shows who changed what.')
+    .argument('<file>', 'a saved audit log, - for standard input')
     .addOption(
       new Option('--mode <mode>', 'report changes nothing; delete asks and deletes, as reap does')
         .choices(['report', 'delete'])
@@ -33,10 +28,9 @@ export function addReplayCommand(program: Command): void {
       `
 The file contains audit events (audit.k8s.io/v1) anywhere in JSON: one on each
 line, an EventList, an export to S3, the output of \`aws logs\`, or what a
-subscription receives. It may be gzip.
+subscription receives. It may be gzip. Without an audit event the command fails.
 
 ${DELETION_EXIT_CODES}
-A file without any audit event is a failure (1).
 
 Examples:
   What did these changes leave behind?

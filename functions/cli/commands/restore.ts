@@ -7,8 +7,8 @@ import { clusterNameSchema } from '../../platform/eks-names.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { type ClusterRef, forEachCluster } from '../../sweep/for-each-cluster.ts';
 import { type RestoredHpa, restoreHpas } from '../../sweep/restore-hpas.ts';
+import { nameOfFile, readText } from '../input/files.ts';
 import { findAndReport } from '../input/find-objects.ts';
-import { nameOfFile, readText } from '../input/read-text.ts';
 import { type ClusterKey, newestOfEach, parseArn, type SavedHpa, savedHpaReader } from '../input/saved-hpas.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addClusterOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
@@ -36,11 +36,9 @@ interface RestoreOptions extends TargetOptions, SelectionOptions, OutputOptions<
 const CONCURRENCY = 5;
 
 export function addRestoreCommand(program: Command): void {
-  const command = program
-    .command('restore')
+  addOutputOptions(addSelectionOptions(addClusterOptions(program.command('restore'))), FORMATS)
     .description('Restores deleted HPAs as they were, each in its cluster. Never overwrites an HPA that exists.')
-    .argument('[files...]', 'backups, reports, saved logs, events or manifests; - for standard input');
-  addOutputOptions(addSelectionOptions(addClusterOptions(command)), FORMATS)
+    .argument('[files...]', 'backups, reports, saved logs, events or manifests; - for standard input')
     .option('--cluster <name>', 'only HPAs deleted in this cluster; with --context: that context leads to this cluster')
     .option(
       '--since <time>',
@@ -66,11 +64,7 @@ Examples:
   One Gateway of a cluster that has another name in the kubeconfig:
     reaper restore backup.jsonl.gz --context prod --cluster shop --gateway shop/web`,
     )
-    .action(async (files: string[], options: RestoreOptions) => {
-      const fault = wrongUsage(files, options);
-      if (fault) throw new UsageError(fault);
-      await restore(files, options);
-    });
+    .action(restore);
 }
 
 function since(text: string): Date {
@@ -91,6 +85,8 @@ function wrongUsage(files: readonly string[], { eks, since }: RestoreOptions): s
 }
 
 async function restore(files: readonly string[], options: RestoreOptions): Promise<void> {
+  const wrong = wrongUsage(files, options);
+  if (wrong) throw new UsageError(wrong);
   const read = async (file: string) => ({ name: nameOfFile(file), text: await readText(file), region: undefined });
   const sources = files.length > 0 ? await Promise.all(files.map(read)) : await readLogs(options);
   const hpas: SavedHpa[] = [];
@@ -147,11 +143,7 @@ async function readLogs(options: RestoreOptions) {
 type Scope = Targets['scopes'][number];
 
 /** A saved HPA, and the cluster to restore it in. */
-interface Destination {
-  readonly scope: Scope;
-  readonly cluster: string;
-  readonly hpa: SavedHpa;
-}
+type Destination = { readonly scope: Scope; readonly cluster: string; readonly hpa: SavedHpa };
 
 /**
  * The context that has the name of the cluster, or the one of --context.
@@ -172,7 +164,7 @@ async function contextsOf(hpas: readonly SavedHpa[], options: RestoreOptions): P
         `the HPAs were deleted in several clusters (${origins.join(', ')}), and context ${name} is one of them: choose one with --cluster, or use --eks`,
       );
     }
-    const target = parseArn(name) ?? directory.findEksCluster(name);
+    const target = parseArn(name) ?? directory.eksCluster(name);
     const names = [undefined, name, target?.cluster, cluster];
     for (const hpa of group) {
       const isNamed = names.includes(hpa.savedAs) || names.includes(hpa.cluster);

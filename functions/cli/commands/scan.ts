@@ -10,9 +10,8 @@ import { UsageError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
 import { type Assessment, assess, assessSnapshot, reportHpa, reportMissing } from '../../sweep/assess.ts';
 import { runOverClusters, totalsOf } from '../../sweep/sweep-account.ts';
+import { nameOfFile, readSavedList } from '../input/files.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
-import { nameOfFile } from '../input/read-text.ts';
-import { readSavedList } from '../input/saved-list.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { FORMATS, type Format, formatReport } from '../output/report.ts';
@@ -109,17 +108,15 @@ const byNamespacedName = (a: NamespacedName, b: NamespacedName) =>
 const HELP = `
 Exit codes:
   0  done; with --exit-code: no HPA is stale or missing
-  1  failed, or a cluster was not scanned that was given by name, denied access,
+  1  failed, or a cluster that you named was skipped, or a cluster denied access
      or did not answer
   2  wrong usage
-  3  with --exit-code: an HPA is stale or missing; in a what-if: an HPA becomes
-     stale that is not stale now
+  3  with --exit-code: an HPA is stale or missing; with --with or --without: an
+     HPA becomes stale that is not stale now
 
-What if (--with, --without):
-  Judges every cluster as if the files were applied and the objects deleted, and
-  shows what changes. A file replaces the whole object, unlike with
-  \`kubectl apply\`. A manifest without a namespace belongs to that of the
-  context, or to default.
+With --with and --without the report shows what changes. A file replaces the
+whole object, unlike with \`kubectl apply\`; a manifest without a namespace
+belongs to that of the context, or to default.
 
 Examples:
   The current context of your kubeconfig; another one, as JSON:
@@ -139,25 +136,23 @@ Examples:
 const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];
 
 export function addScanCommand(program: Command): void {
-  const command = program
-    .command('scan')
-    .description('Shows for each HPA of Envoy Gateway whether it is stale, and why, and missing HPAs. Changes nothing.')
+  addOutputOptions(addSelectionOptions(addTargetOptions(program.command('scan'))), FORMATS)
+    .description('Shows which HPAs of Envoy Gateway are stale and why, and which are missing. Changes nothing.')
     .addOption(
       new Option(
         '-f, --file <file>',
         'a saved List in place of a live cluster, may be gzip; - for standard input',
       ).conflicts(['context', 'allContexts', 'kubeconfig', 'eks']),
-    );
-  addOutputOptions(addSelectionOptions(addTargetOptions(command)), FORMATS)
+    )
     .option('--incomplete', 'with --file: a kind that the List does not contain is not in the cluster either')
     .option(
       '--with <file>',
-      'what if this is applied: YAML or JSON, - for standard input; may be given more than once',
+      'judge as if this were applied: YAML or JSON, - for standard input; may be given more than once',
       collected,
     )
     .option(
       '--without <kind/namespace/name>',
-      'what if this is deleted (a GatewayClass: kind/name); may be given more than once',
+      'judge as if this were deleted (a GatewayClass: kind/name); may be given more than once',
       collectedNames,
     )
     .option('--exit-code', 'exit with 3 when an HPA is or becomes stale, or is missing')

@@ -17,7 +17,7 @@ export type ObjectReader<T> = (
   where: string,
 ) => { readonly value?: T; readonly fault?: string } | undefined;
 
-export interface FoundObjects<T> {
+interface FoundObjects<T> {
   readonly found: T[];
   /** What is unreadable: where, and why. */
   readonly faults: string[];

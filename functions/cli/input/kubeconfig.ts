@@ -74,20 +74,9 @@ export class KubeconfigDirectory implements LiveDirectory {
 
   /**
    * The EKS cluster of a context, as `aws eks update-kubeconfig` writes it: from the ARN that is the cluster's name, or from
-   * the arguments of the command that gets the token.
-   *
-   * @throws {UsageError} for a context that does not say it
+   * the arguments of the command that gets the token. `undefined` for a context that does not say it.
    */
-  eksCluster(context: string): { cluster: string; region: string } {
-    const found = this.findEksCluster(context);
-    if (found) return found;
-    throw new UsageError(
-      `context ${context} does not name its EKS cluster; give the cluster with --eks NAME --region REGION`,
-    );
-  }
-
-  /** The same; `undefined` for a context that does not say it. */
-  findEksCluster(context: string): { cluster: string; region: string } | undefined {
+  eksCluster(context: string): { cluster: string; region: string } | undefined {
     const config = load(this.#options);
     const { cluster: named = '', user = '' } = config.getContextObject(context) ?? {};
     const arn = parseArn(named);

@@ -5,7 +5,7 @@ import type { Metadata } from '../../judgement/kubernetes-objects.ts';
 import { KINDS, kindOf } from '../../kubernetes/kinds.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { formatZodIssues } from '../../platform/schema.ts';
-import { nameOfFile, readText } from './read-text.ts';
+import { nameOfFile, readText } from './files.ts';
 
 /** The kinds that decide whether an HPA is wanted, and their short names in kubectl. */
 const SHORT_NAMES = { GatewayClass: 'gc', Gateway: 'gtw', EnvoyProxy: 'eproxy', ConfigMap: 'cm' } as const;

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { afterAll, describe, expect, test } from 'vitest';
 import { addReapCommand } from '../../../functions/cli/commands/reap.ts';
 import { addScanCommand } from '../../../functions/cli/commands/scan.ts';
-import { readSavedList } from '../../../functions/cli/input/saved-list.ts';
+import { readSavedList } from '../../../functions/cli/input/files.ts';
 import { selectionOf } from '../../../functions/cli/input/selection.ts';
 import { LIST_COMMAND } from '../../../functions/kubernetes/cluster-list.ts';
 import { staleList, the } from '../../e2e/harness.ts';
