@@ -34,7 +34,7 @@ const wholeNumberBetween = (least: number, most: number, description: string) =>
   );
 };
 
-/** An empty list could be read as all of them or as none. */
+/** An empty list is rejected: it could mean all or none. */
 const namesOf = <Schema extends z.ZodMiniType>(name: Schema, description: string) =>
   described(description, z.array(name, 'expected a list').check(z.minLength(1, 'names nothing; leave it out for all')));
 
@@ -78,7 +78,7 @@ type Payload = z.infer<typeof payloadSchema>;
 
 interface BackfillDependencies {
   config: z.infer<typeof backfillConfigSchema>;
-  /** A new directory for each invocation: the end of one that ran out of time must not touch the next. */
+  /** A new directory for each invocation, so that the end of one that ran out of time does not affect the next. */
   directoryOf: (region: string) => AccountDirectory;
   eventBus: EventBus;
   log: Log;
@@ -90,7 +90,7 @@ interface BackfillDependencies {
 const DRAIN_MS = 30_000;
 /** Milliseconds; with less time left, connections are closed and the report is returned. */
 const DEADLINE_MS = 5_000;
-/** Lambda's limit for an answer is 6 MB, 6,291,556 bytes by its error message. */
+/** Lambda's limit for an answer is 6,291,556 bytes. */
 const MAX_ANSWER_BYTES = 6_000_000;
 
 /**
@@ -172,7 +172,7 @@ function isCompleted({ clusters, regions, remaining }: RunReport, payload: Paylo
 const isUnreachable = ({ problem }: ClusterReport) =>
   problem !== undefined && ['ClusterUnreachable', 'ClusterEndpointPrivate'].includes(problem.reason);
 
-/** @throws {UsageError} rather than silently doing less than what was asked for */
+/** @throws {UsageError} instead of silently doing less than requested */
 function refuseWhatIsNotAllowed(
   { mode, dispatch, regions, maxDeletions }: Payload,
   config: BackfillDependencies['config'],

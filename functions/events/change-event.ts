@@ -3,8 +3,8 @@ import { clusterNameSchema } from '../platform/eks-names.ts';
 import { described } from '../platform/schema.ts';
 
 /**
- * The EventBridge event that `forward` puts and `reap` takes: "something that an HPA depends on was written in this
- * cluster". A hint: it never carries a body, and nothing is decided by it but which cluster to look at.
+ * The EventBridge event from `forward` to `reap`: an object that an HPA may depend on was written in this cluster. It never
+ * carries a body, and decides only which cluster is swept.
  * The version rises when a consumer would have to change; new optional fields do not raise it.
  */
 export const EVENT_SOURCE = 'envoy-hpa-reaper';

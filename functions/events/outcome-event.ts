@@ -63,7 +63,7 @@ export const OUTCOME_DETAILS = {
   ),
   'Cluster Unreachable': detailOf('Cluster Unreachable', 'a cluster could not be swept', {
     result: described(
-      'skipped: nothing can be done there now; failed: the same again later may well succeed',
+      'skipped: nothing can be done there now; failed: a retry may succeed',
       z.enum(['skipped', 'failed']),
     ),
     ...problemSchema.shape,

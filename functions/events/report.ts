@@ -11,9 +11,9 @@ export const OUTCOMES = [
   'HeldBack', // Stale, and a guard holds it back.
   'MarkRefused', // Stale, and an admission policy refuses the mark: kept.
   'DeleteRefused', // Stale, and an admission policy refuses the deletion: kept.
-  'Conflict', // Stale, and it or its configuration kept changing during the sweep: swept again later.
+  'Conflict', // Stale, and it or its configuration kept changing during the sweep: retried later.
   'Stopped', // Stale, and the sweep was stopped before it was deleted.
-  'Failed', // Stale, and the API server did not answer a write, nor is it known to be done: tried again later.
+  'Failed', // Stale, and the API server did not answer a write, and the write is not known to be done: retried later.
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
@@ -26,7 +26,7 @@ const replicasAfterSchema = z.object({
   hpa: z.optional(described('For Governed: namespace/name')),
 });
 
-const ownerSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
+const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
 
 export const hpaReportSchema = z.object({
   namespace: z.string(),
@@ -35,7 +35,7 @@ export const hpaReportSchema = z.object({
   action: described('The judgement, whatever was done about it', z.enum(['delete', 'keep'])),
   reason: described('A row of the judgement table; docs/reasons.md lists them'),
   explanation: described('One sentence for a person'),
-  owner: z.optional(ownerSchema),
+  owner: z.optional(objectNameSchema),
   restsOn: described(
     'The objects that decided, as they were read; one without a uid was read as absent',
     z.array(
@@ -54,7 +54,7 @@ export const hpaReportSchema = z.object({
     current: z.optional(z.number()),
     min: z.number(),
     max: z.number(),
-    after: z.optional(described('What becomes of them without the HPA; absent where it stays', replicasAfterSchema)),
+    after: z.optional(described('The result without the HPA; absent for an HPA that stays', replicasAfterSchema)),
   }),
   createdAt: z.optional(described('RFC 3339, when the HPA was created')),
   dropsCapacity: described('More replicas run now than Envoy Gateway then sets', z.boolean()),
@@ -63,11 +63,11 @@ export const hpaReportSchema = z.object({
 export type HpaReport = z.infer<typeof hpaReportSchema>;
 
 export const missingHpaSchema = described(
-  'An HPA that is asked for, and that Envoy Gateway has not made',
+  'An HPA that is wanted, and that Envoy Gateway has not created',
   z.object({
     namespace: z.string(),
     name: z.string(),
-    owner: described('Who asks for it', ownerSchema),
+    owner: described('Who asks for it', objectNameSchema),
     reason: z.literal('WantedButMissing'),
     explanation: described('One sentence for a person'),
     remedy: described('What a person can do about it'),
@@ -114,7 +114,7 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
 });
 export type SweptHpa = z.infer<typeof sweptHpaSchema>;
 
-/** How many HPAs came to each outcome; none that no HPA came to. */
+/** The number of HPAs by outcome, without outcomes that no HPA has. */
 export function countOutcomes(hpas: readonly SweptHpa[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { outcome } of hpas) counts[outcome] = (counts[outcome] ?? 0) + 1;
@@ -156,7 +156,7 @@ const placeOfCluster = {
 const clusterReportSchema = z.object({
   ...placeOfCluster,
   result: described(
-    'dispatched: reap was asked to sweep it; skipped: nothing can be done there now; failed: the same again later may well succeed',
+    'dispatched: reap was asked to sweep it; skipped: nothing can be done there now; failed: a retry may succeed',
     z.enum(['swept', 'dispatched', 'skipped', 'failed']),
   ),
   problem: z.optional(described('Why it was not swept', problemSchema)),
@@ -167,8 +167,6 @@ const clusterReportSchema = z.object({
   missing: z.array(missingHpaSchema),
 });
 export type ClusterReport = z.infer<typeof clusterReportSchema>;
-
-const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
 
 /** The version rises when a reader would have to change. */
 export const runReportSchema = described(
@@ -205,7 +203,7 @@ export const runReportSchema = described(
       failed: z.number(),
       hpas: z.number(),
       stale: described('HPAs whose judgement is `delete`, whatever was done about it', z.number()),
-      missing: described('HPAs that are asked for and not there', z.number()),
+      missing: described('HPAs that are wanted and missing', z.number()),
       outcomes: described('HPAs by outcome', z.record(z.string(), z.number())),
     }),
     clusters: z.array(clusterReportSchema),
@@ -214,7 +212,7 @@ export const runReportSchema = described(
       z.array(z.extend(problemSchema, { region: z.optional(z.string()) })),
     ),
     remaining: described(
-      'Clusters that the run did not get to, or did not finish, before it had to end',
+      'Clusters that the run did not begin, or did not finish in time',
       z.array(z.object(placeOfCluster)),
     ),
     shortened: z.optional(

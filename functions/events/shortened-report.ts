@@ -5,7 +5,7 @@ const ofHpas = (shorten: (hpas: readonly SweptHpa[]) => SweptHpa[]) => (cluster:
   hpas: shorten(cluster.hpas),
 });
 
-/** In this order, each only where the ones before were not enough. What is left out stands in the log. */
+/** In this order. The log has what is left out. */
 const STEPS: readonly (readonly [name: string, shorten: (cluster: ClusterReport) => ClusterReport])[] = [
   ['manifests', ofHpas((hpas) => hpas.map(({ manifest: _, ...hpa }) => hpa))],
   [
@@ -19,9 +19,8 @@ const STEPS: readonly (readonly [name: string, shorten: (cluster: ClusterReport)
 ];
 
 /**
- * The report in at most so many bytes of JSON: it is cut down by a fixed rule, a step at a time and only as far as needed,
- * and `shortened` names the steps. Missing HPAs go last, and `totals` still counts them. Totals, problems, warnings and
- * remaining clusters always stay; where they alone are larger (some hundred bytes a cluster), so is the report.
+ * Shortens a report to a number of bytes of JSON, one step at a time and only as far as needed; `shortened` names the steps.
+ * Totals, problems, warnings and remaining clusters always stay: a report in which they alone are larger remains larger.
  */
 export function shortenReport(report: RunReport, bytes: number): RunReport {
   let shorter = report;

@@ -3,7 +3,7 @@ import { clusterNameSchema } from '../platform/eks-names.ts';
 import { described } from '../platform/schema.ts';
 import { EVENT_SOURCE } from './change-event.ts';
 
-/** The EventBridge event that `backfill` puts and `reap` takes: "look at this cluster, whether anything changed or not". */
+/** The EventBridge event from `backfill` to `reap`: sweep this cluster, whether anything changed or not. */
 export const SWEEP_DETAIL_TYPE = 'Cluster Sweep Requested';
 
 /** The version rises when a consumer would have to change; new optional fields do not raise it. */
@@ -16,7 +16,7 @@ export const sweepRequestSchema = described(
       'report: deletes nothing; delete: the mode of the deployment decides',
       z.enum(['report', 'delete']),
     ),
-    runId: described('Of the run that put the event; its log lines carry it too'),
+    runId: described('The run that published the event; its log lines have the same id'),
     requestedAt: described('RFC 3339'),
     maxDeletions: z.optional(
       described(

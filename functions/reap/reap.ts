@@ -151,9 +151,9 @@ async function reapBatch(
   return retried.map((itemIdentifier) => ({ itemIdentifier }));
 }
 
-/** The receive at which a message is consumed after this outcome; 0 where it is done. */
+/** The receive at which a message is consumed after this outcome; 0 if it is done. */
 function maxReceivesAfter(outcome: ClusterOutcome<SweepReport> | undefined, trigger: Trigger): number {
-  // What was never tried does not count.
+  // A sweep that was not begun does not count.
   if (outcome === undefined) return Number.POSITIVE_INFINITY;
   const isRequest = trigger['detail-type'] === SWEEP_DETAIL_TYPE;
   const whenFailed = isRequest ? MAX_RECEIVES_SWEEP_REQUEST : Number.POSITIVE_INFINITY;
@@ -266,7 +266,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new MalformedInputError('the message body is no JSON', { cause: error });
+    throw new MalformedInputError('the message body is not JSON', { cause: error });
   }
 }
 

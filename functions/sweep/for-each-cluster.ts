@@ -48,7 +48,7 @@ export interface LoopOptions<S extends Scope = Scope> {
 
 export interface ClusterProblem {
   readonly problem: Problem<ProblemReason>;
-  /** `skipped`: nothing can be done there now; `failed`: the same again later may succeed. */
+  /** `skipped`: nothing can be done there now; `failed`: a retry may succeed. */
   readonly result: 'skipped' | 'failed';
   readonly error: unknown;
 }
@@ -106,9 +106,9 @@ export async function forEachCluster<S extends Scope, R>(
       }
       if (!options.keepsConnections) directory.forget(cluster);
     } catch (error) {
-      // The cached endpoint, CA or token may be no longer valid.
+      // The cached endpoint, CA or token may no longer be valid.
       directory.forget(cluster);
-      // At the deadline its connection was closed: that is no fault of the cluster.
+      // At the deadline its connection was closed: the cluster has no problem.
       if (deadlineSignal?.aborted) return;
       const result = error instanceof ClusterSkippedError ? 'skipped' : 'failed';
       outcomes.set(target, { cluster, region, problem: problemOf(error, description), result, error });
@@ -152,7 +152,7 @@ async function findTargets<S extends Scope>({
   absent: (ClusterRef & ClusterProblem)[];
 }> {
   const [scope, ...others] = scopes;
-  // Describing a name shows whether it exists; listing needs a permission of its own.
+  // Describing a name shows whether it exists; listing needs another permission.
   if (names !== undefined && scope !== undefined && others.length === 0) {
     return { targets: [...new Set(names)].map((cluster) => ({ ...scope, cluster })), regions: [], absent: [] };
   }

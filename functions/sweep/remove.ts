@@ -28,7 +28,7 @@ export interface RemoveOptions {
   readonly drainSignal?: AbortSignal;
 }
 
-/** What is known of an HPA right before it is deleted. The log line `deleting HPA` has the same fields. */
+/** An HPA right before it is deleted. The log line `deleting HPA` has the same fields. */
 export interface Deletion {
   readonly cluster: string;
   /** Absent for a cluster of a kubeconfig, and where it is the Region of the log. */
@@ -41,7 +41,7 @@ export interface Deletion {
 /** Records the outcome of an HPA. */
 export type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) => void;
 
-/** The HPA controller may write the status of an HPA between the reading and the deletion: so often it is followed. */
+/** Maximum deletions attempted while the HPA controller writes the status of the HPA. */
 const DELETE_ATTEMPTS = 5;
 /** Maximum concurrent mark and delete requests. */
 const CONCURRENT_WRITES = 20;
@@ -90,7 +90,7 @@ export async function remove(
     } catch (error) {
       return end(verdict, 'Failed', { message: `not deleted: ${describeError(error)}` });
     }
-    // Manifests are saved one after the other: the last of them may have waited for long.
+    // Manifests are saved one after the other: the last one may have waited for long.
     if (drainSignal?.aborted) return end(verdict, 'Stopped');
     log.info('deleting HPA', deletion);
     const answer = await orFailed(deleteMarked(now.hpa, options));
@@ -124,7 +124,7 @@ async function orFailed(write: Promise<WriteResult>): Promise<Attempt> {
   }
 }
 
-/** The mark of a sweep that died before its deletion is as good: it is intact, so nothing was applied since. */
+/** The mark of an earlier sweep that stopped before its deletion is as good: it is intact, so nothing was applied since. */
 async function mark(hpa: HorizontalPodAutoscaler, api: ClusterApi): Promise<WriteResult> {
   if (isMarked(hpa)) return { result: 'done' };
   const answer = await api.hpas.mark(hpa);

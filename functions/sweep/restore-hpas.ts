@@ -16,7 +16,7 @@ export const RESTORE_OUTCOMES = [
   'AlreadyThere', // An HPA of that name exists; it is never overwritten.
   'StillStale', // It would be deleted again.
   'Refused', // The API server does not accept it.
-  'Failed', // No answer, or it continued to change; the same again later may succeed.
+  'Failed', // No answer, or it continued to change; a retry may succeed.
 ] as const;
 
 interface Result {
@@ -189,8 +189,8 @@ const managersOf = ({ metadata: { managedFields } }: HorizontalPodAutoscaler): M
 const isOwn = ({ manager }: ManagedFieldsEntry) => manager === OWN_MANAGER;
 
 /**
- * The managedFields of a restored HPA: those of its manifest, and none of ours. Who has written since it was created (Envoy
- * Gateway may have applied) owns what they wrote, and not what they owned before.
+ * The managedFields of a restored HPA: those of its manifest without our own. A manager that has written since the creation
+ * (Envoy Gateway may have applied) owns only what it wrote then.
  */
 function restoredManagedFields(hpa: HorizontalPodAutoscaler, manifest: HorizontalPodAutoscaler): ManagedFieldsEntry[] {
   const others = (hpa.metadata.managedFields ?? []).filter((entry) => !isOwn(entry));

@@ -38,17 +38,17 @@ export type Selects = (hpa: {
   readonly staleUid?: string;
 }) => boolean;
 
-/** A stale HPA that keeps changing during the sweep is tried so often; then it is left to the next sweep. */
+/** Maximum attempts for a stale HPA that keeps changing; then the next sweep retries. */
 const ATTEMPTS = 3;
 
 /**
  * Sweeps one cluster: assesses it, applies the guards, removes what is stale, records Events for the owners, and reports.
  *
- * An HPA is deleted only if two equal assessments of everything its verdict rests on stand around the mark, and the deletion
- * carries the resourceVersion of the mark. Envoy Gateway's next apply undoes the mark and so moves the resourceVersion; so
- * whichever process stops at whatever moment, an HPA that is wanted at the end exists or is created again.
+ * An HPA is deleted only if the assessments before and after the mark are equal in everything that its verdict rests on, and
+ * the deletion carries the resourceVersion of the mark. Envoy Gateway's next apply undoes the mark and so changes the
+ * resourceVersion: whichever process stops at whatever moment, an HPA that is wanted exists at the end, or is created again.
  *
- * @throws whatever a read throws ({@link ClusterApi}); nothing has been deleted on the strength of an incomplete reading
+ * @throws whatever a read throws ({@link ClusterApi}); an incomplete read deletes nothing
  */
 export async function sweepCluster(options: SweepOptions): Promise<SweepReport> {
   const { api, mode, guards, now, log, cluster, sweepId, drainSignal, controllerNamespaces } = options;
@@ -99,7 +99,7 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
     }
     for (const verdict of unsettled) end(verdict, drainSignal?.aborted ? 'Stopped' : 'Conflict');
   } catch (error) {
-    // What was deleted before the API server stopped answering must reach the report.
+    // What was deleted before the API server stopped responding must reach the report.
     if (deletions() === 0) throw error;
     for (const verdict of unsettled) {
       if (ended.has(verdict.hpa.metadata.uid)) continue;
@@ -121,7 +121,7 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
     hpas,
     missing: missing.map(reportMissing),
     changes: [...changes],
-    lookAgain: hpas.some(isToLookAtAgain),
+    lookAgain: hpas.some(needsAnotherSweep),
   };
   logReport(report, log, options.logEveryHpa ?? false);
   return report;
@@ -144,11 +144,11 @@ function withinBudget(
   );
 }
 
-const isToLookAtAgain = ({ outcome, reason, guard: heldBy }: SweptHpa): boolean =>
+const needsAnotherSweep = ({ outcome, reason, guard: heldBy }: SweptHpa): boolean =>
   ['Conflict', 'Failed', 'Stopped'].includes(outcome) ||
   heldBy?.name === 'Settling' ||
   reason === 'NotObserved' ||
-  // Its Deployment is going. Where parameters or defaults are at fault, it may well run for good.
+  // Its Deployment is being deleted. With unresolved parameters or defaults, it may run forever.
   (reason === 'ScaleTargetStillRuns' && outcome === 'Kept');
 
 const KIND_OF_RESOURCE: Record<string, string> = {

@@ -229,7 +229,7 @@ describe('a run over the bus', () => {
       ['creating', 'ClusterNotActive', true],
       ['out', 'ClusterOptedOut', true],
     ]);
-    // One more tells of the cluster that is being created.
+    // One more reports the cluster that is being created.
     expect(self.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3, 1]);
     expect(self.bus.taken.at(-1)?.DetailType).toBe('Cluster Unreachable');
     expect(detailsOf(self.bus.taken.slice(0, -1)).map(({ cluster }) => cluster)).toEqual(named);

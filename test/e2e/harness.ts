@@ -63,7 +63,7 @@ export function withTenantConfig(list: List): List {
   return { ...list, items: [...list.items, copy] };
 }
 
-/** The same cluster with so many of its one Gateway and its one HPA (or of the HPA alone, where the Gateway is gone). */
+/** The same cluster with `count` copies of its one Gateway and its one HPA (or of the HPA alone, without a Gateway). */
 export function times(count: number, list: List, kinds = ['Gateway', 'HorizontalPodAutoscaler']): List {
   const copies = (kind: string) =>
     Array.from({ length: count }, (_, number) => {
@@ -82,7 +82,7 @@ export function times(count: number, list: List, kinds = ['Gateway', 'Horizontal
 
 // The server.
 
-/** All that a case does not date was made long before the test runs, so that nothing settles. */
+/** Objects without a date are created long before the test runs, so that nothing settles. */
 const LONG_AGO = new Date('2026-01-01T00:00:00Z');
 
 /** An API server on the loopback interface that ends with the test. */
@@ -150,9 +150,9 @@ export function beforeFirst(
   };
 }
 
-// The pass.
+// The sweep.
 
-/** One pass over the cluster, at a time when nothing settles. */
+/** One sweep of the cluster, at a time when nothing settles. */
 export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOptions> = {}): Promise<SweepReport> {
   const api = clusterApi(connectionTo(cluster));
   try {

@@ -74,7 +74,7 @@ describe('a sweep', () => {
     const handler = await loadReap();
     await reapBatch([changed()], 1, handler);
     // Three lists, the configuration, Envoy Gateway's Deployment, the HPAs of the namespace, the mark, all but these HPAs
-    // again, the deletion, the Event that tells of it.
+    // again, the deletion, its Event.
     expect(cluster.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
     expect(around.output.counted('RequestsPerSweep')).toBe(20);
     await reapBatch([changed()], 1, handler);
@@ -115,7 +115,7 @@ describe('a sweep', () => {
     expect(around.output.text).not.toContain('SecondsToDeletion');
   });
 
-  test('that fails is found again by its audit ids', async () => {
+  test('that fails is logged with its audit IDs', async () => {
     const cluster = await around.enroll('shop', staleList());
     await cluster.close();
     expect(await reapBatch([changed(), requested()])).toEqual(['message-1', 'message-2']);
@@ -128,7 +128,7 @@ describe('a sweep', () => {
     expect([around.output.counted('ClustersUnreachable'), around.output.counted('SweepsFailed')]).toEqual([1, 1]);
   });
 
-  test('that fails on what it was answered is not counted as unreachable', async () => {
+  test('that fails with a response is not counted as unreachable', async () => {
     const cluster = await around.enroll('shop', staleList());
     cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
     expect(await reapBatch([changed()])).toEqual(['message-1']);
@@ -180,7 +180,7 @@ describe('SweepsCompleted is counted', () => {
 
   test.each<[string, number, Parameters<typeof around.enroll>[2]]>([
     ['opted out', 0, { described: { tags: { 'envoy-hpa-reaper': 'off' } } }],
-    ['lets nobody in', 0, { users: () => undefined }],
+    ['authenticates nobody', 0, { users: () => undefined }],
     ['is unreachable, with a private endpoint only', 1, { described: { publicAccess: false } }],
   ])('though a cluster %s', async (_, unreachable, enroll) => {
     await around.enroll('shop', wantedList());

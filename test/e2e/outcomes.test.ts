@@ -39,7 +39,7 @@ const { around } = self;
  * What is on the bus, each detail checked by its schema, which lets nothing unknown through. Without the summary of a sweep that
  * nobody requested, which test/unit/events/outcome-event.test.ts shows.
  */
-function told(): [detailType: string, detail: Record<string, unknown>][] {
+function published(): [detailType: string, detail: Record<string, unknown>][] {
   return around.bus.taken
     .filter(({ DetailType }) => DetailType in OUTCOME_DETAILS)
     .map(({ DetailType, Detail }) => {
@@ -49,7 +49,7 @@ function told(): [detailType: string, detail: Record<string, unknown>][] {
     })
     .filter(([type, { runIds }]) => type !== 'Sweep Completed' || (runIds as string[]).length > 0);
 }
-const typesTold = () => told().map(([detailType]) => detailType);
+const publishedTypes = () => published().map(([detailType]) => detailType);
 
 const ofShop = { version: '1', cluster: 'shop', region: 'eu-central-1', sweepId: expect.stringMatching(/\/shop$/) };
 
@@ -58,7 +58,7 @@ describe('reap publishes', () => {
     const cluster = await around.enroll('shop', staleList());
     const [manifest] = cluster.objects('horizontalpodautoscalers');
     expect(await reapBatch([changed()])).toEqual([]);
-    expect(told()).toEqual([
+    expect(published()).toEqual([
       [
         'HPA Deleted',
         {
@@ -103,11 +103,11 @@ describe('reap publishes', () => {
       requested('bank', { runId: 'run-2' }),
       requested('office', { mode: 'report' }),
     ]);
-    expect(typesTold().toSorted()).toEqual([
+    expect(publishedTypes().toSorted()).toEqual([
       ...['HPA Deleted', 'HPA Reported'],
       ...['Sweep Completed', 'Sweep Completed', 'Sweep Completed'],
     ]);
-    const completed = new Map(told().map(([type, detail]) => [`${type} ${detail.cluster}`, detail]));
+    const completed = new Map(published().map(([type, detail]) => [`${type} ${detail.cluster}`, detail]));
     expect(['shop', 'bank', 'office'].map((name) => completed.get(`Sweep Completed ${name}`))).toMatchObject([
       { ...ofShop, runIds: ['run-1'], mode: 'delete', outcomes: { Deleted: 1 } },
       { runIds: ['run-2'], mode: 'delete', outcomes: { Kept: 1 } },
@@ -120,7 +120,7 @@ describe('reap publishes', () => {
     await around.enroll('gone', staleList(), { described: { endpoint: await nowhere() } });
     await around.enroll('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
     expect(await reapBatch(['forbidden', 'gone', 'out'].map((cluster) => changed(cluster)))).toEqual(['message-2']);
-    expect(told()).toMatchObject([
+    expect(published()).toMatchObject([
       [
         'Cluster Unreachable',
         {
@@ -162,7 +162,7 @@ describe('a wanted HPA that somebody deleted', () => {
     explanation: `Gateway autoscaling-kept/web asks for autoscaling in EnvoyProxy autoscaling-kept/proxy, and there is no HPA ${MISSING}.`,
     remedy: expect.stringMatching(/^Envoy Gateway does not notice that it is gone: restart Envoy Gateway/),
   };
-  const [toldOfIt, swept] = [
+  const [missingEvent, swept] = [
     ['HPA Missing', { ...ofShop, hpa: missing }],
     { hpas: 0, stale: 0, deleted: 0, heldBack: 0, missing: 1, outcomes: {} },
   ];
@@ -178,7 +178,7 @@ describe('a wanted HPA that somebody deleted', () => {
 
     expect(report).toMatchObject({ mode, hpas: [], lookAgain: false });
     expect(report.missing).toEqual([missing]);
-    expect(told()).toEqual([toldOfIt, ['Sweep Completed', { ...ofShop, runIds: ['run-1'], mode, ...swept }]]);
+    expect(published()).toEqual([missingEvent, ['Sweep Completed', { ...ofShop, runIds: ['run-1'], mode, ...swept }]]);
     expect(around.output.logged().slice(-2)).toMatchObject([
       { level: 'WARN', message: `HPA ${MISSING} is missing, WantedButMissing`, cluster: 'shop', ...missing },
       { level: 'INFO', message: 'sweep finished', missing: 1 },
@@ -200,12 +200,12 @@ describe('a wanted HPA that somebody deleted', () => {
     await deleteByHand(cluster);
     const handler = await loadReap();
     for (const _ of [1, 2]) expect(await reapBatch([changed()], 1, handler)).toEqual([]);
-    expect(told()).toEqual([toldOfIt, toldOfIt]);
+    expect(published()).toEqual([missingEvent, missingEvent]);
     expect(eventsOf(cluster)).toMatchObject([{ type: 'Warning', count: 2 }]);
 
     cluster.load({ items: [the('HorizontalPodAutoscaler', wantedList())] });
     expect(await reapBatch([changed()], 1, handler)).toEqual([]);
-    expect([told().length, around.output.counted('HpasMissing'), eventsOf(cluster).length]).toEqual([2, 2, 1]);
+    expect([published().length, around.output.counted('HpasMissing'), eventsOf(cluster).length]).toEqual([2, 2, 1]);
   });
 });
 
@@ -214,7 +214,7 @@ describe('reap records an Event', () => {
     const cluster = await around.enroll('shop', staleList());
     await sweepByEvent(changed());
     const { uid } = the('Gateway', staleList()).metadata;
-    const told = {
+    const recorded = {
       namespace: 'autoscaling-removed',
       involvedObject: {
         ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'autoscaling-removed' },
@@ -225,7 +225,7 @@ describe('reap records an Event', () => {
         `Deleted HPA ${STALE}, which Envoy Gateway left behind (AutoscalingRemoved): ` +
         'Gateway autoscaling-removed/web asks for no autoscaling: no envoyHpa in EnvoyProxy autoscaling-removed/proxy.',
     };
-    expect(eventsOf(cluster)).toMatchObject([told]);
+    expect(eventsOf(cluster)).toMatchObject([recorded]);
     const [post] = cluster.requests.filter(({ path }) => path.endsWith('/events'));
     expect(post?.query.get('fieldManager')).toBe('envoy-hpa-reaper');
 
@@ -233,7 +233,7 @@ describe('reap records an Event', () => {
     const { resourceVersion: _version, creationTimestamp: _time, ...metadata } = again.metadata;
     cluster.load({ items: [{ ...again, metadata: { ...metadata, uid: 'another' } }] });
     await sweepByEvent(changed());
-    expect(eventsOf(cluster)).toMatchObject([{ ...told, count: 2 }]);
+    expect(eventsOf(cluster)).toMatchObject([{ ...recorded, count: 2 }]);
   });
 
   test.each<[string, (deleted: AbortSignal) => Partial<Parameters<typeof sweep>[1]>]>([
@@ -262,7 +262,7 @@ describe('reap records an Event', () => {
     cluster.onRequest = ({ method }) => (method === 'POST' ? intervention : undefined);
     expect(await reapBatch([changed()])).toEqual([]);
     expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
-    expect(typesTold()).toEqual(['HPA Deleted']);
+    expect(publishedTypes()).toEqual(['HPA Deleted']);
     expect(around.output.logged()).toContainEqual(
       expect.objectContaining({
         ...{ level: 'INFO', message: 'no Event written', cluster: 'shop', object: 'Gateway autoscaling-removed/web' },
@@ -279,7 +279,7 @@ test('backfill publishes the outcomes of every cluster that it swept or could no
   await around.enroll('shop', staleList());
   const { runId, totals } = await self.backfill({ mode: 'delete' });
   const sweep = { runIds: [runId], mode: 'delete', hpas: 1 };
-  expect(told()).toMatchObject([
+  expect(published()).toMatchObject([
     ['Sweep Completed', { cluster: 'bank', ...sweep, stale: 0, outcomes: { Kept: 1 } }],
     ['Cluster Unreachable', { cluster: 'forbidden', reason: 'ClusterForbidden' }],
     ['HPA Missing', { cluster: 'lost', hpa: { name: MISSING.split('/')[1] } }],
@@ -293,7 +293,7 @@ test('backfill publishes the outcomes of every cluster that it swept or could no
 test('backfill names the Region of each cluster in its events', async () => {
   await around.enroll('shop', staleList(), { described: { region: 'eu-west-1' } });
   await self.backfill({ regions: ['eu-west-1'] });
-  expect(told()).toMatchObject([
+  expect(published()).toMatchObject([
     ['HPA Reported', { region: 'eu-west-1' }],
     ['Sweep Completed', { region: 'eu-west-1' }],
   ]);

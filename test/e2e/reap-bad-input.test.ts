@@ -49,7 +49,7 @@ describe('an input that is no event of this project', () => {
       /^the event is from account 999999999999 in eu-central-1, and this function serves 123456789012 in eu-central-1$/,
     ],
     ['another Region', { ...requested(), region: 'eu-west-1' }, /^the event is from account 123456789012 in eu-west-1/],
-    ['no JSON', '{"source":', /^the message body is no JSON: /],
+    ['no JSON', '{"source":', /^the message body is not JSON: /],
   ];
 
   test.each(events)('fails its message: %s', async (_, event, reason) => {

@@ -102,7 +102,7 @@ export function surroundings(): Surroundings {
   return self;
 }
 
-/** The function goes by the real clock: what the list does not date the server dates long ago. */
+/** The function uses the real clock; the server dates what has no date in the list long ago. */
 function aged(list: List): List {
   const items = structuredClone(list.items);
   for (const { kind, metadata } of items) {

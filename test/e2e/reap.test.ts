@@ -98,7 +98,7 @@ describe('reap', () => {
     expect(changes.map(({ auditID }) => auditID)).toEqual(['its own', 'the whole namespace']);
   });
 
-  test('says of a plainly wanted HPA nothing but that the change was looked at', async () => {
+  test('logs only the end of the sweep for a plainly wanted HPA', async () => {
     await around.enroll('shop', wantedList());
     expect(await reapBatch([changed()])).toEqual([]);
     expect(around.output.logged()).toMatchObject([
@@ -413,7 +413,7 @@ describe('when somebody else writes during the sweep, reap', () => {
   const apply = ({ metadata }: KubernetesObject) => {
     metadata.managedFields = the('HorizontalPodAutoscaler', staleList()).metadata.managedFields ?? [];
   };
-  test('uses the mark of a sweep that died', async () => {
+  test('uses the mark of a sweep that stopped before its deletion', async () => {
     const list = staleList();
     const [entry] = the('HorizontalPodAutoscaler', list).metadata.managedFields ?? [];
     Reflect.deleteProperty(entry?.fieldsV1['f:spec'] as object, 'f:maxReplicas');
@@ -600,7 +600,7 @@ describe('a batch', () => {
     expect(clusters.flatMap(hpasOf)).toEqual([]);
   });
 
-  test('says of an unreachable cluster that its endpoint is private', async () => {
+  test('reports that the endpoint of an unreachable cluster is private', async () => {
     const cluster = await around.enroll('shop', staleList(), { described: { publicAccess: false } });
     await cluster.close();
     expect(await reapBatch([changed()])).toEqual(['message-1']);
@@ -659,7 +659,7 @@ describe('the connection to a cluster', () => {
     expect(around.eks.described).toEqual(['shop', 'shop']);
   });
 
-  test('is looked up once a minute: an opt-out is heard, and a new endpoint is gone to', async () => {
+  test('is looked up once a minute: an opt-out and a new endpoint become effective', async () => {
     const cluster = await around.enroll('shop', wantedList());
     const handler = await loadReap();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });

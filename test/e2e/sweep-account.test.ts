@@ -172,7 +172,7 @@ describe('a run sweeps', () => {
   });
 
   test.each<[string, Error[], string]>([
-    ['the refusal where AWS lets us in nowhere', [refused(), refused()], 'AwsAccessError'],
+    ['the refusal where AWS denies access everywhere', [refused(), refused()], 'AwsAccessError'],
     ['the refusal before another fault', [new RetryableError('throttled'), refused()], 'AwsAccessError'],
     ['another fault', [new RetryableError('throttled')], 'RetryableError'],
   ])('nothing, and throws %s', async (_, faults, name) => {
@@ -197,7 +197,7 @@ describe('a cluster with a problem', () => {
     };
     const region = new Region({
       a: { fault: new RetryableError('EKS could not describe cluster a') },
-      b: { fault: new TypeError('a fault of ours') },
+      b: { fault: new TypeError('a fault of this program') },
       c: { at: gone },
       d: { at: gone, publicEndpoint: false },
       e: { fault: notFound('e') },
@@ -391,7 +391,7 @@ describe('a run at its deadline', () => {
 });
 
 test('reports its progress', async () => {
-  const told: RunProgress[] = [];
+  const reported: RunProgress[] = [];
   const region = new Region({
     a: { at: await serveStale(2) },
     b: { at: await serveStale(), tags: { not: 'selected' } },
@@ -403,9 +403,9 @@ test('reports its progress', async () => {
   region.describe = async (name) => ({ ...(await describe(name)), tags: { t: tagged[name] ?? '' } });
   await run(
     { 'eu-central-1': region },
-    { concurrency: 1, tags: { t: 'x' }, onProgress: (progress) => told.push(progress) },
+    { concurrency: 1, tags: { t: 'x' }, onProgress: (progress) => reported.push(progress) },
   );
-  expect(told).toEqual([
+  expect(reported).toEqual([
     { clusters: 4, done: 0, problems: 0 },
     { clusters: 4, done: 1, problems: 0 },
     { clusters: 3, done: 1, problems: 0 },

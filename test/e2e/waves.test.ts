@@ -22,11 +22,11 @@ import {
 
 const guards = { ...DEFAULT_GUARDS, raisedLimit: 20 };
 
-/** What a wave is made of: `LIST horizontalpodautoscalers` and how many. */
+/** The requests of a wave, such as `LIST horizontalpodautoscalers`, with their number. */
 type Wave = Partial<Record<string, number>>;
 
 /**
- * A pass makes these waves of requests. The server answers none before the last of its wave has arrived, so that a busy
+ * A sweep makes these waves of requests. The server answers none before the last of its wave has arrived, so that a busy
  * machine draws no wave apart; and only a moment later, so that a request that comes too early is seen in the wave before.
  */
 async function makesWaves(
@@ -135,7 +135,7 @@ describe('the waves of requests of a sweep', () => {
 });
 
 describe('more HPAs than fit on a page', () => {
-  /** The stale one, and so many that people labelled likewise, half of them before it. */
+  /** The stale HPA, and `count` HPAs of people with the same labels, half of them before it. */
   function crowded(count: number): List {
     const list = staleList();
     const stale = the('HorizontalPodAutoscaler', list);

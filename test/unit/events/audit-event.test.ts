@@ -222,7 +222,7 @@ describe('the changes of many lines', () => {
     }
   });
 
-  test('tells objects apart by group, resource, namespace and name, not by version', () => {
+  test('distinguishes objects by group, resource, namespace and name, not by version', () => {
     const count = (...refs: object[]) => changesOf(refs.map((ref) => line({}, ref))).changes.length;
     expect(count({}, { apiVersion: 'v1beta1' })).toBe(1);
     expect(count({}, { name: 'proxy-2' })).toBe(2);

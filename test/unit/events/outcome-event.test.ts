@@ -7,7 +7,7 @@ const BY_CHANGE = { mode: 'delete', runIds: [] } as const;
 const PLACE = { cluster: 'shop', region: 'eu-central-1', sweepId: 'pass-1' };
 
 /** The event about the HPA of a sweep over one HPA that published one. */
-function toldOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {
+function eventOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {
   const events = sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome, hpa)], missing: [] }, BY_CHANGE);
   const [event, summary, ...others] = events;
   if (event === undefined || summary?.detailType !== 'Sweep Completed' || others.length > 0) {
@@ -15,26 +15,29 @@ function toldOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {
   }
   const { detailType, detail } = event;
   expect(OUTCOME_DETAILS[detailType].parse(detail)).toEqual(detail);
-  if (!('hpa' in detail) || !('changes' in detail)) throw new Error(`${detailType} tells of no HPA`);
+  if (!('hpa' in detail) || !('changes' in detail)) throw new Error(`${detailType} has no HPA`);
   return { detailType, detail, bytes: Buffer.byteLength(JSON.stringify(detail)) };
 }
 
-test.each(['MarkRefused', 'DeleteRefused'] as const)('%s is told as held back, with who refused it', (outcome) => {
-  const message = 'admission webhook "policy.example.com" denied the request: never on a Friday';
-  expect(toldOf(outcome, { message })).toMatchObject({
-    detailType: 'HPA Held Back',
-    detail: { ...PLACE, hpa: { reason: 'AutoscalingRemoved', guard: { name: outcome, explanation: message } } },
-  });
-});
+test.each(['MarkRefused', 'DeleteRefused'] as const)(
+  '%s is published as held back, with the message of the API server',
+  (outcome) => {
+    const message = 'admission webhook "policy.example.com" denied the request: never on a Friday';
+    expect(eventOf(outcome, { message })).toMatchObject({
+      detailType: 'HPA Held Back',
+      detail: { ...PLACE, hpa: { reason: 'AutoscalingRemoved', guard: { name: outcome, explanation: message } } },
+    });
+  },
+);
 
-test('of what an API server said as much is told as fits', () => {
-  const { detail, bytes } = toldOf('DeleteRefused', { message: 'x'.repeat(300_000) });
+test('shortens the message of an API server', () => {
+  const { detail, bytes } = eventOf('DeleteRefused', { message: 'x'.repeat(300_000) });
   expect(detail.hpa.guard?.explanation).toBe('x'.repeat(1_024));
   expect(detail).not.toHaveProperty('leftOut');
   expect(bytes).toBeLessThan(3_000);
 });
 
-test.each(['Kept', 'AlreadyGone', 'Conflict', 'Stopped', 'Failed'] as const)('%s is not told', (outcome) => {
+test.each(['Kept', 'AlreadyGone', 'Conflict', 'Stopped', 'Failed'] as const)('%s is not published', (outcome) => {
   expect(sweepOutcomes(PLACE, { hpas: [sweptHpa('shop/web', outcome)], missing: [] }, BY_CHANGE)).toEqual([]);
 });
 
@@ -91,21 +94,21 @@ describe('an event has at most 255 KB:', () => {
     ['MarkRefused', { message: 'no' }],
     ['DeleteRefused', { message: 'no' }],
   ])('%s leaves out what its verdict rests on, where that is too much', (outcome, hpa) => {
-    const { detail, bytes } = toldOf(outcome, { ...hpa, restsOn: gateways(2_000) });
+    const { detail, bytes } = eventOf(outcome, { ...hpa, restsOn: gateways(2_000) });
     expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['restsOn'], []]);
     expect(bytes).toBeLessThan(1_000);
-    expect(toldOf(outcome, { ...hpa, restsOn: gateways(1_000) }).detail).not.toHaveProperty('leftOut');
+    expect(eventOf(outcome, { ...hpa, restsOn: gateways(1_000) }).detail).not.toHaveProperty('leftOut');
   });
 
   test('a deletion leaves out the manifest first', () => {
     const restsOn = gateways(3);
-    const { detail } = toldOf('Deleted', { restsOn, manifest: manifestOf('ü'.repeat(131_000)) });
+    const { detail } = eventOf('Deleted', { restsOn, manifest: manifestOf('ü'.repeat(131_000)) });
     expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['manifest'], restsOn]);
     expect(detail).not.toHaveProperty('manifest');
   });
 
   test('a deletion leaves out both, where the manifest alone is not enough', () => {
-    const { detail } = toldOf('Deleted', { restsOn: gateways(2_000), manifest: manifestOf('') });
+    const { detail } = eventOf('Deleted', { restsOn: gateways(2_000), manifest: manifestOf('') });
     expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['manifest', 'restsOn'], []]);
     expect(detail).not.toHaveProperty('manifest');
   });
@@ -114,9 +117,9 @@ describe('an event has at most 255 KB:', () => {
     [0, undefined],
     [1, ['manifest']],
   ])('to the byte: with %i more it has left out %j', (more, leftOut) => {
-    const { bytes } = toldOf('Deleted', { manifest: manifestOf('') });
+    const { bytes } = eventOf('Deleted', { manifest: manifestOf('') });
     const manifest = manifestOf('x'.repeat(MOST - bytes + more));
-    expect(toldOf('Deleted', { manifest }).detail).toEqual(
+    expect(eventOf('Deleted', { manifest }).detail).toEqual(
       expect.objectContaining(leftOut === undefined ? { manifest } : { leftOut }),
     );
   });

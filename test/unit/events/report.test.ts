@@ -19,7 +19,7 @@ import {
   snapshotOf,
 } from '../../builders/cluster.ts';
 
-/** The verdict on the first of these, and what becomes of its replicas where it is stale. */
+/** The verdict on the first of these, with its replicas after the deletion. */
 function judged(...objects: ClusterObject[]): GuardedVerdict {
   const snapshot = snapshotOf(objects);
   const verdict = judge(snapshot)[0] as GuardedVerdict;
@@ -133,7 +133,7 @@ test('a missing HPA, without what only an Event needs', () => {
   expect(reportMissing({ ...missing, ownerUid: 'uid' })).toStrictEqual(missing);
 });
 
-test('tells the remedy where there is one', () => {
+test('reports the remedy if there is one', () => {
   const orphan = judged(envoyHpa(), deployment(`envoy-gateway-system/${hashedNameOf('shop/web')}`));
   expect(reportHpa(orphan).remedy).toMatch(/^Envoy Gateway removes Deployment .* too/);
   expect(reportHpa(removed({}, 1)).remedy).toBeUndefined();

@@ -30,7 +30,7 @@ describe('the environment of a function', () => {
 describe('the message of an error', () => {
   test.each([
     ['with a cause', new Error('a', { cause: new Error('b') }), 'a: b'],
-    ['that tells its cause', new Error('a: b', { cause: new Error('b') }), 'a: b'],
+    ['that includes its cause', new Error('a: b', { cause: new Error('b') }), 'a: b'],
     ['that is none', 'thrown', 'thrown'],
     ['of several without a word', new AggregateError([new Error('a', { cause: 'c' }), new Error('b')]), 'a: c; b'],
     ['of several with a word', new AggregateError([new Error('a')], 'both failed'), 'both failed'],

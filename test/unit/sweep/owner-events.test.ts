@@ -19,7 +19,7 @@ const log = {
 };
 beforeEach(() => void lines.splice(0));
 
-const tell = (hpas: readonly SweptHpa[], record: EventRecorder['record'], missing: readonly MissingHpa[] = []) =>
+const recordAll = (hpas: readonly SweptHpa[], record: EventRecorder['record'], missing: readonly MissingHpa[] = []) =>
   recordOwnerEvents(hpas, missing, { events: { record }, cluster: 'shop', sweepId: 'pass-1', log, now });
 
 /** Rests on a Gateway and an EnvoyProxy of the same name. */
@@ -34,22 +34,22 @@ const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): 
 };
 const deletedFor = (gateway: string, name: string) => sweptFor(gateway, name, 'Deleted');
 
-async function toldOf(hpas: readonly SweptHpa[], missing: readonly MissingHpa[] = []): Promise<ObjectEvent[]> {
-  const told: ObjectEvent[] = [];
+async function eventsOf(hpas: readonly SweptHpa[], missing: readonly MissingHpa[] = []): Promise<ObjectEvent[]> {
+  const recorded: ObjectEvent[] = [];
   const record: EventRecorder['record'] = async (event) => {
-    told.push(event);
+    recorded.push(event);
     return 'done';
   };
-  await tell(hpas, record, missing);
-  return told;
+  await recordAll(hpas, record, missing);
+  return recorded;
 }
 const sentence = (name: string) =>
   `Deleted HPA envoy-gateway-system/${name}, which Envoy Gateway left behind (AutoscalingRemoved): ` +
   'Gateway shop/web asks for no autoscaling: no envoyHpa in EnvoyProxy shop/web.';
 
-test('one Event tells of all that was deleted for a Gateway, and of nothing else', async () => {
+test('one Event lists everything that was deleted for a Gateway, and nothing else', async () => {
   const refused = [sweptFor('web', 'three', 'DeleteRefused'), sweptFor('api', 'four', 'MarkRefused')];
-  expect(await toldOf([deletedFor('web', 'one'), deletedFor('web', 'two'), ...refused])).toEqual([
+  expect(await eventsOf([deletedFor('web', 'one'), deletedFor('web', 'two'), ...refused])).toEqual([
     {
       object: {
         ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'shop', name: 'web' },
@@ -60,7 +60,7 @@ test('one Event tells of all that was deleted for a Gateway, and of nothing else
   ]);
 });
 
-describe('of a missing HPA its owner is told by a Warning', () => {
+describe('the owner of a missing HPA gets a Warning', () => {
   const { reason, ...missing } = missingHpa('shop/web');
   const warned = {
     ...{
@@ -77,13 +77,16 @@ describe('of a missing HPA its owner is told by a Warning', () => {
     [{ kind: 'ConfigMap', namespace: 'envoy-gateway-system', name: 'envoy-gateway-config' }, 'v1'],
   ])('%j', async (owner, apiVersion) => {
     const object = { apiVersion, ...owner, uid: 'its uid' };
-    expect(await toldOf([], [{ ...missing, reason, owner, ownerUid: 'its uid' }])).toEqual([{ object, ...warned }]);
+    expect(await eventsOf([], [{ ...missing, reason, owner, ownerUid: 'its uid' }])).toEqual([{ object, ...warned }]);
   });
 
   test('beside the Event on what was deleted for the same owner', async () => {
     const owner = { kind: 'Gateway' as const, namespace: 'shop', name: 'web' };
-    const told = await toldOf([deletedFor('web', 'one')], [{ ...missing, reason, owner, ownerUid: 'uid of web' }]);
-    expect(told.map(({ object, type }) => [object.uid, type])).toEqual([
+    const recorded = await eventsOf(
+      [deletedFor('web', 'one')],
+      [{ ...missing, reason, owner, ownerUid: 'uid of web' }],
+    );
+    expect(recorded.map(({ object, type }) => [object.uid, type])).toEqual([
       ['uid of web', 'Normal'],
       ['uid of web', 'Warning'],
     ]);
@@ -91,24 +94,24 @@ describe('of a missing HPA its owner is told by a Warning', () => {
 
   test('but not where its uid is not known', async () => {
     const owner = { kind: 'GatewayClass' as const, name: 'eg' };
-    expect(await toldOf([], [{ ...missing, reason, owner, ownerUid: undefined }])).toEqual([]);
+    expect(await eventsOf([], [{ ...missing, reason, owner, ownerUid: undefined }])).toEqual([]);
   });
 });
 
 test('a message has 1,024 characters at most, and shows where it was cut', async () => {
   const name = 'n'.repeat(1_024 - sentence('').length);
-  const [[whole], [cut]] = [await toldOf([deletedFor('web', name)]), await toldOf([deletedFor('web', `${name}n`)])];
+  const [[whole], [cut]] = [await eventsOf([deletedFor('web', name)]), await eventsOf([deletedFor('web', `${name}n`)])];
   expect(whole?.message).toBe(sentence(name));
   expect(cut?.message).toBe(`${sentence(`${name}n`).slice(0, 1_023)}…`);
 });
 
-test('an API server that does not answer is waited for five seconds, and nobody is told behind that', async () => {
+test('waits five seconds for an API server that does not respond, and records nothing after that', async () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const gateways = Array.from({ length: 21 }, (_, number) => `web-${number}`);
   const begun: PromiseWithResolvers<'conflict'>[] = [];
   let ended = false;
-  const telling = tell(
+  const recording = recordAll(
     gateways.map((gateway) => deletedFor(gateway, 'one')),
     () => {
       const answer = Promise.withResolvers<'conflict'>();
@@ -132,5 +135,5 @@ test('an API server that does not answer is waited for five seconds, and nobody 
   for (const { resolve } of others) resolve('conflict');
   await vi.advanceTimersByTimeAsync(0);
   expect([begun.length, lines]).toEqual([20, said]);
-  await telling;
+  await recording;
 });
