@@ -1,5 +1,6 @@
 import { hashedName } from '../../functions/judgement/effective-proxy.ts';
 import type { Connection, Reply } from './connection.ts';
+import { autoscaler, deployment } from './objects.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
@@ -46,6 +47,15 @@ export class Installation {
     this.deployment = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/${this.hpaName}`;
   }
 
+  /** An installation whose autoscaling is on, with its HPA. */
+  static async withHpa(admin: Connection, namespace: string): Promise<Installation> {
+    const installation = new Installation(admin, namespace);
+    await installation.setUp();
+    await installation.setAutoscaling('on');
+    await installation.applyHpa();
+    return installation;
+  }
+
   async setUp(): Promise<void> {
     for (const name of [this.namespace, SYSTEM]) {
       await this.#apply(`/api/v1/namespaces/${name}`, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
@@ -56,56 +66,31 @@ export class Installation {
       metadata: { name: 'envoy-gateway-config', namespace: SYSTEM },
       data: { 'envoy-gateway.yaml': `apiVersion: ${ENVOY_API}\nkind: EnvoyGateway\n` },
     });
-    await this.#apply(this.deployment, {
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name: this.hpaName, namespace: SYSTEM },
-      spec: {
-        selector: { matchLabels: { app: this.hpaName } },
-        template: {
-          metadata: { labels: { app: this.hpaName } },
-          spec: { containers: [{ name: 'envoy', image: 'envoy' }] },
-        },
-      },
-    });
+    await this.#apply(this.deployment, deployment(this.hpaName, { envoy: 'envoy' }, { namespace: SYSTEM }));
     await this.reset();
   }
 
   /** The Deployment of Envoy Gateway itself, as its Helm chart makes it, rolled out; without a release there is none. */
   async runController(release: string | undefined): Promise<void> {
     if (release === undefined) return await this.#delete(this.controller);
-    await this.#apply(this.controller, {
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: {
-        name: 'envoy-gateway',
-        namespace: SYSTEM,
-        labels: { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': release },
-      },
-      spec: {
-        selector: { matchLabels: { 'control-plane': 'envoy-gateway' } },
-        template: {
-          metadata: { labels: { 'control-plane': 'envoy-gateway' } },
-          spec: {
-            containers: [
-              {
-                name: 'envoy-gateway',
-                image: `docker.io/envoyproxy/gateway:${release}`,
-                args: ['server', '--config-path=/config/envoy-gateway.yaml'],
-                volumeMounts: [
-                  { name: 'envoy-gateway-config', mountPath: '/config', readOnly: true },
-                  { name: 'certs', mountPath: '/certs', readOnly: true },
-                ],
-              },
-            ],
-            volumes: [
-              { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
-              { name: 'certs', secret: { secretName: 'envoy-gateway' } },
-            ],
-          },
-        },
-      },
-    });
+    const labels = { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': release };
+    const images = { 'envoy-gateway': `docker.io/envoyproxy/gateway:${release}` };
+    const manifest = deployment('envoy-gateway', images, { namespace: SYSTEM, labels });
+    const { spec } = manifest.spec.template;
+    const containers = spec.containers.map((container) => ({
+      ...container,
+      args: ['server', '--config-path=/config/envoy-gateway.yaml'],
+      volumeMounts: [
+        { name: 'envoy-gateway-config', mountPath: '/config', readOnly: true },
+        { name: 'certs', mountPath: '/certs', readOnly: true },
+      ],
+    }));
+    const volumes = [
+      { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
+      { name: 'certs', secret: { secretName: 'envoy-gateway' } },
+    ];
+    Object.assign(spec, { containers, volumes });
+    await this.#apply(this.controller, manifest);
     const { generation } = this.stored(this.controller).metadata;
     const rolledOut = { observedGeneration: generation, replicas: 1, updatedReplicas: 1, readyReplicas: 1 };
     await this.#merge(`${this.controller}/status`, 'kube-controller-manager', { status: rolledOut });
@@ -192,26 +177,11 @@ export class Installation {
 
   /** As Envoy Gateway applies its HPA: always the same fields. */
   async applyHpa(): Promise<void> {
-    const manifest = {
-      apiVersion: 'autoscaling/v2',
-      kind: 'HorizontalPodAutoscaler',
-      metadata: {
-        name: this.hpaName,
-        namespace: SYSTEM,
-        labels: {
-          'gateway.envoyproxy.io/owning-gateway-name': 'web',
-          'gateway.envoyproxy.io/owning-gateway-namespace': this.namespace,
-        },
-      },
-      spec: {
-        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: this.hpaName },
-        minReplicas: 2,
-        maxReplicas: 5,
-        metrics: [
-          { type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 80 } } },
-        ],
-      },
+    const labels = {
+      'gateway.envoyproxy.io/owning-gateway-name': 'web',
+      'gateway.envoyproxy.io/owning-gateway-namespace': this.namespace,
     };
+    const manifest = autoscaler(this.hpaName, { namespace: SYSTEM, labels });
     this.#wrote(this.hpa, await this.#admin.apply(`${this.hpa}?fieldManager=envoy-gateway&force=true`, manifest));
   }
 

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { SQSBatchResponse } from 'aws-lambda';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { ObjectEvent } from '../../functions/kubernetes/event-recorder.ts';
+import { SILENT } from '../../functions/platform/logger.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
 import type { AuditEvent } from '../embedded-cluster/audit.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
@@ -17,15 +18,17 @@ import {
   REGION,
   subscriptionEvent,
 } from '../embedded-cluster/event-path.ts';
-import { type Connection, connect } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
-import { reaperRbac, reaper as reaperUser, type Server, waitFor } from './server.ts';
+import { autoscaler } from './objects.ts';
+import { reaperRbac, reaperToken, reaper as reaperUser, type Server, useServer, waitFor } from './server.ts';
 
-const quiet = { log: { info: () => {}, warn: () => {}, error: () => {} }, metrics: { add: () => {} } };
+const quiet = { log: SILENT, metrics: { add: () => {} } };
 
-/** The whole path, with the audit lines that this API server wrote, as the user that infra/kubernetes/rbac.yaml lets in. */
+/** The whole path, from the audit lines that this API server writes, as the user that infra/kubernetes/rbac.yaml authorizes. */
 export function describeEventPath(start: () => Promise<Server>): void {
-  describe('from the audit line to the deletion', () => {
+  describe('the event path', () => {
+    const used = useServer(start);
     let server: Server;
     let admin: Connection;
     let reaper: Connection;
@@ -34,36 +37,30 @@ export function describeEventPath(start: () => Promise<Server>): void {
     let healthy: Installation;
 
     beforeAll(async () => {
-      server = await start();
-      admin = connect({ ...server, token: server.adminToken });
-      reaper = connect({ ...server, token: server.reaperToken });
-      api = clusterApi(connectionTo(server, server.reaperToken));
-      leaking = new Installation(admin, 'leaking');
-      healthy = new Installation(admin, 'healthy');
-      for (const installation of [leaking, healthy]) {
-        await installation.setUp();
-        await installation.setAutoscaling('on');
-        await installation.applyHpa();
-      }
-    });
-    afterAll(async () => {
-      for (const connection of [api, admin, reaper]) connection?.close();
-      await server?.close();
+      ({ server, admin } = used);
+      reaper = used.connect(reaperToken);
+      api = used.closeAtEnd(clusterApi(connectionTo(server, reaperToken)));
+      leaking = await Installation.withHpa(admin, 'leaking');
+      healthy = await Installation.withHpa(admin, 'healthy');
     });
 
-    async function forwardAll(since: number): Promise<BusEvent[]> {
+    /** The events of the audit lines that a write causes; the server writes them after it responds. */
+    async function eventsOf(write: () => Promise<void>): Promise<BusEvent[]> {
+      const since = (await server.audit()).length;
+      await write();
+      const lines = async () => (await server.audit()).slice(since);
+      await waitFor(async () => (await lines()).some(({ verb }) => verb === 'patch'));
       const events: BusEvent[] = [];
       const forward = createForward({
         config: { ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, EVENT_BUS_NAME: 'bus' },
         eventBus: { put: async (put) => void events.push(...put) },
         ...quiet,
       });
-      const lines = (await server.audit()).slice(since);
-      await forward(subscriptionEvent('real', lines), lambdaContext('forward'));
+      await forward(subscriptionEvent('real', await lines()), lambdaContext('forward'));
       return events;
     }
 
-    async function reap(events: readonly BusEvent[], mode: 'report' | 'delete'): Promise<SweepReport[]> {
+    async function reap(events: readonly BusEvent[], mode: 'report' | 'delete'): Promise<SweepReport> {
       const reports: SweepReport[] = [];
       const handler = createReap({
         config: {
@@ -90,21 +87,20 @@ export function describeEventPath(start: () => Promise<Server>): void {
       const batch = queueBatch(events.map((event) => JSON.stringify(busEvent(event))));
       const { batchItemFailures } = (await handler(batch, lambdaContext('reap'))) as SQSBatchResponse;
       expect(batchItemFailures).toEqual([]);
-      return reports;
+      expect(reports).toHaveLength(1);
+      return reports[0] as SweepReport;
     }
 
-    const ours = (report: SweepReport | undefined) =>
-      report?.hpas
-        .filter(({ name: hpa }) => [leaking.hpaName, healthy.hpaName].includes(hpa))
-        .map(({ name: hpa, outcome, reason }) => [hpa, outcome, reason])
+    const isOurs = ({ name }: { name: string }) => [leaking.hpaName, healthy.hpaName].includes(name);
+    const ours = ({ hpas }: SweepReport) =>
+      hpas
+        .filter(isOurs)
+        .map(({ name, outcome, reason }) => [name, outcome, reason])
         .sort();
 
     test('deletes exactly the HPA whose autoscaling configuration was removed', async () => {
-      const since = (await server.audit()).length;
-      await leaking.setAutoscaling('off');
-      // The audit log is written behind the answer.
-      await waitFor(async () => (await server.audit()).slice(since).some(({ verb }) => verb === 'patch'));
-      const events = (await forwardAll(since)).filter(({ detail }) => JSON.stringify(detail).includes('leaking'));
+      const all = await eventsOf(() => leaking.setAutoscaling('off'));
+      const events = all.filter(({ detail }) => JSON.stringify(detail).includes('leaking'));
       expect(events.map(({ detail }) => detail)).toMatchObject([
         {
           cluster: 'real',
@@ -114,46 +110,40 @@ export function describeEventPath(start: () => Promise<Server>): void {
         },
       ]);
 
-      const [reported] = await reap(events, 'report');
-      expect(ours(reported)).toEqual([
+      expect(ours(await reap(events, 'report'))).toEqual([
         [healthy.hpaName, 'Kept', 'AutoscalingConfigured'],
         [leaking.hpaName, 'Reported', 'AutoscalingRemoved'],
       ]);
       expect(await leaking.hpaExists()).toBe(true);
 
       const { body: manifest } = await admin.get(leaking.hpa);
-      const [report] = await reap(events, 'delete');
+      const report = await reap(events, 'delete');
       expect(ours(report)).toEqual([
         [healthy.hpaName, 'Kept', 'AutoscalingConfigured'],
         [leaking.hpaName, 'Deleted', 'AutoscalingRemoved'],
       ]);
-      expect(report?.hpas.find(({ outcome }) => outcome === 'Deleted')).toMatchObject({
+      expect(report.hpas.find(({ outcome }) => outcome === 'Deleted')).toMatchObject({
         manifest,
         changes: [{ username: 'admin', verb: 'patch', resource: 'envoyproxies', namespace: 'leaking', name: 'web' }],
       });
       expect(await leaking.hpaExists()).toBe(false);
       expect(await healthy.hpaExists()).toBe(true);
 
-      const [again] = await reap(events, 'delete');
-      expect(ours(again)).toEqual([[healthy.hpaName, 'Kept', 'AutoscalingConfigured']]);
+      expect(ours(await reap(events, 'delete'))).toEqual([[healthy.hpaName, 'Kept', 'AutoscalingConfigured']]);
     });
 
-    test('a wanted HPA that somebody deletes is reported as missing, and its Gateway is told', async () => {
-      const since = (await server.audit()).length;
+    test('reports a wanted HPA that somebody deletes as missing, with an Event of its Gateway', async () => {
       await healthy.deleteHpa();
-      // A change of anything is an occasion to look; this one leaves the EnvoyProxy as it is.
-      await healthy.setAutoscaling('on');
-      await waitFor(async () => (await server.audit()).slice(since).some(({ verb }) => verb === 'patch'));
-      const events = await forwardAll(since);
+      // Any change triggers a sweep; this one leaves the EnvoyProxy as it is.
+      const events = await eventsOf(() => healthy.setAutoscaling('on'));
       expect(events).toHaveLength(1);
-      const missing = (report: SweepReport | undefined) =>
-        report?.missing.filter(({ name: hpa }) => [leaking.hpaName, healthy.hpaName].includes(hpa));
+      const missing = (report: SweepReport) => report.missing.filter(isOurs);
       const warnings = async () =>
         (await admin.get('/api/v1/namespaces/healthy/events')).body.items.filter(
           ({ type }: { type: string }) => type === 'Warning',
         );
 
-      const [reported] = await reap(events, 'report');
+      const reported = await reap(events, 'report');
       expect(missing(reported)).toMatchObject([
         {
           ...{ namespace: SYSTEM, name: healthy.hpaName, reason: 'WantedButMissing' },
@@ -162,7 +152,7 @@ export function describeEventPath(start: () => Promise<Server>): void {
       ]);
       expect(await warnings()).toEqual([]);
 
-      const [report] = await reap(events, 'delete');
+      const report = await reap(events, 'delete');
       expect(missing(report)).toEqual(missing(reported));
       const { body: gateway } = await admin.get(healthy.gateway);
       expect(await warnings()).toMatchObject([
@@ -174,17 +164,17 @@ export function describeEventPath(start: () => Promise<Server>): void {
       ]);
 
       await healthy.applyHpa();
-      expect(missing((await reap(events, 'delete'))[0])).toEqual([]);
+      expect(missing(await reap(events, 'delete'))).toEqual([]);
     });
 
-    test('of the Deployment of Envoy Gateway is kept which release it runs, on which configuration, and how far it is rolled out', async () => {
-      const place = { namespace: SYSTEM, name: 'envoy-gateway' };
+    test('reads the release, the configuration and the rollout of the Deployment of Envoy Gateway', async () => {
+      const named = { namespace: SYSTEM, name: 'envoy-gateway' };
       await leaking.runController(undefined);
-      expect(await api.config.deployment(place)).toBeNull();
+      expect(await api.config.deployment(named)).toBeNull();
       await leaking.runController('v1.3.0');
       const { uid, generation } = (await admin.get(leaking.controller)).body.metadata;
-      expect(await api.config.deployment(place)).toEqual({
-        metadata: { ...place, uid, generation, labels: { 'app.kubernetes.io/version': 'v1.3.0' } },
+      expect(await api.config.deployment(named)).toEqual({
+        metadata: { ...named, uid, generation, labels: { 'app.kubernetes.io/version': 'v1.3.0' } },
         spec: {
           template: {
             spec: {
@@ -211,68 +201,70 @@ export function describeEventPath(start: () => Promise<Server>): void {
       await leaking.runController(undefined);
     });
 
-    /** Made by a person, with these labels. */
-    async function makeHpa(namespace: string, hpa: string, labels: Record<string, string>): Promise<string> {
-      const path = `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${hpa}`;
-      const { status } = await admin.apply(`${path}?fieldManager=kubectl&force=true`, {
-        ...{
-          apiVersion: 'autoscaling/v2',
-          kind: 'HorizontalPodAutoscaler',
-          metadata: { name: hpa, namespace, labels },
-        },
-        spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'any' }, maxReplicas: 2 },
-      });
-      expect(status).toBe(201);
-      return path;
+    /** An HPA that a person creates, until `check` is done. */
+    async function withHpas(created: [namespace: string, name: string, labels: object][], check: () => Promise<void>) {
+      const paths = created.map(
+        ([namespace, name]) => `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${name}`,
+      );
+      for (const [index, path] of paths.entries()) {
+        const [, hpa = '', labels] = created[index] ?? [];
+        const { status } = await admin.apply(`${path}?fieldManager=kubectl&force=true`, autoscaler(hpa, { labels }));
+        expect(status).toBe(201);
+      }
+      await check();
+      for (const path of paths) await admin.delete(path);
     }
 
-    test('every HPA of a namespace is found as what scales what, whoever made it', async () => {
+    test('finds every HPA of a namespace with its target, whoever created it', async () => {
       await healthy.applyHpa();
-      const made = [await makeHpa(SYSTEM, 'of-keda', {}), await makeHpa('healthy', 'elsewhere', {})];
-      const scalers = await api.hpas.scalers(SYSTEM);
-      const target = (deployment: string) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name: deployment });
-      expect(
-        scalers.filter(({ metadata }) => ['of-keda', 'elsewhere', healthy.hpaName].includes(metadata.name)),
-      ).toEqual(
+      await withHpas(
         [
-          [healthy.hpaName, healthy.hpaName],
-          ['of-keda', 'any'],
-        ].map(([hpa, deployment = '']) => ({
-          metadata: { namespace: SYSTEM, name: hpa },
-          spec: { scaleTargetRef: target(deployment) },
-        })),
+          [SYSTEM, 'of-keda', {}],
+          ['healthy', 'elsewhere', {}],
+        ],
+        async () => {
+          const wanted = ['of-keda', 'elsewhere', healthy.hpaName];
+          const scalers = (await api.hpas.scalers(SYSTEM)).filter(({ metadata }) => wanted.includes(metadata.name));
+          expect(scalers).toEqual(
+            [healthy.hpaName, 'of-keda'].map((name) => ({
+              metadata: { namespace: SYSTEM, name },
+              spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name } },
+            })),
+          );
+          expect(await api.hpas.scalers('nowhere')).toEqual([]);
+        },
       );
-      expect(await api.hpas.scalers('nowhere')).toEqual([]);
-      for (const path of made) await admin.delete(path);
     });
 
-    test('the HPA of the rate limit service is found by all of its labels', async () => {
+    test('finds the HPA of the rate limit service by all of its labels, and one that two selectors find once', async () => {
       const labels = {
         'app.kubernetes.io/name': 'envoy-ratelimit',
         'app.kubernetes.io/component': 'ratelimit',
         'app.kubernetes.io/managed-by': 'envoy-gateway',
       };
       const { 'app.kubernetes.io/name': _, ...others } = labels;
-      const made = [
-        await makeHpa('healthy', 'envoy-ratelimit', labels),
-        await makeHpa('healthy', 'not-of-rate-limit', others),
-        await makeHpa('healthy', 'of-another', { ...labels, 'app.kubernetes.io/managed-by': 'helm' }),
-        await makeHpa('healthy', 'both', { ...labels, 'gateway.envoyproxy.io/owning-gateway-name': 'web' }),
-      ];
-      const found = (await api.hpas.list()).filter(({ metadata }) => metadata.namespace === 'healthy');
-      // One that two selectors find is there once.
-      expect(found.map(({ metadata }) => metadata.name).sort()).toEqual(['both', 'envoy-ratelimit']);
-      for (const path of made) await admin.delete(path);
+      await withHpas(
+        [
+          ['healthy', 'envoy-ratelimit', labels],
+          ['healthy', 'not-of-rate-limit', others],
+          ['healthy', 'of-another', { ...labels, 'app.kubernetes.io/managed-by': 'helm' }],
+          ['healthy', 'both', { ...labels, 'gateway.envoyproxy.io/owning-gateway-name': 'web' }],
+        ],
+        async () => {
+          const found = (await api.hpas.list()).filter(({ metadata }) => metadata.namespace === 'healthy');
+          expect(found.map(({ metadata }) => metadata.name).sort()).toEqual(['both', 'envoy-ratelimit']);
+        },
+      );
     });
 
-    /** The role's rights that a line of the audit log made use of, each as `verb group/resource name`. */
+    /** The permissions of the role that a line of the audit log used, each as `verb group/resource name`. */
     const usedBy = ({ verb, user, objectRef = {}, annotations }: AuditEvent): string[] => {
       const { apiGroup = '', resource, name = '' } = objectRef;
-      const isOurs =
+      const isAllowed =
         user.username === reaperUser.username && annotations?.['authorization.k8s.io/decision'] === 'allow';
-      return isOurs ? [`${verb} ${apiGroup}/${resource} ${resource === 'configmaps' ? name : ''}`] : [];
+      return isAllowed ? [`${verb} ${apiGroup}/${resource} ${resource === 'configmaps' ? name : ''}`] : [];
     };
-    async function rights(): Promise<string[]> {
+    async function permissions(): Promise<string[]> {
       const rules = (await reaperRbac()).flatMap(({ rules = [] }) => rules);
       return rules.flatMap(({ verbs, apiGroups = [], resources = [], resourceNames = [''] }) =>
         verbs.flatMap((verb) =>
@@ -283,7 +275,7 @@ export function describeEventPath(start: () => Promise<Server>): void {
       );
     }
 
-    test('is let in for every call that the product makes, and has no right that none of them needs', async () => {
+    test('is authorized for every call that the product makes, and has no other permission', async () => {
       await healthy.applyHpa();
       const since = (await server.audit()).length;
       const found = (await api.hpas.list()).find(({ metadata }) => metadata.name === healthy.hpaName);
@@ -317,48 +309,37 @@ export function describeEventPath(start: () => Promise<Server>): void {
       const lines = async () => (await server.audit()).slice(since);
       const last = (line: AuditEvent) => usedBy(line).includes('get autoscaling/horizontalpodautoscalers ');
       await waitFor(async () => (await lines()).filter(last).length === 2);
-      // EKS's audit log has no Events: one that counts two was created, and then patched.
+      // EKS's audit log has no Events: an Event that counts two was created, and then patched.
       const ofEvents = ['create /events ', 'patch /events '];
       const used = new Set([...ofEvents, ...(await lines()).flatMap(usedBy)]);
-      expect([...used].sort()).toEqual((await rights()).sort());
+      expect([...used].sort()).toEqual((await permissions()).sort());
     });
 
-    test.each<[string, (connection: Connection) => Promise<{ status: number }>]>([
-      ['deleting a Deployment', (connection) => connection.delete(leaking.deployment)],
-      ['changing a Deployment', (connection) => connection.merge(leaking.deployment, { spec: { replicas: 0 } })],
-      ['listing Deployments', (connection) => connection.get('/apis/apps/v1/deployments')],
-      ['reading a Secret', (connection) => connection.get(`/api/v1/namespaces/${SYSTEM}/secrets/envoy-gateway`)],
-      ['listing Secrets', (connection) => connection.get('/api/v1/secrets')],
-      ['writing an EnvoyProxy', (connection) => connection.merge(leaking.proxy, { metadata: { labels: { a: 'b' } } })],
-      ['listing all ConfigMaps', (connection) => connection.get('/api/v1/configmaps')],
-      [
-        'writing the ConfigMap',
-        (connection) => connection.delete(`/api/v1/namespaces/${SYSTEM}/configmaps/envoy-gateway-config`),
-      ],
-      [
-        'creating an HPA',
-        (connection) => connection.post(`/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`, {}),
-      ],
-      [
-        'deleting a collection of HPAs',
-        (connection) => connection.delete(`/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`),
-      ],
-      [
-        'reading a Gateway by name',
-        (connection) => connection.get('/apis/gateway.networking.k8s.io/v1/namespaces/healthy/gateways/web'),
-      ],
-    ])('is refused %s', async (_name, call) => {
-      expect((await call(reaper)).status).toBe(403);
+    test.each<[string, (at: { hpas: string; system: string }) => Promise<{ status: number }>]>([
+      ['deleting a Deployment', () => reaper.delete(leaking.deployment)],
+      ['changing a Deployment', () => reaper.merge(leaking.deployment, { spec: { replicas: 0 } })],
+      ['listing Deployments', () => reaper.get('/apis/apps/v1/deployments')],
+      ['reading a Secret', ({ system }) => reaper.get(`${system}/secrets/envoy-gateway`)],
+      ['listing Secrets', () => reaper.get('/api/v1/secrets')],
+      ['writing an EnvoyProxy', () => reaper.merge(leaking.proxy, { metadata: { labels: { a: 'b' } } })],
+      ['listing all ConfigMaps', () => reaper.get('/api/v1/configmaps')],
+      ['writing the ConfigMap', ({ system }) => reaper.delete(`${system}/configmaps/envoy-gateway-config`)],
+      ['creating an HPA', ({ hpas }) => reaper.post(hpas, {})],
+      ['deleting a collection of HPAs', ({ hpas }) => reaper.delete(hpas)],
+      ['reading a Gateway by name', () => reaper.get(healthy.gateway)],
+    ])('is not authorized for %s', async (_name, call) => {
+      const hpas = `/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`;
+      expect((await call({ hpas, system: `/api/v1/namespaces/${SYSTEM}` })).status).toBe(403);
     });
 
-    /** What a reading gives, and how many requests it takes. */
+    /** The result of a read, and the number of its requests. */
     async function counted<T>(reading: () => Promise<T>): Promise<[T, number]> {
       const before = api.requestsSent();
       const result = await reading();
       return [result, api.requestsSent() - before];
     }
 
-    test('the whole configuration is four lists where Envoy Gateway is used, and one where there is no class', async () => {
+    test('reads the whole configuration by four lists, and by one if there is no class', async () => {
       const [whole, requests] = await counted(() => api.config.read());
       expect(requests).toBe(4);
       expect(await counted(() => api.config.readIfUsed())).toEqual([whole, 4]);

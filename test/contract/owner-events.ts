@@ -1,38 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { Agent } from 'node:https';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { describe, expect, test } from 'vitest';
+import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { EventRecorder, ObjectEvent } from '../../functions/kubernetes/event-recorder.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
-import { type Connection, connect } from './connection.ts';
-import type { Server } from './server.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
+import { reaperToken, type Server, useServer } from './server.ts';
 
-/** The Events that reap writes, with what infra/kubernetes/rbac.yaml allows: the same on whatever `start` gives. */
+/** The Events that reap writes, with the permissions of infra/kubernetes/rbac.yaml. */
 export function describeOwnerEvents(start: () => Promise<Server>): void {
-  describe('an Event on an owner', () => {
-    let server: Server;
-    let admin: Connection;
-    const apis: ClusterApi[] = [];
-    const recorder = (token: string, beforeRequest = async () => {}): EventRecorder => {
-      const agent = new Agent({ ca: server.caCertificate, keepAlive: true });
+  describe('an Event', () => {
+    const used = useServer(start);
+    const recorder = (token = reaperToken, beforeRequest = async () => {}): EventRecorder => {
+      const connection = connectionTo(used.server, token);
       const headers = async () => {
         await beforeRequest();
-        return { authorization: `Bearer ${token}` };
+        return await connection.headers();
       };
-      const api = clusterApi({ server: server.url, agent, headers });
-      apis.push(api);
-      return api.events as EventRecorder;
+      return used.closeAtEnd(clusterApi({ ...connection, headers })).events as EventRecorder;
     };
-
-    beforeAll(async () => {
-      server = await start();
-      admin = connect({ ...server, token: server.adminToken });
-    });
-    afterAll(async () => {
-      for (const api of apis) api.close();
-      admin.close();
-      await server?.close();
-    });
 
     const eventOn = (change: Partial<ObjectEvent['object']> = {}, reason = 'StaleHPADeleted'): ObjectEvent => ({
       object: {
@@ -45,14 +30,14 @@ export function describeOwnerEvents(start: () => Promise<Server>): void {
       time: new Date('2026-11-25T01:00:00.700Z'),
     });
     const eventsOf = async ({ uid }: ObjectEvent['object'], namespace = 'default') => {
-      const { status, body } = await admin.get(`/api/v1/namespaces/${namespace}/events`);
+      const { status, body } = await used.admin.get(`/api/v1/namespaces/${namespace}/events`);
       expect(status).toBe(200);
       return body.items.filter((event: { involvedObject: { uid: string } }) => event.involvedObject.uid === uid);
     };
 
-    test('one is written as kubectl describe finds it', async () => {
+    test('is written so that kubectl describe finds it', async () => {
       const event = eventOn();
-      expect(await recorder(server.reaperToken).record(event)).toBe('done');
+      expect(await recorder().record(event)).toBe('done');
       const [{ metadata, ...written }, ...others] = await eventsOf(event.object);
       expect(others).toEqual([]);
       expect(metadata.name).toMatch(/^envoy-hpa-reaper\.[0-9a-f]{16}$/);
@@ -66,9 +51,9 @@ export function describeOwnerEvents(start: () => Promise<Server>): void {
       });
     });
 
-    test('the next of its reason is counted in it, and tells what happened last', async () => {
+    test('counts the next of its reason, and has the message of the last one', async () => {
       const event = eventOn();
-      const events = recorder(server.reaperToken);
+      const events = recorder();
       await events.record(event);
       const time = new Date('2026-11-25T02:00:00Z');
       expect(await events.record({ ...event, message: 'the second', time })).toBe('done');
@@ -83,11 +68,11 @@ export function describeOwnerEvents(start: () => Promise<Server>): void {
       expect(await eventsOf(event.object)).toHaveLength(2);
     });
 
-    test('a warning is one beside what else is told of the object, and is counted by itself', async () => {
+    test('of a warning is counted separately from the others of the same object', async () => {
       const event = eventOn();
       const warning: ObjectEvent = { ...event, type: 'Warning', reason: 'WantedHPAMissing', message: 'it is missing' };
-      const events = recorder(server.reaperToken);
-      for (const told of [event, warning, warning]) expect(await events.record(told)).toBe('done');
+      const events = recorder();
+      for (const one of [event, warning, warning]) expect(await events.record(one)).toBe('done');
       const written: { type: string }[] = await eventsOf(event.object);
       expect(written.toSorted((a, b) => a.type.localeCompare(b.type))).toMatchObject([
         { type: 'Normal', reason: 'StaleHPADeleted', message: 'the first', count: 1 },
@@ -95,12 +80,12 @@ export function describeOwnerEvents(start: () => Promise<Server>): void {
       ]);
     });
 
-    test('what was counted by another in between stays as it is, and is a conflict', async () => {
+    test('that somebody else counts at the same time is a conflict and stays as it is', async () => {
       const event = eventOn();
-      const other = recorder(server.reaperToken);
+      const other = recorder();
       await other.record(event);
       let requests = 0;
-      const late = recorder(server.reaperToken, async () => {
+      const late = recorder(reaperToken, async () => {
         requests += 1;
         // The first would create it and the second reads it.
         if (requests === 3) await other.record({ ...event, message: 'of the other' });
@@ -109,39 +94,38 @@ export function describeOwnerEvents(start: () => Promise<Server>): void {
       expect(await eventsOf(event.object)).toMatchObject([{ count: 2, message: 'of the other' }]);
     });
 
-    test('what expires in between is gone, and not told as written', async () => {
+    test('that expires before it is counted is reported as gone', async () => {
       const event = eventOn();
-      await recorder(server.reaperToken).record(event);
+      await recorder().record(event);
       const [{ metadata }] = await eventsOf(event.object);
       let requests = 0;
-      const late = recorder(server.reaperToken, async () => {
+      const late = recorder(reaperToken, async () => {
         requests += 1;
         // The first would create it.
-        if (requests === 2) await admin.delete(`/api/v1/namespaces/default/events/${metadata.name}`);
+        if (requests === 2) await used.admin.delete(`/api/v1/namespaces/default/events/${metadata.name}`);
       });
       expect(await late.record(event)).toBe('gone');
       expect(await eventsOf(event.object)).toEqual([]);
     });
 
-    test('one on a GatewayClass lies in the namespace default', async () => {
+    test('on a GatewayClass is written to the namespace default', async () => {
       const event = eventOn({ kind: 'GatewayClass', namespace: undefined, name: 'eg' });
-      expect(await recorder(server.reaperToken).record(event)).toBe('done');
+      expect(await recorder().record(event)).toBe('done');
       const { namespace: _, ...object } = event.object;
       expect(await eventsOf(event.object)).toMatchObject([
         { involvedObject: object, metadata: { namespace: 'default' } },
       ]);
     });
 
-    test('one in a namespace that is not there is not written', async () => {
+    test('in a namespace that does not exist is not written', async () => {
       const event = eventOn({ namespace: `gone-${randomUUID()}` });
-      expect(await recorder(server.reaperToken).record(event)).toBe('gone');
+      expect(await recorder().record(event)).toBe('gone');
     });
 
-    test('the role may write them and not read them', async () => {
-      const reaper = connect({ ...server, token: server.reaperToken });
+    test('may be written by the role, but not read', async () => {
+      const reaper = used.connect(reaperToken);
       const statuses = ['', `/${randomUUID()}`].map((path) => reaper.get(`/api/v1/namespaces/default/events${path}`));
       expect((await Promise.all(statuses)).map(({ status }) => status)).toEqual([403, 403]);
-      reaper.close();
       await expect(recorder('unknown').record(eventOn())).rejects.toThrow(ClusterSkippedError);
     });
   });

@@ -1,33 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type RbacObject, type RbacStore, rbacStore } from '../../functions/kubernetes/rbac-store.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
-import { type Connection, connect } from './connection.ts';
-import { reaperRbac, type Server } from './server.ts';
+import { adminToken, reaperRbac, reaperToken, type Server, useServer } from './server.ts';
 
-/** What enrollment from the command line relies on: the same assertions on whatever server `start` returns. */
+/** What enrollment from the command line relies on. */
 export function describeRbac(start: () => Promise<Server>): void {
-  describe('the RBAC of an enrollment', () => {
-    let server: Server;
-    let admin: Connection;
+  describe('the RBAC store', () => {
+    const used = useServer(start);
     let store: RbacStore;
-    let reaper: RbacStore;
     let role: RbacObject;
     let binding: RbacObject;
+    const storeOf = (token: string) => used.closeAtEnd(rbacStore(connectionTo(used.server, token), 30_000));
     const pathOf = ({ apiVersion, kind, metadata }: RbacObject) =>
       `/apis/${apiVersion}/${kind.toLowerCase()}s/${metadata.name}`;
-    const get = async (object: RbacObject) => (await admin.get(pathOf(object))).body;
+    const get = async (object: RbacObject) => (await used.admin.get(pathOf(object))).body;
 
-    beforeAll(async () => {
-      server = await start();
-      admin = connect({ url: server.url, caCertificate: server.caCertificate, token: server.adminToken });
-      store = rbacStore(connectionTo(server, server.adminToken), 30_000);
-      reaper = rbacStore(connectionTo(server, server.reaperToken), 30_000);
-    });
-    afterAll(async () => {
-      for (const client of [store, reaper, admin]) client?.close();
-      await server?.close();
+    beforeAll(() => {
+      store = storeOf(adminToken);
     });
     // The server may have the objects of the reaper itself.
     beforeEach(async () => {
@@ -55,7 +46,7 @@ export function describeRbac(start: () => Promise<Server>): void {
     test('plans to update what somebody changed without a write, fixes it, and keeps what they added', async () => {
       await store.apply(role);
       const change = { rules: [], metadata: { labels: { team: 'edge' } } };
-      expect((await admin.merge(pathOf(role), change)).status).toBe(200);
+      expect((await used.admin.merge(pathOf(role), change)).status).toBe(200);
       const changed = await get(role);
       expect(await store.plan(role, true)).toBe('update');
       expect(await get(role)).toEqual(changed);
@@ -73,6 +64,7 @@ export function describeRbac(start: () => Promise<Server>): void {
     });
 
     test('fails for a user who may not write RBAC', async () => {
+      const reaper = storeOf(reaperToken);
       for (const call of ['plan', 'apply', 'delete'] as const) {
         const error = await reaper[call](role, true).catch((thrown) => thrown);
         expect(error).toBeInstanceOf(ClusterSkippedError);

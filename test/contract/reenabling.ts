@@ -5,7 +5,6 @@ import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
-import { type Connection, connect } from './connection.ts';
 import {
   EnvoyGateway,
   Installation,
@@ -16,7 +15,7 @@ import {
   TRANSLATES_OFF,
 } from './envoy-gateway.ts';
 import { type Choose, inEveryOrder } from './interleavings.ts';
-import type { Server } from './server.ts';
+import { reaperToken, type Server, useServer } from './server.ts';
 
 /** What a person does to autoscaling: in the EnvoyProxy, or to the parametersRef that leads to it. */
 type Change = 'on' | 'off' | 'reference removed' | 'reference put back';
@@ -80,29 +79,23 @@ const NAMESPACE = 'reenabling';
  * list as the first. Deployments are written by nobody here, and the other HPAs of a namespace decide nothing that is written.
  */
 export function describeReenabling(start: () => Promise<Server>): void {
-  describe('re-enabling at the worst moment', () => {
-    let running: Server;
-    let admin: Connection;
+  describe('autoscaling that is enabled again at the worst moment', () => {
+    const used = useServer(start);
     let api: ClusterApi;
     let installation: Installation;
 
     beforeAll(async () => {
-      running = await start();
-      admin = connect({ ...running, token: running.adminToken });
-      api = clusterApi(connectionTo(running, running.reaperToken));
-      installation = new Installation(admin, NAMESPACE);
+      api = used.closeAtEnd(clusterApi(connectionTo(used.server, reaperToken)));
+      installation = new Installation(used.admin, NAMESPACE);
       await installation.setUp();
     });
     afterAll(async () => {
       await installation?.reset();
       await installation?.runController(undefined);
-      api?.close();
-      admin?.close();
-      await running?.close();
     });
 
     test.each(SCRIPTS)(
-      '$name ($version): in every order a wanted HPA is there at the end, or reported as missing, and no stale one is left',
+      '$name ($version): in every order a wanted HPA exists at the end or is reported as missing, and no stale HPA is left',
       { timeout: 900_000 },
       async (script) => {
         await installation.runController(script.isVersionKnown ? RELEASES[script.version] : undefined);

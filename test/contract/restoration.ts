@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { findObjects } from '../../functions/cli/input/find-objects.ts';
 import { savedHpaReader } from '../../functions/cli/input/saved-hpas.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
@@ -10,38 +10,30 @@ import { SILENT } from '../../functions/platform/logger.ts';
 import { restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
-import { type Connection, connect } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { Installation, SYSTEM } from './envoy-gateway.ts';
-import type { Server } from './server.ts';
+import { adminToken, type Server, useServer } from './server.ts';
 
 /** Deletes by a sweep and restores from its backup, on a server that records the owners of each field. */
 export function describeRestoration(start: () => Promise<Server>): void {
   describe('a restoration', () => {
-    let server: Server;
+    const used = useServer(start);
     let admin: Connection;
     let api: ClusterApi;
     let client: ApiClient;
     let namespaces = 0;
 
-    beforeAll(async () => {
-      server = await start();
-      admin = connect({ ...server, token: server.adminToken });
-      const connection = connectionTo(server, server.adminToken);
-      api = clusterApi(connection);
+    beforeAll(() => {
+      admin = used.admin;
+      const connection = connectionTo(used.server, adminToken);
+      api = used.closeAtEnd(clusterApi(connection));
       client = apiClient(connection, 10_000);
-    });
-    afterAll(async () => {
-      for (const connection of [api, admin]) connection?.close();
-      await server?.close();
     });
 
     /** An HPA that Envoy Gateway left behind, with fields of people and of the HPA controller. */
     async function leaking(): Promise<Installation> {
       namespaces += 1;
-      const installation = new Installation(admin, `round-trip-${namespaces}`);
-      await installation.setUp();
-      await installation.setAutoscaling('on');
-      await installation.applyHpa();
+      const installation = await Installation.withHpa(admin, `round-trip-${namespaces}`);
       await installation.writeStatus();
       const owner = await admin.get(installation.deployment);
       const { uid, name: deployment } = owner.body.metadata;

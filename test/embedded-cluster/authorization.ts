@@ -1,7 +1,7 @@
-import { isJsonObject, type JsonObject } from './objects.ts';
+import type { JsonObject } from './objects.ts';
 import type { RequestInfo } from './request-info.ts';
-import { qualified } from './resource-types.ts';
-import { ApiError, details } from './status.ts';
+import { declare, qualified, type ResourceType } from './resource-types.ts';
+import { ApiError } from './status.ts';
 
 export interface User {
   username: string;
@@ -16,84 +16,77 @@ interface PolicyRule {
   verbs: string[];
 }
 
-/** A manifest of kind ClusterRole, Role, ClusterRoleBinding or RoleBinding. Other kinds grant nothing. */
+/** A manifest of kind ClusterRole or ClusterRoleBinding. */
 export interface RbacManifest {
   kind: string;
-  metadata: { name: string; namespace?: string };
+  metadata: { name: string };
   rules?: PolicyRule[];
   subjects?: { kind: string; name: string }[];
   roleRef?: { kind: string; name: string };
 }
 
-export type Authorizer = (user: User, request: RequestInfo) => boolean;
+export type Authorizer = (user: Pick<User, 'username' | 'groups'>, request: RequestInfo) => boolean;
 
-/** Authorizes with RBAC manifests as `kubectl apply` takes them. `system:masters` is authorized for everything. */
+const review = (kind: string): ResourceType =>
+  declare({ group: 'authorization.k8s.io', version: 'v1', plural: `${kind.toLowerCase()}s`, kind, namespaced: false });
+const selfReview = review('SelfSubjectAccessReview');
+
+/** Resources that can only be created: the answer is in the status, and nothing is stored. */
+export const reviewTypes: readonly ResourceType[] = [selfReview, review('SubjectAccessReview')];
+
+/**
+ * An authorizer for RBAC manifests. `system:masters` may do everything, and every user may read the version and the API
+ * groups, and ask for their own permissions.
+ */
 export function rbacAuthorizer(manifests: readonly RbacManifest[]): Authorizer {
-  const bindings = manifests.flatMap(({ metadata: { namespace }, roleRef, subjects = [] }) => {
+  const grants = manifests.flatMap(({ roleRef, subjects = [] }) => {
     const role = manifests.find(({ kind, metadata }) => kind === roleRef?.kind && metadata.name === roleRef.name);
-    return role === undefined ? [] : [{ namespace, subjects, rules: role.rules ?? [] }];
+    return role?.rules ? [{ rules: role.rules, subjects }] : [];
   });
-  return (user, request) =>
-    user.groups.includes('system:masters') ||
-    (user.groups.includes('system:authenticated') && isOpenToAll(request)) ||
-    bindings.some(
-      ({ namespace, subjects, rules }) =>
-        (namespace === undefined || namespace === request.namespace) &&
-        subjects.some(({ kind, name }) =>
-          kind === 'Group' ? user.groups.includes(name) : kind === 'User' && user.username === name,
-        ) &&
-        rules.some((rule) => isCovered(rule, request)),
+  return ({ username, groups }, request) =>
+    groups.includes('system:masters') ||
+    !request.isResourceRequest ||
+    request.resource === selfReview.plural ||
+    grants.some(
+      ({ rules, subjects }) =>
+        subjects.some(({ kind, name }) => (kind === 'Group' ? groups.includes(name) : username === name)) &&
+        rules.some((rule) => allows(rule, request)),
     );
 }
 
-/** The default roles `system:discovery` and `system:basic-user`, which every authenticated user has. */
-function isOpenToAll({ verb, path, isResourceRequest, group, resource }: RequestInfo): boolean {
-  if (!isResourceRequest) return verb === 'get' && /^\/(version|apis?(\/.*)?)$/.test(path);
-  return verb === 'create' && group === 'authorization.k8s.io' && resource === 'selfsubjectaccessreviews';
-}
-
-function isCovered(rule: PolicyRule, request: RequestInfo): boolean {
-  const resource = request.subresource ? `${request.resource}/${request.subresource}` : request.resource;
+function allows({ verbs, apiGroups, resources, resourceNames }: PolicyRule, request: RequestInfo): boolean {
   const covers = (values: string[] | undefined, value: string): boolean =>
     values !== undefined && (values.includes('*') || values.includes(value));
   return (
-    request.isResourceRequest &&
-    covers(rule.verbs, request.verb) &&
-    covers(rule.apiGroups, request.group) &&
-    covers(rule.resources, resource) &&
-    (!rule.resourceNames?.length || (request.name !== undefined && rule.resourceNames.includes(request.name)))
+    covers(verbs, request.verb) &&
+    covers(apiGroups, request.group) &&
+    covers(resources, resourceOf(request)) &&
+    (!resourceNames?.length || (request.name !== undefined && resourceNames.includes(request.name)))
   );
 }
 
-/** The refusal of a request for a resource, in the words of the API server. */
-export function forbidden(user: User, request: RequestInfo): ApiError {
-  const { verb, path, group, resource, subresource, name, namespace } = request;
-  if (!request.isResourceRequest) {
-    return new ApiError(403, 'Forbidden', `forbidden: User "${user.username}" cannot ${verb} path "${path}"`, {});
-  }
+const resourceOf = ({ resource, subresource }: RequestInfo) => (subresource ? `${resource}/${subresource}` : resource);
+
+/** The refusal of what no rule allows, in the API server's own words. */
+export function forbidden({ username }: User, request: RequestInfo): ApiError {
+  const { verb, group, resource, name, namespace } = request;
   const subject = `${qualified(resource, group)}${name ? ` "${name}"` : ''}`;
-  const object = `resource "${subresource ? `${resource}/${subresource}` : resource}" in API group "${group}"`;
+  const object = `resource "${resourceOf(request)}" in API group "${group}"`;
   const scope = namespace ? `in the namespace "${namespace}"` : 'at the cluster scope';
-  const message = `${subject} is forbidden: User "${user.username}" cannot ${verb} ${object} ${scope}`;
-  return new ApiError(403, 'Forbidden', message, details(name, group, resource));
+  const message = `${subject} is forbidden: User "${username}" cannot ${verb} ${object} ${scope}`;
+  return new ApiError(403, 'Forbidden', message);
 }
 
-/** Fills in the status of a SelfSubjectAccessReview or SubjectAccessReview of a resource. */
-export function reviewAccess(review: JsonObject, authorizer: Authorizer, sender: User): JsonObject {
-  const spec = isJsonObject(review.spec) ? review.spec : {};
-  const {
-    group = '',
-    version = '',
-    resource = '',
-    verb,
-    subresource,
-    namespace,
-    name,
-  } = {
-    ...(spec.resourceAttributes as Record<string, string> | undefined),
+/** The answer of a review: whether the sender, or the subject that it names, may do something at the cluster scope. */
+export function reviewAccess({ kind }: ResourceType, text: string, authorizer: Authorizer, sender: User): JsonObject {
+  const { spec } = JSON.parse(text);
+  const subject = kind === selfReview.kind ? sender : { username: spec.user ?? '', groups: spec.groups ?? [] };
+  const request = { path: '', version: '', isResourceRequest: true, group: '', ...spec.resourceAttributes };
+  return {
+    kind,
+    apiVersion: 'authorization.k8s.io/v1',
+    metadata: {},
+    spec,
+    status: { allowed: authorizer(subject, request) },
   };
-  const subject =
-    review.kind === 'SelfSubjectAccessReview' ? sender : { username: '', groups: spec.groups as string[] };
-  const request = { verb: verb ?? '', path: '', isResourceRequest: true, group, version, resource };
-  return { ...review, status: { allowed: authorizer(subject, { ...request, subresource, namespace, name }) } };
 }

@@ -1,20 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterConnection } from '../../functions/kubernetes/api-client.ts';
-import { type AuditEvent, type AuditTrace, auditEvent } from './audit.ts';
-import { forbidden, type RbacManifest, rbacAuthorizer, reviewAccess, type User } from './authorization.ts';
+import { type AuditEvent, auditEvent } from './audit.ts';
+import { forbidden, type RbacManifest, rbacAuthorizer, reviewAccess, reviewTypes, type User } from './authorization.ts';
 import { selfSignedCertificate } from './certificate.ts';
 import { type JsonObject, type KubernetesObject, timestamp } from './objects.ts';
 import { type RequestInfo, requestInfo } from './request-info.ts';
-import { RESOURCE_TYPES, REVIEW_TYPES, typeOf } from './resource-types.ts';
-import { type Admission, type Answer, bodyOf, type ResourceRequest, ResourceServer } from './resources.ts';
-import { ApiError, noSuchResource, notSimulated, PageNotFound, unauthorized } from './status.ts';
+import { type Admission, type Answer, resourceHandler } from './resource-handler.ts';
+import { apiVersionOf, resourceTypes, typeOf } from './resource-types.ts';
+import { ApiError, noSuchResource, PageNotFound, unauthorized } from './status.ts';
 import { ObjectStore } from './store.ts';
 
-/** A request as the server received it. */
+/** A request as the server received it; `finished` is missing while it is under way. */
 export interface ReceivedRequest {
   method: string;
   /** Without the query. */
@@ -24,35 +23,35 @@ export interface ReceivedRequest {
   body: string;
   username?: string;
   status?: number;
-  /** Positions in the order of all starts and finishes. A request under way has not finished. */
+  /** Positions in the order of all starts and finishes. */
   started: number;
   finished?: number;
 }
 
-/** What a test does to a request, or to its response. */
+/** What a test does to a request instead of letting it be handled, or to its answer. */
 export type Intervention =
   | { kind: 'respond'; status: number; headers?: Record<string, string>; body: string | JsonObject }
-  /** Closes the connection without a response. */
+  /** Closes the connection without an answer. */
   | { kind: 'reset' }
-  /** Never responds. */
+  /** Never answers. */
   | { kind: 'hang' }
-  /** Handles the request and closes the connection after this number of bytes of the body. */
+  /** Handles the request and closes the connection after so many bytes of the body. */
   | { kind: 'cut'; after: number };
 
 export type RequestHook = (request: ReceivedRequest) => Intervention | undefined | Promise<Intervention | undefined>;
 
 export interface EmbeddedClusterOptions {
-  /** The clock of the server. */
+  /** The server's clock. */
   now?: () => Date;
-  /** The users by bearer token; a function for tokens that are not known in advance, such as EKS's. */
+  /** Who a bearer token is; a function where tokens are not known beforehand, as EKS's are not. */
   users?: Readonly<Record<string, User>> | ((token: string) => User | undefined);
-  /** ClusterRoles, Roles and their bindings. */
+  /** ClusterRoles and ClusterRoleBindings. */
   rbac?: readonly RbacManifest[];
   /** False: the Gateway API and Envoy Gateway are not installed. */
   customResources?: boolean;
   onRequest?: RequestHook;
   admission?: Admission;
-  /** False: `requests` and `audit` stay empty, to save memory in a test of 100,000 requests. */
+  /** False: `requests` and `audit` stay empty, so that a hundred thousand requests do not fill the memory. */
   record?: boolean;
   /** Milliseconds between a request and its handling. */
   latency?: number;
@@ -60,6 +59,7 @@ export interface EmbeddedClusterOptions {
 
 export interface EmbeddedCluster {
   readonly url: string;
+  readonly port: number;
   /** PEM. */
   readonly caCertificate: string;
   /** Every request so far, in the order of arrival. May be emptied. */
@@ -69,44 +69,51 @@ export interface EmbeddedCluster {
   onRequest: RequestHook | undefined;
   admission: Admission | undefined;
   latency: number;
-  /** Loads a List of `kubectl get -o json`. Missing metadata is added. */
+  /** Takes over a `kubectl get -o json` List: what it gives is kept, what is missing is filled in. */
   load(list: { items: readonly object[] }): void;
   /** All objects of a resource (`horizontalpodautoscalers`), in the order of a list. */
   objects(plural: string): KubernetesObject[];
-  /** Makes all continue tokens expire. */
+  /** Lets the continue tokens given so far expire. */
   compact(): void;
-  /** Closes all connections and the server. */
+  /** Ends all connections; nothing is left running. */
   close(): Promise<void>;
 }
 
+/** The connection of a client with a bearer token. */
+export const connectionTo = (
+  { url, caCertificate }: Pick<EmbeddedCluster, 'url' | 'caCertificate'>,
+  token = 'admin-token',
+): ClusterConnection => ({
+  server: url,
+  agent: new Agent({ ca: caCertificate, keepAlive: true, maxSockets: 50 }),
+  headers: async () => ({ authorization: `Bearer ${token}` }),
+});
+
 export const admin: User = { username: 'admin', uid: 'admin', groups: ['system:masters'] };
 
-/** The version that the embedded cluster reports. */
-const VERSION = { major: '1', minor: '34', gitVersion: 'v1.34.2', compiler: 'gc', platform: 'linux/amd64' };
-
 /**
- * Starts an HTTPS server on a port of the loopback interface that behaves like kube-apiserver v1.34 as far as this project uses
- * it. `test/contract` runs the same tests against it and the real one. Without `users`, the token `admin-token` is an
- * administrator.
+ * Starts an HTTPS server on a port of the loopback interface that behaves as kube-apiserver v1.34 does for what this
+ * project uses. `test/contract` runs the same assertions against it and the real one. Without `users`, the token
+ * `admin-token` is an administrator.
  */
 export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
   const { now = () => new Date(), users = { 'admin-token': admin }, customResources = true, record = true } = options;
   const userOf = typeof users === 'function' ? users : (token: string) => new Map(Object.entries(users)).get(token);
   const store = new ObjectStore();
-  const resources = new ResourceServer(store, now, () => cluster.admission);
   const authorizer = rbacAuthorizer(options.rbac ?? []);
-  const authenticated = ({ groups, ...user }: User): User => ({ ...user, groups: [...groups, 'system:authenticated'] });
   const authorize = (user: User, request: RequestInfo): void => {
-    if (!authorizer(authenticated(user), request)) throw forbidden(user, request);
+    if (!authorizer(user, request)) throw forbidden(user, request);
   };
-  const served = [...RESOURCE_TYPES.filter(({ custom }) => customResources || !custom), ...REVIEW_TYPES];
+  const handleResource = resourceHandler(store, now, () => cluster.admission);
+  const { key, certificate } = selfSignedCertificate(new Date());
+  const served = resourceTypes.filter((type) => customResources || !type.custom);
   let sequence = 0;
 
-  const { key, certificate } = selfSignedCertificate(new Date());
   const server = createServer({ key, cert: certificate }, (request, response) => {
     exchange(request, response).catch((error) => response.destroy(error));
   });
-  // kube-apiserver keeps idle connections for minutes. Node's default would close them under the next request of a client.
+
+  // kube-apiserver keeps idle connections for minutes; Node's default would close them under a client's next request.
   server.keepAliveTimeout = 3 * 60 * 1000;
 
   async function exchange(message: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -117,7 +124,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
       path: url.pathname,
       query: url.searchParams,
       headers: message.headers,
-      body: await text(message),
+      body: await bodyOf(message),
       started: sequence++,
     };
     if (record) cluster.requests.push(request);
@@ -130,7 +137,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
       return;
     }
     const { status, headers, body } =
-      intervention?.kind === 'respond' ? responseOf(intervention) : handle(request, url, message, received);
+      intervention?.kind === 'respond' ? respondWith(intervention) : handle(request, url, message, received);
     request.status = status;
     request.finished = sequence++;
     response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) });
@@ -140,76 +147,64 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
 
   function handle(request: ReceivedRequest, url: URL, message: IncomingMessage, received: Date) {
     const info = requestInfo(request.method, url);
-    const trace: AuditTrace = {};
-    const answer = answerOf(() => {
+    const userAgent = message.headers['user-agent'];
+    let user: User | undefined;
+    let decision: 'allow' | 'forbid' | undefined;
+    const { code, body } = answerOf(() => {
       const token = /^Bearer (.+)$/.exec(message.headers.authorization ?? '')?.[1];
-      const user = token === undefined ? undefined : userOf(token);
+      user = token === undefined ? undefined : userOf(token);
       if (!user) throw unauthorized();
-      trace.user = user;
       request.username = user.username;
-      trace.decision = 'forbid';
+      decision = 'forbid';
       authorize(user, info);
-      trace.decision = 'allow';
-      return info.isResourceRequest ? serve(request, info, user, trace) : discover(info);
+      decision = 'allow';
+      return serve(request, info, user, userAgent);
     });
-    const isText = typeof answer.body === 'string';
-    const event = auditEvent({
-      request: info,
-      requestURI: message.url ?? '',
-      userAgent: message.headers['user-agent'],
-      received,
-      completed: now(),
-      trace,
-      code: answer.code,
-      responseBody: isText ? undefined : (answer.body as JsonObject),
-    });
+    const responseBody = typeof body === 'string' ? undefined : (body as JsonObject);
+    const requestURI = message.url ?? '';
+    const completed = now();
+    const exchange = { request: info, requestURI, userAgent, received, completed, user, decision, code, responseBody };
+    const event = auditEvent(exchange);
     if (event && record) cluster.audit.push(event);
     return {
-      status: answer.code,
+      status: code,
       headers: {
-        'Content-Type': isText ? 'text/plain; charset=utf-8' : 'application/json',
-        'Cache-Control': 'no-cache, private',
+        'Content-Type': responseBody ? 'application/json' : 'text/plain; charset=utf-8',
         ...(event && { 'Audit-Id': event.auditID }),
       },
-      body: isText ? String(answer.body) : `${JSON.stringify(answer.body)}\n`,
+      body: typeof body === 'string' ? body : `${JSON.stringify(body)}\n`,
     };
   }
 
-  function serve(request: ReceivedRequest, info: RequestInfo, user: User, trace: AuditTrace): Answer {
-    const { verb, namespace, name, subresource } = info;
-    const group = served.filter((type) => type.group === info.group && type.version === info.version);
-    const type = group.find(({ plural }) => plural === info.resource);
-    if (!type) throw group.some(({ custom }) => !custom) ? noSuchResource() : new PageNotFound();
-    const resourceRequest: ResourceRequest = {
-      verb,
+  function serve(request: ReceivedRequest, info: RequestInfo, user: User, userAgent: string | undefined): Answer {
+    if (!info.isResourceRequest) return { code: 200, body: discover(info.path) };
+    const ofGroup = [...served, ...reviewTypes].filter(
+      ({ group, version }) => group === info.group && version === info.version,
+    );
+    const type = ofGroup.find(({ plural }) => plural === info.resource);
+    if (!type) throw ofGroup.some(({ custom }) => !custom) ? noSuchResource() : new PageNotFound();
+    if (reviewTypes.includes(type)) return { code: 201, body: reviewAccess(type, request.body, authorizer, user) };
+    return handleResource({
+      ...info,
       type,
-      namespace,
-      // A list by a field selector has that name only for authorization and the audit log.
-      name: verb === 'list' ? undefined : name,
-      subresource,
+      // A list by a field selector has that name for authorization and the audit log only.
+      name: info.verb === 'list' ? undefined : info.name,
       query: request.query,
-      contentType: request.headers['content-type'] as string | undefined,
-      userAgent: request.headers['user-agent'] as string | undefined,
+      contentType: String(request.headers['content-type']).split(';')[0],
+      userAgent,
       body: request.body,
-      trace,
       authorizeCreate: () => authorize(user, { ...info, verb: 'create' }),
-    };
-    if (!REVIEW_TYPES.includes(type)) return resources.answer(resourceRequest);
-    return { code: 201, body: reviewAccess(bodyOf(resourceRequest), authorizer, authenticated(user)) };
+    });
   }
 
-  /** `/version` and `/apis/<group>`. */
-  function discover({ path, verb }: RequestInfo): Answer {
-    if (verb !== 'get') throw notSimulated(`${verb} ${path}`);
-    if (path === '/version') return { code: 200, body: VERSION };
+  /** What the server says of itself: `/version` and `/apis/<group>`. */
+  function discover(path: string): JsonObject {
+    if (path === '/version') return { major: '1', minor: '34', gitVersion: 'v1.34.2' };
     const name = /^\/apis\/([^/]+)$/.exec(path)?.[1];
-    const { apiVersion, version } = served.find(({ group }) => group === name) ?? {};
-    if (!name || !apiVersion || !version) throw new PageNotFound();
-    const preferredVersion = { groupVersion: apiVersion, version };
-    return {
-      code: 200,
-      body: { kind: 'APIGroup', apiVersion: 'v1', name, versions: [preferredVersion], preferredVersion },
-    };
+    const version = served.find(({ group }) => group === name)?.version;
+    if (name === undefined || version === undefined) throw new PageNotFound();
+    const preferredVersion = { groupVersion: `${name}/${version}`, version };
+    return { kind: 'APIGroup', apiVersion: 'v1', name, versions: [preferredVersion], preferredVersion };
   }
 
   function load(list: { items: readonly object[] }): void {
@@ -217,9 +212,7 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     const withVersion = items.filter(({ metadata }) => metadata.resourceVersion !== undefined);
     const withoutVersion = items.filter(({ metadata }) => metadata.resourceVersion === undefined);
     for (const item of [...withVersion, ...withoutVersion]) {
-      // Lists of other clusters may have another version of the group.
-      const group = item.apiVersion.split('/').slice(0, -1).join();
-      const type = RESOURCE_TYPES.find((candidate) => candidate.kind === item.kind && candidate.group === group);
+      const type = resourceTypes.find(({ kind, group }) => kind === item.kind && isOfGroup(item, group));
       if (!type) throw new TypeError(`the embedded cluster does not serve ${item.apiVersion} ${item.kind}`);
       const metadata = { ...item.metadata, creationTimestamp: item.metadata.creationTimestamp ?? timestamp(now()) };
       store.restore(type, { ...structuredClone(item), metadata: structuredClone(metadata) });
@@ -231,13 +224,9 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     const type = typeOf('namespaces');
     if (store.get(type, undefined, name)) return;
     const labels = { 'kubernetes.io/metadata.name': name };
-    store.restore(type, {
-      kind: 'Namespace',
-      apiVersion: 'v1',
-      metadata: { name, labels, creationTimestamp: timestamp(now()), uid: '', resourceVersion: '' },
-      spec: { finalizers: ['kubernetes'] },
-      status: { phase: 'Active' },
-    });
+    const metadata = { name, labels, creationTimestamp: timestamp(now()), uid: '', resourceVersion: '' };
+    const spec = { finalizers: ['kubernetes'] };
+    store.restore(type, { kind: 'Namespace', apiVersion: 'v1', metadata, spec, status: { phase: 'Active' } });
   }
 
   for (const name of ['default', 'kube-system']) ensureNamespace(name);
@@ -245,8 +234,11 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
   });
+  const { port } = server.address() as AddressInfo;
+
   const cluster: EmbeddedCluster = {
-    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `https://127.0.0.1:${port}`,
+    port,
     caCertificate: certificate,
     requests: [],
     audit: [],
@@ -265,17 +257,9 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
   return cluster;
 }
 
-/** The connection of a client with a bearer token to an embedded cluster. */
-export function connectionTo(
-  { url, caCertificate }: Pick<EmbeddedCluster, 'url' | 'caCertificate'>,
-  token = 'admin-token',
-): ClusterConnection {
-  return {
-    server: url,
-    agent: new Agent({ ca: caCertificate, keepAlive: true, maxSockets: 50 }),
-    headers: async () => ({ authorization: `Bearer ${token}` }),
-  };
-}
+/** Lists from other clusters may hold another version of the group. */
+const isOfGroup = ({ apiVersion }: KubernetesObject, group: string): boolean =>
+  apiVersion === apiVersionOf({ group, version: apiVersion.split('/').at(-1) ?? '' });
 
 function answerOf(handler: () => Answer): { code: number; body: Answer['body'] | string } {
   try {
@@ -287,7 +271,13 @@ function answerOf(handler: () => Answer): { code: number; body: Answer['body'] |
   }
 }
 
-function responseOf({ status, headers, body }: Extract<Intervention, { kind: 'respond' }>) {
+function respondWith({ status, headers, body }: Extract<Intervention, { kind: 'respond' }>) {
   if (typeof body === 'string') return { status, headers, body };
   return { status, headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) };
+}
+
+async function bodyOf(message: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
 }

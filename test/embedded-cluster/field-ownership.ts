@@ -12,11 +12,11 @@ import {
   without,
   withParents,
 } from './field-set.ts';
-import type { Json, JsonObject, ManagedFieldsEntry } from './objects.ts';
+import type { Json, JsonObject, KubernetesObject, ManagedFieldsEntry } from './objects.ts';
 import type { FieldTypes, ResourceType } from './resource-types.ts';
 import { notSimulated } from './status.ts';
 
-/** The writer of an object, as a managedFields entry names it. */
+/** Who writes, as a managedFields entry names it. */
 export interface Writer {
   manager: string;
   apiVersion: string;
@@ -26,8 +26,8 @@ export interface Writer {
 
 type Owner = Omit<ManagedFieldsEntry, 'fieldsV1'> & { fields: FieldSet };
 
-/** The fields that the server sets belong to nobody. */
-const UNOWNED = [
+/** What the server sets itself is nobody's. */
+const unowned = [
   'f:apiVersion',
   'f:kind',
   ...[
@@ -44,9 +44,9 @@ const UNOWNED = [
 ];
 
 /**
- * The managedFields after a create or a patch: the writer owns the fields that it changed, and everybody else loses those and
- * the removed ones (`FieldManager.Update` of apimachinery). Only a written field changes the time of an entry, not a removed one.
- * An object that lost its managedFields has none until the next apply.
+ * The managedFields after a create, an update or a patch: the writer comes to own what it changed, everybody else
+ * loses that and what is gone (`FieldManager.Update` of apimachinery). An entry's time changes only when it takes a
+ * field: removing one leaves it alone. An object that lost its managedFields stays without until the next apply.
  */
 export function ownersAfterUpdate(
   type: ResourceType,
@@ -57,54 +57,53 @@ export function ownersAfterUpdate(
 ): ManagedFieldsEntry[] {
   if (live !== undefined && managedFields.length === 0) return [];
   const changes = changesBetween(type, live ?? type.zero, next, writer.subresource);
-  return encode(takeOver(decode(managedFields), changes, updateEntry(writer)));
+  const remaining = lose(decode(managedFields), changes);
+  if (changes.written.size === 0) return encode(remaining);
+  const entry = { ...writer, operation: 'Update' as const, fieldsType: 'FieldsV1' as const };
+  const own = remaining.find((owner) => isSame(owner, entry));
+  const fields = new Set([...(own?.fields ?? []), ...changes.written]);
+  return encode([...remaining.filter((owner) => owner !== own), { ...entry, fields }]);
 }
 
 /**
- * Server-side apply with `force`: the live object with the configuration merged in, without the fields that only this manager
- * owned and that it no longer sends.
+ * Server-side apply with force: the live object with the configuration merged in, without what only this manager owned and
+ * no longer sends. The other managers lose the fields that change.
  */
 export function applyConfiguration(
   type: ResourceType,
-  live: JsonObject | undefined,
+  live: KubernetesObject | undefined,
   configuration: JsonObject,
-  managedFields: ManagedFieldsEntry[],
   writer: Writer,
 ): { object: JsonObject; managedFields: ManagedFieldsEntry[] } {
-  const before = live ?? { metadata: {} };
-  const owners =
-    live !== undefined && managedFields.length === 0 ? beforeFirstApply(type, live, writer) : decode(managedFields);
+  const before = (live ?? { metadata: {} }) as unknown as JsonObject;
+  const owners = decode(live?.metadata.managedFields ?? []);
   const { time, ...applier } = { ...writer, operation: 'Apply' as const, fieldsType: 'FieldsV1' as const };
   const previous = owners.find((owner) => isSame(owner, applier));
-  const fields = without(appliedFields(configuration, type.fields), ...UNOWNED, ...resetBy(type, writer.subresource));
+  const fields = without(appliedFields(configuration, type.fields), ...unowned, ...resetBy(type, writer.subresource));
   const others = owners.filter((owner) => owner !== previous);
 
   const merged = merge(before, configuration, '', type.fields);
-  const owned = new Set([...fields, ...others.flatMap((owner) => [...owner.fields])]);
-  const object = prune(type, merged, previous?.fields ?? new Set(), owned);
+  const asked = new Set([...fields, ...others.flatMap((owner) => [...owner.fields])]);
+  const object = prune(type, merged, previous?.fields ?? new Set(), asked);
 
   const changes = changesBetween(type, before, object, writer.subresource);
-  // An apply that changes no value keeps the time of the entry, even if the manager now owns another field.
-  const own: Owner = { ...applier, fields, time: isDeepStrictEqual(before, object) ? previous?.time : time };
+  // An apply that changes no value leaves the entry's time alone, even if it comes to own a field.
+  const entryTime = isDeepStrictEqual(before, object) ? previous?.time : time;
+  const own: Owner = { ...applier, fields, time: entryTime };
   return { object, managedFields: encode([...lose(others, changes), own]) };
 }
 
 function changesBetween(type: ResourceType, before: Json, after: Json, subresource: string | undefined): Comparison {
   const { written, removed } = compare(before, after, type.fields);
-  const foreign = [...UNOWNED, ...resetBy(type, subresource)];
-  return {
-    written: without(written, ...foreign),
-    removed: without(removed, ...foreign),
-  };
+  const foreign = [...unowned, ...resetBy(type, subresource)];
+  return { written: without(written, ...foreign), removed: without(removed, ...foreign) };
 }
 
-/** A write of the object does not change its status, and the other way round, so neither owns fields of the other. */
+/** A write to the object leaves its status as it was, and the other way round, so neither owns the other's fields. */
 function resetBy(type: ResourceType, subresource: string | undefined): string[] {
   if (!type.hasStatus) return [];
   return subresource === 'status' ? ['f:spec'] : ['f:status'];
 }
-
-const updateEntry = (writer: Writer) => ({ ...writer, operation: 'Update' as const, fieldsType: 'FieldsV1' as const });
 
 function isSame(one: Omit<Owner, 'fields'>, other: Omit<Owner, 'fields'>): boolean {
   return (
@@ -122,20 +121,6 @@ function lose(owners: Owner[], { written, removed }: Comparison): Owner[] {
   }));
 }
 
-function takeOver(owners: Owner[], changes: Comparison, writer: ReturnType<typeof updateEntry>): Owner[] {
-  const remaining = lose(owners, changes);
-  if (changes.written.size === 0) return remaining;
-  const own = remaining.find((owner) => isSame(owner, writer));
-  const fields = new Set([...(own?.fields ?? []), ...changes.written]);
-  return [...remaining.filter((owner) => owner !== own), { ...writer, fields }];
-}
-
-/** The first apply to an object without managedFields gives the existing fields an owner. */
-function beforeFirstApply(type: ResourceType, live: JsonObject, writer: Writer): Owner[] {
-  const changes = changesBetween(type, type.zero, live, writer.subresource);
-  return takeOver([], changes, updateEntry({ ...writer, manager: 'before-first-apply' }));
-}
-
 function merge(live: Json, configuration: Json, at: string, types: FieldTypes): Json {
   const liveParts = parts(live, at, types);
   const appliedParts = parts(configuration, at, types);
@@ -148,8 +133,8 @@ function merge(live: Json, configuration: Json, at: string, types: FieldTypes): 
   return assemble(merged, configuration);
 }
 
-function prune(type: ResourceType, merged: Json, previous: FieldSet, owned: FieldSet): JsonObject {
-  const kept = withParents(owned);
+function prune(type: ResourceType, merged: Json, previous: FieldSet, asked: FieldSet): JsonObject {
+  const kept = withParents(asked);
   const dropped = new Set([...withParents(previous)].filter((path) => !kept.has(path)));
   const walk = (value: Json, at: string, path: string[]): Json | undefined => {
     const below = parts(value, at, type.fields);
@@ -161,7 +146,7 @@ function prune(type: ResourceType, merged: Json, previous: FieldSet, owned: Fiel
       if (left !== undefined) remaining.set(element, left);
     }
     if (remaining.size > 0) return assemble(remaining, value);
-    // The server's merge replaces an emptied map by null, which the schema of a custom resource refuses.
+    // The server's merge turns a map that it emptied into null, which a custom resource's schema refuses.
     if (!isDropped && type.custom && path[0] === 'f:spec') throw notSimulated(`an apply that empties ${at}`);
     return undefined;
   };

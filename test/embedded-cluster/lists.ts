@@ -1,12 +1,11 @@
 import type { JsonObject, KubernetesObject } from './objects.ts';
-import { selectedName } from './request-info.ts';
-import type { ResourceType } from './resource-types.ts';
+import { apiVersionOf, type ResourceType } from './resource-types.ts';
 import { expiredContinue, notSimulated } from './status.ts';
 import type { ObjectStore } from './store.ts';
 
 /**
- * One page of a list. All pages show the state at the resourceVersion of the first. Without a snapshot of that state the
- * response is 410 Expired, with a token for the remainder in its present state.
+ * One page of a list. All pages of a list show the state of the first one's resourceVersion; when that snapshot no longer
+ * exists, the answer is 410 Expired.
  */
 export function listPage(
   store: ObjectStore,
@@ -16,53 +15,52 @@ export function listPage(
 ): JsonObject {
   const limit = Number(query.get('limit') ?? 0);
   const token = query.get('continue');
-  const from: Position = token ? JSON.parse(Buffer.from(token, 'base64url').toString()) : { start: '' };
-  const snapshot = from.revision === undefined ? undefined : store.snapshot(type, from.revision);
-  if (from.revision !== undefined && !snapshot) throw expiredContinue(continueToken({ start: from.start }));
-
-  const isSelected = selector(namespace, query);
-  const rest = (snapshot ?? store.all(type)).filter((object) => isSelected(object) && keyOf(object) >= from.start);
+  const from: ContinueToken | undefined = token ? JSON.parse(Buffer.from(token, 'base64url').toString()) : undefined;
+  const objects = from ? store.snapshot(type, from.revision) : store.all(type);
+  if (objects === undefined) throw expiredContinue();
+  const isSelected = selectorOf(query);
+  const rest = objects.filter(
+    (object) =>
+      (namespace === undefined || object.metadata.namespace === namespace) &&
+      isSelected(object) &&
+      keyOf(object) > (from?.after ?? ''),
+  );
   const page = limit > 0 ? rest.slice(0, limit) : rest;
   const last = page.at(-1);
-  const hasMore = last !== undefined && page.length < rest.length;
-  const revision = from.revision ?? (hasMore ? store.keepSnapshot(type) : store.revision);
+  const isLastPage = page.length === rest.length || last === undefined;
+  const revision = from?.revision ?? (isLastPage ? store.revision : store.keepSnapshot(type));
+  const next = isLastPage ? '' : Buffer.from(JSON.stringify({ revision, after: keyOf(last) })).toString('base64url');
   return {
     kind: `${type.kind}List`,
-    apiVersion: type.apiVersion,
-    metadata: {
-      ...(type.custom && { continue: '' }),
-      resourceVersion: String(revision),
-      ...(hasMore && { continue: continueToken({ revision, start: `${keyOf(last)}\0` }) }),
-    },
-    // Items of custom resources have a kind, those of built-in resources have none.
-    items: page.map(({ apiVersion, kind, ...item }) => (type.custom ? { apiVersion, kind, ...item } : item)) as never,
+    apiVersion: apiVersionOf(type),
+    metadata: { ...((type.custom || next) && { continue: next }), resourceVersion: String(revision) },
+    // Items of built-in resources have no kind, those of custom resources have one.
+    items: page.map(({ apiVersion, kind, ...rest }) => (type.custom ? { apiVersion, kind, ...rest } : rest)),
   };
 }
 
-/** Where a page begins: at a key, in the snapshot of a revision or in the present state. */
-interface Position {
-  revision?: number;
-  start: string;
+interface ContinueToken {
+  revision: number;
+  after: string;
 }
 
 const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? ''}/${metadata.name}`;
 
-const continueToken = (position: Position): string => Buffer.from(JSON.stringify(position)).toString('base64url');
-
-/** Label selectors consist of requirements `a` and `a=b`; a field selector is `metadata.name=x`. */
-function selector(namespace: string | undefined, query: URLSearchParams): (object: KubernetesObject) => boolean {
-  const requirements = (query.get('labelSelector') ?? '').split(',').filter(Boolean);
-  const unknown = requirements.find((requirement) => !/^[-\w./]+(=[-\w.]*)?$/.test(requirement));
-  if (unknown) throw notSimulated(`the label selector ${unknown}`);
+/** The selectors that the product sends: labels `a` and `a=b`, joined by commas, and the field `metadata.name=x`. */
+function selectorOf(query: URLSearchParams): (object: KubernetesObject) => boolean {
+  const [labels, fields] = [query.get('labelSelector') ?? '', query.get('fieldSelector') ?? ''];
   const name = selectedName(query);
-  if (query.get('fieldSelector') && name === undefined)
-    throw notSimulated(`the selector ${query.get('fieldSelector')}`);
+  if (/[^-\w./=,]/.test(labels) || (fields && name === undefined))
+    throw notSimulated(`the selector ${labels}${fields}`);
+  const requirements = labels.split(',').flatMap((text) => (text === '' ? [] : [text.split('=')]));
   return ({ metadata }) =>
-    (namespace === undefined || metadata.namespace === namespace) &&
     (name === undefined || metadata.name === name) &&
-    requirements.every((requirement) => {
-      const [key = '', value] = requirement.split('=');
+    requirements.every(([key = '', value]) => {
       const label = metadata.labels?.[key];
       return value === undefined ? label !== undefined : label === value;
     });
 }
+
+/** The one name that a field selector allows. Authorization treats a list of it as a request for that name. */
+export const selectedName = (query: URLSearchParams): string | undefined =>
+  /^metadata\.name=([^,=!]+)$/.exec(query.get('fieldSelector') ?? '')?.[1];

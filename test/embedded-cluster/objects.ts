@@ -29,12 +29,12 @@ export interface ObjectMeta {
   managedFields?: ManagedFieldsEntry[];
 }
 
-/** An object as the API server returns it. Objects in the store are never changed in place: a write replaces them. */
+/** An object as the API server serves it. A write never changes an object in the store: it stores a new one. */
 export interface KubernetesObject {
   apiVersion: string;
   kind: string;
   metadata: ObjectMeta;
-  // biome-ignore lint/suspicious/noExplicitAny: spec, status and data have the shape of their resource
+  // biome-ignore lint/suspicious/noExplicitAny: the shape of spec, status and data is the resource's own
   [field: string]: any;
 }
 
@@ -42,7 +42,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A time as objects have it: in whole seconds. */
+/** Times in objects have no fraction of a second, as the API server writes them. */
 export function timestamp(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }

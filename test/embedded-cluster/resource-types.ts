@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject } from './objects.ts';
 
-/** The lists and maps of a type that are not what an object without a schema has: granular maps and atomic lists. */
+/** Where a type's lists and maps are not what an object without a schema has: maps granular, lists atomic. */
 export interface FieldTypes {
   /** Path of a list to the field that identifies its items. */
   keyedLists: Record<string, string>;
@@ -9,50 +9,42 @@ export interface FieldTypes {
 }
 
 export interface ResourceType {
-  apiVersion: string;
   group: string;
   version: string;
-  kind: string;
   plural: string;
+  kind: string;
   namespaced: boolean;
   custom: boolean;
   hasStatus: boolean;
   hasGeneration: boolean;
   fields: FieldTypes;
-  /** What Go's zero value of the type serializes to. The field owners of a new object follow from the difference to it. */
+  /** What Go's zero value of the type serializes to. Field ownership is reckoned against it when an object is new. */
   zero: JsonObject;
   setDefaults: (object: JsonObject) => void;
 }
 
-type Details = Partial<Omit<ResourceType, 'fields'>> & { fields?: Partial<FieldTypes> };
+type Declared = Pick<ResourceType, 'group' | 'version' | 'plural' | 'kind'> &
+  Partial<Omit<ResourceType, 'fields'>> & { fields?: Partial<FieldTypes> };
 
-/** By default a type is built in and namespaced, and has a status and a generation. */
-function declare(apiVersion: string, kind: string, { fields, zero, ...details }: Details = {}): ResourceType {
-  const [version = '', group = ''] = apiVersion.split('/').toReversed();
+/** A type with what is not said of it: namespaced, built in, with a status. */
+export function declare(type: Declared): ResourceType {
   return {
-    apiVersion,
-    group,
-    version,
-    kind,
-    plural: `${kind.toLowerCase()}s`,
     namespaced: true,
     custom: false,
     hasStatus: true,
     hasGeneration: true,
     setDefaults: () => {},
-    ...details,
-    zero: { metadata: {}, ...zero },
+    ...type,
+    zero: { metadata: {}, ...type.zero },
     fields: {
-      keyedLists: { 'metadata.ownerReferences': 'uid', 'status.conditions': 'type', ...fields?.keyedLists },
-      sets: ['metadata.finalizers', ...(fields?.sets ?? [])],
-      atomic: ['metadata.ownerReferences[]', ...(fields?.atomic ?? [])],
+      keyedLists: { 'metadata.ownerReferences': 'uid', 'status.conditions': 'type', ...type.fields?.keyedLists },
+      sets: ['metadata.finalizers', ...(type.fields?.sets ?? [])],
+      atomic: ['metadata.ownerReferences[]', ...(type.fields?.atomic ?? [])],
     },
   };
 }
 
-const DATA_ONLY = { hasStatus: false, hasGeneration: false };
-
-/** The fields that an API server adds to an Event without them. */
+/** What an API server writes into an Event that does not say it. */
 const EVENT_ZERO: JsonObject = {
   involvedObject: {},
   source: {},
@@ -63,9 +55,18 @@ const EVENT_ZERO: JsonObject = {
   reportingInstance: '',
 };
 
+const builtIn = { hasStatus: false, hasGeneration: false };
+const core = { ...builtIn, group: '', version: 'v1' };
+const rbac = { ...builtIn, group: 'rbac.authorization.k8s.io', version: 'v1', namespaced: false };
+const gatewayApi = { group: 'gateway.networking.k8s.io', version: 'v1', custom: true };
+
 /** The resources that the embedded cluster serves. */
-export const RESOURCE_TYPES: readonly ResourceType[] = [
-  declare('autoscaling/v2', 'HorizontalPodAutoscaler', {
+export const resourceTypes: readonly ResourceType[] = [
+  declare({
+    group: 'autoscaling',
+    version: 'v2',
+    plural: 'horizontalpodautoscalers',
+    kind: 'HorizontalPodAutoscaler',
     hasGeneration: false,
     zero: {
       spec: { scaleTargetRef: { kind: '', name: '' }, maxReplicas: 0 },
@@ -73,58 +74,71 @@ export const RESOURCE_TYPES: readonly ResourceType[] = [
     },
     setDefaults: setAutoscalerDefaults,
   }),
-  declare('apps/v1', 'Deployment', {
+  declare({
+    group: 'apps',
+    version: 'v1',
+    plural: 'deployments',
+    kind: 'Deployment',
     fields: {
       keyedLists: { 'spec.template.spec.containers': 'name', 'spec.template.spec.volumes': 'name' },
       atomic: ['spec.selector'],
     },
     zero: { spec: { template: { metadata: {}, spec: { containers: null } }, strategy: {} }, status: {} },
   }),
-  declare('v1', 'ConfigMap', DATA_ONLY),
-  declare('v1', 'Event', {
-    ...DATA_ONLY,
+  declare({ ...core, plural: 'configmaps', kind: 'ConfigMap' }),
+  declare({
+    ...core,
+    plural: 'events',
+    kind: 'Event',
     zero: EVENT_ZERO,
     setDefaults: (event) => void Object.assign(event, { ...EVENT_ZERO, ...event }),
   }),
-  declare('v1', 'Namespace', {
+  declare({
+    ...core,
+    plural: 'namespaces',
+    kind: 'Namespace',
     namespaced: false,
-    hasGeneration: false,
+    hasStatus: true,
     zero: { spec: {}, status: { phase: 'Active' } },
     setDefaults: setNamespaceDefaults,
   }),
-  declare('rbac.authorization.k8s.io/v1', 'ClusterRole', { ...DATA_ONLY, namespaced: false, zero: { rules: null } }),
-  declare('rbac.authorization.k8s.io/v1', 'ClusterRoleBinding', {
-    ...DATA_ONLY,
-    namespaced: false,
+  declare({ ...rbac, plural: 'clusterroles', kind: 'ClusterRole', zero: { rules: null } }),
+  declare({
+    ...rbac,
+    plural: 'clusterrolebindings',
+    kind: 'ClusterRoleBinding',
     fields: { atomic: ['roleRef'] },
     zero: { roleRef: { apiGroup: '', kind: '', name: '' } },
   }),
-  declare('gateway.networking.k8s.io/v1', 'GatewayClass', {
-    plural: 'gatewayclasses',
-    namespaced: false,
-    custom: true,
-  }),
-  declare('gateway.networking.k8s.io/v1', 'Gateway', {
-    custom: true,
+  declare({ ...gatewayApi, plural: 'gatewayclasses', kind: 'GatewayClass', namespaced: false }),
+  declare({
+    ...gatewayApi,
+    plural: 'gateways',
+    kind: 'Gateway',
     fields: {
       keyedLists: { 'spec.listeners': 'name', 'status.listeners': 'name', 'status.listeners[].conditions': 'type' },
     },
   }),
-  declare('gateway.envoyproxy.io/v1alpha1', 'EnvoyProxy', { plural: 'envoyproxies', custom: true }),
+  declare({
+    group: 'gateway.envoyproxy.io',
+    version: 'v1alpha1',
+    plural: 'envoyproxies',
+    kind: 'EnvoyProxy',
+    custom: true,
+  }),
 ];
 
-/** Resources that are only created: the response has a status, and nothing is stored. */
-export const REVIEW_TYPES: readonly ResourceType[] = ['SelfSubjectAccessReview', 'SubjectAccessReview'].map((kind) =>
-  declare('authorization.k8s.io/v1', kind, { namespaced: false }),
-);
-
 export function typeOf(plural: string): ResourceType {
-  const type = RESOURCE_TYPES.find((candidate) => candidate.plural === plural);
+  const type = resourceTypes.find((candidate) => candidate.plural === plural);
   if (!type) throw new TypeError(`the embedded cluster has no resource ${plural}`);
   return type;
 }
 
-/** `horizontalpodautoscalers.autoscaling`, or `configmaps` in the core group. */
+export function apiVersionOf(type: Pick<ResourceType, 'group' | 'version'>): string {
+  return type.group === '' ? type.version : `${type.group}/${type.version}`;
+}
+
+/** `horizontalpodautoscalers.autoscaling`, or `configmaps` where the group is the core group. */
 export function qualified(name: string, group: string): string {
   return group === '' ? name : `${name}.${group}`;
 }

@@ -36,12 +36,8 @@ beforeAll(async () => {
   const tokenWebhook = await webhook.start();
   ({ controlPlane, stop } = await startControlPlane({ users: contractUsers, rbac: await reaperRbac(), tokenWebhook }));
   admin = connect({ ...controlPlane, token: adminToken });
-  leaking = new Installation(admin, 'leaking');
-  for (const installation of [leaking, new Installation(admin, 'healthy')]) {
-    await installation.setUp();
-    await installation.setAutoscaling('on');
-    await installation.applyHpa();
-  }
+  leaking = await Installation.withHpa(admin, 'leaking');
+  await Installation.withHpa(admin, 'healthy');
   await leaking.setAutoscaling('off');
 });
 afterAll(async () => {

@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { contractRbac, contractUsers } from '../contract/server.ts';
+import { contractUsers, reaperRbac } from '../contract/server.ts';
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts';
 
 declare module 'vitest' {
@@ -10,7 +10,7 @@ declare module 'vitest' {
 
 /** One kube-apiserver for all files: `inject('controlPlane')`. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { controlPlane, stop } = await startControlPlane({ users: contractUsers, rbac: await contractRbac() });
+  const { controlPlane, stop } = await startControlPlane({ users: contractUsers, rbac: await reaperRbac() });
   project.provide('controlPlane', controlPlane);
   return stop;
 }

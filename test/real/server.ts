@@ -7,9 +7,10 @@ import { type ControlPlane, compact } from './control-plane/start.ts';
 /** The kube-apiserver that global-setup.ts has started for all files. */
 export async function realServer(): Promise<Server> {
   const controlPlane = inject('controlPlane');
+  const { url, caCertificate } = controlPlane;
   return {
-    url: controlPlane.url,
-    caCertificate: controlPlane.caCertificate,
+    url,
+    caCertificate,
     adminToken,
     reaperToken,
     audit: () => auditOf(controlPlane),

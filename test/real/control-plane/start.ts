@@ -190,35 +190,25 @@ async function installCrds(admin: Connection, folder: string, works: () => void)
 }
 
 async function installRbac(admin: Connection, manifests: readonly RbacManifest[], works: () => void): Promise<void> {
-  for (const { metadata, kind, ...rest } of manifests) {
-    const scope = metadata.namespace ? `namespaces/${metadata.namespace}/` : '';
-    const plural = `${kind.toLowerCase()}s`;
+  for (const { kind, metadata, ...rest } of manifests) {
+    const path = `/apis/rbac.authorization.k8s.io/v1/${kind.toLowerCase()}s/${metadata.name}`;
     const manifest = { apiVersion: 'rbac.authorization.k8s.io/v1', kind, metadata, ...rest };
-    await apply(
-      admin,
-      `/apis/rbac.authorization.k8s.io/v1/${scope}${plural}/${metadata.name}`,
-      JSON.stringify(manifest),
-    );
+    await apply(admin, path, JSON.stringify(manifest));
   }
   // The authorizer learns of roles and bindings by watching them.
-  for (const { roleRef, subjects = [], metadata } of manifests) {
+  for (const { roleRef, subjects = [] } of manifests) {
     const role = manifests.find(({ kind, metadata: { name } }) => kind === roleRef?.kind && name === roleRef.name);
-    const rule = role?.rules?.at(-1);
-    for (const { name } of rule ? subjects.filter(({ kind }) => kind === 'Group') : []) {
-      const review = {
-        groups: [name],
-        resourceAttributes: {
-          group: rule?.apiGroups?.[0],
-          resource: rule?.resources?.[0]?.split('/')[0],
-          subresource: rule?.resources?.[0]?.split('/')[1],
-          name: rule?.resourceNames?.[0],
-          verb: rule?.verbs[0],
-          namespace: metadata.namespace,
-        },
-      };
+    const { verbs, apiGroups, resources, resourceNames } = role?.rules?.at(-1) ?? { verbs: [] };
+    const resourceAttributes = {
+      group: apiGroups?.[0],
+      resource: resources?.[0],
+      name: resourceNames?.[0],
+      verb: verbs[0],
+    };
+    for (const { name } of role ? subjects : []) {
       await until(`group ${name} has its permissions`, works, async () => {
-        const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
-        const { body } = await admin.post(path, { spec: review });
+        const spec = { groups: [name], resourceAttributes };
+        const { body } = await admin.post('/apis/authorization.k8s.io/v1/subjectaccessreviews', { spec });
         return body.status?.allowed === true;
       });
     }
