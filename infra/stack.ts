@@ -9,10 +9,12 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { type Template, zipsOf } from './template.ts';
 
+process.on('uncaughtException', ({ message }) => fail(message)); // An unknown option, or a template that was not packaged.
+
 const [command, ...args] = process.argv.slice(2);
 const { values: options, positionals: moreOverrides } = parseArgs({
   args,
-  allowPositionals: true, // --parameter-overrides takes several values, as with `aws cloudformation deploy`.
+  allowPositionals: true, // --parameter-overrides accepts several values, as in `aws cloudformation deploy`.
   options: {
     's3-bucket': { type: 'string' },
     's3-prefix': { type: 'string', default: 'envoy-hpa-reaper' },

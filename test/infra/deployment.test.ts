@@ -158,7 +158,8 @@ describe('npm run deploy', () => {
     expect(await parameters()).toMatchObject({ Mode: 'delete', MaxDeletions: '4', MaxDeletionsPerRun: '7' });
   });
 
-  test('fails with the message of the AWS CLI', async () => {
+  test('fails with a message, also of the AWS CLI', async () => {
+    expect(await deploy('--bucket', 'x')).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Unknown option/) });
     expect(await run('deploy', '--from', folder)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('--s3-bucket'),
