@@ -1,50 +1,19 @@
 import { chmodSync, readFileSync } from 'node:fs';
-import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { enrollmentReportSchema } from '../../functions/enrollment/enroll-clusters.ts';
-import { readEksToken } from '../doubles/eks.ts';
-import { EksAccountDouble } from '../doubles/eks-account.ts';
-import { IamDouble } from '../doubles/iam.ts';
-import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
-import { admin, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { ACCOUNT } from '../embedded-cluster/event-path.ts';
-import {
-  awsEnvironment,
-  kubeconfigFor,
-  patience,
-  type RunOptions,
-  run,
-  runInTerminal,
-  save,
-  serveUntilEnd,
-} from './cli-harness.ts';
+import { type CliAccount, startAccount } from './cli-account.ts';
+import { kubeconfigFor, patience, type RunOptions, run, runInTerminal, save } from './cli-harness.ts';
 import { BACKFILL, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enroll-harness.ts';
 
 const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
-const SECRET = awsEnvironment({}).AWS_SECRET_ACCESS_KEY ?? '';
-const nameOf = ({ arn }: typeof REAP) => arn.split('/')[1] as string;
 
-let eks: EksAccountDouble;
-let logs: SubscriptionFiltersDouble;
-let iam: IamDouble;
-let cluster: EmbeddedCluster;
-let env: Record<string, string>;
+let { eks, logs, iam, cluster, env } = {} as CliAccount;
 
-const stops: (() => Promise<void>)[] = [];
-afterAll(async () => void (await Promise.all(stops.map((stop) => stop()))));
-
-/** An account with the stack, and one cluster, `shop`, that nobody has enrolled and whose API authorizes the person. */
 beforeEach(async () => {
-  eks = new EksAccountDouble();
-  logs = new SubscriptionFiltersDouble();
-  iam = new IamDouble();
-  for (const double of [eks, logs, iam]) stops.push(() => double.stop());
-  for (const role of [REAP, BACKFILL]) iam.roles.set(nameOf(role), role.id);
-  const isGood = (token: string) => token === 'admin-token' || readEksToken(token)?.isGoodFor('shop', SECRET);
-  cluster = await serveUntilEnd({ kind: 'List', items: [] }, { users: (token) => (isGood(token) ? admin : undefined) });
-  eks.add('shop', { endpoint: cluster.url, ca: cluster.caCertificate });
+  ({ eks, logs, iam, cluster, env } = await startAccount({ kind: 'List', items: [] }));
   logs.add(logGroup('shop'));
-  env = awsEnvironment({ EKS: await eks.start(), CLOUDWATCH_LOGS: await logs.start(), IAM: await iam.start() });
 });
 
 const enroll = (args: readonly string[], options: RunOptions = {}) =>
@@ -114,10 +83,13 @@ describe('enroll', patience, () => {
   test('shows what differs before it changes it', async () => {
     const entries = eks.clusters.get('shop')?.entries;
     entries?.set(REAP.arn, { ...ourEntry(REAP), kubernetesGroups: ['viewers'] });
+    const metadata = { name: 'envoy-hpa-reaper', uid: 'role', creationTimestamp: '2026-01-01T00:00:00Z' };
+    cluster.load({ items: [{ ...parseAllDocuments(manifest)[0]?.toJS(), metadata, rules: [] }] });
     const { code, stdout } = await enroll(['--eks', 'shop', '--dry-run']);
     expect(code).toBe(0);
     const found = 'the access entry has the Kubernetes groups viewers, and not envoy-hpa-reaper';
     expect(stdout).toMatch(new RegExp(`^shop +accessEntry +\\S+ +${found} +update +planned$`, 'm'));
+    expect(stdout).toMatch(/^shop +ClusterRole +\S+ +the ClusterRole \S+ differs from this version +update +planned$/m);
   });
 
   test('--remove deletes filter, entries and RBAC, also without the stack and its roles, and nothing else', async () => {
@@ -280,7 +252,7 @@ describe('enroll', patience, () => {
     [
       'without a role of the stack',
       2,
-      () => iam.roles.delete(nameOf(BACKFILL)),
+      () => iam.roles.delete(BACKFILL.arn.split('/')[1] as string),
       /no role \S+envoy-hpa-reaper-backfill-eu-central-1: deploy the stack in eu-central-1 first/,
     ],
     [

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FILTER_NAME, STATIC_FILTER_NAME, stackOf, usernameOf } from '../../../functions/enrollment/enrollment.ts';
-import { entryFinding, filterFinding, rbacFinding } from '../../../functions/enrollment/findings.ts';
+import { entryFinding, filterFinding } from '../../../functions/enrollment/findings.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 
 // What findings say is in the snapshot of test/unit/doctor/checks.test.ts; here is what enrollment does about them.
@@ -72,17 +72,5 @@ describe('an access entry', () => {
   test('is deleted where it is unwanted, and only there', () => {
     expect(actionOn({ groups: ['x'] }, false)).toEqual(['unwanted', 'delete']);
     expect(actionOn(undefined, false)).toEqual(['right', 'none']);
-  });
-});
-
-test.each([
-  ['none', 'right', 'is right'],
-  ['create', 'absent', 'does not exist'],
-  ['update', 'different', 'differs from this version'],
-  ['delete', 'unwanted', 'exists'],
-] as const)('RBAC with the action %s is %s', (action, state, text) => {
-  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'a' } } as const;
-  expect(rbacFinding(role, action)).toEqual({
-    ...{ part: 'ClusterRole', name: 'a', state, found: `the ClusterRole a ${text}`, action },
   });
 });
