@@ -239,14 +239,4 @@ describe('doctor fails', patience, () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(message);
   });
-
-  test('with wrong usage, and explains itself with --help', async () => {
-    const { code, stdout, stderr } = await doctor(['--contxt', 'production']);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^error: unknown option '--contxt'/);
-    const help = await doctor(['--help']);
-    expect([help.code, help.stderr]).toEqual([0, '']);
-    expect(help.stdout).toContain('reaper doctor --eks shop');
-    expect(help.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
-  });
 });

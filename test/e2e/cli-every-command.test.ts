@@ -1,17 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, describe, expect, test } from 'vitest';
-import { EksDouble } from '../doubles/eks.ts';
-import {
-  awsEnvironment,
-  folder,
-  kubeconfigFor,
-  patience,
-  run,
-  runInTerminal,
-  save,
-  serveLive,
-  serveUntilEnd,
-} from './cli-harness.ts';
+import { describe, expect, test } from 'vitest';
+import { folder, kubeconfigFor, patience, run, runInTerminal, save, serveLive, serveUntilEnd } from './cli-harness.ts';
 import { type List, staleList, the, withTenantConfig } from './harness.ts';
 
 // What is the same for every command that reads clusters, each as a process.
@@ -40,8 +29,6 @@ const commands: Record<string, { args: string[]; into?: string[]; stale: string 
 const each = Object.entries(commands).map(([name, command]) => [name, command] as const);
 
 const empty: List = { kind: 'List', items: [] };
-const eks = new EksDouble();
-afterAll(() => eks.stop());
 
 describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }) => {
   const noContext = save({ apiVersion: 'v1', kind: 'Config' });
@@ -58,14 +45,8 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
   test('says why the user of a context cannot log in', async () => {
     const config = { ...kubeconfigFor(await serveUntilEnd(empty), ''), 'current-context': 'production' };
     Object.assign(config, { users: [{ name: 'jane', user: { exec: { command: 'no-such-plugin' } } }] });
-    const { code, stdout, stderr } = await run([
-      ...args,
-      '--kubeconfig',
-      save(config),
-      '--context',
-      'production',
-      ...into,
-    ]);
+    const flags = ['--kubeconfig', save(config), '--context', 'production', ...into];
+    const { code, stdout, stderr } = await run([...args, ...flags]);
     expect(code).toBe(1);
     expect(stdout + stderr).toContain('production: cannot authenticate: its command no-such-plugin failed: ');
     expect(stdout + stderr).toContain('Log in again. If that does not help, check the user of this context');
@@ -121,14 +102,4 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
     expect(laidOut.filter((line) => line.length > 80)).toEqual([]);
     expect(screen.join('\n')).toContain('envoy-gateway-system');
   });
-});
-
-// One after the other: the double refuses the next requests, whoever sends them.
-test.each(each)('%s says that credentials have expired', patience, async (_, { args }) => {
-  const env = { ...awsEnvironment({ EKS: await eks.start() }), AWS_MAX_ATTEMPTS: '1' };
-  eks.failRequests(2, 400, 'ExpiredTokenException');
-  const { code, stderr } = await run([...args, '--eks', 'shop'], { env });
-  expect(code).toBe(1);
-  expect(stderr).toMatch(/^The credentials have expired: get new ones /m);
-  await eks.stop();
 });

@@ -90,16 +90,6 @@ describe.concurrent('replay', patience, () => {
     expect(directory.lines()).toMatchObject([{ cluster: 'production', manifest: { metadata: { name: NAME } } }]);
   });
 
-  test.each([
-    [['--eks'], /^reaper: an audit log belongs to one cluster: give --context or --eks with one name/],
-    [['--eks', 'a,b'], /^reaper: an audit log belongs to one cluster/],
-    [['--all-contexts'], /^error: unknown option '--all-contexts'/],
-    [['--mode', 'destroy'], /^error: option '--mode <mode>' argument 'destroy' is invalid/],
-  ])('refuses %j as wrong usage', async (args, message) => {
-    const result = await run(['replay', save(''), ...args]);
-    expect(result).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) });
-  });
-
   const wanted = 'no audit event \\(kind Event, apiVersion audit\\.k8s\\.io/v1\\) found\n$';
   test.each([
     ['a Pod', save({ apiVersion: 'v1', kind: 'Pod' }), wanted],

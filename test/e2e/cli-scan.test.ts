@@ -113,13 +113,6 @@ describe.concurrent('a what-if', patience, () => {
   test.each<[string, List, string[], number, string]>([
     ['what is stale already', staleList(), ['--with', proxyOf(staleList(), undefined)], 0, 'nothing changes; 1 stale'],
     [
-      'what is no longer stale',
-      staleList(),
-      ['--with', proxyOf(staleList(), {})],
-      0,
-      '1 no longer stale; then 0 stale',
-    ],
-    [
       'a stale HPA that then waits for its Deployment to go',
       staleList(),
       ['--without', 'envoyproxy/autoscaling-removed/proxy'],

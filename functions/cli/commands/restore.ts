@@ -62,7 +62,7 @@ Examples:
   From the log of the functions:
     reaper restore --eks shop --since 24h --dry-run
   One Gateway of a cluster that has another name in the kubeconfig:
-    reaper restore backup.jsonl.gz --context prod --cluster shop --gateway shop/web`,
+    reaper restore backup.jsonl --context prod --cluster shop --gateway shop/web`,
     )
     .action(restore);
 }

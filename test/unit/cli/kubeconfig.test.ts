@@ -135,7 +135,6 @@ test.each<[string, () => ConstructorParameters<typeof KubeconfigDirectory>[0], R
     () => ({ kubeconfig: save('users:\n- {name: jane, user: {token: secret}]\n') }),
     /^kubeconfig \S+ cannot be read: (?!.*secret).*$/,
   ],
-  ['a file without a context', () => ({ kubeconfig: save({ kind: 'Config' }) }), /^kubeconfig \S+ has no context$/],
   [
     'an unknown context',
     () => ({ kubeconfig: kubeconfig({ one: {}, two: {} }), context: 'staging' }),

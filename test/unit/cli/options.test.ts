@@ -4,19 +4,30 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Command } from 'commander';
 import { afterAll, describe, expect, test } from 'vitest';
+import { addDoctorCommand } from '../../../functions/cli/commands/doctor.ts';
+import { addEnrollCommand } from '../../../functions/cli/commands/enroll.ts';
 import { addReapCommand } from '../../../functions/cli/commands/reap.ts';
+import { addReplayCommand } from '../../../functions/cli/commands/replay.ts';
+import { addRestoreCommand } from '../../../functions/cli/commands/restore.ts';
 import { addScanCommand } from '../../../functions/cli/commands/scan.ts';
 import { readSavedList } from '../../../functions/cli/input/files.ts';
 import { selectionOf } from '../../../functions/cli/input/selection.ts';
 import { LIST_COMMAND } from '../../../functions/kubernetes/cluster-list.ts';
 import { staleList, the } from '../../e2e/harness.ts';
 
+const COMMANDS = [
+  addScanCommand,
+  addReapCommand,
+  addRestoreCommand,
+  addReplayCommand,
+  addDoctorCommand,
+  addEnrollCommand,
+];
 const help: string[] = [];
 function program(): Command {
   const output = { writeOut: (text: string) => void help.push(text), writeErr: () => {}, getOutHelpWidth: () => 80 };
   const command = new Command('reaper').exitOverride().configureOutput(output);
-  addScanCommand(command);
-  addReapCommand(command);
+  for (const add of COMMANDS) add(command);
   return command;
 }
 
@@ -44,13 +55,25 @@ test.each([
   ['scan --without gatewayclass/shop/eg', /is invalid\. Expected gatewayclass\/name\./],
   ['scan --without deployment/shop/web', /is invalid\. Expected a GatewayClass, Gateway, EnvoyProxy, ConfigMap: /],
   ['scan --without configmap/shop/other', /is invalid\. Of ConfigMaps only those named envoy-gateway-config /],
+  ['doctor --contxt production', /^error: unknown option '--contxt'/],
+  ['restore file --all-contexts', /^error: unknown option '--all-contexts'/],
+  ['restore file -o html', /^error: option '-o, --output <format>' argument 'html' is invalid/],
+  ['restore --since yesterday --eks shop', /^error: option '--since <time>' .* Expected a duration/],
+  ['restore', /^give files, or --eks CLUSTER --since TIME for the log of the functions/],
+  ['restore --since 1h --eks', /^--since needs the names of the clusters: --eks CLUSTER/],
+  ['restore file --since 1h --eks shop', /^give files or --since, not both/],
+  ['restore --since 1h --eks shop"', /^--eks shop": not the name of an EKS cluster/],
+  ['replay file --all-contexts', /^error: unknown option '--all-contexts'/],
+  ['replay file --mode destroy', /^error: option '--mode <mode>' argument 'destroy' is invalid/],
+  ['replay file --eks', /^an audit log belongs to one cluster: give --context or --eks with one name/],
+  ['replay file --eks a,b', /^an audit log belongs to one cluster/],
   ['reap --max-deletions many', /argument 'many' is invalid\. Expected a whole number\./],
 ])('%s is wrong usage', async (line, message) => {
   await expect(program().parseAsync(line.split(' '), { from: 'user' })).rejects.toThrow(message);
 });
 
 test('the help fits 80 columns, and shows the command that saves a List, as the README does', async () => {
-  for (const name of ['scan', 'reap'])
+  for (const name of ['scan', 'reap', 'restore', 'replay', 'doctor', 'enroll'])
     await program()
       .parseAsync([name, '--help'], { from: 'user' })
       .catch(() => {});
