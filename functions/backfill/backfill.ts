@@ -144,8 +144,8 @@ export function createHandler(dependencies: BackfillDependencies): Handler<RunRe
 
 function measure(report: RunReport, payload: Payload, { config, metrics }: BackfillDependencies): void {
   const { totals, clusters, remaining } = report;
-  const ofAll = { hpas: clusters.flatMap(({ hpas }) => hpas), missing: clusters.flatMap(({ missing }) => missing) };
-  measureHpas(ofAll, metrics);
+  const [hpas, missing] = [clusters.flatMap((one) => one.hpas), clusters.flatMap((one) => one.missing)];
+  measureHpas({ hpas, missing }, metrics);
   metrics.add('ClustersSwept', totals.swept);
   metrics.add('ClustersDispatched', totals.dispatched ?? 0);
   metrics.add('ClustersFailed', totals.failed);

@@ -81,7 +81,7 @@ export async function forEachCluster<S extends Scope, R>(
   const { targets, regions, absent } = await findTargets(options);
   const outcomes = new Map<Target<S>, ClusterOutcome<R>>();
   const notSelected = new Set<Target<S>>();
-  const underWay = new Set<Target<S>>();
+  /** Begun and not finished, or only after the deadline. */
   const unfinished = new Set<Target<S>>();
 
   const showProgress = () =>
@@ -116,11 +116,11 @@ export async function forEachCluster<S extends Scope, R>(
   };
   const next = async (target: Target<S>): Promise<void> => {
     if (deadlineSignal?.aborted || !hasTimeLeft()) return;
-    underWay.add(target);
+    unfinished.add(target);
     await workOn(target);
-    underWay.delete(target);
-    if (deadlineSignal?.aborted) unfinished.add(target);
-    else showProgress();
+    if (deadlineSignal?.aborted) return;
+    unfinished.delete(target);
+    showProgress();
   };
 
   showProgress();
@@ -128,7 +128,7 @@ export async function forEachCluster<S extends Scope, R>(
   const deadline = async (signal: AbortSignal) => {
     await once(signal, 'abort');
     // Nothing may continue after this returns: the process may live longer, and begin the next run.
-    for (const { cluster, directory } of underWay) directory.forget(cluster);
+    for (const { cluster, directory } of unfinished) directory.forget(cluster);
     await setTimeout(GRACE_MS, undefined, { ref: false });
   };
   await (deadlineSignal === undefined ? all : Promise.race([all, deadline(deadlineSignal)]));

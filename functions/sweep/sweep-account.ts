@@ -98,14 +98,14 @@ export async function runOverClusters(
   const { clusters, regions, remaining } = await forEachCluster(
     { ...options, hasTimeLeft: () => !drainSignal?.aborted },
     async (target, description = { tags: {} }) => {
-      const { cluster, region } = target;
-      const { warnings = [], ...findings } = await work(target, description, sweepIdOf(target));
-      const { command, remedy, ...auditLogOff } = problem('AuditLogOff', cluster, region);
+      const sweepId = sweepIdOf(target);
+      const { warnings = [], ...findings } = await work(target, description, sweepId);
+      const { command, remedy, ...auditLogOff } = problem('AuditLogOff', target.cluster, target.region);
       const auditLogWarning = { ...auditLogOff, remedy: `${remedy.replace(/\.$/, '')}: ${command}` };
       return {
         ...findings,
-        warnings: description.auditLog === false ? [auditLogWarning, ...warnings] : warnings,
-        sweepId: sweepIdOf(target),
+        sweepId,
+        warnings: [...(description.auditLog === false ? [auditLogWarning] : []), ...warnings],
       };
     },
   );

@@ -249,13 +249,6 @@ describe('a run over the bus', () => {
     expect(around.output.logged().at(-1)).toMatchObject({ message: 'run finished', totals: { dispatched: 23 } });
   });
 
-  test('puts events for the named clusters with the tags', async () => {
-    for (const name of ['a', 'b', 'c']) await around.enroll(name, staleList(), { described: { tags: { name } } });
-    await self.backfill({ dispatch: 'bus', clusters: ['a', 'b'], tags: { name: 'b' } });
-    expect(detailsOf(self.bus.taken)).toMatchObject([{ cluster: 'b', mode: 'report' }]);
-    expect(detailsOf(self.bus.taken)[0]).not.toHaveProperty('maxDeletions');
-  });
-
   test('fails when EventBridge refuses an event, and puts the others', async () => {
     for (const name of ['a', 'b', 'c']) await around.enroll(name, staleList());
     self.bus.refuseEntries(4, 'ThrottlingException', ({ Detail }) => Detail.includes('"b"'));

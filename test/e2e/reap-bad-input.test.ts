@@ -162,14 +162,6 @@ describe('a cluster that EKS', () => {
       { DetailType: 'Cluster Unreachable' },
     ]);
   });
-
-  test('describes at the second attempt is swept', async () => {
-    vi.stubEnv('AWS_MAX_ATTEMPTS', '2');
-    const cluster = await around.enroll('shop', staleList());
-    around.eks.failRequests(1, 500, 'ServerException');
-    expect(await reapBatch([changed()])).toEqual([]);
-    expect(hpasOf(cluster)).toEqual([]);
-  });
 });
 
 describe('an API server that', () => {

@@ -548,14 +548,6 @@ test('lists the HPAs with the labels of Envoy Gateway, and sweeps a cluster with
 });
 
 describe('a batch', () => {
-  test('makes one sweep for all messages of a cluster', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    expect(await reapBatch([changed(), changed(), changed()])).toEqual([]);
-    expect(around.eks.described).toEqual(['shop']);
-    expect(cluster.requests).toHaveLength(3 + 4 + 1 + 1 + 1 + 8 + 1 + 1);
-    expect(around.output.logged().filter(({ message }) => message === 'sweep finished')).toHaveLength(1);
-  });
-
   test('fails all messages of a cluster that cannot be reached, and no others', async () => {
     const shop = await around.enroll('shop', staleList());
     const bank = await around.enroll('bank', staleList());

@@ -268,15 +268,6 @@ describe('a run that is stopped', () => {
     expect(writesTo(at).map(({ method }) => method)).toEqual(['PATCH']);
   });
 
-  test('asks no cluster when it is stopped before it begins', async () => {
-    const at = await serveStale();
-    const region = new Region({ a: { at }, b: { at } });
-    const report = await run({ 'eu-central-1': region }, { drainSignal: AbortSignal.abort() });
-    expect(report).toMatchObject({ clusters: [], totals: { clusters: 2, swept: 0 } });
-    expect(report.remaining).toEqual(['a', 'b'].map((cluster) => ({ cluster, region: 'eu-central-1' })));
-    expect([...at.requests, ...region.described]).toEqual([]);
-  });
-
   test('begins no further cluster, and writes no more to the one under way', async () => {
     const stop = new AbortController();
     const [first, second, third] = await serveThree(1, 2, 1);
