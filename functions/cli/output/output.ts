@@ -59,7 +59,8 @@ export const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, '
 /** Breaks a text between words into lines of a width. A longer word stays whole, so that it can be copied. */
 export function wrap(text: string, width = Number.POSITIVE_INFINITY, indent = ''): string[] {
   const lines: string[] = [];
-  for (const word of text.split(' ')) {
+  // Two spaces between cells stay together, and none starts a line.
+  for (const word of text.split(/ (?! )/)) {
     const last = lines.at(-1);
     if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(indent + word);

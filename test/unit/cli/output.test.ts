@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { wrap } from '../../../functions/cli/output/output.ts';
 import { FORMATS, formatReport } from '../../../functions/cli/output/report.ts';
 import {
   type ClusterReport,
@@ -379,4 +380,8 @@ describe('a page', () => {
     );
     expect(text).toContain('<section id="cluster-1">\n<h2>shop (eu-west-1)</h2>');
   });
+});
+
+test('starts no line with a space where a break falls between two cells', () => {
+  expect(wrap('envoy-shop-web  3 (2-7)', 14)).toEqual(['envoy-shop-web ', '3 (2-7)']);
 });

@@ -225,6 +225,7 @@ describe('the functions', () => {
     };
     const variables = Object.entries<string>(properties(id).Environment.Variables);
     const environment = Object.fromEntries(variables.map(([name, value]) => [name, stringOf(value)]));
+    expect([...Object.keys(environment), 'AWS_REGION']).toEqual(expect.arrayContaining(Object.keys(schema.shape)));
     expect(schema.parse({ ...environment, AWS_REGION: 'eu-central-1' })).toMatchObject(expected);
   });
 });
