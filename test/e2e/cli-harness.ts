@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -14,7 +14,7 @@ import {
   type EmbeddedClusterOptions,
   startEmbeddedCluster,
 } from '../embedded-cluster/embedded-cluster.ts';
-import type { List } from './harness.ts';
+import { type List, writesTo } from './harness.ts';
 
 // The command line as a process. Servers and files last until the end of the test file.
 
@@ -118,10 +118,11 @@ export function screenOf(written: string): string[] {
 }
 
 let files = 0;
-/** @returns the path of a new file with this content; other values than text become JSON */
+/** @returns the path of a new file with this content; other values than text and bytes become JSON */
 export function save(content: unknown): string {
   const file = join(folder, `file-${files++}`);
-  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+  const isWhole = typeof content === 'string' || content instanceof Uint8Array;
+  writeFileSync(file, isWhole ? content : JSON.stringify(content));
   return file;
 }
 
@@ -173,3 +174,54 @@ export function awsEnvironment(endpoints: Record<string, string>): Record<string
     ...Object.fromEntries(Object.entries(endpoints).map(([service, url]) => [`AWS_ENDPOINT_URL_${service}`, url])),
   };
 }
+
+// For the commands that write.
+
+/** The processes use the real clock, and everything without a date in the list was created long ago. */
+export async function serveSettled(list: List, options: EmbeddedClusterOptions = {}): Promise<EmbeddedCluster> {
+  const items = structuredClone(list.items);
+  for (const { metadata } of items) Reflect.deleteProperty(metadata, 'creationTimestamp');
+  return await serveUntilEnd({ ...list, items }, { now: () => new Date('2026-01-01T00:00:00Z'), ...options });
+}
+
+/** A kubeconfig with a context for each cluster, the first being the current one. */
+export function kubeconfigOf(clusters: Readonly<Record<string, EmbeddedCluster>>): string {
+  const parts = Object.entries(clusters).map(([context, cluster]) => {
+    const [{ cluster: reached } = {}] = kubeconfigFor(cluster, 'admin-token').clusters;
+    return { context, cluster: reached };
+  });
+  return save({
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': parts[0]?.context },
+    clusters: parts.map(({ context, cluster }) => ({ name: `of ${context}`, cluster })),
+    users: [{ name: 'jane', user: { token: 'admin-token' } }],
+    contexts: parts.map(({ context }) => ({ name: context, context: { cluster: `of ${context}`, user: 'jane' } })),
+  });
+}
+
+/** A new directory for backups, and what a run has left there. */
+export function backupDirectory() {
+  const path = mkdtempSync(join(folder, 'backups-'));
+  const named = (pattern: RegExp) =>
+    readdirSync(path)
+      .filter((name) => pattern.test(name))
+      .map((name) => join(path, name));
+  return {
+    path,
+    files: () => readdirSync(path),
+    backups: () => named(/^reaper-backup-.*\.jsonl$/),
+    reports: () => named(/^reaper-report-.*\.json$/),
+    /** Every line of the one backup. */
+    lines: () => {
+      const [file = '', ...others] = named(/^reaper-backup-/);
+      if (others.length > 0) throw new Error('several backups');
+      return readFileSync(file, 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line));
+    },
+  };
+}
+
+/** `method name` of each writing request, in the order of arrival. */
+export const writes = (cluster: EmbeddedCluster) =>
+  writesTo(cluster).map(({ method, path }) => `${method} ${path.split('/').at(-1)}`);

@@ -3,9 +3,17 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runReportSchema } from '../../functions/events/report.ts';
 import type { EmbeddedCluster, EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
-import { folder, patience, run, runInTerminal } from './cli-harness.ts';
+import {
+  backupDirectory,
+  folder,
+  kubeconfigOf,
+  patience,
+  run,
+  runInTerminal,
+  serveSettled,
+  writes,
+} from './cli-harness.ts';
 import { hpasOf, type List, STALE, staleList, sweep, times, wantedList, writesTo } from './harness.ts';
-import { backupDirectory, kubeconfigOf, serveSettled, writes } from './repair-harness.ts';
 
 const NAME = STALE.split('/')[1];
 const REMOVAL = [`PATCH ${NAME}`, `DELETE ${NAME}`, 'POST events'];

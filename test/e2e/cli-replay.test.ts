@@ -1,9 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { auditEvent, auditLine, controlMessage, invocation } from '../doubles/cloudwatch-logs.ts';
-import { patience, run, save } from './cli-harness.ts';
+import { backupDirectory, kubeconfigOf, patience, run, save, serveSettled, writes } from './cli-harness.ts';
 import { hpasOf, STALE, staleList, writesTo } from './harness.ts';
-import { backupDirectory, kubeconfigOf, saveBytes, serveSettled, writes } from './repair-harness.ts';
 
 const NAME = STALE.split('/')[1];
 
@@ -28,7 +27,7 @@ const changed = `reaper: ${removal().stageTimestamp} jane@example.com: patch env
 describe.concurrent('replay', patience, () => {
   test('reports what the changes left behind, and changes nothing', async () => {
     const cluster = await serveSettled(staleList());
-    const file = saveBytes(Buffer.concat(lines().map((line) => gzipSync(`${line}\n`))));
+    const file = save(Buffer.concat(lines().map((line) => gzipSync(`${line}\n`))));
     const args = ['replay', file, '--kubeconfig', kubeconfigOf({ production: cluster }), '-o', 'json'];
     const { code, stdout, stderr } = await run(args);
     expect({ code, stderr }).toEqual({
@@ -93,11 +92,11 @@ describe.concurrent('replay', patience, () => {
   const wanted = 'no audit event \\(kind Event, apiVersion audit\\.k8s\\.io/v1\\) found\n$';
   test.each([
     ['a Pod', save({ apiVersion: 'v1', kind: 'Pod' }), wanted],
-    ['random bytes', saveBytes(Uint8Array.from([0, 255, 10, 200, 7])), `: line 1: not JSON\n[^]*${wanted}`],
+    ['random bytes', save(Uint8Array.from([0, 255, 10, 200, 7])), `: line 1: not JSON\n[^]*${wanted}`],
     ['the test of a destination', save(invocation(controlMessage())), wanted],
     ['only unreadable events', save({ kind: 'Event', apiVersion: 'audit.k8s.io/v1' }), ': line 1: not an audit'],
     ['a missing file', '/nowhere', '^reaper: /nowhere cannot be read: ENOENT'],
-    ['gzip that is cut off', saveBytes(gzipSync('a'.repeat(1000)).subarray(0, 20)), ': unexpected end of file\n$'],
+    ['gzip that is cut off', save(gzipSync('a'.repeat(1000)).subarray(0, 20)), ': unexpected end of file\n$'],
   ])('fails with %s, and asks no cluster', async (_, file, message) => {
     const result = await run(['replay', file]);
     expect(result).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(new RegExp(message)) });

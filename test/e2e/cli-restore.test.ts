@@ -3,9 +3,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { EksDouble, readEksToken } from '../doubles/eks.ts';
 import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import { awsEnvironment, patience, run, save } from './cli-harness.ts';
+import { awsEnvironment, kubeconfigOf, patience, run, save, serveSettled } from './cli-harness.ts';
 import { hpasOf, MISSING, missingList, staleList, the, wantedList, without, writesTo } from './harness.ts';
-import { kubeconfigOf, saveBytes, serveSettled } from './repair-harness.ts';
 
 // Exit codes, streams, and the cluster that an HPA is restored in. restore-hpas.test.ts shows what is restored.
 
@@ -33,7 +32,7 @@ async function setUp(context = 'production') {
 describe.concurrent('restore', patience, () => {
   test('restores a backup, and changes nothing when it runs again', async () => {
     const { cluster, restore } = await setUp();
-    const file = saveBytes(gzipSync(JSON.stringify(deletion())));
+    const file = save(gzipSync(JSON.stringify(deletion())));
     const dry = await restore(file, '--dry-run');
     expect(dry).toEqual({ code: 0, stdout: expect.stringMatching(/\nRestorable +production /), stderr: '' });
     expect(writesTo(cluster)).toEqual([]);

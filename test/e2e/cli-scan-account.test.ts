@@ -3,9 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runReportSchema } from '../../functions/events/report.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import { awsEnvironment, patience, run, runInTerminal, save, serveUntilEnd } from './cli-harness.ts';
+import { awsEnvironment, kubeconfigOf, patience, run, runInTerminal, save, serveUntilEnd } from './cli-harness.ts';
 import { STALE, staleList, wantedList, writesTo } from './harness.ts';
-import { kubeconfigOf } from './repair-harness.ts';
 
 // The signature of a request contains its Region, so one double answers for all of them.
 const eks = new EksDouble();
