@@ -3,8 +3,6 @@ import { type AccessEntry, type EnrolledRole, ROLE_ID_TAG, usernameOf } from '..
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { type AwsClientOptions, awsClient, callAws, findInAws } from './client.ts';
 
-export type AccessEntries = ReturnType<typeof eksAccessEntries>;
-
 /**
  * The access entries of our roles in the clusters of one Region. Access policies are never associated. Every call throws
  * {@link RetryableError}, also for a call that the status of the cluster does not allow.

@@ -3,8 +3,6 @@ import type { SubscriptionFilter } from '../enrollment/enrollment.ts';
 import { clusterOfLogGroup, logGroupOf } from '../platform/eks-names.ts';
 import { type AwsClientOptions, allPages, awsClient, callAws, findInAws } from './client.ts';
 
-export type SubscriptionFilters = ReturnType<typeof cloudWatchLogsFilters>;
-
 /**
  * The subscription filters on the control plane logs of the clusters of one Region. Every call throws {@link RetryableError} if
  * CloudWatch Logs does not respond.

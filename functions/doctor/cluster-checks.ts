@@ -176,21 +176,20 @@ function functionsVerdict(missing: readonly Permission[], context: ClusterContex
   if (!hasNothing) return broken(found, `Apply the role of this version; ${also}`, apply);
   return warning(
     found,
-    `Nothing to do if the functions do not sweep this cluster; else apply the role; ${also}`,
+    `Nothing to do if the functions do not sweep this cluster; otherwise apply the role; ${also}`,
     apply,
   );
 }
 
 async function checkCrds(inspection: ClusterInspection, group: string, wanted: string): Promise<Verdict> {
   const versions = await inspection.servedVersions(group);
-  const found = versions.join(', ');
-  if (versions.includes(wanted)) return ok(found);
-  if (versions.length > 0) {
-    const remedy = `Install CRDs that serve ${wanted}: Gateway API v1.0 or later, Envoy Gateway v1.0 or later.`;
-    return broken(`${group} is served as ${found}, and not as ${wanted}`, remedy);
+  if (versions.includes(wanted)) return ok(versions.join(', '));
+  if (versions.length === 0) {
+    const remedy = 'Nothing to do if Envoy Gateway was never installed; otherwise install its CRDs again.';
+    return broken(`the API server does not know ${group}`, remedy);
   }
-  const remedy = 'Nothing to do if Envoy Gateway was never installed; else install its CRDs again.';
-  return broken(`the API server does not know ${group}`, remedy);
+  const remedy = `Install CRDs that serve ${wanted}: Gateway API v1.0 or later, Envoy Gateway v1.0 or later.`;
+  return broken(`${group} is served as ${versions.join(', ')}, and not as ${wanted}`, remedy);
 }
 
 function controllersVerdict(controllers: readonly Deployment[]): Verdict {
@@ -200,17 +199,15 @@ function controllersVerdict(controllers: readonly Deployment[]): Verdict {
       'If Envoy Gateway is installed in another way, look up its version there.',
     );
   }
-  const unversioned = controllers.filter((one) => controllerVersion(one) === undefined);
+  const unversioned = controllers.flatMap((one) => {
+    if (controllerVersion(one) !== undefined) return [];
+    const label = one.metadata.labels?.[VERSION_LABEL];
+    const image = controllerContainer(one)?.image ?? 'an unnamed image';
+    return `${objectKey(one.metadata)} runs ${image}${label === undefined ? '' : ` with the label ${VERSION_LABEL}=${label}`}`;
+  });
   if (unversioned.length > 0) {
-    const images = unversioned.map((one) => {
-      const label = one.metadata.labels?.[VERSION_LABEL];
-      const image = controllerContainer(one)?.image ?? 'an unnamed image';
-      return `${objectKey(one.metadata)} runs ${image}${label === undefined ? '' : ` with the label ${VERSION_LABEL}=${label}`}`;
-    });
-    return unknown(
-      `the release is unknown: ${images.join('; ')}`,
-      'Look up the release of Envoy Gateway in that image.',
-    );
+    const found = `the release is unknown: ${unversioned.join('; ')}`;
+    return unknown(found, 'Look up the release of Envoy Gateway in that image.');
   }
   return ok(controllers.map((one) => `${controllerVersion(one)?.text} in ${one.metadata.namespace}`).join(', '));
 }
@@ -321,13 +318,13 @@ function leaksVerdict(
 
 function downgradeVerdict(controllers: readonly Deployment[], config: GatewayConfig): Verdict {
   const setsName = (spec: EnvoyProxySpec | null | undefined) => Boolean(spec?.provider?.kubernetes?.envoyHpa?.name);
+  const proxies = config.envoyProxies.filter(({ spec }) => setsName(spec));
+  const defaults = config.envoyGatewayConfigs.filter(
+    ({ settings }) => isReadable(settings) && setsName(settings.defaultProxy),
+  );
   const setters = [
-    ...config.envoyProxies
-      .filter(({ spec }) => setsName(spec))
-      .map(({ metadata }) => `EnvoyProxy ${objectKey(metadata)}`),
-    ...config.envoyGatewayConfigs
-      .filter(({ settings }) => isReadable(settings) && setsName(settings.defaultProxy))
-      .map(({ configMap }) => `the default in ${configMap.metadata.namespace}`),
+    ...proxies.map(({ metadata }) => `EnvoyProxy ${objectKey(metadata)}`),
+    ...defaults.map(({ configMap }) => `the default in ${configMap.metadata.namespace}`),
   ];
   if (setters.length === 0) return ok('no envoyHpa.name is set');
   const set = `${setters.join(', ')} ${setters.length === 1 ? 'sets' : 'set'}`;

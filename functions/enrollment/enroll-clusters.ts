@@ -1,6 +1,5 @@
 import * as z from 'zod/mini';
-import type { AccessEntries } from '../aws/access-entries.ts';
-import type { SubscriptionFilters } from '../aws/subscription-filters.ts';
+import type { EnrollmentClients } from '../aws/enrollment-clients.ts';
 import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { type AccountDirectory, type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import type { RbacObject, RbacStore } from '../kubernetes/rbac-store.ts';
@@ -12,7 +11,6 @@ import { forEachCluster, type LoopOptions } from '../sweep/for-each-cluster.ts';
 import { type EnrolledRole, FILTER_NAME } from './enrollment.ts';
 import {
   blocked,
-  type ClusterRef,
   type Desired,
   entryFinding,
   type Finding,
@@ -22,15 +20,16 @@ import {
   rbacFinding,
 } from './findings.ts';
 
-const BECAUSE = `Deleting: asked for, and its entries are deleted with it. Gone: only its log group is left. \
-NotActive: left for the next run. NotDescribed: EKS did not describe it, see the finding`;
-
 const clusterEnrollmentSchema = z.object({
   cluster: z.string(),
   aim: z.enum(['enroll', 'remove', 'leave']).check(z.describe('The desired state')),
   because: z
     .enum(['Active', 'OptedOut', 'NotListed', 'Asked', 'Deleting', 'Gone', 'NotActive', 'NotFound', 'NotDescribed'])
-    .check(z.describe(BECAUSE)),
+    .check(
+      z.describe(
+        'Deleting: asked for, and its entries are deleted with it. Gone: only its log group is left. NotActive: left for the next run. NotDescribed: EKS did not describe it, see the finding',
+      ),
+    ),
   findings: z.array(findingSchema).check(z.describe('What enrollment writes, and what else is not right')),
 });
 type ClusterEnrollment = z.infer<typeof clusterEnrollmentSchema>;
@@ -56,12 +55,13 @@ export const enrollmentReportSchema = z
   .check(z.describe('What one run of enrollment found, did and could not do'));
 export type EnrollmentReport = z.infer<typeof enrollmentReportSchema>;
 
+type Clients = Pick<EnrollmentClients, 'entries' | 'filters'>;
+type Selection = Pick<LoopOptions, 'clusters' | 'tags' | 'concurrency' | 'hasTimeLeft'>;
+
 /** `clusters` and `tags` select the clusters of this run. */
-export interface EnrollOptions extends Pick<LoopOptions, 'clusters' | 'tags' | 'concurrency' | 'hasTimeLeft'> {
+export interface EnrollOptions extends Clients, Selection {
   readonly region: string;
   readonly directory: AccountDirectory;
-  readonly filters: SubscriptionFilters;
-  readonly entries: AccessEntries;
   /** The ARN of `forward`. */
   readonly destinationArn: string;
   readonly roles: readonly EnrolledRole[];
@@ -250,7 +250,7 @@ async function reconcileRbac({ cluster, enrolled }: Desired, { rbac, dryRun }: E
 
 type Failure = Pick<Finding, 'found' | 'reason' | 'remedy' | 'command'>;
 
-function failureOf(error: unknown, { cluster, region }: ClusterRef): Failure {
+function failureOf(error: unknown, { cluster, region }: Pick<Desired, 'cluster' | 'region'>): Failure {
   const message = describeError(error);
   if (error instanceof AwsAccessError) return { found: message, reason: 'AwsAccessRefused', remedy: error.remedy };
   const isFull = error instanceof Error && (error.cause as Error | undefined)?.name === 'LimitExceededException';

@@ -6,6 +6,7 @@ import type { RbacObject } from '../kubernetes/rbac-store.ts';
 import { logGroupOf } from '../platform/eks-names.ts';
 import { type Problem, problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
+import type { ClusterRef } from '../sweep/for-each-cluster.ts';
 import type { AccessEntry, SubscriptionFilter } from './enrollment.ts';
 import { FILTER_NAME, ROLE_ID_TAG, STATIC_FILTER_NAME, usernameOf } from './enrollment.ts';
 
@@ -48,17 +49,16 @@ export const findingSchema = z.object({
 /** One part of an enrollment: its observed state, and what enrollment or a person does about it. */
 export type Finding = z.infer<typeof findingSchema>;
 
+type EksCluster = Required<ClusterRef>;
+
 /** A cluster and the state that it is to have. */
-export interface Desired {
-  readonly cluster: string;
-  readonly region: string;
+export interface Desired extends EksCluster {
   /** If false, no filter and no entry is right. */
   readonly enrolled: boolean;
   /** The ARN of `forward`. */
   readonly destinationArn: string;
 }
 
-export type ClusterRef = Pick<Desired, 'cluster' | 'region'>;
 type Subject = Pick<Finding, 'part' | 'name'>;
 
 const right = (subject: Subject, found: string): Finding => ({ ...subject, state: 'right', found, action: 'none' });
@@ -80,20 +80,20 @@ export const blocked = (
 
 /** What only a person changes about a cluster. */
 export const PREREQUISITES = {
-  optOut({ cluster, region }: ClusterRef, { arn, tags }: ClusterDescription): Finding {
+  optOut({ cluster, region }: EksCluster, { arn, tags }: ClusterDescription): Finding {
     const part = 'optOut';
     if (tags[OPT_OUT_TAG] !== 'off') return right({ part }, 'the cluster has not opted out');
     const { message: found, remedy } = problem('ClusterOptedOut', cluster, OPT_OUT_TAG);
     const command = `aws eks untag-resource --region ${region} --resource-arn ${arn} --tag-keys ${OPT_OUT_TAG}`;
     return { part, state: 'different', found, remedy, command, action: 'none' };
   },
-  auditLog({ cluster, region }: ClusterRef, { auditLog = true }: Partial<ClusterDescription>): Finding {
+  auditLog({ cluster, region }: EksCluster, { auditLog = true }: Partial<ClusterDescription>): Finding {
     const part = 'auditLog';
     if (auditLog) return right({ part }, 'the audit log is on');
     return blocked(part, 'different', problem('AuditLogOff', cluster, region));
   },
   /** While the audit log is on. Without a log group there is no class. */
-  logGroup({ cluster, region }: ClusterRef, logGroupClass: string | undefined): Finding {
+  logGroup({ cluster, region }: EksCluster, logGroupClass: string | undefined): Finding {
     const part = 'logGroup';
     if (logGroupClass === 'STANDARD') return right({ part }, `${logGroupOf(cluster)} is of class STANDARD`);
     return logGroupClass === undefined
@@ -101,7 +101,7 @@ export const PREREQUISITES = {
       : blocked(part, 'different', problem('LogGroupNotStandard', cluster, logGroupClass));
   },
   /** The description of a cluster that is older than access entries names no mode. */
-  authenticationMode({ cluster, region }: ClusterRef, description: Partial<ClusterDescription>): Finding {
+  authenticationMode({ cluster, region }: EksCluster, description: Partial<ClusterDescription>): Finding {
     const part = 'authenticationMode';
     const { authenticationMode = 'CONFIG_MAP' } = description;
     if (authenticationMode !== 'CONFIG_MAP') return right({ part }, authenticationMode);
@@ -176,23 +176,20 @@ export function entryFinding(
   if (entry === undefined) return drift(subject, 'absent', 'create', absent);
   const { groups, username, type, tags } = entry;
   const id = tags[ROLE_ID_TAG];
-  const entryDrift = (state: Finding['state'], action: Finding['action'], found: string) =>
-    drift(subject, state, action, `the access entry ${found}`);
-  if (id === undefined) {
-    return entryDrift('untagged', 'replace', `has no tag ${ROLE_ID_TAG}: its role may not exist anymore`);
-  }
-  if (id !== role.id) {
-    const found = `was created for role id ${id}, and the role was created again with id ${role.id}`;
-    return entryDrift('dead', 'replace', found);
-  }
-  if (type !== 'STANDARD') return entryDrift('different', 'replace', `has the type ${type}, and not STANDARD`);
-  if (groups.join() !== REAPER_GROUP) {
-    const has = groups.length === 0 ? 'no Kubernetes group' : `the Kubernetes groups ${groups.join(', ')}`;
-    return entryDrift('different', 'update', `has ${has}, and not ${REAPER_GROUP}`);
-  }
+  const has = groups.length === 0 ? 'no Kubernetes group' : `the Kubernetes groups ${groups.join(', ')}`;
   const expected = usernameOf(role.arn);
-  if (username === expected) return right(subject, `the access entry has the Kubernetes group ${REAPER_GROUP}`);
-  return entryDrift('different', 'update', `has the username ${username}, and not ${expected}`);
+  const recreated = `was created for role id ${id}, and the role was created again with id ${role.id}`;
+  const faults = [
+    [id === undefined, 'untagged', 'replace', `has no tag ${ROLE_ID_TAG}: its role may not exist anymore`],
+    [id !== role.id, 'dead', 'replace', recreated],
+    [type !== 'STANDARD', 'different', 'replace', `has the type ${type}, and not STANDARD`],
+    [groups.join() !== REAPER_GROUP, 'different', 'update', `has ${has}, and not ${REAPER_GROUP}`],
+    [username !== expected, 'different', 'update', `has the username ${username}, and not ${expected}`],
+  ] as const;
+  const fault = faults.find(([applies]) => applies);
+  if (fault === undefined) return right(subject, `the access entry has the Kubernetes group ${REAPER_GROUP}`);
+  const [, state, action, found] = fault;
+  return drift(subject, state, action, `the access entry ${found}`);
 }
 
 const RBAC_STATES = {

@@ -1,6 +1,4 @@
 import { expect, test } from 'vitest';
-import type { AccessEntries } from '../../../functions/aws/access-entries.ts';
-import type { SubscriptionFilters } from '../../../functions/aws/subscription-filters.ts';
 import { type EnrollOptions, enrollClusters } from '../../../functions/enrollment/enroll-clusters.ts';
 import type { AccountDirectory } from '../../../functions/kubernetes/directory.ts';
 import { RetryableError } from '../../../functions/platform/errors.ts';
@@ -19,7 +17,7 @@ function options(change: Partial<EnrollOptions> = {}): EnrollOptions & { forgott
     },
     forget: (name: string) => void forgotten.push(name),
   } as unknown as AccountDirectory;
-  const filters: SubscriptionFilters = {
+  const filters: EnrollOptions['filters'] = {
     logGroups: async () => new Map(names.map((name) => [name, 'STANDARD'])),
     list: async () => [],
     put: async (cluster) => {
@@ -28,7 +26,7 @@ function options(change: Partial<EnrollOptions> = {}): EnrollOptions & { forgott
     },
     delete: async () => {},
   };
-  const entries: AccessEntries = {
+  const entries: EnrollOptions['entries'] = {
     describe: async () => undefined,
     create: async (cluster) => {
       if (cluster === 'cluster-7') throw new RetryableError('EKS could not create it');
