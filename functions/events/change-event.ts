@@ -57,19 +57,8 @@ export const changeSchema = z.object({
 /** Who wrote what, from an audit event that led to a sweep. */
 export type Change = z.infer<typeof changeSchema>;
 
-export const changeOf = ({
-  user,
-  auditID,
-  verb,
-  objectRef,
-  stageTimestamp,
-}: Omit<ChangeDetail, 'version' | 'cluster'>): Change => ({
-  username: user.username,
-  impersonatedUsername: user.impersonatedUsername,
-  auditID,
-  verb,
-  resource: objectRef.resource,
-  namespace: objectRef.namespace,
-  name: objectRef.name,
-  time: stageTimestamp,
-});
+export function changeOf(detail: Omit<ChangeDetail, 'version' | 'cluster'>): Change {
+  const { user, auditID, verb, objectRef, stageTimestamp: time } = detail;
+  const { resource, namespace, name } = objectRef;
+  return { ...user, auditID, verb, resource, namespace, name, time };
+}

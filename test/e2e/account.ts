@@ -1,10 +1,9 @@
 import { createServer } from 'node:net';
 import type { Context } from 'aws-lambda';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type RunReport, runReportSchema } from '../../functions/events/report.ts';
 import { waitFor } from '../contract/server.ts';
 import type { DescribedCluster } from '../doubles/eks.ts';
-import type { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { lambdaContext } from '../embedded-cluster/event-path.ts';
 import { hpasOf, STALE, staleList, wantedList, writesTo } from './harness.ts';
@@ -12,10 +11,9 @@ import { type Surroundings, surroundings } from './reap-harness.ts';
 
 type Handler = (event: unknown, context: Context) => Promise<RunReport>;
 
-/** What a test of `backfill` has around the function: besides EKS and the clusters a bus. */
+/** The surroundings of a test of `backfill`. */
 export interface BackfillSurroundings {
   readonly around: Surroundings;
-  bus: EventBridgeDouble;
   /** The function exactly as Lambda loads it into a new process. */
   loadBackfill(): Promise<Handler>;
   /** One invocation of a new process. */
@@ -23,17 +21,15 @@ export interface BackfillSurroundings {
 }
 
 export function backfillSurroundings(): BackfillSurroundings {
-  const around = surroundings();
-  const self = { around } as BackfillSurroundings;
-  beforeEach(() => {
-    self.bus = around.bus;
-  });
-  self.loadBackfill = async () => {
+  const loadBackfill = async () => {
     vi.resetModules();
     return (await import('../../functions/backfill/handler.ts')).handler as unknown as Handler;
   };
-  self.backfill = async (payload) => await (await self.loadBackfill())(payload, lambdaContext('backfill', 900_000));
-  return self;
+  return {
+    around: surroundings(),
+    loadBackfill,
+    backfill: async (payload) => await (await loadBackfill())(payload, lambdaContext('backfill', 900_000)),
+  };
 }
 
 /** An endpoint where nothing listens. */

@@ -47,7 +47,7 @@ describe('a payload of backfill', () => {
   ])('%j is refused', async (payload, message) => {
     const name = message.startsWith('refused') ? 'UsageError' : 'MalformedInputError';
     await expect(self.backfill(payload)).rejects.toMatchObject({ name, message });
-    expect([around.eks.listed, around.eks.described, self.bus.requests]).toEqual([[], [], []]);
+    expect([around.eks.listed, around.eks.described, around.bus.requests]).toEqual([[], [], []]);
     expect(around.output.logged()).toMatchObject([
       { level: 'ERROR', message: 'run failed', error: name, reason: message },
     ]);
@@ -230,15 +230,15 @@ describe('a run over the bus', () => {
       ['out', 'ClusterOptedOut', true],
     ]);
     // One more reports the cluster that is being created.
-    expect(self.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3, 1]);
-    expect(self.bus.taken.at(-1)?.DetailType).toBe('Cluster Unreachable');
-    expect(detailsOf(self.bus.taken.slice(0, -1)).map(({ cluster }) => cluster)).toEqual(named);
-    const [entry] = self.bus.taken;
+    expect(around.bus.requests.map((entries) => entries.length)).toEqual([10, 10, 3, 1]);
+    expect(around.bus.taken.at(-1)?.DetailType).toBe('Cluster Unreachable');
+    expect(detailsOf(around.bus.taken.slice(0, -1)).map(({ cluster }) => cluster)).toEqual(named);
+    const [entry] = around.bus.taken;
     expect(entry).toMatchObject({
       ...{ EventBusName: 'envoy-hpa-reaper', Source: 'envoy-hpa-reaper', DetailType: 'Cluster Sweep Requested' },
       Resources: ['arn:aws:eks:eu-central-1:123456789012:cluster/c100'],
     });
-    const [detail] = detailsOf(self.bus.taken);
+    const [detail] = detailsOf(around.bus.taken);
     expect(sweepRequestSchema.parse(detail)).toEqual(detail);
     expect(detail).toEqual({
       ...{ version: '1', cluster: 'c100', mode: 'delete', runId: report.runId, maxDeletions: 3 },
@@ -251,9 +251,9 @@ describe('a run over the bus', () => {
 
   test('fails when EventBridge refuses an event, and puts the others', async () => {
     for (const name of ['a', 'b', 'c']) await around.enroll(name, staleList());
-    self.bus.refuseEntries(4, 'ThrottlingException', ({ Detail }) => Detail.includes('"b"'));
+    around.bus.refuseEntries(4, 'ThrottlingException', ({ Detail }) => Detail.includes('"b"'));
     await expect(self.backfill({ dispatch: 'bus' })).rejects.toMatchObject({ name: 'RetryableError' });
-    expect(detailsOf(self.bus.taken).map(({ cluster }) => cluster)).toEqual(['a', 'c']);
+    expect(detailsOf(around.bus.taken).map(({ cluster }) => cluster)).toEqual(['a', 'c']);
     expect(around.output.counted('SweepsCompleted')).toBe(0);
     expect(around.output.logged()).toContainEqual(
       expect.objectContaining({ message: 'run failed', reason: expect.stringContaining('ThrottlingException') }),
@@ -281,9 +281,9 @@ describe('a run over the bus', () => {
     // As infra/schedule.yml has it.
     await self.backfill({ dispatch: 'bus', mode });
     const reap = await loadReap();
-    const { batchItemFailures } = (await reap(batchOf(self.bus.taken), reapContext())) as SQSBatchResponse;
+    const { batchItemFailures } = (await reap(batchOf(around.bus.taken), reapContext())) as SQSBatchResponse;
 
-    const failed = detailsOf(self.bus.taken).findIndex(({ cluster }) => cluster === 'gone');
+    const failed = detailsOf(around.bus.taken).findIndex(({ cluster }) => cluster === 'gone');
     expect(batchItemFailures).toEqual([{ itemIdentifier: `message-${failed + 1}` }]);
     expect(stale.map((cluster) => hpasOf(cluster).length)).toEqual(mode === 'delete' ? [0, 0] : [1, 2]);
     expect(around.output.counted(mode === 'delete' ? 'HpasDeleted' : 'HpasReported')).toBe(3);

@@ -1,11 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Context } from 'aws-lambda';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/events/outcome-event.ts';
-import type { RbacManifest } from '../embedded-cluster/authorization.ts';
 import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
 import { lambdaContext } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
@@ -23,15 +20,13 @@ import {
   wantedList,
   writesTo,
 } from './harness.ts';
-import { changed, loadReap, reapBatch, requested, sweepByEvent } from './reap-harness.ts';
+import { changed, loadReap, rbac, reapBatch, requested, sweepByEvent } from './reap-harness.ts';
 
 /** What infra/kubernetes/rbac.yaml allowed before Events. */
-const rbacWithoutEvents = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8'))
-  .map((document) => document.toJS() as RbacManifest)
-  .map((manifest) => ({
-    ...manifest,
-    ...(manifest.rules && { rules: manifest.rules.filter(({ resources }) => !resources?.includes('events')) }),
-  }));
+const rbacWithoutEvents = rbac.map((manifest) => ({
+  ...manifest,
+  rules: manifest.rules?.filter(({ resources }) => !resources?.includes('events')),
+}));
 const self = backfillSurroundings();
 const { around } = self;
 

@@ -29,7 +29,7 @@ const environment = {
   POWERTOOLS_LOGGER_LOG_EVENT: 'true',
 };
 
-const rbac = parseAllDocuments(readFileSync(new URL('../../infra/kubernetes/rbac.yaml', import.meta.url), 'utf8')).map(
+export const rbac = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8')).map(
   (document) => document.toJS() as RbacManifest,
 );
 
