@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import type { Readable } from 'node:stream';
@@ -14,14 +13,15 @@ import {
   type EmbeddedClusterOptions,
   startEmbeddedCluster,
 } from '../embedded-cluster/embedded-cluster.ts';
+import { folder, save } from '../temporary-files.ts';
 import { type List, writesTo } from './harness.ts';
+
+export { folder, save };
 
 // The command line as a process. Servers and files last until the end of the test file.
 
 const reaper = inject('reaper');
 
-export const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
-afterAll(() => rmSync(folder, { recursive: true }));
 /** The home directory of every process, without a kubeconfig and an AWS configuration. */
 const home = join(folder, 'home');
 /** Code that Node has compiled, for the next process. */
@@ -115,15 +115,6 @@ export function screenOf(written: string): string[] {
     const visible = line.split(new RegExp(`\\r|${ESCAPE}\\[1?G`)).at(-1) ?? '';
     return stripVTControlCharacters(visible);
   });
-}
-
-let files = 0;
-/** @returns the path of a new file with this content; other values than text and bytes become JSON */
-export function save(content: unknown): string {
-  const file = join(folder, `file-${files++}`);
-  const isWhole = typeof content === 'string' || content instanceof Uint8Array;
-  writeFileSync(file, isWhole ? content : JSON.stringify(content));
-  return file;
 }
 
 const clusters: EmbeddedCluster[] = [];

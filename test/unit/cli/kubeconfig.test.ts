@@ -1,18 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { KubeconfigDirectory } from '../../../functions/cli/input/kubeconfig.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-let files = 0;
-function save(content: unknown): string {
-  const file = join(folder, `${files++}`);
-  writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
-  return file;
-}
+import { folder, save } from '../../temporary-files.ts';
 
 interface Context {
   user?: object;

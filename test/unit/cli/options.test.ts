@@ -1,9 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { Command } from 'commander';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { addDoctorCommand } from '../../../functions/cli/commands/doctor.ts';
 import { addEnrollCommand } from '../../../functions/cli/commands/enroll.ts';
 import { addReapCommand } from '../../../functions/cli/commands/reap.ts';
@@ -14,6 +12,7 @@ import { readSavedList } from '../../../functions/cli/input/files.ts';
 import { selectionOf } from '../../../functions/cli/input/selection.ts';
 import { LIST_COMMAND } from '../../../functions/kubernetes/cluster-list.ts';
 import { staleList, the } from '../../e2e/harness.ts';
+import { folder, save } from '../../temporary-files.ts';
 
 const COMMANDS = [
   addScanCommand,
@@ -115,14 +114,7 @@ describe('a selection', () => {
 });
 
 describe('a saved List', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
   const list = JSON.stringify(staleList());
-  const save = (content: string | Buffer) => {
-    const file = join(folder, 'list');
-    writeFileSync(file, content);
-    return file;
-  };
 
   test.each<[string, string | Buffer]>([
     ['JSON', list],
@@ -136,17 +128,17 @@ describe('a saved List', () => {
   test.each<[string, () => string, RegExp]>([
     ['a file that does not exist', () => '/nowhere', /^\/nowhere cannot be read: ENOENT/],
     ['a folder', () => folder, /cannot be read: EISDIR/],
-    ['a table', () => save('NAME AGE'), /list is not JSON \(.*\); save it with `kubectl get … -o json`$/],
-    ['an empty file', () => save(''), /list is not JSON /],
-    ['one object', () => save('{"kind":"Pod"}'), /list: expected a List, .* found a Pod$/],
+    ['a table', () => save('NAME AGE'), /file-\d+ is not JSON \(.*\); save it with `kubectl get … -o json`$/],
+    ['an empty file', () => save(''), /file-\d+ is not JSON /],
+    ['one object', () => save('{"kind":"Pod"}'), /file-\d+: expected a List, .* found a Pod$/],
     [
       'an object of an unknown shape',
       () => {
         const strange = staleList();
         the('EnvoyProxy', strange).spec.provider = 'Kubernetes';
-        return save(JSON.stringify(strange));
+        return save(strange);
       },
-      /list: EnvoyProxy autoscaling-removed\/proxy has a shape that is not understood: spec\.provider: /,
+      /file-\d+: EnvoyProxy autoscaling-removed\/proxy has a shape that is not understood: spec\.provider: /,
     ],
   ])('is not %s', async (_, file, message) => {
     await expect(readSavedList(file())).rejects.toThrow(message);

@@ -1,7 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { objectNameOf, readManifests } from '../../../functions/cli/input/manifests.ts';
 import { assessWhatIf } from '../../../functions/cli/overlay.ts';
@@ -20,18 +17,12 @@ import {
   without,
 } from '../../e2e/harness.ts';
 import type { KubernetesObject } from '../../embedded-cluster/objects.ts';
+import { save } from '../../temporary-files.ts';
 
 type Json = Record<string, unknown>;
 type Change = (object: Json) => void;
 
-const folder = mkdtempSync(join(tmpdir(), 'reaper-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-let files = 0;
-function read(text: string) {
-  const file = join(folder, `${files++}.yaml`);
-  writeFileSync(file, text);
-  return readManifests(file);
-}
+const read = (text: string) => readManifests(save(text));
 
 /** The object in a file, with what the API server has set on it, as `kubectl get -o yaml` prints it. */
 function manifest(object: KubernetesObject, ...changes: Change[]): string {
