@@ -10,6 +10,13 @@ const CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
 /** Whose parametersRef leads to the EnvoyProxy. */
 export type Referrer = 'Gateway' | 'GatewayClass';
 
+/** A manifest without what the path of the object says. */
+interface Content {
+  kind: string;
+  metadata?: object;
+  [field: string]: unknown;
+}
+
 // biome-ignore lint/suspicious/noExplicitAny: objects of every kind
 type ApiObject = any;
 
@@ -31,8 +38,8 @@ export class Installation {
   readonly controller = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/envoy-gateway`;
   /** What the API server answered to the last write, by path. */
   readonly #written = new Map<string, ApiObject>();
-  /** What {@link reset} made, by path. */
-  readonly #made = new Map<string, { manifest: string; resourceVersion: string }>();
+  /** What {@link reset} created, by path. */
+  readonly #created = new Map<string, { manifest: string; resourceVersion: string }>();
   #replicas = 2;
 
   constructor(admin: Connection, namespace: string) {
@@ -58,24 +65,22 @@ export class Installation {
 
   async setUp(): Promise<void> {
     for (const name of [this.namespace, SYSTEM]) {
-      await this.#apply(`/api/v1/namespaces/${name}`, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+      await this.#apply(`/api/v1/namespaces/${name}`, { kind: 'Namespace' });
     }
     await this.#apply(`/api/v1/namespaces/${SYSTEM}/configmaps/envoy-gateway-config`, {
-      apiVersion: 'v1',
       kind: 'ConfigMap',
-      metadata: { name: 'envoy-gateway-config', namespace: SYSTEM },
       data: { 'envoy-gateway.yaml': `apiVersion: ${ENVOY_API}\nkind: EnvoyGateway\n` },
     });
-    await this.#apply(this.deployment, deployment(this.hpaName, { envoy: 'envoy' }, { namespace: SYSTEM }));
+    await this.#apply(this.deployment, deployment(this.hpaName, { envoy: 'envoy' }));
     await this.reset();
   }
 
-  /** The Deployment of Envoy Gateway itself, as its Helm chart makes it, rolled out; without a release there is none. */
+  /** Rolls out the Deployment of Envoy Gateway itself, as of its Helm chart; without a release, deletes it. */
   async runController(release: string | undefined): Promise<void> {
     if (release === undefined) return await this.#delete(this.controller);
     const labels = { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': release };
     const images = { 'envoy-gateway': `docker.io/envoyproxy/gateway:${release}` };
-    const manifest = deployment('envoy-gateway', images, { namespace: SYSTEM, labels });
+    const manifest = deployment('envoy-gateway', images, { labels });
     const { spec } = manifest.spec.template;
     const containers = spec.containers.map((container) => ({
       ...container,
@@ -96,47 +101,31 @@ export class Installation {
     await this.#merge(`${this.controller}/status`, 'kube-controller-manager', { status: rolledOut });
   }
 
-  /**
-   * Everything that changes as Envoy Gateway leaves it: the configuration new, accepted and observed, and no HPA. With a dangling
-   * second class that one is rejected.
-   */
+  /** New, accepted and observed configuration without an HPA. A dangling second class is rejected. */
   async reset(referrer: Referrer = 'Gateway', autoscaling: 'on' | 'off' = 'off', dangling = false): Promise<void> {
     const kubernetes = autoscaling === 'on' ? { envoyHpa: { minReplicas: 2, maxReplicas: 5 } } : {};
-    const gatewayClass = (name: string, parametersRef: object | undefined) => ({
-      apiVersion: GATEWAY_API,
+    const gatewayClass = (parametersRef: object | undefined) => ({
       kind: 'GatewayClass',
-      metadata: { name },
       spec: { controllerName: CONTROLLER_NAME, parametersRef },
     });
+    const ofGateway = referrer === 'Gateway' ? this.#reference(referrer) : undefined;
+    const ofClass = referrer === 'GatewayClass' ? this.#reference(referrer) : undefined;
     await Promise.all([
       this.deleteHpa(),
-      this.#make(this.proxy, {
-        apiVersion: ENVOY_API,
-        kind: 'EnvoyProxy',
-        metadata: { name: 'web', namespace: this.namespace },
-        spec: { provider: { type: 'Kubernetes', kubernetes } },
-      }),
-      this.#make(
-        this.gatewayClass,
-        gatewayClass(this.namespace, referrer === 'GatewayClass' ? this.#reference(referrer) : undefined),
-        { conditions: [accepted(1)] },
-      ),
+      this.#create(this.proxy, { kind: 'EnvoyProxy', spec: { provider: { type: 'Kubernetes', kubernetes } } }),
+      this.#create(this.gatewayClass, gatewayClass(ofClass), { conditions: [accepted(1)] }),
       dangling
-        ? this.#make(
-            this.secondClass,
-            gatewayClass(`${this.namespace}-second`, { ...this.#reference('GatewayClass'), name: 'nowhere' }),
-            { conditions: [{ ...accepted(1), status: 'False', reason: 'InvalidParameters' }] },
-          )
+        ? this.#create(this.secondClass, gatewayClass({ ...this.#reference('GatewayClass'), name: 'nowhere' }), {
+            conditions: [{ ...accepted(1), status: 'False', reason: 'InvalidParameters' }],
+          })
         : this.#delete(this.secondClass),
-      this.#make(
+      this.#create(
         this.gateway,
         {
-          apiVersion: GATEWAY_API,
           kind: 'Gateway',
-          metadata: { name: 'web', namespace: this.namespace },
           spec: {
             gatewayClassName: this.namespace,
-            ...(referrer === 'Gateway' && { infrastructure: { parametersRef: this.#reference(referrer) } }),
+            infrastructure: ofGateway && { parametersRef: ofGateway },
             listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
           },
         },
@@ -221,18 +210,21 @@ export class Installation {
     ...(referrer === 'GatewayClass' && { namespace: this.namespace }),
   });
 
-  /** Anew, unless it is still what was made before. */
-  async #make(path: string, manifest: object, status?: object): Promise<void> {
-    const made = this.#made.get(path);
+  /** Replaces an object, unless it is still the one that was created before. */
+  async #create(path: string, manifest: Content, status?: object): Promise<void> {
+    const created = this.#created.get(path);
     const wanted = JSON.stringify([manifest, status]);
-    if (made?.manifest === wanted && made.resourceVersion === this.stored(path)?.metadata.resourceVersion) return;
+    if (created?.manifest === wanted && created.resourceVersion === this.stored(path)?.metadata.resourceVersion) return;
     await this.#delete(path);
     await this.#apply(path, manifest);
     if (status) await this.#merge(`${path}/status`, 'envoy-gateway', { status });
-    this.#made.set(path, { manifest: wanted, resourceVersion: this.stored(path).metadata.resourceVersion });
+    this.#created.set(path, { manifest: wanted, resourceVersion: this.stored(path).metadata.resourceVersion });
   }
 
-  async #apply(path: string, manifest: object): Promise<void> {
+  async #apply(path: string, content: Content): Promise<void> {
+    const [, apiVersion, namespace, name] =
+      /^\/apis?\/(.+?)\/(?:namespaces\/([^/]+)\/)?[a-z]+\/([^/]+)$/.exec(path) ?? [];
+    const manifest = { apiVersion, ...content, metadata: { ...content.metadata, name, namespace } };
     this.#wrote(path, await this.#admin.apply(`${path}?fieldManager=setup&force=true`, manifest));
   }
 
@@ -322,7 +314,7 @@ export class EnvoyGateway {
   #representation: Representation;
   #pending: boolean[] = [];
 
-  /** Up to date. */
+  /** An Envoy Gateway that has read everything. */
   constructor(
     installation: Installation,
     { version, refreshes, failures }: { version: 'v1.3' | 'v1.9'; refreshes: number; failures: number },

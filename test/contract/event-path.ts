@@ -31,14 +31,12 @@ export function describeEventPath(start: () => Promise<Server>): void {
     const used = useServer(start);
     let server: Server;
     let admin: Connection;
-    let reaper: Connection;
     let api: ClusterApi;
     let leaking: Installation;
     let healthy: Installation;
 
     beforeAll(async () => {
       ({ server, admin } = used);
-      reaper = used.connect(reaperToken);
       api = used.closeAtEnd(clusterApi(connectionTo(server, reaperToken)));
       leaking = await Installation.withHpa(admin, 'leaking');
       healthy = await Installation.withHpa(admin, 'healthy');
@@ -313,23 +311,6 @@ export function describeEventPath(start: () => Promise<Server>): void {
       const ofEvents = ['create /events ', 'patch /events '];
       const used = new Set([...ofEvents, ...(await lines()).flatMap(usedBy)]);
       expect([...used].sort()).toEqual((await permissions()).sort());
-    });
-
-    test.each<[string, (at: { hpas: string; system: string }) => Promise<{ status: number }>]>([
-      ['deleting a Deployment', () => reaper.delete(leaking.deployment)],
-      ['changing a Deployment', () => reaper.merge(leaking.deployment, { spec: { replicas: 0 } })],
-      ['listing Deployments', () => reaper.get('/apis/apps/v1/deployments')],
-      ['reading a Secret', ({ system }) => reaper.get(`${system}/secrets/envoy-gateway`)],
-      ['listing Secrets', () => reaper.get('/api/v1/secrets')],
-      ['writing an EnvoyProxy', () => reaper.merge(leaking.proxy, { metadata: { labels: { a: 'b' } } })],
-      ['listing all ConfigMaps', () => reaper.get('/api/v1/configmaps')],
-      ['writing the ConfigMap', ({ system }) => reaper.delete(`${system}/configmaps/envoy-gateway-config`)],
-      ['creating an HPA', ({ hpas }) => reaper.post(hpas, {})],
-      ['deleting a collection of HPAs', ({ hpas }) => reaper.delete(hpas)],
-      ['reading a Gateway by name', () => reaper.get(healthy.gateway)],
-    ])('is not authorized for %s', async (_name, call) => {
-      const hpas = `/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`;
-      expect((await call({ hpas, system: `/api/v1/namespaces/${SYSTEM}` })).status).toBe(403);
     });
 
     /** The result of a read, and the number of its requests. */

@@ -3,6 +3,7 @@ import { setImmediate as settled } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { SILENT } from '../../functions/platform/logger.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import {
@@ -22,14 +23,14 @@ type Change = 'on' | 'off' | 'reference removed' | 'reference put back';
 
 interface Script {
   readonly name: string;
-  /** What people do while a pass is under way, in this order. */
+  /** What people do during a sweep, in this order. */
   readonly changes: readonly Change[];
-  /** What the EnvoyProxy says before. An HPA is there in any case. */
+  /** Autoscaling in the EnvoyProxy at the start. There is an HPA in any case. */
   readonly before: 'on' | 'off';
   /** Whose parametersRef leads to the EnvoyProxy. */
   readonly referrer: Referrer;
   readonly version: 'v1.3' | 'v1.9';
-  /** Whether the Deployment of Envoy Gateway is there, which tells its version. */
+  /** Whether the Deployment of Envoy Gateway exists, which shows its version. */
   readonly isVersionKnown: boolean;
   /** Whether a second class of the same controller dangles, until somebody repairs it at any moment. */
   readonly dangling: boolean;
@@ -71,7 +72,7 @@ const SCRIPTS: readonly Script[] = [
 const NAMESPACE = 'reenabling';
 
 /**
- * Re-enabling at the worst moment: the pass is driven one API request at a time, and between every two of them a person, the HPA
+ * Re-enabling at the worst moment: the sweep is driven one API request at a time, and between every two of them a person, the HPA
  * controller and a model of Envoy Gateway do each of their possible steps, or the process dies.
  *
  * The lists of one reading count as one request. A deletion rests on two readings that found the same versions of the same objects,
@@ -109,13 +110,13 @@ export function describeReenabling(start: () => Promise<Server>): void {
         });
         const orders = Object.values(ends).reduce((sum, count) => sum + count);
         console.info(`${script.name} (${script.version}): ${orders} orders by ${runs} runs: ${JSON.stringify(ends)}`);
-        // The pass was not merely idle, nor always too early.
+        // The sweep was not merely idle, nor always too early.
         expect(ends).toMatchObject({ deleted: expect.any(Number), kept: expect.any(Number) });
         expect('missing' in ends).toBe(mayLose(script));
       },
     );
 
-    /** At rest, and after the pass that follows. */
+    /** The result when nothing happens any more, and after one more sweep. */
     async function endOf(script: Script, trace: readonly string[], wanted: boolean): Promise<string> {
       const lost = wanted && isLost(script, trace);
       const after = `${trace.join(', ')}: the HPA is ${wanted ? 'wanted' : 'stale'}`;
@@ -123,9 +124,9 @@ export function describeReenabling(start: () => Promise<Server>): void {
       const { missing } = await sweep(api);
       expect(
         missing.map(({ name, reason }) => [name, reason]),
-        `${after}, then one more pass`,
+        `${after}, then one more sweep`,
       ).toEqual(lost ? [[installation.hpaName, 'WantedButMissing']] : []);
-      expect(await installation.hpaExists(), `${after}, then one more pass`).toBe(wanted && !lost);
+      expect(await installation.hpaExists(), `${after}, then one more sweep`).toBe(wanted && !lost);
       if (lost) return 'missing';
       return factsOf(script, trace).isDeleted ? 'deleted' : 'kept';
     }
@@ -137,7 +138,7 @@ const DELETED = 'delete: done';
 
 /**
  * The one case in which a wanted HPA is missing at rest. A *class* loses its reference; Envoy Gateway reads that and writes the status of
- * the class, but does not translate it yet; both readings of the pass find a removal that was observed, and the pass deletes; the
+ * the class, but does not translate it yet; both readings of the sweep find a removal that was observed, and the sweep deletes; the
  * reference is put back, and Envoy Gateway reads that before it has translated the removal. Then it never does: what comes out is equal
  * to what came out before the removal, and nothing is applied. Two things come between the status and the translation: a release that
  * skips to the latest reading (v1.5.5 and later) may be busy with the one before; and in every release the rest of the reading may fail.
@@ -152,13 +153,13 @@ function isLost(script: Script, trace: readonly string[]): boolean {
   return mayLose(script) && isDeleted && removalIsSeen && !removalIsTranslated;
 }
 
-/** What the end goes by, of what has happened so far. */
+/** The facts in a trace that decide its end. */
 function factsOf({ version }: Script, trace: readonly string[]) {
   const precedes = (one: string, other: string) =>
     trace.includes(one) && (!trace.includes(other) || trace.indexOf(one) < trace.indexOf(other));
   return {
     isDeleted: trace.includes(DELETED),
-    /** Its class has a status that says so, in time for the pass. */
+    /** The status of the class shows the removal in time for the sweep. */
     removalIsSeen: [READS, READS_AND_FAILS].some(
       (step) => precedes(step, DELETED) && precedes(step, 'reference put back'),
     ),
@@ -172,7 +173,7 @@ const mayLose = ({ referrer, version, failures, dangling, changes }: Script): bo
   changes.includes('reference put back') &&
   (version === 'v1.9' || failures > 0);
 
-/** One pass over what is set up here; it tells nobody by Events. */
+/** One sweep of the installation, without Events. */
 const sweep = ({ events: _, ...api }: ClusterApi) =>
   sweepCluster({
     cluster: 'reenabling',
@@ -181,12 +182,12 @@ const sweep = ({ events: _, ...api }: ClusterApi) =>
     guards: DEFAULT_GUARDS,
     // Nothing settles any more.
     now: () => new Date(Date.now() + 3_600_000),
-    sweepId: 'pass',
-    log: { info: () => {}, warn: () => {}, error: () => {} },
+    sweepId: 'sweep',
+    log: SILENT,
     selects: ({ owner }) => owner?.kind === 'Gateway' && owner.namespace === NAMESPACE,
   });
 
-/** Everybody but the pass: people, the HPA controller and Envoy Gateway. */
+/** Everybody except the sweep: people, the HPA controller and Envoy Gateway. */
 class World {
   readonly #installation: Installation;
   readonly #envoyGateway: EnvoyGateway;
@@ -211,42 +212,25 @@ class World {
   /** What can happen next. */
   steps(): Step[] {
     const steps = this.#envoyGateway.steps();
+    const can = (name: string, about: Step['about'], run: () => Promise<void>) => steps.push({ name, about, run });
     const [change] = this.#changes;
-    if (change) {
-      const run = () => {
-        this.#changes.shift();
-        return this.#change(change);
-      };
-      steps.push({ name: change, about: 'configuration', run });
-    }
-    if (this.#isDangling) {
-      const run = () => {
-        this.#isDangling = false;
-        return this.#installation.repairSecondClass();
-      };
-      steps.push({ name: 'second class repaired', about: 'configuration', run });
-    }
-    if (this.#statusWrites > 0) {
-      const run = () => {
-        this.#statusWrites -= 1;
-        return this.#installation.writeStatus();
-      };
-      steps.push({ name: 'status', about: 'HPA', run });
-    }
+    if (change) can(change, 'configuration', () => this.#change());
+    if (this.#isDangling) can('second class repaired', 'configuration', () => this.#repairSecondClass());
+    if (this.#statusWrites > 0) can('status', 'HPA', () => this.#writeStatus());
     return steps;
   }
 
-  /** Of the pass, which writes by itself. */
+  /** Records a write of the sweep. */
   wasWritten(hpa: object | undefined): void {
     this.#installation.wasWritten(this.#installation.hpa, hpa);
   }
 
-  /** Everything that decides what can happen next, and what comes of it. */
+  /** Everything that decides what can happen next, and its result. */
   state(): unknown {
     return [this.#changes, this.#isDangling, this.#statusWrites, this.#envoyGateway.state(), this.#stored()];
   }
 
-  /** Another for every change of it. */
+  /** A text that differs after every change of the configuration. */
   configuration(): string {
     const [_hpa, ...configuration] = this.#stored().map((object) => object?.metadata.resourceVersion);
     return configuration.join();
@@ -257,35 +241,46 @@ class World {
     return [hpa, gateway, gatewayClass, secondClass, proxy].map((path) => this.#installation.stored(path));
   }
 
-  async #change(change: Change): Promise<void> {
+  async #change(): Promise<void> {
+    const change = this.#changes.shift();
     if (change === 'on' || change === 'off') await this.#installation.setAutoscaling(change);
     else await this.#installation.setReference(this.#referrer, change === 'reference put back');
+  }
+
+  async #repairSecondClass(): Promise<void> {
+    this.#isDangling = false;
+    await this.#installation.repairSecondClass();
+  }
+
+  async #writeStatus(): Promise<void> {
+    this.#statusWrites -= 1;
+    await this.#installation.writeStatus();
   }
 }
 
 /** @returns what happened, in its order; `undefined` where this comes to the same as another order */
 async function drive(api: ClusterApi, world: World, script: Script, choose: Choose): Promise<string[] | undefined> {
   const trace: string[] = [];
-  const pass = new GatedPass(api, world, trace);
+  const gated = new GatedSweep(api, world, trace);
   let skipped: readonly string[] = [];
   let waited: readonly Option[] = [];
   for (;;) {
-    await pass.waits();
-    const requests = pass.requests().filter((request) => !waited.includes(request) || !skipped.includes(request.name));
+    await gated.waits();
+    const requests = gated.requests().filter((request) => !waited.includes(request) || !skipped.includes(request.name));
     const options: Option[] = [...world.steps(), ...requests];
-    // Dying after a mere reading leaves what dying before it left.
-    if (!pass.isOver && (trace.length === 0 || /^(mark|delete)/.test(trace.at(-1) ?? ''))) {
-      options.push({ name: 'the process dies', run: async () => pass.die() });
+    // The result of dying after a read is the same as before it.
+    if (!gated.isOver && (trace.length === 0 || /^(mark|delete)/.test(trace.at(-1) ?? ''))) {
+      options.push({ name: 'the process dies', run: async () => gated.die() });
     }
-    if (options.length === 0 && !pass.isOver) return undefined;
-    const state = [world.state(), pass.state(), factsOf(script, trace), options.map(({ name }) => name)];
+    if (options.length === 0 && !gated.isOver) return undefined;
+    const state = [world.state(), gated.state(), factsOf(script, trace), options.map(({ name }) => name)];
     // Where nothing can happen any more that is the one choice.
     const choice = choose(Math.max(options.length, 1), () => fingerprint(state));
     if (choice === undefined) return undefined;
     const option = options[choice];
     if (option === undefined) return trace;
     trace.push(option.name);
-    waited = pass.requests();
+    waited = gated.requests();
     const before = world.configuration();
     await option.run();
     skipped = commuting(option, before !== world.configuration());
@@ -303,20 +298,20 @@ function commuting({ name, about }: Option, changesConfiguration: boolean): stri
   return [LISTS_HPAS, 'get', 'mark', 'delete', ...(changesConfiguration ? [] : [READS_CONFIGURATION])];
 }
 
-/** A step of somebody, or a request of the pass. */
+/** A step of somebody, or a request of the sweep. */
 type Option = Omit<Step, 'about'> & Partial<Step>;
 
 const LISTS_HPAS = 'list HPAs';
 const READS_CONFIGURATION = 'read configuration';
 
-/** A pass whose requests wait to be let through. One whose process died stays at its gate for good. */
-class GatedPass {
+/** A sweep whose requests wait until they are chosen. After the process dies they wait forever. */
+class GatedSweep {
   readonly #trace: string[];
   #waiting: readonly Option[] = [];
   #known: readonly Option[] = [];
   #ungated = 0;
   #attempts = 0;
-  /** What this attempt has been answered; an attempt goes by nothing that was answered before it. */
+  /** The responses of this attempt, which uses none of an earlier one. */
   #answers = new Map<string, unknown>();
   #failure: { error: unknown } | undefined;
   isOver = false;
@@ -333,7 +328,7 @@ class GatedPass {
       if (answer.result === 'done') world.wasWritten(undefined);
       return answer;
     };
-    const pass = sweep({
+    const running = sweep({
       hpas: {
         list: this.#gated(LISTS_HPAS, hpas.list),
         scalers: this.#free(hpas.scalers),
@@ -349,7 +344,7 @@ class GatedPass {
       requestsSent,
       close: () => {},
     });
-    pass.then(
+    running.then(
       () => {
         this.isOver = true;
       },
@@ -359,7 +354,7 @@ class GatedPass {
     );
   }
 
-  /** Until it does nothing but wait. */
+  /** Waits until the sweep itself only waits. */
   async waits(): Promise<void> {
     const before = this.#known;
     do await settled();
@@ -421,7 +416,7 @@ class GatedPass {
 /** The same for states that differ only in what the API server calls the versions of the objects, and in times. */
 function fingerprint(state: unknown): string {
   const names = new Map<string, number>();
-  // Which comes first of two managers goes by their times.
+  // The order of two managers depends on their times.
   const withoutTimes = (key: string, value: unknown) =>
     key === 'managedFields'
       ? (value as { time: string }[]).map(({ time: _, ...entry }) => JSON.stringify(entry)).sort()

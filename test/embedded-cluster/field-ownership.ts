@@ -13,7 +13,7 @@ import {
   withParents,
 } from './field-set.ts';
 import type { Json, JsonObject, KubernetesObject, ManagedFieldsEntry } from './objects.ts';
-import type { FieldTypes, ResourceType } from './resource-types.ts';
+import type { ResourceType } from './resource-types.ts';
 import { notSimulated } from './status.ts';
 
 /** Who writes, as a managedFields entry names it. */
@@ -79,10 +79,10 @@ export function applyConfiguration(
   const owners = decode(live?.metadata.managedFields ?? []);
   const { time, ...applier } = { ...writer, operation: 'Apply' as const, fieldsType: 'FieldsV1' as const };
   const previous = owners.find((owner) => isSame(owner, applier));
-  const fields = without(appliedFields(configuration, type.fields), ...unowned, ...resetBy(type, writer.subresource));
+  const fields = without(appliedFields(configuration), ...unowned, ...resetBy(type, writer.subresource));
   const others = owners.filter((owner) => owner !== previous);
 
-  const merged = merge(before, configuration, '', type.fields);
+  const merged = merge(before, configuration, '');
   const asked = new Set([...fields, ...others.flatMap((owner) => [...owner.fields])]);
   const object = prune(type, merged, previous?.fields ?? new Set(), asked);
 
@@ -94,7 +94,7 @@ export function applyConfiguration(
 }
 
 function changesBetween(type: ResourceType, before: Json, after: Json, subresource: string | undefined): Comparison {
-  const { written, removed } = compare(before, after, type.fields);
+  const { written, removed } = compare(before, after);
   const foreign = [...unowned, ...resetBy(type, subresource)];
   return { written: without(written, ...foreign), removed: without(removed, ...foreign) };
 }
@@ -121,14 +121,14 @@ function lose(owners: Owner[], { written, removed }: Comparison): Owner[] {
   }));
 }
 
-function merge(live: Json, configuration: Json, at: string, types: FieldTypes): Json {
-  const liveParts = parts(live, at, types);
-  const appliedParts = parts(configuration, at, types);
+function merge(live: Json, configuration: Json, at: string): Json {
+  const liveParts = parts(live, at);
+  const appliedParts = parts(configuration, at);
   if (liveParts === undefined || appliedParts === undefined) return configuration;
   const merged = new Map([...liveParts].map(([element, part]) => [element, part.value]));
   for (const [element, part] of appliedParts) {
     const current = merged.get(element);
-    merged.set(element, current === undefined ? part.value : merge(current, part.value, part.at, types));
+    merged.set(element, current === undefined ? part.value : merge(current, part.value, part.at));
   }
   return assemble(merged, configuration);
 }
@@ -137,7 +137,7 @@ function prune(type: ResourceType, merged: Json, previous: FieldSet, asked: Fiel
   const kept = withParents(asked);
   const dropped = new Set([...withParents(previous)].filter((path) => !kept.has(path)));
   const walk = (value: Json, at: string, path: string[]): Json | undefined => {
-    const below = parts(value, at, type.fields);
+    const below = parts(value, at);
     const isDropped = dropped.has(fieldPath(...path));
     if (below === undefined || below.size === 0) return isDropped ? undefined : value;
     const remaining = new Map<string, Json>();

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isJsonObject, type Json, type JsonObject } from './objects.ts';
-import type { FieldTypes } from './resource-types.ts';
 
 /**
  * A set of fields, as in `structured-merge-diff`. A member consists of the FieldsV1 elements of a path (`f:spec`,
@@ -9,6 +8,11 @@ import type { FieldTypes } from './resource-types.ts';
 export type FieldSet = ReadonlySet<string>;
 
 const separator = '\0';
+
+/** The lists that are not atomic, as far as this project reads who owns their items, and the only atomic map. */
+const LIST_KEYS: Record<string, string> = { 'metadata.ownerReferences': 'uid', 'status.conditions': 'type' };
+const SETS = ['metadata.finalizers'];
+const ATOMIC_MAPS = ['metadata.ownerReferences[]'];
 
 export function fieldPath(...elements: string[]): string {
   return elements.join(separator);
@@ -48,21 +52,17 @@ export function encodeFields(fields: FieldSet): JsonObject {
 }
 
 /** The parts of a value by FieldsV1 element, or `undefined` for a leaf: a scalar, null, an atomic list or an atomic map. */
-export function parts(
-  value: Json | undefined,
-  at: string,
-  types: FieldTypes,
-): Map<string, { value: Json; at: string }> | undefined {
+export function parts(value: Json | undefined, at: string): Map<string, { value: Json; at: string }> | undefined {
   if (Array.isArray(value)) {
-    const key = types.keyedLists[at];
-    if (key === undefined && !types.sets.includes(at)) return undefined;
+    const key = LIST_KEYS[at];
+    if (key === undefined && !SETS.includes(at)) return undefined;
     const element = (item: Json): string =>
       key === undefined
         ? `v:${JSON.stringify(item)}`
         : `k:${JSON.stringify({ [key]: isJsonObject(item) ? (item[key] ?? null) : null })}`;
     return new Map(value.map((item) => [element(item), { value: item, at: `${at}[]` }]));
   }
-  if (!isJsonObject(value) || types.atomic.includes(at)) return undefined;
+  if (!isJsonObject(value) || ATOMIC_MAPS.includes(at)) return undefined;
   const prefix = at === '' ? '' : `${at}.`;
   return new Map(
     Object.entries(value).map(([field, below]) => [`f:${field}`, { value: below, at: `${prefix}${field}` }]),
@@ -76,10 +76,10 @@ export function assemble(elements: Map<string, Json>, like: Json): Json {
 }
 
 /** The fields that a server-side apply of this configuration owns: its leaves, and the items of keyed lists. */
-export function appliedFields(configuration: Json, types: FieldTypes): Set<string> {
+export function appliedFields(configuration: Json): Set<string> {
   const paths = new Set<string>();
   const walk = (value: Json, at: string, path: string[]): void => {
-    const below = parts(value, at, types);
+    const below = parts(value, at);
     const isLeaf = below === undefined || below.size === 0;
     if (path.length > 0 && (isLeaf || path.at(-1)?.startsWith('k:'))) paths.add(fieldPath(...path));
     for (const [element, part] of below ?? []) walk(part.value, part.at, [...path, element]);
@@ -95,17 +95,17 @@ export interface Comparison {
 }
 
 /** The fields that differ between two states of an object. A new or removed map counts, and so does each of its fields. */
-export function compare(before: Json, after: Json, types: FieldTypes): Comparison {
+export function compare(before: Json, after: Json): Comparison {
   const written = new Set<string>();
   const removed = new Set<string>();
   const all = (into: Set<string>, value: Json, at: string, path: string[]): void => {
     into.add(fieldPath(...path));
-    for (const [element, part] of parts(value, at, types) ?? []) all(into, part.value, part.at, [...path, element]);
+    for (const [element, part] of parts(value, at) ?? []) all(into, part.value, part.at, [...path, element]);
   };
   const walk = (old: Json, now: Json, at: string, path: string[]): void => {
-    const newParts = parts(now, at, types);
+    const newParts = parts(now, at);
     // Null is an empty list or map.
-    const oldParts = old === null && newParts ? new Map() : parts(old, at, types);
+    const oldParts = old === null && newParts ? new Map() : parts(old, at);
     if (oldParts === undefined && newParts === undefined) {
       if (!isDeepStrictEqual(old, now)) written.add(fieldPath(...path));
       return;

@@ -1,13 +1,5 @@
 import { isJsonObject, type JsonObject } from './objects.ts';
 
-/** Where a type's lists and maps are not what an object without a schema has: maps granular, lists atomic. */
-export interface FieldTypes {
-  /** Path of a list to the field that identifies its items. */
-  keyedLists: Record<string, string>;
-  sets: string[];
-  atomic: string[];
-}
-
 export interface ResourceType {
   group: string;
   version: string;
@@ -17,32 +9,23 @@ export interface ResourceType {
   custom: boolean;
   hasStatus: boolean;
   hasGeneration: boolean;
-  fields: FieldTypes;
   /** What Go's zero value of the type serializes to. Field ownership is reckoned against it when an object is new. */
   zero: JsonObject;
   setDefaults: (object: JsonObject) => void;
 }
 
-type Declared = Pick<ResourceType, 'group' | 'version' | 'plural' | 'kind'> &
-  Partial<Omit<ResourceType, 'fields'>> & { fields?: Partial<FieldTypes> };
+type Declared = Pick<ResourceType, 'group' | 'version' | 'plural' | 'kind'> & Partial<ResourceType>;
 
 /** A type with what is not said of it: namespaced, built in, with a status. */
-export function declare(type: Declared): ResourceType {
-  return {
-    namespaced: true,
-    custom: false,
-    hasStatus: true,
-    hasGeneration: true,
-    setDefaults: () => {},
-    ...type,
-    zero: { metadata: {}, ...type.zero },
-    fields: {
-      keyedLists: { 'metadata.ownerReferences': 'uid', 'status.conditions': 'type', ...type.fields?.keyedLists },
-      sets: ['metadata.finalizers', ...(type.fields?.sets ?? [])],
-      atomic: ['metadata.ownerReferences[]', ...(type.fields?.atomic ?? [])],
-    },
-  };
-}
+export const declare = (type: Declared): ResourceType => ({
+  namespaced: true,
+  custom: false,
+  hasStatus: true,
+  hasGeneration: true,
+  setDefaults: () => {},
+  ...type,
+  zero: { metadata: {}, ...type.zero },
+});
 
 /** What an API server writes into an Event that does not say it. */
 const EVENT_ZERO: JsonObject = {
@@ -79,10 +62,6 @@ export const resourceTypes: readonly ResourceType[] = [
     version: 'v1',
     plural: 'deployments',
     kind: 'Deployment',
-    fields: {
-      keyedLists: { 'spec.template.spec.containers': 'name', 'spec.template.spec.volumes': 'name' },
-      atomic: ['spec.selector'],
-    },
     zero: { spec: { template: { metadata: {}, spec: { containers: null } }, strategy: {} }, status: {} },
   }),
   declare({ ...core, plural: 'configmaps', kind: 'ConfigMap' }),
@@ -107,18 +86,10 @@ export const resourceTypes: readonly ResourceType[] = [
     ...rbac,
     plural: 'clusterrolebindings',
     kind: 'ClusterRoleBinding',
-    fields: { atomic: ['roleRef'] },
     zero: { roleRef: { apiGroup: '', kind: '', name: '' } },
   }),
   declare({ ...gatewayApi, plural: 'gatewayclasses', kind: 'GatewayClass', namespaced: false }),
-  declare({
-    ...gatewayApi,
-    plural: 'gateways',
-    kind: 'Gateway',
-    fields: {
-      keyedLists: { 'spec.listeners': 'name', 'status.listeners': 'name', 'status.listeners[].conditions': 'type' },
-    },
-  }),
+  declare({ ...gatewayApi, plural: 'gateways', kind: 'Gateway' }),
   declare({
     group: 'gateway.envoyproxy.io',
     version: 'v1alpha1',

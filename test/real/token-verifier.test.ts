@@ -8,9 +8,9 @@ import { eksToken } from '../../functions/aws/eks-token.ts';
 import { StsDouble } from '../doubles/sts.ts';
 
 /*
- * What an EKS cluster makes of the tokens of this project: the authenticator's own verification, with an STS that reckons
- * the signature itself. STS is the one to say whether a token is for this cluster, since the cluster's name is not in the
- * token but in the header that was signed.
+ * How an EKS cluster verifies the tokens of this project: the authenticator's own verification, with an STS that calculates
+ * the signature itself. STS decides whether a token is for this cluster: the cluster's name is not in the token but in the
+ * header that was signed.
  */
 
 const credentials = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'secret', sessionToken: 'session/+=' };
@@ -22,21 +22,20 @@ beforeAll(() => {
   verifier = execFileSync('bash', [script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
 }, 300_000);
 
-interface Place {
-  cluster: string;
-  partition: string;
-  region: string;
-}
-
-const place = (over: Partial<Place> = {}): Place => ({
+const target = (change: Partial<Target> = {}) => ({
   cluster: CLUSTER,
   partition: 'aws',
   region: 'eu-central-1',
-  ...over,
+  ...change,
 });
+type Target = Record<'cluster' | 'partition' | 'region', string>;
+interface Signing {
+  now?: () => Date;
+  secretAccessKey?: string;
+}
 
-/** What the API server of a cluster answers to a token, and what it asked STS meanwhile. */
-async function verify(token: string, { cluster, partition, region }: Place) {
+/** The answer of a cluster's API server to a token, and the requests to STS. */
+async function verify(token: string, { cluster, partition, region }: Target) {
   const sts = new StsDouble(credentials.secretAccessKey, {
     Account: '111122223333',
     Arn: `arn:${partition}:sts::111122223333:assumed-role/envoy-hpa-reaper/reap`,
@@ -50,8 +49,11 @@ async function verify(token: string, { cluster, partition, region }: Place) {
   return { answer: JSON.parse(stdout), asked: sts.asked };
 }
 
-async function tokenFor({ cluster, region }: Place, now: () => Date = () => new Date()): Promise<string> {
-  const eks = new EKSClient({ region, credentials });
+async function tokenFor(
+  { cluster, region }: Target,
+  { now = () => new Date(), ...key }: Signing = {},
+): Promise<string> {
+  const eks = new EKSClient({ region, credentials: { ...credentials, ...key } });
   onTestFinished(() => eks.destroy());
   return await eksToken(eks, cluster, region, now)();
 }
@@ -66,9 +68,9 @@ test.each([
   ['cn-north-1', 'aws-cn', 'sts.cn-north-1.amazonaws.com.cn'],
   ['us-gov-west-1', 'aws-us-gov', 'sts.us-gov-west-1.amazonaws.com'],
   ['us-iso-east-1', 'aws-iso', 'sts.us-iso-east-1.c2s.ic.gov'],
-])('a token for a cluster in %s (%s) is let in, by its own STS', async (region, partition, host) => {
-  const there = place({ region, partition });
-  const { answer, asked } = await verify(await tokenFor(there), there);
+])('authenticates a token for a cluster in %s (%s) with the STS of the Region', async (region, partition, host) => {
+  const inRegion = target({ region, partition });
+  const { answer, asked } = await verify(await tokenFor(inRegion), inRegion);
   expect(answer).toEqual({
     ARN: `arn:${partition}:sts::111122223333:assumed-role/envoy-hpa-reaper/reap`,
     CanonicalARN: `arn:${partition}:iam::111122223333:role/envoy-hpa-reaper`,
@@ -80,57 +82,49 @@ test.each([
   expect(asked).toEqual([`GET https://${host}/`]);
 });
 
-test('a token is as good in the last minute in which this project uses it', async () => {
-  const { answer } = await verify(await tokenFor(place(), minutesAgo(13.9)), place());
+test('authenticates a token in the last minute in which this project uses it', async () => {
+  const { answer } = await verify(await tokenFor(target(), { now: minutesAgo(13.9) }), target());
   expect(answer).toMatchObject({ UserID: 'AROAEXAMPLE' });
 });
 
-test('a token for another cluster is refused by STS: the signed header names the other', async () => {
-  const { answer, asked } = await verify(await tokenFor(place({ cluster: 'other' })), place());
-  expect(answer).toEqual({
-    kind: 'refused by STS',
-    message: expect.stringContaining('expected 200, got 403). Body: {"Error":{"Code":"SignatureDoesNotMatch"'),
-  });
-  expect(asked).toHaveLength(1);
-});
-
-test('a token of another key is refused by STS', async () => {
-  const eks = new EKSClient({ region: 'eu-central-1', credentials: { ...credentials, secretAccessKey: 'guessed' } });
-  onTestFinished(() => eks.destroy());
-  const { answer } = await verify(await eksToken(eks, CLUSTER, 'eu-central-1', () => new Date())(), place());
-  expect(answer).toMatchObject({ kind: 'refused by STS' });
-});
-
-test('a token that is older than 15 minutes is refused, and STS is not asked', async () => {
-  const { answer, asked } = await verify(await tokenFor(place(), minutesAgo(15.1)), place());
-  expect(answer).toEqual({ kind: 'malformed', message: expect.stringContaining('is expired (15 minute expiration)') });
-  expect(asked).toEqual([]);
-});
-
-test('a token for a cluster of another partition is refused, and STS is not asked', async () => {
-  const { answer, asked } = await verify(await tokenFor(place({ region: 'cn-north-1' })), place());
-  const message = 'unexpected hostname "sts.cn-north-1.amazonaws.com.cn" in pre-signed URL';
-  expect(answer).toEqual({ kind: 'malformed', message: expect.stringContaining(message) });
-  expect(asked).toEqual([]);
-});
-
-test('a token that asks for something else is refused, and STS is not asked', async () => {
+/** A token with the signature of another STS request. */
+async function tokenOfAnotherAction(): Promise<string> {
   const hostname = 'sts.eu-central-1.amazonaws.com';
   const { config } = new EKSClient({ region: 'eu-central-1', credentials });
   const signer = new SignatureV4({ credentials, region: 'eu-central-1', service: 'sts', sha256: config.sha256 });
-  const { query } = await signer.presign(
-    {
-      method: 'GET',
-      protocol: 'https:',
-      hostname,
-      path: '/',
-      query: { Action: 'GetSessionToken', Version: '2011-06-15' },
-      headers: { host: hostname, 'x-k8s-aws-id': CLUSTER },
-    },
-    { expiresIn: 60 },
-  );
-  const url = `https://${hostname}/?${new URLSearchParams(query as Record<string, string>)}`;
-  const { answer, asked } = await verify(`k8s-aws-v1.${Buffer.from(url).toString('base64url')}`, place());
-  expect(answer).toEqual({ kind: 'malformed', message: expect.stringContaining('unexpected action parameter') });
+  const query = { Action: 'GetSessionToken', Version: '2011-06-15' };
+  const headers = { host: hostname, 'x-k8s-aws-id': CLUSTER };
+  const request = { method: 'GET', protocol: 'https:', hostname, path: '/', query, headers };
+  const presigned = await signer.presign(request, { expiresIn: 60 });
+  const url = `https://${hostname}/?${new URLSearchParams(presigned.query as Record<string, string>)}`;
+  return `k8s-aws-v1.${Buffer.from(url).toString('base64url')}`;
+}
+
+const signatureMismatch = 'expected 200, got 403). Body: {"Error":{"Code":"SignatureDoesNotMatch"';
+test.each<[name: string, token: () => Promise<string>, message: string]>([
+  // The signed header names the other cluster.
+  ['for another cluster', () => tokenFor(target({ cluster: 'other' })), signatureMismatch],
+  ['of another key', () => tokenFor(target(), { secretAccessKey: 'guessed' }), signatureMismatch],
+])('STS refuses a token %s', async (_name, token, message) => {
+  const { answer, asked } = await verify(await token(), target());
+  expect(answer).toEqual({ kind: 'refused by STS', message: expect.stringContaining(message) });
+  expect(asked).toHaveLength(1);
+});
+
+test.each<[name: string, token: () => Promise<string>, message: string]>([
+  [
+    'that is older than 15 minutes',
+    () => tokenFor(target(), { now: minutesAgo(15.1) }),
+    'is expired (15 minute expiration)',
+  ],
+  [
+    'for a cluster of another partition',
+    () => tokenFor(target({ region: 'cn-north-1' })),
+    'unexpected hostname "sts.cn-north-1.amazonaws.com.cn" in pre-signed URL',
+  ],
+  ['for another action', tokenOfAnotherAction, 'unexpected action parameter'],
+])('the authenticator refuses a token %s without a request to STS', async (_name, token, message) => {
+  const { answer, asked } = await verify(await token(), target());
+  expect(answer).toEqual({ kind: 'malformed', message: expect.stringContaining(message) });
   expect(asked).toEqual([]);
 });

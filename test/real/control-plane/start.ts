@@ -22,21 +22,22 @@ export interface ControlPlane {
 }
 
 export interface ControlPlaneOptions {
-  /** Who a bearer token is. One of them has to be in `system:masters`. */
+  /** The users by bearer token. One of them must be in `system:masters`. */
   users: Readonly<Record<string, User>>;
-  /** Applied before this returns, and in force by then. */
+  /** Effective when the function returns. */
   rbac?: readonly RbacManifest[];
-  /** The URL of a webhook that is asked (TokenReview) who any other token is, as EKS asks aws-iam-authenticator. */
+  /** The URL of a webhook that authenticates all other tokens (TokenReview), as aws-iam-authenticator does for EKS. */
   tokenWebhook?: string;
 }
 
 const here = import.meta.dirname;
-const patience = 90_000;
+const TIMEOUT = 90_000;
 
 /**
  * Starts etcd and kube-apiserver on free ports of the loopback interface, with the CRDs of the Gateway API and of
- * EnvoyProxy, EKS's audit levels, and data in a temporary folder that `stop` removes. Builds them first if need be.
- * Throws with the end of the log of whichever did not start.
+ * EnvoyProxy, EKS's audit levels, and data in a temporary folder that `stop` removes. Builds them first if necessary.
+ *
+ * @throws with the end of the log of the process that did not start
  */
 export async function startControlPlane(
   options: ControlPlaneOptions,
@@ -56,38 +57,51 @@ export async function startControlPlane(
 async function start(assets: string, crds: string, { users, rbac = [], tokenWebhook }: ControlPlaneOptions) {
   const folder = await mkdtemp(join(tmpdir(), 'control-plane-'));
   const processes: Service[] = [];
+  const run = (binary: string, flags: string[]) => processes.push(new Service(join(assets, binary), flags, folder));
   const stop = async (): Promise<void> => {
     // The API server first: without etcd it would wait and complain.
     for (const service of processes.toReversed()) await service.stop();
     await rm(folder, { recursive: true, force: true });
   };
+  /** Waits for a condition while the processes run. */
+  const until: Until = async (what, condition) => {
+    const deadline = Date.now() + TIMEOUT;
+    let last: unknown;
+    while (Date.now() < deadline) {
+      for (const service of processes) service.assertRuns();
+      try {
+        if (await condition()) return;
+        last = undefined;
+      } catch (error) {
+        last = error;
+      }
+      await delay(50);
+    }
+    throw new Error(`gave up after ${TIMEOUT / 1000} s waiting until ${what}`, { cause: last });
+  };
   try {
-    const [clientPort, peerPort, securePort] = await freePorts(3);
-    const etcdUrl = `http://127.0.0.1:${clientPort}`;
-    const etcd = new Service(join(assets, 'etcd'), etcdFlags(folder, etcdUrl, `http://127.0.0.1:${peerPort}`), folder);
-    processes.push(etcd);
+    const [clientPort, peerPort, port] = await freePorts(3);
+    const [etcdUrl, peerUrl] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
+    run('etcd', [
+      `--data-dir=${join(folder, 'etcd')}`,
+      `--listen-client-urls=${etcdUrl}`,
+      `--advertise-client-urls=${etcdUrl}`,
+      `--listen-peer-urls=${peerUrl}`,
+      `--initial-advertise-peer-urls=${peerUrl}`,
+      `--initial-cluster=default=${peerUrl}`,
+      '--unsafe-no-fsync',
+    ]);
     const caCertificate = await writeCredentials(folder, users);
-    const flags = [...apiServerFlags(folder, etcdUrl, securePort), ...(await webhookFlags(folder, tokenWebhook))];
-    const apiServer = new Service(join(assets, 'kube-apiserver'), flags, folder);
-    processes.push(apiServer);
+    const url = `https://127.0.0.1:${port}`;
+    run('kube-apiserver', [...apiServerFlags(folder, etcdUrl, port), ...(await webhookFlags(folder, tokenWebhook))]);
 
-    const url = `https://127.0.0.1:${securePort}`;
     const token = Object.entries(users).find(([, { groups }]) => groups.includes('system:masters'))?.[0] ?? '';
     const admin = connect({ url, caCertificate, token });
-    const works = () => {
-      etcd.assertRuns();
-      apiServer.assertRuns();
-    };
     try {
-      await until(
-        `kube-apiserver is ready (${url}/readyz)`,
-        works,
-        async () => (await admin.get('/readyz')).status === 200,
-      );
-      await installCrds(admin, crds, works);
-      await installRbac(admin, rbac, works);
-      const controlPlane = { url, caCertificate, etcdUrl, auditLog: join(folder, 'audit.log') };
-      return { controlPlane, stop };
+      await until(`kube-apiserver is ready (${url}/readyz)`, async () => (await admin.get('/readyz')).status === 200);
+      await installCrds(admin, crds, until);
+      await installRbac(admin, rbac, until);
+      return { controlPlane: { url, caCertificate, etcdUrl, auditLog: join(folder, 'audit.log') }, stop };
     } finally {
       admin.close();
     }
@@ -97,17 +111,7 @@ async function start(assets: string, crds: string, { users, rbac = [], tokenWebh
   }
 }
 
-function etcdFlags(folder: string, clientUrl: string, peerUrl: string): string[] {
-  return [
-    `--data-dir=${join(folder, 'etcd')}`,
-    `--listen-client-urls=${clientUrl}`,
-    `--advertise-client-urls=${clientUrl}`,
-    `--listen-peer-urls=${peerUrl}`,
-    `--initial-advertise-peer-urls=${peerUrl}`,
-    `--initial-cluster=default=${peerUrl}`,
-    '--unsafe-no-fsync',
-  ];
-}
+type Until = (what: string, condition: () => Promise<boolean>) => Promise<void>;
 
 function apiServerFlags(folder: string, etcdUrl: string, port: number | undefined): string[] {
   return [
@@ -118,7 +122,7 @@ function apiServerFlags(folder: string, etcdUrl: string, port: number | undefine
     `--tls-cert-file=${join(folder, 'tls.crt')}`,
     `--tls-private-key-file=${join(folder, 'tls.key')}`,
     `--token-auth-file=${join(folder, 'tokens.csv')}`,
-    // As on EKS since 1.32: who has no token is nobody.
+    // As on EKS since 1.32.
     '--anonymous-auth=false',
     '--authorization-mode=RBAC',
     '--service-account-issuer=https://kubernetes.default.svc',
@@ -138,18 +142,15 @@ async function webhookFlags(folder: string, server: string | undefined): Promise
   if (server === undefined) return [];
   const file = join(folder, 'token-webhook.json');
   const kubeconfig = {
-    apiVersion: 'v1',
-    kind: 'Config',
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'webhook' },
     clusters: [{ name: 'webhook', cluster: { server } }],
-    users: [{ name: 'kube-apiserver' }],
-    contexts: [{ name: 'webhook', context: { cluster: 'webhook', user: 'kube-apiserver' } }],
-    'current-context': 'webhook',
+    contexts: [{ name: 'webhook', context: { cluster: 'webhook' } }],
   };
   await writeFile(file, JSON.stringify(kubeconfig));
   return [`--authentication-token-webhook-config-file=${file}`, '--authentication-token-webhook-version=v1'];
 }
 
-/** Writes what the API server authenticates with and to; gives the certificate that its clients are to trust. */
+/** Writes the keys, certificates and tokens of the API server. Returns the certificate that its clients trust. */
 async function writeCredentials(folder: string, users: Readonly<Record<string, User>>): Promise<string> {
   const { key, certificate } = selfSignedCertificate(new Date());
   const serviceAccounts = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -167,29 +168,30 @@ async function writeCredentials(folder: string, users: Readonly<Record<string, U
   return certificate;
 }
 
-const served = {
-  'gatewayclasses.gateway.networking.k8s.io': '/apis/gateway.networking.k8s.io/v1/gatewayclasses',
-  'gateways.gateway.networking.k8s.io': '/apis/gateway.networking.k8s.io/v1/gateways',
-  'envoyproxies.gateway.envoyproxy.io': '/apis/gateway.envoyproxy.io/v1alpha1/envoyproxies',
-};
-
-async function installCrds(admin: Connection, folder: string, works: () => void): Promise<void> {
+async function installCrds(admin: Connection, folder: string, until: Until): Promise<void> {
   const files = ['gatewayapi-crds.yaml', 'gateway.envoyproxy.io_envoyproxies.yaml'];
   const texts = await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
   const documents = texts.flatMap((text) => text.split('\n---\n'));
-  for (const name of Object.keys(served)) {
-    const isDefinition = (text: string) =>
-      text.includes('\nkind: CustomResourceDefinition\n') && text.includes(`\n  name: ${name}\n`);
-    const definition = documents.find(isDefinition);
-    if (!definition) throw new Error(`${folder} holds no CRD ${name}; remove the folder to have it fetched again`);
+  const crds = [
+    ['gatewayclasses', 'gateway.networking.k8s.io', 'v1'],
+    ['gateways', 'gateway.networking.k8s.io', 'v1'],
+    ['envoyproxies', 'gateway.envoyproxy.io', 'v1alpha1'],
+  ];
+  for (const [plural, group] of crds) {
+    const name = `${plural}.${group}`;
+    const definition = documents.find(
+      (text) => text.includes('\nkind: CustomResourceDefinition\n') && text.includes(`\n  name: ${name}\n`),
+    );
+    if (!definition) throw new Error(`${folder} has no CRD ${name}; remove the folder to fetch it again`);
     await apply(admin, `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`, definition);
   }
-  for (const [name, path] of Object.entries(served)) {
-    await until(`${name} is served`, works, async () => (await admin.get(path)).status === 200);
+  for (const [plural, group, version] of crds) {
+    const path = `/apis/${group}/${version}/${plural}`;
+    await until(`${plural} are served`, async () => (await admin.get(path)).status === 200);
   }
 }
 
-async function installRbac(admin: Connection, manifests: readonly RbacManifest[], works: () => void): Promise<void> {
+async function installRbac(admin: Connection, manifests: readonly RbacManifest[], until: Until): Promise<void> {
   for (const { kind, metadata, ...rest } of manifests) {
     const path = `/apis/rbac.authorization.k8s.io/v1/${kind.toLowerCase()}s/${metadata.name}`;
     const manifest = { apiVersion: 'rbac.authorization.k8s.io/v1', kind, metadata, ...rest };
@@ -206,7 +208,7 @@ async function installRbac(admin: Connection, manifests: readonly RbacManifest[]
       verb: verbs[0],
     };
     for (const { name } of role ? subjects : []) {
-      await until(`group ${name} has its permissions`, works, async () => {
+      await until(`group ${name} has its permissions`, async () => {
         const spec = { groups: [name], resourceAttributes };
         const { body } = await admin.post('/apis/authorization.k8s.io/v1/subjectaccessreviews', { spec });
         return body.status?.allowed === true;
@@ -220,32 +222,15 @@ async function apply(admin: Connection, path: string, manifest: string): Promise
   if (status >= 300) throw new Error(`kube-apiserver refused ${path}: ${text}`);
 }
 
-/** Compacts etcd up to now, which lets all continue tokens expire. Over etcd's gateway, which speaks JSON. */
+/** Compacts etcd up to now, so that all continue tokens expire, with the JSON gateway of etcd. */
 export async function compact({ etcdUrl }: ControlPlane): Promise<void> {
-  const status = await etcd<{ header: { revision: string } }>(etcdUrl, '/v3/maintenance/status', {});
-  await etcd(etcdUrl, '/v3/kv/compaction', { revision: status.header.revision, physical: true });
-}
-
-async function etcd<Answer>(etcdUrl: string, path: string, body: object): Promise<Answer> {
-  const response = await fetch(etcdUrl + path, { method: 'POST', body: JSON.stringify(body) });
-  if (!response.ok) throw new Error(`etcd answered ${response.status} to ${path}: ${await response.text()}`);
-  return (await response.json()) as Answer;
-}
-
-async function until(what: string, works: () => void, condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + patience;
-  let last: unknown;
-  while (Date.now() < deadline) {
-    works();
-    try {
-      if (await condition()) return;
-      last = undefined;
-    } catch (error) {
-      last = error;
-    }
-    await delay(50);
-  }
-  throw new Error(`gave up after ${patience / 1000} s waiting until ${what}`, { cause: last });
+  const post = async (path: string, body: object) => {
+    const response = await fetch(etcdUrl + path, { method: 'POST', body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`etcd answered ${response.status} to ${path}: ${await response.text()}`);
+    return (await response.json()) as { header: { revision: string } };
+  };
+  const { header } = await post('/v3/maintenance/status', {});
+  await post('/v3/kv/compaction', { revision: header.revision, physical: true });
 }
 
 class Service {
@@ -289,12 +274,12 @@ class Service {
 
 async function script(name: string): Promise<string> {
   const running = promisify(execFile)('bash', [join(here, name)]);
-  // What it says while it takes long.
+  // The script reports progress while it takes long.
   running.child.stderr?.pipe(process.stderr);
   return (await running).stdout.trim();
 }
 
-/** Ports that are free now. All are held until the last is found, so that they differ. */
+/** Ports that are free now. All stay in use until the last is found, so that they differ. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
