@@ -149,7 +149,7 @@ async function enrollCluster(
     findings.push(blocked('cluster', 'absent', problem('ClusterNotFound', cluster, region)));
   }
   if (because === 'NotActive') {
-    const found = `cluster ${cluster} is ${description?.status}`;
+    const { message: found } = problem('ClusterNotActive', cluster, description?.status);
     const remedy = 'Once it is ACTIVE, the next run enrolls it.';
     findings.push({ part: 'cluster', state: 'different', found, remedy, action: 'none' });
   }

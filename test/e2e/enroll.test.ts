@@ -189,9 +189,6 @@ describe('a scheduled run', () => {
     });
     expect(report.totals).toEqual({ clusters: 11, enrolled: 1, changes: 19, problems: 9 });
     expect(filtersOf('full')).toEqual([theirs, { ...theirs, filterName: 'more' }]);
-    const problems = report.clusters.flatMap(({ findings }) => findings.filter(({ reason }) => reason));
-    for (const { found, remedy } of problems)
-      expect([found, remedy]).toEqual(Array(2).fill(expect.stringMatching(/\S/)));
     const warned = around.output.logged().filter(({ message }) => message === 'enrollment problem');
     expect(warned).toHaveLength(9);
     const line = { level: 'WARN', cluster: 'full', reason: 'NoFreeFilterSlot', explanation: expect.any(String) };
