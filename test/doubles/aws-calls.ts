@@ -1,10 +1,8 @@
-import type { IncomingMessage } from 'node:http';
 import { ACCOUNT } from '../embedded-cluster/event-path.ts';
 import type { RecordedCall } from './iam-policy.ts';
+import type { AwsRequest } from './service-double.ts';
 
-export type AwsRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'>;
-
-/** What a signature says of a request: who signed it, for which Region and service. */
+/** The signer of a request, and the Region and service that it is for, from the signature. */
 export function signatureOf({ headers }: AwsRequest): { accessKeyId: string; region: string; service: string } {
   const [, accessKeyId, region, service] =
     /Credential=([^/]+)\/\d+\/([^/]+)\/([^/]+)\//.exec(headers.authorization ?? '') ?? [];
@@ -13,46 +11,46 @@ export function signatureOf({ headers }: AwsRequest): { accessKeyId: string; reg
 }
 
 /**
- * What IAM is asked before a request is carried out: actions, resources and condition keys as the Service Authorization
- * Reference has them.
+ * The calls that IAM authorizes before a request is carried out, with the resources and condition keys of the Service
+ * Authorization Reference.
  *
- * @throws {Error} for a request of which nobody has looked that up
+ * @throws {Error} for a request that nobody has looked up there
  */
 export function callsOf(request: AwsRequest, body: string): RecordedCall[] {
   const { region, service } = signatureOf(request);
-  const place = `arn:aws:${service}:${region}:${ACCOUNT}`;
-  const calls = SERVICES.get(service)?.(request, body, place);
-  if (calls) return calls;
-  throw new Error(`what does IAM ask before ${service} ${request.method} ${request.url}? test/doubles/aws-calls.ts`);
+  const prefix = `arn:aws:${service}:${region}:${ACCOUNT}`;
+  const [, operation] = /\.(\w+)$/.exec(String(request.headers['x-amz-target'])) ?? [];
+  if (service === 'eks') return eksCalls(request, body, prefix);
+  if (service === 'logs' && operation) return logsCalls(operation, body, prefix);
+  if (service === 'events' && operation === 'PutEvents') return eventsCalls(body, prefix);
+  throw new Error(`look up what IAM authorizes before ${service} ${request.method} ${request.url}: aws-calls.ts`);
 }
 
-type CallsOfService = (request: AwsRequest, body: string, place: string) => RecordedCall[] | undefined;
-const SERVICES = new Map<string, CallsOfService>([
-  ['eks', eksCalls],
-  ['events', eventsCalls],
-  ['logs', logsCalls],
-  ['sns', snsCalls],
-]);
-
-function eksCalls({ method = 'GET', url = '' }: AwsRequest, body: string, place: string): RecordedCall[] | undefined {
+/** The cluster, whether it is about access entries, and the principal of one, from the path of a request to EKS. */
+export function eksPathOf({ url = '' }: AwsRequest): { cluster?: string; isOfEntries: boolean; principalArn?: string } {
   const { pathname } = new URL(url, 'http://eks');
-  const [matched, name, ofEntries, encoded] =
-    /^\/clusters(?:\/([^/]+)(?:(\/access-entries)(?:\/(.+))?)?)?$/.exec(pathname) ?? [];
-  if (matched === undefined) return undefined;
+  const match = /^\/clusters(?:\/([^/]+)(?:(\/access-entries)(?:\/(.+))?)?)?$/.exec(pathname);
+  if (!match) throw new Error(`no path of EKS: ${pathname}`);
+  const [, cluster, entries, principal] = match;
+  return { cluster, isOfEntries: entries !== undefined, principalArn: principal && decodeURIComponent(principal) };
+}
+
+function eksCalls(request: AwsRequest, body: string, prefix: string): RecordedCall[] {
+  const { cluster: name, isOfEntries, principalArn: named } = eksPathOf(request);
   if (name === undefined) return [{ action: 'eks:ListClusters', resource: '*', context: {} }];
-  const cluster = `${place}:cluster/${name}`;
-  if (!ofEntries) return [{ action: 'eks:DescribeCluster', resource: cluster, context: {} }];
+  const cluster = `${prefix}:cluster/${name}`;
+  if (!isOfEntries) return [{ action: 'eks:DescribeCluster', resource: cluster, context: {} }];
   const input = body === '' ? {} : JSON.parse(body);
-  const { principalArn = decodeURIComponent(encoded ?? ''), kubernetesGroups, username, type, tags = {} } = input;
+  const { principalArn = named, kubernetesGroups, username, type, tags = {} } = input;
   const context = {
     'eks:principalArn': [principalArn],
     ...(kubernetesGroups && { 'eks:kubernetesGroups': kubernetesGroups }),
     ...(username && { 'eks:username': [username] }),
     ...(type && { 'eks:accessEntryType': [type] }),
   };
-  const resource = accessEntryArn(place, name, principalArn);
-  if (encoded !== undefined) {
-    const verb = { GET: 'Describe', DELETE: 'Delete' }[method] ?? 'Update';
+  const resource = accessEntryArn(prefix, name, principalArn);
+  if (named !== undefined) {
+    const verb = { GET: 'Describe', DELETE: 'Delete' }[request.method ?? ''] ?? 'Update';
     return [{ action: `eks:${verb}AccessEntry`, resource, context }];
   }
   const create = { action: 'eks:CreateAccessEntry', resource: cluster, context };
@@ -61,39 +59,25 @@ function eksCalls({ method = 'GET', url = '' }: AwsRequest, body: string, place:
   return keys.length > 0 ? [create, tag] : [create];
 }
 
-/** @param place `arn:aws:eks:<Region>:<account>`; EKS ends the ARN with a UUID */
-export function accessEntryArn(place: string, cluster: string, principalArn: string): string {
+/** @param prefix `arn:aws:eks:<Region>:<account>` */
+export function accessEntryArn(prefix: string, cluster: string, principalArn: string): string {
   const [account, role] = [principalArn.split(':')[4], principalArn.split('/').slice(1).join('/')];
-  return `${place}:access-entry/${cluster}/role/${account}/${role}/${crypto.randomUUID()}`;
+  return `${prefix}:access-entry/${cluster}/role/${account}/${role}/${crypto.randomUUID()}`;
 }
 
-function eventsCalls({ headers }: AwsRequest, body: string, place: string): RecordedCall[] | undefined {
-  if (headers['x-amz-target'] !== 'AWSEvents.PutEvents') return undefined;
+function eventsCalls(body: string, prefix: string): RecordedCall[] {
   const { Entries } = JSON.parse(body) as { Entries: Record<'EventBusName' | 'Source' | 'DetailType', string>[] };
   const values = (key: 'EventBusName' | 'Source' | 'DetailType') => [...new Set(Entries.map((entry) => entry[key]))];
   const context = { 'events:source': values('Source'), 'events:detail-type': values('DetailType') };
   return values('EventBusName').map((bus) => ({
     action: 'events:PutEvents',
-    resource: bus.startsWith('arn:') ? bus : `${place}:event-bus/${bus}`,
+    resource: bus.startsWith('arn:') ? bus : `${prefix}:event-bus/${bus}`,
     context,
   }));
 }
 
-function logsCalls({ headers }: AwsRequest, body: string, place: string): RecordedCall[] | undefined {
-  const [, operation] = /^Logs_20140328\.(\w+)$/.exec(String(headers['x-amz-target'])) ?? [];
-  if (operation === undefined) return undefined;
+function logsCalls(operation: string, body: string, prefix: string): RecordedCall[] {
   const { logGroupName = '', destinationArn } = JSON.parse(body);
-  return [
-    {
-      action: `logs:${operation}`,
-      resource: `${place}:log-group:${logGroupName}:log-stream:`,
-      context: destinationArn === undefined ? {} : { 'logs:DestinationArn': [destinationArn] },
-    },
-  ];
-}
-
-function snsCalls(_request: AwsRequest, body: string): RecordedCall[] | undefined {
-  const form = new URLSearchParams(body);
-  if (form.get('Action') !== 'Publish') return undefined;
-  return [{ action: 'sns:Publish', resource: form.get('TopicArn') ?? '', context: {} }];
+  const context: RecordedCall['context'] = destinationArn ? { 'logs:DestinationArn': [destinationArn] } : {};
+  return [{ action: `logs:${operation}`, resource: `${prefix}:log-group:${logGroupName}:log-stream:`, context }];
 }

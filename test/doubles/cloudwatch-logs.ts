@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
+import { subscriptionPayload } from '../embedded-cluster/event-path.ts';
 
 const folder = new URL('../fixtures/audit-events/', import.meta.url);
 
-/** The names, without `.json`, of all audit events that a real kube-apiserver wrote under EKS's audit policy. */
+/** The names of all audit events that a real kube-apiserver wrote under EKS's audit policy. */
 export const auditEventNames = readdirSync(folder).map((file) => file.replace(/\.json$/, ''));
 
-/** One of them, fresh, to be changed at will. */
+/** A new copy of one of them. */
 // biome-ignore lint/suspicious/noExplicitAny: a test breaks it in ways that no type allows
 export function auditEvent(name: string): any {
   return JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'));
@@ -16,22 +16,10 @@ export function auditEvent(name: string): any {
 /** A line of the audit log as EKS writes it. */
 export const auditLine = (name: string) => JSON.stringify(auditEvent(name));
 
-export const ACCOUNT = '123456789012';
+/** The payload of CloudWatch Logs, before compression. */
+export const payload = (lines: readonly string[], change = {}) => subscriptionPayload('shop', lines, change);
 
-/** What CloudWatch Logs sends, before compression. */
-export function payload(lines: readonly string[], change: Record<string, unknown> = {}) {
-  return {
-    messageType: 'DATA_MESSAGE',
-    owner: ACCOUNT,
-    logGroup: '/aws/eks/shop/cluster',
-    logStream: 'kube-apiserver-audit-0123456789abcdef',
-    subscriptionFilters: ['envoy-hpa-reaper'],
-    logEvents: lines.map((message, index) => ({ id: `log-event-${index}`, timestamp: 1_795_444_000_000, message })),
-    ...change,
-  };
-}
-
-/** The test of the destination that CloudWatch Logs sends when a subscription filter is made. */
+/** The payload that tests the destination when a subscription filter is created. */
 export const controlMessage = () =>
   payload(['CWL CONTROL MESSAGE: Checking health of destination Lambda.'], {
     messageType: 'CONTROL_MESSAGE',
@@ -40,11 +28,6 @@ export const controlMessage = () =>
     logStream: '',
     subscriptionFilters: [],
   });
-
-/** The event that a Lambda function is invoked with. */
-export const invocation = (content: unknown) => ({
-  awslogs: { data: gzipSync(JSON.stringify(content)).toString('base64') },
-});
 
 const namedKinds = [
   ['gateway.envoyproxy.io', 'envoyproxies'],
@@ -63,16 +46,7 @@ const otherKinds = [
   ['', 'secrets'],
 ] as const;
 
-const refOf = <Rest>({
-  kind: [apiGroup, resource],
-  ...rest
-}: { kind: readonly [string | undefined, string] } & Rest) => ({
-  apiGroup,
-  resource,
-  ...rest,
-});
-
-/** Audit events of every kind that matters here, and those beside them; about every fourth can have changed something. */
+/** Audit events of every relevant kind, and similar ones. About every fourth is of a change. */
 export const auditEvents = fc
   .record({
     auditID: fc.uuid(),
@@ -110,14 +84,20 @@ export const auditEvents = fc
     user: { username: 'admin', groups: ['system:masters'] },
     sourceIPs: ['127.0.0.1'],
     userAgent: 'kubectl/v1.32.4',
-    ...(code !== undefined && { responseStatus: { metadata: {}, code } }),
+    responseStatus: code && { metadata: {}, code },
     requestReceivedTimestamp: '2026-11-23T14:38:37.000000Z',
     stageTimestamp: `2026-11-23T14:38:37.${String(microseconds).padStart(6, '0')}Z`,
-    ...(objectRef !== undefined && { objectRef: refOf(objectRef) }),
+    objectRef: objectRef && flat(objectRef),
     ...event,
   }));
 
-/** One mostly, the other now and then. */
+const flat = <Rest>({ kind: [apiGroup, resource], ...rest }: { kind: readonly (string | undefined)[] } & Rest) => ({
+  apiGroup,
+  resource,
+  ...rest,
+});
+
+/** Usually the first. */
 function often<T, U>(usual: fc.Arbitrary<T>, other: fc.Arbitrary<U>): fc.Arbitrary<T | U> {
   return fc.oneof({ arbitrary: usual, weight: 6 }, { arbitrary: other, weight: 1 });
 }

@@ -1,70 +1,63 @@
 import { createHash, createHmac } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
-import { refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
+import { ACCOUNT } from '../embedded-cluster/event-path.ts';
+import { eksPathOf, signatureOf } from './aws-calls.ts';
+import { type AwsRequest, refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
-/** What DescribeCluster says of a cluster, as far as this project reads it. */
+/** The part of DescribeCluster that this project reads. */
 export interface DescribedCluster {
   status: string;
   endpoint?: string;
   /** PEM. */
   ca?: string;
   tags?: Record<string, string>;
-  /** Off, no audit line leaves the cluster. On, where a test does not say. */
+  /** By default true. */
   auditLog?: boolean;
   /** False: only a private endpoint. */
   publicAccess?: boolean;
-  /** Who may reach the public endpoint; everybody, where a test does not say. */
+  /** The addresses that may reach the public endpoint, by default all. */
   publicAccessCidrs?: string[];
   authenticationMode?: 'CONFIG_MAP' | 'API_AND_CONFIG_MAP' | 'API';
-  /** Where it is; in every Region, where a test does not say. */
+  /** By default, the cluster is in every Region. */
   region?: string;
-  /** Still listed, and gone when it is described. */
+  /** Still listed, but gone when it is described. */
   gone?: boolean;
-  /** Listed, and not to be described. */
+  /** Listed, but DescribeCluster is denied. */
   denied?: boolean;
 }
-
-/** Whose clusters they are. */
-const ACCOUNT = '123456789012';
 
 /** Answers DescribeCluster and ListClusters as Amazon EKS does (REST, JSON). */
 export class EksDouble extends ServiceDouble {
   readonly clusters = new Map<string, DescribedCluster>();
-  /** The names that were asked for, in the order of arrival, whatever the answer was. */
+  /** The names in the requests, in the order of arrival, whatever the answer was. */
   readonly described: string[] = [];
-  /** The Regions whose clusters were listed, one for each page, whatever the answer was. */
+  /** The Region of each page of a list, whatever the answer was. */
   readonly listed: string[] = [];
-  /** The access keys that anything was asked with. */
+  /** The access keys of all requests. */
   readonly accessKeys = new Set<string>();
-  /** Regions that a caller is not let into. */
+  /** The Regions in which ListClusters is denied. */
   readonly deniedRegions = new Set<string>();
-  /** ListClusters gives at most so many names a page. */
+  /** The maximum number of names in a page of ListClusters. */
   pageSize = 100;
-  /** What happens right before a cluster is described. */
+  /** Called before a cluster is described. */
   onDescribe: ((name: string) => void) | undefined;
 
-  protected override answer(
-    { url = '', headers }: Pick<IncomingMessage, 'url' | 'headers'>,
-    _body: string,
-    failure: ServiceAnswer | undefined,
-  ): ServiceAnswer {
-    const [, accessKey = '', region = ''] =
-      /Credential=([^/]+)\/\d+\/([^/]+)\/eks\//.exec(headers.authorization ?? '') ?? [];
-    this.accessKeys.add(accessKey);
-    const isThere = (cluster: DescribedCluster | undefined) => cluster && (cluster.region ?? region) === region;
-    const { pathname, searchParams } = new URL(url, 'http://eks');
-    if (pathname === '/clusters') {
+  protected override answer(request: AwsRequest, _body: string, refused: ServiceAnswer | undefined): ServiceAnswer {
+    const { accessKeyId, region } = signatureOf(request);
+    this.accessKeys.add(accessKeyId);
+    const isInRegion = (cluster: DescribedCluster) => (cluster.region ?? region) === region;
+    const { cluster: name } = eksPathOf(request);
+    if (name === undefined) {
       this.listed.push(region);
       if (this.deniedRegions.has(region)) return refusal(403, 'AccessDeniedException');
-      const names = [...this.clusters].filter(([, cluster]) => isThere(cluster)).map(([name]) => name);
-      return failure ?? { status: 200, body: page(names, searchParams, this.pageSize) };
+      const names = [...this.clusters].filter(([, cluster]) => isInRegion(cluster)).map(([named]) => named);
+      const { searchParams } = new URL(request.url ?? '', 'http://eks');
+      return refused ?? { status: 200, body: page(names, searchParams, this.pageSize) };
     }
-    const name = /^\/clusters\/([^/]+)$/.exec(pathname)?.[1] ?? '';
     this.described.push(name);
     this.onDescribe?.(name);
     const cluster = this.clusters.get(name);
-    if (failure !== undefined) return failure;
-    if (cluster === undefined || cluster.gone || !isThere(cluster)) return refusal(404, 'ResourceNotFoundException');
+    if (refused) return refused;
+    if (cluster === undefined || cluster.gone || !isInRegion(cluster)) return refusal(404, 'ResourceNotFoundException');
     if (cluster.denied) return refusal(403, 'AccessDeniedException');
     const arn = `arn:aws:eks:${cluster.region ?? region}:${ACCOUNT}:cluster/${name}`;
     return { status: 200, body: { cluster: { arn, ...description(name, cluster) } } };
@@ -77,19 +70,14 @@ function page(names: readonly string[], query: URLSearchParams, pageSize: number
   return { clusters: names.slice(start, end), nextToken: end < names.length ? String(end) : null };
 }
 
-const LOG_TYPES = ['api', 'audit', 'authenticator', 'controllerManager', 'scheduler'];
-
 function description(
   name: string,
   { status, endpoint, ca, tags = {}, auditLog = true, publicAccess = true, ...access }: DescribedCluster,
 ) {
   const { authenticationMode, publicAccessCidrs = ['0.0.0.0/0'] } = access;
   const certificateAuthority = ca === undefined ? {} : { data: Buffer.from(ca).toString('base64') };
-  const enabled = auditLog ? ['audit'] : [];
-  const clusterLogging = [
-    ...(enabled.length > 0 ? [{ enabled: true, types: enabled }] : []),
-    { enabled: false, types: LOG_TYPES.filter((type) => !enabled.includes(type)) },
-  ];
+  const others = { enabled: false, types: ['api', 'authenticator', 'controllerManager', 'scheduler'] };
+  const clusterLogging = [{ enabled: auditLog, types: ['audit'] }, others];
   const endpoints = { endpointPublicAccess: publicAccess, endpointPrivateAccess: !publicAccess };
   const resourcesVpcConfig = { ...endpoints, publicAccessCidrs };
   const accessConfig = authenticationMode === undefined ? {} : { accessConfig: { authenticationMode } };
@@ -97,21 +85,16 @@ function description(
   return { name, status, endpoint, certificateAuthority, tags, logging, resourcesVpcConfig, ...accessConfig };
 }
 
-/** What a token says, and whether its signature is that of the key: reckoned by hand, not with the library that signed it. */
+/** A token, with a check of its signature that is independent of the library that signed it. */
 export interface EksToken {
   /** The presigned URL of STS. */
   url: URL;
-  /** The cluster that the token would be good for, if it is. */
   isGoodFor(cluster: string, secretAccessKey: string): boolean;
 }
 
 const PREFIX = 'k8s-aws-v1.';
 
-/**
- * Reads a bearer token as aws-iam-authenticator does, and checks it as STS does (Signature Version 4, query string).
- *
- * @returns `undefined` for what is none
- */
+/** Reads a bearer token as aws-iam-authenticator does; `isGoodFor` checks it as STS does (Signature Version 4, query string). */
 export function readEksToken(token: string): EksToken | undefined {
   const encoded = token.slice(PREFIX.length);
   if (!token.startsWith(PREFIX) || !/^[A-Za-z0-9_-]+$/.test(encoded)) return undefined;

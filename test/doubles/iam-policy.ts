@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse, type ScalarTag } from 'yaml';
 
-/** A call as IAM sees it: the action, the resource that it is about, and the condition keys of the request. */
+/** A call that IAM authorizes: the action, its resource, and the condition keys of the request. */
 export interface RecordedCall {
   action: string;
   resource: string;
@@ -20,12 +20,12 @@ export interface Statement {
 }
 
 /**
- * The statements of a role in one of the files of infra/, with what CloudFormation would put in.
+ * The statements of a role in a file of infra/, with the values of its references.
  *
  * @param values of `!Ref X` and `!Sub ${X}` by `X`, of `!GetAtt X.Arn` by `X.Arn`
  */
 export function statementsOf(file: string, role: string, values: Readonly<Record<string, string>>): Statement[] {
-  // What stands in other resources of the file matches nothing.
+  // References in other resources of the file get a value that matches nothing.
   const value = (name: string) => values[name] ?? `(no value for ${name})`;
   const scalar = (tag: string, resolve: (text: string) => string): ScalarTag => ({ tag, resolve });
   const { Resources } = parse(readFileSync(file, 'utf8'), {
@@ -40,14 +40,14 @@ export function statementsOf(file: string, role: string, values: Readonly<Record
       })),
     ],
   });
-  // What comes from another file, infra/policies.yml, is what AWS does in the name of the role.
+  // The policies from infra/policies.yml are for what AWS does with the role.
   const policies: (string | { PolicyDocument: { Statement: Statement[] } })[] = Resources[role].Properties.Policies;
   return policies.flatMap((policy) => (typeof policy === 'string' ? [] : policy.PolicyDocument.Statement));
 }
 
 export const list = <T>(value: OneOrMore<T>): readonly T[] => (Array.isArray(value) ? value : [value as T]);
 
-/** @returns the statements that allow the call, or deny it, as may be */
+/** The statements that apply to the call: that allow it, or deny it. */
 export const allowing = (statements: readonly Statement[], { action, resource, context }: RecordedCall): Statement[] =>
   statements.filter(
     ({ Action, Resource, Condition = {} }) =>
@@ -59,7 +59,7 @@ export const allowing = (statements: readonly Statement[], { action, resource, c
   );
 
 /**
- * What the statements allow and none of the calls made use of: an action on a resource, or a value of a condition.
+ * The parts of statements that none of the calls needs: an action on a resource, or a value of a condition.
  *
  * @returns each as `Sid action resource` or `Sid condition key value`
  */
@@ -86,9 +86,9 @@ export function unusedParts(statements: readonly Statement[], calls: readonly Re
 }
 
 /**
- * The resources with a wildcard that stood for the same in every call: that could be written out.
+ * The resources with a wildcard that matched the same text in every call, which the statement could have instead.
  *
- * @returns each as `Sid resource`, with what the wildcard stood for in braces in its place
+ * @returns each as `Sid resource`, with that text in braces in the place of the wildcard
  */
 export const needlessWildcards = (statements: readonly Statement[], calls: readonly RecordedCall[]): string[] =>
   statements.flatMap((statement) => {
@@ -99,15 +99,15 @@ export const needlessWildcards = (statements: readonly Statement[], calls: reado
         .filter((match) => match !== undefined);
       if (pattern === '*' || first === undefined) return [];
       let wildcard = -1;
-      const told = pattern.replaceAll('*', () => {
+      const written = pattern.replaceAll('*', () => {
         wildcard += 1;
         return others.every((match) => match[wildcard] === first[wildcard]) ? `{${first[wildcard]}}` : '*';
       });
-      return told === pattern ? [] : [`${statement.Sid} ${told}`];
+      return written === pattern ? [] : [`${statement.Sid} ${written}`];
     });
   });
 
-/** As IAM decides within an account: by what the caller's policy allows, unless the policy of the resource denies it. */
+/** Decides as IAM does within an account: the policy of the caller allows it, and the policy of the resource does not deny it. */
 export function isAllowed(
   ofCaller: readonly Statement[],
   ofResource: readonly Statement[],
@@ -123,13 +123,13 @@ function holds(operator: string, actual: readonly string[] | undefined, expected
   switch (operator) {
     case 'Null':
       return String(actual === undefined) === expected[0];
-    // True of nothing at all, too.
+    // Also true without a value.
     case 'ForAllValues:StringEquals':
       return (actual ?? []).every(isExpected);
     case 'StringEquals':
     case 'ArnEquals':
       return actual?.length === 1 && actual.every(isExpected);
-    // True of a key that is not there, too.
+    // Also true without the key.
     case 'StringNotEquals':
     case 'ArnNotEquals':
       return !(actual ?? []).some(isExpected);
@@ -144,9 +144,9 @@ function holds(operator: string, actual: readonly string[] | undefined, expected
 }
 
 /**
- * IAM's wildcard stands for any characters, parts of an ARN included.
+ * IAM's wildcard matches any characters, across the parts of an ARN.
  *
- * @returns what each wildcard stands for; `undefined` where the pattern does not fit
+ * @returns the text that each wildcard matches; `undefined` if the pattern does not match
  */
 function matchOf(pattern: string, text: string): string[] | undefined {
   const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));

@@ -4,26 +4,28 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
+export type AwsRequest = Pick<IncomingMessage, 'method' | 'url' | 'headers'>;
+
 export interface ServiceAnswer {
   status: number;
-  /** Becomes JSON; a text is XML, as the query protocol answers. */
+  /** An object becomes JSON; a text is the XML of the query protocol. */
   body: object | string;
 }
 
-/** A service of AWS on the loopback interface. A client finds it by AWS_ENDPOINT_URL_<SERVICE>. */
+/** An AWS service on the loopback interface. A client finds it with AWS_ENDPOINT_URL_<SERVICE>. */
 export abstract class ServiceDouble {
-  readonly #failures: ServiceAnswer[] = [];
+  readonly #refusals: { matches: RegExp; answer: ServiceAnswer; left: number }[] = [];
   readonly #scheme: 'http' | 'https';
   readonly #server: ReturnType<typeof createServer>;
 
-  /** @param tls PEM of a key and its certificate, for a double that answers over TLS as the real one does */
+  /** @param tls the PEM of a key and its certificate, for a double that uses TLS like the real service */
   constructor(tls?: { key: string; cert: string }) {
     const listener = (request: IncomingMessage, response: ServerResponse) => void this.#exchange(request, response);
     this.#scheme = tls === undefined ? 'http' : 'https';
     this.#server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   }
 
-  /** @returns the URL that it answers on */
+  /** @returns the URL of the service */
   async start(): Promise<string> {
     await new Promise<void>((listening) => this.#server.listen(0, '127.0.0.1', listening));
     return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
@@ -34,25 +36,28 @@ export abstract class ServiceDouble {
     await new Promise((closed) => this.#server.close(closed));
   }
 
-  /** The next requests fail as a whole. */
+  /** Refuses the next requests whose name matches: `METHOD /path`, or in the JSON protocol `Operation logGroup`. */
+  refuse(matches: RegExp, status: number, type: string, times = Number.POSITIVE_INFINITY): void {
+    this.#refusals.push({ matches, answer: refusal(status, type), left: times });
+  }
+
   failRequests(times: number, status: number, type: string): void {
-    for (let time = 0; time < times; time += 1) this.#failures.push(this.refused(status, type));
+    this.refuse(/(?:)/, status, type, times);
   }
 
-  /** An error as the service writes it. */
-  protected refused(status: number, type: string): ServiceAnswer {
-    return refusal(status, type);
+  protected nameOf({ method, url = '' }: AwsRequest, _body: string): string {
+    return `${method} ${decodeURIComponent(new URL(url, 'http://aws').pathname)}`;
   }
 
-  /** @param failure what the test wants answered to this request instead */
-  protected abstract answer(
-    request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>,
-    body: string,
-    failure: ServiceAnswer | undefined,
-  ): ServiceAnswer;
+  /** @param refused the answer that the test wants instead */
+  protected abstract answer(request: AwsRequest, body: string, refused: ServiceAnswer | undefined): ServiceAnswer;
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { status, body } = this.answer(request, await text(request), this.#failures.shift());
+    const received = await text(request);
+    const name = this.nameOf(request, received);
+    const refused = this.#refusals.find(({ matches, left }) => left > 0 && matches.test(name));
+    if (refused) refused.left -= 1;
+    const { status, body } = this.answer(request, received, refused?.answer);
     const isXml = typeof body === 'string';
     const contentType = isXml ? 'text/xml' : 'application/x-amz-json-1.1';
     response.writeHead(status, { 'content-type': contentType, 'x-amzn-requestid': randomUUID() });
@@ -60,14 +65,8 @@ export abstract class ServiceDouble {
   }
 }
 
-/** An error as the JSON protocols of AWS write it. */
+/** An error in the JSON protocols of AWS. */
 export const refusal = (status: number, type: string): ServiceAnswer => ({
   status,
   body: { __type: type, message: 'refused by the test' },
-});
-
-/** An error as the query protocol of AWS writes it. */
-export const queryRefusal = (status: number, code: string, message = 'refused by the test'): ServiceAnswer => ({
-  status,
-  body: `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error><RequestId>${randomUUID()}</RequestId></ErrorResponse>`,
 });

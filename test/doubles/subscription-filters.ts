@@ -1,7 +1,7 @@
 import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
-import { type AwsRequest, callsOf } from './aws-calls.ts';
+import { callsOf } from './aws-calls.ts';
 import type { RecordedCall } from './iam-policy.ts';
-import { refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
+import { type AwsRequest, refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
 export interface StoredFilter {
   filterName: string;
@@ -14,19 +14,15 @@ export interface StoredLogGroup {
   filters: StoredFilter[];
 }
 
+/** The size of a page. */
 const PAGE = 1;
-/** A log group takes so many subscription filters. */
+/** The maximum number of subscription filters of a log group. */
 const SLOTS = 2;
 
-/**
- * Amazon CloudWatch Logs with log groups and their subscription filters (AWS JSON 1.1): DescribeLogGroups and
- * DescribeSubscriptionFilters in pages, Put- and DeleteSubscriptionFilter, with a limit of filters and the refusal to put one
- * on a log group of another class than STANDARD.
- */
+/** The log groups of Amazon CloudWatch Logs and their subscription filters (AWS JSON 1.1). Records what IAM authorizes. */
 export class SubscriptionFiltersDouble extends ServiceDouble {
   readonly groups = new Map<string, StoredLogGroup>();
   readonly calls: RecordedCall[] = [];
-  readonly #refusals: { matches: RegExp; answer: ServiceAnswer }[] = [];
 
   add(name: string, filters: StoredFilter[] = [], logGroupClass = 'STANDARD'): StoredLogGroup {
     const group = { logGroupClass, filters };
@@ -34,74 +30,59 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
     return group;
   }
 
-  /** Every request whose `Operation logGroup` (or the beginning of its name) matches is refused. */
-  refuse(matches: RegExp, type: string): void {
-    this.#refusals.push({ matches, answer: refusal(400, type) });
-  }
-
   get writes(): string[] {
     return this.calls.map(({ action }) => action).filter((action) => !action.includes(':Describe'));
   }
 
-  protected override answer(request: AwsRequest, body: string, failure: ServiceAnswer | undefined): ServiceAnswer {
-    const [, operation = ''] = /^Logs_20140328\.(\w+)$/.exec(String(request.headers['x-amz-target'])) ?? [];
-    const input = JSON.parse(body);
-    const { logGroupName = '' } = input;
+  /** `Operation logGroup`, with the prefix in the place of the log group in a search. */
+  protected override nameOf({ headers }: AwsRequest, body: string): string {
+    const { logGroupName, logGroupNamePrefix } = JSON.parse(body);
+    return `${String(headers['x-amz-target']).replace('Logs_20140328.', '')} ${logGroupName ?? logGroupNamePrefix}`;
+  }
+
+  protected override answer(request: AwsRequest, body: string, refused: ServiceAnswer | undefined): ServiceAnswer {
     this.calls.push(...callsOf(request, body));
-    const refused = this.#refusals.find(({ matches }) =>
-      matches.test(`${operation} ${logGroupName || input.logGroupNamePrefix}`),
-    );
-    if (failure ?? refused) return failure ?? (refused as { answer: ServiceAnswer }).answer;
-    if (operation === 'DescribeLogGroups') return this.#list(input);
+    if (refused) return refused;
+    const [operation = ''] = this.nameOf(request, body).split(' ');
+    const { logGroupName = '', logGroupNamePrefix = '', nextToken, ...input } = JSON.parse(body);
+    if (operation === 'DescribeLogGroups') {
+      const found = [...this.groups].filter(([name]) => name.startsWith(logGroupNamePrefix));
+      const logGroups = found.map(([name, { logGroupClass }]) => ({
+        ...{ logGroupName: name, logGroupClass },
+        arn: `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:${name}:*`,
+      }));
+      return page('logGroups', logGroups, nextToken);
+    }
     const group = this.groups.get(logGroupName);
     if (group === undefined) return refusal(400, 'ResourceNotFoundException');
-    if (group.logGroupClass !== 'STANDARD' && operation.startsWith('Put')) {
-      return refusal(400, 'InvalidOperationException');
-    }
+    const { filters, logGroupClass } = group;
+    const index = filters.findIndex(({ filterName }) => filterName === input.filterName);
     switch (operation) {
       case 'DescribeSubscriptionFilters':
         return page(
           'subscriptionFilters',
-          group.filters.map((filter) => ({ logGroupName, ...filter })),
-          input.nextToken,
+          filters.map((filter) => ({ logGroupName, ...filter })),
+          nextToken,
         );
-      case 'PutSubscriptionFilter':
-        return put(group, input);
+      case 'PutSubscriptionFilter': {
+        if (logGroupClass !== 'STANDARD') return refusal(400, 'InvalidOperationException');
+        if (index < 0 && filters.length >= SLOTS) return refusal(400, 'LimitExceededException');
+        const { filterName, filterPattern, destinationArn } = input;
+        filters[index < 0 ? filters.length : index] = { filterName, filterPattern, destinationArn };
+        return { status: 200, body: {} };
+      }
       case 'DeleteSubscriptionFilter':
-        return remove(group, input.filterName);
+        if (index < 0) return refusal(400, 'ResourceNotFoundException');
+        filters.splice(index, 1);
+        return { status: 200, body: {} };
       default:
         return refusal(400, 'UnknownOperationException');
     }
   }
-
-  #list({ logGroupNamePrefix = '', nextToken }: { logGroupNamePrefix?: string; nextToken?: string }): ServiceAnswer {
-    const names = [...this.groups.keys()].filter((name) => name.startsWith(logGroupNamePrefix));
-    const logGroups = names.map((logGroupName) => ({
-      logGroupName,
-      logGroupClass: this.groups.get(logGroupName)?.logGroupClass,
-      arn: `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:${logGroupName}:*`,
-    }));
-    return page('logGroups', logGroups, nextToken);
-  }
 }
 
-function page(field: string, items: readonly object[], nextToken: string | undefined): ServiceAnswer {
-  const from = Number(nextToken ?? 0);
-  const more = from + PAGE < items.length && { nextToken: String(from + PAGE) };
-  return { status: 200, body: { [field]: items.slice(from, from + PAGE), ...more } };
-}
-
-function put({ filters }: StoredLogGroup, { filterName, filterPattern, destinationArn }: StoredFilter): ServiceAnswer {
-  const known = filters.find((filter) => filter.filterName === filterName);
-  if (known) Object.assign(known, { filterPattern, destinationArn });
-  else if (filters.length >= SLOTS) return refusal(400, 'LimitExceededException');
-  else filters.push({ filterName, filterPattern, destinationArn });
-  return { status: 200, body: {} };
-}
-
-function remove({ filters }: StoredLogGroup, filterName: string): ServiceAnswer {
-  const index = filters.findIndex((filter) => filter.filterName === filterName);
-  if (index < 0) return refusal(400, 'ResourceNotFoundException');
-  filters.splice(index, 1);
-  return { status: 200, body: {} };
+function page(field: string, items: readonly object[], nextToken = '0'): ServiceAnswer {
+  const end = Number(nextToken) + PAGE;
+  const more = end < items.length && { nextToken: String(end) };
+  return { status: 200, body: { [field]: items.slice(Number(nextToken), end), ...more } };
 }

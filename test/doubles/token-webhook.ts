@@ -5,18 +5,14 @@ import { type ServiceAnswer, ServiceDouble } from './service-double.ts';
 export class TokenWebhookDouble extends ServiceDouble {
   readonly #userOf: (token: string) => User | undefined;
 
-  /** @param userOf whom a token lets in */
+  /** @param userOf the user of a token, or `undefined` to refuse it */
   constructor(userOf: (token: string) => User | undefined) {
     super();
     this.#userOf = userOf;
   }
 
   protected override answer(_request: unknown, body: string): ServiceAnswer {
-    const { apiVersion, kind, spec } = JSON.parse(body) as {
-      apiVersion: string;
-      kind: string;
-      spec: { token: string };
-    };
+    const { apiVersion, kind, spec } = JSON.parse(body);
     const user = this.#userOf(spec.token);
     return { status: 200, body: { apiVersion, kind, status: user ? { authenticated: true, user } : {} } };
   }

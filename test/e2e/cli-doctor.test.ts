@@ -99,7 +99,7 @@ describe('doctor', patience, () => {
     [
       'DescribeLogGroups',
       0,
-      ({ logs }) => logs.refuse(/^DescribeLogGroups/, 'AccessDeniedException'),
+      ({ logs }) => logs.refuse(/^DescribeLogGroups/, 400, 'AccessDeniedException'),
       ['eks-log-group', 'eks-subscription-filter', 'eks-filter-slots'],
     ],
     [

@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { auditEvent, auditLine, controlMessage, invocation } from '../doubles/cloudwatch-logs.ts';
+import { auditEvent, auditLine, controlMessage } from '../doubles/cloudwatch-logs.ts';
+import { invocation } from '../embedded-cluster/event-path.ts';
 import { backupDirectory, kubeconfigOf, patience, run, save, serveSettled, writes } from './cli-harness.ts';
 import { hpasOf, STALE, staleList, writesTo } from './harness.ts';
 

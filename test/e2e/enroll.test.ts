@@ -150,7 +150,7 @@ describe('a scheduled run', () => {
 
   test('does not report a deleted cluster whose log group is deleted during the run', async () => {
     around.logs.add(logGroup('gone'), [ourFilter()]);
-    around.logs.refuse(/^DescribeSubscriptionFilters /, 'ResourceNotFoundException');
+    around.logs.refuse(/^DescribeSubscriptionFilters /, 400, 'ResourceNotFoundException');
     expect(await enroll({})).toMatchObject({ clusters: [], totals: { problems: 0 } });
   });
 
@@ -166,7 +166,7 @@ describe('a scheduled run', () => {
     fresh('denied');
     around.eks.refuse(/denied\/access-entries.*reap-eu/, 403, 'AccessDeniedException');
     fresh('broken');
-    around.logs.refuse(/^PutSubscriptionFilter .*broken/, 'InvalidParameterException');
+    around.logs.refuse(/^PutSubscriptionFilter .*broken/, 400, 'InvalidParameterException');
     fresh('undescribed');
     around.eks.refuse(/^GET \/clusters\/undescribed$/, 403, 'AccessDeniedException');
     fresh('well');
@@ -202,7 +202,7 @@ describe('a scheduled run', () => {
   ])('fails when %s cannot be listed', async (what, message) => {
     fresh('a');
     if (what === 'the clusters') around.eks.refuse(/^GET \/clusters$/, 403, 'AccessDeniedException');
-    else around.logs.refuse(/^DescribeLogGroups/, 'AccessDeniedException');
+    else around.logs.refuse(/^DescribeLogGroups/, 400, 'AccessDeniedException');
     await expect(enroll({})).rejects.toThrow(message);
     expect(writes()).toEqual([]);
     expect(around.output.logged().at(-1)).toMatchObject({ level: 'ERROR', message: 'enrollment failed' });

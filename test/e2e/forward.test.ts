@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { ACCOUNT, auditEvent, auditLine, controlMessage, invocation, payload } from '../doubles/cloudwatch-logs.ts';
-import { lambdaContext } from '../embedded-cluster/event-path.ts';
+import { auditEvent, auditLine, controlMessage, payload } from '../doubles/cloudwatch-logs.ts';
+import { ACCOUNT, invocation, lambdaContext } from '../embedded-cluster/event-path.ts';
 import { surroundings } from './reap-harness.ts';
 
 const around = surroundings();

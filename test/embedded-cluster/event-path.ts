@@ -7,22 +7,33 @@ import type { BusEvent } from '../../functions/aws/event-bus.ts';
 export const ACCOUNT = '123456789012';
 export const REGION = 'eu-central-1';
 
-/** The payload that CloudWatch Logs invokes `forward` with: lines of the audit log of a cluster, as base64 of gzip of JSON. */
-export function subscriptionEvent(cluster: string, lines: readonly object[]): CloudWatchLogsEvent {
-  const payload = {
-    messageType: 'DATA_MESSAGE',
-    owner: ACCOUNT,
-    logGroup: `/aws/eks/${cluster}/cluster`,
-    logStream: 'kube-apiserver-audit-0123456789abcdef',
-    subscriptionFilters: ['envoy-hpa-reaper'],
-    logEvents: lines.map((line, index) => ({
-      id: String(index).padStart(56, '0'),
-      timestamp: Date.now(),
-      message: JSON.stringify(line),
-    })),
-  };
-  return { awslogs: { data: gzipSync(JSON.stringify(payload)).toString('base64') } };
-}
+/** The payload that CloudWatch Logs sends lines of the audit log of a cluster in, before compression. */
+export const subscriptionPayload = (
+  cluster: string,
+  lines: readonly string[],
+  change: Record<string, unknown> = {},
+) => ({
+  messageType: 'DATA_MESSAGE',
+  owner: ACCOUNT,
+  logGroup: `/aws/eks/${cluster}/cluster`,
+  logStream: 'kube-apiserver-audit-0123456789abcdef',
+  subscriptionFilters: ['envoy-hpa-reaper'],
+  logEvents: lines.map((message, index) => ({ id: `log-event-${index}`, timestamp: 1_795_444_000_000, message })),
+  ...change,
+});
+
+/** The event that CloudWatch Logs invokes `forward` with: a payload as base64 of gzip of JSON. */
+export const invocation = (payload: unknown): CloudWatchLogsEvent => ({
+  awslogs: { data: gzipSync(JSON.stringify(payload)).toString('base64') },
+});
+
+export const subscriptionEvent = (cluster: string, lines: readonly object[]): CloudWatchLogsEvent =>
+  invocation(
+    subscriptionPayload(
+      cluster,
+      lines.map((line) => JSON.stringify(line)),
+    ),
+  );
 
 /** The event that a rule delivers for an entry on the bus. */
 export function busEvent({ source, detailType, detail, resources, time }: BusEvent): EventBridgeEvent<string, object> {
