@@ -20,7 +20,7 @@ export function schemaDocuments(): Map<string, string> {
     'enrollment-payload': enrollmentRequestSchema,
     'enrollment-report': enrollmentReportSchema,
     'heartbeat-detail': heartbeatSchema,
-    'pass-report': sweepReportSchema,
+    'sweep-report': sweepReportSchema,
     'run-report': runReportSchema,
     'sweep-request-detail': sweepRequestSchema,
     'doctor-report': doctorReportSchema,

@@ -4,6 +4,7 @@ import { described } from '../platform/schema.ts';
 import { changeSchema, EVENT_SOURCE } from './change-event.ts';
 import {
   countOutcomes,
+  GUARDS,
   hpaReportSchema,
   manifestSchema,
   missingHpaSchema,
@@ -164,7 +165,7 @@ function outcomeOf(sweep: SweepRef, swept: SweptHpa): OutcomeEvent | undefined {
       return { detailType: 'HPA Reported', detail: fitting(detail) };
     case 'HeldBack':
       // What settles is swept again soon.
-      if (hpa.guard?.name === 'Settling') return undefined;
+      if (hpa.guard && GUARDS[hpa.guard.name].retried) return undefined;
       return { detailType: 'HPA Held Back', detail: fitting(detail) };
     case 'MarkRefused':
     case 'DeleteRefused': {

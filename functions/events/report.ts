@@ -28,6 +28,17 @@ const replicasAfterSchema = z.object({
 
 const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
 
+/**
+ * What can hold a deletion back. `retried`: it ends by itself, so the HPA is swept again soon and no event is published. For the
+ * others a person decides; `advice` tells that person what to do on the command line.
+ */
+export const GUARDS = {
+  Settling: { retried: true, advice: 'Run this again in a few minutes.' },
+  BlastRadiusExceeded: { retried: false, advice: 'To delete them all, give the number with --max-deletions.' },
+  MarkRefused: { retried: false, advice: '' },
+  DeleteRefused: { retried: false, advice: '' },
+} as const;
+
 export const hpaReportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
@@ -49,7 +60,12 @@ export const hpaReportSchema = z.object({
       }),
     ),
   ),
-  guard: z.optional(described('What holds the deletion back', z.object({ name: z.string(), explanation: z.string() }))),
+  guard: z.optional(
+    described(
+      'What holds the deletion back',
+      z.object({ name: z.enum(Object.keys(GUARDS) as (keyof typeof GUARDS)[]), explanation: z.string() }),
+    ),
+  ),
   replicas: z.object({
     current: z.optional(z.number()),
     min: z.number(),

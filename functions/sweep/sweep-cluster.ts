@@ -1,5 +1,5 @@
 import type { Change } from '../events/change-event.ts';
-import { countOutcomes, type SweepReport, type SweptHpa } from '../events/report.ts';
+import { countOutcomes, GUARDS, type SweepReport, type SweptHpa } from '../events/report.ts';
 import { type GuardedVerdict, type GuardSettings, guard } from '../judgement/guards.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
 import type { Owner } from '../judgement/ownership.ts';
@@ -146,7 +146,7 @@ function withinBudget(
 
 const needsAnotherSweep = ({ outcome, reason, guard: heldBy }: SweptHpa): boolean =>
   ['Conflict', 'Failed', 'Stopped'].includes(outcome) ||
-  heldBy?.name === 'Settling' ||
+  (heldBy !== undefined && GUARDS[heldBy.name].retried) ||
   reason === 'NotObserved' ||
   // Its Deployment is being deleted. With unresolved parameters or defaults, it may run forever.
   (reason === 'ScaleTargetStillRuns' && outcome === 'Kept');

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Change } from '../../events/change-event.ts';
-import type { ClusterReport, Outcome, RunReport, SweptHpa } from '../../events/report.ts';
+import { type ClusterReport, GUARDS, type Outcome, type RunReport, type SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 import { describeError } from '../../platform/errors.ts';
@@ -187,11 +187,8 @@ function print(report: RunReport, format: Format, options: TargetOptions, onStde
     const held = hpas.filter(({ outcome }) => outcome === 'HeldBack');
     for (const explanation of new Set(held.map(({ guard }) => guard?.explanation))) {
       const same = held.filter(({ guard }) => guard?.explanation === explanation);
-      const remedy =
-        same[0]?.guard?.name === 'BlastRadiusExceeded'
-          ? 'To delete them all, give the number with --max-deletions.'
-          : 'Run this again in a few minutes.';
-      say(`${cluster}: ${same.length} held back: ${explanation}. ${remedy}`);
+      const advice = same.map(({ guard }) => guard && GUARDS[guard.name].advice)[0] ?? '';
+      say(`${cluster}: ${same.length} held back: ${explanation}. ${advice}`);
     }
   }
   if (isIncomplete(report, options) || failures > 0) process.exitCode = EXIT.failed;

@@ -225,7 +225,7 @@ describe('the cells of an HPA', () => {
   });
 
   test('name the guard that holds it back', () => {
-    const guard = { name: 'Settling', explanation: 'the HPA was created less than 120 s ago' };
+    const guard = { name: 'Settling' as const, explanation: 'the HPA was created less than 120 s ago' };
     expect(cellsOf({ guard, replicas: range })).toEqual([
       'AutoscalingRemoved (held back: Settling)',
       '5 (2-10)',
@@ -303,7 +303,7 @@ describe('names and messages from elsewhere', () => {
       createdAt: HOSTILE,
       message: HOSTILE,
     },
-    guard: { name: HOSTILE, explanation: HOSTILE },
+    guard: { name: 'Settling', explanation: HOSTILE },
     whatIf: { change: 'BecomesStale', now: { action: 'keep', reason: HOSTILE, explanation: HOSTILE } },
     manifest: { metadata: { name: HOSTILE, annotations: { [HOSTILE]: `</pre>${HOSTILE}` } } },
   });

@@ -49,7 +49,7 @@ function countsOf(found: Parameters<typeof measureHpas>[0]): unknown[][] {
 }
 
 test('counts HPAs by outcome, and kept and held back ones by reason', () => {
-  const guard = { name: 'Settling', explanation: 'It was created 20 s ago' };
+  const guard = { name: 'Settling' as const, explanation: 'It was created 20 s ago' };
   const hpas = [
     sweptHpa('shop/a', 'Kept', { reason: 'Protected' }),
     sweptHpa('shop/b', 'Kept', { reason: 'AutoscalingConfigured' }),
