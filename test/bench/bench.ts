@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { build } from 'esbuild';
-import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../../functions/events/change-event.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { bundle } from '../../infra/bundle.ts';
 import { EksDouble } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
@@ -28,7 +28,7 @@ import {
   REGION,
   subscriptionEvent,
 } from '../embedded-cluster/event-path.ts';
-import { measureScan, type Run, type ScanResult } from './scan.ts';
+import { measureScan, medianOf, type Run, type ScanResult } from './scan.ts';
 
 const COLD_STARTS = Number(process.env.BENCH_COLD_STARTS ?? 21);
 const WARM_PASSES = Number(process.env.BENCH_WARM_PASSES ?? 300);
@@ -95,18 +95,9 @@ const eventFileOf = (name: Name) => join(folder, `${name}.json`);
 
 function writeEvents(): void {
   const line = JSON.parse(readFileSync('test/fixtures/audit-events/envoyproxy-patch.json', 'utf8'));
-  const detail: ChangeDetail = {
-    version: '1',
-    cluster: CLUSTER,
-    auditID: line.auditID,
-    verb: line.verb,
-    objectRef: line.objectRef,
-    user: { username: line.user.username },
-    sourceIPs: line.sourceIPs,
-    requestReceivedTimestamp: line.requestReceivedTimestamp,
-    stageTimestamp: line.stageTimestamp,
-    lines: 1,
-  };
+  const { auditID, verb, objectRef, sourceIPs, requestReceivedTimestamp, stageTimestamp, user } = line;
+  const times = { requestReceivedTimestamp, stageTimestamp };
+  const detail = { version: '1', cluster: CLUSTER, auditID, verb, objectRef, user, sourceIPs, ...times, lines: 1 };
   const change = { source: EVENT_SOURCE, detailType: CHANGE_DETAIL_TYPE, detail, resources: [], time: new Date() };
   const events = {
     forward: subscriptionEvent(CLUSTER, [line]),
@@ -134,17 +125,14 @@ async function measureColdStarts(): Promise<Record<Name, Record<Kind, ColdStart>
   }
   const median = (name: Name, kind: Kind): ColdStart => {
     const starts = measured.find((one) => one.name === name && one.kind === kind)?.starts ?? [];
-    return {
-      milliseconds: medianOf(starts.map(({ milliseconds }) => milliseconds)),
-      megabytes: medianOf(starts.map(({ megabytes }) => megabytes)),
-    };
+    return { milliseconds: medianOf(starts, 'milliseconds'), megabytes: medianOf(starts, 'megabytes') };
   };
-  const medians = (name: Name) => ({
+  const [forward, reap] = FUNCTIONS.map((name) => ({
     packaged: median(name, 'packaged'),
     plain: median(name, 'plain'),
     empty: median(name, 'empty'),
-  });
-  return { forward: medians('forward'), reap: medians('reap') };
+  })) as [Record<Kind, ColdStart>, Record<Kind, ColdStart>];
+  return { forward, reap };
 }
 
 async function coldStart(kind: Kind, name: Name): Promise<ColdStart> {
@@ -180,7 +168,12 @@ async function measureWarmPasses(): Promise<WarmPass> {
     String(WARM_PASSES),
   ]);
   const { passes, bare } = told as { passes: number[]; bare: number[] };
-  return { pass: medianOf(passes), bare: medianOf(bare), requests: pathsInWaves.flat().length };
+  const median = (times: number[]) =>
+    medianOf(
+      times.map((time) => ({ time })),
+      'time',
+    );
+  return { pass: median(passes), bare: median(bare), requests: pathsInWaves.flat().length };
 }
 
 /** Runs a script of this folder in a process of its own, until it tells what it has to tell. */
@@ -203,10 +196,6 @@ function runNode(script: string, args: string[]): Promise<{ told: unknown; milli
       else reject(new Error(`${script} ${args[0]} ended with ${code}`));
     });
   });
-}
-
-function medianOf(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
 const ratio = (what: string, measured: number, goal: number) =>

@@ -92,29 +92,22 @@ export async function measureScan(reaper: string, folder: string): Promise<ScanR
     const { totals } = JSON.parse(readFileSync(outputOf('scan'), 'utf8'));
     if (totals.hpas !== OBJECTS || totals.stale !== 0) throw new Error(`scan found ${JSON.stringify(totals)}`);
 
-    const measured = CONTESTANTS.map((contestant) => ({ contestant, runs: [] as Run[] }));
-    const parsing: number[] = [];
+    const runs = { scan: [], kubectl: [], bare: [] } as Record<Contestant, Run[]>;
+    const bareRuns: { lists: number; parsing: number }[] = [];
     for (let round = 0; round < RUNS; round += 1) {
-      for (const { contestant, runs } of measured) {
+      for (const contestant of CONTESTANTS) {
         const { told, ...one } = await run(commandOf(contestant, controlPlane.url), outputOf(contestant), folder);
-        if (told === '') runs.push(one);
-        else {
-          const bare = JSON.parse(told);
-          runs.push({ ...one, milliseconds: bare.lists + bare.parsing });
-          parsing.push(bare.parsing);
-        }
+        const bare = told === '' ? undefined : JSON.parse(told);
+        if (bare) bareRuns.push(bare);
+        runs[contestant].push(bare ? { ...one, milliseconds: bare.lists + bare.parsing } : one);
       }
     }
-    const medians = Object.fromEntries(
-      measured.map(({ contestant, runs }) => [
-        contestant,
-        {
-          milliseconds: medianOf(runs.map(({ milliseconds }) => milliseconds)),
-          mebibytes: medianOf(runs.map(({ mebibytes }) => mebibytes)),
-        },
-      ]),
-    ) as Record<Contestant, Run>;
-    return { objects: OBJECTS, runs: RUNS, medians, parsing: medianOf(parsing), traffic };
+    const median = (contestant: Contestant): Run => ({
+      milliseconds: medianOf(runs[contestant], 'milliseconds'),
+      mebibytes: medianOf(runs[contestant], 'mebibytes'),
+    });
+    const medians = { scan: median('scan'), kubectl: median('kubectl'), bare: median('bare') };
+    return { objects: OBJECTS, runs: RUNS, medians, parsing: medianOf(bareRuns, 'parsing'), traffic };
   } finally {
     proxy.close();
     await stop();
@@ -239,6 +232,8 @@ async function countingProxy(server: string) {
   return self;
 }
 
-function medianOf(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+/** The median of a field. */
+export function medianOf<Field extends string>(measured: readonly Record<Field, number>[], field: Field): number {
+  const sorted = measured.map((one) => one[field]).toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
