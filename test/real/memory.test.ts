@@ -62,7 +62,7 @@ async function serve(size: LargeCluster): Promise<void> {
 
 /** One pass: its peak RSS in MiB, the messages that go back to the queue, and how many HPAs came to what. */
 async function reap(mode: 'report' | 'delete') {
-  const script = join(import.meta.dirname, 'one-invocation.mjs');
+  const script = join(import.meta.dirname, '../e2e/one-invocation.mjs');
   const handler = join(folder, 'reap', 'handler.mjs');
   const log = join(folder, 'log');
   const flags = [`--max-old-space-size=${MEGABYTES_OF_HEAP}`];
