@@ -10,19 +10,10 @@ export interface Reply {
   body: any;
 }
 
-/** HTTPS requests to an API server with a token. Tests see exactly what the server responds. */
-export interface Connection {
-  get(path: string): Promise<Reply>;
-  post(path: string, body: object): Promise<Reply>;
-  merge(path: string, patch: object): Promise<Reply>;
-  jsonPatch(path: string, patch: object[]): Promise<Reply>;
-  /** @param manifest an object, or YAML */
-  apply(path: string, manifest: object | string): Promise<Reply>;
-  delete(path: string, options?: object): Promise<Reply>;
-  close(): void;
-}
+export type Connection = ReturnType<typeof connect>;
 
-export function connect(server: { url: string; caCertificate: string; token: string | undefined }): Connection {
+/** HTTPS requests to an API server with a token. Tests see exactly what the server responds. */
+export function connect(server: { url: string; caCertificate: string; token: string | undefined }) {
   const agent = new Agent({ keepAlive: true, ca: server.caCertificate });
   const send = (method: string, path: string, body?: object | string, contentType = 'application/json') =>
     new Promise<Reply>((resolve, reject) => {
@@ -47,12 +38,13 @@ export function connect(server: { url: string; caCertificate: string; token: str
       outgoing.end(payload);
     });
   return {
-    get: (path) => send('GET', path),
-    post: (path, body) => send('POST', path, body),
-    merge: (path, patch) => send('PATCH', path, patch, 'application/merge-patch+json'),
-    jsonPatch: (path, patch) => send('PATCH', path, patch, 'application/json-patch+json'),
-    apply: (path, manifest) => send('PATCH', path, manifest, 'application/apply-patch+yaml'),
-    delete: (path, options) => send('DELETE', path, options),
+    get: (path: string) => send('GET', path),
+    post: (path: string, body: object) => send('POST', path, body),
+    merge: (path: string, patch: object) => send('PATCH', path, patch, 'application/merge-patch+json'),
+    jsonPatch: (path: string, patch: object[]) => send('PATCH', path, patch, 'application/json-patch+json'),
+    /** @param manifest an object, or YAML */
+    apply: (path: string, manifest: object | string) => send('PATCH', path, manifest, 'application/apply-patch+yaml'),
+    delete: (path: string, options?: object) => send('DELETE', path, options),
     close: () => agent.destroy(),
   };
 }

@@ -103,10 +103,10 @@ export function describeReenabling(start: () => Promise<Server>): void {
         const { ends, runs } = await inEveryOrder(async (choose) => {
           await installation.reset(script.referrer, script.before, script.dangling);
           await installation.applyHpa();
-          const world = new World(installation, script);
+          const world = worldOf(installation, script);
           const trace = await drive(api, world, script, choose);
           if (trace === undefined) return undefined;
-          return await endOf(script, trace, world.wantsHpa);
+          return await endOf(script, trace, world.wantsHpa());
         });
         const orders = Object.values(ends).reduce((sum, count) => sum + count);
         console.info(`${script.name} (${script.version}): ${orders} orders by ${runs} runs: ${JSON.stringify(ends)}`);
@@ -187,75 +187,52 @@ const sweep = ({ events: _, ...api }: ClusterApi) =>
     selects: ({ owner }) => owner?.kind === 'Gateway' && owner.namespace === NAMESPACE,
   });
 
+type World = ReturnType<typeof worldOf>;
+
 /** Everybody except the sweep: people, the HPA controller and Envoy Gateway. */
-class World {
-  readonly #installation: Installation;
-  readonly #envoyGateway: EnvoyGateway;
-  readonly #referrer: Referrer;
-  readonly #changes: Change[];
-  #isDangling: boolean;
-  #statusWrites: number;
+function worldOf(installation: Installation, script: Script) {
+  const envoyGateway = new EnvoyGateway(installation, script);
+  const changes = [...script.changes];
+  let { dangling, statusWrites } = script;
 
-  constructor(installation: Installation, script: Script) {
-    this.#installation = installation;
-    this.#envoyGateway = new EnvoyGateway(installation, script);
-    this.#referrer = script.referrer;
-    this.#changes = [...script.changes];
-    this.#isDangling = script.dangling;
-    this.#statusWrites = script.statusWrites;
+  const stored = () => {
+    const { hpa, gateway, gatewayClass, secondClass, proxy } = installation;
+    return [hpa, gateway, gatewayClass, secondClass, proxy].map((path) => installation.stored(path));
+  };
+  async function change(): Promise<void> {
+    const next = changes.shift();
+    if (next === 'on' || next === 'off') await installation.setAutoscaling(next);
+    else await installation.setReference(script.referrer, next === 'reference put back');
+  }
+  async function repairSecondClass(): Promise<void> {
+    dangling = false;
+    await installation.repairSecondClass();
+  }
+  async function writeStatus(): Promise<void> {
+    statusWrites -= 1;
+    await installation.writeStatus();
   }
 
-  get wantsHpa(): boolean {
-    return this.#envoyGateway.wantsHpa;
-  }
-
-  /** What can happen next. */
-  steps(): Step[] {
-    const steps = this.#envoyGateway.steps();
-    const can = (name: string, about: Step['about'], run: () => Promise<void>) => steps.push({ name, about, run });
-    const [change] = this.#changes;
-    if (change) can(change, 'configuration', () => this.#change());
-    if (this.#isDangling) can('second class repaired', 'configuration', () => this.#repairSecondClass());
-    if (this.#statusWrites > 0) can('status', 'HPA', () => this.#writeStatus());
-    return steps;
-  }
-
-  /** Records a write of the sweep. */
-  wasWritten(hpa: object | undefined): void {
-    this.#installation.wasWritten(this.#installation.hpa, hpa);
-  }
-
-  /** Everything that decides what can happen next, and its result. */
-  state(): unknown {
-    return [this.#changes, this.#isDangling, this.#statusWrites, this.#envoyGateway.state(), this.#stored()];
-  }
-
-  /** A text that differs after every change of the configuration. */
-  configuration(): string {
-    const [_hpa, ...configuration] = this.#stored().map((object) => object?.metadata.resourceVersion);
-    return configuration.join();
-  }
-
-  #stored() {
-    const { hpa, gateway, gatewayClass, secondClass, proxy } = this.#installation;
-    return [hpa, gateway, gatewayClass, secondClass, proxy].map((path) => this.#installation.stored(path));
-  }
-
-  async #change(): Promise<void> {
-    const change = this.#changes.shift();
-    if (change === 'on' || change === 'off') await this.#installation.setAutoscaling(change);
-    else await this.#installation.setReference(this.#referrer, change === 'reference put back');
-  }
-
-  async #repairSecondClass(): Promise<void> {
-    this.#isDangling = false;
-    await this.#installation.repairSecondClass();
-  }
-
-  async #writeStatus(): Promise<void> {
-    this.#statusWrites -= 1;
-    await this.#installation.writeStatus();
-  }
+  return {
+    wantsHpa: () => envoyGateway.wantsHpa,
+    /** What can happen next. */
+    steps(): Step[] {
+      const steps = envoyGateway.steps();
+      if (changes[0]) steps.push({ name: changes[0], about: 'configuration', run: change });
+      if (dangling) steps.push({ name: 'second class repaired', about: 'configuration', run: repairSecondClass });
+      if (statusWrites > 0) steps.push({ name: 'status', about: 'HPA', run: writeStatus });
+      return steps;
+    },
+    /** Records a write of the sweep. */
+    wasWritten: (hpa: object | undefined): void => installation.wasWritten(installation.hpa, hpa),
+    /** Everything that decides what can happen next, and its result. */
+    state: (): unknown => [changes, dangling, statusWrites, envoyGateway.state(), stored()],
+    /** A text that differs after every change of the configuration. */
+    configuration(): string {
+      const [_hpa, ...configuration] = stored().map((object) => object?.metadata.resourceVersion);
+      return configuration.join();
+    },
+  };
 }
 
 /** @returns what happened, in its order; `undefined` where this comes to the same as another order */
