@@ -1,5 +1,5 @@
 import type { HpaWhatIf } from '../events/report.ts';
-import { classProxyReference, gatewayProxyReference } from '../judgement/cluster-index.ts';
+import { proxyReference } from '../judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
 import { type GatewayClass, objectKey } from '../judgement/kubernetes-objects.ts';
@@ -134,7 +134,7 @@ function withNewStatus(snapshot: Snapshot, { applied, deleted }: Changes): Snaps
   const proxies = new Set(snapshot.envoyProxies.map(({ metadata }) => objectKey(metadata)));
   const changedClasses = new Set<string>();
   const gatewayClasses = snapshot.gatewayClasses.map((one) => {
-    const proxy = classProxyReference(one);
+    const proxy = proxyReference(one);
     if (!isConfigApplied && !isChanged('GatewayClass', one.metadata) && !isChanged('EnvoyProxy', proxy)) return one;
     changedClasses.add(one.metadata.name);
     const isResolved = one.spec.parametersRef == null || (proxy !== undefined && proxies.has(objectKey(proxy)));
@@ -143,7 +143,7 @@ function withNewStatus(snapshot: Snapshot, { applied, deleted }: Changes): Snaps
   const gateways = snapshot.gateways.map((one) =>
     isChanged('Gateway', one.metadata) ||
     changedClasses.has(one.spec.gatewayClassName) ||
-    isChanged('EnvoyProxy', gatewayProxyReference(one))
+    isChanged('EnvoyProxy', proxyReference(one))
       ? { ...one, status: statusOf(one, true) }
       : one,
   );

@@ -5,7 +5,7 @@ import {
   leaksHpas,
   otherConfiguration,
 } from '../judgement/controller.ts';
-import { CONFIG_MAP_NAME, isReadable } from '../judgement/envoy-gateway-config.ts';
+import { CONFIG_MAP_NAME } from '../judgement/envoy-gateway-config.ts';
 import {
   type Deployment,
   type EnvoyProxySpec,
@@ -249,9 +249,9 @@ function configVerdict(
     );
   }
   const unreadable = configs.flatMap(({ configMap, settings }) =>
-    isReadable(settings)
-      ? []
-      : [`the ConfigMap in ${configMap.metadata.namespace} cannot be read: ${settings.unreadable}`],
+    settings.unreadable
+      ? [`the ConfigMap in ${configMap.metadata.namespace} cannot be read: ${settings.unreadable}`]
+      : [],
   );
   if (unreadable.length > 0) {
     return broken(
@@ -319,9 +319,7 @@ function leaksVerdict(
 function downgradeVerdict(controllers: readonly Deployment[], config: GatewayConfig): Verdict {
   const setsName = (spec: EnvoyProxySpec | null | undefined) => Boolean(spec?.provider?.kubernetes?.envoyHpa?.name);
   const proxies = config.envoyProxies.filter(({ spec }) => setsName(spec));
-  const defaults = config.envoyGatewayConfigs.filter(
-    ({ settings }) => isReadable(settings) && setsName(settings.defaultProxy),
-  );
+  const defaults = config.envoyGatewayConfigs.filter(({ settings }) => setsName(settings.defaultProxy));
   const setters = [
     ...proxies.map(({ metadata }) => `EnvoyProxy ${objectKey(metadata)}`),
     ...defaults.map(({ configMap }) => `the default in ${configMap.metadata.namespace}`),

@@ -1,6 +1,6 @@
 import { type EnvoyGatewayVersion, isAtLeast } from './controller.ts';
 import { effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
-import { type EnvoyGatewayConfig, type EnvoyGatewaySettings, isReadable } from './envoy-gateway-config.ts';
+import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
 import {
   type EnvoyProxy,
   type Gateway,
@@ -97,11 +97,11 @@ export class ClusterIndex {
     const gatewayClassName = owner.kind === 'GatewayClass' ? owner.name : gateway?.spec.gatewayClassName;
     const gatewayClass = gatewayClassName === undefined ? undefined : this.#classes.get(gatewayClassName);
     const ownProxy = gateway && this.proxyOf(gateway);
-    const classProxy = gatewayClass && this.#proxyOfClass(gatewayClass);
+    const classProxy = gatewayClass && this.proxyOf(gatewayClass);
     const installations = this.snapshot.envoyGatewayConfigs.filter(({ configMap, settings }) =>
       owner.kind === 'ConfigMap'
         ? configMap.metadata.namespace === owner.namespace
-        : gatewayClass && (!isReadable(settings) || settings.controllerName === gatewayClass.spec.controllerName),
+        : gatewayClass && (settings.unreadable || settings.controllerName === gatewayClass.spec.controllerName),
     );
     type Named = Parameters<typeof objectRead>[1];
     const readOf = (kind: string, object: { metadata: Named } | undefined, reference: Named | undefined) =>
@@ -124,42 +124,33 @@ export class ClusterIndex {
           gatewayClass,
           gatewayClassName === undefined ? undefined : { name: gatewayClassName },
         ),
-        ...readOf('EnvoyProxy', ownProxy, gateway && gatewayProxyReference(gateway)),
-        ...readOf('EnvoyProxy', classProxy, gatewayClass && classProxyReference(gatewayClass)),
+        ...readOf('EnvoyProxy', ownProxy, gateway && proxyReference(gateway)),
+        ...readOf('EnvoyProxy', classProxy, gatewayClass && proxyReference(gatewayClass)),
         ...(owner.kind === 'ConfigMap' && installations.length === 0 ? [objectRead('ConfigMap', owner)] : []),
         ...installations.map(({ configMap }) => objectRead('ConfigMap', configMap.metadata)),
       ],
     };
   }
 
-  /** The EnvoyProxy that the Gateway itself refers to. */
-  proxyOf(gateway: Gateway): EnvoyProxy | undefined {
-    const reference = gatewayProxyReference(gateway);
-    return reference && this.#proxies.get(objectKey(reference));
-  }
-
-  #proxyOfClass(gatewayClass: GatewayClass): EnvoyProxy | undefined {
-    const reference = classProxyReference(gatewayClass);
+  /** The EnvoyProxy that the Gateway or class itself refers to. */
+  proxyOf(object: Gateway | GatewayClass): EnvoyProxy | undefined {
+    const reference = proxyReference(object);
     return reference && this.#proxies.get(objectKey(reference));
   }
 
   /**
-   * A class of this controller that is rejected for its parameters, or whose parametersRef does not resolve to an EnvoyProxy: Envoy Gateway
-   * may act on that before it writes the status.
+   * The class at which an installation before v1.4, or of unknown version, may be stuck: it does nothing at all then. Its
+   * parameters are rejected or do not resolve to an EnvoyProxy: Envoy Gateway may act on that before it writes the status.
    */
-  #rejectedClass(controllerName: string): GatewayClass | undefined {
-    return this.snapshot.gatewayClasses.find((gatewayClass) => {
-      if (gatewayClass.spec.controllerName !== controllerName) return false;
+  stuckAt({ settings }: EnvoyGatewayConfig, version: EnvoyGatewayVersion | undefined): string | undefined {
+    if (settings.unreadable || isAtLeast(version, 4)) return undefined;
+    const stuckAt = this.snapshot.gatewayClasses.find((gatewayClass) => {
+      if (gatewayClass.spec.controllerName !== settings.controllerName) return false;
       const { status, reason = 'InvalidParameters' } = acceptance(gatewayClass) ?? {};
-      const isDangling = gatewayClass.spec.parametersRef != null && this.#proxyOfClass(gatewayClass) === undefined;
+      const isDangling = gatewayClass.spec.parametersRef != null && this.proxyOf(gatewayClass) === undefined;
       return isDangling || (status === 'False' && reason === 'InvalidParameters');
     });
-  }
-
-  /** The class at which an installation up to v1.3, or of unknown version, may be stuck: it does nothing at all then. */
-  stuckAt({ settings }: EnvoyGatewayConfig, version: EnvoyGatewayVersion | undefined): string | undefined {
-    if (!isReadable(settings) || isAtLeast(version, 4)) return undefined;
-    return this.#rejectedClass(settings.controllerName)?.metadata.name;
+    return stuckAt?.metadata.name;
   }
 
   hpaAt(name: NamespacedName): HorizontalPodAutoscaler | undefined {
@@ -184,7 +175,7 @@ export class ClusterIndex {
     const config = this.configOf(owner);
     return config.installations.flatMap((installation) => {
       const { settings } = installation;
-      if (!isReadable(settings)) return [];
+      if (settings.unreadable !== undefined) return [];
       const hpa = owner.kind === 'ConfigMap' ? settings.rateLimit?.hpa : askedEnvoyHpa(config, settings);
       return hpa ? expectedHpas(config, hpa, installation, undefined) : [];
     });
@@ -192,42 +183,21 @@ export class ClusterIndex {
 }
 
 function askedEnvoyHpa(config: OwnerConfig, settings: EnvoyGatewaySettings) {
-  const isServed = config.gateways.length > 0 && isMerging(config, settings) === (config.owner.kind === 'GatewayClass');
-  return isServed ? effectiveProxyOf(config, settings).spec.provider?.kubernetes?.envoyHpa : undefined;
+  const isMerging = mergesGateways(config, settings) === true;
+  if (config.gateways.length === 0 || isMerging !== (config.owner.kind === 'GatewayClass')) return undefined;
+  return effectiveProxy(config, settings).spec.provider?.kubernetes?.envoyHpa;
 }
 
-/** Whether the class of the owner merges its Gateways, and Envoy Gateway accepts that. */
-export const isMerging = ({ classProxy }: OwnerConfig, settings: EnvoyGatewaySettings): boolean =>
-  mergesGateways(specOf(classProxy), settings.defaultProxy) && !isRefusedMerge(classProxy, settings);
-
-/** GatewayNamespace mode rejects a class that merges by its own EnvoyProxy, but not one that merges by the default. */
-export const isRefusedMerge = (
-  classProxy: EnvoyProxy | undefined,
-  { gatewayNamespaceMode }: EnvoyGatewaySettings,
-): boolean => gatewayNamespaceMode && classProxy?.spec?.mergeGateways === true;
-
-export const effectiveProxyOf = ({ ownProxy, classProxy }: OwnerConfig, settings: Partial<EnvoyGatewaySettings>) =>
-  effectiveProxy(specOf(ownProxy), specOf(classProxy), settings.defaultProxy);
-
-/** An EnvoyProxy without a spec has an empty one. */
-export const specOf = (proxy: EnvoyProxy | undefined) => proxy && (proxy.spec ?? {});
-
-export const classProxyReference = ({ spec: { parametersRef } }: GatewayClass) =>
-  proxyReference(parametersRef, parametersRef?.namespace ?? 'default');
-
-export const gatewayProxyReference = ({ metadata, spec }: Gateway) =>
-  proxyReference(spec.infrastructure?.parametersRef, metadata.namespace);
-
-/** The target of a parametersRef, if it names an EnvoyProxy at all. */
-function proxyReference(
-  reference: { group: string; kind: string; name: string } | null | undefined,
-  namespace: string,
-): NamespacedName | undefined {
-  const isProxy = reference?.group === 'gateway.envoyproxy.io' && reference.kind === 'EnvoyProxy';
-  return isProxy ? { namespace, name: reference.name } : undefined;
+/** The target of the parametersRef of a Gateway or class, if it names an EnvoyProxy at all. */
+export function proxyReference({ metadata, spec }: Gateway | GatewayClass): NamespacedName | undefined {
+  const isGateway = 'gatewayClassName' in spec;
+  const reference = isGateway ? spec.infrastructure?.parametersRef : spec.parametersRef;
+  if (reference?.group !== 'gateway.envoyproxy.io' || reference.kind !== 'EnvoyProxy') return undefined;
+  const namespace = isGateway ? metadata.namespace : (spec.parametersRef?.namespace ?? 'default');
+  return { namespace: namespace as string, name: reference.name };
 }
 
-export function grouped<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]> {
+function grouped<T>(entries: readonly (readonly [string, T])[]): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const [key, value] of entries) {
     const group = groups.get(key);

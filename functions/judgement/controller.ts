@@ -1,11 +1,5 @@
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig } from './envoy-gateway-config.ts';
-import {
-  type Container,
-  type Deployment,
-  type NamespacedName,
-  objectKey,
-  VERSION_LABEL,
-} from './kubernetes-objects.ts';
+import { type Deployment, type NamespacedName, objectKey, VERSION_LABEL } from './kubernetes-objects.ts';
 import type { ObjectRead, Snapshot } from './snapshot.ts';
 
 /** The name of Envoy Gateway's own Deployment in every release of its Helm chart, in the namespace of its ConfigMap. */
@@ -68,7 +62,7 @@ export interface EnvoyGatewayVersion {
  * @returns `undefined` for a digest alone, for `latest`, and for a tag of another scheme: the number of a mirror is not a
  * release
  */
-export function versionOfImage(image: string): EnvoyGatewayVersion | undefined {
+function versionOfImage(image: string): EnvoyGatewayVersion | undefined {
   const [reference = ''] = image.split('@');
   // A mirror may use another name and its own numbers.
   if (!/gateway:[^/]*$/.test(reference)) return undefined;
@@ -77,7 +71,7 @@ export function versionOfImage(image: string): EnvoyGatewayVersion | undefined {
 }
 
 /** @returns `undefined` for anything but `v1.9.1`, `1.9.1` and their release candidates */
-export function versionOfTag(tag: string): EnvoyGatewayVersion | undefined {
+function versionOfTag(tag: string): EnvoyGatewayVersion | undefined {
   const parsed = /^v?(\d+)\.(\d+)\.(\d+)(-rc\.?\d+)?$/.exec(tag);
   if (!parsed) return undefined;
   const [major, minor, patch] = parsed.slice(1, 4).map(Number) as [number, number, number];
@@ -101,7 +95,7 @@ export const isAtLeast = (version: EnvoyGatewayVersion | undefined, minor: numbe
 
 const podOf = ({ spec }: Deployment) => spec?.template?.spec ?? undefined;
 
-export function controllerContainer(deployment: Deployment): Container | undefined {
+export function controllerContainer(deployment: Deployment) {
   const containers = podOf(deployment)?.containers ?? [];
   return (
     containers.find(({ name }) => name === CONTROLLER_NAME) ?? (containers.length === 1 ? containers[0] : undefined)
@@ -153,7 +147,7 @@ export function otherConfiguration(deployment: Deployment): string | undefined {
 }
 
 /** The path of the configuration in the arguments: `server --config-path=FILE`, or `-c FILE`. */
-function configFile(container: Container | undefined): string | undefined {
+function configFile(container: ReturnType<typeof controllerContainer>): string | undefined {
   const args = [...(container?.command ?? []), ...(container?.args ?? [])];
   const flag = /^(?:--config-path|-c)(?:=(.*))?$/;
   const index = args.findIndex((arg) => flag.test(arg));

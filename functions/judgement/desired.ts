@@ -1,19 +1,7 @@
-import {
-  type ClusterIndex,
-  effectiveProxyOf,
-  isMerging,
-  isRefusedMerge,
-  type OwnerConfig,
-  specOf,
-} from './cluster-index.ts';
+import type { ClusterIndex, OwnerConfig } from './cluster-index.ts';
 import { controllerOf, controllerVersion, type DeploymentReads, isAtLeast, otherConfiguration } from './controller.ts';
-import { appliedReplicas, expectedHpas, type Level, mergesGateways } from './effective-proxy.ts';
-import {
-  type EnvoyGatewayConfig,
-  type EnvoyGatewaySettings,
-  isReadable,
-  type Unreadable,
-} from './envoy-gateway-config.ts';
+import { appliedReplicas, effectiveProxy, expectedHpas, type Level, mergesGateways } from './effective-proxy.ts';
+import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { describeOwner } from './ownership.ts';
 import { isRejected } from './status.ts';
@@ -65,7 +53,7 @@ export function resolve(
     return withoutHpa('unreadable', `No ConfigMap of an Envoy Gateway${where} names controller ${controllerName}`);
   }
   const settings = knownSettings(installation, reads);
-  if (!isReadable(settings)) return withoutHpa('unreadable', settings.unreadable);
+  if (settings.unreadable !== undefined) return withoutHpa('unreadable', settings.unreadable);
   const version = () => controllerVersion(reads.peek(controllerOf(installation)));
 
   if (owner.kind === 'ConfigMap') {
@@ -83,14 +71,14 @@ export function resolve(
   const rejection = rejected(config, installation, settings, cluster, reads);
   if (rejection) return withoutHpa('rejected', rejection);
   const gatewayClass = `GatewayClass ${config.gatewayClassName}`;
-  const merges = isMerging(config, settings);
+  const merges = mergesGateways(config, settings);
   if (owner.kind === 'Gateway' && merges) return withoutHpa('merged', `${gatewayClass} merges its Gateways`);
   if (owner.kind === 'GatewayClass' && !merges) {
     return withoutHpa('not merged', `${gatewayClass} no longer merges its Gateways`);
   }
   if (config.gateways.length === 0) return withoutHpa('no Gateways', `${gatewayClass} has no Gateway`);
 
-  const { spec, levels } = effectiveProxyOf(config, settings);
+  const { spec, levels } = effectiveProxy(config, settings);
   const type = spec.provider?.type ?? 'Kubernetes';
   if (type !== 'Kubernetes') return withoutHpa('rejected', `The effective EnvoyProxy has provider ${type}`);
   const source = describeLevels(levels, config, installation);
@@ -123,10 +111,10 @@ const describeLevels = (
     .join(' over ');
 
 /** The settings of an installation, or why they are not known: one clause. */
-function knownSettings(installation: EnvoyGatewayConfig, reads: DeploymentReads): EnvoyGatewaySettings | Unreadable {
+function knownSettings(installation: EnvoyGatewayConfig, reads: DeploymentReads): EnvoyGatewayConfig['settings'] {
   const { settings, configMap } = installation;
   const { metadata } = configMap;
-  if (!isReadable(settings)) {
+  if (settings.unreadable !== undefined) {
     return { unreadable: `ConfigMap ${objectKey(metadata)} cannot be read (${settings.unreadable})` };
   }
   const controller = reads.peek(controllerOf(installation));
@@ -146,7 +134,7 @@ function rejected(
 ): string | undefined {
   const { owner, gateways, gatewayClass, ownProxy, classProxy } = config;
   const name = `GatewayClass ${config.gatewayClassName}`;
-  const merges = mergesGateways(specOf(classProxy), settings.defaultProxy);
+  const merges = mergesGateways(config, settings);
   const fault =
     gatewayClass && isRejected(gatewayClass)
       ? `${name} is not accepted`
@@ -160,7 +148,7 @@ function rejected(
     const isServed = isReplaced && isAtLeast(controllerVersion(reads.read(controllerOf(installation))), 7);
     if (!isServed) return fault;
   }
-  if (isRefusedMerge(classProxy, settings)) {
+  if (merges === 'refused') {
     return `${name} merges its Gateways by its own EnvoyProxy, which GatewayNamespace mode rejects`;
   }
   const refusalOf = (gateway: Gateway): string | undefined => {
@@ -179,6 +167,6 @@ function rejected(
   if (refusals.length > 0 && refusals.every((refusal) => refusal !== undefined)) {
     return owner.kind === 'Gateway' ? refusals[0] : `Every Gateway of ${name} is rejected (${refusals[0]})`;
   }
-  const { conflict } = effectiveProxyOf(config, settings);
+  const { conflict } = effectiveProxy(config, settings);
   return conflict && `Envoy Gateway cannot merge the EnvoyProxies of ${describeOwner(owner)} (${conflict})`;
 }

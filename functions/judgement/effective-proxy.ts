@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type EnvoyGatewayVersion, isAtLeast } from './controller.ts';
-import { type EnvoyGatewayConfig, isGatewayNamespaceMode } from './envoy-gateway-config.ts';
+import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
 import {
-  type DeploymentSettings,
+  type ComponentSettings,
+  type EnvoyProxy,
   type EnvoyProxySpec,
   type Gateway,
-  type HpaSettings,
   NAMESPACE_PATTERN,
   type NamespacedName,
   objectKey,
@@ -14,6 +14,11 @@ import type { Owner } from './ownership.ts';
 
 /** The sources of a setting, most specific first. */
 export type Level = 'gateway' | 'class' | 'default';
+
+interface Proxies {
+  readonly ownProxy?: Pick<EnvoyProxy, 'spec'>;
+  readonly classProxy?: Pick<EnvoyProxy, 'spec'>;
+}
 
 interface EffectiveProxy {
   readonly spec: EnvoyProxySpec;
@@ -31,18 +36,19 @@ interface EffectiveProxy {
  * Source: `internal/gatewayapi/envoyproxy_merge.go` of Envoy Gateway v1.9.1.
  */
 export function effectiveProxy(
-  gatewayProxy: EnvoyProxySpec | undefined,
-  classProxy: EnvoyProxySpec | undefined,
-  defaultProxy: EnvoyProxySpec | undefined,
+  { ownProxy, classProxy }: Proxies,
+  { defaultProxy }: Pick<EnvoyGatewaySettings, 'defaultProxy'>,
 ): EffectiveProxy {
-  const own = layer('gateway', gatewayProxy);
-  const merged = mergeOver(own, layer('class', classProxy), gatewayProxy?.mergeType);
-  const mergeType = classProxy?.mergeType ?? gatewayProxy?.mergeType;
-  return mergeOver(merged, layer('default', defaultProxy), mergeType) ?? { spec: {}, levels: ['default'] };
+  const own = layer('gateway', ownProxy);
+  const merged = mergeOver(own, layer('class', classProxy), ownProxy?.spec?.mergeType);
+  const base = layer('default', defaultProxy && { spec: defaultProxy });
+  const mergeType = classProxy?.spec?.mergeType ?? ownProxy?.spec?.mergeType;
+  return mergeOver(merged, base, mergeType) ?? { spec: {}, levels: ['default'] };
 }
 
-const layer = (level: Level, spec: EnvoyProxySpec | undefined): EffectiveProxy | undefined =>
-  spec && { spec, levels: [level] };
+/** An EnvoyProxy without a spec has an empty one. */
+const layer = (level: Level, proxy: Pick<EnvoyProxy, 'spec'> | undefined): EffectiveProxy | undefined =>
+  proxy && { spec: proxy.spec ?? {}, levels: [level] };
 
 function mergeOver(
   override: EffectiveProxy | undefined,
@@ -109,7 +115,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
  *
  * @returns `undefined` if it leaves that field alone, `unknown` for a patch of another shape
  */
-export function appliedReplicas(deployment: DeploymentSettings | null | undefined): number | 'unknown' | undefined {
+export function appliedReplicas(deployment: ComponentSettings | null | undefined): number | 'unknown' | undefined {
   const value = deployment?.patch?.value ?? {};
   if (!isObject(value)) return 'unknown';
   const patched = isObject(value.spec) ? value.spec.replicas : undefined;
@@ -120,12 +126,16 @@ export function appliedReplicas(deployment: DeploymentSettings | null | undefine
 
 const isTextIfAny = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string';
 
-/** The class proxy's `mergeGateways` if it is set, else the default's, whatever the mergeType. */
+/**
+ * Whether a class merges its Gateways: by its own EnvoyProxy or else by the default, whatever the mergeType. `refused`:
+ * GatewayNamespace mode rejects a class that merges by its own EnvoyProxy, but not one that merges by the default.
+ */
 export function mergesGateways(
-  classProxy: EnvoyProxySpec | undefined,
-  defaultProxy: EnvoyProxySpec | undefined,
-): boolean {
-  return classProxy?.mergeGateways ?? defaultProxy?.mergeGateways ?? false;
+  { classProxy }: Proxies,
+  { defaultProxy, gatewayNamespaceMode }: Pick<EnvoyGatewaySettings, 'defaultProxy' | 'gatewayNamespaceMode'>,
+): boolean | 'refused' {
+  const own = classProxy?.spec?.mergeGateways;
+  return own && gatewayNamespaceMode ? 'refused' : (own ?? defaultProxy?.mergeGateways ?? false);
 }
 
 /**
@@ -138,14 +148,14 @@ export function mergesGateways(
  */
 export function expectedHpas(
   { owner, gateways }: { owner: Owner; gateways: readonly Gateway[] },
-  hpa: HpaSettings,
+  hpa: ComponentSettings,
   { configMap, settings }: EnvoyGatewayConfig,
   version: EnvoyGatewayVersion | undefined,
 ): NamespacedName[] {
   const { namespace } = configMap.metadata;
   if (owner.kind === 'ConfigMap') return namesOf(hpa, namespace, () => 'envoy-ratelimit', version);
   const hashed = hashedName(objectKey(owner));
-  if (!isGatewayNamespaceMode(settings)) return namesOf(hpa, namespace, () => hashed, version);
+  if (!settings.gatewayNamespaceMode) return namesOf(hpa, namespace, () => hashed, version);
   const names = gateways.flatMap(({ metadata }) =>
     namesOf(hpa, metadata.namespace, (isRecent) => (isRecent ? metadata.name : hashed), version),
   );
@@ -158,7 +168,7 @@ export function expectedHpas(
  * @param defaultName the default of v1.5 and later, or that of earlier releases; both count while the version is not known
  */
 function namesOf(
-  hpa: HpaSettings,
+  hpa: ComponentSettings,
   ownNamespace: string,
   defaultName: (isRecent: boolean) => string,
   version: EnvoyGatewayVersion | undefined,
@@ -183,7 +193,7 @@ function namesOf(
  *
  * Source: `GetHashedName` in `internal/utils/misc.go`, `ExpectedResourceHashedName` in `.../proxy/resource.go`.
  */
-export function hashedName(identity: string): string {
+function hashedName(identity: string): string {
   const hash = createHash('sha256').update(identity).digest('hex').slice(0, 8);
   const readable = identity.replaceAll('/', '-');
   return `envoy-${readable.length > 48 ? readable.slice(0, 48).replace(/-$/, '') : readable}-${hash}`;

@@ -1,13 +1,11 @@
 import { type DocumentOptions, type ParseOptions, parse, type SchemaOptions } from 'yaml';
 import * as z from 'zod/mini';
 import {
+  type ComponentSettings,
   type ConfigMap,
-  type DeploymentSettings,
-  deploymentSettingsSchema,
+  componentSettingsSchema,
   type EnvoyProxySpec,
   envoyProxySpecSchema,
-  type HpaSettings,
-  hpaSettingsSchema,
 } from './kubernetes-objects.ts';
 
 /** The ConfigMap of Envoy Gateway's Helm chart in the controller's namespace, and its key. */
@@ -44,8 +42,8 @@ const envoyGatewaySchema = z.looseObject({
       kubernetes: z.nullish(
         z.looseObject({
           deploy: z.nullish(z.looseObject({ type: z.nullish(z.enum(['ControllerNamespace', 'GatewayNamespace'])) })),
-          rateLimitDeployment: z.nullish(deploymentSettingsSchema),
-          rateLimitHpa: z.nullish(hpaSettingsSchema),
+          rateLimitDeployment: z.nullish(componentSettingsSchema),
+          rateLimitHpa: z.nullish(componentSettingsSchema),
         }),
       ),
     }),
@@ -57,38 +55,34 @@ const envoyGatewaySchema = z.looseObject({
 /** One installation of Envoy Gateway, from its ConfigMap. */
 export interface EnvoyGatewayConfig {
   readonly configMap: ConfigMap;
-  readonly settings: EnvoyGatewaySettings | Unreadable;
+  readonly settings: EnvoyGatewaySettings | UnreadableSettings;
 }
 export interface EnvoyGatewaySettings {
+  readonly unreadable?: undefined;
   readonly controllerName: string;
   readonly gatewayNamespaceMode: boolean;
   /** The least specific EnvoyProxy spec (v1.7+). */
   readonly defaultProxy: EnvoyProxySpec | undefined;
   /** The rate limit service that Envoy Gateway runs; absent if none is configured. */
-  readonly rateLimit: RateLimitSettings | undefined;
+  readonly rateLimit:
+    | {
+        /** Absent if no autoscaling is asked for. */
+        readonly hpa: ComponentSettings | undefined;
+        readonly deployment: ComponentSettings | undefined;
+      }
+    | undefined;
 }
-interface RateLimitSettings {
-  /** Absent if no autoscaling is asked for. */
-  readonly hpa: HpaSettings | undefined;
-  readonly deployment: DeploymentSettings | undefined;
-}
-export interface Unreadable {
+interface UnreadableSettings extends Partial<Record<Exclude<keyof EnvoyGatewaySettings, 'unreadable'>, undefined>> {
   /** Why the ConfigMap cannot be read; it may belong to any controller. */
   readonly unreadable: string;
 }
-
-export const isReadable = (settings: EnvoyGatewaySettings | Unreadable): settings is EnvoyGatewaySettings =>
-  !('unreadable' in settings);
-
-export const isGatewayNamespaceMode = (settings: EnvoyGatewaySettings | Unreadable): boolean =>
-  isReadable(settings) && settings.gatewayNamespaceMode;
 
 /** Never throws: the result says what cannot be read, and the judgement keeps every HPA that depends on it. */
 export function readEnvoyGatewayConfig(configMap: ConfigMap): EnvoyGatewayConfig {
   return { configMap, settings: readSettings(configMap.data?.[CONFIG_MAP_KEY]) };
 }
 
-function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadable {
+function readSettings(text: string | undefined): EnvoyGatewaySettings | UnreadableSettings {
   if (text === undefined) return { unreadable: `it has no key ${CONFIG_MAP_KEY}` };
   let document: unknown;
   try {

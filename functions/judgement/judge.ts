@@ -1,7 +1,8 @@
-import { type ClusterIndex, effectiveProxyOf, indexOf, type OwnerConfig } from './cluster-index.ts';
+import { type ClusterIndex, indexOf, type OwnerConfig } from './cluster-index.ts';
 import { controllerOf, controllerVersion, DeploymentReads } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
-import { type EnvoyGatewayConfig, isGatewayNamespaceMode } from './envoy-gateway-config.ts';
+import { effectiveProxy } from './effective-proxy.ts';
+import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type HorizontalPodAutoscaler, KEEP_ANNOTATION, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { adoptedBy, appliedByEnvoyGateway, describeOwner, labeledOwner, type Owner, sameOwner } from './ownership.ts';
 import { type ObjectRead, objectRead, type Snapshot } from './snapshot.ts';
@@ -279,13 +280,13 @@ function rateLimitUnknown(candidate: Candidate): string | undefined {
 function defaultUnknown({ hpa, owner, config, cluster, desired }: Candidate): string | undefined {
   const { state, because } = desired();
   if (state !== 'no autoscaling' || owner.kind === 'ConfigMap') return undefined;
-  if (!effectiveProxyOf(config, { defaultProxy: {} }).levels.includes('default')) return undefined;
+  if (!effectiveProxy(config, { defaultProxy: {} }).levels.includes('default')) return undefined;
   const { namespace } = hpa.metadata;
   const isBeside = isBesideGateway(hpa, owner, cluster);
   const isKnown = config.installations.some(
     ({ configMap, settings }) =>
       configMap.metadata.namespace === namespace ||
-      (isBeside && (owner.kind === 'Gateway' || isGatewayNamespaceMode(settings))),
+      (isBeside && (owner.kind === 'Gateway' || settings.gatewayNamespaceMode)),
   );
   return isKnown ? undefined : `${because}, and the default of an Envoy Gateway in ${namespace} is not known`;
 }
@@ -337,7 +338,7 @@ function oneOfTwoNames(candidate: Candidate): Finding | undefined {
   if (successor === undefined || installation === undefined) return undefined;
   const controller = reads.read(controllerOf(installation));
   const why =
-    owner.kind === 'GatewayClass' && isGatewayNamespaceMode(installation.settings)
+    owner.kind === 'GatewayClass' && installation.settings.gatewayNamespaceMode
       ? 'it has the namespace and name of one of its Gateways, and nothing says which'
       : `v1.4 and v1.5 use different names, and Deployment ${objectKey(controllerOf(installation))} ${controller ? 'does not say' : 'does not exist to say'} which version runs`;
   const because = `${describeOwner(owner)} asks for this HPA or for ${objectKey(successor.metadata)}: ${why}`;

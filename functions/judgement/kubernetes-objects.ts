@@ -13,6 +13,7 @@ const checked = z.object as unknown as typeof z.looseObject;
 
 const stringMap = z.record(z.string(), z.string());
 const anyMap = z.record(z.string(), z.unknown());
+const scaleTargetRef = { apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() };
 
 const managedFieldsEntrySchema = checked({
   manager: z.optional(z.string()),
@@ -49,7 +50,7 @@ const namespacedMetadataSchema = z.extend(storedMetadataSchema, { namespace: z.s
 export const horizontalPodAutoscalerSchema = checked({
   metadata: namespacedMetadataSchema,
   spec: checked({
-    scaleTargetRef: checked({ apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() }),
+    scaleTargetRef: checked(scaleTargetRef),
     minReplicas: z.nullish(z.number()),
     maxReplicas: z.number(),
   }),
@@ -129,14 +130,15 @@ export const gatewaySchema = z.object({
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
 
-/** The change that Envoy Gateway makes to a resource before it applies it. */
-const patchSchema = maybe({ value: z.optional(z.unknown()) });
-
-/** What is read of the settings of an HPA and of a Deployment, the proxies' and the rate limit service's. */
-export const hpaSettingsSchema = z.object({ name: z.nullish(z.string()), patch: patchSchema });
-export type HpaSettings = z.infer<typeof hpaSettingsSchema>;
-export const deploymentSettingsSchema = z.extend(hpaSettingsSchema, { replicas: z.nullish(z.number()) });
-export type DeploymentSettings = z.infer<typeof deploymentSettingsSchema>;
+/** What is read of the settings of an HPA, a Deployment, or another resource that Envoy Gateway applies. */
+export const componentSettingsSchema = z.object({
+  name: z.nullish(z.string()),
+  replicas: z.nullish(z.number()),
+  /** The change that Envoy Gateway makes to the resource before it applies it. */
+  patch: maybe({ value: z.optional(z.unknown()) }),
+});
+export type ComponentSettings = z.infer<typeof componentSettingsSchema>;
+const component = z.nullish(componentSettingsSchema);
 
 /** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
 export const envoyProxySpecSchema = z.object({
@@ -145,12 +147,12 @@ export const envoyProxySpecSchema = z.object({
   provider: maybe({
     type: z.nullish(z.string()),
     kubernetes: maybe({
-      envoyHpa: z.nullish(hpaSettingsSchema),
-      envoyDeployment: z.nullish(deploymentSettingsSchema),
-      envoyDaemonSet: maybe({ patch: patchSchema }),
-      envoyService: maybe({ patch: patchSchema }),
-      envoyPDB: maybe({ patch: patchSchema }),
-      envoyServiceAccount: maybe({ patch: patchSchema }),
+      envoyHpa: component,
+      envoyDeployment: component,
+      envoyDaemonSet: component,
+      envoyService: component,
+      envoyPDB: component,
+      envoyServiceAccount: component,
     }),
   }),
 });
@@ -167,7 +169,6 @@ const containerSchema = z.object({
   args: z.nullish(z.array(z.string())),
   volumeMounts: maybeSome({ name: z.string(), mountPath: z.string() }),
 });
-export type Container = z.infer<typeof containerSchema>;
 const podSchema = maybe({
   containers: z.nullish(z.array(containerSchema)),
   volumes: maybeSome({
@@ -194,8 +195,6 @@ export const deploymentSchema = z.object({
   }),
 });
 export type Deployment = z.infer<typeof deploymentSchema>;
-
-const scaleTargetRef = { apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() };
 
 /** What is read of an HPA that Envoy Gateway may not have created: what it scales. */
 export const scalerSchema = z.object({

@@ -1,7 +1,7 @@
 import { type ClusterIndex, indexOf, type OwnerConfig } from './cluster-index.ts';
 import { controllerOf, controllerVersion, DeploymentReads, isAtLeast, otherConfiguration } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
-import { type EnvoyGatewayConfig, isReadable } from './envoy-gateway-config.ts';
+import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import type { Owner } from './ownership.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -21,7 +21,7 @@ export interface MissingHpa extends NamespacedName {
 }
 
 /** The time in seconds that Envoy Gateway has to create an HPA after something that asks for it was written. */
-export const MISSING_AFTER_SECONDS = 600;
+const MISSING_AFTER_SECONDS = 600;
 
 /**
  * The HPAs that are wanted and missing, which Envoy Gateway does not notice: it does not watch HPAs. Pure. Nothing is reported
@@ -96,9 +96,7 @@ const uidOf = ({ owner, gateways, gatewayClass, installations }: OwnerConfig): s
 
 /** If the rate limit service runs, Envoy Gateway has applied that part of its configuration. */
 function isRateLimitServiceRunning({ owner, installations }: OwnerConfig, reads: DeploymentReads): boolean {
-  const settings = installations[0]?.settings;
-  const deployment = settings && isReadable(settings) ? settings.rateLimit?.deployment : undefined;
-  const name = deployment?.name || 'envoy-ratelimit';
+  const name = installations[0]?.settings.rateLimit?.deployment?.name || 'envoy-ratelimit';
   const namespace = 'namespace' in owner ? owner.namespace : '';
   return !name.includes('/') && Boolean(reads.read({ namespace, name }, 'existence'));
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { grouped } from '../../functions/judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../../functions/judgement/envoy-gateway-config.ts';
 import type {
   Condition,
@@ -355,6 +354,6 @@ export function snapshotOf(objects: readonly ClusterObject[]): Snapshot {
       ...asked.map((place) => [place, null] as const),
       ...deployments.map((one) => [`${one.metadata.namespace}/${one.metadata.name}`, one] as const),
     ]),
-    scalers: grouped(hpas.map((hpa) => [hpa.metadata.namespace, hpa])),
+    scalers: Map.groupBy(hpas, ({ metadata }) => metadata.namespace),
   };
 }

@@ -1,4 +1,4 @@
-import { hashedName } from '../../functions/judgement/effective-proxy.ts';
+import { hashedNameOf } from '../builders/cluster.ts';
 import type { Connection, Reply } from './connection.ts';
 import { autoscaler, deployment } from './objects.ts';
 
@@ -45,7 +45,7 @@ export class Installation {
   constructor(admin: Connection, namespace: string) {
     this.#admin = admin;
     this.namespace = namespace;
-    this.hpaName = hashedName(`${namespace}/web`);
+    this.hpaName = hashedNameOf(`${namespace}/web`);
     this.hpa = `/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers/${this.hpaName}`;
     this.gateway = `/apis/${GATEWAY_API}/namespaces/${namespace}/gateways/web`;
     this.gatewayClass = `/apis/${GATEWAY_API}/gatewayclasses/${namespace}`;

@@ -7,7 +7,7 @@ import { CHECKS, type Check, type CheckId } from '../../../functions/doctor/repo
 import { runChecks } from '../../../functions/doctor/run-checks.ts';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
-import { leaksHpas, versionOfImage } from '../../../functions/judgement/controller.ts';
+import { controllerVersion, leaksHpas } from '../../../functions/judgement/controller.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
 import type { Deployment, HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../../../functions/judgement/missing.ts';
@@ -170,7 +170,7 @@ test.each([
   ['gateway:v1.10.0', 'v1.10.0', false],
   ['gateway:v2.0.0', 'v2.0.0', false],
 ])('the image %s is the release %s, which leaks HPAs: %s', (image, text, leaks) => {
-  const version = versionOfImage(image);
+  const version = controllerVersion(controller({ image }));
   expect([version?.text, version && leaksHpas(version)]).toEqual([text, leaks]);
 });
 

@@ -1,11 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { versionOfTag } from '../../../functions/judgement/controller.ts';
+import { controllerVersion } from '../../../functions/judgement/controller.ts';
 import {
   appliedReplicas,
   effectiveProxy,
   expectedHpas,
-  hashedName,
   mergesGateways,
 } from '../../../functions/judgement/effective-proxy.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
@@ -14,11 +13,14 @@ import {
   envoyProxySpecSchema,
   objectKey,
 } from '../../../functions/judgement/kubernetes-objects.ts';
-import { autoscaling, envoyGatewayConfig, gateway } from '../../builders/cluster.ts';
+import { autoscaling, controller, envoyGatewayConfig, gateway, hashedNameOf } from '../../builders/cluster.ts';
 
 const replicas = (count: number): EnvoyProxySpec => ({
   provider: { kubernetes: { envoyDeployment: { replicas: count } } },
 });
+/** The effective one of a Gateway's EnvoyProxy, of its class's and of the default. */
+const effective = (own?: EnvoyProxySpec, ofClass?: EnvoyProxySpec, defaultProxy?: EnvoyProxySpec) =>
+  effectiveProxy({ ownProxy: own && { spec: own }, classProxy: ofClass && { spec: ofClass } }, { defaultProxy });
 const withMergeType = (mergeType: EnvoyProxySpec['mergeType'], spec: EnvoyProxySpec): EnvoyProxySpec => ({
   ...spec,
   mergeType,
@@ -44,7 +46,7 @@ describe('effectiveProxy', () => {
     ],
     ['one with mergeType null', { own: withMergeType(null, {}), ofClass, fallback }, { mergeType: null }, ['gateway']],
   ])('is the most specific one: %s', (_, levels, spec, from) => {
-    expect(effectiveProxy(levels.own, levels.ofClass, levels.fallback)).toEqual({ spec, levels: from });
+    expect(effective(levels.own, levels.ofClass, levels.fallback)).toEqual({ spec, levels: from });
   });
 
   test.each(['StrategicMerge', 'JSONMerge'] as const)(
@@ -56,7 +58,7 @@ describe('effectiveProxy', () => {
       const below = { args: ['b', 'c'], mergeGateways: false, provider: { kubernetes } };
       const copies = structuredClone([above, below]);
       const merged = { envoyHpa: { minReplicas: 2, maxReplicas: 9 }, envoyDeployment };
-      expect(effectiveProxy(above, below, undefined)).toEqual({
+      expect(effective(above, below)).toEqual({
         spec: { mergeType, mergeGateways: false, args: ['a'], provider: { type: 'Kubernetes', kubernetes: merged } },
         levels: ['gateway', 'class'],
       });
@@ -66,7 +68,7 @@ describe('effectiveProxy', () => {
 
   test('null overrides nothing: Envoy Gateway leaves out empty pointers before it merges', () => {
     const above: EnvoyProxySpec = { mergeType: 'JSONMerge', provider: { kubernetes: { envoyHpa: null } } };
-    const merged = effectiveProxy(above, autoscaling(), undefined).spec;
+    const merged = effective(above, autoscaling()).spec;
     expect(merged.provider?.kubernetes?.envoyHpa).toEqual({ minReplicas: 2, maxReplicas: 5 });
   });
 
@@ -77,8 +79,8 @@ describe('effectiveProxy', () => {
     [{ metadata: null, spec }, {}, { spec }],
   ])('null in the raw JSON of a patch removes what is below: %j over %j', (above, below, merged) => {
     const patch = (value: Record<string, unknown>) => autoscaling({ patch: { type: 'JSONMerge', value } });
-    const effective = effectiveProxy(withMergeType('JSONMerge', patch(above)), patch(below), undefined).spec;
-    expect(effective.provider?.kubernetes?.envoyHpa?.patch?.value).toEqual(merged);
+    const result = effective(withMergeType('JSONMerge', patch(above)), patch(below)).spec;
+    expect(result.provider?.kubernetes?.envoyHpa?.patch?.value).toEqual(merged);
   });
 
   test.each<[EnvoyProxySpec['mergeType'], EnvoyProxySpec['mergeType'], string[]]>([
@@ -90,11 +92,11 @@ describe('effectiveProxy', () => {
     ['StrategicMerge', 'JSONMerge', ['gateway', 'class', 'default']],
   ])('merges in two steps: mergeType %s of the Gateway, %s of the class', (gatewaySays, classSays, levels) => {
     const [above, below] = [withMergeType(gatewaySays, own), withMergeType(classSays, ofClass)];
-    expect(effectiveProxy(above, below, fallback).levels).toEqual(levels);
+    expect(effective(above, below, fallback).levels).toEqual(levels);
   });
 
   test('ignores a mergeType in the default', () => {
-    expect(effectiveProxy(own, ofClass, withMergeType('StrategicMerge', fallback)).levels).toEqual(['gateway']);
+    expect(effective(own, ofClass, withMergeType('StrategicMerge', fallback)).levels).toEqual(['gateway']);
   });
 });
 
@@ -128,20 +130,20 @@ describe('a StrategicMerge', () => {
     ['works for a patch without a value', patched(undefined), patched(labels), undefined],
   ])('%s', (_, above, below, conflict) => {
     const expected = conflict && `both have ${conflict}`;
-    expect(effectiveProxy(strategic(above), below, undefined).conflict).toBe(expected);
-    expect(effectiveProxy(withMergeType('JSONMerge', above), below, undefined).conflict).toBeUndefined();
-    expect(effectiveProxy(withMergeType('Replace', above), below, undefined).conflict).toBeUndefined();
+    expect(effective(strategic(above), below).conflict).toBe(expected);
+    expect(effective(withMergeType('JSONMerge', above), below).conflict).toBeUndefined();
+    expect(effective(withMergeType('Replace', above), below).conflict).toBeUndefined();
   });
 
   const replacing = { ...patched(other), mergeType: 'Replace' as const };
-  test.each<[string, Parameters<typeof effectiveProxy>, boolean]>([
+  test.each<[string, Parameters<typeof effective>, boolean]>([
     ['fails with the default', [undefined, strategic(patched(labels)), patched(other)], true],
     ['fails for what is inherited from the class', [strategic({}), patched(labels), patched(other)], true],
     ['fails although the default has no patch', [strategic(patched(labels)), patched(other), replicas(1)], true],
     ['fails although the class replaces the default', [strategic(patched(labels)), replacing, patched(other)], true],
     ['works if the class replaces the default', [strategic(replicas(1)), replacing, patched(other)], false],
   ])('%s', (_, levels, fails) => {
-    expect(effectiveProxy(...levels).conflict).toBe(fails ? 'both have envoyHpa.patch.value.metadata' : undefined);
+    expect(effective(...levels).conflict).toBe(fails ? 'both have envoyHpa.patch.value.metadata' : undefined);
   });
 });
 
@@ -168,17 +170,19 @@ describe('appliedReplicas', () => {
   });
 });
 
-test.each<[boolean | null | undefined, boolean | null | undefined, boolean]>([
-  [undefined, undefined, false],
-  [undefined, true, true],
-  [null, true, true],
-  [false, true, false],
-  [true, false, true],
-  [true, undefined, true],
-  [undefined, null, false],
-])('mergeGateways %s in the class and %s in the default: %s', (ofClass, fallback, expected) => {
-  expect(mergesGateways({ mergeGateways: ofClass }, { mergeGateways: fallback })).toBe(expected);
-  if (ofClass === undefined) expect(mergesGateways(undefined, { mergeGateways: fallback })).toBe(expected);
+test.each<[boolean | null | undefined, boolean | null | undefined, boolean, boolean | 'refused']>([
+  [undefined, undefined, false, false],
+  [undefined, true, true, true],
+  [null, true, true, true],
+  [false, true, false, false],
+  [true, false, true, 'refused'],
+  [true, undefined, true, 'refused'],
+  [undefined, null, false, false],
+])('mergeGateways %s in the class and %s in the default: %s', (ofClass, fallback, expected, inNamespaceMode) => {
+  const classProxy = { spec: { mergeGateways: ofClass } };
+  const settings = { defaultProxy: { mergeGateways: fallback }, gatewayNamespaceMode: false };
+  expect(mergesGateways({ classProxy }, settings)).toBe(expected);
+  expect(mergesGateways({ classProxy }, { ...settings, gatewayNamespaceMode: true })).toBe(inNamespaceMode);
 });
 
 describe('expectedHpas', () => {
@@ -192,7 +196,7 @@ describe('expectedHpas', () => {
       owner,
       hpa,
       readEnvoyGatewayConfig(envoyGatewayConfig({ namespace: 'sys', gatewayNamespaceMode })),
-      version === undefined ? undefined : versionOfTag(version),
+      controllerVersion(controller({ version })),
     ).map(objectKey);
   const patch = (metadata: unknown, others: Hpa = {}) => ({ ...others, patch: { value: { metadata } } });
   const web = { owner: { kind: 'Gateway', namespace: 'shop', name: 'web' } as const, gateways: [gateway('shop/web')] };
@@ -202,7 +206,7 @@ describe('expectedHpas', () => {
   };
   const rateLimit = { owner: { kind: 'ConfigMap', namespace: 'sys', name: 'c' } as const, gateways: [] };
   const WEB = 'envoy-shop-web-97375646';
-  const CLASS = hashedName('eg');
+  const CLASS = hashedNameOf('eg');
 
   test.each<[string, Parameters<typeof names>, string[]]>([
     ["a Gateway: hashed, in the controller's namespace", [web, {}], [`sys/${WEB}`]],
@@ -258,12 +262,19 @@ test.each(['text', 5, [1], true])('nothing is known of a patch whose value is %j
   const config = readEnvoyGatewayConfig(envoyGatewayConfig());
   expect(expectedHpas({ owner, gateways: [] }, envoyHpa ?? {}, config, undefined)).toEqual([]);
   expect(appliedReplicas(envoyDeployment)).toBe('unknown');
-  expect(effectiveProxy({ ...spec, mergeType: 'StrategicMerge' }, spec, undefined).conflict).toBe(
+  expect(effective({ ...spec, mergeType: 'StrategicMerge' }, spec).conflict).toBe(
     Array.isArray(value) ? 'both have a list as envoyHpa.patch.value' : undefined,
   );
 });
 
-describe('hashedName', () => {
+describe('the hashed name', () => {
+  const sys = readEnvoyGatewayConfig(envoyGatewayConfig());
+  const hashedName = (place: string) => {
+    const [namespace, name] = place.split('/') as [string, string];
+    const owner = place.includes('/') ? ({ kind: 'Gateway', namespace, name } as const) : undefined;
+    const found = { owner: owner ?? ({ kind: 'GatewayClass', name: place } as const), gateways: [] };
+    return expectedHpas(found, {}, sys, undefined)[0]?.name;
+  };
   test('is that of every Deployment and HPA in test/cases that Envoy Gateway named', () => {
     const cases = new URL('../../cases/', import.meta.url);
     const named = readdirSync(cases).flatMap((folder) => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { effectiveProxyOf, indexOf } from '../../../functions/judgement/cluster-index.ts';
+import { indexOf } from '../../../functions/judgement/cluster-index.ts';
 import { controllerOf, controllerVersion, DeploymentReads } from '../../../functions/judgement/controller.ts';
 import { type Desired, resolve } from '../../../functions/judgement/desired.ts';
+import { effectiveProxy } from '../../../functions/judgement/effective-proxy.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
 import { judge, ROWS, type Verdict } from '../../../functions/judgement/judge.ts';
 import {
@@ -246,7 +247,7 @@ test('every HPA is deleted whose owner is fully known, seen and asks for none, a
       const config = configOf(owner, snapshot);
       const mayHaveOtherDefault =
         owner.kind !== 'ConfigMap' &&
-        effectiveProxyOf(config, { defaultProxy: {} }).levels.includes('default') &&
+        effectiveProxy(config, { defaultProxy: {} }).levels.includes('default') &&
         config.installations.every(({ configMap }) => configMap.metadata.namespace !== hpa.metadata.namespace);
       if (mayHaveOtherDefault) continue;
       const isObserved = isConfigurationSeen(owner, snapshot);

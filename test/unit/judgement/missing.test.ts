@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { HorizontalPodAutoscaler, Metadata, Scaler } from '../../../functions/judgement/kubernetes-objects.ts';
-import { MISSING_AFTER_SECONDS, missingHpas } from '../../../functions/judgement/missing.ts';
+import { missingHpas } from '../../../functions/judgement/missing.ts';
 import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import {
   autoscaling,
@@ -22,7 +22,7 @@ import { byDefault, classProxy, config, merging, NO_AUTOSCALING } from '../../bu
 
 const NOW = new Date('2026-01-02T12:00:00Z');
 const ago = (seconds: number) => new Date(NOW.getTime() - seconds * 1000).toISOString();
-const young = { creationTimestamp: ago(MISSING_AFTER_SECONDS - 1) };
+const young = { creationTimestamp: ago(599) };
 const SYSTEM = 'envoy-gateway-system';
 const NAME = hashedNameOf('shop/web');
 const MISSING = [`${SYSTEM}/${NAME}`];
