@@ -76,7 +76,7 @@ describeAccount('three of them on a real kube-apiserver', async () => {
       },
       'real-unauthorized': {
         described,
-        expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /access entries, also anew/ },
+        expected: { result: 'skipped', reason: 'ClusterUnauthorized', remedy: /creates the access entries/ },
       },
     },
     hpas,
