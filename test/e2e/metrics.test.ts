@@ -115,19 +115,6 @@ describe('a sweep', () => {
     expect(around.output.text).not.toContain('SecondsToDeletion');
   });
 
-  test('that fails is logged with its audit IDs', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    await cluster.close();
-    expect(await reapBatch([changed(), requested()])).toEqual(['message-1', 'message-2']);
-    expect(around.output.logged()).toContainEqual(
-      expect.objectContaining({
-        ...{ level: 'ERROR', message: 'sweep failed', cluster: 'shop' },
-        ...{ sweepId: expect.stringMatching(/^[\da-f-]{36}\/shop$/), auditIDs: ['audit-1'] },
-      }),
-    );
-    expect([around.output.counted('ClustersUnreachable'), around.output.counted('SweepsFailed')]).toEqual([1, 1]);
-  });
-
   test('that fails with a response is not counted as unreachable', async () => {
     const cluster = await around.enroll('shop', staleList());
     cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });

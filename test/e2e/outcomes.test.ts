@@ -1,7 +1,5 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Context } from 'aws-lambda';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/events/outcome-event.ts';
 import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
 import { lambdaContext } from '../embedded-cluster/event-path.ts';
@@ -81,12 +79,6 @@ describe('reap publishes', () => {
         Resources: ['arn:aws:eks:eu-central-1:123456789012:cluster/shop'],
       })),
     );
-  });
-
-  test('nothing where nothing is stale, and asks it nothing', async () => {
-    await around.enroll('shop', wantedList());
-    await reapBatch([changed()]);
-    expect(around.bus.requests).toEqual([]);
   });
 
   test('that a sweep is complete, with its outcomes', async () => {
@@ -314,32 +306,4 @@ test("names the cluster in the function's own partition", async () => {
     ['HPA Deleted', resources],
     ['Sweep Completed', resources],
   ]);
-});
-
-/** A bus that takes connections and never answers. */
-async function listenSilently(): Promise<void> {
-  const silent = createServer(() => {});
-  await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening));
-  onTestFinished(() => {
-    silent.closeAllConnections();
-    silent.close();
-  });
-  vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
-}
-
-test('a function answers in time when the bus does not', async () => {
-  await listenSilently();
-  const cluster = await around.enroll('shop', staleList());
-  let left = 60_000;
-  cluster.onRequest = () => {
-    left = 2_020;
-    return undefined;
-  };
-  const getRemainingTimeInMillis = () => left;
-  await (await loadReap())(changed(), { ...lambdaContext('reap'), getRemainingTimeInMillis });
-  left = 900_000;
-  const backfill = await self.loadBackfill();
-  await backfill({}, { ...lambdaContext('backfill'), getRemainingTimeInMillis });
-  const reasons = around.output.logged().flatMap(({ level, reason }) => (level === 'ERROR' ? [reason] : []));
-  expect(reasons).toEqual(['0.02', '0.02'].map((limit) => `PutEvents timed out after ${limit} s`));
 });

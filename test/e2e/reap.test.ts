@@ -222,17 +222,6 @@ describe('what settles', () => {
     );
   });
 
-  test('does not include a Deployment that runs although the parameters are not resolved', async () => {
-    const list = listOf('invalid-parameters-v1.3.0');
-    const { namespace, name } = the('HorizontalPodAutoscaler', list).metadata;
-    const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { namespace, name }, spec: {} };
-    await around.enroll('shop', { ...list, items: [...list.items, deployment as unknown as KubernetesObject] });
-    expect(await reapBatch([changed()])).toEqual([]);
-    expect(around.output.logged()).toContainEqual(
-      expect.objectContaining({ outcome: 'Kept', reason: 'ParametersUnresolved' }),
-    );
-  });
-
   test('brings back only the messages of a batch that were not received seven times', async () => {
     await around.enroll('shop', young(staleList()));
     const { Records } = queueBatch([changed(), changed()].map((event) => JSON.stringify(event)));
@@ -557,10 +546,12 @@ describe('a batch', () => {
     expect(hpasOf(bank)).toEqual([]);
     expect(around.output.logged()).toContainEqual(
       expect.objectContaining({
-        ...{ level: 'ERROR', explanation: expect.stringContaining('ECONNREFUSED'), cluster: 'shop' },
+        ...{ level: 'ERROR', message: 'sweep failed', explanation: expect.stringContaining('ECONNREFUSED') },
+        ...{ cluster: 'shop', sweepId: expect.stringMatching(/^[\da-f-]{36}\/shop$/) },
+        auditIDs: ['audit-1', 'audit-1', 'audit-1'],
       }),
     );
-    expect(around.output.counted('SweepsFailed')).toBe(1);
+    expect([around.output.counted('SweepsFailed'), around.output.counted('ClustersUnreachable')]).toEqual([1, 1]);
   });
 
   test('begins no cluster in the last ten seconds, and gives back its messages, however often they were received', async () => {
@@ -590,13 +581,6 @@ describe('a batch', () => {
     deadline.abort();
     expect(await answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-1' }] });
     expect(clusters.flatMap(hpasOf)).toEqual([]);
-  });
-
-  test('reports that the endpoint of an unreachable cluster is private', async () => {
-    const cluster = await around.enroll('shop', staleList(), { described: { publicAccess: false } });
-    await cluster.close();
-    expect(await reapBatch([changed()])).toEqual(['message-1']);
-    expect(around.bus.taken.map(({ Detail }) => JSON.parse(Detail).reason)).toEqual(['ClusterEndpointPrivate']);
   });
 });
 

@@ -39,13 +39,6 @@ it('contains nothing that no function needs', () => {
   }
 });
 
-it('contains a command line tool that judges a saved cluster', () => {
-  const args = ['scan', '--exit-code', '--file', 'test/cases/autoscaling-removed-v1.3.0/cluster.json'];
-  const { status, stdout, stderr } = spawnSync(join(folder, 'reaper.mjs'), args, { encoding: 'utf8' });
-  expect(status, stderr).toBe(3);
-  expect(stdout).toContain('AutoscalingRemoved');
-});
-
 it('includes the RBAC manifest in the command line tool', () => {
   const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
   const text = readFileSync(join(folder, 'reaper.mjs'), 'utf8').replaceAll('\\n', '\n');
