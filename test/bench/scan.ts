@@ -10,49 +10,51 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import pMap from 'p-map';
 import { OWNING_SELECTORS } from '../../functions/judgement/ownership.ts';
+import { apiPath } from '../../functions/kubernetes/api-client.ts';
+import { KINDS } from '../../functions/kubernetes/kinds.ts';
 import { largeCluster } from '../builders/large-cluster.ts';
-import { type Connection, connect } from '../contract/connection.ts';
+import { connect } from '../contract/connection.ts';
 import { type ControlPlane, startControlPlane } from '../real/control-plane/start.ts';
 
-/** How many HPAs, Gateways and EnvoyProxies there are, each. */
+/** The number of HPAs, of Gateways and of EnvoyProxies. */
 const OBJECTS = Number(process.env.BENCH_SCAN_OBJECTS ?? 5_000);
 const RUNS = Number(process.env.BENCH_SCANS ?? 5);
-const CONTESTANTS = ['scan', 'kubectl', 'bare'] as const;
-type Contestant = (typeof CONTESTANTS)[number];
+const CONTESTANTS = {
+  scan: 'reaper scan -o json',
+  kubectl: 'kubectl get -A -o json',
+  bare: 'bare lists and JSON.parse',
+};
+type Contestant = keyof typeof CONTESTANTS;
+const NAMES = Object.keys(CONTESTANTS) as Contestant[];
 
 const PATHS = [
   ...OWNING_SELECTORS.map(
-    (selector) =>
-      `/apis/autoscaling/v2/horizontalpodautoscalers?limit=500&labelSelector=${encodeURIComponent(selector)}`,
+    (selector) => `autoscaling/v2/horizontalpodautoscalers?labelSelector=${encodeURIComponent(selector)}`,
   ),
-  '/apis/gateway.networking.k8s.io/v1/gatewayclasses?limit=500',
-  '/apis/gateway.networking.k8s.io/v1/gateways?limit=500',
-  '/apis/gateway.envoyproxy.io/v1alpha1/envoyproxies?limit=500',
-  '/api/v1/configmaps?limit=500&fieldSelector=metadata.name%3Denvoy-gateway-config',
-];
+  'gateway.networking.k8s.io/v1/gatewayclasses?',
+  'gateway.networking.k8s.io/v1/gateways?',
+  'gateway.envoyproxy.io/v1alpha1/envoyproxies?',
+].map((path) => `/apis/${path}&limit=500`);
+PATHS.push('/api/v1/configmaps?limit=500&fieldSelector=metadata.name%3Denvoy-gateway-config');
 
-export interface Run {
-  /** Of the whole process; of `bare` only of its work. */
+interface Run {
+  /** Of the whole process; for `bare`, of its requests and parsing only. */
   milliseconds: number;
-  /** Peak. */
+  /** Peak RSS. */
   mebibytes: number;
 }
 export interface ScanResult {
   objects: number;
   runs: number;
-  /** Medians. */
-  medians: Record<Contestant, Run>;
-  /** Of the bare lists' time. */
-  parsing: number;
-  /** Counted in a run that is not timed; bytes as they come over the wire. */
-  traffic: Record<Contestant, { requests: number; bytes: number }>;
+  /** Medians, and the traffic of one run that is not timed: the requests, and the bytes over the wire. */
+  results: Record<Contestant, Run & { command: string; requests: number; bytes: number }>;
 }
 
 /**
- * `scan` of a large cluster on a real kube-apiserver, beside `kubectl get` of the same and the same lists bare.
+ * Measures `scan` over a large cluster on a real kube-apiserver, `kubectl get` of the same kinds, and the same list requests bare.
  *
  * @param reaper the bundled command
- * @throws when there is neither Go to build the control plane and kubectl with, nor KUBEBUILDER_ASSETS
+ * @throws without Go to build the control plane and kubectl, and without KUBEBUILDER_ASSETS
  */
 export async function measureScan(reaper: string, folder: string): Promise<ScanResult> {
   const build = join(import.meta.dirname, '../real/control-plane/build.sh');
@@ -61,7 +63,7 @@ export async function measureScan(reaper: string, folder: string): Promise<ScanR
     stdio: ['ignore', 'pipe', 'inherit'],
   }).trim();
   const users = Object.fromEntries(
-    [...CONTESTANTS, 'loader'].map((username) => [username, { username, groups: ['system:masters'] }]),
+    [...NAMES, 'loader'].map((username) => [username, { username, groups: ['system:masters'] }]),
   );
   const { controlPlane, stop } = await startControlPlane({ users });
   const proxy = await countingProxy(controlPlane.url);
@@ -81,33 +83,28 @@ export async function measureScan(reaper: string, folder: string): Promise<ScanR
     };
     const outputOf = (contestant: Contestant) => join(folder, `${contestant}.out`);
 
-    const traffic = {} as ScanResult['traffic'];
-    for (const contestant of CONTESTANTS) {
+    const results = {} as ScanResult['results'];
+    for (const contestant of NAMES) {
       const before = await requestsOf(contestant, controlPlane);
       proxy.bytes = 0;
-      await run(commandOf(contestant, proxy.url), outputOf(contestant), folder);
+      const first = await run(commandOf(contestant, proxy.url), outputOf(contestant), folder);
       const requests = (await requestsOf(contestant, controlPlane)) - before;
-      traffic[contestant] = { requests, bytes: proxy.bytes };
+      results[contestant] = { ...first, command: CONTESTANTS[contestant], requests, bytes: proxy.bytes };
     }
     const { totals } = JSON.parse(readFileSync(outputOf('scan'), 'utf8'));
     if (totals.hpas !== OBJECTS || totals.stale !== 0) throw new Error(`scan found ${JSON.stringify(totals)}`);
 
-    const runs = { scan: [], kubectl: [], bare: [] } as Record<Contestant, Run[]>;
-    const bareRuns: { lists: number; parsing: number }[] = [];
+    const runs: Record<Contestant, Run[]> = { scan: [], kubectl: [], bare: [] };
     for (let round = 0; round < RUNS; round += 1) {
-      for (const contestant of CONTESTANTS) {
-        const { told, ...one } = await run(commandOf(contestant, controlPlane.url), outputOf(contestant), folder);
-        const bare = told === '' ? undefined : JSON.parse(told);
-        if (bare) bareRuns.push(bare);
-        runs[contestant].push(bare ? { ...one, milliseconds: bare.lists + bare.parsing } : one);
+      for (const contestant of NAMES) {
+        runs[contestant].push(await run(commandOf(contestant, controlPlane.url), outputOf(contestant), folder));
       }
     }
-    const median = (contestant: Contestant): Run => ({
-      milliseconds: medianOf(runs[contestant], 'milliseconds'),
-      mebibytes: medianOf(runs[contestant], 'mebibytes'),
-    });
-    const medians = { scan: median('scan'), kubectl: median('kubectl'), bare: median('bare') };
-    return { objects: OBJECTS, runs: RUNS, medians, parsing: medianOf(bareRuns, 'parsing'), traffic };
+    for (const contestant of NAMES) {
+      const median = (field: keyof Run) => medianOf(runs[contestant].map((one) => one[field]));
+      Object.assign(results[contestant], { milliseconds: median('milliseconds'), mebibytes: median('mebibytes') });
+    }
+    return { objects: OBJECTS, runs: RUNS, results };
   } finally {
     proxy.close();
     await stop();
@@ -123,47 +120,29 @@ const kubeconfig = (server: string, ca: string, token: string) => ({
   users: [{ name: 'bench', user: { token } }],
 });
 
-const COLLECTIONS = {
-  ConfigMap: '/api/v1/%/configmaps',
-  GatewayClass: '/apis/gateway.networking.k8s.io/v1/gatewayclasses',
-  Gateway: '/apis/gateway.networking.k8s.io/v1/%/gateways',
-  EnvoyProxy: '/apis/gateway.envoyproxy.io/v1alpha1/%/envoyproxies',
-  HorizontalPodAutoscaler: '/apis/autoscaling/v2/%/horizontalpodautoscalers',
-  Deployment: '/apis/apps/v1/%/deployments',
-};
-
-/** HPAs are applied as Envoy Gateway does, the rest is created. */
+/** Applies the objects of a large cluster; the HPAs as Envoy Gateway does. */
 async function load({ url, caCertificate }: ControlPlane): Promise<void> {
   const loader = connect({ url, caCertificate, token: 'loader' });
   const objects = largeCluster({ gateways: OBJECTS, leftBehind: 0 });
+  const apply = async (path: string, manifest: object) => {
+    const reply = await loader.apply(`${path}?fieldManager=envoy-gateway&force=true`, manifest);
+    if (reply.status >= 300) throw new Error(`kube-apiserver refused ${path}: ${reply.text}`);
+  };
   const namespaces = new Set(objects.flatMap(({ metadata }) => metadata.namespace ?? []));
   console.error(`loading ${objects.length} objects into a kube-apiserver`);
-  await pMap(namespaces, (name) => done(loader.post('/api/v1/namespaces', { metadata: { name } })), {
-    concurrency: 16,
-  });
-  await pMap(objects, (object) => done(write(object, loader)), { concurrency: 32 });
+  for (const name of namespaces) {
+    await apply(apiPath('v1', 'namespaces', { name }), { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+  }
+  const applyObject = async (object: (typeof objects)[number]) => {
+    const { uid: _, resourceVersion: __, managedFields: ___, ...metadata } = object.metadata as Record<string, unknown>;
+    const path = apiPath(object.apiVersion, KINDS[object.kind].plural, object.metadata);
+    await apply(path, { ...object, metadata, status: undefined });
+  };
+  await pMap(objects, applyObject, { concurrency: 32 });
   loader.close();
 }
 
-function write(object: ReturnType<typeof largeCluster>[number], loader: Connection): ReturnType<Connection['post']> {
-  const {
-    uid: _uid,
-    resourceVersion: _version,
-    managedFields: _fields,
-    ...metadata
-  } = object.metadata as Record<string, unknown>;
-  const { status: _status, ...manifest } = { status: undefined, ...object, metadata };
-  const collection = COLLECTIONS[object.kind].replace('%', `namespaces/${metadata.namespace}`);
-  if (object.kind !== 'HorizontalPodAutoscaler') return loader.post(collection, manifest);
-  return loader.apply(`${collection}/${metadata.name}?fieldManager=envoy-gateway&force=true`, manifest);
-}
-
-async function done(reply: ReturnType<Connection['post']>): Promise<void> {
-  const { status, text: answer } = await reply;
-  if (status >= 300) throw new Error(`kube-apiserver refused an object: ${answer}`);
-}
-
-/** So many requests of a user the audit log has, once it has grown no more for a while. */
+/** The number of requests of a user in the audit log, once it no longer grows. */
 async function requestsOf(username: string, { auditLog }: ControlPlane): Promise<number> {
   let count = -1;
   for (;;) {
@@ -175,39 +154,36 @@ async function requestsOf(username: string, { auditLog }: ControlPlane): Promise
   }
 }
 
-/** Runs a command in a process of its own, its output into a file. */
-async function run(
-  [command = '', ...args]: readonly string[],
-  output: string,
-  home: string,
-): Promise<Run & { told: string }> {
+/** Runs a command with its output into a file. A command may write its own times to the file descriptor 3. */
+async function run([command = '', ...args]: readonly string[], output: string, home: string): Promise<Run> {
   const file = await open(output, 'w');
   const started = performance.now();
-  // Nothing of the person's own: no other kubeconfig, and a discovery cache that lasts as long as the bench.
+  // Without the home folder of the person: no other kubeconfig, and an own discovery cache.
   const child = spawn(command, args, { env: { HOME: home }, stdio: ['ignore', file.fd, 'inherit', 'pipe'] });
   let mebibytes = 0;
   const look = setInterval(() => {
     mebibytes = Math.max(mebibytes, peakOf(child.pid));
   }, 10);
-  const told = text(child.stdio[3] as Readable);
+  const written = text(child.stdio[3] as Readable);
   const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
   const milliseconds = performance.now() - started;
   clearInterval(look);
   await file.close();
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}`);
-  return { milliseconds, mebibytes, told: await told };
+  const own = JSON.parse((await written) || 'null') as { lists: number; parsing: number } | null;
+  return { milliseconds: own ? own.lists + own.parsing : milliseconds, mebibytes };
 }
 
-/** What Linux says of a process that runs; no other system tells it of any process alike. */
+/** The peak RSS of a running process, on Linux only. */
 function peakOf(pid: number | undefined): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
   } catch {
-    return 0; // It has just ended.
+    return 0; // The process has ended.
   }
 }
 
-/** Forwards to the server, and counts what comes back. */
+/** Forwards to the server, and counts the bytes of its responses. */
 async function countingProxy(server: string) {
   const { port, hostname } = new URL(server);
   const proxy = createServer((client) => {
@@ -216,12 +192,11 @@ async function countingProxy(server: string) {
       self.bytes += chunk.length;
     });
     client.pipe(upstream).pipe(client);
-    for (const socket of [client, upstream]) {
-      socket.on('error', () => {
-        client.destroy();
-        upstream.destroy();
-      });
-    }
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ])
+      socket?.on('error', () => other?.destroy());
   });
   await new Promise<void>((listening) => proxy.listen(0, '127.0.0.1', listening));
   const self = {
@@ -232,8 +207,6 @@ async function countingProxy(server: string) {
   return self;
 }
 
-/** The median of a field. */
-export function medianOf<Field extends string>(measured: readonly Record<Field, number>[], field: Field): number {
-  const sorted = measured.map((one) => one[field]).toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+export function medianOf(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }

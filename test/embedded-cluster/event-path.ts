@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { CloudWatchLogsEvent, Context, EventBridgeEvent, SQSEvent } from 'aws-lambda';
 import type { BusEvent } from '../../functions/aws/event-bus.ts';
+import { changesOf } from '../../functions/events/audit-event.ts';
+import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
 
 /** The AWS account and Region of everything that runs in this process instead. */
 export const ACCOUNT = '123456789012';
@@ -80,4 +82,12 @@ export function lambdaContext(functionName: string, remainingMilliseconds = 60_0
     invokedFunctionArn: `arn:aws:lambda:${REGION}:${ACCOUNT}:function:${functionName}`,
     getRemainingTimeInMillis: () => remainingMilliseconds,
   } as Context;
+}
+
+/** The batch with the event that `forward` puts on the bus for a line of the audit log of a cluster. */
+export function changeBatch(cluster: string, line: string): SQSEvent {
+  const [change] = changesOf([line]).changes;
+  const detail = { version: '1', cluster, ...change };
+  const event = { source: EVENT_SOURCE, detailType: CHANGE_DETAIL_TYPE, detail, resources: [], time: new Date() };
+  return queueBatch([JSON.stringify(busEvent(event))]);
 }
