@@ -1,17 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import type { ClusterReport, RunReport, SweptHpa } from '../../events/report.ts';
-import {
-  type ClusterView,
-  type Column,
-  columnsOf,
-  counted,
-  MISSING_COLUMNS,
-  MISSING_TITLE,
-  type Notice,
-  toneOf,
-  viewOf,
-} from './words.ts';
+import type { RunReport } from '../../events/report.ts';
+import { type Block, blocksOf, counted, type Row, type Table } from './words.ts';
 
 const STYLE = readFileSync(new URL('./page.css', import.meta.url), 'utf8');
 
@@ -22,7 +12,7 @@ const STYLE = readFileSync(new URL('./page.css', import.meta.url), 'utf8');
 export function htmlReport(report: RunReport): string {
   const { mode, finishedAt } = report;
   const title = report.whatIf ? 'What if: HPAs of Envoy Gateway' : 'HPAs of Envoy Gateway';
-  const { introduction, clusters, regions, gaps, totals } = viewOf(report);
+  const { introduction, clusters, regions, gaps, totals } = blocksOf(report);
   const page = html`<!doctype html>
 <html lang="en">
 <head>
@@ -38,13 +28,13 @@ ${new Markup(STYLE)}</style>
 <header>
 <h1>${title}</h1>
 <p>${mode === 'delete' ? 'Stale HPAs were deleted' : 'Nothing was changed'}. As of <time datetime="${finishedAt}">${finishedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')}</time>.</p>
-${introduction.map((sentence) => html`<p>${sentence}</p>`)}
+${introduction.map((block) => blockHtml(block))}
 </header>
 <main>
-${regions.map(noticeHtml)}
-${gaps.map((sentence) => html`<p class="notice">${sentence}</p>`)}
+${regions.map((block) => blockHtml(block))}
+${gaps.map((block) => blockHtml(block, 'notice'))}
 ${totals === undefined ? [] : [overviewHtml(clusters, totals)]}
-${clusters.map((cluster, index) => clusterHtml(cluster, index, report))}
+${clusters.map((cluster, index) => clusterHtml(cluster, index))}
 </main>
 </body>
 </html>
@@ -53,11 +43,11 @@ ${clusters.map((cluster, index) => clusterHtml(cluster, index, report))}
 }
 
 /** All clusters at a glance, each with a link to its section. */
-function overviewHtml(clusters: readonly ClusterView[], totals: string): Markup {
-  const items = clusters.map(({ title, result, problem, summary }, index) => {
-    const isSwept = result === 'swept';
-    const text = isSwept ? summary : `${result}, ${problem?.reason ?? ''}`;
-    return html`<li class="${isSwept ? '' : 'open'}"><a href="#cluster-${String(index)}">${title}</a>: ${text}</li>
+function overviewHtml(clusters: readonly Block[][], totals: string): Markup {
+  const items = clusters.map(([heading], index) => {
+    if (heading?.kind !== 'heading') return html``;
+    const { title, summary, problem = '' } = heading;
+    return html`<li class="${summary === undefined ? 'open' : ''}"><a href="#cluster-${String(index)}">${title}</a>: ${summary ?? problem}</li>
 `;
   });
   return html`<section>
@@ -69,55 +59,55 @@ ${items}</ul>
 `;
 }
 
-function clusterHtml(cluster: ClusterView, index: number, report: RunReport): Markup {
-  const { title, summary, notices, hpas, missing, result } = cluster;
-  const isShown = (hpa: SweptHpa) => toneOf(hpa) !== undefined || hpa.outcome !== 'Kept';
-  const [shown, kept] = [hpas.filter(isShown), hpas.filter((hpa) => !isShown(hpa))];
+/** The rows of HPAs that are kept are folded at the end. */
+function clusterHtml(blocks: readonly Block[], index: number): Markup {
+  const kept = blocks
+    .filter((block) => block.kind === 'table')
+    .map((table) => ({ ...table, rows: table.rows.filter(({ isKept }) => isKept) }))
+    .filter(({ rows }) => rows.length > 0);
   return html`<section id="cluster-${String(index)}">
-<h2>${title}</h2>
-<p>${result === 'swept' ? `${summary}.` : 'Not swept.'}</p>
-${notices.map(noticeHtml)}
-${shown.length > 0 ? [hpaTable(shown, report)] : []}
-${missing.length > 0 ? [missingHtml(missing)] : []}
-${kept.length > 0 ? [html`<details><summary>${counted(kept.length, 'HPA')} kept</summary>${hpaTable(kept, report)}</details>`] : []}
+${blocks.map((block) => blockHtml(block))}
+${kept.map((table) => html`<details><summary>${counted(table.rows.length, 'HPA')} kept</summary>${tableHtml(table)}</details>`)}
 </section>
 `;
 }
 
-const noticeHtml = ({ title, message, remedy }: Notice): Markup =>
-  html`<div class="notice"><strong>${title}</strong><p>${message}</p><p>${remedy}</p></div>`;
+/** @param className of a paragraph */
+function blockHtml(block: Block, className = ''): Markup {
+  switch (block.kind) {
+    case 'heading':
+      return html`<h2>${block.title}</h2>
+<p>${block.summary === undefined ? 'Not swept.' : `${block.summary}.`}</p>
+`;
+    case 'paragraph':
+      return html`<p class="${className}">${block.text}</p>`;
+    case 'notice':
+      return html`<div class="notice"><strong>${block.title}</strong><p>${block.message}</p><p>${block.remedy}</p></div>`;
+    case 'table': {
+      const rows = block.rows.filter(({ isKept }) => !isKept);
+      const title = block.title === undefined ? [] : html`<h3>${block.title}</h3>\n`;
+      return rows.length === 0 ? html`` : html`${title}${tableHtml({ ...block, rows })}`;
+    }
+  }
+}
 
-const hpaTable = (hpas: readonly SweptHpa[], report: RunReport): Markup =>
-  tableHtml(hpas, columnsOf(report), (hpa) => toneOf(hpa) ?? '', manifestHtml);
-
-const missingHtml = (missing: ClusterReport['missing']): Markup =>
-  html`<h3>${MISSING_TITLE}</h3>
-${tableHtml(missing, MISSING_COLUMNS)}`;
-
-/** @param more what a cell under WHY contains in addition */
-function tableHtml<Row>(
-  rows: readonly Row[],
-  columns: readonly Column<Row>[],
-  tone: (row: Row) => string = () => '',
-  more: (row: Row) => Markup[] = () => [],
-): Markup {
-  const classOf = (heading: string) => heading.toLowerCase().replace(' ', '-');
-  const capitalized = (heading: string) => heading.charAt(0) + heading.slice(1).toLowerCase();
-  const lines = rows.map(
-    (row) => html`<tr class="${tone(row)}">${columns.map(
-      ({ heading, cell }) =>
-        html`<td class="${classOf(heading)}" data-heading="${capitalized(heading)}">${cell(row)}${heading === 'WHY' ? more(row) : []}</td>`,
-    )}</tr>
-`,
-  );
-  return html`<table class="hpas">
-<thead><tr>${columns.map(({ heading }) => html`<th class="${classOf(heading)}">${capitalized(heading)}</th>`)}</tr></thead>
-<tbody>${lines}</tbody>
+function tableHtml({ headings, rows }: Table): Markup {
+  const columns = headings.map((heading) => ({
+    heading: heading.charAt(0) + heading.slice(1).toLowerCase(),
+    className: heading.toLowerCase().replace(' ', '-'),
+  }));
+  const cellHtml = ({ cells, manifest }: Row, column: number) => {
+    const { heading = '', className = '' } = columns[column] ?? {};
+    return html`<td class="${className}" data-heading="${heading}">${cells[column] ?? ''}${className === 'why' ? manifestHtml(manifest) : []}</td>`;
+  };
+  return html`<table>
+<thead><tr>${columns.map(({ heading, className }) => html`<th class="${className}">${heading}</th>`)}</tr></thead>
+<tbody>${rows.map((row) => html`<tr class="${row.tone ?? ''}">${columns.map((_, column) => cellHtml(row, column))}</tr>\n`)}</tbody>
 </table>
 `;
 }
 
-function manifestHtml({ manifest }: SweptHpa): Markup[] {
+function manifestHtml(manifest: Row['manifest']): Markup[] {
   if (manifest === undefined) return [];
   const { managedFields: _, ...metadata } = (manifest.metadata ?? {}) as Record<string, unknown>;
   const text = stringify({ ...manifest, metadata }, { lineWidth: 0 });

@@ -1,96 +1,68 @@
 import type { RunReport } from '../../events/report.ts';
 import { htmlReport } from './html.ts';
 import { harmless, markdownTable, markdownText, type Screen, serialized, tableLines, wrap } from './output.ts';
-import {
-  type ClusterView,
-  type Column,
-  columnsOf,
-  MISSING_COLUMNS,
-  MISSING_TITLE,
-  type Notice,
-  type Run,
-  toneOf,
-  viewOf,
-} from './words.ts';
+import { type Block, blocksOf, paragraph } from './words.ts';
 
 export const FORMATS = ['table', 'json', 'yaml', 'markdown', 'html'] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** The report of a run as a command prints it. Only a table depends on the screen. */
 export function formatReport(report: RunReport, format: Format, screen: Screen): string {
-  switch (format) {
-    case 'table':
-      return textReport(report, screen);
-    case 'markdown':
-      return markdownReport(report);
-    case 'html':
-      return htmlReport(report);
-    default:
-      return serialized(report, format);
+  if (format === 'json' || format === 'yaml') return serialized(report, format);
+  if (format === 'html') return htmlReport(report);
+  const { introduction, clusters, regions, gaps, totals } = blocksOf(report);
+  if (format === 'markdown') {
+    const total = totals === undefined ? [] : [paragraph(`${totals}.`)];
+    const blocks = [...introduction, ...total, ...clusters.flat(), ...regions, ...gaps];
+    return `${blocks.flatMap(markdownOf).join('\n\n')}\n`;
   }
-}
-
-/** A section for each cluster, what else is to be known, and the totals of several clusters. */
-function textReport(report: RunReport, screen: Screen): string {
-  const { introduction, clusters, regions, gaps, totals } = viewOf(report);
-  const sections = [
-    introduction.flatMap((sentence) => wrapped(sentence, screen)),
-    ...clusters.map((cluster) => clusterLines(cluster, report, screen)),
-    regions.flatMap((notice) => noticeLines(notice, screen)),
-    gaps.flatMap((sentence) => wrapped(sentence, screen)),
-    totals === undefined ? [] : wrapped(`Total: ${totals}`, screen),
-  ];
-  return sections
-    .filter((lines) => lines.length > 0)
-    .map((lines) => `${lines.join('\n')}\n`)
+  const total = totals === undefined ? [] : [paragraph(`Total: ${totals}`)];
+  return [introduction, ...clusters, regions, gaps, total]
+    .filter((blocks) => blocks.length > 0)
+    .map((blocks) => {
+      const indent = blocks[0]?.kind === 'heading' ? '  ' : '';
+      return `${blocks.flatMap((block) => linesOf(block, screen, indent)).join('\n')}\n`;
+    })
     .join('\n');
 }
 
-function clusterLines(cluster: ClusterView, run: Run, screen: Screen): string[] {
-  const { title, summary, notices, result, hpas, missing } = cluster;
-  return [
-    ...wrapped(`${title}: ${result === 'swept' ? summary : 'not swept'}`, screen),
-    ...notices.flatMap((notice) => noticeLines(notice, screen, '  ')),
-    ...(hpas.length > 0
-      ? tableLines(rowsOf(columnsOf(run), hpas), screen, (row) => hpas[row] && toneOf(hpas[row]))
-      : []),
-    ...(missing.length > 0
-      ? ['', MISSING_TITLE, ...tableLines(rowsOf(MISSING_COLUMNS, missing), screen, () => 'bad')]
-      : []),
-  ];
+/** @param indent of notices */
+function linesOf(block: Block, screen: Screen, indent: string): string[] {
+  const wrapped = (text: string, before = '') => wrap(harmless(text), screen.width, before);
+  switch (block.kind) {
+    case 'heading':
+      return wrapped(`${block.title}: ${block.summary ?? 'not swept'}`);
+    case 'paragraph':
+      return wrapped(block.text);
+    case 'notice':
+      return [
+        ...wrapped(block.title, indent),
+        ...[block.message, block.remedy].flatMap((text) => wrapped(text, `${indent}  `)),
+      ];
+    case 'table': {
+      const { title, headings, rows, tone } = block;
+      const cells = [headings, ...rows.map((row) => row.cells)];
+      const lines = tableLines(cells, screen, (row) => rows[row]?.tone ?? tone);
+      return title === undefined ? lines : ['', title, ...lines];
+    }
+  }
 }
 
-const noticeLines = ({ title, message, remedy }: Notice, screen: Screen, indent = ''): string[] => [
-  ...wrapped(title, screen, indent),
-  ...wrapped(message, screen, `${indent}  `),
-  ...wrapped(remedy, screen, `${indent}  `),
-];
-
-const wrapped = (text: string, { width }: Screen, indent = ''): string[] => wrap(harmless(text), width, indent);
-
-/** For a ticket: a heading and a table for each cluster. */
-function markdownReport(report: RunReport): string {
-  const { introduction, clusters, regions, gaps, totals } = viewOf(report);
-  const notice = ({ title, message, remedy }: Notice) =>
-    `**${markdownText(title)}**: ${markdownText(message)}. ${markdownText(remedy)}`;
-  const paragraphs = [
-    ...introduction.map(markdownText),
-    ...(totals === undefined ? [] : [`${markdownText(totals)}.`]),
-    ...clusters.flatMap(({ title, result, summary, notices, hpas, missing }) => [
-      `### ${markdownText(title)}`,
-      ...(result === 'swept' ? [`${summary}.`] : []),
-      ...notices.map(notice),
-      ...(hpas.length === 0 ? [] : [markdownTable(rowsOf(columnsOf(report), hpas))]),
-      ...(missing.length === 0 ? [] : [`#### ${MISSING_TITLE}`, markdownTable(rowsOf(MISSING_COLUMNS, missing))]),
-    ]),
-    ...regions.map(notice),
-    ...gaps.map(markdownText),
-  ];
-  return `${paragraphs.join('\n\n')}\n`;
+/** The paragraphs of a block, for a ticket. */
+function markdownOf(block: Block): string[] {
+  switch (block.kind) {
+    case 'heading':
+      return [`### ${markdownText(block.title)}`, ...(block.summary === undefined ? [] : [`${block.summary}.`])];
+    case 'paragraph':
+      return [markdownText(block.text)];
+    case 'notice': {
+      const [title, message, remedy] = [block.title, block.message, block.remedy].map(markdownText);
+      return [`**${title}**: ${message}. ${remedy}`];
+    }
+    case 'table': {
+      const { title, headings, rows } = block;
+      const table = markdownTable([headings, ...rows.map(({ cells }) => cells)]);
+      return title === undefined ? [table] : [`#### ${title}`, table];
+    }
+  }
 }
-
-/** The headings, and a row of cells for each. */
-const rowsOf = <Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[][] => [
-  columns.map(({ heading }) => heading),
-  ...rows.map((row) => columns.map(({ cell }) => cell(row))),
-];

@@ -1,67 +1,92 @@
-import {
-  type ClusterReport,
-  type MissingHpaReport,
-  OUTCOMES,
-  type RunReport,
-  type SweptHpa,
-} from '../../events/report.ts';
+import { type ClusterReport, OUTCOMES, type RunReport, type SweptHpa } from '../../events/report.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 
-// What every format for a person has in common.
-
 /** What the cells of an HPA depend on. */
-export type Run = Pick<RunReport, 'mode' | 'whatIf'>;
+type Run = Pick<RunReport, 'mode' | 'whatIf'>;
 
-/** A run in sentences. */
-export function viewOf(report: RunReport) {
+/** `bad` is stale or missing, `open` may become stale, `good` was stale and no longer is. */
+type Tone = 'bad' | 'open' | 'good';
+
+export interface Row {
+  readonly cells: readonly string[];
+  readonly tone?: Tone;
+  /** Nothing to do; a page folds these rows. */
+  readonly isKept?: boolean;
+  readonly manifest?: SweptHpa['manifest'];
+}
+
+export interface Table {
+  readonly kind: 'table';
+  readonly title?: string;
+  readonly headings: readonly string[];
+  readonly rows: readonly Row[];
+  /** Of all rows in a terminal. */
+  readonly tone?: Tone;
+}
+
+/** A part of a report for a person. Its texts are not escaped. */
+export type Block =
+  | { readonly kind: 'paragraph'; readonly text: string }
+  | { readonly kind: 'notice'; readonly title: string; readonly message: string; readonly remedy: string }
+  /** Of a cluster. `summary` is one clause on the HPAs, `problem` why there is none. */
+  | { readonly kind: 'heading'; readonly title: string; readonly summary?: string; readonly problem?: string }
+  | Table;
+
+/** The blocks of a run, which every format for a person arranges. Each cluster begins with a heading. */
+export function blocksOf(report: RunReport) {
   const { clusters, regions, remaining, shortened = [], totals } = report;
   const isSingle = clusters.length === 1 && totals.clusters === 1;
   const names = remaining.map(titleOf).join(', ');
   return {
     /** What the run is about; empty for a run about everything as it is. */
-    introduction: introductionOf(report),
-    clusters: clusters.map((cluster) => ({
-      ...cluster,
-      title: titleOf(cluster),
-      /** One clause on the HPAs. */
-      summary: summaryOf(cluster, report),
-      /** Why the cluster was not swept, and warnings. */
-      notices: [
-        ...(cluster.problem ? [{ ...cluster.problem, title: `${cluster.result}, ${cluster.problem.reason}` }] : []),
-        ...cluster.warnings.map((warning) => ({ ...warning, title: `warning, ${warning.reason}` })),
-      ],
-    })),
+    introduction: introductionOf(report).map(paragraph),
+    clusters: clusters.map((cluster) => clusterBlocks(cluster, report)),
     /** The Regions whose clusters are not known. */
-    regions: regions.map(({ region = 'the clusters', ...problem }) => ({
-      ...problem,
-      title: `${region}: could not be listed, ${problem.reason}`,
-    })),
+    regions: regions.map(({ region = 'the clusters', ...problem }) =>
+      notice(`${region}: could not be listed`, problem),
+    ),
     /** What is missing from the report. */
     gaps: [
       ...(names === '' ? [] : [`Not finished before the run had to end: ${names}.`]),
       ...shortened.map((what) => `Left out: ${what}`),
-    ],
+    ].map(paragraph),
     /** One clause; absent for a single cluster, whose summary says the same. */
     totals: isSingle ? undefined : totalsOf(report),
   };
 }
 
-export type ClusterView = ReturnType<typeof viewOf>['clusters'][number];
-export type Notice = ClusterView['notices'][number];
+export const paragraph = (text: string): Block => ({ kind: 'paragraph', text });
 
-export interface Column<Row = SweptHpa> {
-  readonly heading: string;
-  cell(row: Row): string;
+const notice = (title: string, { reason, message, remedy }: ClusterReport['warnings'][number]): Block => ({
+  ...{ kind: 'notice', title: `${title}, ${reason}`, message, remedy },
+});
+
+function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
+  const { result, problem, warnings, hpas, missing } = cluster;
+  const summary = result === 'swept' ? summaryOf(cluster, run) : undefined;
+  const columns = columnsOf(run);
+  const rows = hpas.map((hpa): Row => {
+    const tone = toneOf(hpa);
+    const isKept = tone === undefined && hpa.outcome === 'Kept';
+    return { cells: Object.values(columns).map((cell) => cell(hpa)), tone, isKept, manifest: hpa.manifest };
+  });
+  const blocks: Block[] = [
+    { kind: 'heading', title: titleOf(cluster), summary, problem: `${result}, ${problem?.reason ?? ''}` },
+    ...(problem ? [notice(result, problem)] : []),
+    ...warnings.map((warning) => notice('warning', warning)),
+    { kind: 'table', headings: Object.keys(columns), rows },
+    {
+      kind: 'table',
+      title: 'Missing: asked for, but not there',
+      headings: ['NAMESPACE', 'NAME', 'OWNER', 'WHY'],
+      rows: missing.map(({ namespace, name, owner, explanation, remedy }) => ({
+        cells: [namespace, name, `${owner.kind} ${objectKey(owner)}`, `${explanation} ${remedy}`],
+      })),
+      tone: 'bad',
+    },
+  ];
+  return blocks.filter((block) => block.kind !== 'table' || block.rows.length > 0);
 }
-
-export const MISSING_TITLE = 'Missing: asked for, but not there';
-
-export const MISSING_COLUMNS: readonly Column<MissingHpaReport>[] = [
-  { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
-  { heading: 'NAME', cell: ({ name }) => name },
-  { heading: 'OWNER', cell: ({ owner }) => `${owner.kind} ${objectKey(owner)}` },
-  { heading: 'WHY', cell: ({ explanation, remedy }) => `${explanation} ${remedy}` },
-];
 
 const CHANGES = {
   BecomesStale: 'newly stale',
@@ -72,19 +97,16 @@ const CHANGES = {
 
 const changeOf = ({ whatIf }: SweptHpa): string => CHANGES[whatIf?.change ?? 'Unchanged'];
 
-export function columnsOf(run: Run): Column[] {
-  return [
-    ...(run.whatIf ? [{ heading: 'WHAT IF', cell: changeOf }] : []),
-    run.mode === 'delete'
-      ? { heading: 'OUTCOME', cell: ({ outcome }) => outcome }
-      : { heading: 'ACTION', cell: ({ action }) => action },
-    { heading: 'NAMESPACE', cell: ({ namespace }) => namespace },
-    { heading: 'NAME', cell: ({ name }) => name },
-    { heading: 'REASON', cell: ({ reason, guard }) => (guard ? `${reason} (held back: ${guard.name})` : reason) },
-    { heading: 'REPLICAS', cell: replicasOf },
-    { heading: 'WHY', cell: whyOf },
-  ];
-}
+/** The cell of an HPA by heading. */
+const columnsOf = ({ mode, whatIf }: Run): Readonly<Record<string, (hpa: SweptHpa) => string>> => ({
+  ...(whatIf && { 'WHAT IF': changeOf }),
+  ...(mode === 'delete' ? { OUTCOME: ({ outcome }) => outcome } : { ACTION: ({ action }) => action }),
+  NAMESPACE: ({ namespace }) => namespace,
+  NAME: ({ name }) => name,
+  REASON: ({ reason, guard }) => (guard ? `${reason} (held back: ${guard.name})` : reason),
+  REPLICAS: replicasOf,
+  WHY: whyOf,
+});
 
 /** `current (min-max)`, and for a stale HPA how many there are without it. */
 function replicasOf({ replicas, dropsCapacity }: SweptHpa): string {
@@ -129,8 +151,7 @@ function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptH
   return sentences.filter(Boolean).join(' ');
 }
 
-/** What to emphasize: `bad` is stale, `open` may become stale, `good` was stale and no longer is. */
-export function toneOf({ action, whatIf }: SweptHpa): 'bad' | 'open' | 'good' | undefined {
+function toneOf({ action, whatIf }: SweptHpa): Tone | undefined {
   if (action === 'delete') return 'bad';
   if (whatIf?.change === 'BecomesStaleWithoutDeployment') return 'open';
   return whatIf?.change === 'NoLongerStale' ? 'good' : undefined;
@@ -166,15 +187,10 @@ function totalsOf(report: RunReport): string {
     hpas: report.clusters.flatMap(({ hpas }) => hpas),
     missing: report.clusters.flatMap(({ missing }) => missing),
   };
-  return [
-    `${counted(clusters, 'cluster')}, ${swept} swept`,
-    skipped > 0 && `, ${skipped} skipped`,
-    failed > 0 && `, ${failed} failed`,
-    notStarted > 0 && `, ${notStarted} not started`,
-    `; ${summaryOf(all, report)}`,
-  ]
-    .filter(Boolean)
-    .join('');
+  const counts = Object.entries({ swept, skipped, failed, 'not started': notStarted })
+    .filter(([state, count]) => count > 0 || state === 'swept')
+    .map(([state, count]) => `${count} ${state}`);
+  return `${counted(clusters, 'cluster')}, ${counts.join(', ')}; ${summaryOf(all, report)}`;
 }
 
 function introductionOf({ selection, whatIf }: RunReport): string[] {
