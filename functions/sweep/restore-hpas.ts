@@ -163,21 +163,10 @@ async function giveFieldsBack(
   return { outcome: 'Failed', why: failures[answer.result] };
 }
 
-/** The fields of metadata that the API server sets, and `ownerReferences`. */
-const NOT_CREATED = [
-  'uid',
-  'resourceVersion',
-  'creationTimestamp',
-  'generation',
-  'managedFields',
-  'selfLink',
-  'deletionTimestamp',
-  'deletionGracePeriodSeconds',
-  'ownerReferences',
-];
-
+/** A manifest without what the API server sets. */
 function creatable(manifest: HorizontalPodAutoscaler, owners: OwnerReference[]): HorizontalPodAutoscaler {
-  const metadata = Object.fromEntries(Object.entries(manifest.metadata).filter(([key]) => !NOT_CREATED.includes(key)));
+  const keys = ['name', 'namespace', 'labels', 'annotations', 'finalizers'];
+  const metadata = Object.fromEntries(Object.entries(manifest.metadata).filter(([key]) => keys.includes(key)));
   if (owners.length > 0) metadata.ownerReferences = owners;
   return { ...manifest, metadata, status: undefined } as unknown as HorizontalPodAutoscaler;
 }

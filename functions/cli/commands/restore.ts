@@ -96,29 +96,21 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     hpas.push(...found.map((hpa) => ({ ...hpa, region: hpa.region ?? region })));
     if (faults.length > 0) process.exitCode = EXIT.failed;
   }
-  const destinations = options.eks === undefined ? await contextsOf(hpas, options) : await eksClustersOf(hpas, options);
+  const destinations = await destinationsOf(hpas, options);
   const restored: (ClusterRef & RestoredHpa)[] = [];
   for (const [scope, own] of groupBy(destinations, (destination) => destination.scope)) {
     const byCluster = groupBy(own, ({ cluster }) => cluster);
-    const savedIn = (cluster: string) => newestOfEach((byCluster.get(cluster) ?? []).map(({ hpa }) => hpa));
+    const savedIn = (name: string) => newestOfEach((byCluster.get(name) ?? []).map(({ hpa }) => hpa));
     const { clusters } = await withProgress(options, (onProgress) =>
       forEachCluster(
         { scopes: [scope], clusters: [...byCluster.keys()], concurrency: CONCURRENCY, onProgress },
-        async ({ cluster }, description) =>
-          await restoreIn(scope, cluster, description?.arn, savedIn(cluster), options),
+        ({ cluster }, description) => restoreIn(scope, cluster, description?.arn, savedIn(cluster), options),
       ),
     );
     for (const { cluster, region, ...outcome } of clusters) {
-      if ('value' in outcome) {
-        restored.push(...outcome.value.map((hpa) => ({ cluster, region, ...hpa })));
-        continue;
-      }
-      const { message, remedy } = outcome.problem;
-      say(`${cluster}: ${message}\n${remedy}`);
-      for (const { manifest } of savedIn(cluster)) {
-        const { namespace, name } = manifest.metadata;
-        restored.push({ cluster, region, namespace, name, outcome: 'Failed', why: message });
-      }
+      if ('problem' in outcome) say(`${cluster}: ${outcome.problem.message}\n${outcome.problem.remedy}`);
+      const hpas = 'value' in outcome ? outcome.value : savedIn(cluster).map(failed(outcome.problem.message));
+      restored.push(...hpas.map((hpa) => ({ cluster, region, ...hpa })));
     }
   }
   if (restored.length === 0) say('there is no deleted HPA that the options select');
@@ -127,6 +119,15 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     process.exitCode = EXIT.failed;
   }
 }
+
+const failed =
+  (why: string) =>
+  ({ manifest: { metadata } }: SavedHpa): RestoredHpa => ({
+    namespace: metadata.namespace,
+    name: metadata.name,
+    outcome: 'Failed',
+    why,
+  });
 
 async function readLogs(options: RestoreOptions) {
   const { loggedDeletions } = await import('../../aws/deletion-log.ts');
@@ -142,66 +143,61 @@ async function readLogs(options: RestoreOptions) {
 
 type Scope = Targets['scopes'][number];
 
-/** A saved HPA, and the cluster to restore it in. */
-type Destination = { readonly scope: Scope; readonly cluster: string; readonly hpa: SavedHpa };
-
 /**
- * The context that has the name of the cluster, or the one of --context.
+ * The cluster to restore each selected HPA in. With --eks: the one of its name and Region, if --eks and --region select it;
+ * otherwise the context of --context, or the one that has the name of the cluster.
  *
- * @throws {UsageError} when that is another cluster
+ * @throws {UsageError} when the cluster is not known, or the context is another cluster
  */
-async function contextsOf(hpas: readonly SavedHpa[], options: RestoreOptions): Promise<Destination[]> {
-  const { kubeconfig, context, cluster } = options;
-  const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
-  const selected = hpas.filter((hpa) => isOfCluster(hpa, cluster));
-  const destinations: Destination[] = [];
-  for (const [saved, group] of groupBy(selected, ({ savedAs }) => context ?? savedAs)) {
-    const directory = new KubeconfigDirectory({ kubeconfig, context: saved });
-    const [name = ''] = await directory.list();
-    const origins = [...new Set(group.map(describeKey))];
-    if (origins.length > 1) {
+async function destinationsOf(hpas: readonly SavedHpa[], options: RestoreOptions) {
+  const { eks, profile, kubeconfig, context } = options;
+  const selected = hpas.filter((hpa) => isOfCluster(hpa, options.cluster));
+  const destinations: { readonly scope: Scope; readonly cluster: string; readonly hpa: SavedHpa }[] = [];
+  if (eks === undefined) {
+    const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
+    for (const [name, group] of groupBy(selected, ({ savedAs }) => context ?? savedAs)) {
+      const directory = new KubeconfigDirectory({ kubeconfig, context: name });
+      const [cluster = ''] = await directory.list();
+      refuseOthers(group, cluster, directory.eksCluster(cluster), options.cluster);
+      // The directory of one context leads to every context of the kubeconfig.
+      const scope = destinations[0]?.scope ?? { directory };
+      destinations.push(...group.map((hpa) => ({ scope, cluster, hpa })));
+    }
+    return destinations;
+  }
+  const saved = hpas.flatMap(({ region }) => region ?? []);
+  const region = options.region ?? (saved.length > 0 ? saved : undefined);
+  const { scopes, clusters } = await targetsOf({ eks, profile, region });
+  const only = { cluster: clusters?.length === 1 ? clusters[0] : undefined, scope: scopes.length === 1 && scopes[0] };
+  for (const hpa of selected) {
+    const { cluster = only.cluster } = hpa;
+    const scope = hpa.region === undefined ? only.scope : scopes.find((one) => one.region === hpa.region);
+    if (cluster === undefined || scope === false) {
       throw new UsageError(
-        `the HPAs were deleted in several clusters (${origins.join(', ')}), and context ${name} is one of them: choose one with --cluster, or use --eks`,
+        `the HPAs were deleted in cluster ${describeKey(hpa)}: give the one with --eks CLUSTER --region REGION`,
       );
     }
-    const target = parseArn(name) ?? directory.eksCluster(name);
-    const names = [undefined, name, target?.cluster, cluster];
-    for (const hpa of group) {
-      const isNamed = names.includes(hpa.savedAs) || names.includes(hpa.cluster);
-      const other = `the HPAs were deleted in cluster ${describeKey(hpa)}, and context ${name} is another one`;
-      if (isElsewhere(hpa, target)) throw new UsageError(other);
-      if (!isNamed) throw new UsageError(`${other}; if it leads to that cluster, add --cluster ${hpa.cluster}`);
-      // The directory of one context leads to every context of the kubeconfig.
-      destinations.push({ scope: destinations[0]?.scope ?? { directory }, cluster: name, hpa });
-    }
+    if (scope && (clusters?.includes(cluster) ?? true)) destinations.push({ scope, cluster, hpa });
   }
   return destinations;
 }
 
-/**
- * The EKS cluster of the same name and Region, if --eks and --region select it.
- *
- * @throws {UsageError} when it is not known
- */
-async function eksClustersOf(hpas: readonly SavedHpa[], options: RestoreOptions): Promise<Destination[]> {
-  const names = options.eks === true ? undefined : options.eks?.split(',');
-  const known = new Set(hpas.flatMap(({ region }) => region ?? []));
-  const region = options.region ?? (known.size > 0 ? [...known] : undefined);
-  const { scopes } = await targetsOf({ eks: true, profile: options.profile, region });
-  return hpas
-    .filter((hpa) => isOfCluster(hpa, options.cluster))
-    .flatMap((hpa) => {
-      const cluster = hpa.cluster ?? (names?.length === 1 ? names[0] : undefined);
-      const regionOfHpa = hpa.region ?? (scopes.length === 1 ? scopes[0]?.region : undefined);
-      if (cluster === undefined || regionOfHpa === undefined) {
-        throw new UsageError(
-          `the HPAs were deleted in cluster ${describeKey(hpa)}: give the one with --eks CLUSTER --region REGION`,
-        );
-      }
-      const scope = scopes.find((one) => one.region === regionOfHpa);
-      const isSelected = names === undefined || names.includes(cluster);
-      return scope && isSelected ? [{ scope, cluster, hpa }] : [];
-    });
+/** @throws {UsageError} for HPAs of several clusters, or of another one than a context leads to */
+function refuseOthers(hpas: readonly SavedHpa[], context: string, target?: ClusterKey, confirmed?: string): void {
+  const origins = [...new Set(hpas.map(describeKey))];
+  if (origins.length > 1) {
+    throw new UsageError(
+      `the HPAs were deleted in several clusters (${origins.join(', ')}), and context ${context} is one of them: choose one with --cluster, or use --eks`,
+    );
+  }
+  const names = [undefined, context, target?.cluster, confirmed];
+  for (const hpa of hpas) {
+    const other = `the HPAs were deleted in cluster ${describeKey(hpa)}, and context ${context} is another one`;
+    if (isElsewhere(hpa, target)) throw new UsageError(other);
+    if (!names.includes(hpa.savedAs) && !names.includes(hpa.cluster)) {
+      throw new UsageError(`${other}; if it leads to that cluster, add --cluster ${hpa.cluster}`);
+    }
+  }
 }
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

@@ -73,19 +73,20 @@ export class KubeconfigDirectory implements LiveDirectory {
   }
 
   /**
-   * The EKS cluster of a context, as `aws eks update-kubeconfig` writes it: from the ARN that is the cluster's name, or from
-   * the arguments of the command that gets the token. `undefined` for a context that does not say it.
+   * The EKS cluster of a context, as `aws eks update-kubeconfig` writes it: from the ARN that is the name of the cluster or of
+   * the context, or from the arguments of the command that gets the token. `undefined` for a context that does not say it.
    */
-  eksCluster(context: string): { cluster: string; region: string } | undefined {
+  eksCluster(context: string): { cluster: string; region: string; account?: string } | undefined {
     const config = load(this.#options);
     const { cluster: named = '', user = '' } = config.getContextObject(context) ?? {};
-    const arn = parseArn(named);
+    const arn = parseArn(named) ?? parseArn(context);
+    if (arn) return arn;
     const args: string[] = config.getUser(user)?.exec?.args ?? [];
     const after = (...flags: string[]) =>
       args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
     const server = config.getCluster(named)?.server ?? '';
-    const cluster = arn?.cluster ?? after('--cluster-name', '--cluster-id', '-i');
-    const region = arn?.region ?? after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
+    const cluster = after('--cluster-name', '--cluster-id', '-i');
+    const region = after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
     return cluster && region ? { cluster, region } : undefined;
   }
 
