@@ -108,9 +108,16 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
       ),
     );
     for (const { cluster, region, ...outcome } of clusters) {
-      if ('problem' in outcome) say(`${cluster}: ${outcome.problem.message}\n${outcome.problem.remedy}`);
-      const hpas = 'value' in outcome ? outcome.value : savedIn(cluster).map(failed(outcome.problem.message));
-      restored.push(...hpas.map((hpa) => ({ cluster, region, ...hpa })));
+      if ('value' in outcome) {
+        restored.push(...outcome.value.map((hpa) => ({ cluster, region, ...hpa })));
+        continue;
+      }
+      const { message: why, remedy } = outcome.problem;
+      say(`${cluster}: ${why}\n${remedy}`);
+      for (const { manifest } of savedIn(cluster)) {
+        const { namespace, name } = manifest.metadata;
+        restored.push({ cluster, region, namespace, name, outcome: 'Failed', why });
+      }
     }
   }
   if (restored.length === 0) say('there is no deleted HPA that the options select');
@@ -119,15 +126,6 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     process.exitCode = EXIT.failed;
   }
 }
-
-const failed =
-  (why: string) =>
-  ({ manifest: { metadata } }: SavedHpa): RestoredHpa => ({
-    namespace: metadata.namespace,
-    name: metadata.name,
-    outcome: 'Failed',
-    why,
-  });
 
 async function readLogs(options: RestoreOptions) {
   const { loggedDeletions } = await import('../../aws/deletion-log.ts');

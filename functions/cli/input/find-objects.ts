@@ -121,17 +121,13 @@ function* jsonDocuments(text: string): Generator<Document> {
     line += lines.length - 1;
     const end = endOfJson(text, start);
     const next = end ?? text.indexOf('\n', start);
-    if (start < text.length) yield { line, ...parsed(text.slice(start, end ?? start)) };
+    try {
+      if (start < text.length) yield { line, value: JSON.parse(text.slice(start, end ?? start)) };
+    } catch {
+      yield { line, fault: 'not JSON (cut off?)' };
+    }
     at = next === -1 ? text.length : next;
     line += text.slice(start, at).split('\n').length - 1;
-  }
-}
-
-function parsed(json: string): Omit<Document, 'line'> {
-  try {
-    return { value: JSON.parse(json) as unknown };
-  } catch {
-    return { fault: 'not JSON (cut off?)' };
   }
 }
 

@@ -35,22 +35,21 @@ export const savedHpaReader: ObjectReader<SavedHpa> = (object, enclosing) => {
   const manifest = { ...object, metadata: { uid: '', resourceVersion: '', ...metadata } };
   const { error } = z.intersection(typeSchema, horizontalPodAutoscalerSchema).safeParse(manifest);
   if (error) return { fault: `not an HPA: ${formatZodIssues(error, '(the object)')}` };
-  const time = ['timestamp', 'finishedAt', 'time'].map((key) => Date.parse(nearest(enclosing, key) ?? '')).find(isTime);
+  const times = ['timestamp', 'finishedAt', 'time'].map((key) => Date.parse(nearest(enclosing, key) ?? ''));
   const savedAs = nearest(enclosing, 'cluster');
-  const arn = parseArn(savedAs);
   return {
     value: {
       savedAs,
-      cluster: arn?.cluster ?? savedAs,
-      region: arn?.region ?? nearest(enclosing, 'region'),
-      account: arn?.account ?? nearest(enclosing, 'account'),
+      ...(parseArn(savedAs) ?? {
+        cluster: savedAs,
+        region: nearest(enclosing, 'region'),
+        account: nearest(enclosing, 'account'),
+      }),
       manifest: manifest as unknown as HorizontalPodAutoscaler,
-      time,
+      time: times.find((time) => !Number.isNaN(time)),
     },
   };
 };
-
-const isTime = (time: number) => !Number.isNaN(time);
 
 const nearest = (enclosing: readonly JsonObject[], key: string): string | undefined =>
   enclosing.map((object) => object[key]).find((value): value is string => typeof value === 'string');
