@@ -12,7 +12,6 @@ export const controllerOf = ({ configMap }: EnvoyGatewayConfig): NamespacedName 
 
 /** The Deployments that one judgement uses: those that it needs and were not read, and those that decide. */
 export class DeploymentReads {
-  /** `namespace/name` of those that are needed and were not read. */
   readonly needed = new Set<string>();
   readonly #snapshot: Snapshot;
   readonly #decided = new Map<string, ObjectRead>();
@@ -41,13 +40,11 @@ export class DeploymentReads {
     return deployment;
   }
 
-  /** Everything that {@link read} returned. */
   decided(): ObjectRead[] {
     return [...this.#decided.values()];
   }
 }
 
-/** A release of Envoy Gateway. */
 export interface EnvoyGatewayVersion {
   readonly major: number;
   readonly minor: number;
@@ -56,19 +53,9 @@ export interface EnvoyGatewayVersion {
   readonly text: string;
 }
 
-/**
- * The release that an image reference names: the tag of Envoy Gateway's own images, with or without a digest behind it.
- *
- * @returns `undefined` for a digest alone, for `latest`, and for a tag of another scheme: the number of a mirror is not a
- * release
- */
-function versionOfImage(image: string): EnvoyGatewayVersion | undefined {
-  const [reference = ''] = image.split('@');
-  // A mirror may use another name and its own numbers.
-  if (!/gateway:[^/]*$/.test(reference)) return undefined;
-  // A colon before the last slash is a registry's port.
-  return versionOfTag(/:([^:/]+)$/.exec(reference)?.[1] ?? '');
-}
+/** The release in the tag of one of Envoy Gateway's own images; a mirror may use another name and its own numbers. */
+const versionOfImage = (image: string): EnvoyGatewayVersion | undefined =>
+  versionOfTag(/^[^@]*gateway:([^:/@]+)(?:@.*)?$/.exec(image)?.[1] ?? '');
 
 /** @returns `undefined` for anything but `v1.9.1`, `1.9.1` and their release candidates */
 function versionOfTag(tag: string): EnvoyGatewayVersion | undefined {

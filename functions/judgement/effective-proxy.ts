@@ -124,8 +124,6 @@ export function appliedReplicas(deployment: ComponentSettings | null | undefined
   return deployment?.replicas ?? undefined;
 }
 
-const isTextIfAny = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string';
-
 /**
  * Whether a class merges its Gateways: by its own EnvoyProxy or else by the default, whatever the mergeType. `refused`:
  * GatewayNamespace mode rejects a class that merges by its own EnvoyProxy, but not one that merges by the default.
@@ -177,7 +175,8 @@ function namesOf(
   const patched = isObject(value) ? (value.metadata === undefined ? {} : value.metadata) : undefined;
   if (!isObject(patched)) return [];
   const { name, namespace } = patched;
-  if (!isTextIfAny(name) || !isTextIfAny(namespace)) return [];
+  const isText = (value: unknown): value is string | undefined => value === undefined || typeof value === 'string';
+  if (!isText(name) || !isText(namespace)) return [];
   // It becomes part of a path.
   if (namespace && !NAMESPACE_PATTERN.test(namespace)) return [];
   const isRecent = isAtLeast(version, 5);

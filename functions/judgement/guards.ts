@@ -40,17 +40,14 @@ export function guard(
 ): GuardedVerdict[] {
   const exceeded = blastRadiusExceeded(verdicts, settings, alreadyDeleted);
   return verdicts.map((verdict) => {
-    if (verdict.action === 'keep') return withoutHastyRemedy(verdict, now);
+    if (verdict.action === 'keep') {
+      // Envoy Gateway may still do it by itself.
+      return ageOf(verdict.hpa, now) < REMEDY_AFTER_SECONDS ? { ...verdict, remedy: undefined } : verdict;
+    }
     if (exceeded) return { ...verdict, guard: { name: 'BlastRadiusExceeded', explanation: exceeded } };
     const explanation = settling(verdict, snapshot, settings, now);
     return explanation ? { ...verdict, guard: { name: 'Settling', explanation } } : verdict;
   });
-}
-
-/** Without the remedy while Envoy Gateway may still do it by itself. */
-function withoutHastyRemedy(verdict: GuardedVerdict, now: Date): GuardedVerdict {
-  const { remedy, ...others } = verdict;
-  return remedy !== undefined && ageOf(verdict.hpa, now) < REMEDY_AFTER_SECONDS ? others : verdict;
 }
 
 /** Why so many deletions at once look like a mistake; `undefined` if they do not. */

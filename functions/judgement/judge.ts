@@ -83,9 +83,7 @@ type Row = {
 type Requirement = 'gone' | 'replaced' | 'seen';
 
 /** A row that keeps whatever the configuration says. */
-function keeps(reason: KeepReason, when: string, find: Row['find']): Row {
-  return { keeps: reason, when, find };
-}
+const keeps = (reason: KeepReason, when: string, find: Row['find']): Row => ({ keeps: reason, when, find });
 
 /** A row that deletes if the scale target is an `apps/v1` Deployment and does not exist. */
 function ifGone(deletes: DeleteReason, otherwise: KeepReason, when: string, find: Row['find']): Row {

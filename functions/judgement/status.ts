@@ -16,8 +16,8 @@ export function isRejected(object: Gateway | GatewayClass): boolean {
 }
 
 /**
- * Why nothing shows that Envoy Gateway has seen this configuration: one clause. It has not acted on what it has not seen, and
- * if a reference is removed and put back before it looks, it has nothing to do: it would not create a deleted HPA again.
+ * Why nothing shows that Envoy Gateway has seen this configuration: one clause. If a reference is removed and put back before
+ * Envoy Gateway sees it, Envoy Gateway would not create a deleted HPA again.
  *
  * The conditions of a Gateway's listeners count too: Envoy Gateway also writes the Gateway's own conditions, with the current
  * generation, when the Deployment or Service changes (source of v1.3.0 to v1.9.1, `updateStatusForGateway`); those of the

@@ -4,16 +4,14 @@ import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
 import { objectKey } from '../judgement/kubernetes-objects.ts';
 import { type MissingHpa, missingHpas } from '../judgement/missing.ts';
-import { type ReplicasAfter, replicasAfter } from '../judgement/replicas-after.ts';
+import { replicasAfter } from '../judgement/replicas-after.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
-
-type AssessedVerdict = Verdict & { readonly replicasAfter?: ReplicasAfter };
 
 /** The state of a cluster at one moment: everything that was read, a verdict on each HPA, and the HPAs that are missing. */
 export interface Assessment {
   readonly snapshot: Snapshot;
-  readonly verdicts: readonly AssessedVerdict[];
+  readonly verdicts: readonly GuardedVerdict[];
   readonly missing: readonly MissingHpa[];
 }
 
@@ -90,7 +88,7 @@ export async function readDeployments(keys: readonly string[], api: ClusterApi) 
 }
 
 /** A verdict in reports, events and log lines. */
-export function reportHpa(verdict: GuardedVerdict & AssessedVerdict): HpaReport {
+export function reportHpa(verdict: GuardedVerdict): HpaReport {
   const { hpa, action, reason, explanation, owner, restsOn, guard, replicasAfter: after, remedy } = verdict;
   const current = hpa.status?.currentReplicas ?? undefined;
   return {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { controllerVersion, DeploymentReads, otherConfiguration } from '../../../functions/judgement/controller.ts';
+import { controllerVersion, otherConfiguration } from '../../../functions/judgement/controller.ts';
 import type { Deployment } from '../../../functions/judgement/kubernetes-objects.ts';
-import { controller, deployment, snapshotOf } from '../../builders/cluster.ts';
+import { controller, deployment } from '../../builders/cluster.ts';
 
 type PodSpec = NonNullable<NonNullable<NonNullable<Deployment['spec']>['template']>['spec']>;
 const withPod = (pod: PodSpec | null, labels?: Record<string, string> | null): Deployment => ({
@@ -124,34 +124,5 @@ describe('otherConfiguration', () => {
     expect(otherConfiguration({ ...withPod(null), spec: null })).toBeUndefined();
     expect(otherConfiguration(controller({ version: 'v1.9.1' }))).toBeUndefined();
     expect(otherConfiguration(controller({ version: 'v1.9.1', configMap: 'custom' }))).toBe(CUSTOM);
-  });
-});
-
-describe('DeploymentReads', () => {
-  const running = controller({ namespace: 'sys' });
-  const deployments = new Map([
-    ['sys/envoy-gateway', running],
-    ['sys/gone', null],
-  ] as const);
-  const snapshot = { ...snapshotOf([running]), deployments };
-  const place = (name: string) => ({ namespace: 'sys', name });
-
-  test('distinguishes what exists, what does not, and what was not read', () => {
-    const reads = new DeploymentReads(snapshot);
-    const names = ['envoy-gateway', 'gone', 'other', 'other'];
-    expect(names.map((name) => reads.peek(place(name)))).toEqual([running, null, undefined, undefined]);
-    expect([[...reads.needed], reads.decided()]).toEqual([[], []]);
-    expect(names.map((name) => reads.read(place(name)))).toEqual([running, null, undefined, undefined]);
-    expect([...reads.needed]).toEqual(['sys/other']);
-  });
-
-  test.each<[Parameters<DeploymentReads['read']>, object]>([
-    [[place('envoy-gateway')], { name: 'envoy-gateway', uid: 'Deployment:sys/envoy-gateway', generation: 1 }],
-    [[place('envoy-gateway'), 'existence'], { name: 'envoy-gateway', uid: 'Deployment:sys/envoy-gateway' }],
-    [[place('gone')], { name: 'gone' }],
-  ])('a verdict rests on the spec, or on the existence alone: %j', (args, expected) => {
-    const reads = new DeploymentReads(snapshot);
-    reads.read(...args);
-    expect(reads.decided()).toStrictEqual([{ kind: 'Deployment', namespace: 'sys', ...expected }]);
   });
 });

@@ -60,7 +60,9 @@ describe('if both names exist, and both Deployments run,', () => {
     const why = (which: string) =>
       'Gateway shop/web asks for this HPA or for shop/web: v1.4 and v1.5 use different names, and Deployment ' +
       `${CONTROLLER} ${which} which version runs, but Deployment ${HASHED} still runs.`;
-    expect(judged(...both, controller()).explanation).toBe(why('does not say'));
+    const unknown = judged(...both, controller());
+    expect(unknown.explanation).toBe(why('does not say'));
+    expect(unknown.remedy).toBe('If you know which of the two HPAs is meant, delete the other one.');
     expect(judged(...both).explanation).toBe(why('does not exist to say'));
   });
 

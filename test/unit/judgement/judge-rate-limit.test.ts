@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { judge, type Verdict } from '../../../functions/judgement/judge.ts';
 import {
-  appliedFields,
   autoscaling,
   type ClusterObject,
   controller,
@@ -9,7 +8,6 @@ import {
   envoyGatewayConfig,
   envoyHpa,
   gatewayClass,
-  labelsOf,
   rateLimitHpa,
   snapshotOf,
 } from '../../builders/cluster.ts';
@@ -78,17 +76,6 @@ test.each<[string, ClusterObject[], string, string]>([
 });
 
 const keep = { annotations: { 'envoy-hpa-reaper/keep': 'true' } };
-const { labels } = rateLimitHpa().metadata;
-test.each<[string, NonNullable<Parameters<typeof rateLimitHpa>[0]>['metadata'], string]>([
-  ['is annotated', keep, 'keep Protected'],
-  ['is being deleted', { deletionTimestamp: '2026-01-02T00:00:00Z' }, 'keep Terminating'],
-  ['is applied by Helm', { annotations: { 'meta.helm.sh/release-name': 'eg' } }, 'keep Adopted'],
-  ['somebody else applied', { managedFields: [appliedFields({}, 'kubectl')] }, 'keep NotManagedByEnvoyGateway'],
-  ['has the labels of a Gateway too', { labels: { ...labels, ...labelsOf('shop/web') } }, 'keep AmbiguousOwner'],
-])('keeps an HPA that %s', (_, metadata, expected) => {
-  expect(shortVerdict(rateLimitHpa({ metadata }), limiting(), v142)).toBe(expected);
-});
-
 test('an annotation on the ConfigMap keeps it, but not one on the ConfigMap of another namespace', () => {
   const verdict = judged(rateLimitHpa(), envoyGatewayConfig({ rateLimit: {}, metadata: keep }), v142);
   expect(inShort(verdict)).toBe('keep Protected');
@@ -136,32 +123,12 @@ describe('rateLimitHpa.name', () => {
   });
 });
 
-describe('a deletion waits while Envoy Gateway may be stuck', () => {
+test('a deletion waits while Envoy Gateway may be stuck at a class of the controllerName in its own ConfigMap', () => {
   const rejected = gatewayClass('dangling', { accepted: false });
-  test.each<[string, ClusterObject[], string]>([
-    ['v1.3.0 is', [controller({ version: 'v1.3.0' })], NOT_OBSERVED],
-    ['an unknown version may be', [], NOT_OBSERVED],
-    ['v1.4.2 is not', [v142], REMOVED],
-  ])('at a rejected class of its controller: %s', (_, installed, expected) => {
-    const otherClass = gatewayClass('o', { accepted: false, controllerName: 'o' });
-    expect(shortVerdict(rateLimitHpa(), limiting(), ...installed, rejected)).toBe(expected);
-    expect(shortVerdict(rateLimitHpa(), limiting(), ...installed, otherClass)).toBe(REMOVED);
-  });
-
-  test('at a class of the controllerName in its own ConfigMap', () => {
-    const vendor = envoyGatewayConfig({ controllerName: 'vendor', rateLimit: {} });
-    const ofVendor = gatewayClass('dangling', { accepted: false, controllerName: 'vendor' });
-    expect(shortVerdict(rateLimitHpa(), vendor, rejected)).toBe(REMOVED);
-    expect(shortVerdict(rateLimitHpa(), vendor, ofVendor)).toBe(NOT_OBSERVED);
-  });
-
-  test('and while the Deployment of Envoy Gateway was not read', () => {
-    const verdict = judgedWith(new Map(), rateLimitHpa(), limiting());
-    expect([inShort(verdict), verdict.needsDeployments]).toEqual([
-      NOT_OBSERVED,
-      ['envoy-gateway-system/envoy-gateway'],
-    ]);
-  });
+  const vendor = envoyGatewayConfig({ controllerName: 'vendor', rateLimit: {} });
+  const ofVendor = gatewayClass('dangling', { accepted: false, controllerName: 'vendor' });
+  expect(shortVerdict(rateLimitHpa(), vendor, rejected)).toBe(REMOVED);
+  expect(shortVerdict(rateLimitHpa(), vendor, ofVendor)).toBe(NOT_OBSERVED);
 });
 
 test('a verdict names its owner and everything that it rests on', () => {

@@ -3,7 +3,6 @@ import { judge, type Verdict } from '../../../functions/judgement/judge.ts';
 import type { EnvoyProxySpec, Metadata } from '../../../functions/judgement/kubernetes-objects.ts';
 import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
 import {
-  appliedFields,
   autoscaling,
   type ClusterObject,
   controller,
@@ -378,12 +377,6 @@ describe('the effective envoyHpa decides:', () => {
   ])('that of a merging class: %s', (_, levels, expected) => {
     expect(shortVerdict(envoyHpa('eg'), ...cluster(levels))).toBe(expected);
   });
-
-  test.each([4, 0, undefined])('the verdict says that Envoy Gateway sets replicas to %s', (replicas) => {
-    const own = { provider: { kubernetes: { envoyDeployment: { replicas } } } };
-    const verdict = judged(envoyHpa(), ...cluster({ own }));
-    expect([verdict.action, verdict.appliedReplicas]).toEqual(['delete', replicas]);
-  });
 });
 
 describe('another name or namespace', () => {
@@ -404,29 +397,6 @@ describe('another name or namespace', () => {
     expect(verdict.explanation).toBe(`Gateway shop/web asks for HPA ${place} instead, which exists.`);
     expect(verdict.restsOn.slice(-2)).toEqual([successorRead(place), CONTROLLER_READ]);
     expect(shortVerdict(hpaAt(place), old, ...asking(hpa), v191)).toBe(WANTED);
-  });
-
-  const target = { apiVersion: 'apps/v1', kind: 'Deployment', name: hashedNameOf('shop/web') };
-  const onTheSame = envoyHpa('shop/web', { at: NEW, target });
-  test.each<[string, ClusterObject[], string, string]>([
-    ['v1.4.2 ignores it', [controller({ version: 'v1.4.2' })], WANTED, RENAMED],
-    ['v1.5.0 uses it', [controller({ version: 'v1.5.0' })], RENAMED, WANTED],
-    ['an unknown version may do either', [controller()], WANTED, WANTED],
-    ['without a Deployment the version is not known', [], WANTED, WANTED],
-  ])('by envoyHpa.name: %s', (_, installed, ofOld, ofNew) => {
-    expect(shortVerdicts(envoyHpa(), onTheSame, ...asking({ name: 'new' }), ...installed)).toEqual([ofOld, ofNew]);
-  });
-
-  test('keeps both while the version is not known, says why, and asks for the Deployment that names it', () => {
-    const objects = [envoyHpa(), onTheSame, ...asking({ name: 'new' })] as const;
-    const verdict = judged(...objects);
-    expect(verdict.explanation).toBe(
-      'Gateway shop/web asks for this HPA or for envoy-gateway-system/new: v1.4 and v1.5 use different names, and ' +
-        `Deployment envoy-gateway-system/envoy-gateway does not exist to say which version runs, but Deployment ${WEB} still runs.`,
-    );
-    expect(verdict.remedy).toBe('If you know which of the two HPAs is meant, delete the other one.');
-    const unread = judgedWith(new Map([[WEB, webRuns]]), ...objects);
-    expect(unread.needsDeployments).toEqual(['envoy-gateway-system/envoy-gateway']);
   });
 
   const twoOwners = { ...labelsOf('shop/web'), ...labelsOf('eg') };
@@ -621,73 +591,6 @@ test('a verdict names what does not exist without uid and version', () => {
   expect(nowhere.restsOn).toContainEqual({ kind: 'EnvoyProxy', namespace: 'shop', name: 'none' });
   expect(judged(envoyHpa()).restsOn).toEqual([{ kind: 'Gateway', namespace: 'shop', name: 'web' }, absent]);
   expect(judged(envoyHpa(), gateway()).restsOn).toContainEqual({ kind: 'GatewayClass', name: 'eg' });
-});
-
-describe('the first row that applies wins', () => {
-  /** One HPA to which every row applies; each step removes the topmost reason to keep it, so that the next row shows. */
-  const labels = labelsOf('shop/web');
-  const scaleTarget = { manager: 'argocd', operation: 'Apply', fieldsV1: { 'f:spec': { 'f:scaleTargetRef': {} } } };
-  const everything = {
-    labels: { ...labels, ...labelsOf('eg') } as Record<string, string>,
-    applied: false,
-    annotated: true,
-    deletionTimestamp: '2026-01-02T00:00:00Z' as string | undefined,
-    adopted: true,
-    otherOwner: true,
-    gateway: false,
-    class: false,
-    config: false,
-    rejected: true,
-    merges: true,
-    asks: true,
-    successor: true,
-  };
-  const patch = { value: { metadata: { namespace: 'envoy-gateway-system' } } };
-  const otherOwner = [
-    gatewayClass('o', { controllerName: 'o' }),
-    gateway('shop/o', { className: 'o', proxy: 'o' }),
-    envoyProxy('shop/o', autoscaling({ name: hashedNameOf('shop/web'), patch })),
-    envoyGatewayConfig({ namespace: 'o', controllerName: 'o' }),
-  ];
-  const clusterOf = (state: typeof everything): ClusterObject[] => [
-    envoyHpa('shop/web', {
-      metadata: {
-        labels: state.labels,
-        managedFields: [...(state.applied ? [appliedFields(labels)] : []), ...(state.adopted ? [scaleTarget] : [])],
-        ...(state.annotated && KEEP.metadata),
-        deletionTimestamp: state.deletionTimestamp,
-      },
-    }),
-    ...(state.otherOwner ? otherOwner : []),
-    ...(state.gateway ? [gateway('shop/web', { accepted: !state.rejected })] : []),
-    ...(state.class ? [gatewayClass('eg', { proxy: 'shop/class' })] : []),
-    envoyProxy('shop/class', { ...(state.asks && autoscaling({ name: 'new' })), mergeGateways: state.merges }),
-    ...(state.config ? [config] : []),
-    ...(state.successor ? [envoyHpa('shop/web', { at: 'envoy-gateway-system/new' })] : []),
-    webRuns,
-    controller({ version: 'v1.9.1' }),
-  ];
-
-  const steps: [change: Partial<typeof everything>, expected: string][] = [
-    [{}, FOREIGN],
-    [{ applied: true }, 'keep AmbiguousOwner'],
-    [{ labels }, 'keep Protected'],
-    [{ annotated: false }, 'keep Terminating'],
-    [{ deletionTimestamp: undefined }, 'keep Adopted'],
-    [{ adopted: false }, WANTED],
-    [{ otherOwner: false }, STILL_RUNS], // The Gateway does not exist.
-    [{ gateway: true }, STILL_RUNS], // The class does not exist.
-    [{ class: true }, UNREADABLE],
-    [{ config: true }, 'keep ParametersUnresolved'],
-    [{ rejected: false }, STILL_RUNS], // Its class merges.
-    [{ merges: false }, RENAMED],
-    [{ successor: false }, WANTED],
-    [{ asks: false }, REMOVED],
-  ];
-  test.each(steps.map(([, expected], index) => [index, expected] as const))('step %i: %s', (index, expected) => {
-    const state = Object.assign({}, everything, ...steps.slice(0, index + 1).map(([change]) => change));
-    expect(shortVerdict(...clusterOf(state))).toBe(expected);
-  });
 });
 
 test('the builder returns what is read of a saved List of the same cluster', () => {
