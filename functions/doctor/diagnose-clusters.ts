@@ -24,7 +24,7 @@ export interface DoctorScope extends Scope {
   readonly commands: (cluster: string) => Pick<ClusterContext, 'flags' | 'kubectl'>;
 }
 
-export interface DoctorOptions extends LoopOptions<DoctorScope> {
+interface DoctorOptions extends LoopOptions<DoctorScope> {
   readonly controllerNamespaces?: readonly string[];
   /** Milliseconds that one request to a cluster may take. */
   readonly timeout: number;

@@ -30,7 +30,7 @@ export interface EnrolledRole {
 
 /** The functions whose roles have access entries. */
 export const ROLES = ['reap', 'backfill'] as const;
-export type Role = (typeof ROLES)[number];
+type Role = (typeof ROLES)[number];
 
 /** The ARNs of the stack in a cluster's account and Region, by the names that it is deployed with (infra/roles.yml). */
 export function stackOf(clusterArn: string): { destinationArn: string; roleArns: Readonly<Record<Role, string>> } {

@@ -98,7 +98,7 @@ function tableHtml({ headings, rows }: Table): Markup {
   }));
   const cellHtml = ({ cells, manifest }: Row, column: number) => {
     const { heading = '', className = '' } = columns[column] ?? {};
-    return html`<td class="${className}" data-heading="${heading}">${cells[column] ?? ''}${className === 'why' ? manifestHtml(manifest) : []}</td>`;
+    return html`<td class="${className}" data-heading="${heading}">${cells[column] ?? ''}${manifest && className === 'why' ? manifestHtml(manifest) : []}</td>`;
   };
   return html`<table>
 <thead><tr>${columns.map(({ heading, className }) => html`<th class="${className}">${heading}</th>`)}</tr></thead>
@@ -107,11 +107,11 @@ function tableHtml({ headings, rows }: Table): Markup {
 `;
 }
 
-function manifestHtml(manifest: Row['manifest']): Markup[] {
-  if (manifest === undefined) return [];
+function manifestHtml(manifest: NonNullable<Row['manifest']>): Markup {
   const { managedFields: _, ...metadata } = (manifest.metadata ?? {}) as Record<string, unknown>;
   const text = stringify({ ...manifest, metadata }, { lineWidth: 0 });
-  return [html`<details><summary>Manifest</summary><pre>${`# without managedFields\n${text}`}</pre></details>`];
+  return html`<details><summary>Manifest</summary><pre># without managedFields
+${text}</pre></details>`;
 }
 
 /** Text that is HTML already. Only {@link html} creates it, from literals and from what it has escaped. */

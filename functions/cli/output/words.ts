@@ -58,7 +58,10 @@ export function blocksOf(report: RunReport) {
 export const paragraph = (text: string): Block => ({ kind: 'paragraph', text });
 
 const notice = (title: string, { reason, message, remedy }: ClusterReport['warnings'][number]): Block => ({
-  ...{ kind: 'notice', title: `${title}, ${reason}`, message, remedy },
+  kind: 'notice',
+  title: `${title}, ${reason}`,
+  message,
+  remedy,
 });
 
 function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
@@ -66,7 +69,7 @@ function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
   const summary = result === 'swept' ? summaryOf(cluster, run) : undefined;
   const columns = columnsOf(run);
   const rows = hpas.map((hpa): Row => {
-    const tone = toneOf(hpa);
+    const tone = hpa.action === 'delete' ? 'bad' : TONES[hpa.whatIf?.change ?? 'Unchanged'];
     const isKept = tone === undefined && hpa.outcome === 'Kept';
     return { cells: Object.values(columns).map((cell) => cell(hpa)), tone, isKept, manifest: hpa.manifest };
   });
@@ -77,12 +80,12 @@ function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
     { kind: 'table', headings: Object.keys(columns), rows },
     {
       kind: 'table',
+      tone: 'bad',
       title: 'Missing: asked for, but not there',
       headings: ['NAMESPACE', 'NAME', 'OWNER', 'WHY'],
       rows: missing.map(({ namespace, name, owner, explanation, remedy }) => ({
         cells: [namespace, name, `${owner.kind} ${objectKey(owner)}`, `${explanation} ${remedy}`],
       })),
-      tone: 'bad',
     },
   ];
   return blocks.filter((block) => block.kind !== 'table' || block.rows.length > 0);
@@ -94,6 +97,11 @@ const CHANGES = {
   NoLongerStale: 'no longer stale',
   Unchanged: '',
 } as const;
+
+const TONES: Partial<Record<keyof typeof CHANGES, Tone>> = {
+  BecomesStaleWithoutDeployment: 'open',
+  NoLongerStale: 'good',
+};
 
 const changeOf = ({ whatIf }: SweptHpa): string => CHANGES[whatIf?.change ?? 'Unchanged'];
 
@@ -149,12 +157,6 @@ function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptH
     whatIf && whatIf.change !== 'Unchanged' && `Now ${whatIf.now.reason}: ${whatIf.now.explanation}`,
   ];
   return sentences.filter(Boolean).join(' ');
-}
-
-function toneOf({ action, whatIf }: SweptHpa): Tone | undefined {
-  if (action === 'delete') return 'bad';
-  if (whatIf?.change === 'BecomesStaleWithoutDeployment') return 'open';
-  return whatIf?.change === 'NoLongerStale' ? 'good' : undefined;
 }
 
 /** How many HPAs are stale, or which outcomes they have in a run that deletes; and how many are missing. */
