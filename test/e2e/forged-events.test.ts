@@ -44,13 +44,3 @@ describe('an event that says', () => {
     },
   );
 });
-
-test('the same event again costs a sweep that finds nothing to do', async () => {
-  const cluster = await around.enroll('shop', staleList());
-  await reapBatch([changed()]);
-  cluster.requests.length = 0;
-  expect(await reapBatch(Array<object>(10).fill(changed()))).toEqual([]);
-  // Three lists of HPAs, and the configuration: none is left, and none is wanted.
-  expect(cluster.requests).toHaveLength(3 + 4);
-  expect(writesTo(cluster)).toEqual([]);
-});

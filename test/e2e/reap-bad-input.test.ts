@@ -122,15 +122,14 @@ describe('a cluster that EKS', () => {
     await isSkipped('ClusterNotFound', /^there is no cluster shop in eu-central-1$/, /if it was deleted/);
   });
 
-  test.each(['CREATING', 'DELETING'])('says is %s is skipped', async (status) => {
-    const cluster = await around.enroll('shop', staleList(), { described: { status } });
-    await isSkipped('ClusterNotActive', new RegExp(`^cluster shop is ${status}$`), /^Once it is ACTIVE/);
+  test.each<[string, object]>([
+    ['CREATING', {}],
+    ['DELETING', {}],
+    ['ACTIVE', { endpoint: undefined, ca: undefined }],
+  ])('describes as %s with %j is skipped', async (status, rest) => {
+    const cluster = await around.enroll('shop', staleList(), { described: { status, ...rest } });
+    await isSkipped('ClusterNotActive', new RegExp(`^cluster shop is ${status}`), /^Once it is ACTIVE/);
     expect(cluster.requests).toEqual([]);
-  });
-
-  test('describes without endpoint and CA, as one that is being created, is skipped', async () => {
-    around.eks.clusters.set('shop', { status: 'ACTIVE' });
-    await isSkipped('ClusterNotActive', /^cluster shop is ACTIVE/, /^Once it is ACTIVE/);
   });
 
   test('has the opt-out tag of is skipped, and swept once the tag is gone', async () => {

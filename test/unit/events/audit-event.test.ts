@@ -110,7 +110,7 @@ describe('an event with one thing changed', () => {
     ['a neighbour', 'gateway-patch', (e) => Object.assign(e.objectRef, { resource: 'httproutes' })],
     ['another policy', 'envoyproxy-patch', (e) => Object.assign(e.objectRef, { resource: 'backendtrafficpolicies' })],
     ['an HPA applied again', 'hpa-created-by-envoy-gateway', (e) => Object.assign(e.responseStatus, { code: 200 })],
-  ])('drops an event with %s', (_, name, apply) => {
+  ])('is dropped with %s', (_, name, apply) => {
     expect(change(name, () => {})).toBe(true);
     expect(change(name, apply)).toBe(false);
   });
@@ -120,7 +120,7 @@ describe('an event with one thing changed', () => {
     ['a v1beta1 Gateway', 'gateway-patch', (e) => Object.assign(e.objectRef, { apiVersion: 'v1beta1' })],
     ['a create with generateName', 'envoyproxy-create', (e) => delete e.objectRef.name],
     ['a dryRun that is none', 'envoyproxy-patch', (e) => Object.assign(e, { requestURI: '/a?dryRun=' })],
-  ])('keeps an event with %s', (_, name, apply) => {
+  ])('is kept with %s', (_, name, apply) => {
     expect(change(name, apply)).toBe(true);
   });
 
@@ -132,7 +132,7 @@ describe('an event with one thing changed', () => {
       name,
     };
   };
-  test('of ConfigMaps keeps only that of Envoy Gateway', () => {
+  test('is kept for the ConfigMap of Envoy Gateway only', () => {
     expect(change('envoyproxy-patch', configMap('envoy-gateway-config'))).toBe(true);
     expect(change('envoyproxy-patch', configMap('envoy-gateway-config-backup'))).toBe(false);
     expect(change('envoyproxy-patch', configMap('my-envoy-gateway-config'))).toBe(false);

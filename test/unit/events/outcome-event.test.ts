@@ -100,16 +100,12 @@ describe('an event has at most 255 KB:', () => {
     expect(eventOf(outcome, { ...hpa, restsOn: gateways(1_000) }).detail).not.toHaveProperty('leftOut');
   });
 
-  test('a deletion leaves out the manifest first', () => {
-    const restsOn = gateways(3);
-    const { detail } = eventOf('Deleted', { restsOn, manifest: manifestOf('ü'.repeat(131_000)) });
-    expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['manifest'], restsOn]);
-    expect(detail).not.toHaveProperty('manifest');
-  });
-
-  test('a deletion leaves out both, where the manifest alone is not enough', () => {
-    const { detail } = eventOf('Deleted', { restsOn: gateways(2_000), manifest: manifestOf('') });
-    expect([detail.leftOut, detail.hpa.restsOn]).toEqual([['manifest', 'restsOn'], []]);
+  test.each([
+    ['only the manifest where that is enough', gateways(3), 'ü'.repeat(131_000), ['manifest'], gateways(3)],
+    ['what its verdict rests on as well, where it is not', gateways(2_000), '', ['manifest', 'restsOn'], []],
+  ])('a deletion leaves out %s', (_, restsOn, note, leftOut, left) => {
+    const { detail } = eventOf('Deleted', { restsOn, manifest: manifestOf(note) });
+    expect([detail.leftOut, detail.hpa.restsOn]).toEqual([leftOut, left]);
     expect(detail).not.toHaveProperty('manifest');
   });
 

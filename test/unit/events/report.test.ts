@@ -35,7 +35,7 @@ const removed = (hpa: Parameters<typeof envoyHpa>[1], replicas: number | undefin
     envoyGatewayConfig(),
   );
 
-test('a stale HPA, with all that a person wants to know', () => {
+test('reports a stale HPA with its reason, owner, replicas, and what the verdict rests on', () => {
   const report = reportHpa(removed({ currentReplicas: 4 }, 3));
   expect(report).toEqual({
     namespace: 'envoy-gateway-system',
@@ -122,7 +122,7 @@ describe('capacity', () => {
   });
 });
 
-test('a missing HPA, without what only an Event needs', () => {
+test('reports a missing HPA without the uid of its owner, which only an Event needs', () => {
   const place = { namespace: 'shop', name: 'web' };
   const missing: Omit<MissingHpa, 'ownerUid'> = {
     ...place,
