@@ -307,14 +307,4 @@ describe.concurrent('restore in EKS', patience, () => {
     expect(stderr).toMatch(message);
     expect(sent()).toBe(0);
   });
-
-  test('reports credentials that EKS does not accept, with the remedy', async () => {
-    const { eks, reaper } = await serveAccount({ shop: undefined });
-    eks.failRequests(9, 400, 'ExpiredTokenException');
-    const { code, stderr } = await reaper(backup({ cluster: 'shop' }), '--eks');
-    expect(code).toBe(1);
-    expect(stderr).toMatch(
-      /^reaper: shop: EKS could not describe cluster shop: .*\nThe credentials have expired: .*\n$/,
-    );
-  });
 });
