@@ -7,7 +7,7 @@ const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 const ENVOY_API = 'gateway.envoyproxy.io/v1alpha1';
 const CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
 
-/** Whose parametersRef leads to the EnvoyProxy. */
+/** The object whose parametersRef leads to the EnvoyProxy. */
 export type Referrer = 'Gateway' | 'GatewayClass';
 
 /** A manifest without what the path of the object says. */
@@ -21,8 +21,8 @@ interface Content {
 type ApiObject = any;
 
 /**
- * A Gateway `web` of its own class in a namespace, its EnvoyProxy, and what a person and Envoy Gateway do to them. Every
- * write is a request to the API server, as kubectl and Envoy Gateway send them.
+ * A Gateway `web` in a namespace with its own class and EnvoyProxy, and the writes of people and of Envoy Gateway. Every write is a
+ * request to the API server, as kubectl and Envoy Gateway send it.
  */
 export class Installation {
   readonly #admin: Connection;
@@ -36,7 +36,7 @@ export class Installation {
   readonly proxy: string;
   readonly deployment: string;
   readonly controller = `/apis/apps/v1/namespaces/${SYSTEM}/deployments/envoy-gateway`;
-  /** What the API server answered to the last write, by path. */
+  /** The object after the last write, by path. */
   readonly #written = new Map<string, ApiObject>();
   /** What {@link reset} created, by path. */
   readonly #created = new Map<string, { manifest: string; resourceVersion: string }>();
@@ -79,22 +79,21 @@ export class Installation {
   async runController(release: string | undefined): Promise<void> {
     if (release === undefined) return await this.#delete(this.controller);
     const labels = { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': release };
-    const images = { 'envoy-gateway': `docker.io/envoyproxy/gateway:${release}` };
-    const manifest = deployment('envoy-gateway', images, { labels });
-    const { spec } = manifest.spec.template;
-    const containers = spec.containers.map((container) => ({
-      ...container,
+    const manifest = deployment('envoy-gateway', {}, { labels });
+    const container = {
+      name: 'envoy-gateway',
+      image: `docker.io/envoyproxy/gateway:${release}`,
       args: ['server', '--config-path=/config/envoy-gateway.yaml'],
       volumeMounts: [
         { name: 'envoy-gateway-config', mountPath: '/config', readOnly: true },
         { name: 'certs', mountPath: '/certs', readOnly: true },
       ],
-    }));
+    };
     const volumes = [
       { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
       { name: 'certs', secret: { secretName: 'envoy-gateway' } },
     ];
-    Object.assign(spec, { containers, volumes });
+    Object.assign(manifest.spec.template.spec, { containers: [container], volumes });
     await this.#apply(this.controller, manifest);
     const { generation } = this.stored(this.controller).metadata;
     const rolledOut = { observedGeneration: generation, replicas: 1, updatedReplicas: 1, readyReplicas: 1 };
@@ -134,37 +133,38 @@ export class Installation {
     ]);
   }
 
-  /** What kubectl patch sends. */
+  /** As kubectl patch does. */
   async setAutoscaling(autoscaling: 'on' | 'off'): Promise<void> {
     const envoyHpa = autoscaling === 'on' ? { minReplicas: 2, maxReplicas: 5 } : null;
     await this.#merge(this.proxy, 'kubectl-patch', { spec: { provider: { kubernetes: { envoyHpa } } } });
   }
 
-  /** The same, of the parametersRef of the Gateway or its class. */
+  /** Adds or removes the parametersRef of the Gateway or of its class, as kubectl patch does. */
   async setReference(referrer: Referrer, isThere: boolean): Promise<void> {
     const parametersRef = isThere ? this.#reference(referrer) : null;
-    if (referrer === 'GatewayClass')
-      return await this.#merge(this.gatewayClass, 'kubectl-patch', { spec: { parametersRef } });
-    const infrastructure = isThere ? { parametersRef } : null;
-    await this.#merge(this.gateway, 'kubectl-patch', { spec: { infrastructure } });
+    const [path, spec] =
+      referrer === 'GatewayClass'
+        ? [this.gatewayClass, { parametersRef }]
+        : [this.gateway, { infrastructure: parametersRef && { parametersRef } }];
+    await this.#merge(path, 'kubectl-patch', { spec });
   }
 
-  /** The second class no longer dangles. */
+  /** Removes the parametersRef that leads nowhere. */
   async repairSecondClass(): Promise<void> {
     await this.#merge(this.secondClass, 'kubectl-patch', { spec: { parametersRef: null } });
   }
 
-  /** As Envoy Gateway accepts a class, in the generation that it has read. */
+  /** As Envoy Gateway accepts a class, at the generation that it has read. */
   async acceptClass(path: string, generation: number): Promise<void> {
     await this.#merge(`${path}/status`, 'envoy-gateway', { status: { conditions: [accepted(generation)] } });
   }
 
-  /** As Envoy Gateway writes the status of the Gateway: of its listeners, if it has translated them, in that generation. */
-  async writeGatewayStatus(generation: number, ofListeners?: number): Promise<void> {
-    await this.#merge(`${this.gateway}/status`, 'envoy-gateway', { status: gatewayStatus(generation, ofListeners) });
+  /** As Envoy Gateway writes the status of the Gateway, and of its listeners at the generation that it has translated. */
+  async writeGatewayStatus(generation: number, translated?: number): Promise<void> {
+    await this.#merge(`${this.gateway}/status`, 'envoy-gateway', { status: gatewayStatus(generation, translated) });
   }
 
-  /** As Envoy Gateway applies its HPA: always the same fields. */
+  /** As Envoy Gateway applies its HPA, always with the same fields. */
   async applyHpa(): Promise<void> {
     const labels = {
       'gateway.envoyproxy.io/owning-gateway-name': 'web',
@@ -174,7 +174,7 @@ export class Installation {
     this.#wrote(this.hpa, await this.#admin.apply(`${this.hpa}?fieldManager=envoy-gateway&force=true`, manifest));
   }
 
-  /** What the HPA controller writes every 15 seconds, if there is an HPA. */
+  /** As the HPA controller writes every 15 seconds, if the HPA exists. */
   async writeStatus(): Promise<void> {
     this.#replicas += 1;
     const patch = { status: { currentReplicas: this.#replicas, desiredReplicas: 2 } };
@@ -192,12 +192,12 @@ export class Installation {
     return status === 200;
   }
 
-  /** What is at a path, by what was written here; `undefined` where nothing is. */
+  /** The object at a path, as it was last written. */
   stored(path: string): ApiObject {
     return this.#written.get(path);
   }
 
-  /** What somebody else wrote at a path. */
+  /** Records a write of somebody else. */
   wasWritten(path: string, object: ApiObject): void {
     if (object === undefined) this.#written.delete(path);
     else this.#written.set(path, object);
@@ -250,56 +250,48 @@ const condition = (type: string, observedGeneration: number) => ({
 });
 const accepted = (generation: number) => condition('Accepted', generation);
 
-const gatewayStatus = (generation: number, ofListeners?: number) => ({
-  conditions: [accepted(generation), condition('Programmed', generation)],
-  ...(ofListeners !== undefined && {
-    listeners: [
-      {
-        name: 'http',
-        supportedKinds: [],
-        attachedRoutes: 0,
-        conditions: [accepted(ofListeners), condition('Programmed', ofListeners)],
-      },
-    ],
-  }),
+const LISTENER_STATUS = { name: 'http', supportedKinds: [], attachedRoutes: 0 };
+const conditions = (generation: number) => [accepted(generation), condition('Programmed', generation)];
+const gatewayStatus = (generation: number, translated?: number) => ({
+  conditions: conditions(generation),
+  listeners: translated && [{ ...LISTENER_STATUS, conditions: conditions(translated) }],
 });
 
 function mustSucceed({ status, text }: { status: number; text: string }): void {
   if (status > 299) throw new Error(`${status}: ${text}`);
 }
 
-/** One thing that can happen next. */
+/** A step that can happen next. */
 export interface Step {
   readonly name: string;
-  /** All that it looks at, and all that it may change. */
+  /** The objects that it reads and may change. */
   readonly about: 'configuration' | 'HPA';
   run(): Promise<void>;
 }
 
-/** What Envoy Gateway has read at one moment. */
+/** The state that Envoy Gateway has read at one moment. */
 interface Reading {
   readonly gatewayGeneration: number;
   readonly representation: Representation;
 }
 
-/** What a translation yields for the Gateway; what is equal to the last one is not applied. */
+/** The result of a translation for the Gateway. It is applied if it differs from the last one. */
 interface Representation {
   readonly wantsHpa: boolean;
-  /** Of the EnvoyProxy that is in force; it is part of the representation, whatever changed in it. */
+  /** Of the effective EnvoyProxy, which is part of the representation, whatever changed in it. */
   readonly resourceVersion: string | undefined;
 }
 
 /**
- * A model of Envoy Gateway, which acts on changes only, in stages that may lag behind each other as long as they like:
+ * A model of Envoy Gateway. It acts on changes only, in stages with any delay between them:
  *
- * 1. It *reads* everything, and writes the status of its classes. Up to v1.3 it gives up then while a class dangles; any release
- *    does when a request to the API server fails, and reads again later.
- * 2. It *translates* what it has read, and writes the status of the Gateway: its own conditions with the generation of that moment, those
- *    of its listeners with the generation that was read. Before v1.5.5 each reading is translated, in its order; since then it skips
- *    to the latest one.
- * 3. It *applies* what came out, unless that is equal to what came out before. Up to v1.4 it leaves an HPA that is no longer wanted.
+ * 1. It *reads* everything, and writes the status of its classes. A release up to v1.3 then stops while a class dangles; every
+ *    release stops when a request to the API server fails, and reads again later.
+ * 2. It *translates* what it has read, and writes the status of the Gateway: its own conditions with the present generation, and those
+ *    of its listeners with the generation that was read. Before v1.5.5 it translates each reading in order; since then only the latest.
+ * 3. It *applies* the result, if it differs from the last one. A release up to v1.4 keeps an HPA that is no longer wanted.
  *
- * Besides, it refreshes the Gateway's own conditions, whatever it has read, when the Deployment or the Service changes.
+ * It also refreshes the conditions of the Gateway itself, whatever it has read, when the Deployment or the Service changes.
  *
  * Source: `internal/provider/kubernetes/controller.go` and `status.go`, `internal/gatewayapi/runner/runner.go`,
  * `internal/infrastructure/runner/runner.go` and `internal/message/watchutil.go` of v1.3.0 and v1.9.1.
@@ -333,7 +325,6 @@ export class EnvoyGateway {
   }
 
   steps(): Step[] {
-    const { gateway } = this.#installation;
     const steps: Step[] = [];
     const can = (name: string, about: Step['about'], run: () => Promise<void>) => steps.push({ name, about, run });
     const [reading] = this.#readings;
@@ -346,27 +337,25 @@ export class EnvoyGateway {
       can(name, 'configuration', () => this.#translate(reading));
     }
     if (this.#pending.length > 0) can('Envoy Gateway applies', 'HPA', () => this.#apply());
-    const { metadata, status } = this.#installation.stored(gateway);
+    const { metadata, status } = this.#gateway;
     if (this.#refreshes > 0 && status.conditions[0].observedGeneration < metadata.generation) {
       can('Envoy Gateway refreshes the status', 'configuration', () => this.#refresh());
     }
     return steps;
   }
 
-  /** Everything that decides what it does next. */
+  /** Everything that its next steps depend on. */
   state(): unknown {
     return [this.#refreshes, this.#failures, this.#lastRead, this.#readings, this.#representation, this.#pending];
   }
 
   async #read(): Promise<void> {
-    const { gateway, secondClass } = this.#installation;
     this.#lastRead = this.#configuration();
     await this.#acceptClasses();
-    if (this.#isOld && isDangling(this.#installation.stored(secondClass))) return;
-    const { generation } = this.#installation.stored(gateway).metadata;
-    const reading = { gatewayGeneration: generation, representation: this.#translated() };
+    if (this.#isOld && isDangling(this.#installation.stored(this.#installation.secondClass))) return;
+    const reading = { gatewayGeneration: this.#gateway.metadata.generation, representation: this.#translated() };
     this.#readings = this.#isOld ? [...this.#readings, reading] : [reading];
-    // Where each reading is translated, and nothing tells of the translation, its moment is of no account.
+    // The moment of a translation does not matter if each reading is translated and no status is written.
     if (this.#isOld && this.#readings.length === 1 && !this.#hasStatusToWrite(reading)) await this.#translate(reading);
   }
 
@@ -390,8 +379,7 @@ export class EnvoyGateway {
   async #translate({ gatewayGeneration, representation }: Reading): Promise<void> {
     this.#readings.shift();
     if (this.#hasStatusToWrite({ gatewayGeneration })) {
-      const { generation } = this.#installation.stored(this.#installation.gateway).metadata;
-      await this.#installation.writeGatewayStatus(generation, gatewayGeneration);
+      await this.#installation.writeGatewayStatus(this.#gateway.metadata.generation, gatewayGeneration);
     }
     if (JSON.stringify(representation) === JSON.stringify(this.#representation)) return;
     this.#representation = representation;
@@ -401,7 +389,7 @@ export class EnvoyGateway {
   }
 
   #hasStatusToWrite({ gatewayGeneration }: Pick<Reading, 'gatewayGeneration'>): boolean {
-    const { metadata, status } = this.#installation.stored(this.#installation.gateway);
+    const { metadata, status } = this.#gateway;
     const ofListeners = status.listeners[0].conditions[0].observedGeneration;
     return ofListeners < gatewayGeneration || status.conditions[0].observedGeneration < metadata.generation;
   }
@@ -413,25 +401,24 @@ export class EnvoyGateway {
 
   async #refresh(): Promise<void> {
     this.#refreshes -= 1;
-    await this.#installation.writeGatewayStatus(
-      this.#installation.stored(this.#installation.gateway).metadata.generation,
-    );
+    await this.#installation.writeGatewayStatus(this.#gateway.metadata.generation);
   }
 
-  /** Changes with everything that it watches. */
+  /** The generations of everything that it watches. */
   #configuration(): string {
     const { gateway, gatewayClass, secondClass, proxy } = this.#installation;
-    const generations = [gateway, gatewayClass, secondClass, proxy].map(
-      (path) => this.#installation.stored(path)?.metadata.generation,
-    );
-    return generations.join();
+    const watched = [gateway, gatewayClass, secondClass, proxy];
+    return watched.map((path) => this.#installation.stored(path)?.metadata.generation).join();
+  }
+
+  get #gateway(): ApiObject {
+    return this.#installation.stored(this.#installation.gateway);
   }
 
   #translated(): Representation {
-    const { gateway, gatewayClass, proxy } = this.#installation;
+    const { gatewayClass, proxy } = this.#installation;
     const isReferredTo =
-      this.#installation.stored(gateway).spec.infrastructure?.parametersRef ??
-      this.#installation.stored(gatewayClass).spec.parametersRef;
+      this.#gateway.spec.infrastructure?.parametersRef ?? this.#installation.stored(gatewayClass).spec.parametersRef;
     if (!isReferredTo) return { wantsHpa: false, resourceVersion: undefined };
     const { metadata, spec } = this.#installation.stored(proxy);
     return { wantsHpa: Boolean(spec.provider.kubernetes.envoyHpa), resourceVersion: metadata.resourceVersion };

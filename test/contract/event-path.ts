@@ -5,7 +5,6 @@ import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import type { ObjectEvent } from '../../functions/kubernetes/event-recorder.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
 import type { AuditEvent } from '../embedded-cluster/audit.ts';
@@ -23,6 +22,7 @@ import { Installation, SYSTEM } from './envoy-gateway.ts';
 import { autoscaler } from './objects.ts';
 import { reaperRbac, reaperToken, reaper as reaperUser, type Server, useServer, waitFor } from './server.ts';
 
+const CONFIG = { ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, EVENT_BUS_NAME: 'bus' };
 const quiet = { log: SILENT, metrics: { add: () => {} } };
 
 /** The whole path, from the audit lines that this API server writes, as the user that infra/kubernetes/rbac.yaml authorizes. */
@@ -50,7 +50,7 @@ export function describeEventPath(start: () => Promise<Server>): void {
       await waitFor(async () => (await lines()).some(({ verb }) => verb === 'patch'));
       const events: BusEvent[] = [];
       const forward = createForward({
-        config: { ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, EVENT_BUS_NAME: 'bus' },
+        config: CONFIG,
         eventBus: { put: async (put) => void events.push(...put) },
         ...quiet,
       });
@@ -61,15 +61,7 @@ export function describeEventPath(start: () => Promise<Server>): void {
     async function reap(events: readonly BusEvent[], mode: 'report' | 'delete'): Promise<SweepReport> {
       const reports: SweepReport[] = [];
       const handler = createReap({
-        config: {
-          ACCOUNT_ID: ACCOUNT,
-          AWS_REGION: REGION,
-          MODE: mode,
-          MAX_DELETIONS: 25,
-          SETTLE_HPA_SECONDS: 120,
-          SETTLE_CONFIG_SECONDS: 180,
-          EVENT_BUS_NAME: 'bus',
-        },
+        config: { ...CONFIG, MODE: mode, MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180 },
         eventBus: { put: async () => {} },
         directory: {
           list: async () => [],
@@ -77,15 +69,14 @@ export function describeEventPath(start: () => Promise<Server>): void {
           connect: async () => api,
           forget: () => {},
         },
-        // All that was just written has settled by then.
+        // Past the time in which new objects settle.
         now: () => new Date(Date.now() + 3_600_000),
         onReport: (report) => reports.push(report),
         ...quiet,
       });
       const batch = queueBatch(events.map((event) => JSON.stringify(busEvent(event))));
       const { batchItemFailures } = (await handler(batch, lambdaContext('reap'))) as SQSBatchResponse;
-      expect(batchItemFailures).toEqual([]);
-      expect(reports).toHaveLength(1);
+      expect([batchItemFailures, reports.length]).toEqual([[], 1]);
       return reports[0] as SweepReport;
     }
 
@@ -99,35 +90,24 @@ export function describeEventPath(start: () => Promise<Server>): void {
     test('deletes exactly the HPA whose autoscaling configuration was removed', async () => {
       const all = await eventsOf(() => leaking.setAutoscaling('off'));
       const events = all.filter(({ detail }) => JSON.stringify(detail).includes('leaking'));
-      expect(events.map(({ detail }) => detail)).toMatchObject([
-        {
-          cluster: 'real',
-          verb: 'patch',
-          user: { username: 'admin' },
-          objectRef: { resource: 'envoyproxies', namespace: 'leaking', name: 'web' },
-        },
-      ]);
+      const proxy = { resource: 'envoyproxies', namespace: 'leaking', name: 'web' };
+      const change = { verb: 'patch', user: { username: 'admin' }, objectRef: proxy };
+      expect(events.map(({ detail }) => detail)).toMatchObject([{ cluster: 'real', ...change }]);
 
-      expect(ours(await reap(events, 'report'))).toEqual([
-        [healthy.hpaName, 'Kept', 'AutoscalingConfigured'],
-        [leaking.hpaName, 'Reported', 'AutoscalingRemoved'],
-      ]);
+      const kept = [healthy.hpaName, 'Kept', 'AutoscalingConfigured'];
+      const reported = [leaking.hpaName, 'Reported', 'AutoscalingRemoved'];
+      expect(ours(await reap(events, 'report'))).toEqual([kept, reported]);
       expect(await leaking.hpaExists()).toBe(true);
 
       const { body: manifest } = await admin.get(leaking.hpa);
       const report = await reap(events, 'delete');
-      expect(ours(report)).toEqual([
-        [healthy.hpaName, 'Kept', 'AutoscalingConfigured'],
-        [leaking.hpaName, 'Deleted', 'AutoscalingRemoved'],
-      ]);
+      expect(ours(report)).toEqual([kept, [leaking.hpaName, 'Deleted', 'AutoscalingRemoved']]);
       expect(report.hpas.find(({ outcome }) => outcome === 'Deleted')).toMatchObject({
         manifest,
-        changes: [{ username: 'admin', verb: 'patch', resource: 'envoyproxies', namespace: 'leaking', name: 'web' }],
+        changes: [{ username: 'admin', verb: 'patch', ...proxy }],
       });
-      expect(await leaking.hpaExists()).toBe(false);
-      expect(await healthy.hpaExists()).toBe(true);
-
-      expect(ours(await reap(events, 'delete'))).toEqual([[healthy.hpaName, 'Kept', 'AutoscalingConfigured']]);
+      expect([await leaking.hpaExists(), await healthy.hpaExists()]).toEqual([false, true]);
+      expect(ours(await reap(events, 'delete'))).toEqual([kept]);
     });
 
     test('reports a wanted HPA that somebody deletes as missing, with an Event of its Gateway', async () => {
@@ -141,25 +121,16 @@ export function describeEventPath(start: () => Promise<Server>): void {
           ({ type }: { type: string }) => type === 'Warning',
         );
 
-      const reported = await reap(events, 'report');
-      expect(missing(reported)).toMatchObject([
-        {
-          ...{ namespace: SYSTEM, name: healthy.hpaName, reason: 'WantedButMissing' },
-          owner: { kind: 'Gateway', namespace: 'healthy', name: 'web' },
-        },
-      ]);
+      const owner = { kind: 'Gateway', namespace: 'healthy', name: 'web' };
+      const hpa = { namespace: SYSTEM, name: healthy.hpaName, reason: 'WantedButMissing', owner };
+      expect(missing(await reap(events, 'report'))).toMatchObject([hpa]);
       expect(await warnings()).toEqual([]);
 
-      const report = await reap(events, 'delete');
-      expect(missing(report)).toEqual(missing(reported));
-      const { body: gateway } = await admin.get(healthy.gateway);
-      expect(await warnings()).toMatchObject([
-        {
-          reason: 'WantedHPAMissing',
-          involvedObject: { kind: 'Gateway', namespace: 'healthy', name: 'web', uid: gateway.metadata.uid },
-          message: expect.stringContaining(`there is no HPA ${SYSTEM}/${healthy.hpaName}.`),
-        },
-      ]);
+      expect(missing(await reap(events, 'delete'))).toMatchObject([hpa]);
+      const { uid } = (await admin.get(healthy.gateway)).body.metadata;
+      const message = expect.stringContaining(`there is no HPA ${SYSTEM}/${healthy.hpaName}.`);
+      const warning = { reason: 'WantedHPAMissing', involvedObject: { ...owner, uid }, message };
+      expect(await warnings()).toMatchObject([warning]);
 
       await healthy.applyHpa();
       expect(missing(await reap(events, 'delete'))).toEqual([]);
@@ -171,88 +142,60 @@ export function describeEventPath(start: () => Promise<Server>): void {
       expect(await api.config.deployment(named)).toBeNull();
       await leaking.runController('v1.3.0');
       const { uid, generation } = (await admin.get(leaking.controller)).body.metadata;
+      const container = {
+        name: 'envoy-gateway',
+        image: 'docker.io/envoyproxy/gateway:v1.3.0',
+        args: ['server', '--config-path=/config/envoy-gateway.yaml'],
+        volumeMounts: [
+          { name: 'envoy-gateway-config', mountPath: '/config' },
+          { name: 'certs', mountPath: '/certs' },
+        ],
+      };
+      const configMap = { name: 'envoy-gateway-config' };
+      const volumes = [{ name: 'envoy-gateway-config', configMap }, { name: 'certs' }];
       expect(await api.config.deployment(named)).toEqual({
         metadata: { ...named, uid, generation, labels: { 'app.kubernetes.io/version': 'v1.3.0' } },
-        spec: {
-          template: {
-            spec: {
-              containers: [
-                {
-                  name: 'envoy-gateway',
-                  image: 'docker.io/envoyproxy/gateway:v1.3.0',
-                  args: ['server', '--config-path=/config/envoy-gateway.yaml'],
-                  volumeMounts: [
-                    { name: 'envoy-gateway-config', mountPath: '/config' },
-                    { name: 'certs', mountPath: '/certs' },
-                  ],
-                },
-              ],
-              volumes: [
-                { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
-                { name: 'certs' },
-              ],
-            },
-          },
-        },
+        spec: { template: { spec: { containers: [container], volumes } } },
         status: { observedGeneration: generation, replicas: 1, updatedReplicas: 1 },
       });
       await leaking.runController(undefined);
     });
 
-    /** An HPA that a person creates, until `check` is done. */
-    async function withHpas(created: [namespace: string, name: string, labels: object][], check: () => Promise<void>) {
-      const paths = created.map(
-        ([namespace, name]) => `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${name}`,
-      );
-      for (const [index, path] of paths.entries()) {
-        const [, hpa = '', labels] = created[index] ?? [];
-        const { status } = await admin.apply(`${path}?fieldManager=kubectl&force=true`, autoscaler(hpa, { labels }));
-        expect(status).toBe(201);
-      }
-      await check();
-      for (const path of paths) await admin.delete(path);
+    /** An HPA of a person, until the test deletes it. */
+    async function createHpa(namespace: string, name: string, labels = {}): Promise<string> {
+      const path = `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${name}`;
+      const { status } = await admin.apply(`${path}?fieldManager=kubectl&force=true`, autoscaler(name, { labels }));
+      expect(status).toBe(201);
+      return path;
     }
 
     test('finds every HPA of a namespace with its target, whoever created it', async () => {
       await healthy.applyHpa();
-      await withHpas(
-        [
-          [SYSTEM, 'of-keda', {}],
-          ['healthy', 'elsewhere', {}],
-        ],
-        async () => {
-          const wanted = ['of-keda', 'elsewhere', healthy.hpaName];
-          const scalers = (await api.hpas.scalers(SYSTEM)).filter(({ metadata }) => wanted.includes(metadata.name));
-          expect(scalers).toEqual(
-            [healthy.hpaName, 'of-keda'].map((name) => ({
-              metadata: { namespace: SYSTEM, name },
-              spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name } },
-            })),
-          );
-          expect(await api.hpas.scalers('nowhere')).toEqual([]);
-        },
+      const created = [await createHpa(SYSTEM, 'of-keda'), await createHpa('healthy', 'elsewhere')];
+      const wanted = ['of-keda', 'elsewhere', healthy.hpaName];
+      const scalers = (await api.hpas.scalers(SYSTEM)).filter(({ metadata }) => wanted.includes(metadata.name));
+      expect(scalers).toEqual(
+        [healthy.hpaName, 'of-keda'].map((name) => ({
+          metadata: { namespace: SYSTEM, name },
+          spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name } },
+        })),
       );
+      expect(await api.hpas.scalers('nowhere')).toEqual([]);
+      for (const path of created) await admin.delete(path);
     });
 
     test('finds the HPA of the rate limit service by all of its labels, and one that two selectors find once', async () => {
-      const labels = {
-        'app.kubernetes.io/name': 'envoy-ratelimit',
-        'app.kubernetes.io/component': 'ratelimit',
-        'app.kubernetes.io/managed-by': 'envoy-gateway',
-      };
-      const { 'app.kubernetes.io/name': _, ...others } = labels;
-      await withHpas(
-        [
-          ['healthy', 'envoy-ratelimit', labels],
-          ['healthy', 'not-of-rate-limit', others],
-          ['healthy', 'of-another', { ...labels, 'app.kubernetes.io/managed-by': 'helm' }],
-          ['healthy', 'both', { ...labels, 'gateway.envoyproxy.io/owning-gateway-name': 'web' }],
-        ],
-        async () => {
-          const found = (await api.hpas.list()).filter(({ metadata }) => metadata.namespace === 'healthy');
-          expect(found.map(({ metadata }) => metadata.name).sort()).toEqual(['both', 'envoy-ratelimit']);
-        },
-      );
+      const others = { 'app.kubernetes.io/component': 'ratelimit', 'app.kubernetes.io/managed-by': 'envoy-gateway' };
+      const labels = { 'app.kubernetes.io/name': 'envoy-ratelimit', ...others };
+      const created = [
+        await createHpa('healthy', 'envoy-ratelimit', labels),
+        await createHpa('healthy', 'not-of-rate-limit', others),
+        await createHpa('healthy', 'of-another', { ...labels, 'app.kubernetes.io/managed-by': 'helm' }),
+        await createHpa('healthy', 'both', { ...labels, 'gateway.envoyproxy.io/owning-gateway-name': 'web' }),
+      ];
+      const found = (await api.hpas.list()).filter(({ metadata }) => metadata.namespace === 'healthy');
+      expect(found.map(({ metadata }) => metadata.name).sort()).toEqual(['both', 'envoy-ratelimit']);
+      for (const path of created) await admin.delete(path);
     });
 
     /** The permissions of the role that a line of the audit log used, each as `verb group/resource name`. */
@@ -289,28 +232,24 @@ export function describeEventPath(start: () => Promise<Server>): void {
       await expect(api.hpas.delete(marked.hpa)).resolves.toEqual({ result: 'done' });
       await expect(api.hpas.delete(marked.hpa)).resolves.toEqual({ result: 'gone' });
       await expect(api.hpas.get(found)).resolves.toBeUndefined();
-      const object = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway', namespace: 'healthy', name: 'web' };
-      const event: ObjectEvent = {
-        object: { ...object, uid: randomUUID() },
-        type: 'Normal',
-        reason: 'StaleHPADeleted',
-        message: '',
-        time: new Date(),
+      const gateway = {
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'Gateway',
+        namespace: 'healthy',
+        name: 'web',
       };
-      for (let time = 0; time < 2; time += 1) await expect(api.events?.record(event)).resolves.toBe('done');
-      const { body } = await admin.get('/api/v1/namespaces/healthy/events');
-      const [counted] = body.items.filter(
-        (item: { involvedObject: { uid: string } }) => item.involvedObject.uid === event.object.uid,
-      );
-      expect(counted.count).toBe(2);
-
-      const lines = async () => (await server.audit()).slice(since);
-      const last = (line: AuditEvent) => usedBy(line).includes('get autoscaling/horizontalpodautoscalers ');
-      await waitFor(async () => (await lines()).filter(last).length === 2);
-      // EKS's audit log has no Events: an Event that counts two was created, and then patched.
+      const object = { ...gateway, uid: randomUUID() };
+      // The first one creates an Event, and the second one patches it. The audit log of EKS has neither.
+      for (let time = 0; time < 2; time += 1) {
+        const event = { object, type: 'Normal', reason: 'StaleHPADeleted', message: '', time: new Date() } as const;
+        await expect(api.events?.record(event)).resolves.toBe('done');
+      }
       const ofEvents = ['create /events ', 'patch /events '];
-      const used = new Set([...ofEvents, ...(await lines()).flatMap(usedBy)]);
-      expect([...used].sort()).toEqual((await permissions()).sort());
+
+      const requested = async () => (await server.audit()).slice(since).flatMap(usedBy);
+      const last = 'get autoscaling/horizontalpodautoscalers ';
+      await waitFor(async () => (await requested()).filter((one) => one === last).length === 2);
+      expect([...new Set([...ofEvents, ...(await requested())])].sort()).toEqual((await permissions()).sort());
     });
 
     /** The result of a read, and the number of its requests. */
