@@ -31,10 +31,9 @@ export interface OwnerConfig {
   readonly restsOn: readonly ObjectRead[];
 }
 
-/** A snapshot is judged again once more Deployments are known; its lists stay the same. */
 const INDEXES = new WeakMap<Snapshot, ClusterIndex>();
 
-/** The indexes of a snapshot, built once. */
+/** The indexes of a snapshot, built once: its lists never change. */
 export function indexOf(snapshot: Snapshot): ClusterIndex {
   const known = INDEXES.get(snapshot);
   if (known) return known;
@@ -43,7 +42,6 @@ export function indexOf(snapshot: Snapshot): ClusterIndex {
   return index;
 }
 
-/** The snapshot with its indexes. */
 export class ClusterIndex {
   readonly snapshot: Snapshot;
   #listed: ClusterIndex | undefined;

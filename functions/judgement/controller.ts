@@ -21,8 +21,8 @@ export class DeploymentReads {
   }
 
   /** @returns `null` if it does not exist, `undefined` if it was not read */
-  peek(place: NamespacedName): Deployment | null | undefined {
-    return this.#snapshot.deployments.get(objectKey(place));
+  peek(deployment: NamespacedName): Deployment | null | undefined {
+    return this.#snapshot.deployments.get(objectKey(deployment));
   }
 
   /** Like {@link peek}, and marks it as needed. The verdict rests on it: on its existence, or on its spec. */

@@ -27,7 +27,6 @@ export interface Desired {
   readonly appliedReplicas?: number | 'unknown';
 }
 
-/** Only a state and its explanation are known, or there is nothing more to know. */
 const withoutHpa = (state: Desired['state'], because: string): Desired => ({ state, because, names: [], levels: [] });
 
 /**
@@ -142,7 +141,7 @@ function rejected(
         ? `The parametersRef of ${name} does not resolve to an EnvoyProxy`
         : undefined;
   if (fault) {
-    // From v1.7 on such a Gateway is served in full. In v1.4 a class can be rejected while its EnvoyProxy is in force.
+    // From v1.7 on such a Gateway is served in full. In v1.4 a class can be rejected while its EnvoyProxy is effective.
     const isReplaced =
       gatewayClass?.spec.parametersRef && ownProxy && !merges && (ownProxy.spec?.mergeType ?? 'Replace') === 'Replace';
     const isServed = isReplaced && isAtLeast(controllerVersion(reads.read(controllerOf(installation))), 7);

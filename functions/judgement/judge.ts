@@ -377,9 +377,10 @@ function notReplaced(candidate: Candidate): Unmet | undefined {
 function notSeen({ installation, config, cluster, reads }: Candidate): Unmet | undefined {
   const unseen = (why: string, remedy: string) => ({ because: `Envoy Gateway may not have seen that: ${why}`, remedy });
   const served = installation as EnvoyGatewayConfig;
-  const place = controllerOf(served);
-  const controller = reads.read(place);
-  if (controller === undefined) return unseen(`Deployment ${objectKey(place)} was not read`, 'Run the sweep again.');
+  const controller = reads.read(controllerOf(served));
+  if (controller === undefined) {
+    return unseen(`Deployment ${objectKey(controllerOf(served))} was not read`, 'Run the sweep again.');
+  }
   const notYet = notObserved(config.observed);
   if (notYet) {
     const remedy = 'If this lasts, check whether Envoy Gateway runs and watches that namespace, and read its log.';

@@ -7,14 +7,12 @@ import type { Owner } from './ownership.ts';
 import type { Snapshot } from './snapshot.ts';
 import { acceptance, notObserved, secondsSinceWrite } from './status.ts';
 
-const MISSING_REASON = 'WantedButMissing';
-
 /** An HPA that its owner asks for, that Envoy Gateway has had the time to create, and that does not exist. */
 export interface MissingHpa extends NamespacedName {
   readonly owner: Owner;
   /** The uid of the owner, for an Event about it. */
   readonly ownerUid: string | undefined;
-  readonly reason: typeof MISSING_REASON;
+  readonly reason: 'WantedButMissing';
   /** One sentence for a person. */
   readonly explanation: string;
   readonly remedy: string;
@@ -58,7 +56,7 @@ export function missingHpas(
         name,
         owner,
         ownerUid: uidOf(config),
-        reason: MISSING_REASON,
+        reason: 'WantedButMissing',
         explanation: `${desired.because}, and there is no HPA ${allNames}.`,
         remedy: remedyOf(config, cluster, reads),
       },
@@ -80,7 +78,7 @@ function desiredHpa(
     if (one.state !== 'autoscaling') return undefined;
     // Where all of them exist, nothing depends on the controller: it need not be read.
     if (one.names.every((name) => cluster.hpaAt(name) !== undefined)) return undefined;
-    if (!isInForce(installation, reads, now)) return undefined;
+    if (!isEffective(installation, reads, now)) return undefined;
     // An older release does not know the default.
     const version = controllerVersion(reads.peek(controllerOf(installation)));
     return one.levels.includes('default') && isAtLeast(version, 7) === false ? undefined : one;
@@ -127,7 +125,7 @@ const isSettled = ({ observed, proxies }: OwnerConfig, now: Date): boolean =>
   );
 
 /** Whether Envoy Gateway reads the ConfigMap, and has had the time to. Where no Deployment says what it reads, it counts. */
-function isInForce(installation: EnvoyGatewayConfig, reads: DeploymentReads, now: Date): boolean {
+function isEffective(installation: EnvoyGatewayConfig, reads: DeploymentReads, now: Date): boolean {
   // A saved ConfigMap may have lost all times.
   const age = secondsSinceWrite(installation.configMap.metadata, now) ?? Number.POSITIVE_INFINITY;
   if (age < MISSING_AFTER_SECONDS) return false;
