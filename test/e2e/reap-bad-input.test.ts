@@ -401,7 +401,7 @@ describe('a configuration that cannot be read', () => {
 });
 
 describe('the environment', () => {
-  test('all that is missing or malformed is named at once, and no value', async () => {
+  test('is rejected with every fault at once, and without its values', async () => {
     vi.stubEnv('ACCOUNT_ID', '1234');
     vi.stubEnv('AWS_REGION', 'Frankfurt');
     vi.stubEnv('EVENT_BUS_NAME', 'secret bus');
@@ -427,7 +427,7 @@ describe('the environment', () => {
     expect(String(failure)).not.toMatch(/1234|Frankfurt|secret|destroy|-7|3601|soon|Shop/);
   });
 
-  test('all that may be missing has a default', async () => {
+  test('has a default for every optional variable', async () => {
     await expect(loadReap()).resolves.toBeTypeOf('function');
     vi.stubEnv('ACCOUNT_ID', undefined);
     vi.stubEnv('MODE', undefined);

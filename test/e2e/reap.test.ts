@@ -571,6 +571,16 @@ describe('a batch', () => {
 });
 
 describe('the connection to a cluster', () => {
+  /** Invokes one process, some seconds after the test began. */
+  async function withClock() {
+    const handler = await loadReap();
+    const start = Date.now();
+    vi.useFakeTimers({ toFake: ['Date'], now: start });
+    return (seconds: number) => {
+      vi.setSystemTime(start + seconds * 1000);
+      return reapEvent(changed(), handler);
+    };
+  }
   const tokensOf = (requests: readonly ReceivedRequest[]) => [
     ...new Set(requests.map(({ headers }) => String(headers.authorization))),
   ];
@@ -606,13 +616,10 @@ describe('the connection to a cluster', () => {
 
   test('is looked up again after a minute, and its token is used for 14', async () => {
     const cluster = await around.enroll('shop', wantedList());
-    const handler = await loadReap();
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
-    const start = Date.now();
+    const eventAfter = await withClock();
     const tokenAfter = async (milliseconds: number) => {
-      vi.setSystemTime(start + milliseconds);
       cluster.requests.length = 0;
-      await sweepByEvent(changed(), handler);
+      await eventAfter(milliseconds / 1000);
       return tokensOf(cluster.requests).join();
     };
     const token = await tokenAfter(0);
@@ -623,13 +630,7 @@ describe('the connection to a cluster', () => {
 
   test('is looked up once a minute: an opt-out and a new endpoint become effective', async () => {
     const cluster = await around.enroll('shop', wantedList());
-    const handler = await loadReap();
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() });
-    const start = Date.now();
-    const eventAfter = (seconds: number) => {
-      vi.setSystemTime(start + seconds * 1000);
-      return reapEvent(changed(), handler);
-    };
+    const eventAfter = await withClock();
     await eventAfter(0);
     const known = around.eks.clusters.get('shop');
     if (known === undefined) throw new Error('no cluster');

@@ -79,6 +79,10 @@ function run(regions: Record<string, Region>, options: Partial<Parameters<typeof
   });
 }
 
+/** A run over one cluster, which is named `a`. */
+const runOne = (at: EmbeddedCluster, options: Parameters<typeof run>[1]) =>
+  run({ 'eu-central-1': new Region({ a: { at } }) }, options);
+
 const serveStale = (count = 1) => serve(times(count, staleList()));
 const serveThree = (...counts: [number, number, number]) =>
   Promise.all(counts.map(serveStale)) as Promise<unknown> as Promise<
@@ -245,11 +249,8 @@ describe('a run that is stopped', () => {
   test('deletes nothing whose manifest was still being saved', async () => {
     const at = await serveStale();
     const stop = new AbortController();
-    const report = await run(
-      { 'eu-central-1': new Region({ shop: { at } }) },
-      { drainSignal: stop.signal, beforeDeletion: async () => stop.abort() },
-    );
-    expect(summaryOf(report)).toEqual(['shop in eu-central-1: swept Stopped']);
+    const report = await runOne(at, { drainSignal: stop.signal, beforeDeletion: async () => stop.abort() });
+    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Stopped']);
     expect(writesTo(at).map(({ method }) => method)).toEqual(['PATCH']);
   });
 
@@ -273,14 +274,11 @@ test('names the Region in what it logs and saves before a deletion', async () =>
   const info = (message: string, attributes?: object) => {
     if (message === 'deleting HPA') logged.push(attributes);
   };
-  await run(
-    { 'eu-central-1': new Region({ shop: { at: await serveStale() } }) },
-    {
-      log: { info, warn: () => {}, error: () => {} },
-      beforeDeletion: async (deletion) => void saved.push(deletion),
-    },
-  );
-  expect(logged).toMatchObject([{ cluster: 'shop', region: 'eu-central-1', manifest: {} }]);
+  await runOne(await serveStale(), {
+    log: { info, warn: () => {}, error: () => {} },
+    beforeDeletion: async (deletion) => void saved.push(deletion),
+  });
+  expect(logged).toMatchObject([{ cluster: 'a', region: 'eu-central-1', manifest: {} }]);
   expect(saved).toEqual(logged);
 });
 
@@ -319,10 +317,7 @@ describe('a run at its deadline', () => {
       deadlineSignal.abort();
       return { kind: 'hang' };
     };
-    const report = await run(
-      { 'eu-central-1': new Region({ a: { at: cluster } }) },
-      { deadlineSignal: deadlineSignal.signal },
-    );
+    const report = await runOne(cluster, { deadlineSignal: deadlineSignal.signal });
     const outcomes = report.clusters[0]?.hpas.map(({ outcome }) => outcome);
     expect(outcomes?.toSorted()).toEqual(['Deleted', 'Deleted', 'Stopped']);
     expect(report.clusters[0]?.hpas.filter(({ manifest }) => manifest)).toHaveLength(2);
@@ -337,10 +332,7 @@ describe('a run at its deadline', () => {
       deadlineSignal.abort();
       return { kind: 'hang' };
     });
-    const report = await run(
-      { 'eu-central-1': new Region({ a: { at: cluster } }) },
-      { deadlineSignal: deadlineSignal.signal },
-    );
+    const report = await runOne(cluster, { deadlineSignal: deadlineSignal.signal });
     expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Failed']);
     expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
   });
@@ -369,14 +361,11 @@ describe('a run at its deadline', () => {
 test('reports its progress', async () => {
   const reported: RunProgress[] = [];
   const region = new Region({
-    a: { at: await serveStale(2) },
+    a: { at: await serveStale(2), tags: { t: 'x' } },
     b: { at: await serveStale(), tags: { not: 'selected' } },
-    c: { fault: notFound('c'), tags: {} },
-    d: { at: await serve(wantedList()) },
+    c: { fault: notFound('c') },
+    d: { at: await serve(wantedList()), tags: { t: 'x' } },
   });
-  const tagged = { a: 'x', d: 'x' } as Record<string, string>;
-  const describe = region.describe.bind(region);
-  region.describe = async (name) => ({ ...(await describe(name)), tags: { t: tagged[name] ?? '' } });
   await run(
     { 'eu-central-1': region },
     { concurrency: 1, tags: { t: 'x' }, onProgress: (progress) => reported.push(progress) },

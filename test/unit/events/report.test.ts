@@ -81,12 +81,12 @@ test('reports a stale HPA with its reason, owner, replicas, and what the verdict
 
 describe('capacity', () => {
   test.each<[string, number, number | undefined, boolean]>([
-    ['more run than Envoy Gateway sets', 4, 3, true],
-    ['as many', 3, 3, false],
-    ['fewer', 2, 3, false],
+    ['more run', 4, 3, true],
+    ['as many run', 3, 3, false],
+    ['fewer run', 2, 3, false],
     ['Envoy Gateway sets none', 1, 0, true],
     ['Envoy Gateway sets nothing, so that they stay', 12, undefined, false],
-  ])('%s', (_, currentReplicas, replicas, dropsCapacity) => {
+  ])('drops when more replicas run than Envoy Gateway sets: %s', (_, currentReplicas, replicas, dropsCapacity) => {
     expect(reportHpa(removed({ currentReplicas }, replicas)).dropsCapacity).toBe(dropsCapacity);
   });
 
@@ -108,13 +108,13 @@ describe('capacity', () => {
     expect(report.replicas).toEqual({ current: 9, min: 2, max: 5 });
   });
 
-  test('where the Deployment is gone there is none to lose', () => {
+  test('is not lost where the Deployment is gone', () => {
     const report = reportHpa(judged(envoyHpa('shop/web', { currentReplicas: 9 })));
     expect(report).toMatchObject({ reason: 'GatewayDeleted', dropsCapacity: false });
     expect(report.replicas).toEqual({ current: 9, min: 2, max: 5, after: { kind: 'NoDeployment' } });
   });
 
-  test('an HPA that says little: one replica at least, none known to run', () => {
+  test('is not lost with an HPA that states no replicas: at least one is wanted, and none is known to run', () => {
     const { status: _status, ...hpa } = envoyHpa();
     const quiet = { ...hpa, spec: { ...hpa.spec, minReplicas: null } };
     expect(reportHpa(judged(quiet))).toMatchObject({ replicas: { min: 1, max: 5 }, dropsCapacity: false });

@@ -143,7 +143,7 @@ describe('an object that is not in a List does not exist', () => {
 });
 
 test.each([null, 'x', [], {}, { kind: 'List' }, { kind: 'List', items: {} }, { kind: 'Pod', items: [] }])(
-  '%j is no List',
+  'rejects %j, which is no List',
   (value) => {
     expect(() => snapshotOfList(value, true)).toThrow(/^expected a List, /);
   },

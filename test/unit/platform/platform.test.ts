@@ -32,7 +32,7 @@ describe('the message of an error', () => {
     ['of several without a word', new AggregateError([new Error('a', { cause: 'c' }), new Error('b')]), 'a: c; b'],
     ['of several with a word', new AggregateError([new Error('a')], 'both failed'), 'both failed'],
     ['whose cause is several', new Error('EKS', { cause: new AggregateError([new Error('a')]) }), 'EKS: a'],
-  ])('%s', (_, error, message) => {
+  ])('includes every cause once: an error %s', (_, error, message) => {
     expect(describeError(error)).toBe(message);
   });
 });

@@ -18,7 +18,7 @@ test('refuses as a whole what does not fit, and keeps nothing of it', () => {
   expect(budget(['d'])).toBeUndefined();
 });
 
-test('asking again for the same costs nothing, also beside more', () => {
+test('grants the same deletions again at no cost, also together with others', () => {
   const budget = deletionBudget(3);
   expect(budget(['a', 'b'])).toBeUndefined();
   expect(budget(['b', 'a'])).toBeUndefined();

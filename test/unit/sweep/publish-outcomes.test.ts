@@ -48,7 +48,7 @@ function countsOf(found: Parameters<typeof measureHpas>[0]): unknown[][] {
   return counts;
 }
 
-test('counts HPAs by outcome, and kept and held back ones by reason', () => {
+test('counts HPAs by outcome, kept and held back ones by reason, and missing ones separately', () => {
   const guard = { name: 'Settling' as const, explanation: 'It was created 20 s ago' };
   const hpas = [
     sweptHpa('shop/a', 'Kept', { reason: 'Protected' }),
@@ -58,18 +58,12 @@ test('counts HPAs by outcome, and kept and held back ones by reason', () => {
     sweptHpa('shop/e', 'Deleted', { reason: 'Renamed' }),
     sweptHpa('shop/f', 'Deleted', { reason: 'AutoscalingRemoved' }),
   ];
-  expect(countsOf({ hpas, missing: [] })).toEqual([
+  expect(countsOf({ hpas, missing: [missingHpa('shop/a'), missingHpa('shop/b')] })).toEqual([
     ['HpasFound', 6],
     ['HpasKept', 2, 'Protected'],
     ['HpasKept', 1, 'AutoscalingConfigured'],
     ['HpasHeldBack', 1, 'Settling'],
     ['HpasDeleted', 2, undefined],
-  ]);
-});
-
-test('counts missing HPAs apart from those that were found', () => {
-  expect(countsOf({ hpas: [], missing: [missingHpa('shop/a'), missingHpa('shop/b')] })).toEqual([
-    ['HpasFound', 0],
     ['HpasMissing', 2],
   ]);
   expect(countsOf({ hpas: [], missing: [] })).toEqual([['HpasFound', 0]]);
