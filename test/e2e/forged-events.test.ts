@@ -3,8 +3,8 @@ import { hpasOf, outcomesOf, STALE, staleList, wantedList, writesTo } from './ha
 import { changed, reapBatch, requested, surroundings, sweepByEvent } from './reap-harness.ts';
 
 /*
- * What docs/threat-model.md says of events that somebody else put, put again or kept back: they cost a pass, which decides by
- * what the cluster says.
+ * From docs/threat-model.md: events that somebody forges, repeats, or withholds cost a sweep, which decides by the state of
+ * the cluster.
  */
 const around = surroundings();
 

@@ -162,7 +162,7 @@ export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOpti
       mode: 'delete',
       guards: DEFAULT_GUARDS,
       now: () => new Date('2027-01-01T00:00:00Z'),
-      sweepId: 'pass-1',
+      sweepId: 'sweep-1',
       log: { info: () => {}, warn: () => {}, error: () => {} },
       ...options,
     });

@@ -279,7 +279,7 @@ describe('the metrics', () => {
     expect(shown().length).toBeGreaterThan(20);
     expect([...alarmed(), ...shown()].filter((metric) => !any.has(metric))).toEqual([]);
     expect(Object.fromEntries([...metrics].map(([metric, unit]) => [metric.split(' ')[1], unit]))).toEqual(
-      // A run of the command line or of backfill can be stopped, and a pass of reap cannot.
+      // A run of the command line or of backfill can be stopped, and a sweep of reap cannot.
       Object.fromEntries(Object.entries(METRICS).filter(([name]) => name !== 'HpasStopped')),
     );
   }, 60_000);

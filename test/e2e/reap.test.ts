@@ -39,7 +39,7 @@ import {
 const around = surroundings();
 
 describe('reap', () => {
-  test('deletes on a message, logs and counts', async () => {
+  test('deletes the HPA that a message leads to, logs it, and counts it', async () => {
     const cluster = await around.enroll('shop', staleList());
     const before = cluster.objects('horizontalpodautoscalers');
 
@@ -63,7 +63,7 @@ describe('reap', () => {
     expect(around.output.counted('HpasDeleted')).toBe(1);
   });
 
-  test('deletes on an event that it is invoked with, and answers with the report', async () => {
+  test('deletes on a direct invocation with an event, and answers with the report', async () => {
     const cluster = await around.enroll('shop', staleList());
     const [stale] = cluster.objects('horizontalpodautoscalers');
     const event = changed('shop', { user: { username: 'deployer', impersonatedUsername: 'jane' } });
@@ -657,7 +657,7 @@ describe('the connection to a cluster', () => {
     expect(hpasOf(cluster)).toEqual([]);
   });
 
-  test('is closed where the certificate is of another CA: nothing is sent, not even the token', async () => {
+  test('is closed when the certificate is from another CA, before anything is sent, including the token', async () => {
     const { caCertificate } = await serve(wantedList());
     const cluster = await around.enroll('shop', staleList(), { described: { ca: caCertificate } });
     expect(await reapBatch([changed()])).toEqual(['message-1']);

@@ -4,7 +4,7 @@ import type { SweptHpa } from '../../../functions/events/report.ts';
 import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
 
 const BY_CHANGE = { mode: 'delete', runIds: [] } as const;
-const PLACE = { cluster: 'shop', region: 'eu-central-1', sweepId: 'pass-1' };
+const PLACE = { cluster: 'shop', region: 'eu-central-1', sweepId: 'sweep-1' };
 
 /** The event about the HPA of a sweep over one HPA that published one. */
 function eventOf(outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}) {

@@ -62,7 +62,7 @@ test('reports a stale HPA with its reason, owner, replicas, and what the verdict
     createdAt: '2026-01-01T00:00:00Z',
     dropsCapacity: true,
   });
-  const pass = {
+  const swept = {
     schemaVersion: 1,
     cluster: 'c',
     sweepId: 'p',
@@ -74,7 +74,7 @@ test('reports a stale HPA with its reason, owner, replicas, and what the verdict
     lookAgain: false,
   };
   for (const outcome of OUTCOMES) {
-    const whole = { ...pass, hpas: [{ ...report, outcome, changes: [] }] };
+    const whole = { ...swept, hpas: [{ ...report, outcome, changes: [] }] };
     expect(sweepReportSchema.parse(JSON.parse(JSON.stringify(whole)))).toEqual(JSON.parse(JSON.stringify(whole)));
   }
 });

@@ -20,7 +20,7 @@ const log = {
 beforeEach(() => void lines.splice(0));
 
 const recordAll = (hpas: readonly SweptHpa[], record: EventRecorder['record'], missing: readonly MissingHpa[] = []) =>
-  recordOwnerEvents(hpas, missing, { events: { record }, cluster: 'shop', sweepId: 'pass-1', log, now });
+  recordOwnerEvents(hpas, missing, { events: { record }, cluster: 'shop', sweepId: 'sweep-1', log, now });
 
 /** Rests on a Gateway and an EnvoyProxy of the same name. */
 const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): SweptHpa => {
@@ -126,7 +126,7 @@ test('waits five seconds for an API server that does not respond, and records no
   await vi.advanceTimersByTimeAsync(1);
   const said = gateways.map((gateway) => [
     'no Event written',
-    { cluster: 'shop', sweepId: 'pass-1', object: `Gateway shop/${gateway}`, why: 'no answer within 5 s' },
+    { cluster: 'shop', sweepId: 'sweep-1', object: `Gateway shop/${gateway}`, why: 'no answer within 5 s' },
   ]);
   expect([ended, lines]).toEqual([true, said]);
 

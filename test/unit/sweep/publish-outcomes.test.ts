@@ -18,14 +18,14 @@ test.each([
   const log = (...line: unknown[]) => void lines.push(line);
   const counts: unknown[][] = [];
   const start = Date.now();
-  const place = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', sweepId: 'pass-1' };
+  const cluster = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', sweepId: 'sweep-1' };
   const problem = { result: 'failed' as const, reason: 'ClusterUnreachable', message: 'no answer', remedy: 'Look.' };
   const context = {
     invokedFunctionArn: 'arn:aws:lambda:eu-central-1:123456789012:function:reap',
     getRemainingTimeInMillis: () => timeLeft,
   };
   const published = publishOutcomes(
-    [{ detailType: 'Cluster Unreachable', detail: { ...place, ...problem } }],
+    [{ detailType: 'Cluster Unreachable', detail: { ...cluster, ...problem } }],
     context,
     {
       config: { ACCOUNT_ID: '123456789012' },
