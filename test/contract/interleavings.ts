@@ -14,7 +14,8 @@ export type Ends = Record<string, number>;
  * alone, so that the same choices lead to the same run. Where two sequences come to the same state, only one of them goes on, and
  * the ends that it comes to count for both.
  *
- * @param run returns how it ended; `undefined` where it comes to the same as another order, that it was told of or not
+ * @param run returns how it ended; `undefined` where it comes to the same as another order, whether it was notified of it
+ *   or not
  * @returns how many sequences come to each end, and how many runs that took
  */
 export async function inEveryOrder(

@@ -44,7 +44,7 @@ const unowned = [
 ];
 
 /**
- * The managedFields after a create, an update or a patch: the writer comes to own what it changed, everybody else
+ * The managedFields after a create, an update or a patch: the writer then owns what it changed, everybody else
  * loses that and what is gone (`FieldManager.Update` of apimachinery). An entry's time changes only when it takes a
  * field: removing one leaves it alone. An object that lost its managedFields stays without until the next apply.
  */
@@ -87,7 +87,7 @@ export function applyConfiguration(
   const object = prune(type, merged, previous?.fields ?? new Set(), asked);
 
   const changes = changesBetween(type, before, object, writer.subresource);
-  // An apply that changes no value leaves the entry's time alone, even if it comes to own a field.
+  // An apply that changes no value leaves the entry's time alone, even if it then owns a field.
   const entryTime = isDeepStrictEqual(before, object) ? previous?.time : time;
   const own: Owner = { ...applier, fields, time: entryTime };
   return { object, managedFields: encode([...lose(others, changes), own]) };

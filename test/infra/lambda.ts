@@ -22,7 +22,7 @@ export interface Invocation {
   printed: string;
 }
 
-/** Unpacks the zip file whose digest Lambda tells of a function. */
+/** Unpacks the zip file with the digest that Lambda shows for a function. */
 export async function unpack(
   bin: string,
   packaging: Packaging,
