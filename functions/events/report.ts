@@ -123,7 +123,7 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
   manifest: z.optional(manifestSchema),
   whatIf: z.optional(
     described(
-      'Only in a what-if, whose judgements are of the cluster as it would be: what changes against now',
+      'Only in a what-if, whose judgements are of the changed cluster: the difference from the current one',
       hpaWhatIfSchema,
     ),
   ),

@@ -94,6 +94,6 @@ function settling(
   return fresh && `${fresh.kind} ${fresh.key} was written less than ${settleConfigSeconds} s ago`;
 }
 
-/** In seconds. An HPA without a time is as old as can be: a saved List may have lost it. */
+/** In seconds. An HPA without a creation time counts as settled: a saved List may have lost it. */
 const ageOf = ({ metadata: { creationTimestamp } }: Verdict['hpa'], now: Date): number =>
   secondsSinceWrite({ creationTimestamp }, now) ?? Number.POSITIVE_INFINITY;

@@ -60,7 +60,7 @@ export type HorizontalPodAutoscaler = z.infer<typeof horizontalPodAutoscalerSche
 
 /** The recommended label of a release; Helm charts write their appVersion into it. */
 export const VERSION_LABEL = 'app.kubernetes.io/version';
-
+/** Set to "true" on an HPA or on an object that it rests on (Gateway, GatewayClass, EnvoyProxy, ConfigMap), it protects the HPA from deletion. */
 /** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
 export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
 

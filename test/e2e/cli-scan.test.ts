@@ -59,7 +59,7 @@ describe.concurrent('scan of a saved List', patience, () => {
   test('reports a missing HPA, with exit code 3', async () => {
     const { code, stdout, stderr } = await run(['scan', '-f', save(missingList()), '--incomplete', '--exit-code']);
     expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
-    expect(stdout).toContain('Missing: asked for, but not there\nNAMESPACE ');
+    expect(stdout).toContain('Missing: wanted, but not found\nNAMESPACE ');
     expect(stdout).toContain(MISSING.split('/')[1]);
   });
 

@@ -81,7 +81,7 @@ function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
     {
       kind: 'table',
       tone: 'bad',
-      title: 'Missing: asked for, but not there',
+      title: 'Missing: wanted, but not found',
       headings: ['NAMESPACE', 'NAME', 'OWNER', 'WHY'],
       rows: missing.map(({ namespace, name, owner, explanation, remedy }) => ({
         cells: [namespace, name, `${owner.kind} ${objectKey(owner)}`, `${explanation} ${remedy}`],

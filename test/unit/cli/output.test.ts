@@ -159,7 +159,7 @@ test('Markdown has a heading and a table for each cluster', () => {
       '| --- | --- | --- | --- | --- | --- |',
       `| Deleted | envoy-gateway-system | envoy-shop-web-97375646 | AutoscalingRemoved | 6 (2-10) → 2 (drops) | ${hpa.explanation} ${SETS_TWO} |`,
     ].join('\n'),
-    '#### Missing: asked for, but not there',
+    '#### Missing: wanted, but not found',
     [
       '| NAMESPACE | NAME | OWNER | WHY |',
       '| --- | --- | --- | --- |',
@@ -226,7 +226,7 @@ test('missing HPAs have a section below the table, in red', () => {
     'production: no HPA with a label of Envoy Gateway, 2 missing',
   );
   const lines = formatReport(withMissing(scanOf(hpa), missing), 'table', { color: true, width: 80 }).split('\n');
-  const section = lines.slice(lines.indexOf('Missing: asked for, but not there') + 2, -1);
+  const section = lines.slice(lines.indexOf('Missing: wanted, but not found') + 2, -1);
   expect(section.every((line) => line.startsWith(RED))).toBe(true);
   expect(section.map(stripVTControlCharacters)).toEqual([
     `envoy-gateway-system  ${missing.name}  Gateway shop/api`,
@@ -365,7 +365,7 @@ describe('a page', () => {
     expect(before).toContain(
       '<summary>Manifest</summary><pre># without managedFields\nkind: HorizontalPodAutoscaler\n',
     );
-    expect(before).toContain('<h3>Missing: asked for, but not there</h3>');
+    expect(before).toContain('<h3>Missing: wanted, but not found</h3>');
     expect(before).toContain('<td class="owner" data-heading="Owner">Gateway shop/api</td>');
     expect(text).not.toContain('secret');
     expect(folded).toContain('<td class="name" data-heading="Name">kept</td>');
