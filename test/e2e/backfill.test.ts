@@ -202,6 +202,12 @@ describe('an inline run that runs out of time', () => {
 describe('a run over the bus', () => {
   const detailsOf = (entries: readonly PutEventsEntry[]) => entries.map(({ Detail }) => JSON.parse(Detail));
 
+  test('requests a report where the run only reports, although the deployment deletes', async () => {
+    await around.enroll('shop', staleList());
+    await self.backfill({ dispatch: 'bus', mode: 'report' });
+    expect(detailsOf(around.bus.taken)).toMatchObject([{ cluster: 'shop', mode: 'report' }]);
+  });
+
   test('puts one event for each cluster that can be swept, and asks no cluster', async () => {
     const clusters = [];
     for (let number = 100; number < 123; number += 1) clusters.push(await around.enroll(`c${number}`, staleList()));
