@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/findings.ts';
 import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
 
 const FUNCTIONS = ['forward', 'reap', 'backfill', 'enroll'];

@@ -1,4 +1,4 @@
-import { STATIC_FILTER_NAME } from '../functions/enrollment/enrollment.ts';
+import { STATIC_FILTER_NAME } from '../functions/enrollment/findings.ts';
 import { SUBSCRIPTION_PATTERN } from '../functions/events/audit-event.ts';
 import { logGroupOf } from '../functions/platform/eks-names.ts';
 import type { Configuration } from './settings.ts';

@@ -1,6 +1,13 @@
-import type { EnrollmentClients } from '../aws/enrollment-clients.ts';
-import { FILTER_NAME, ROLES, STATIC_FILTER_NAME, type SubscriptionFilter, stackOf } from '../enrollment/enrollment.ts';
-import { entryFinding, type Finding, filterFinding, PREREQUISITES } from '../enrollment/findings.ts';
+import type { EnrollmentClients, SubscriptionFilter } from '../aws/enrollment-clients.ts';
+import {
+  entryFinding,
+  FILTER_NAME,
+  type Finding,
+  filterFinding,
+  PREREQUISITES,
+  STATIC_FILTER_NAME,
+  stackOf,
+} from '../enrollment/findings.ts';
 import { isRunning, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { problem } from '../platform/problems.ts';
 import { type ClusterContext, enrollCommand } from './cluster-checks.ts';
@@ -74,7 +81,7 @@ export const EKS_CHECKS: readonly CheckDefinition<EksContext>[] = [
   finding('eks-authentication-mode', 'eks-cluster', (context) =>
     PREREQUISITES.authenticationMode(context, context.description),
   ),
-  ...ROLES.map((role) =>
+  ...(['reap', 'backfill'] as const).map((role) =>
     finding(`eks-access-entry-${role}`, 'eks-authentication-mode', async (context) => {
       const arn = stack(context).roleArns[role];
       const [entry, id] = await Promise.all([context.entries.describe(context.cluster, arn), context.roles.idOf(arn)]);

@@ -1,13 +1,12 @@
-import middy from '@middy/core';
-import type { Context } from 'aws-lambda';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod/mini';
 import { type EnrollmentReport, type EnrollOptions, enrollClusters } from '../enrollment/enroll-clusters.ts';
 import { placeSchema } from '../platform/config.ts';
 import { clusterNameSchema } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';
+import type { Handler } from '../platform/lambda.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { parsePayload } from '../platform/schema.ts';
-import { answerStack, isStackRequest } from './stack-request.ts';
+import { described, parsePayload } from '../platform/schema.ts';
 
 const roleArnSchema = z.string().check(z.regex(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role'));
 const roleIdSchema = z.string().check(z.regex(/^AROA[A-Z0-9]+$/, 'expected the unique id of a role (AROA…)'));
@@ -25,10 +24,8 @@ export const enrollConfigSchema = z.object({
   /** Comma-separated names; empty for all clusters. */
   CLUSTERS: z.string().check(z.regex(/^([\w-]+(,[\w-]+)*)?$/, 'expected comma-separated names of clusters')),
 });
-type EnrollConfig = z.infer<typeof enrollConfigSchema>;
-
 interface EnrollDependencies extends Pick<EnrollOptions, 'directory' | 'filters' | 'entries' | 'log' | 'now'> {
-  config: EnrollConfig;
+  config: z.infer<typeof enrollConfigSchema>;
   metrics: MetricsRecorder;
 }
 
@@ -37,7 +34,7 @@ const CONCURRENCY = 5;
 /** Milliseconds that must be left to begin another cluster. */
 const MIN_TIME_PER_CLUSTER_MS = 60_000;
 
-const flag = (description: string) => z.optional(z.boolean('expected true or false').check(z.describe(description)));
+const flag = (description: string) => z.optional(described(description, z.boolean('expected true or false')));
 const clusterNamesSchema = z
   .array(clusterNameSchema, 'expected names of EKS clusters')
   .check(z.minLength(1, 'expected a name'), z.describe('The only clusters of this run; absent for all'));
@@ -53,7 +50,17 @@ export const enrollmentRequestSchema = z
     'expected an object',
   )
   .check(z.describe('The payload of `enroll`; {} enrolls every cluster'));
-type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
+
+/** The payload with which CloudFormation invokes a function for a custom resource, as far as it is read here. */
+const stackRequestSchema = z.object({
+  RequestType: z.enum(['Create', 'Update', 'Delete']),
+  /** Presigned: everybody who knows it can answer. */
+  ResponseURL: z.url(),
+  StackId: z.string(),
+  RequestId: z.string(),
+  LogicalResourceId: z.string(),
+  PhysicalResourceId: z.optional(z.string()),
+});
 
 /**
  * The Lambda handler of `enroll`. It returns the report for a request, and answers a request of CloudFormation about the stack
@@ -62,39 +69,107 @@ type EnrollmentRequest = z.infer<typeof enrollmentRequestSchema>;
  * @throws {MalformedInputError} for anything else, naming what is wrong with it
  * @throws {RetryableError} when the clusters or their log groups cannot be listed
  */
-export function createHandler(dependencies: EnrollDependencies) {
-  const { config, metrics, ...clients } = dependencies;
-  const { log } = clients;
-  return middy<unknown, EnrollmentReport | undefined>()
-    .onError(({ error }) => {
-      // Returning nothing leaves the failure a failure.
-      log.error('enrollment failed', { error: error?.name, reason: describeError(error) });
-    })
-    .handler(async (event: unknown, context: Context): Promise<EnrollmentReport | undefined> => {
-      const run = async ({ clusters, remove = false, dryRun = false }: EnrollmentRequest) => {
-        const report = await enrollClusters({
-          ...clients,
-          ...{ clusters, remove, dryRun },
-          region: config.AWS_REGION,
-          destinationArn: config.FORWARD_FUNCTION_ARN,
-          roles: [
-            { arn: config.REAP_ROLE_ARN, id: config.REAP_ROLE_ID },
-            { arn: config.BACKFILL_ROLE_ARN, id: config.BACKFILL_ROLE_ID },
-          ],
-          allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
-          concurrency: CONCURRENCY,
-          hasTimeLeft: () => context.getRemainingTimeInMillis() > MIN_TIME_PER_CLUSTER_MS,
-          runId: context.awsRequestId,
-        });
-        metrics.add('ClustersEnrolled', report.totals.enrolled);
-        metrics.add('EnrollmentChanges', report.totals.changes);
-        metrics.add('EnrollmentProblems', report.totals.problems);
-        metrics.add('EnrollmentClustersLeft', report.remaining.length);
-        return report;
-      };
-      if (!isStackRequest(event)) return await run(parsePayload(enrollmentRequestSchema, event));
-      const time = context.getRemainingTimeInMillis();
-      await answerStack(event, { removeAll: () => run({ remove: true }), time, log });
-      return undefined;
+export function createHandler({
+  config,
+  metrics,
+  ...clients
+}: EnrollDependencies): Handler<EnrollmentReport | undefined> {
+  return async (event, context) => {
+    const run = async ({ clusters, remove = false, dryRun = false }: z.infer<typeof enrollmentRequestSchema>) => {
+      const report = await enrollClusters({
+        ...clients,
+        clusters,
+        remove,
+        dryRun,
+        region: config.AWS_REGION,
+        destinationArn: config.FORWARD_FUNCTION_ARN,
+        roles: [
+          { arn: config.REAP_ROLE_ARN, id: config.REAP_ROLE_ID },
+          { arn: config.BACKFILL_ROLE_ARN, id: config.BACKFILL_ROLE_ID },
+        ],
+        allowed: config.CLUSTERS === '' ? [] : config.CLUSTERS.split(','),
+        concurrency: CONCURRENCY,
+        hasTimeLeft: () => context.getRemainingTimeInMillis() > MIN_TIME_PER_CLUSTER_MS,
+        runId: context.awsRequestId,
+      });
+      metrics.add('ClustersEnrolled', report.totals.enrolled);
+      metrics.add('EnrollmentChanges', report.totals.changes);
+      metrics.add('EnrollmentProblems', report.totals.problems);
+      metrics.add('EnrollmentClustersLeft', report.remaining.length);
+      return report;
+    };
+    const stackRequest = stackRequestSchema.safeParse(event);
+    if (!stackRequest.success) return await run(parsePayload(enrollmentRequestSchema, event));
+    const { RequestType } = stackRequest.data;
+    const time = context.getRemainingTimeInMillis();
+    const reason = RequestType === 'Delete' ? await whyNotRemoved(() => run({ remove: true }), time) : undefined;
+    if (reason !== undefined) clients.log.error('removal not complete', { reason });
+    await answerStack(stackRequest.data, reason);
+    clients.log.info('stack answered', {
+      requestType: RequestType,
+      status: reason === undefined ? 'SUCCESS' : 'FAILED',
     });
+    return undefined;
+  };
+}
+
+/** Milliseconds that are reserved for the answer, whatever is still under way. */
+const ANSWER_TIME_MS = 20_000;
+const ATTEMPTS = 3;
+const ANSWER_TIMEOUT_MS = 4_000;
+/** CloudFormation accepts no answer above 4 KB. */
+const MAX_REASON_LENGTH = 1_000;
+/** Always the same: an update that changes it is followed by a deletion. */
+const PHYSICAL_ID = 'envoy-hpa-reaper-enrollment';
+
+/**
+ * Deletes what enrollment has created, in the time that CloudFormation's answer leaves.
+ *
+ * @param time milliseconds until Lambda ends this process
+ * @returns why something is left, or `undefined`
+ */
+async function whyNotRemoved(removeAll: () => Promise<EnrollmentReport>, time: number): Promise<string | undefined> {
+  const removal = async () => {
+    const { clusters, remaining } = await removeAll();
+    const problems = clusters.flatMap(({ cluster, findings }) =>
+      findings.filter(({ reason }) => reason).map(({ found, remedy }) => `${cluster}: ${found}. ${remedy}`),
+    );
+    const late = `no time was left for ${remaining.length} clusters: delete the stack again`;
+    return [...(remaining.length > 0 ? [late] : []), ...problems].join(' ') || undefined;
+  };
+  const timeout = Math.max(0, time - ANSWER_TIME_MS);
+  return await Promise.race([
+    removal().catch(describeError),
+    delay(timeout, 'it took too long: delete the stack again', { ref: false }),
+  ]);
+}
+
+/**
+ * Answers CloudFormation, which would otherwise wait for an hour.
+ *
+ * @param reason of a failure: it keeps the stack, so that its deletion can be retried
+ * @throws {Error} when CloudFormation did not accept the answer
+ */
+async function answerStack(request: z.infer<typeof stackRequestSchema>, reason: string | undefined): Promise<void> {
+  const { ResponseURL, StackId, RequestId, LogicalResourceId, PhysicalResourceId = PHYSICAL_ID } = request;
+  const answer = {
+    Status: reason === undefined ? 'SUCCESS' : 'FAILED',
+    Reason: reason?.slice(0, MAX_REASON_LENGTH),
+    ...{ PhysicalResourceId, StackId, RequestId, LogicalResourceId },
+  };
+  // The signature is for a request without a content type; fetch adds none to bytes.
+  const body = new TextEncoder().encode(JSON.stringify(answer));
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+      const { ok, status } = await fetch(ResponseURL, { method: 'PUT', body, signal });
+      if (ok) return;
+      throw new Error(`it answered ${status}`);
+    } catch (error) {
+      if (attempt === ATTEMPTS) {
+        throw new Error(`CloudFormation did not accept the answer: ${(error as Error).message}`);
+      }
+      await delay(500 * attempt);
+    }
+  }
 }

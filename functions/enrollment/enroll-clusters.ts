@@ -2,22 +2,22 @@ import * as z from 'zod/mini';
 import type { EnrollmentClients } from '../aws/enrollment-clients.ts';
 import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { type AccountDirectory, type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
-import type { RbacObject, RbacStore } from '../kubernetes/rbac-store.ts';
+import type { RbacObject, rbacStore } from '../kubernetes/rbac-store.ts';
 import { AwsAccessError, ClusterSkippedError, describeError, type SkipReason } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import { problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
-import { forEachCluster, type LoopOptions } from '../sweep/for-each-cluster.ts';
-import { type EnrolledRole, FILTER_NAME } from './enrollment.ts';
+import { type ClusterRef, forEachCluster, type LoopOptions } from '../sweep/for-each-cluster.ts';
 import {
   blocked,
-  type Desired,
+  type EnrolledRole,
   entryFinding,
+  entryOf,
+  FILTER_NAME,
   type Finding,
   filterFinding,
   findingSchema,
   PREREQUISITES,
-  rbacFinding,
 } from './findings.ts';
 
 const clusterEnrollmentSchema = z.object({
@@ -55,11 +55,12 @@ export const enrollmentReportSchema = z
   .check(z.describe('What one run of enrollment found, did and could not do'));
 export type EnrollmentReport = z.infer<typeof enrollmentReportSchema>;
 
-type Clients = Pick<EnrollmentClients, 'entries' | 'filters'>;
-type Selection = Pick<LoopOptions, 'clusters' | 'tags' | 'concurrency' | 'hasTimeLeft'>;
+type RbacStore = ReturnType<typeof rbacStore>;
 
 /** `clusters` and `tags` select the clusters of this run. */
-export interface EnrollOptions extends Clients, Selection {
+export interface EnrollOptions
+  extends Pick<EnrollmentClients, 'entries' | 'filters'>,
+    Pick<LoopOptions, 'clusters' | 'tags' | 'concurrency' | 'hasTimeLeft'> {
   readonly region: string;
   readonly directory: AccountDirectory;
   /** The ARN of `forward`. */
@@ -90,8 +91,7 @@ export async function enrollClusters(options: EnrollOptions): Promise<Enrollment
   const all = options.clusters ? names : [...names, ...logGroups.keys()];
   const run = await forEachCluster(
     { ...options, scopes: [{ region, directory }], clusters: [...new Set(all)].toSorted(), includesMissing: true },
-    async ({ cluster }, description) =>
-      logged(await enrollCluster(cluster, description, logGroups.get(cluster), options), options),
+    async ({ cluster }, description) => await enrollCluster(cluster, description, logGroups.get(cluster), options),
   );
   const clusters = run.clusters.flatMap((outcome): ClusterEnrollment | [] => {
     if ('value' in outcome) return outcome.value ?? [];
@@ -113,12 +113,10 @@ export async function enrollClusters(options: EnrollOptions): Promise<Enrollment
   return { schemaVersion: 1, runId, region, dryRun, startedAt, finishedAt, totals, clusters, remaining };
 }
 
-function logged<Enrollment extends ClusterEnrollment | undefined>(
-  enrollment: Enrollment,
-  { runId, dryRun, log }: EnrollOptions,
-): Enrollment {
-  for (const { found: explanation, ...finding } of enrollment?.findings ?? []) {
-    const line = { runId, cluster: enrollment?.cluster, dryRun, because: enrollment?.because, ...finding, explanation };
+function logged(enrollment: ClusterEnrollment, { runId, dryRun, log }: EnrollOptions): ClusterEnrollment {
+  const { cluster, because, findings } = enrollment;
+  for (const { found: explanation, ...finding } of findings) {
+    const line = { runId, cluster, dryRun, because, ...finding, explanation };
     if (finding.action !== 'none') log.info('enrollment changed', line);
     if (finding.reason) log.warn('enrollment problem', line);
   }
@@ -130,6 +128,7 @@ interface ManagedPart {
   readonly subject: Pick<Finding, 'part' | 'name'>;
   read(): Promise<Finding>;
   write(action: Finding['action']): Promise<void>;
+  failureOf(error: unknown): Failure;
 }
 
 /** @returns `undefined` for a deleted cluster of which nothing is left */
@@ -139,10 +138,10 @@ async function enrollCluster(
   logGroupClass: string | undefined,
   options: EnrollOptions,
 ): Promise<ClusterEnrollment | undefined> {
-  const { region, destinationArn, filters, entries, roles, dryRun } = options;
+  const { region, destinationArn, filters, entries, roles, rbac, dryRun } = options;
   const { aim, because } = aimOf(cluster, description, logGroupClass, options);
   const enrolled = aim === 'enroll';
-  const desired: Desired = { cluster, region, enrolled, destinationArn };
+  const desired = { cluster, region, enrolled, destinationArn };
   const authenticationMode = PREREQUISITES.authenticationMode(desired, description ?? {});
   const findings: Finding[] = [];
   if (because === 'NotFound' && options.clusters) {
@@ -160,12 +159,14 @@ async function enrollCluster(
     findings.push(...[log, authenticationMode].filter(({ state }) => state !== 'right'));
   }
   const parts: ManagedPart[] = [];
+  const awsFailureOf = (error: unknown) => failureOf(error, desired);
   if (aim !== 'leave' && logGroupClass === 'STANDARD') {
     const filter = { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn };
     parts.push({
       subject: { part: 'subscriptionFilter', name: FILTER_NAME },
       read: async () => filterFinding(await filters.list(cluster), desired),
       write: (action) => (action === 'delete' ? filters.delete(cluster, FILTER_NAME) : filters.put(cluster, filter)),
+      failureOf: awsFailureOf,
     });
   }
   // The entries of a cluster are deleted with it.
@@ -175,18 +176,34 @@ async function enrollCluster(
       subject: { part: 'accessEntry', name: role.arn },
       read: async () => entryFinding(await entries.describe(cluster, role.arn), role, enrolled),
       async write(action) {
-        if (action === 'update') return await entries.update(cluster, role);
+        if (action === 'update') return await entries.update(cluster, role.arn, entryOf(role));
         // If the process ends in between, the next run finds no entry and creates one.
-        if (action !== 'create') await entries.delete(cluster, role);
-        if (action !== 'delete') await entries.create(cluster, role);
+        if (action !== 'create') await entries.delete(cluster, role.arn);
+        if (action !== 'delete') await entries.create(cluster, role.arn, entryOf(role));
       },
+      failureOf: awsFailureOf,
     });
   }
-  for (const part of parts) findings.push(await reconcile(part, dryRun, (error) => failureOf(error, desired)));
+  let store: RbacStore | undefined;
   // The RBAC of a cluster that only opted out is its owner's business; that of a cluster under deletion is deleted with it.
-  if (enrolled || because === 'Asked') findings.push(...(await reconcileRbac(desired, options)));
+  if (rbac && (enrolled || because === 'Asked')) {
+    // The role is created before its binding, and deleted after it.
+    for (const object of enrolled ? rbac.objects : rbac.objects.toReversed()) {
+      parts.push({
+        subject: { part: object.kind, name: object.metadata.name },
+        async read() {
+          store ??= await rbac.connect(cluster);
+          return rbacFinding(object, await store.plan(object, enrolled));
+        },
+        write: async (action) => await store?.[action === 'delete' ? 'delete' : 'apply'](object),
+        failureOf: rbacFailureOf,
+      });
+    }
+  }
+  for (const part of parts) findings.push(await reconcile(part, dryRun));
+  store?.close();
   if (because === 'Gone' && !findings.some(({ action, reason }) => action !== 'none' || reason)) return undefined;
-  return { cluster, aim, because, findings };
+  return logged({ cluster, aim, because, findings }, options);
 }
 
 function aimOf(
@@ -211,46 +228,35 @@ function aimOf(
   return { aim: 'enroll', because: 'Active' };
 }
 
-async function reconcile(
-  { subject, read, write }: ManagedPart,
-  dryRun: boolean,
-  failure: (error: unknown) => Failure,
-): Promise<Finding> {
-  let finding: Finding = { ...subject, state: 'unknown', found: '', action: 'none' };
+async function reconcile(part: ManagedPart, dryRun: boolean): Promise<Finding> {
+  let finding: Finding = { ...part.subject, state: 'unknown', found: '', action: 'none' };
   try {
-    finding = await read();
+    finding = await part.read();
     if (finding.action === 'none') return finding;
     if (dryRun) return { ...finding, outcome: 'planned' };
-    await write(finding.action);
+    await part.write(finding.action);
     return { ...finding, outcome: 'done' };
   } catch (error) {
-    return { ...finding, ...failure(error), outcome: finding.action === 'none' ? undefined : 'failed' };
+    return { ...finding, ...part.failureOf(error), outcome: finding.action === 'none' ? undefined : 'failed' };
   }
 }
 
-async function reconcileRbac({ cluster, enrolled }: Desired, { rbac, dryRun }: EnrollOptions): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  if (rbac === undefined) return findings;
-  let store: RbacStore | undefined;
-  // The role is created before its binding, and deleted after it.
-  for (const object of enrolled ? rbac.objects : rbac.objects.toReversed()) {
-    const part: ManagedPart = {
-      subject: { part: object.kind, name: object.metadata.name },
-      async read() {
-        store ??= await rbac.connect(cluster);
-        return rbacFinding(object, await store.plan(object, enrolled));
-      },
-      write: async (action) => await store?.[action === 'delete' ? 'delete' : 'apply'](object),
-    };
-    findings.push(await reconcile(part, dryRun, rbacFailureOf));
-  }
-  store?.close();
-  return findings;
+const RBAC_STATES = {
+  none: ['right', 'is right'],
+  create: ['absent', 'does not exist'],
+  update: ['different', 'differs from this version'],
+  delete: ['unwanted', 'exists'],
+} as const;
+
+/** @param action what makes the object right */
+function rbacFinding({ kind, metadata: { name } }: RbacObject, action: keyof typeof RBAC_STATES): Finding {
+  const [state, text] = RBAC_STATES[action];
+  return { part: kind, name, state, found: `the ${kind} ${name} ${text}`, action };
 }
 
 type Failure = Pick<Finding, 'found' | 'reason' | 'remedy' | 'command'>;
 
-function failureOf(error: unknown, { cluster, region }: Pick<Desired, 'cluster' | 'region'>): Failure {
+function failureOf(error: unknown, { cluster, region }: Required<ClusterRef>): Failure {
   const message = describeError(error);
   if (error instanceof AwsAccessError) return { found: message, reason: 'AwsAccessRefused', remedy: error.remedy };
   const isFull = error instanceof Error && (error.cause as Error | undefined)?.name === 'LimitExceededException';

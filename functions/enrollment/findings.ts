@@ -1,46 +1,80 @@
 import * as z from 'zod/mini';
+import type { AccessEntry, SubscriptionFilter } from '../aws/enrollment-clients.ts';
 import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { REAPER_GROUP } from '../kubernetes/permissions.ts';
-import type { RbacObject } from '../kubernetes/rbac-store.ts';
 import { logGroupOf } from '../platform/eks-names.ts';
 import { type Problem, problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
 import type { ClusterRef } from '../sweep/for-each-cluster.ts';
-import type { AccessEntry, SubscriptionFilter } from './enrollment.ts';
-import { FILTER_NAME, ROLE_ID_TAG, STATIC_FILTER_NAME, usernameOf } from './enrollment.ts';
 
-export const ENROLLMENT_PROBLEMS = [
-  'AuditLogOff',
-  'LogGroupMissing',
-  'LogGroupNotStandard',
-  'NoFreeFilterSlot',
-  'NoAccessEntries',
-  'ClusterNotFound',
-  'AwsAccessRefused',
-  'EnrollmentFailed',
-] as const;
+/** The subscription filter that enrollment creates, updates and deletes; it never touches a filter of another name. */
+export const FILTER_NAME = 'envoy-hpa-reaper';
+/**
+ * The filter that the stack itself has for each listed cluster while `enrollment` is `off`. The names differ, so that switching
+ * from one to the other never deletes a filter that the other has just created.
+ */
+export const STATIC_FILTER_NAME = 'envoy-hpa-reaper-static';
+/** The tag of an access entry with the unique id of the role that it was created for. */
+const ROLE_ID_TAG = 'envoy-hpa-reaper/role-id';
 
-const PARTS = [
-  'cluster',
-  'optOut',
-  'auditLog',
-  'logGroup',
-  'authenticationMode',
-  'subscriptionFilter',
-  'accessEntry',
-  'ClusterRole',
-  'ClusterRoleBinding',
-] as const;
+/** The ARNs of the stack in a cluster's account and Region, by the names that it is deployed with (infra/roles.yml). */
+export function stackOf(clusterArn: string) {
+  const [, partition, , region, account] = clusterArn.split(':');
+  const roleArn = (role: string) => `arn:${partition}:iam::${account}:role/envoy-hpa-reaper-${role}-${region}`;
+  return {
+    destinationArn: `arn:${partition}:lambda:${region}:${account}:function:envoy-hpa-reaper-forward`,
+    /** Of the functions that have access entries. */
+    roleArns: { reap: roleArn('reap'), backfill: roleArn('backfill') },
+  };
+}
+
+/** A role of the stack that the clusters authorize. */
+export interface EnrolledRole {
+  readonly arn: string;
+  /** IAM's unique id (`AROA…`): a role that is deleted and created again keeps its ARN and gets another id. */
+  readonly id: string;
+}
+
+/** The access entry of a role, with the username that EKS gives the sessions of a role by default. */
+export function entryOf({ arn, id }: EnrolledRole): AccessEntry {
+  const [, partition, , , account, path = ''] = arn.split(':');
+  const username = `arn:${partition}:sts::${account}:assumed-role/${path.split('/').at(-1)}/{{SessionName}}`;
+  return { groups: [REAPER_GROUP], username, type: 'STANDARD', tags: { [ROLE_ID_TAG]: id } };
+}
 
 export const findingSchema = z.object({
-  part: z.enum(PARTS),
+  part: z.enum([
+    'cluster',
+    'optOut',
+    'auditLog',
+    'logGroup',
+    'authenticationMode',
+    'subscriptionFilter',
+    'accessEntry',
+    'ClusterRole',
+    'ClusterRoleBinding',
+  ]),
   name: z.optional(described("The filter's or RBAC object's name, or the ARN of the access entry's principal")),
   state: z
     .enum(['right', 'absent', 'different', 'dead', 'untagged', 'unwanted', 'unknown'])
     .check(z.describe('dead: its role was created again since; untagged: for an unknown role; unknown: not readable')),
   found: described('What was found, one sentence without its period'),
-  reason: z.optional(z.enum(ENROLLMENT_PROBLEMS).check(z.describe('Why the cluster cannot be enrolled completely'))),
+  reason: z.optional(
+    described(
+      'Why the cluster cannot be enrolled completely',
+      z.enum([
+        'AuditLogOff',
+        'LogGroupMissing',
+        'LogGroupNotStandard',
+        'NoFreeFilterSlot',
+        'NoAccessEntries',
+        'ClusterNotFound',
+        'AwsAccessRefused',
+        'EnrollmentFailed',
+      ]),
+    ),
+  ),
   remedy: z.optional(described('What a person can do about it')),
   command: z.optional(described('A shell command that does it, or that shows more')),
   action: z.enum(['none', 'create', 'update', 'replace', 'delete']).check(z.describe('What `enroll` does about it')),
@@ -52,7 +86,7 @@ export type Finding = z.infer<typeof findingSchema>;
 type EksCluster = Required<ClusterRef>;
 
 /** A cluster and the state that it is to have. */
-export interface Desired extends EksCluster {
+interface Desired extends EksCluster {
   /** If false, no filter and no entry is right. */
   readonly enrolled: boolean;
   /** The ARN of `forward`. */
@@ -162,7 +196,7 @@ function differenceOf({ name, pattern, destinationArn: actual }: SubscriptionFil
  */
 export function entryFinding(
   entry: AccessEntry | undefined,
-  role: { readonly arn: string; readonly id?: string },
+  role: Pick<EnrolledRole, 'arn'> & Partial<EnrolledRole>,
   enrolled: boolean,
 ): Finding {
   const subject = { part: 'accessEntry', name: role.arn } as const;
@@ -175,32 +209,19 @@ export function entryFinding(
   if (role.id === undefined) return drift(subject, 'absent', 'create', `there is no role ${role.arn}`, deploy);
   if (entry === undefined) return drift(subject, 'absent', 'create', absent);
   const { groups, username, type, tags } = entry;
+  const desired = entryOf({ arn: role.arn, id: role.id });
   const id = tags[ROLE_ID_TAG];
   const has = groups.length === 0 ? 'no Kubernetes group' : `the Kubernetes groups ${groups.join(', ')}`;
-  const expected = usernameOf(role.arn);
   const recreated = `was created for role id ${id}, and the role was created again with id ${role.id}`;
   const faults = [
     [id === undefined, 'untagged', 'replace', `has no tag ${ROLE_ID_TAG}: its role may not exist anymore`],
     [id !== role.id, 'dead', 'replace', recreated],
-    [type !== 'STANDARD', 'different', 'replace', `has the type ${type}, and not STANDARD`],
+    [type !== desired.type, 'different', 'replace', `has the type ${type}, and not ${desired.type}`],
     [groups.join() !== REAPER_GROUP, 'different', 'update', `has ${has}, and not ${REAPER_GROUP}`],
-    [username !== expected, 'different', 'update', `has the username ${username}, and not ${expected}`],
+    [username !== desired.username, 'different', 'update', `has the username ${username}, and not ${desired.username}`],
   ] as const;
   const fault = faults.find(([applies]) => applies);
   if (fault === undefined) return right(subject, `the access entry has the Kubernetes group ${REAPER_GROUP}`);
   const [, state, action, found] = fault;
   return drift(subject, state, action, `the access entry ${found}`);
-}
-
-const RBAC_STATES = {
-  none: ['right', 'is right'],
-  create: ['absent', 'does not exist'],
-  update: ['different', 'differs from this version'],
-  delete: ['unwanted', 'exists'],
-} as const;
-
-/** @param action what makes the object right */
-export function rbacFinding({ kind, metadata: { name } }: RbacObject, action: keyof typeof RBAC_STATES): Finding {
-  const [state, text] = RBAC_STATES[action];
-  return { part: kind, name, state, found: `the ${kind} ${name} ${text}`, action };
 }

@@ -8,8 +8,6 @@ export interface RbacObject {
   readonly metadata: { readonly name: string };
 }
 
-export type RbacStore = ReturnType<typeof rbacStore>;
-
 /**
  * Each call throws {@link ApiStatusError} if the API server refuses this object, and what the methods of {@link ApiClient}
  * throw.

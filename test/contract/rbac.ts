@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type RbacObject, type RbacStore, rbacStore } from '../../functions/kubernetes/rbac-store.ts';
+import { type RbacObject, rbacStore } from '../../functions/kubernetes/rbac-store.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { adminToken, reaperRbac, reaperToken, type Server, useServer } from './server.ts';
@@ -9,7 +9,7 @@ import { adminToken, reaperRbac, reaperToken, type Server, useServer } from './s
 export function describeRbac(start: () => Promise<Server>): void {
   describe('the RBAC store', () => {
     const used = useServer(start);
-    let store: RbacStore;
+    let store: ReturnType<typeof rbacStore>;
     let role: RbacObject;
     let binding: RbacObject;
     const storeOf = (token: string) => used.closeAtEnd(rbacStore(connectionTo(used.server, token), 30_000));

@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { backfillConfigSchema, payloadSchema } from '../../functions/backfill/backfill.ts';
 import { CHECKS } from '../../functions/doctor/report.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
-import { ENROLLMENT_PROBLEMS } from '../../functions/enrollment/findings.ts';
+import { findingSchema } from '../../functions/enrollment/findings.ts';
 import { OUTCOMES } from '../../functions/events/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { ROWS } from '../../functions/judgement/judge.ts';
@@ -34,7 +34,7 @@ test('the documents list every check, outcome and problem of the code, and no ot
     checks: CHECKS,
     outcomes: [...OUTCOMES],
     problems: [...SWEEP_PROBLEMS],
-    problemsOfEnrollment: ENROLLMENT_PROBLEMS.toSorted(),
+    problemsOfEnrollment: findingSchema.shape.reason.def.innerType.options.toSorted(),
     outcomesOfRestoration: RESTORE_OUTCOMES.toSorted(),
   });
 });

@@ -10,7 +10,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   judgement: ['platform'],
   events: ['platform'],
   kubernetes: ['judgement', 'events', 'platform'],
-  aws: ['kubernetes', 'enrollment', 'events', 'platform'],
+  aws: ['kubernetes', 'events', 'platform'],
   sweep: ['judgement', 'events', 'kubernetes', 'aws', 'platform'],
   enrollment: ['sweep', 'events', 'kubernetes', 'aws', 'platform'],
   doctor: ['enrollment', 'sweep', 'judgement', 'events', 'kubernetes', 'aws', 'platform'],

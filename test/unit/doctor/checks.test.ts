@@ -5,7 +5,7 @@ import { CLUSTER_CHECKS } from '../../../functions/doctor/cluster-checks.ts';
 import { EKS_CHECKS, type EksContext } from '../../../functions/doctor/eks-checks.ts';
 import { CHECKS, type Check, type CheckId } from '../../../functions/doctor/report.ts';
 import { runChecks } from '../../../functions/doctor/run-checks.ts';
-import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/findings.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 import { controllerVersion, leaksHpas } from '../../../functions/judgement/controller.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { FILTER_NAME, STATIC_FILTER_NAME, stackOf, usernameOf } from '../../../functions/enrollment/enrollment.ts';
-import { entryFinding, filterFinding } from '../../../functions/enrollment/findings.ts';
+import {
+  entryFinding,
+  entryOf,
+  FILTER_NAME,
+  filterFinding,
+  STATIC_FILTER_NAME,
+  stackOf,
+} from '../../../functions/enrollment/findings.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 
 // What findings say is in the snapshot of test/unit/doctor/checks.test.ts; here is what enrollment does about them.
@@ -12,7 +18,7 @@ test('names the stack and the sessions of its roles by the partition, the accoun
     'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-reap-cn-north-1',
     'arn:aws-cn:iam::123456789012:role/envoy-hpa-reaper-backfill-cn-north-1',
   ]);
-  expect(usernameOf('arn:aws-cn:iam::123456789012:role/some/path/reap')).toBe(
+  expect(entryOf({ arn: 'arn:aws-cn:iam::123456789012:role/some/path/reap', id: 'AROAREAP' }).username).toBe(
     'arn:aws-cn:sts::123456789012:assumed-role/reap/{{SessionName}}',
   );
 });
@@ -48,7 +54,7 @@ describe('the subscription filter', () => {
 describe('an access entry', () => {
   const role = { arn: 'arn:aws:iam::123456789012:role/envoy-hpa-reaper-reap-eu-central-1', id: 'AROAREAP' };
   const tags: Record<string, string> = { 'envoy-hpa-reaper/role-id': 'AROAREAP', team: 'edge' };
-  const entry = { groups: ['envoy-hpa-reaper'], username: usernameOf(role.arn), type: 'STANDARD', tags };
+  const entry = { groups: ['envoy-hpa-reaper'], username: entryOf(role).username, type: 'STANDARD', tags };
   const actionOn = (change: Partial<typeof entry> | undefined, enrolled = true) => {
     const { part, name, state, action } = entryFinding(change && { ...entry, ...change }, role, enrolled);
     expect([part, name]).toEqual(['accessEntry', role.arn]);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/enrollment.ts';
+import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/findings.ts';
 import { METRICS } from '../../../functions/platform/metrics.ts';
 import { packagedStack } from '../../builders/packaged-stack.ts';
 
