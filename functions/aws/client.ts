@@ -36,28 +36,23 @@ const REMEDIES: Readonly<Record<string, string>> = {
 export const isRefusal = ({ remedy }: AwsAccessError): boolean => remedy === DENIED;
 
 /**
- * The error of a failed call to AWS: {@link AwsAccessError} if access is refused, otherwise {@link RetryableError}.
- *
  * @param what the call, as a clause: "EKS could not describe cluster shop"
+ * @throws {AwsAccessError} if access is refused
+ * @throws {RetryableError} if the call fails otherwise
  */
-export function awsError(what: string, error: unknown): RetryableError {
-  const remedy = REMEDIES[(error as Error).name];
-  if (remedy === undefined) return new RetryableError(what, { cause: error });
-  return new AwsAccessError(what, remedy, { cause: error });
-}
-
-/** @throws what {@link awsError} returns */
 export async function callAws<T>(what: string, call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    throw awsError(what, error);
+    const remedy = REMEDIES[(error as Error).name];
+    if (remedy === undefined) throw new RetryableError(what, { cause: error });
+    throw new AwsAccessError(what, remedy, { cause: error });
   }
 }
 
 /**
  * @returns `undefined` if the resource does not exist
- * @throws what {@link awsError} returns for every other error
+ * @throws what {@link callAws} throws for every other error
  */
 export const findInAws = <T>(what: string, call: Promise<T>): Promise<T | undefined> =>
   callAws(

@@ -1,24 +1,18 @@
 import { setTimeout } from 'node:timers/promises';
-import { type EventBridgeClient, PutEventsCommand, type PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
+import { EventBridgeClient, PutEventsCommand, type PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
 import { RetryableError } from '../platform/errors.ts';
-
-export interface BusEvent {
-  source: string;
-  detailType: string;
-  /** Becomes JSON. */
-  detail: object;
-  /** ARNs that the event is about. */
-  resources: readonly string[];
-  time: Date;
-}
+import { awsClient } from './client.ts';
 
 export interface EventBus {
   /**
    * Puts every event on the bus at least once, in no certain order.
    *
+   * @param events `detail` becomes JSON; `resources` are the ARNs that the event is about
    * @throws {RetryableError} if some did not reach the bus; the others did
    */
-  put(events: readonly BusEvent[]): Promise<void>;
+  put(
+    events: readonly { source: string; detailType: string; detail: object; resources: readonly string[]; time: Date }[],
+  ): Promise<void>;
 }
 
 /** The maximum of PutEvents. */
@@ -36,9 +30,9 @@ const FIRST_BACKOFF_MS = 100;
  * @param bus its name or ARN
  */
 export function eventBridgeBus(
-  client: Pick<EventBridgeClient, 'send'>,
+  region: string,
   bus: string,
-  { sleep, random } = { sleep: setTimeout as (milliseconds: number) => Promise<unknown>, random: Math.random },
+  client: Pick<EventBridgeClient, 'send'> = new EventBridgeClient(awsClient({ region })),
 ): EventBus {
   async function putBatch(batch: readonly PutEventsRequestEntry[]): Promise<void> {
     let waiting = batch;
@@ -51,7 +45,7 @@ export function eventBridgeBus(
         const codes = new Set(results.map(({ ErrorCode = 'no ErrorCode' }) => ErrorCode));
         throw new RetryableError(`after ${ATTEMPTS} attempts still refused: ${[...codes].join(', ')}`);
       }
-      await sleep(random() * FIRST_BACKOFF_MS * 2 ** (attempt - 1));
+      await setTimeout(Math.random() * FIRST_BACKOFF_MS * 2 ** (attempt - 1));
       waiting = refused;
     }
   }

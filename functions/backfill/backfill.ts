@@ -5,7 +5,7 @@ import type { ClusterReport, RunReport } from '../events/report.ts';
 import { shortenReport } from '../events/shortened-report.ts';
 import type { AccountDirectory } from '../kubernetes/directory.ts';
 import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platform/config.ts';
-import { clusterArn, clusterNameSchema, partitionOf } from '../platform/eks-names.ts';
+import { clusterArn, clusterNameSchema } from '../platform/eks-names.ts';
 import { UsageError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
@@ -121,9 +121,7 @@ export function createHandler(dependencies: BackfillDependencies): Handler<RunRe
       drainSignal: signalAt(DRAIN_MS),
       deadlineSignal: signalAt(DEADLINE_MS),
     };
-    const partition = partitionOf(context.invokedFunctionArn);
-    const account = { partition, region: config.AWS_REGION, account: config.ACCOUNT_ID };
-    const arnOf = (cluster: string) => clusterArn(account, cluster);
+    const arnOf = (cluster: string) => clusterArn(context.invokedFunctionArn, cluster);
     const report =
       payload.dispatch === 'bus'
         ? await dispatchSweeps({ ...options, eventBus, maxDeletions, arnOf })

@@ -4,7 +4,7 @@ import type { EventBus } from '../aws/event-bus.ts';
 import { changesOf } from '../events/audit-event.ts';
 import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../events/change-event.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
-import { clusterArn, clusterNameSchema, clusterOfLogGroup, partitionOf } from '../platform/eks-names.ts';
+import { clusterArn, clusterNameSchema, clusterOfLogGroup } from '../platform/eks-names.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
@@ -43,15 +43,13 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
     for (const { index, fault } of faults) {
       log.warn('unreadable line', { cluster, logEventId: payload.logEvents[index]?.id, fault });
     }
-    const partition = partitionOf(context.invokedFunctionArn);
-    // A log group feeds only functions of its own Region.
-    const arn = clusterArn({ partition, region: config.AWS_REGION, account: config.ACCOUNT_ID }, cluster);
     await eventBus.put(
       changes.map((change) => ({
         source: EVENT_SOURCE,
         detailType: CHANGE_DETAIL_TYPE,
         detail: { version: '1', cluster, ...change } satisfies ChangeDetail,
-        resources: [arn],
+        // A log group feeds only functions of its own Region.
+        resources: [clusterArn(context.invokedFunctionArn, cluster)],
         time: new Date(change.stageTimestamp),
       })),
     );
@@ -79,7 +77,7 @@ type LogPayload = z.infer<typeof payloadSchema>;
 /**
  * Decodes the event that CloudWatch Logs invokes a function with: base64 of gzip of JSON.
  *
- * @throws {MalformedInputError} naming the step that fails, and never a part of the payload
+ * @throws {MalformedInputError} naming what is wrong, and never a part of the payload
  */
 function decodePayload(event: unknown): LogPayload {
   const refuse = (fault: string) =>
@@ -90,18 +88,11 @@ function decodePayload(event: unknown): LogPayload {
   const invocation = invocationSchema.safeParse(event);
   if (!invocation.success) throw refuse('the event has no text awslogs.data');
   const { data } = invocation.data.awslogs;
-  if (!z.base64().safeParse(data).success) throw refuse('awslogs.data is not base64');
-  let text: string;
-  try {
-    text = gunzipSync(Buffer.from(data, 'base64')).toString('utf8');
-  } catch {
-    throw refuse('awslogs.data is base64 but not of gzip');
-  }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(gunzipSync(Buffer.from(data, 'base64')).toString('utf8'));
   } catch {
-    throw refuse('awslogs.data is base64 of gzip but not of JSON');
+    throw refuse('awslogs.data is not base64 of gzip of JSON');
   }
   const payload = payloadSchema.safeParse(json);
   if (payload.success) return payload.data;

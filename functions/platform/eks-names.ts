@@ -1,18 +1,14 @@
 import * as z from 'zod/mini';
 
-/** An account in one Region. */
-interface AwsAccount {
-  readonly partition: string;
-  readonly region: string;
-  readonly account: string;
+/**
+ * The ARN of an EKS cluster in the account of a Lambda function.
+ *
+ * @param region by default that of the function
+ */
+export function clusterArn(functionArn: string, cluster: string, region?: string): string {
+  const [, partition, , own, account] = functionArn.split(':');
+  return `arn:${partition}:eks:${region ?? own}:${account}:cluster/${cluster}`;
 }
-
-/** The ARN of an EKS cluster. */
-export const clusterArn = ({ partition, region, account }: AwsAccount, cluster: string) =>
-  `arn:${partition}:eks:${region}:${account}:cluster/${cluster}`;
-
-/** The partition of any ARN, such as that of a function. A Region shows it only with a table that grows. */
-export const partitionOf = (arn: string): string => arn.split(':')[1] ?? 'aws';
 
 /** The name of an EKS cluster, as CreateCluster allows it. */
 export const clusterNameSchema = z

@@ -4,7 +4,7 @@ import type { EventBus } from '../aws/event-bus.ts';
 import { EVENT_SOURCE } from '../events/change-event.ts';
 import type { OutcomeEvent } from '../events/outcome-event.ts';
 import type { SweepReport, SweptHpa } from '../events/report.ts';
-import { clusterArn, partitionOf } from '../platform/eks-names.ts';
+import { clusterArn } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricName, MetricsRecorder } from '../platform/metrics.ts';
@@ -23,8 +23,6 @@ const reasonOf = ({ outcome, reason, guard }: SweptHpa): string | undefined =>
   outcome === 'Kept' ? reason : outcome === 'HeldBack' ? guard?.name : undefined;
 
 interface Publisher {
-  /** The account of the clusters. */
-  readonly config: { readonly ACCOUNT_ID: string };
   readonly eventBus: EventBus;
   readonly log: Log;
   readonly metrics: MetricsRecorder;
@@ -43,13 +41,12 @@ const RESERVE_MS = 2_000;
 export async function publishOutcomes(
   outcomes: readonly OutcomeEvent[],
   context: Pick<Context, 'invokedFunctionArn' | 'getRemainingTimeInMillis'>,
-  { config, eventBus, log, metrics, now }: Publisher,
+  { eventBus, log, metrics, now }: Publisher,
 ): Promise<void> {
   if (outcomes.length === 0) return;
-  const account = { partition: partitionOf(context.invokedFunctionArn), account: config.ACCOUNT_ID };
   const time = now();
   const events = outcomes.map(({ detailType, detail }) => {
-    const resources = [clusterArn({ ...account, region: detail.region }, detail.cluster)];
+    const resources = [clusterArn(context.invokedFunctionArn, detail.cluster, detail.region)];
     return { source: EVENT_SOURCE, detailType, detail, resources, time };
   });
   const timeout = Math.max(0, Math.min(PUBLISH_TIMEOUT_MS, context.getRemainingTimeInMillis() - RESERVE_MS));

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { SQSBatchResponse } from 'aws-lambda';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
@@ -11,6 +10,7 @@ import type { AuditEvent } from '../embedded-cluster/audit.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import {
   ACCOUNT,
+  type BusEvent,
   busEvent,
   lambdaContext,
   queueBatch,

@@ -1,7 +1,6 @@
 import { request } from 'node:https';
 import { styleText } from 'node:util';
 import type { SQSBatchResponse } from 'aws-lambda';
-import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import { table } from '../../functions/cli/output/output.ts';
 import { afterSentence } from '../../functions/cli/output/words.ts';
 import { changeDetailSchema } from '../../functions/events/change-event.ts';
@@ -23,7 +22,15 @@ import {
   hashedNameOf,
 } from '../builders/cluster.ts';
 import { connectionTo, type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts';
-import { ACCOUNT, busEvent, lambdaContext, queueBatch, REGION, subscriptionEvent } from './event-path.ts';
+import {
+  ACCOUNT,
+  type BusEvent,
+  busEvent,
+  lambdaContext,
+  queueBatch,
+  REGION,
+  subscriptionEvent,
+} from './event-path.ts';
 
 const CLUSTER = 'production';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { CloudWatchLogsEvent, Context, EventBridgeEvent, SQSEvent } from 'aws-lambda';
-import type { BusEvent } from '../../functions/aws/event-bus.ts';
+import type { EventBus } from '../../functions/aws/event-bus.ts';
 import { changesOf } from '../../functions/events/audit-event.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
 
@@ -36,6 +36,8 @@ export const subscriptionEvent = (cluster: string, lines: readonly object[]): Cl
       lines.map((line) => JSON.stringify(line)),
     ),
   );
+
+export type BusEvent = Parameters<EventBus['put']>[0][number];
 
 /** The event that a rule delivers for an entry on the bus. */
 export function busEvent({ source, detailType, detail, resources, time }: BusEvent): EventBridgeEvent<string, object> {

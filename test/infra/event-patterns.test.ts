@@ -1,5 +1,4 @@
 import { describe, expect, inject, test } from 'vitest';
-import type { BusEvent } from '../../functions/aws/event-bus.ts';
 import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
 import { OUTCOME_DETAILS } from '../../functions/events/outcome-event.ts';
 import { HEARTBEAT_DETAIL_TYPE, SWEEP_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
@@ -7,7 +6,14 @@ import { createHandler } from '../../functions/forward/forward.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { dispatchSweeps } from '../../functions/sweep/sweep-account.ts';
 import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
-import { ACCOUNT, busEvent, lambdaContext, REGION, subscriptionEvent } from '../embedded-cluster/event-path.ts';
+import {
+  ACCOUNT,
+  type BusEvent,
+  busEvent,
+  lambdaContext,
+  REGION,
+  subscriptionEvent,
+} from '../embedded-cluster/event-path.ts';
 import { matchEvents } from './event-ruler.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';
 

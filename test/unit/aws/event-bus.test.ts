@@ -1,78 +1,72 @@
 import type { EventBridgeClient, PutEventsCommand, PutEventsResultEntry } from '@aws-sdk/client-eventbridge';
-import { describe, expect, test } from 'vitest';
-import { type BusEvent, eventBridgeBus } from '../../../functions/aws/event-bus.ts';
-import { RetryableError } from '../../../functions/platform/errors.ts';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { eventBridgeBus } from '../../../functions/aws/event-bus.ts';
+import type { BusEvent } from '../../embedded-cluster/event-path.ts';
+
+const waits = vi.hoisted((): number[] => []);
+vi.mock('node:timers/promises', () => ({ setTimeout: async (milliseconds: number) => waits.push(milliseconds) }));
+beforeEach(() => {
+  waits.length = 0;
+  vi.spyOn(Math, 'random').mockReturnValue(0.5);
+});
 
 const TIME = new Date('2026-11-23T14:17:47.196Z');
-const event = (number: number, change: Partial<BusEvent> = {}): BusEvent => ({
-  source: 'source',
-  detailType: 'type',
-  detail: { number },
-  resources: ['arn'],
-  time: TIME,
-  ...change,
+const eventOf = (detail: object): BusEvent => ({
+  ...{ source: 'source', detailType: 'type', detail, resources: ['arn'], time: TIME },
 });
+const event = (number: number) => eventOf({ number });
 const events = (count: number) => Array.from({ length: count }, (_, number) => event(number));
 
-/** An event of exactly so many bytes, as EventBridge counts them. */
+/** An event of exactly this size, as EventBridge counts bytes. */
 function eventOfSize(bytes: number, letter = 'x'): BusEvent {
   const rest = 14 + 'source'.length + 'type'.length + 'arn'.length + JSON.stringify({ text: '' }).length;
-  const letters = (bytes - rest) / Buffer.byteLength(letter);
-  return event(0, { detail: { text: letter.repeat(letters) } });
+  return eventOf({ text: letter.repeat((bytes - rest) / Buffer.byteLength(letter)) });
 }
 
-type Answer = (detail: string) => Promise<PutEventsResultEntry> | PutEventsResultEntry;
+type Answer = (detail: string) => PutEventsResultEntry;
 
-/** A bus on a client that gives each entry what `answer` says; what was sent and how long was waited is kept. */
-function busWith(answer: Answer, random = 0.5) {
-  const sent: string[][] = [];
-  const commands: PutEventsCommand[] = [];
-  const waits: number[] = [];
+/** A bus on a client that answers each entry with the result of `answer`, and the requests that it received. */
+function busWith(answer: Answer) {
+  const requests: PutEventsCommand['input'][] = [];
   const client = {
-    async send(command: PutEventsCommand) {
-      commands.push(command);
-      const details = (command.input.Entries ?? []).map(({ Detail = '' }) => Detail);
-      sent.push(details);
-      return { Entries: await Promise.all(details.map(answer)) };
+    async send({ input }: PutEventsCommand) {
+      requests.push(input);
+      return { Entries: (input.Entries ?? []).map(({ Detail = '' }) => answer(Detail)) };
     },
-  } as unknown as Pick<EventBridgeClient, 'send'>;
-  const bus = eventBridgeBus(client, 'bus', { sleep: async (ms) => waits.push(ms), random: () => random });
-  return { bus, sent, commands, waits };
+  } as unknown as EventBridgeClient;
+  const sizes = () => requests.map(({ Entries = [] }) => Entries.length);
+  const numbers = () => requests.map(({ Entries = [] }) => Entries.map(({ Detail = '' }) => JSON.parse(Detail).number));
+  return { bus: eventBridgeBus('eu-central-1', 'bus', client), requests, sizes, numbers };
 }
 
-const taken: Answer = () => ({ EventId: 'id' });
-const throttled = { ErrorCode: 'ThrottlingException', ErrorMessage: 'too many' };
-const numbers = (sent: string[][]) => sent.map((batch) => batch.map((detail) => JSON.parse(detail).number));
+const accepted: Answer = () => ({ EventId: 'id' });
+const refusedIf =
+  (isRefused: (number: number) => boolean): Answer =>
+  (detail) =>
+    isRefused(JSON.parse(detail).number) ? { ErrorCode: 'ThrottlingException' } : { EventId: 'id' };
 
 describe('the event bus', () => {
-  test('puts an entry as EventBridge wants it', async () => {
-    const { bus, commands } = busWith(taken);
+  test('puts an entry in the shape of EventBridge', async () => {
+    const { bus, requests } = busWith(accepted);
     await bus.put([event(7)]);
-    expect(commands[0]?.input).toEqual({
-      Entries: [
-        {
-          EventBusName: 'bus',
-          Source: 'source',
-          DetailType: 'type',
-          Detail: '{"number":7}',
-          Resources: ['arn'],
-          Time: TIME,
-        },
-      ],
-    });
+    expect(requests[0]?.Entries).toEqual([
+      {
+        ...{ EventBusName: 'bus', Source: 'source', DetailType: 'type', Detail: '{"number":7}' },
+        ...{ Resources: ['arn'], Time: TIME },
+      },
+    ]);
   });
 
   test.each([
     [0, []],
-    [1, [1]],
     [10, [10]],
     [11, [10, 1]],
     [25, [10, 10, 5]],
-  ])('puts %i events in requests of %j', async (count, sizes) => {
-    const { bus, sent } = busWith(taken);
+  ])('puts %i events in requests of %j, in their order', async (count, expected) => {
+    const { bus, sizes, numbers } = busWith(accepted);
     await bus.put(events(count));
-    expect(sent.map((batch) => batch.length)).toEqual(sizes);
-    expect(numbers(sent).flat()).toEqual(Array.from({ length: count }, (_, number) => number));
+    expect(sizes()).toEqual(expected);
+    expect(numbers().flat()).toEqual(Array.from({ length: count }, (_, number) => number));
   });
 
   const KB = 1024;
@@ -82,49 +76,39 @@ describe('the event bus', () => {
     ['three, of which two fit', [eventOfSize(100 * KB), eventOfSize(100 * KB), eventOfSize(100 * KB)], [2, 1]],
     ['bytes, not characters', [eventOfSize(140 * KB, 'ß'), eventOfSize(140 * KB, 'ß')], [1, 1]],
     ['one too large for any request', [event(1), eventOfSize(300 * KB), event(2), event(3)], [1, 1, 2]],
-  ])('keeps a request within 256 KB: %s', async (_, large, sizes) => {
-    const { bus, sent } = busWith(taken);
+  ])('keeps a request within 256 KB: %s', async (_, large, expected) => {
+    const { bus, sizes } = busWith(accepted);
     await bus.put(large);
-    expect(sent.map((batch) => batch.length)).toEqual(sizes);
+    expect(sizes()).toEqual(expected);
   });
 
-  test('sends only refused entries again, later each time', async () => {
+  test('sends only refused entries again, with a longer delay each time', async () => {
     let refusals = 3;
-    const { bus, sent, waits } = busWith((detail) => {
-      if (detail !== '{"number":1}' || refusals === 0) return { EventId: 'id' };
-      refusals -= 1;
-      return throttled;
-    });
+    const { bus, numbers } = busWith(refusedIf((number) => number === 1 && refusals-- > 0));
     await bus.put(events(3));
-    expect(numbers(sent)).toEqual([[0, 1, 2], [1], [1], [1]]);
+    expect(numbers()).toEqual([[0, 1, 2], [1], [1], [1]]);
     expect(waits).toEqual([50, 100, 200]);
   });
 
-  test('gives up after four attempts and says what the refusals were', async () => {
-    const { bus, sent, waits } = busWith((detail) => (detail === '{"number":1}' ? throttled : { EventId: 'id' }));
-    const failure = await bus.put(events(2)).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(RetryableError);
-    expect(failure).toMatchObject({
-      message: 'not all of 2 events reached bus',
-      cause: { message: 'after 4 attempts still refused: ThrottlingException' },
+  test.each<[string, Answer, string]>([
+    ['refuses an entry', refusedIf((number) => number === 1), 'ThrottlingException'],
+    ['has no result for it', () => ({}), 'no ErrorCode'],
+  ])('gives up after four attempts if the response %s, and names the reason', async (_, answer, code) => {
+    const { bus, requests } = busWith(answer);
+    await expect(bus.put(events(2))).rejects.toMatchObject({
+      ...{ name: 'RetryableError', message: 'not all of 2 events reached bus' },
+      cause: { message: `after 4 attempts still refused: ${code}` },
     });
-    expect(sent).toHaveLength(4);
-    expect(waits).toHaveLength(3);
+    expect([requests.length, waits.length]).toEqual([4, 3]);
   });
 
   test('puts the other batches when one fails', async () => {
     const fault = new Error('no connection');
-    const { bus, sent } = busWith((detail) => {
+    const { bus, sizes } = busWith((detail) => {
       if (detail === '{"number":3}') throw fault;
       return { EventId: 'id' };
     });
     await expect(bus.put(events(25))).rejects.toMatchObject({ name: 'RetryableError', cause: fault });
-    expect(sent.map((batch) => batch.length)).toEqual([10, 10, 5]);
-  });
-
-  test('treats an answer without results as a refusal', async () => {
-    const client = { send: async () => ({ FailedEntryCount: 0 }) } as unknown as Pick<EventBridgeClient, 'send'>;
-    const bus = eventBridgeBus(client, 'bus', { sleep: async () => {}, random: () => 0 });
-    await expect(bus.put(events(1))).rejects.toThrow(RetryableError);
+    expect(sizes()).toEqual([10, 10, 5]);
   });
 });

@@ -1,11 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { awsError } from '../../../functions/aws/client.ts';
+import { callAws } from '../../../functions/aws/client.ts';
 import { type Check, countStates, needsFixing, type State } from '../../../functions/doctor/report.ts';
 import { broken, type CheckDefinition, ok, runChecks, unknown } from '../../../functions/doctor/run-checks.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';
 import { ClusterSkippedError, RetryableError } from '../../../functions/platform/errors.ts';
 
-const named = (name: string) => Object.assign(new Error('refused'), { name });
+/** The errors of calls that AWS refuses, by the name of the SDK's error. */
+const [denied, expired, unauthenticated] = await Promise.all(
+  ['AccessDeniedException', 'ExpiredTokenException', 'CredentialsProviderError'].map((name) =>
+    callAws('EKS could not', Promise.reject(Object.assign(new Error('refused'), { name }))).catch((error) => error),
+  ),
+);
 const skipped = (reason: 'ClusterForbidden' | 'ClusterOptedOut') =>
   new ClusterSkippedError({ reason, message: 'refused', remedy: 'Do this.' });
 const throwing = (error: Error): CheckDefinition<unknown> => ({
@@ -55,7 +60,7 @@ describe('runChecks', () => {
 
   const permission = 'Ask for the permission of this check, which docs/doctor.md lists.';
   test.each<[string, Error, string]>([
-    ['AWS refuses', awsError('EKS could not', named('AccessDeniedException')), permission],
+    ['AWS refuses', denied, permission],
     ['the API server refuses', skipped('ClusterForbidden'), permission],
     ['the API server refuses a review', new ApiStatusError(403, 'refused'), permission],
     ['the cluster opted out', skipped('ClusterOptedOut'), 'Do this.'],
@@ -68,8 +73,8 @@ describe('runChecks', () => {
 
   test.each([
     ['a fault of this program', new TypeError('refused')],
-    ['expired credentials', awsError('EKS could not', named('ExpiredTokenException'))],
-    ['missing credentials', awsError('EKS could not', named('CredentialsProviderError'))],
+    ['expired credentials', expired],
+    ['missing credentials', unauthenticated],
   ])('throws %s', async (_, error) => {
     await expect(runChecks([throwing(error)], undefined)).rejects.toBe(error);
   });

@@ -28,7 +28,6 @@ test.each([
     [{ detailType: 'Cluster Unreachable', detail: { ...cluster, ...problem } }],
     context,
     {
-      config: { ACCOUNT_ID: '123456789012' },
       eventBus: { put: () => new Promise<void>(() => {}) },
       log: { info: log, warn: log, error: log },
       metrics: { add: (...count) => void counts.push(count) },
