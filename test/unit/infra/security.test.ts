@@ -31,29 +31,25 @@ const ofService = (service: string, role: PackagedResource) =>
 const functionsOf = (role: string) =>
   of('AWS::Lambda::Function').filter(([, { Properties }]) => Properties.Role['Fn::GetAtt'][0] === role);
 
-describe('a customer managed key', () => {
-  const key = { Ref: 'KmsKeyArn' };
-
-  it.each([
-    ['AWS::SQS::Queue', 'KmsMasterKeyId'],
-    ['AWS::SNS::Topic', 'KmsMasterKeyId'],
-    ['AWS::Logs::LogGroup', 'KmsKeyId'],
-    ['AWS::Lambda::Function', 'KmsKeyArn'],
-  ])('encrypts every %s, and none without', (type, property) => {
+it.each([
+  ['AWS::SQS::Queue', 'KmsMasterKeyId', { Ref: 'KmsKeyArn' }, undefined],
+  ['AWS::SQS::Queue', 'SqsManagedSseEnabled', undefined, true],
+  ['AWS::SNS::Topic', 'KmsMasterKeyId', { Ref: 'KmsKeyArn' }, undefined],
+  ['AWS::Logs::LogGroup', 'KmsKeyId', { Ref: 'KmsKeyArn' }, undefined],
+  ['AWS::Lambda::Function', 'KmsKeyArn', { Ref: 'KmsKeyArn' }, undefined],
+  ['AWS::Events::EventBus', 'KmsKeyIdentifier', undefined, undefined],
+  ['AWS::IAM::Role', 'PermissionsBoundary', { Ref: 'PermissionsBoundary' }, undefined],
+])(
+  'sets, on every %s, %s to %j with the optional parameters, and to %j without',
+  (type, property, withAll, without) => {
     expect(of(type)).not.toEqual([]);
     for (const [id, on, off] of switched(type)) {
-      expect([id, on.Properties[property], off.Properties[property]]).toEqual([id, key, undefined]);
+      expect([id, on.Properties[property], off.Properties[property]]).toEqual([id, withAll, without]);
     }
-  });
+  },
+);
 
-  it('replaces the encryption of SQS', () => {
-    for (const [id, on, off] of switched('AWS::SQS::Queue')) {
-      expect([id, on.Properties.SqsManagedSseEnabled, off.Properties.SqsManagedSseEnabled]).toEqual([
-        ...[id, undefined, true],
-      ]);
-    }
-  });
-
+describe('a customer managed key', () => {
   it('may be used by each role for its own calls, through these services only', () => {
     for (const [id, on, off] of switched('AWS::IAM::Role')) {
       const needs = (action: string, service: string, actions: string | string[]) =>
@@ -67,7 +63,7 @@ describe('a customer managed key', () => {
       expect([id, ofService('kms', on).map(({ Sid: _, ...statement }) => statement)]).toEqual([
         id,
         expected.map(([service, Action]) => ({
-          ...{ Effect: 'Allow', Action, Resource: key },
+          ...{ Effect: 'Allow', Action, Resource: { Ref: 'KmsKeyArn' } },
           Condition: { StringEquals: { 'kms:ViaService': via(service as string) } },
         })),
       ]);
@@ -120,73 +116,35 @@ describe('subnets and security groups', () => {
   it('allow network interfaces to the roles of these functions only, and not to their code', () => {
     for (const [id, on, off] of switched('AWS::IAM::Role')) {
       const inside = functionsOf(id).some(([, { Properties }]) => decided(Properties, true).VpcConfig);
-      const region = `${'$'}{AWS::Region}`;
       expect([id, ofService('ec2', off)]).toEqual([id, []]);
-      expect([id, ofService('ec2', on)]).toEqual([
-        id,
-        inside
-          ? [
-              {
-                ...{ Sid: 'SeeNetwork', Effect: 'Allow', Resource: '*' },
-                Action: ['ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets'],
-              },
-              {
-                ...{ Sid: 'ManageInterfaces', Effect: 'Allow' },
-                Action: [
-                  ...['ec2:CreateNetworkInterface', 'ec2:DeleteNetworkInterface'],
-                  ...['ec2:AssignPrivateIpAddresses', 'ec2:UnassignPrivateIpAddresses'],
-                ],
-                Resource: { 'Fn::Sub': `arn:${'$'}{AWS::Partition}:ec2:${region}:*:*/*` },
-              },
-              {
-                ...{ Sid: 'DenyOurCode', Effect: 'Deny', Action: 'ec2:*', Resource: '*' },
-                Condition: {
-                  ArnLike: {
-                    'lambda:SourceFunctionArn': {
-                      'Fn::Sub': `arn:${'$'}{AWS::Partition}:lambda:${region}:${'$'}{AWS::AccountId}:function:envoy-hpa-reaper-*`,
-                    },
-                  },
-                },
-              },
-            ]
-          : [],
-      ]);
+      const denied = {
+        ...{ Sid: 'DenyOurCode', Effect: 'Deny', Action: 'ec2:*', Resource: '*' },
+        Condition: {
+          ArnLike: {
+            'lambda:SourceFunctionArn': { 'Fn::Sub': expect.stringMatching(/:function:envoy-hpa-reaper-\*$/) },
+          },
+        },
+      };
+      const allowed = ['SeeNetwork', 'ManageInterfaces'].map((Sid) =>
+        expect.objectContaining({ Sid, Effect: 'Allow' }),
+      );
+      expect([id, ofService('ec2', on)]).toEqual([id, inside ? [...allowed, denied] : []]);
     }
   });
 
   it('must be set both or neither', () => {
-    const rules = Object.values(stack.Rules) as Rule[];
-    const passes = (values: Record<string, string>) =>
-      rules.every(
-        ({ RuleCondition, Assertions }) =>
-          !isEqual(RuleCondition, values) || Assertions.every(({ Assert }) => isEqual(Assert, values)),
-      );
-    const [SubnetIds, SecurityGroupIds] = ['subnet-0a1b2c3d', 'sg-0a1b2c3d'];
-    expect([
-      passes({ SubnetIds: 'off', SecurityGroupIds: 'off' }),
-      passes({ SubnetIds, SecurityGroupIds }),
-      passes({ SubnetIds, SecurityGroupIds: 'off' }),
-      passes({ SubnetIds: 'off', SecurityGroupIds }),
-    ]).toEqual([true, true, false, false]);
-    for (const { Assertions } of rules) expect(Assertions[0]?.AssertDescription).toContain('set both or neither');
+    interface Equals {
+      'Fn::Equals': [{ Ref: string }, 'off'];
+    }
+    const rules = Object.values(stack.Rules) as { RuleCondition: Equals; Assertions: [{ Assert: Equals }] }[];
+    const accepts = (...on: string[]) => {
+      const isTrue = ({ 'Fn::Equals': [{ Ref }] }: Equals) => !on.includes(Ref);
+      return rules.every(({ RuleCondition, Assertions: [{ Assert }] }) => !isTrue(RuleCondition) || isTrue(Assert));
+    };
+    const [subnets, groups] = ['SubnetIds', 'SecurityGroupIds'];
+    expect([accepts(), accepts(subnets, groups)]).toEqual([true, true]);
+    expect([accepts(subnets), accepts(groups)]).toEqual([false, false]);
   });
-
-  interface Equals {
-    'Fn::Equals': [{ Ref: string }, string];
-  }
-  interface Rule {
-    RuleCondition: Equals;
-    Assertions: { Assert: Equals; AssertDescription: string }[];
-  }
-  const isEqual = ({ 'Fn::Equals': [{ Ref }, value] }: Equals, values: Record<string, string>) => values[Ref] === value;
-});
-
-it('sets the permissions boundary on every role, where there is one', () => {
-  for (const [id, on, off] of switched('AWS::IAM::Role')) {
-    expect([id, on.Properties.PermissionsBoundary, off.Properties.PermissionsBoundary]).toEqual([
-      ...[id, { Ref: 'PermissionsBoundary' }, undefined],
-    ]);
-  }
 });
 
 describe('no role', () => {
@@ -207,13 +165,9 @@ describe('no role', () => {
     }
   });
 
-  it('is allowed an action with a wildcard', () => {
-    for (const [role, action] of allowed()) expect([role, action]).toEqual([role, expect.stringMatching(/^\w+:\w+$/)]);
-  });
-
-  it('associates an access policy, passes a role, or creates a log group', () => {
+  it('is allowed an action with a wildcard, to associate an access policy, to pass a role, or to create a log group', () => {
     const never = ['eks:AssociateAccessPolicy', 'iam:PassRole', 'logs:CreateLogGroup'];
-    expect(allowed().filter(([, action]) => never.includes(action))).toEqual([]);
+    expect(allowed().filter(([, action]) => never.includes(action) || !/^\w+:\w+$/.test(action))).toEqual([]);
   });
 
   it('meets a condition on a set of values because the set is empty', () => {
@@ -241,23 +195,18 @@ it('sets the retention of every log group by a parameter', () => {
   }
 });
 
-it('contains the tags of the stack, for whoever deploys it', () => {
-  expect(stack.Metadata).toEqual({ Tags: { team: 'platform', 'cost center': '42' } });
-});
-
 it('lets nothing publish to the topic but the alarms of the stack and its rule', () => {
-  const alarm = `arn:${'$'}{AWS::Partition}:cloudwatch:${'$'}{AWS::Region}:${'$'}{AWS::AccountId}:alarm:envoy-hpa-reaper-*`;
-  const publish = { Effect: 'Allow', Action: 'sns:Publish', Resource: { Ref: 'NotificationTopic' } };
-  expect(of('AWS::SNS::TopicPolicy').map(([, { Properties }]) => Properties.PolicyDocument.Statement)).toEqual([
+  const alarms = { 'Fn::Sub': expect.stringMatching(/:alarm:envoy-hpa-reaper-\*$/) };
+  const published = of('AWS::SNS::TopicPolicy').flatMap(([, { Properties }]) =>
+    Properties.PolicyDocument.Statement.map(({ Principal, Condition }: Record<string, object>) => [
+      ...[Principal, Condition],
+    ]),
+  );
+  expect(published).toEqual([
+    [{ Service: 'cloudwatch.amazonaws.com' }, { ArnLike: { 'aws:SourceArn': alarms } }],
     [
-      {
-        ...{ ...publish, Sid: 'AlarmsPublish', Principal: { Service: 'cloudwatch.amazonaws.com' } },
-        Condition: { ArnLike: { 'aws:SourceArn': { 'Fn::Sub': alarm } } },
-      },
-      {
-        ...{ ...publish, Sid: 'SweepsPublish', Principal: { Service: 'events.amazonaws.com' } },
-        Condition: { ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': ['SweepNotificationRule', 'Arn'] } } },
-      },
+      { Service: 'events.amazonaws.com' },
+      { ArnEquals: { 'aws:SourceArn': { 'Fn::GetAtt': ['SweepNotificationRule', 'Arn'] } } },
     ],
   ]);
   for (const [id, { Properties }] of of('AWS::CloudWatch::Alarm')) {
@@ -277,21 +226,19 @@ describe('the bus', () => {
       return id === 'EventBus' ? BUS : roleArn(id);
     });
 
-  const policies = () => of('AWS::Events::EventBusPolicy').map(([, { Properties }]) => Properties);
-  const denials = (): Statement[] => policies().map(({ Statement: statement }) => filled(statement));
+  const denials = (): Statement[] =>
+    of('AWS::Events::EventBusPolicy').map(([, { Properties }]) => filled(Properties.Statement));
   const put = (principal: string | undefined, detailType: string | undefined): RecordedCall => ({
     action: 'events:PutEvents',
     resource: BUS,
     context: {
       'events:source': [EVENT_SOURCE],
-      ...(principal !== undefined && { 'aws:PrincipalArn': [principal] }),
-      ...(detailType !== undefined && { 'events:detail-type': [detailType] }),
+      ...(principal && { 'aws:PrincipalArn': [principal] }),
+      ...(detailType && { 'events:detail-type': [detailType] }),
     },
   });
-  const DETAIL_TYPES = [
-    ...[CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE],
-    ...Object.keys(OUTCOME_DETAILS),
-  ];
+  const outcomes = Object.keys(OUTCOME_DETAILS);
+  const DETAIL_TYPES = [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE, ...outcomes];
 
   it('accepts from each role its own events only', () => {
     const puts = of('AWS::IAM::Role').flatMap(([id, role]) => {
@@ -300,7 +247,6 @@ describe('the bus', () => {
         (detailType) => `${id} ${detailType}`,
       );
     });
-    const outcomes = DETAIL_TYPES.slice(3);
     expect(puts.toSorted()).toEqual(
       [
         `ForwardRole ${CHANGE_DETAIL_TYPE}`,
@@ -326,18 +272,7 @@ describe('the bus', () => {
   });
 
   it('denies nothing but events, so that the stack can be changed and deleted', () => {
-    expect(policies()).toEqual([
-      {
-        EventBusName: { Ref: 'EventBus' },
-        StatementId: 'only-our-roles-put',
-        Statement: expect.objectContaining({ Effect: 'Deny', Principal: '*', Action: 'events:PutEvents' }),
-      },
-    ]);
-  });
-
-  it('has no key of its own', () => {
-    for (const [id, on] of switched('AWS::Events::EventBus')) {
-      expect([id, on.Properties.KmsKeyIdentifier]).toEqual([id, undefined]);
-    }
+    const onlyEvents = expect.objectContaining({ Effect: 'Deny', Principal: '*', Action: 'events:PutEvents' });
+    expect(denials()).toEqual([onlyEvents]);
   });
 });

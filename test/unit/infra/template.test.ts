@@ -98,27 +98,12 @@ it('lets each rule send to its own queues, and nothing else to any queue', () =>
   expect(allowed.toSorted()).toEqual(needed.toSorted());
 });
 
-describe('the rules', () => {
+it('feeds the queue with changes, requested sweeps, and heartbeats, and stores every outcome', () => {
+  const patternOf = (rule: string) => properties(rule).EventPattern;
+  const control = [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE];
+  expect(patternOf('ChangeRule')).toEqual({ source: [EVENT_SOURCE], 'detail-type': control });
   const outcomes = Object.keys(OUTCOME_DETAILS);
-
-  it('feed the queue with changes, requested sweeps, and heartbeats, and with no outcome', () => {
-    expect(properties('ChangeRule').EventPattern).toEqual({
-      source: [EVENT_SOURCE],
-      'detail-type': [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE],
-    });
-  });
-
-  it('store every outcome', () => {
-    expect(properties('OutcomeRule').EventPattern).toEqual({ source: [EVENT_SOURCE], 'detail-type': outcomes });
-    const [target] = properties('OutcomeRule').Targets;
-    expect(target.Arn['Fn::Sub']).toMatch(/:log-group:\$\{OutcomeLogGroup\}$/);
-    const statements = JSON.parse(properties('OutcomeRuleMayWrite').PolicyDocument['Fn::Sub']).Statement;
-    expect(statements.map(({ Resource, Action }: Record<string, string>) => [Resource, Action])).toEqual([
-      [`${'$'}{OutcomeLogGroup.Arn}`, 'logs:CreateLogStream'],
-      [`${'$'}{OutcomeLogGroup.Arn}`, 'logs:PutLogEvents'],
-    ]);
-    expect(statements[1].Condition).toEqual({ ArnEquals: { 'aws:SourceArn': `${'$'}{OutcomeRule.Arn}` } });
-  });
+  expect(patternOf('OutcomeRule')).toEqual({ source: [EVENT_SOURCE], 'detail-type': outcomes });
 });
 
 /** The paths of all fields of an event's detail, such as `detail.hpa.name`. */
@@ -149,49 +134,29 @@ it('queries only fields that the events have', () => {
   }
 });
 
-describe('notifications', () => {
-  it('have one message per sweep, of fields that the event has', () => {
-    const { EventPattern, Targets } = properties('SweepNotificationRule');
-    expect(EventPattern['detail-type']).toEqual(['Sweep Completed']);
-    const paths = pathsOf('Sweep Completed');
-    const [{ Arn, InputTransformer }] = Targets;
-    expect(Arn).toEqual({ Ref: 'NotificationTopic' });
-    for (const path of Object.values<string>(InputTransformer.InputPathsMap)) expect(paths).toContain(path.slice(2));
-    for (const counted of EventPattern.detail.$or) expect(paths).toContain(`detail.${Object.keys(counted)}`);
-    const used = InputTransformer.InputTemplate.match(/(?<=<)\w+(?=>)/g);
-    expect(used.toSorted()).toEqual(Object.keys(InputTransformer.InputPathsMap).toSorted());
-    expect(JSON.parse(InputTransformer.InputTemplate)).toContain('<deleted> deleted');
-  });
-
-  it('exist only with an address', () => {
-    const needed = Object.entries(Resources).filter(([, { Type }]) => Type.startsWith('AWS::SNS::'));
-    for (const [id, { Condition }] of [...needed, ['', Resources.SweepNotificationRule ?? {}] as const]) {
-      expect([id, Condition]).toEqual([id, 'HasNotifications']);
-    }
-    expect(stack.Conditions.HasNotifications).toEqual({
-      'Fn::Not': [{ 'Fn::Equals': [{ Ref: 'NotifyEmail' }, 'off'] }],
-    });
-  });
+it('notifies with one message per sweep, of fields that the event has', () => {
+  const { EventPattern, Targets } = properties('SweepNotificationRule');
+  expect(EventPattern['detail-type']).toEqual(['Sweep Completed']);
+  const paths = pathsOf('Sweep Completed');
+  const [{ Arn, InputTransformer }] = Targets;
+  expect(Arn).toEqual({ Ref: 'NotificationTopic' });
+  for (const path of Object.values<string>(InputTransformer.InputPathsMap)) expect(paths).toContain(path.slice(2));
+  for (const counted of EventPattern.detail.$or) expect(paths).toContain(`detail.${Object.keys(counted)}`);
+  const used = InputTransformer.InputTemplate.match(/(?<=<)\w+(?=>)/g);
+  expect(used.toSorted()).toEqual(Object.keys(InputTransformer.InputPathsMap).toSorted());
+  expect(JSON.parse(InputTransformer.InputTemplate)).toContain('<deleted> deleted');
 });
 
-describe('the schedules', () => {
-  it.each([
-    ['SweepSchedule', 'BackfillLambdaFunction', payloadSchema],
-    ['EnrollmentSchedule', 'EnrollLambdaFunction', enrollmentRequestSchema],
-    ['HeartbeatSchedule', 'EventBus', heartbeatSchema],
-  ] as const)('%s starts %s with a payload that it accepts', (id, target, schema) => {
-    const { Target } = properties(id);
-    expect(Target.Arn).toEqual(arn(target));
-    const input = (Target.Input['Fn::Sub'] ?? Target.Input).replace(`${'$'}{Mode}`, 'delete');
-    expect(schema.safeParse(JSON.parse(input)).error).toBeUndefined();
-    expect(JSON.stringify(properties(idOf(Target.RoleArn)))).toContain(`"Resource":${JSON.stringify(arn(target))}`);
-  });
-
-  it('sweep over the bus, in the mode of the deployment', () => {
-    expect(properties('SweepSchedule').Target.Input).toEqual({
-      'Fn::Sub': `{"dispatch":"bus","mode":"${'$'}{Mode}"}`,
-    });
-  });
+it.each([
+  ['SweepSchedule', 'BackfillLambdaFunction', payloadSchema],
+  ['EnrollmentSchedule', 'EnrollLambdaFunction', enrollmentRequestSchema],
+  ['HeartbeatSchedule', 'EventBus', heartbeatSchema],
+] as const)('%s starts %s with a payload that it accepts', (id, target, schema) => {
+  const { Target } = properties(id);
+  expect(Target.Arn).toEqual(arn(target));
+  const input = (Target.Input['Fn::Sub'] ?? Target.Input).replace(`${'$'}{Mode}`, 'delete');
+  expect(schema.safeParse(JSON.parse(input)).error).toBeUndefined();
+  expect(JSON.stringify(properties(idOf(Target.RoleArn)))).toContain(`"Resource":${JSON.stringify(arn(target))}`);
 });
 
 describe('the functions', () => {
@@ -270,21 +235,12 @@ describe('enrollment', () => {
   });
 });
 
-describe('the subscription filters of the stack', () => {
-  it('are one for each cluster, and none with enrollment', () => {
-    const [id, other, ...others] = Object.keys(
-      subscriptionFilters({ enrollment: 'off', clusters: ['shop', 'shop-2'] }),
-    );
-    expect([id, other, others]).toEqual(['SubscriptionFiltershop', 'SubscriptionFiltershopZD2', []]);
-    expect(subscriptionFilters({ enrollment: 'auto', clusters: ['shop'] })).toEqual({});
-  });
-
-  it('have different IDs for names that differ only in their punctuation', () => {
-    const clusters = ['prod-1', 'prod_1', 'prod1', 'prodZD1', 'PROD1'];
-    const ids = Object.keys(subscriptionFilters({ enrollment: 'off', clusters }));
-    expect(new Set(ids).size).toBe(clusters.length);
-    for (const id of ids) expect(id).toMatch(/^[A-Za-z0-9]+$/);
-  });
+it('creates a subscription filter with its own ID for each cluster, and none with enrollment', () => {
+  const clusters = ['prod-1', 'prod_1', 'prod1', 'prodZD1', 'PROD1'];
+  const ids = Object.keys(subscriptionFilters({ enrollment: 'off', clusters }));
+  expect(new Set(ids).size).toBe(clusters.length);
+  for (const id of ids) expect(id).toMatch(/^SubscriptionFilter[A-Za-z0-9]+$/);
+  expect(subscriptionFilters({ enrollment: 'auto', clusters })).toEqual({});
 });
 
 it('describes every parameter, and every pattern of one', () => {
