@@ -50,14 +50,18 @@ export abstract class ServiceDouble {
   }
 
   /** @param refused the answer that the test wants instead */
-  protected abstract answer(request: AwsRequest, body: string, refused: ServiceAnswer | undefined): ServiceAnswer;
+  protected abstract answer(
+    request: AwsRequest,
+    body: string,
+    refused: ServiceAnswer | undefined,
+  ): ServiceAnswer | Promise<ServiceAnswer>;
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const received = await text(request);
     const name = this.nameOf(request, received);
     const refused = this.#refusals.find(({ matches, left }) => left > 0 && matches.test(name));
     if (refused) refused.left -= 1;
-    const { status, body } = this.answer(request, received, refused?.answer);
+    const { status, body } = await this.answer(request, received, refused?.answer);
     const isXml = typeof body === 'string';
     const contentType = isXml ? 'text/xml' : 'application/x-amz-json-1.1';
     response.writeHead(status, { 'content-type': contentType, 'x-amzn-requestid': randomUUID() });

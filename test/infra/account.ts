@@ -1,6 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import process from 'node:process';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import {
   CreateLogGroupCommand,
   DescribeSubscriptionFiltersCommand,
@@ -17,13 +23,11 @@ import {
 } from '@aws-sdk/client-iam';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import { logGroupOf } from '../../functions/platform/eks-names.ts';
-import { readEksToken } from '../doubles/eks.ts';
-import { EksAccountDouble, type StoredEntry } from '../doubles/eks-account.ts';
+import { EksAccountDouble, readEksToken, type StoredEntry } from '../doubles/eks.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
 import type { User } from '../embedded-cluster/authorization.ts';
-import { ACCOUNT } from '../embedded-cluster/event-path.ts';
-import { type Invocation, invokeFunction, unpack } from './lambda.ts';
-import { type EventSourceMapping, Moto, REGION, templateForMoto } from './moto.ts';
+import { ACCOUNT, lambdaContext } from '../embedded-cluster/event-path.ts';
+import { type EventSourceMapping, type FunctionConfiguration, Moto, REGION, templateForMoto } from './moto.ts';
 import { type Packaging, resourcesOf } from './packaged.ts';
 import { RecordingProxy } from './recording-proxy.ts';
 
@@ -45,6 +49,15 @@ export interface Endpoint {
   url: string;
   /** PEM. */
   caCertificate: string;
+}
+
+export interface Invocation {
+  // biome-ignore lint/suspicious/noExplicitAny: each function has answers of its own
+  answer: any;
+  /** The JSON lines of the output. */
+  // biome-ignore lint/suspicious/noExplicitAny: of every shape
+  lines: any[];
+  printed: string;
 }
 
 /** A batch of messages, and the result of its invocation. */
@@ -334,3 +347,42 @@ const batchOf = ({ EventSourceArn }: EventSourceMapping, messages: readonly Mess
     awsRegion: REGION,
   })),
 });
+
+/** Unpacks the zip file with the digest that Lambda shows for a function. */
+async function unpack(bin: string, packaging: Packaging, to: string, code: FunctionConfiguration): Promise<void> {
+  const digest = Buffer.from(code.CodeSha256, 'base64').toString('hex');
+  const zip = (await readdir(packaging.folder)).find((file) => file.endsWith(`-${digest}.zip`));
+  if (zip === undefined) throw new Error(`${code.FunctionName} has code that was not packaged`);
+  await mkdir(to, { recursive: true });
+  await promisify(execFile)(join(bin, 'python'), ['-m', 'zipfile', '-e', join(packaging.folder, zip), to]);
+}
+
+/**
+ * One invocation in its own process, with the environment, the handler, and the timeout of the function.
+ *
+ * @param folder the folder with the unpacked code
+ * @param surroundings the variables that Lambda itself sets
+ * @throws {Error} with the output of the function, when it fails
+ */
+async function invokeFunction(
+  { FunctionName, FunctionArn, Handler, Environment, Timeout }: FunctionConfiguration,
+  folder: string,
+  surroundings: Readonly<Record<string, string>>,
+  event: unknown,
+): Promise<Invocation> {
+  const context = { ...lambdaContext(FunctionName), invokedFunctionArn: FunctionArn };
+  const eventFile = join(folder, `${randomUUID()}.json`);
+  await writeFile(eventFile, JSON.stringify({ event, context, remaining: Timeout * 1000 }));
+  const variables = Object.entries(Environment.Variables).map(([name, value]) => [name, String(value)]);
+  const script = join(import.meta.dirname, '../e2e/one-invocation.mjs');
+  const handler = join(folder, Handler.replace(/\.handler$/, '.mjs'));
+  const { stdio } = spawn(process.execPath, [script, handler, eventFile], {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env: { ...Object.fromEntries(variables), ...surroundings },
+  });
+  const [out, err, told] = await Promise.all(stdio.slice(1, 4).map((stream) => text(stream as Readable)));
+  const printed = `${out}${err}`;
+  if (!told) throw new Error(`${FunctionName} ended without an answer:\n${printed}`);
+  const lines = printed.split('\n').filter((line) => line.startsWith('{'));
+  return { answer: JSON.parse(told).answer, lines: lines.map((line) => JSON.parse(line)), printed };
+}

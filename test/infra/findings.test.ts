@@ -10,8 +10,7 @@ import { type Packaging, type Resource, readTemplate, templateFile } from './pac
  * where it must find nothing, and without the exceptions, where it must find exactly what is excepted.
  */
 const { bin } = inject('tools');
-// The configuration with everything includes the representative one.
-const packagings = inject('packagings').filter(({ configuration }) => configuration !== 'representative');
+const packagings = inject('packagings');
 
 const folder = mkdtempSync(join(tmpdir(), 'findings-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -18,17 +18,15 @@ declare module 'vitest' {
   }
 }
 
-/**
- * Packages with the default configuration, with one that is typical of a deployment, and with one that enables everything.
- */
+/** Packages with the default configuration, and with one that enables everything. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'infra-'));
   const stop = () => rm(folder, { recursive: true });
   try {
-    const clusters = ['shop', 'shop_2', 'shop-3'];
-    const deployed = { clusters, mode: 'report', notifyEmail: 'sre@example.com' };
     const everything = {
-      ...deployed,
+      clusters: ['shop', 'shop_2', 'shop-3'],
+      mode: 'report',
+      notifyEmail: 'sre@example.com',
       tracing: 'active',
       kmsKeyArn: 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab',
       subnetIds: ['subnet-0a1b2c3d', 'subnet-4e5f6071'],
@@ -37,8 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       tags: { team: 'platform', 'cost center': '42' },
     };
     project.provide('packagings', [
-      await packageWith(folder, 'delivered', {}),
-      await packageWith(folder, 'representative', deployed),
+      await packageWith(folder, 'default', {}),
       await packageWith(folder, 'everything', everything),
     ]);
     const [bin = '', jars = ''] = await install('python', 'jars');

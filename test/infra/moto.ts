@@ -138,18 +138,8 @@ export class Moto {
     template: Template,
     parameters: Readonly<Record<string, string>> = {},
   ): Promise<Map<string, string>> {
-    await this.aws(
-      's3',
-      'cp',
-      folder,
-      `s3://${BUCKET}`,
-      '--recursive',
-      '--exclude',
-      '*',
-      '--include',
-      '*-*.zip',
-      '--quiet',
-    );
+    const zips = ['--recursive', '--exclude', '*', '--include', '*-*.zip', '--quiet'];
+    await this.aws('s3', 'cp', folder, `s3://${BUCKET}`, ...zips);
     const file = join(folder, 'template-for-moto.json');
     await writeFile(file, JSON.stringify(template));
     const values = Object.entries({ ArtifactBucket: BUCKET, ArtifactPrefix: '', ...parameters });

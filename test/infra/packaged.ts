@@ -55,10 +55,10 @@ export async function install(...what: readonly ('python' | 'jars')[]): Promise<
  * @param folder the parent of the folder of the packaging, which is named after the configuration
  */
 export async function packageWith(folder: string, configuration: string, change: object): Promise<Packaging> {
-  const delivered = parse(await readFile('infra/configuration.yml', 'utf8')) as object;
+  const defaults = parse(await readFile('infra/configuration.yml', 'utf8')) as object;
   const packaging = { configuration, folder: join(folder, configuration) };
   const file = join(folder, `${configuration}.yml`);
-  await writeFile(file, JSON.stringify({ ...delivered, ...change })); // JSON is YAML.
+  await writeFile(file, JSON.stringify({ ...defaults, ...change })); // JSON is YAML.
   const env = { ...process.env, ENVOY_HPA_REAPER_CONFIGURATION: file };
   await run(process.execPath, ['infra/package.ts', '--package', packaging.folder], { env });
   return packaging;

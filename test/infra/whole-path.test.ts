@@ -4,8 +4,8 @@ import { admin, startEmbeddedCluster } from '../embedded-cluster/embedded-cluste
 import { describeWholePath, type WholePathOptions } from './whole-path.ts';
 
 const options = (): WholePathOptions => {
-  const packaging = inject('packagings').find(({ configuration }) => configuration === 'delivered');
-  if (packaging === undefined) throw new Error('the delivered configuration was not packaged');
+  const packaging = inject('packagings').find(({ configuration }) => configuration === 'default');
+  if (packaging === undefined) throw new Error('the default configuration was not packaged');
   return {
     bin: inject('tools').bin,
     packaging,
