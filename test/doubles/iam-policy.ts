@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parse, type ScalarTag } from 'yaml';
+import { parse } from 'yaml';
 
 /** A call that IAM authorizes: the action, its resource, and the condition keys of the request. */
 export interface RecordedCall {
@@ -27,19 +27,10 @@ export interface Statement {
 export function statementsOf(file: string, role: string, values: Readonly<Record<string, string>>): Statement[] {
   // References in other resources of the file get a value that matches nothing.
   const value = (name: string) => values[name] ?? `(no value for ${name})`;
-  const scalar = (tag: string, resolve: (text: string) => string): ScalarTag => ({ tag, resolve });
-  const { Resources } = parse(readFileSync(file, 'utf8'), {
-    customTags: [
-      scalar('!Ref', value),
-      scalar('!GetAtt', value),
-      scalar('!Sub', (text) => text.replace(/\$\{([^}]+)\}/g, (_, name) => value(name))),
-      ...['!Equals', '!Not', '!If'].map((tag) => ({
-        tag,
-        collection: 'seq' as const,
-        resolve: () => undefined as never,
-      })),
-    ],
-  });
+  const text = readFileSync(file, 'utf8')
+    .replaceAll(/!(?:Ref|GetAtt) ([\w.:]+)/g, (_, name) => JSON.stringify(value(name)))
+    .replaceAll(/\$\{([^}]+)\}/g, (_, name) => value(name));
+  const { Resources } = parse(text, { logLevel: 'error' }); // Other tags have no meaning here.
   // The policies from infra/policies.yml are for what AWS does with the role.
   const policies: (string | { PolicyDocument: { Statement: Statement[] } })[] = Resources[role].Properties.Policies;
   return policies.flatMap((policy) => (typeof policy === 'string' ? [] : policy.PolicyDocument.Statement));

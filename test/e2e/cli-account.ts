@@ -1,6 +1,5 @@
 import { afterAll } from 'vitest';
-import { readEksToken } from '../doubles/eks.ts';
-import { EksAccountDouble } from '../doubles/eks-account.ts';
+import { EksAccountDouble, readEksToken } from '../doubles/eks.ts';
 import { IamDouble } from '../doubles/iam.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { admin, type EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';

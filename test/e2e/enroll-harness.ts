@@ -2,7 +2,7 @@ import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import type { EnrollmentReport } from '../../functions/enrollment/enroll-clusters.ts';
 import { SUBSCRIPTION_PATTERN } from '../../functions/events/audit-event.ts';
-import { EksAccountDouble } from '../doubles/eks-account.ts';
+import { EksAccountDouble } from '../doubles/eks.ts';
 import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy.ts';
 import { type StoredFilter, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';

@@ -6,7 +6,7 @@ import { METRICS } from '../../functions/platform/metrics.ts';
 import { dashboardBody } from '../../infra/dashboard.ts';
 import { alarms } from '../builders/alarms.ts';
 import { auditLine, controlMessage, payload } from '../doubles/cloudwatch-logs.ts';
-import { EksAccountDouble } from '../doubles/eks-account.ts';
+import { EksAccountDouble } from '../doubles/eks.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { busEvent, invocation, lambdaContext, queueBatch } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
