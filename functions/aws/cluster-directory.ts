@@ -2,7 +2,7 @@ import { Agent } from 'node:https';
 import { type Cluster, DescribeClusterCommand, EKSClient, paginateListClusters } from '@aws-sdk/client-eks';
 import type { ClusterConnection } from '../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
-import { type ClusterDescription, type LiveDirectory, refuseUnavailable } from '../kubernetes/directory.ts';
+import { type AccountDirectory, type ClusterDescription, refuseUnavailable } from '../kubernetes/directory.ts';
 import { ClusterSkippedError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
 import { allPages, awsClient, callAws, findInAws } from './client.ts';
@@ -22,7 +22,7 @@ interface EksClusterDirectoryOptions {
 }
 
 /** The EKS clusters of one Region. */
-export class EksClusterDirectory implements LiveDirectory {
+export class EksClusterDirectory implements AccountDirectory {
   readonly #eks: EKSClient;
   readonly #region: string;
   readonly #now: () => Date;

@@ -14,11 +14,11 @@ import {
   VERSION_LABEL,
 } from '../judgement/kubernetes-objects.ts';
 import { appliedByEnvoyGateway, labeledOwner } from '../judgement/ownership.ts';
+import { ApiStatusError } from '../kubernetes/api-client.ts';
 import type { GatewayConfig } from '../kubernetes/cluster-api.ts';
 import type { ClusterInspection } from '../kubernetes/cluster-inspection.ts';
+import { nameOfPermission, PERMISSIONS, type Permission, REAPER_GROUP } from '../kubernetes/cluster-inspection.ts';
 import type { ClusterDescription } from '../kubernetes/directory.ts';
-import { nameOfPermission, PERMISSIONS, type Permission, REAPER_GROUP } from '../kubernetes/permissions.ts';
-import { ApiStatusError } from '../kubernetes/transport.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import { problemOf } from '../platform/problems.ts';
 import type { Assessment } from '../sweep/assess.ts';

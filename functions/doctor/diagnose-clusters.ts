@@ -1,7 +1,7 @@
 import type { EnrollmentClients } from '../aws/enrollment-clients.ts';
 import { clusterApi } from '../kubernetes/cluster-api.ts';
 import { clusterInspection } from '../kubernetes/cluster-inspection.ts';
-import type { ClusterDescription, LiveDirectory } from '../kubernetes/directory.ts';
+import type { ClusterDescription } from '../kubernetes/directory.ts';
 import { assess } from '../sweep/assess.ts';
 import {
   type ClusterProblem,
@@ -18,7 +18,6 @@ import { broken, runChecks, unreadable } from './run-checks.ts';
 
 /** A kubeconfig, or a Region of the account with the clients for the checks of EKS. */
 export interface DoctorScope extends Scope {
-  readonly directory: LiveDirectory;
   readonly eks?: EnrollmentClients;
   /** How a person reaches a cluster: the flags for `reaper`, and the beginning of a `kubectl` command. */
   readonly commands: (cluster: string) => Pick<ClusterContext, 'flags' | 'kubectl'>;

@@ -1,5 +1,5 @@
 import { isRefusal } from '../aws/client.ts';
-import { ApiStatusError } from '../kubernetes/transport.ts';
+import { ApiStatusError } from '../kubernetes/api-client.ts';
 import { AwsAccessError, ClusterSkippedError, describeError, RetryableError } from '../platform/errors.ts';
 import type { Check, CheckId, State } from './report.ts';
 

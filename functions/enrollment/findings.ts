@@ -1,8 +1,8 @@
 import * as z from 'zod/mini';
 import type { AccessEntry, SubscriptionFilter } from '../aws/enrollment-clients.ts';
 import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
+import { REAPER_GROUP } from '../kubernetes/cluster-inspection.ts';
 import { type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
-import { REAPER_GROUP } from '../kubernetes/permissions.ts';
 import { logGroupOf } from '../platform/eks-names.ts';
 import { type Problem, problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';

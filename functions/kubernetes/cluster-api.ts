@@ -6,6 +6,7 @@ import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
 import {
   type ApiRequest,
+  ApiStatusError,
   apiClient,
   apiPath,
   type ClusterConnection,
@@ -14,7 +15,6 @@ import {
 } from './api-client.ts';
 import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { checkedObject, KINDS, type Kind, projectedObject } from './kinds.ts';
-import { ApiStatusError } from './transport.ts';
 
 /** The objects that decide which HPAs are wanted. */
 export type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;

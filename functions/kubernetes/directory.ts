@@ -32,22 +32,18 @@ export interface AccountDirectory {
    * @throws {ClusterSkippedError} for a cluster that does not exist, is not running, or opted out
    */
   connect(cluster: string): Promise<ClusterApi>;
+  /**
+   * How to reach a cluster with another API client. The caller closes its agent.
+   *
+   * @throws what `connect` throws
+   */
+  connection(cluster: string): Promise<ClusterConnection>;
   /** Drops the cached endpoint, CA and token, and closes the connections. */
   forget(cluster: string): void;
   /** The names of all clusters, whatever their status. */
   list(): Promise<string[]>;
   /** @throws what `connect` throws, except for a cluster that is not running or opted out */
   describe(cluster: string): Promise<ClusterDescription>;
-}
-
-/** A directory whose clusters accept further API clients. */
-export interface LiveDirectory extends AccountDirectory {
-  /**
-   * How to reach a cluster. The caller closes its agent.
-   *
-   * @throws what `connect` throws
-   */
-  connection(cluster: string): Promise<ClusterConnection>;
 }
 
 /** @returns whether EKS serves the API of a cluster with this status, as it also does during an update */

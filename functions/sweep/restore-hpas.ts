@@ -1,10 +1,14 @@
 import pMap from 'p-map';
 import type { Verdict } from '../judgement/judge.ts';
-import { type HorizontalPodAutoscaler, type ManagedFieldsEntry, objectKey } from '../judgement/kubernetes-objects.ts';
+import {
+  type HorizontalPodAutoscaler,
+  type ManagedFieldsEntry,
+  type Metadata,
+  objectKey,
+} from '../judgement/kubernetes-objects.ts';
 import { OWN_MANAGER } from '../judgement/ownership.ts';
-import type { WriteResult } from '../kubernetes/api-client.ts';
+import { type ApiClient, apiPath, managedFieldsPatch, type WriteResult } from '../kubernetes/api-client.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
-import type { HpaRestorer, OwnerReference } from '../kubernetes/hpa-restorer.ts';
 import { ClusterSkippedError, describeError, RetryableError } from '../platform/errors.ts';
 import { assess } from './assess.ts';
 import type { Selects } from './sweep-cluster.ts';
@@ -28,7 +32,8 @@ export type RestoredHpa = { readonly namespace: string; readonly name: string } 
 
 interface RestoreOptions {
   readonly api: ClusterApi;
-  readonly restorer: HpaRestorer;
+  /** For the requests that only a person may send: they need more rights than a sweep. */
+  readonly client: ApiClient;
   /** Selects some of the manifests; absent: all. */
   readonly selects?: Selects;
   /** As in a sweep. */
@@ -101,12 +106,14 @@ async function restore(manifest: HorizontalPodAutoscaler, verdict: Verdict, opti
 
 const ALREADY_THERE: Result = { outcome: 'AlreadyThere', why: 'An HPA of this name exists; it is not changed.' };
 
+type OwnerReference = NonNullable<Metadata['ownerReferences']>[number];
+
 async function create(
   manifest: HorizontalPodAutoscaler,
   { action, explanation }: Verdict,
   options: RestoreOptions,
 ): Promise<Result> {
-  const { api, restorer, force, dryRun } = options;
+  const { api, client, force, dryRun } = options;
   const { namespace, ownerReferences } = manifest.metadata;
   const isStale = action === 'delete';
   if (isStale && !force) {
@@ -120,7 +127,7 @@ async function create(
   }
   for (const owner of ownerReferences ?? []) {
     // The garbage collector deletes an object when none of its owners exists.
-    if (await restorer.ownerExists(owner, namespace)) owners.push(owner);
+    if (await ownerExists(owner, namespace, client)) owners.push(owner);
     else notes.push(`Its owner ${owner.kind} ${owner.name} no longer exists and was omitted.`);
   }
   if (managersOf(manifest).length === 0) {
@@ -128,9 +135,12 @@ async function create(
   }
   const why = notes.join(' ');
   const noNamespace: Result = { outcome: 'Refused', why: `Namespace ${namespace} does not exist: create it first.` };
-  if (dryRun) return (await restorer.namespaceExists(namespace)) ? { outcome: 'Restorable', why } : noNamespace;
-
-  const created = await restorer.create(creatable(manifest, owners));
+  if (dryRun) {
+    const found = await client.read({ path: apiPath('v1', 'namespaces', { name: namespace }) });
+    return found === undefined ? noNamespace : { outcome: 'Restorable', why };
+  }
+  const path = apiPath('autoscaling/v2', 'horizontalpodautoscalers', { namespace });
+  const created = await client.writeHpa({ method: 'POST', path, body: creatable(manifest, owners) });
   if (created.result === 'conflict') return ALREADY_THERE;
   if (created.result === 'gone') return noNamespace;
   if (created.result === 'refused') return { outcome: 'Refused', why: created.message };
@@ -141,7 +151,7 @@ async function create(
 async function giveFieldsBack(
   created: HorizontalPodAutoscaler,
   manifest: HorizontalPodAutoscaler,
-  { api, restorer }: RestoreOptions,
+  { api, client }: RestoreOptions,
   why: string,
 ): Promise<Result> {
   if (managersOf(manifest).length === 0) return { outcome: 'Restored', why };
@@ -151,7 +161,7 @@ async function giveFieldsBack(
     if (attempt > 1) current = await api.hpas.get(created);
     answer =
       current?.metadata.uid === created.metadata.uid
-        ? await restorer.setManagedFields(current, restoredManagedFields(current, manifest))
+        ? await client.writeHpa(managedFieldsPatch(current, restoredManagedFields(current, manifest)))
         : { result: 'gone' };
   }
   if (answer.result === 'done') return { outcome: 'Restored', why };
@@ -163,12 +173,35 @@ async function giveFieldsBack(
   return { outcome: 'Failed', why: failures[answer.result] };
 }
 
+/** Whether an object with the uid of the reference exists: the garbage collector compares uids. */
+async function ownerExists(
+  { apiVersion, kind, name, uid }: OwnerReference,
+  namespace: string,
+  { read }: ApiClient,
+): Promise<boolean> {
+  // An owner is in the namespace of what it owns, or cluster-scoped.
+  for (const names of [{ namespace, name }, { name }]) {
+    const owner = (await read({ path: apiPath(apiVersion, pluralOf(kind), names) })) as {
+      metadata?: Partial<Metadata>;
+    };
+    if (owner?.metadata?.uid === uid) return true;
+  }
+  return false;
+}
+
+/** As `meta.UnsafeGuessKindToResource` of apimachinery. A wrong guess finds no owner, and its reference is omitted. */
+function pluralOf(kind: string): string {
+  const singular = kind.toLowerCase();
+  if (singular.endsWith('s')) return `${singular}es`;
+  return singular.endsWith('y') ? `${singular.slice(0, -1)}ies` : `${singular}s`;
+}
+
 /** A manifest without what the API server sets. */
-function creatable(manifest: HorizontalPodAutoscaler, owners: OwnerReference[]): HorizontalPodAutoscaler {
+function creatable(manifest: HorizontalPodAutoscaler, owners: readonly OwnerReference[]): object {
   const keys = ['name', 'namespace', 'labels', 'annotations', 'finalizers'];
   const metadata = Object.fromEntries(Object.entries(manifest.metadata).filter(([key]) => keys.includes(key)));
-  if (owners.length > 0) metadata.ownerReferences = owners;
-  return { ...manifest, metadata, status: undefined } as unknown as HorizontalPodAutoscaler;
+  const ownerReferences = owners.length > 0 ? owners : undefined;
+  return { ...manifest, metadata: { ...metadata, ownerReferences }, status: undefined };
 }
 
 /** The owners of the fields of a manifest. The status has its own, who write it again. */

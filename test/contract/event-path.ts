@@ -67,6 +67,7 @@ export function describeEventPath(start: () => Promise<Server>): void {
           list: async () => [],
           describe: async () => ({ tags: {} }),
           connect: async () => api,
+          connection: async () => connectionTo(used.server, reaperToken),
           forget: () => {},
         },
         // Past the time in which new objects settle.

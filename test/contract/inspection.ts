@@ -1,8 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { controllerVersion } from '../../functions/judgement/controller.ts';
-import { type ClusterInspection, clusterInspection } from '../../functions/kubernetes/cluster-inspection.ts';
-import { PERMISSIONS, REAPER_GROUP } from '../../functions/kubernetes/permissions.ts';
+import {
+  type ClusterInspection,
+  clusterInspection,
+  PERMISSIONS,
+  REAPER_GROUP,
+} from '../../functions/kubernetes/cluster-inspection.ts';
 import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { deployment } from './objects.ts';

@@ -3,9 +3,8 @@ import { findObjects } from '../../functions/cli/input/find-objects.ts';
 import { savedHpaReader } from '../../functions/cli/input/saved-hpas.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
-import { type ApiClient, apiClient, type HpaWriteResult } from '../../functions/kubernetes/api-client.ts';
+import { type ApiClient, apiClient } from '../../functions/kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { type HpaRestorer, hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
@@ -81,19 +80,19 @@ export function describeRestoration(start: () => Promise<Server>): void {
     }
 
     const restore = (manifest: HorizontalPodAutoscaler, options: Partial<Parameters<typeof restoreHpas>[1]> = {}) =>
-      restoreHpas([manifest], { api, restorer: hpaRestorer(client), force: true, dryRun: false, ...options });
+      restoreHpas([manifest], { api, client, force: true, dryRun: false, ...options });
 
-    /** A restorer that waits for something else before its first request of a kind. */
-    function restorerAfter(method: 'create' | 'setManagedFields', act: () => Promise<unknown>): HpaRestorer {
-      const restorer = hpaRestorer(client);
+    /** A client that waits for something else before its first creation of an HPA (POST) or the second write (PATCH). */
+    function clientAfter(method: 'POST' | 'PATCH', act: () => Promise<unknown>): ApiClient {
       let acted: Promise<unknown> | undefined;
-      const send = restorer[method] as (...parameters: never[]) => Promise<HpaWriteResult>;
       return {
-        ...restorer,
-        async [method](...parameters: never[]) {
-          acted = acted ?? act();
-          await acted;
-          return await send(...parameters);
+        ...client,
+        async writeHpa(request) {
+          if (request.method === method) {
+            acted ??= act();
+            await acted;
+          }
+          return await client.writeHpa(request);
         },
       };
     }
@@ -149,8 +148,8 @@ export function describeRestoration(start: () => Promise<Server>): void {
 
     test('finishes a restoration that was interrupted between the two writes', async () => {
       const { installation, before, manifest } = await deleteLeftover();
-      const dying = restorerAfter('setManagedFields', () => Promise.reject(new Error('killed')));
-      await expect(restore(manifest, { restorer: dying })).rejects.toThrow('killed');
+      const dying = clientAfter('PATCH', () => Promise.reject(new Error('killed')));
+      await expect(restore(manifest, { client: dying })).rejects.toThrow('killed');
       const unfinished = await hpaOf(installation);
       expect(unfinished.metadata.managedFields).toMatchObject([{ manager: 'envoy-hpa-reaper' }]);
       expect(await restore(manifest, { dryRun: true })).toMatchObject([{ outcome: 'Restorable' }]);
@@ -164,11 +163,11 @@ export function describeRestoration(start: () => Promise<Server>): void {
 
     test('retries when Envoy Gateway and the HPA controller write between the two writes', async () => {
       const { installation, before, manifest } = await deleteLeftover();
-      const racing = restorerAfter('setManagedFields', async () => {
+      const racing = clientAfter('PATCH', async () => {
         await installation.applyHpa();
         await installation.writeStatus();
       });
-      expect(await restore(manifest, { restorer: racing })).toMatchObject([{ outcome: 'Restored' }]);
+      expect(await restore(manifest, { client: racing })).toMatchObject([{ outcome: 'Restored' }]);
       const after = await hpaOf(installation);
       const withoutTimes = (hpa: HorizontalPodAutoscaler) => ({
         ...setByPeople(hpa),
@@ -180,18 +179,18 @@ export function describeRestoration(start: () => Promise<Server>): void {
 
     test('does not change an HPA that Envoy Gateway creates at the same time', async () => {
       const { installation, manifest } = await deleteLeftover();
-      const racing = restorerAfter('create', () => installation.applyHpa());
-      expect(await restore(manifest, { restorer: racing })).toMatchObject([{ outcome: 'AlreadyThere' }]);
+      const racing = clientAfter('POST', () => installation.applyHpa());
+      expect(await restore(manifest, { client: racing })).toMatchObject([{ outcome: 'AlreadyThere' }]);
       expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);
     });
 
     test('does not change an HPA that is deleted and created again between the two writes', async () => {
       const { installation, manifest } = await deleteLeftover();
-      const racing = restorerAfter('setManagedFields', async () => {
+      const racing = clientAfter('PATCH', async () => {
         await installation.deleteHpa();
         await installation.applyHpa();
       });
-      expect(await restore(manifest, { restorer: racing })).toMatchObject([
+      expect(await restore(manifest, { client: racing })).toMatchObject([
         { outcome: 'Failed', why: 'It was created, and somebody deleted it at once.' },
       ]);
       expect(setByPeople(await hpaOf(installation)).managedFields).toMatchObject([{ manager: 'envoy-gateway' }]);

@@ -4,7 +4,6 @@ import { selectionOf } from '../../functions/cli/input/selection.ts';
 import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
 import { apiClient } from '../../functions/kubernetes/api-client.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { hpaRestorer } from '../../functions/kubernetes/hpa-restorer.ts';
 import { restoreHpas } from '../../functions/sweep/restore-hpas.ts';
 import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import {
@@ -36,8 +35,8 @@ async function restore(
   const connection = connectionTo(cluster);
   const api = clusterApi(connection);
   try {
-    const restorer = hpaRestorer(apiClient(connection, 10_000));
-    return await restoreHpas(manifests, { api, restorer, force: false, dryRun: false, ...options });
+    const client = apiClient(connection, 10_000);
+    return await restoreHpas(manifests, { api, client, force: false, dryRun: false, ...options });
   } finally {
     api.close();
   }

@@ -40,11 +40,15 @@ class Region implements AccountDirectory {
   }
 
   async connect(name: string) {
-    const at = this.#clusters[name]?.at;
-    if (at === undefined) throw new Error('nowhere');
-    const api = clusterApi(connectionTo(at));
+    const api = clusterApi(await this.connection(name));
     this.#connected.set(name, api);
     return api;
+  }
+
+  async connection(name: string) {
+    const at = this.#clusters[name]?.at;
+    if (at === undefined) throw new Error('nowhere');
+    return connectionTo(at);
   }
 
   forget(name: string) {

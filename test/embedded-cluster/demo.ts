@@ -81,6 +81,7 @@ async function main(): Promise<void> {
       list: async () => [CLUSTER],
       describe: async () => ({ tags: {} }),
       connect: async () => api,
+      connection: async () => connectionTo(cluster),
       forget: () => {},
     };
     const reports: SweepReport[] = [];

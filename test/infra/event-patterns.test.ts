@@ -5,7 +5,7 @@ import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-
 import { OUTCOME_DETAILS } from '../../functions/events/outcome-event.ts';
 import { HEARTBEAT_DETAIL_TYPE, SWEEP_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import { createHandler } from '../../functions/forward/forward.ts';
-import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import type { AccountDirectory } from '../../functions/kubernetes/directory.ts';
 import { dispatchSweeps } from '../../functions/sweep/sweep-account.ts';
 import { auditEvent, auditEventNames } from '../doubles/cloudwatch-logs.ts';
 import {
@@ -67,9 +67,7 @@ async function requested(): Promise<object[]> {
         directory: {
           list: async () => ['shop', 'shop_2'],
           describe: async () => ({ tags: {} }),
-          connect: async () => ({}) as ClusterApi,
-          forget: () => {},
-        },
+        } as Partial<AccountDirectory> as AccountDirectory,
       },
     ],
     eventBus: { put: async (put) => void events.push(...put) },

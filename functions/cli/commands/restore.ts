@@ -2,7 +2,6 @@ import process from 'node:process';
 import { type Command, InvalidArgumentError } from 'commander';
 import { apiClient } from '../../kubernetes/api-client.ts';
 import { clusterApi } from '../../kubernetes/cluster-api.ts';
-import { hpaRestorer } from '../../kubernetes/hpa-restorer.ts';
 import { clusterNameSchema } from '../../platform/eks-names.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { type ClusterRef, forEachCluster } from '../../sweep/for-each-cluster.ts';
@@ -240,7 +239,7 @@ async function restoreIn(
       hpas.map(({ manifest }) => manifest),
       {
         api,
-        restorer: hpaRestorer(apiClient(connection, REQUEST_TIMEOUT)),
+        client: apiClient(connection, REQUEST_TIMEOUT),
         selects: selectionOf(options),
         controllerNamespaces: options.controllerNamespace,
         force: options.force ?? false,

@@ -4,7 +4,7 @@ import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { User } from '@kubernetes/client-node/dist/config_types.js';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
-import type { ClusterDescription, LiveDirectory } from '../../kubernetes/directory.ts';
+import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, MalformedInputError, UsageError } from '../../platform/errors.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 import { parseArn } from './saved-hpas.ts';
@@ -22,7 +22,7 @@ export interface KubeconfigOptions {
 }
 
 /** The clusters of the contexts of a kubeconfig, under the contexts' names, with any authentication that it describes. */
-export class KubeconfigDirectory implements LiveDirectory {
+export class KubeconfigDirectory implements AccountDirectory {
   readonly #options: KubeconfigOptions;
   readonly #contexts: readonly string[];
   readonly #connected = new Map<string, ClusterApi>();

@@ -1,7 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { LiveDirectory } from '../../kubernetes/directory.ts';
 import { UsageError } from '../../platform/errors.ts';
-import type { LoopOptions, Scope } from '../../sweep/for-each-cluster.ts';
+import type { LoopOptions } from '../../sweep/for-each-cluster.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 import type { KubeconfigOptions } from './kubeconfig.ts';
 
@@ -15,11 +14,7 @@ export interface TargetOptions extends KubeconfigOptions {
   readonly tag?: readonly string[];
 }
 
-/** The clusters of a command, each with a directory that accepts further API clients. */
-export type Targets = Pick<
-  LoopOptions<Scope & { readonly directory: LiveDirectory }>,
-  'scopes' | 'clusters' | 'tags' | 'concurrency'
->;
+export type Targets = Pick<LoopOptions, 'scopes' | 'clusters' | 'tags' | 'concurrency'>;
 
 const CONCURRENCY = 10;
 

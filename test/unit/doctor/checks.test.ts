@@ -11,14 +11,14 @@ import { controllerVersion, leaksHpas } from '../../../functions/judgement/contr
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
 import type { Deployment, HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../../../functions/judgement/missing.ts';
-import type { ClusterInspection } from '../../../functions/kubernetes/cluster-inspection.ts';
+import { ApiStatusError } from '../../../functions/kubernetes/api-client.ts';
 import {
+  type ClusterInspection,
   nameOfPermission,
   PERMISSIONS,
   type Permission,
   REAPER_GROUP,
-} from '../../../functions/kubernetes/permissions.ts';
-import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';
+} from '../../../functions/kubernetes/cluster-inspection.ts';
 import { ClusterSkippedError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
 import { problem } from '../../../functions/platform/problems.ts';
 import { subscriptionFilters } from '../../../infra/subscription-filters.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { callAws } from '../../../functions/aws/client.ts';
 import { type Check, countStates, needsFixing, type State } from '../../../functions/doctor/report.ts';
 import { broken, type CheckDefinition, ok, runChecks, unknown } from '../../../functions/doctor/run-checks.ts';
-import { ApiStatusError } from '../../../functions/kubernetes/transport.ts';
+import { ApiStatusError } from '../../../functions/kubernetes/api-client.ts';
 import { ClusterSkippedError, RetryableError } from '../../../functions/platform/errors.ts';
 
 /** The errors of calls that AWS refuses, by the name of the SDK's error. */

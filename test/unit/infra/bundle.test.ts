@@ -29,7 +29,7 @@ it('contains nothing that no function needs', () => {
       /bowser/,
       /dist-cjs/,
       // Only the command line restores HPAs.
-      /functions\/(kubernetes\/hpa-restorer|aws\/deletion-log)/,
+      /functions\/(sweep\/restore-hpas|aws\/deletion-log)/,
     ]) {
       expect(
         there.filter((input) => unneeded.test(input)),
