@@ -87,7 +87,11 @@ export function clusterInspection(connection: ClusterConnection, timeout = 10_00
     /** The URL of the API server: `https://host:port`. */
     server: connection.server,
     /** `v1.34.2` */
-    version: async () => (await request('/version', versionSchema))?.gitVersion ?? '',
+    async version(): Promise<string> {
+      const version = await request('/version', versionSchema);
+      if (version !== undefined) return version.gitVersion;
+      throw new RetryableError(`something other than a Kubernetes API server answers at ${connection.server}`);
+    },
     /** Those of the permissions that the user of the connection does not have, at the cluster scope. */
     deniedToMe: (permissions: readonly Permission[]) => denied('SelfSubjectAccessReview', {}, permissions),
     /** Those that the members of a group do not have. Requires create on subjectaccessreviews. */
