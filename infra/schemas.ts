@@ -5,10 +5,8 @@ import { payloadSchema } from '../functions/backfill/backfill.ts';
 import { doctorReportSchema } from '../functions/doctor/report.ts';
 import { enrollmentRequestSchema } from '../functions/enroll/enroll.ts';
 import { enrollmentReportSchema } from '../functions/enrollment/enroll-clusters.ts';
-import { changeDetailSchema } from '../functions/events/change-event.ts';
-import { OUTCOME_DETAILS } from '../functions/events/outcome-event.ts';
-import { runReportSchema, sweepReportSchema } from '../functions/events/report.ts';
-import { heartbeatSchema, sweepRequestSchema } from '../functions/events/sweep-request.ts';
+import { QUEUED_DETAILS } from '../functions/events/queued-event.ts';
+import { OUTCOME_DETAILS, runReportSchema, sweepReportSchema } from '../functions/events/report.ts';
 
 export const SCHEMAS_FOLDER = 'docs/schemas';
 
@@ -16,13 +14,13 @@ export const SCHEMAS_FOLDER = 'docs/schemas';
 export function schemaDocuments(): Map<string, string> {
   const schemas = {
     'backfill-payload': payloadSchema,
-    'change-event-detail': changeDetailSchema,
+    'change-event-detail': QUEUED_DETAILS['Envoy Gateway Configuration Changed'],
     'enrollment-payload': enrollmentRequestSchema,
     'enrollment-report': enrollmentReportSchema,
-    'heartbeat-detail': heartbeatSchema,
+    'heartbeat-detail': QUEUED_DETAILS.Heartbeat,
     'sweep-report': sweepReportSchema,
     'run-report': runReportSchema,
-    'sweep-request-detail': sweepRequestSchema,
+    'sweep-request-detail': QUEUED_DETAILS['Cluster Sweep Requested'],
     'doctor-report': doctorReportSchema,
     ...Object.fromEntries(
       Object.entries(OUTCOME_DETAILS).map(([type, schema]) => [

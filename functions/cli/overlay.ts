@@ -1,4 +1,4 @@
-import type { HpaWhatIf } from '../events/report.ts';
+import type { SweptHpa } from '../events/report.ts';
 import { proxyReference } from '../judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
@@ -28,14 +28,14 @@ export async function assessWhatIf(
   { applied, deleted }: Changes,
   now: Date,
   { api, namespace = 'default' }: { api?: ClusterApi; namespace?: string } = {},
-): Promise<{ after: Assessment; comparison: Map<string, HpaWhatIf>; warnings: Problem[] }> {
+): Promise<{ after: Assessment; comparison: Map<string, SweptHpa['whatIf']>; warnings: Problem[] }> {
   const changes = { applied: applied.map((manifest) => placed(manifest, namespace)), deleted };
   const { changed, notFound } = overlay(before.snapshot, changes);
   const after = await assessSnapshot(changed, now, api);
   const [states, newStates] = [await statesOf(before, now, api), await statesOf(after, now, api)];
   const verdictsNow = new Map(before.verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
   const missingNow = new Set(before.missing.map(missingKey));
-  const comparison = new Map<string, HpaWhatIf>();
+  const comparison = new Map<string, SweptHpa['whatIf']>();
   const verdicts = after.verdicts.map((verdict) => {
     const { uid } = verdict.hpa.metadata;
     const { action, reason, explanation } = verdictsNow.get(uid) ?? verdict;

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import type { ChangeDetail } from './change-event.ts';
+import type { ChangeDetail } from './queued-event.ts';
 
 /**
  * The filter pattern of the CloudWatch Logs subscription on `/aws/eks/<cluster>/cluster`: it selects the audit lines that can

@@ -1,90 +1,14 @@
-import * as z from 'zod/mini';
+import type * as z from 'zod/mini';
 import type { Problem } from '../platform/problems.ts';
-import { described } from '../platform/schema.ts';
-import { changeSchema, EVENT_SOURCE } from './change-event.ts';
 import {
   countOutcomes,
   GUARDS,
-  hpaReportSchema,
-  manifestSchema,
-  missingHpaSchema,
-  problemSchema,
+  type OUTCOME_DETAILS,
+  type OutcomeDetailType,
   type RunReport,
   type SweepReport,
   type SweptHpa,
 } from './report.ts';
-
-const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what: string, shape: Shape) =>
-  described(
-    `The detail of an EventBridge event ${detailType} with source ${EVENT_SOURCE}: ${what}`,
-    z.object({
-      version: z.literal('1'),
-      cluster: described("The EKS cluster's name"),
-      region: described('The AWS Region of the cluster'),
-      sweepId: described('The sweep; its log lines have the same id'),
-      ...shape,
-    }),
-  );
-
-const hpaShape = {
-  hpa: hpaReportSchema,
-  changes: described('Changes of objects that the verdict rests on, if they led to the sweep', z.array(changeSchema)),
-  leftOut: z.optional(
-    described(
-      'What did not fit into an event. manifest: it is in the log of the function, in the line `deleting HPA`; restsOn: it is empty here',
-      z.array(z.enum(['manifest', 'restsOn'])),
-    ),
-  ),
-};
-const deletedDetailSchema = detailOf('HPA Deleted', 'a stale HPA was deleted', {
-  ...hpaShape,
-  manifest: z.optional(manifestSchema),
-});
-
-/**
- * The details of the EventBridge events that `reap` and `backfill` publish after a sweep, by detail-type. The queue of `reap`
- * receives none of them. The version rises when a subscriber would have to change; new optional fields do not raise it.
- */
-export const OUTCOME_DETAILS = {
-  'HPA Deleted': deletedDetailSchema,
-  'HPA Reported': detailOf(
-    'HPA Reported',
-    'an HPA is stale, and the sweep only reports; again with every sweep until it is gone',
-    hpaShape,
-  ),
-  'HPA Held Back': detailOf(
-    'HPA Held Back',
-    'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with the message of the API server; again with every sweep until then',
-    hpaShape,
-  ),
-  'HPA Missing': detailOf(
-    'HPA Missing',
-    'an HPA is wanted and missing, and Envoy Gateway does not notice; again with every sweep until it exists',
-    { hpa: missingHpaSchema },
-  ),
-  'Cluster Unreachable': detailOf('Cluster Unreachable', 'a cluster could not be swept', {
-    result: described(
-      'skipped: nothing can be done there now; failed: a retry may succeed',
-      z.enum(['skipped', 'failed']),
-    ),
-    ...problemSchema.shape,
-  }),
-  'Sweep Completed': detailOf(
-    'Sweep Completed',
-    'a sweep that was requested ended, or one that a change triggered and that published other events',
-    {
-      runIds: described('The runs of backfill that requested it; empty for a change', z.array(z.string())),
-      mode: z.enum(['report', 'delete']),
-      hpas: described('HPAs with a label of Envoy Gateway', z.number()),
-      stale: described('Of these, HPAs whose judgement is `delete`, whatever was done about it', z.number()),
-      deleted: described('HPAs with an event HPA Deleted', z.number()),
-      heldBack: described('HPAs with an event HPA Held Back', z.number()),
-      missing: described('HPAs with an event HPA Missing', z.number()),
-      outcomes: described('HPAs by outcome', z.record(z.string(), z.number())),
-    },
-  ),
-} as const;
-export type OutcomeDetailType = keyof typeof OUTCOME_DETAILS;
 
 export interface OutcomeEvent<Type extends OutcomeDetailType = OutcomeDetailType> {
   readonly detailType: Type;
@@ -178,7 +102,7 @@ function outcomeOf(sweep: SweepRef, swept: SweptHpa): OutcomeEvent | undefined {
 }
 
 /** Omits what is too large for an event, and lists that in `leftOut`. */
-function fitting(whole: z.infer<typeof deletedDetailSchema>): z.infer<typeof deletedDetailSchema> {
+function fitting(whole: OutcomeEvent<'HPA Deleted'>['detail']): OutcomeEvent<'HPA Deleted'>['detail'] {
   if (fits(whole)) return whole;
   const { manifest, ...detail } = whole;
   const leftOut = manifest ? ['manifest' as const] : [];

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { described } from '../platform/schema.ts';
-import { changeSchema } from './change-event.ts';
+import { type ChangeDetail, EVENT_SOURCE } from './queued-event.ts';
 
 /** The result of a sweep for one HPA. */
 export const OUTCOMES = [
@@ -15,7 +15,25 @@ export const OUTCOMES = [
   'Stopped', // Stale, and the sweep was stopped before it was deleted.
   'Failed', // Stale, and the API server did not answer a write, and the write is not known to be done: retried later.
 ] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+
+const changeSchema = z.object({
+  username: described('Who sent the request'),
+  impersonatedUsername: z.optional(described('Whom the sender impersonated')),
+  auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
+  verb: z.string(),
+  resource: described('The plural name, such as envoyproxies'),
+  namespace: z.optional(z.string()),
+  name: z.optional(described('Absent for a deletecollection and a create with generateName')),
+  time: described('RFC 3339'),
+});
+/** Who wrote what, from an audit event that led to a sweep. */
+export type Change = z.infer<typeof changeSchema>;
+
+export function changeOf(detail: Omit<ChangeDetail, 'version' | 'cluster'>): Change {
+  const { user, auditID, verb, objectRef, stageTimestamp: time } = detail;
+  const { resource, namespace, name } = objectRef;
+  return { ...user, auditID, verb, resource, namespace, name, time };
+}
 
 const replicasAfterSchema = z.object({
   kind: described(
@@ -39,7 +57,7 @@ export const GUARDS = {
   DeleteRefused: { retried: false, advice: '' },
 } as const;
 
-export const hpaReportSchema = z.object({
+const hpaReportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string(),
@@ -76,9 +94,8 @@ export const hpaReportSchema = z.object({
   dropsCapacity: described('More replicas run now than Envoy Gateway then sets', z.boolean()),
   remedy: z.optional(described('What a person can do where it stays as it is')),
 });
-export type HpaReport = z.infer<typeof hpaReportSchema>;
 
-export const missingHpaSchema = described(
+const missingHpaSchema = described(
   'An HPA that is wanted, and that Envoy Gateway has not created',
   z.object({
     namespace: z.string(),
@@ -89,7 +106,6 @@ export const missingHpaSchema = described(
     remedy: described('What a person can do about it'),
   }),
 );
-export type MissingHpaReport = z.infer<typeof missingHpaSchema>;
 
 /** How a what-if changes the judgement of an HPA. */
 const WHAT_IF_CHANGES = [
@@ -109,9 +125,8 @@ const hpaWhatIfSchema = z.object({
     z.object({ action: z.enum(['delete', 'keep']), reason: z.string(), explanation: z.string() }),
   ),
 });
-export type HpaWhatIf = z.infer<typeof hpaWhatIfSchema>;
 
-export const manifestSchema = described(
+const manifestSchema = described(
   "The API server's own JSON of what was deleted, as it was before the mark; of others only on request",
   z.record(z.string(), z.unknown()),
 );
@@ -158,7 +173,7 @@ export const sweepReportSchema = described(
 );
 export type SweepReport = z.infer<typeof sweepReportSchema>;
 
-export const problemSchema = z.object({
+const problemSchema = z.object({
   reason: described('Machine-readable, such as ClusterForbidden; docs/reasons.md lists them'),
   message: z.string(),
   remedy: described('What a person can do about it'),
@@ -237,3 +252,75 @@ export const runReportSchema = described(
   }),
 );
 export type RunReport = z.infer<typeof runReportSchema>;
+
+const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what: string, shape: Shape) =>
+  described(
+    `The detail of an EventBridge event ${detailType} with source ${EVENT_SOURCE}: ${what}`,
+    z.object({
+      version: z.literal('1'),
+      cluster: described("The EKS cluster's name"),
+      region: described('The AWS Region of the cluster'),
+      sweepId: described('The sweep; its log lines have the same id'),
+      ...shape,
+    }),
+  );
+
+const hpaShape = {
+  hpa: hpaReportSchema,
+  changes: described('Changes of objects that the verdict rests on, if they led to the sweep', z.array(changeSchema)),
+  leftOut: z.optional(
+    described(
+      'What did not fit into an event. manifest: it is in the log of the function, in the line `deleting HPA`; restsOn: it is empty here',
+      z.array(z.enum(['manifest', 'restsOn'])),
+    ),
+  ),
+};
+const deletedDetailSchema = detailOf('HPA Deleted', 'a stale HPA was deleted', {
+  ...hpaShape,
+  manifest: z.optional(manifestSchema),
+});
+
+/**
+ * The details of the EventBridge events that `reap` and `backfill` publish after a sweep, by detail-type. The queue of `reap`
+ * receives none of them. The version rises when a subscriber would have to change; new optional fields do not raise it.
+ */
+export const OUTCOME_DETAILS = {
+  'HPA Deleted': deletedDetailSchema,
+  'HPA Reported': detailOf(
+    'HPA Reported',
+    'an HPA is stale, and the sweep only reports; again with every sweep until it is gone',
+    hpaShape,
+  ),
+  'HPA Held Back': detailOf(
+    'HPA Held Back',
+    'an HPA is stale, and stays until a person decides: its guard is BlastRadiusExceeded, or MarkRefused or DeleteRefused with the message of the API server; again with every sweep until then',
+    hpaShape,
+  ),
+  'HPA Missing': detailOf(
+    'HPA Missing',
+    'an HPA is wanted and missing, and Envoy Gateway does not notice; again with every sweep until it exists',
+    { hpa: missingHpaSchema },
+  ),
+  'Cluster Unreachable': detailOf('Cluster Unreachable', 'a cluster could not be swept', {
+    result: described(
+      'skipped: nothing can be done there now; failed: a retry may succeed',
+      z.enum(['skipped', 'failed']),
+    ),
+    ...problemSchema.shape,
+  }),
+  'Sweep Completed': detailOf(
+    'Sweep Completed',
+    'a sweep that was requested ended, or one that a change triggered and that published other events',
+    {
+      runIds: described('The runs of backfill that requested it; empty for a change', z.array(z.string())),
+      mode: z.enum(['report', 'delete']),
+      hpas: described('HPAs with a label of Envoy Gateway', z.number()),
+      stale: described('Of these, HPAs whose judgement is `delete`, whatever was done about it', z.number()),
+      deleted: described('HPAs with an event HPA Deleted', z.number()),
+      heldBack: described('HPAs with an event HPA Held Back', z.number()),
+      missing: described('HPAs with an event HPA Missing', z.number()),
+      outcomes: described('HPAs by outcome', z.record(z.string(), z.number())),
+    },
+  ),
+} as const;
+export type OutcomeDetailType = keyof typeof OUTCOME_DETAILS;

@@ -2,7 +2,7 @@ import { gunzipSync } from 'node:zlib';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
 import { changesOf } from '../events/audit-event.ts';
-import { CHANGE_DETAIL_TYPE, type ChangeDetail, EVENT_SOURCE } from '../events/change-event.ts';
+import { type ChangeDetail, EVENT_SOURCE } from '../events/queued-event.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { clusterArn, clusterNameSchema, clusterOfLogGroup } from '../platform/eks-names.ts';
 import { MalformedInputError } from '../platform/errors.ts';
@@ -46,7 +46,7 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
     await eventBus.put(
       changes.map((change) => ({
         source: EVENT_SOURCE,
-        detailType: CHANGE_DETAIL_TYPE,
+        detailType: 'Envoy Gateway Configuration Changed',
         detail: { version: '1', cluster, ...change } satisfies ChangeDetail,
         // A log group feeds only functions of its own Region.
         resources: [clusterArn(context.invokedFunctionArn, cluster)],

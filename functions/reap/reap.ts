@@ -1,16 +1,9 @@
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
-import { CHANGE_DETAIL_TYPE, changeDetailSchema, changeOf, EVENT_SOURCE } from '../events/change-event.ts';
 import { outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
-import type { SweepReport } from '../events/report.ts';
-import {
-  HEARTBEAT_DETAIL_TYPE,
-  heartbeatSchema,
-  SWEEP_DETAIL_TYPE,
-  sweepPolicy,
-  sweepRequestSchema,
-} from '../events/sweep-request.ts';
+import { EVENT_SOURCE, QUEUED_DETAILS, sweepPolicy } from '../events/queued-event.ts';
+import { changeOf, type SweepReport } from '../events/report.ts';
 import type { AccountDirectory } from '../kubernetes/directory.ts';
 import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import {
@@ -58,15 +51,22 @@ const MAX_RECEIVES_WHILE_SETTLING = 7;
 /** At this receive, a failing sweep request is consumed: the next scheduled sweep retries. */
 const MAX_RECEIVES_SWEEP_REQUEST = 3;
 
-const envelope = { source: z.literal(EVENT_SOURCE), account: z.string(), region: z.string() };
+const eventSchema = <Type extends keyof typeof QUEUED_DETAILS>(type: Type) =>
+  z.object({
+    source: z.literal(EVENT_SOURCE),
+    account: z.string(),
+    region: z.string(),
+    'detail-type': z.literal(type),
+    detail: QUEUED_DETAILS[type],
+  });
 const triggerSchema = z.discriminatedUnion('detail-type', [
-  z.object({ ...envelope, 'detail-type': z.literal(CHANGE_DETAIL_TYPE), detail: changeDetailSchema }),
-  z.object({ ...envelope, 'detail-type': z.literal(SWEEP_DETAIL_TYPE), detail: sweepRequestSchema }),
-  z.object({ ...envelope, 'detail-type': z.literal(HEARTBEAT_DETAIL_TYPE), detail: heartbeatSchema }),
+  eventSchema('Envoy Gateway Configuration Changed'),
+  eventSchema('Cluster Sweep Requested'),
+  eventSchema('Heartbeat'),
 ]);
 type Event = z.infer<typeof triggerSchema>;
 /** The event that starts a sweep: a change in a cluster, or a request. */
-type Trigger = Exclude<Event, { 'detail-type': typeof HEARTBEAT_DETAIL_TYPE }>;
+type Trigger = Exclude<Event, { 'detail-type': 'Heartbeat' }>;
 
 /** A direct invocation may also raise the limit, for this sweep. A message of the queue cannot. */
 const directEventSchema = z.object({ maxDeletions: z.optional(z.number().check(z.int(), z.minimum(0))) });
@@ -155,7 +155,7 @@ async function reapBatch(
 function maxReceivesAfter(outcome: ClusterOutcome<SweepReport> | undefined, trigger: Trigger): number {
   // A sweep that was not begun does not count.
   if (outcome === undefined) return Number.POSITIVE_INFINITY;
-  const isRequest = trigger['detail-type'] === SWEEP_DETAIL_TYPE;
+  const isRequest = trigger['detail-type'] === 'Cluster Sweep Requested';
   const whenFailed = isRequest ? MAX_RECEIVES_SWEEP_REQUEST : Number.POSITIVE_INFINITY;
   if (!('value' in outcome)) return isRetryable(outcome) ? whenFailed : 0;
   if (outcome.value.hpas.some((hpa) => hpa.outcome === 'Failed')) return whenFailed;
@@ -220,7 +220,7 @@ async function sweep(
 ): Promise<SweepReport> {
   const { config, context, directory, log, metrics, now, onReport } = invocation;
   const changes = changesIn(triggers).map(changeOf);
-  const requests = triggers.flatMap((one) => (one['detail-type'] === SWEEP_DETAIL_TYPE ? [one.detail] : []));
+  const requests = triggers.flatMap((one) => (one['detail-type'] === 'Cluster Sweep Requested' ? [one.detail] : []));
   const { mode, maxDeletions } = sweepPolicy([...changes.map(() => ({ mode: 'delete' }) as const), ...requests], {
     mode: config.MODE,
     maxDeletions: config.MAX_DELETIONS,
@@ -254,7 +254,7 @@ async function sweep(
 const sweepIdOf = (cluster: string, { awsRequestId }: Context) => `${awsRequestId}/${cluster}`;
 
 const changesIn = (triggers: readonly Trigger[]) =>
-  triggers.flatMap((one) => (one['detail-type'] === CHANGE_DETAIL_TYPE ? [one.detail] : []));
+  triggers.flatMap((one) => (one['detail-type'] === 'Envoy Gateway Configuration Changed' ? [one.detail] : []));
 
 /** For each HPA deleted after a change: the time since the earliest change. */
 const secondsToDeletion = ({ hpas, finishedAt }: SweepReport): number[] =>
@@ -270,7 +270,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-const isTrigger = (event: Event): event is Trigger => event['detail-type'] !== HEARTBEAT_DETAIL_TYPE;
+const isTrigger = (event: Event): event is Trigger => event['detail-type'] !== 'Heartbeat';
 
 /** @throws {MalformedInputError} for anything but an event of this project from this account and Region */
 function parseEvent(event: unknown, { ACCOUNT_ID, AWS_REGION }: ReapDependencies['config']): Event {
@@ -278,7 +278,7 @@ function parseEvent(event: unknown, { ACCOUNT_ID, AWS_REGION }: ReapDependencies
   if (!parsed.success) {
     throw new MalformedInputError(
       `not an event of this project: ${formatZodIssues(parsed.error, '(the event)')}; expected source ${EVENT_SOURCE}, ` +
-        `detail-type ${CHANGE_DETAIL_TYPE}, ${SWEEP_DETAIL_TYPE} or ${HEARTBEAT_DETAIL_TYPE}`,
+        'detail-type Envoy Gateway Configuration Changed, Cluster Sweep Requested or Heartbeat',
     );
   }
   const { account, region } = parsed.data;

@@ -1,5 +1,5 @@
 import pMap from 'p-map';
-import type { HpaReport, MissingHpaReport } from '../events/report.ts';
+import type { SweepReport, SweptHpa } from '../events/report.ts';
 import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
 import { objectKey } from '../judgement/kubernetes-objects.ts';
@@ -88,7 +88,7 @@ export async function readDeployments(keys: readonly string[], api: ClusterApi) 
 }
 
 /** A verdict in reports, events and log lines. */
-export function reportHpa(verdict: GuardedVerdict): HpaReport {
+export function reportHpa(verdict: GuardedVerdict): Omit<SweptHpa, 'outcome' | 'changes'> {
   const { hpa, action, reason, explanation, owner, restsOn, guard, replicasAfter: after, remedy } = verdict;
   const current = hpa.status?.currentReplicas ?? undefined;
   return {
@@ -108,4 +108,4 @@ export function reportHpa(verdict: GuardedVerdict): HpaReport {
   };
 }
 
-export const reportMissing = ({ ownerUid: _, ...missing }: MissingHpa): MissingHpaReport => missing;
+export const reportMissing = ({ ownerUid: _, ...missing }: MissingHpa): SweepReport['missing'][number] => missing;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import pMap from 'p-map';
-import type { Outcome, SweptHpa } from '../events/report.ts';
+import type { SweptHpa } from '../events/report.ts';
 import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
 import type { HorizontalPodAutoscaler } from '../judgement/kubernetes-objects.ts';
@@ -39,7 +39,11 @@ export interface Deletion {
 }
 
 /** Records the outcome of an HPA. */
-export type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) => void;
+export type End = (
+  verdict: GuardedVerdict,
+  outcome: SweptHpa['outcome'],
+  extra?: Pick<SweptHpa, 'message' | 'manifest'>,
+) => void;
 
 /** Maximum deletions attempted while the HPA controller writes the status of the HPA. */
 const DELETE_ATTEMPTS = 5;
@@ -60,7 +64,7 @@ export async function remove(
 ): Promise<GuardedVerdict[]> {
   const { api, log, cluster, region, sweepId, drainSignal, beforeDeletion } = options;
   const startAgain: GuardedVerdict[] = [];
-  const settle = (verdict: GuardedVerdict, answer: Unsuccessful, refused: Outcome): void => {
+  const settle = (verdict: GuardedVerdict, answer: Unsuccessful, refused: SweptHpa['outcome']): void => {
     if (answer.result === 'gone') end(verdict, 'AlreadyGone');
     else if (answer.result === 'conflict') startAgain.push(verdict);
     else end(verdict, answer.result === 'refused' ? refused : 'Failed', { message: answer.message });

@@ -1,7 +1,6 @@
 import type { EventBus } from '../aws/event-bus.ts';
-import { EVENT_SOURCE } from '../events/change-event.ts';
+import { EVENT_SOURCE, type SweepRequest } from '../events/queued-event.ts';
 import { type ClusterReport, countOutcomes, type RunReport } from '../events/report.ts';
-import { SWEEP_DETAIL_TYPE, type SweepRequest } from '../events/sweep-request.ts';
 import { type ClusterDescription, refuseUnavailable } from '../kubernetes/directory.ts';
 import { problem } from '../platform/problems.ts';
 import { type ClusterRef, forEachCluster, type LoopOptions, type Target } from './for-each-cluster.ts';
@@ -70,7 +69,7 @@ export async function dispatchSweeps(options: DispatchOptions): Promise<RunRepor
       .filter(({ result }) => result === 'dispatched')
       .map(({ cluster }) => ({
         source: EVENT_SOURCE,
-        detailType: SWEEP_DETAIL_TYPE,
+        detailType: 'Cluster Sweep Requested',
         detail: { ...request, cluster } satisfies SweepRequest,
         resources: [arnOf(cluster)],
         time,

@@ -1,5 +1,4 @@
-import type { Change } from '../events/change-event.ts';
-import { countOutcomes, GUARDS, type SweepReport, type SweptHpa } from '../events/report.ts';
+import { type Change, countOutcomes, GUARDS, type SweepReport, type SweptHpa } from '../events/report.ts';
 import { type GuardedVerdict, type GuardSettings, guard } from '../judgement/guards.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
 import type { Owner } from '../judgement/ownership.ts';

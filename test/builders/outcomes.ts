@@ -1,4 +1,4 @@
-import type { MissingHpaReport, SweptHpa } from '../../functions/events/report.ts';
+import type { SweepReport, SweptHpa } from '../../functions/events/report.ts';
 
 /** Of a stale HPA whose Gateway asks for no autoscaling. */
 export const sweptHpa = (gateway: string, outcome: SweptHpa['outcome'], hpa: Partial<SweptHpa> = {}): SweptHpa => ({
@@ -14,7 +14,7 @@ export const sweptHpa = (gateway: string, outcome: SweptHpa['outcome'], hpa: Par
 });
 
 /** Of an HPA that a Gateway asks for in an EnvoyProxy of its name. */
-export const missingHpa = (gateway: string): MissingHpaReport => {
+export const missingHpa = (gateway: string): SweepReport['missing'][number] => {
   const { namespace, name } = sweptHpa(gateway, 'Kept');
   const [ownNamespace, ownName] = gateway.split('/') as [string, string];
   return {

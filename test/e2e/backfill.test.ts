@@ -1,6 +1,6 @@
 import type { SQSBatchResponse } from 'aws-lambda';
 import { describe, expect, test, vi } from 'vitest';
-import { sweepRequestSchema } from '../../functions/events/sweep-request.ts';
+import { QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import type { PutEventsEntry } from '../doubles/eventbridge.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
@@ -232,7 +232,7 @@ describe('a run over the bus', () => {
       Resources: ['arn:aws:eks:eu-central-1:123456789012:cluster/c100'],
     });
     const [detail] = detailsOf(around.bus.taken);
-    expect(sweepRequestSchema.parse(detail)).toEqual(detail);
+    expect(QUEUED_DETAILS['Cluster Sweep Requested'].parse(detail)).toEqual(detail);
     expect(detail).toEqual({
       ...{ version: '1', cluster: 'c100', mode: 'delete', runId: report.runId, maxDeletions: 3 },
       requestedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),

@@ -1,7 +1,6 @@
 import type { SQSBatchResponse } from 'aws-lambda';
 import { describe, expect, test, vi } from 'vitest';
-import { EVENT_SOURCE } from '../../functions/events/change-event.ts';
-import { HEARTBEAT_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
+import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
 import { dashboardBody } from '../../infra/dashboard.ts';
 import { alarms } from '../builders/alarms.ts';
@@ -18,7 +17,7 @@ const self = backfillSurroundings();
 const { around } = self;
 
 const heartbeat = (detail: object = { version: '1' }) =>
-  busEvent({ source: EVENT_SOURCE, detailType: HEARTBEAT_DETAIL_TYPE, detail, resources: [], time: new Date() });
+  busEvent({ source: EVENT_SOURCE, detailType: 'Heartbeat', detail, resources: [], time: new Date() });
 
 interface EmfLine {
   _aws: {

@@ -1,6 +1,6 @@
 import type { Context } from 'aws-lambda';
 import { describe, expect, test, vi } from 'vitest';
-import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/events/outcome-event.ts';
+import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/events/report.ts';
 import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
 import { lambdaContext } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';

@@ -2,9 +2,8 @@ import { readFileSync } from 'node:fs';
 import type { Context, EventBridgeEvent, SQSBatchResponse } from 'aws-lambda';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
+import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
-import { SWEEP_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
 import type { ClusterResult } from '../../functions/reap/reap.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
@@ -159,7 +158,7 @@ const eventOf = (detailType: string, cluster: string, detail: object): EventBrid
 
 /** The event that `forward` publishes for the EnvoyProxy of the stale cluster; a test breaks one field. */
 export const changed = (cluster = 'shop', detail: Record<string, unknown> = {}) =>
-  eventOf(CHANGE_DETAIL_TYPE, cluster, {
+  eventOf('Envoy Gateway Configuration Changed', cluster, {
     ...{ auditID: 'audit-1', verb: 'patch', user: { username: 'jane@example.com' }, sourceIPs: ['192.0.2.1'] },
     objectRef: {
       ...{ apiGroup: 'gateway.envoyproxy.io', apiVersion: 'v1alpha1', resource: 'envoyproxies' },
@@ -173,7 +172,7 @@ export const changed = (cluster = 'shop', detail: Record<string, unknown> = {}) 
 
 /** The event that `backfill` publishes for a cluster; a test breaks one field. */
 export const requested = (cluster = 'shop', detail: Record<string, unknown> = {}) =>
-  eventOf(SWEEP_DETAIL_TYPE, cluster, {
+  eventOf('Cluster Sweep Requested', cluster, {
     ...{ mode: 'delete', runId: 'run-1', requestedAt: '2026-11-23T14:00:00.000Z' },
     ...detail,
   });

@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import type { SQSBatchResponse } from 'aws-lambda';
 import { table } from '../../functions/cli/output/output.ts';
 import { afterSentence } from '../../functions/cli/output/words.ts';
-import { changeDetailSchema } from '../../functions/events/change-event.ts';
+import { QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
 import { createHandler as createForward } from '../../functions/forward/forward.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
     });
     await forward(subscriptionEvent(CLUSTER, cluster.audit), lambdaContext('forward'));
     for (const { detail, detailType, resources } of onTheBus) {
-      const { objectRef, user, verb, auditID } = changeDetailSchema.parse(detail);
+      const { objectRef, user, verb, auditID } = QUEUED_DETAILS['Envoy Gateway Configuration Changed'].parse(detail);
       print(
         `  ${detailType}: ${verb} ${objectRef.resource} ${objectRef.namespace}/${objectRef.name} by ${user.username}`,
       );

@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import type { CloudWatchLogsEvent, Context, EventBridgeEvent, SQSEvent } from 'aws-lambda';
 import type { EventBus } from '../../functions/aws/event-bus.ts';
 import { changesOf } from '../../functions/events/audit-event.ts';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
+import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
 
 /** The AWS account and Region of everything that runs in this process instead. */
 export const ACCOUNT = '123456789012';
@@ -90,6 +90,12 @@ export function lambdaContext(functionName: string, remainingMilliseconds = 60_0
 export function changeBatch(cluster: string, line: string): SQSEvent {
   const [change] = changesOf([line]).changes;
   const detail = { version: '1', cluster, ...change };
-  const event = { source: EVENT_SOURCE, detailType: CHANGE_DETAIL_TYPE, detail, resources: [], time: new Date() };
+  const event = {
+    source: EVENT_SOURCE,
+    detailType: 'Envoy Gateway Configuration Changed',
+    detail,
+    resources: [],
+    time: new Date(),
+  };
   return queueBatch([JSON.stringify(busEvent(event))]);
 }

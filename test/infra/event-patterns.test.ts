@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../functions/events/change-event.ts';
-import { OUTCOME_DETAILS } from '../../functions/events/outcome-event.ts';
-import { HEARTBEAT_DETAIL_TYPE, SWEEP_DETAIL_TYPE } from '../../functions/events/sweep-request.ts';
+import { EVENT_SOURCE, QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
+import { OUTCOME_DETAILS } from '../../functions/events/report.ts';
 import { createHandler } from '../../functions/forward/forward.ts';
 import type { AccountDirectory } from '../../functions/kubernetes/directory.ts';
 import { dispatchSweeps } from '../../functions/sweep/sweep-account.ts';
@@ -43,7 +42,7 @@ function matchEvents(events: readonly object[]): string[][] {
   return JSON.parse(execFileSync('java', ['--class-path', join(jars, '*'), matcher], { input, encoding: 'utf8' }));
 }
 
-const DETAIL_TYPES = [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE, ...Object.keys(OUTCOME_DETAILS)];
+const DETAIL_TYPES = [...Object.keys(QUEUED_DETAILS), ...Object.keys(OUTCOME_DETAILS)];
 
 /** The events that `forward` publishes for an audit event of a real API server, as EventBridge delivers them. */
 async function forwarded(name: string): Promise<object[]> {
@@ -90,7 +89,7 @@ const eventOf = (detailType: string, change: object = {}) => ({
 });
 
 test.each([
-  ['ChangeRule', [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE]],
+  ['ChangeRule', Object.keys(QUEUED_DETAILS)],
   ['OutcomeRule', Object.keys(OUTCOME_DETAILS)],
   ['SweepNotificationRule', ['Sweep Completed']],
 ])('%s matches its own detail-types and no others', (rule, detailTypes) => {

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Change } from '../../events/change-event.ts';
-import { type ClusterReport, GUARDS, type Outcome, type RunReport, type SweptHpa } from '../../events/report.ts';
+import { type Change, type ClusterReport, GUARDS, type RunReport, type SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 import { describeError } from '../../platform/errors.ts';
@@ -163,7 +162,7 @@ const isPlanned = ({ outcome }: SweptHpa) => outcome === 'Reported';
 const key = ({ region = '', cluster }: ClusterRef | ClusterReport, uid: string) => `${region}/${cluster}/${uid}`;
 
 /** The outcomes of a planned deletion that are failures. */
-const FAILURES: readonly Outcome[] = ['Failed', 'MarkRefused', 'DeleteRefused', 'Conflict'];
+const FAILURES: readonly SweptHpa['outcome'][] = ['Failed', 'MarkRefused', 'DeleteRefused', 'Conflict'];
 
 /**
  * Prints the report; on stderr also what was not done, and the remedy. A table contains the clusters that were not swept. Sets

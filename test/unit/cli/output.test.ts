@@ -5,7 +5,6 @@ import { wrap } from '../../../functions/cli/output/output.ts';
 import { formatReport } from '../../../functions/cli/output/report.ts';
 import {
   type ClusterReport,
-  type MissingHpaReport,
   type RunReport,
   runReportSchema,
   type SweptHpa,
@@ -25,7 +24,8 @@ const hpa: SweptHpa = {
   changes: [],
 };
 const SETS_TWO = 'Afterwards Envoy Gateway sets its Deployment to 2 replicas when it next applies it.';
-const missing: MissingHpaReport = {
+type MissingHpa = ClusterReport['missing'][number];
+const missing: MissingHpa = {
   namespace: 'envoy-gateway-system',
   name: 'envoy-shop-api-737a40b9',
   owner: { kind: 'Gateway', namespace: 'shop', name: 'api' },
@@ -44,7 +44,7 @@ const scanOf = (...hpas: SweptHpa[]): RunReport => ({
   regions: [],
   remaining: [],
 });
-const withMissing = (report: RunReport, ...found: MissingHpaReport[]): RunReport => ({
+const withMissing = (report: RunReport, ...found: MissingHpa[]): RunReport => ({
   ...report,
   totals: { ...report.totals, missing: found.length },
   clusters: report.clusters.map((one) => (one.result === 'swept' ? { ...one, missing: found } : one)),

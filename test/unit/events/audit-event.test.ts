@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { changesOf, SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
-import { changeDetailSchema } from '../../../functions/events/change-event.ts';
+import { QUEUED_DETAILS } from '../../../functions/events/queued-event.ts';
 import { auditEvent, auditEventNames, auditEvents, auditLine } from '../../doubles/cloudwatch-logs.ts';
 import { parseFilterPattern } from '../../doubles/filter-pattern.ts';
 
@@ -260,7 +260,9 @@ describe('a change', () => {
   test.each(Object.keys(expected).filter((name) => expected[name]))('from %s fits the schema of its event', (name) => {
     const [change] = changesOf([auditLine(name)]).changes;
     const detail = { version: '1', cluster: 'shop', ...change };
-    expect(changeDetailSchema.parse(JSON.parse(JSON.stringify(detail)))).toEqual(detail);
+    expect(QUEUED_DETAILS['Envoy Gateway Configuration Changed'].parse(JSON.parse(JSON.stringify(detail)))).toEqual(
+      detail,
+    );
   });
 
   test('says who did what to which object, and nothing of the bodies', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { OUTCOME_DETAILS, sweepOutcomes } from '../../../functions/events/outcome-event.ts';
-import type { SweptHpa } from '../../../functions/events/report.ts';
+import { sweepOutcomes } from '../../../functions/events/outcome-event.ts';
+import { OUTCOME_DETAILS, type SweptHpa } from '../../../functions/events/report.ts';
 import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
 
 const BY_CHANGE = { mode: 'delete', runIds: [] } as const;

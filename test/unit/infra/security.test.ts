@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
-import { OUTCOME_DETAILS } from '../../../functions/events/outcome-event.ts';
-import { HEARTBEAT_DETAIL_TYPE, SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
+import { EVENT_SOURCE, QUEUED_DETAILS } from '../../../functions/events/queued-event.ts';
+import { OUTCOME_DETAILS } from '../../../functions/events/report.ts';
 import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
 
@@ -238,7 +237,7 @@ describe('the bus', () => {
     },
   });
   const outcomes = Object.keys(OUTCOME_DETAILS);
-  const DETAIL_TYPES = [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE, ...outcomes];
+  const DETAIL_TYPES = [...Object.keys(QUEUED_DETAILS), ...outcomes];
 
   it('accepts from each role its own events only', () => {
     const puts = of('AWS::IAM::Role').flatMap(([id, role]) => {
@@ -249,9 +248,9 @@ describe('the bus', () => {
     });
     expect(puts.toSorted()).toEqual(
       [
-        `ForwardRole ${CHANGE_DETAIL_TYPE}`,
-        `BackfillRole ${SWEEP_DETAIL_TYPE}`,
-        `HeartbeatScheduleRole ${HEARTBEAT_DETAIL_TYPE}`,
+        'ForwardRole Envoy Gateway Configuration Changed',
+        'BackfillRole Cluster Sweep Requested',
+        'HeartbeatScheduleRole Heartbeat',
         ...['ReapRole', 'BackfillRole'].flatMap((role) => outcomes.map((detailType) => `${role} ${detailType}`)),
       ].toSorted(),
     );

@@ -4,9 +4,8 @@ import { describe, expect, inject, it } from 'vitest';
 import * as z from 'zod/mini';
 import { backfillConfigSchema, payloadSchema } from '../../../functions/backfill/backfill.ts';
 import { enrollConfigSchema, enrollmentRequestSchema } from '../../../functions/enroll/enroll.ts';
-import { CHANGE_DETAIL_TYPE, EVENT_SOURCE } from '../../../functions/events/change-event.ts';
-import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../../functions/events/outcome-event.ts';
-import { HEARTBEAT_DETAIL_TYPE, heartbeatSchema, SWEEP_DETAIL_TYPE } from '../../../functions/events/sweep-request.ts';
+import { EVENT_SOURCE, QUEUED_DETAILS } from '../../../functions/events/queued-event.ts';
+import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../../functions/events/report.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
 import { reapConfigSchema } from '../../../functions/reap/reap.ts';
 import { SETTINGS } from '../../../infra/settings.ts';
@@ -100,7 +99,7 @@ it('lets each rule send to its own queues, and nothing else to any queue', () =>
 
 it('feeds the queue with changes, requested sweeps, and heartbeats, and stores every outcome', () => {
   const patternOf = (rule: string) => properties(rule).EventPattern;
-  const control = [CHANGE_DETAIL_TYPE, SWEEP_DETAIL_TYPE, HEARTBEAT_DETAIL_TYPE];
+  const control = Object.keys(QUEUED_DETAILS);
   expect(patternOf('ChangeRule')).toEqual({ source: [EVENT_SOURCE], 'detail-type': control });
   const outcomes = Object.keys(OUTCOME_DETAILS);
   expect(patternOf('OutcomeRule')).toEqual({ source: [EVENT_SOURCE], 'detail-type': outcomes });
@@ -150,7 +149,7 @@ it('notifies with one message per sweep, of fields that the event has', () => {
 it.each([
   ['SweepSchedule', 'BackfillLambdaFunction', payloadSchema],
   ['EnrollmentSchedule', 'EnrollLambdaFunction', enrollmentRequestSchema],
-  ['HeartbeatSchedule', 'EventBus', heartbeatSchema],
+  ['HeartbeatSchedule', 'EventBus', QUEUED_DETAILS.Heartbeat],
 ] as const)('%s starts %s with a payload that it accepts', (id, target, schema) => {
   const { Target } = properties(id);
   expect(Target.Arn).toEqual(arn(target));

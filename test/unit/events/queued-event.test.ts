@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sweepPolicy } from '../../../functions/events/sweep-request.ts';
+import { sweepPolicy } from '../../../functions/events/queued-event.ts';
 
 type Policy = Parameters<typeof sweepPolicy>[1];
 const deletes = (maxDeletions: number): Policy => ({ mode: 'delete', maxDeletions });
