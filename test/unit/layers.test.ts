@@ -60,18 +60,3 @@ it('keeps SDKs out of the use cases, and all input and output out of the pure fo
     ),
   ).toEqual([]);
 });
-
-it('has no import circle', () => {
-  const done = new Set<string>();
-  const circleFrom = (file: string, above: readonly string[]): string[] | undefined => {
-    if (above.includes(file)) return [...above.slice(above.indexOf(file)), file];
-    if (done.has(file)) return undefined;
-    for (const path of imports.get(file) ?? []) {
-      const circle = circleFrom(path, [...above, file]);
-      if (circle) return circle;
-    }
-    done.add(file);
-    return undefined;
-  };
-  for (const file of imports.keys()) expect(circleFrom(file, [])).toBeUndefined();
-});
