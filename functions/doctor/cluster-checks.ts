@@ -15,7 +15,7 @@ import {
 } from '../judgement/kubernetes-objects.ts';
 import { appliedByEnvoyGateway, labeledOwner } from '../judgement/ownership.ts';
 import { ApiStatusError } from '../kubernetes/api-client.ts';
-import type { GatewayConfig } from '../kubernetes/cluster-api.ts';
+import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import type { ClusterInspection } from '../kubernetes/cluster-inspection.ts';
 import { nameOfPermission, PERMISSIONS, type Permission, REAPER_GROUP } from '../kubernetes/cluster-inspection.ts';
 import type { ClusterDescription } from '../kubernetes/directory.ts';
@@ -24,6 +24,8 @@ import { problemOf } from '../platform/problems.ts';
 import type { Assessment } from '../sweep/assess.ts';
 import type { CheckId } from './report.ts';
 import { broken, type CheckDefinition, ok, unknown, type Verdict, warning } from './run-checks.ts';
+
+type GatewayConfig = Awaited<ReturnType<ClusterApi['config']['read']>>;
 
 /** What the checks of any cluster need. What is read is cached for the other checks. */
 export interface ClusterContext {

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import * as k8s from '../judgement/kubernetes-objects.ts';
-import { markedManagedFields, OWNING_SELECTORS } from '../judgement/ownership.ts';
+import { markedManagedFields, OWN_MANAGER, OWNING_SELECTORS } from '../judgement/ownership.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
@@ -13,14 +14,22 @@ import {
   managedFieldsPatch,
   type WriteResult,
 } from './api-client.ts';
-import { type EventRecorder, eventRecorder } from './event-recorder.ts';
 import { checkedObject, KINDS, type Kind, projectedObject } from './kinds.ts';
 
 /** The objects that decide which HPAs are wanted. */
-export type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
+type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
 
-/** Without `events`, no Events are recorded. */
-export type ClusterApi = Omit<ReturnType<typeof clusterApi>, 'events'> & { readonly events?: EventRecorder };
+/** Something that happened to an object, for `kubectl describe`. */
+export interface ObjectEvent {
+  readonly object: Record<'apiVersion' | 'kind' | 'name' | 'uid', string> & { readonly namespace?: string };
+  readonly type: 'Normal' | 'Warning';
+  /** In CamelCase. An object has one Event of each reason. */
+  readonly reason: string;
+  readonly message: string;
+  readonly time: Date;
+}
+
+export type ClusterApi = ReturnType<typeof clusterApi>;
 
 const PAGE_SIZE = 500;
 /** Maximum attempts to read a list, each from its first page, when it expires between two pages. */
@@ -167,7 +176,42 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
         return body === undefined ? null : projectedObject('Deployment', body);
       },
     },
-    events: eventRecorder(client),
+    /**
+     * Writes an Event, or increments the count of the one with that reason for that object and sets its message. It is in the
+     * core group: `events.k8s.io/v1` has the same objects, but allows changing nothing but the count.
+     *
+     * @returns `conflict` if somebody else incremented it at the same time
+     */
+    async recordEvent({ object, type, reason, message, time }: ObjectEvent): Promise<WriteResult['result']> {
+      const { namespace = 'default' } = object;
+      const name = `${OWN_MANAGER}.${createHash('sha256').update(`${object.uid}/${reason}`).digest('hex').slice(0, 16)}`;
+      // Events have whole seconds.
+      const timestamp = `${time.toISOString().slice(0, 19)}Z`;
+      const latest = { message, lastTimestamp: timestamp };
+      const event = {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name },
+        involvedObject: object,
+        type,
+        reason,
+        source: { component: OWN_MANAGER },
+        ...latest,
+        firstTimestamp: timestamp,
+        count: 1,
+      };
+      const created = await client.write({ method: 'POST', path: apiPath('v1', 'events', { namespace }), body: event });
+      if (created.result !== 'conflict') return created.result;
+      const path = apiPath('v1', 'events', { namespace, name });
+      const patch = (body: object) =>
+        client.write({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json' });
+      // An empty patch returns the Event. Permission to get it would be permission to read all Events.
+      const found = await patch({});
+      if (found.result !== 'done') return found.result;
+      const { count = 1, metadata } = found.body as { count?: number; metadata: { resourceVersion: string } };
+      const { resourceVersion } = metadata;
+      return (await patch({ ...latest, metadata: { resourceVersion }, count: count + 1 })).result;
+    },
     requestsSent: client.requestsSent,
     close: client.close,
   };

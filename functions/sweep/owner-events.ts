@@ -3,12 +3,12 @@ import pMap from 'p-map';
 import type { SweptHpa } from '../events/report.ts';
 import { objectKey } from '../judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
-import type { EventRecorder, ObjectEvent } from '../kubernetes/event-recorder.ts';
+import type { ClusterApi, ObjectEvent } from '../kubernetes/cluster-api.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 
 interface OwnerEventOptions {
-  readonly events: EventRecorder;
+  readonly api: Pick<ClusterApi, 'recordEvent'>;
   readonly cluster: string;
   readonly sweepId: string;
   readonly log: Log;
@@ -30,10 +30,9 @@ const MAX_CHARACTERS = 1_024;
 export async function recordOwnerEvents(
   hpas: readonly SweptHpa[],
   missing: readonly MissingHpa[],
-  { events, cluster, sweepId, log, now }: OwnerEventOptions,
+  { api, cluster, sweepId, log, now }: OwnerEventOptions,
 ): Promise<void> {
-  const time = now();
-  const pending = new Set([...eventsOfDeletions(hpas, time), ...eventsOfMissing(missing, time)]);
+  const pending = new Set(ownerEvents(hpas, missing, now()));
   if (pending.size === 0) return;
   const giveUp = (event: ObjectEvent, why: string) => {
     if (!pending.delete(event)) return;
@@ -43,7 +42,7 @@ export async function recordOwnerEvents(
     // After the timeout, whatever is still pending is not written any more.
     if (!pending.has(event)) return;
     try {
-      const result = await events.record(event);
+      const result = await api.recordEvent(event);
       if (result === 'done') pending.delete(event);
       else giveUp(event, result);
     } catch (error) {
@@ -57,34 +56,27 @@ export async function recordOwnerEvents(
   for (const event of pending) giveUp(event, `no answer within ${TIMEOUT_MS / 1000} s`);
 }
 
-const apiVersionOf = (kind: string) => (kind === 'ConfigMap' ? 'v1' : 'gateway.networking.k8s.io/v1');
-
-/** One for each owner that exists. */
-function eventsOfDeletions(hpas: readonly SweptHpa[], time: Date): ObjectEvent[] {
-  const events = new Map<string, ObjectEvent>();
-  for (const { outcome, owner, restsOn, namespace, name, reason, explanation } of hpas) {
-    if (outcome !== 'Deleted' || owner === undefined) continue;
+/** One for each owner that exists and each reason. */
+function ownerEvents(hpas: readonly SweptHpa[], missing: readonly MissingHpa[], time: Date): ObjectEvent[] {
+  const deleted = hpas.flatMap(({ outcome, owner, restsOn, namespace, name, reason, explanation }) => {
+    if (outcome !== 'Deleted' || owner === undefined) return [];
     const uid = restsOn.find((one) => one.kind === owner.kind && objectKey(one) === objectKey(owner))?.uid;
-    if (uid === undefined) continue;
     const sentence = `Deleted HPA ${namespace}/${name}, which Envoy Gateway left behind (${reason}): ${explanation}`;
-    const before = events.get(uid);
-    events.set(uid, {
-      object: { apiVersion: apiVersionOf(owner.kind), ...owner, uid },
-      type: 'Normal',
-      reason: 'StaleHPADeleted',
-      message: before ? `${before.message} ${sentence}` : sentence,
-      time,
-    });
+    return [{ owner, uid, type: 'Normal' as const, reason: 'StaleHPADeleted', sentence }];
+  });
+  const wanted = missing.map(({ owner, ownerUid: uid, explanation, remedy }) => {
+    return { owner, uid, type: 'Warning' as const, reason: 'WantedHPAMissing', sentence: `${explanation} ${remedy}` };
+  });
+  const events = new Map<string, ObjectEvent>();
+  for (const { owner, uid, type, reason, sentence } of [...deleted, ...wanted]) {
+    if (uid === undefined) continue;
+    const apiVersion = owner.kind === 'ConfigMap' ? 'v1' : 'gateway.networking.k8s.io/v1';
+    const before = events.get(`${uid} ${reason}`);
+    const message = before ? `${before.message} ${sentence}` : sentence;
+    events.set(`${uid} ${reason}`, { object: { apiVersion, ...owner, uid }, type, reason, message, time });
   }
   return [...events.values()].map((event) => ({ ...event, message: cut(event.message) }));
 }
-
-const eventsOfMissing = (missing: readonly MissingHpa[], time: Date): ObjectEvent[] =>
-  missing.flatMap(({ owner, ownerUid: uid, explanation, remedy }) => {
-    if (uid === undefined) return [];
-    const object = { apiVersion: apiVersionOf(owner.kind), ...owner, uid };
-    return [{ object, type: 'Warning', reason: 'WantedHPAMissing', message: cut(`${explanation} ${remedy}`), time }];
-  });
 
 const cut = (message: string) =>
   message.length <= MAX_CHARACTERS ? message : `${message.slice(0, MAX_CHARACTERS - 1)}…`;

@@ -3,7 +3,7 @@ import pMap from 'p-map';
 import type { SweptHpa } from '../events/report.ts';
 import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
-import type { HorizontalPodAutoscaler } from '../judgement/kubernetes-objects.ts';
+import { type HorizontalPodAutoscaler, objectKey } from '../judgement/kubernetes-objects.ts';
 import { isMarked, markedManagedFields } from '../judgement/ownership.ts';
 import type { WriteResult } from '../kubernetes/api-client.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
@@ -38,12 +38,8 @@ export interface Deletion {
   readonly manifest: HorizontalPodAutoscaler;
 }
 
-/** Records the outcome of an HPA. */
-export type End = (
-  verdict: GuardedVerdict,
-  outcome: SweptHpa['outcome'],
-  extra?: Pick<SweptHpa, 'message' | 'manifest'>,
-) => void;
+type Outcome = SweptHpa['outcome'];
+type End = (verdict: GuardedVerdict, outcome: Outcome, extra?: Pick<SweptHpa, 'message' | 'manifest'>) => void;
 
 /** Maximum deletions attempted while the HPA controller writes the status of the HPA. */
 const DELETE_ATTEMPTS = 5;
@@ -54,6 +50,7 @@ const CONCURRENT_WRITES = 20;
  * Deletes stale HPAs: marks them, assesses them again, and deletes those with the same verdict. Each step is one wave of
  * requests.
  *
+ * @param end records the outcome of an HPA
  * @returns the HPAs that have changed since they were judged, and have to start again
  * @throws whatever a read throws ({@link ClusterApi}); no write is under way then
  */
@@ -64,7 +61,7 @@ export async function remove(
 ): Promise<GuardedVerdict[]> {
   const { api, log, cluster, region, sweepId, drainSignal, beforeDeletion } = options;
   const startAgain: GuardedVerdict[] = [];
-  const settle = (verdict: GuardedVerdict, answer: Unsuccessful, refused: SweptHpa['outcome']): void => {
+  const settle = (verdict: GuardedVerdict, answer: Exclude<Attempt, { result: 'done' }>, refused: Outcome): void => {
     if (answer.result === 'gone') end(verdict, 'AlreadyGone');
     else if (answer.result === 'conflict') startAgain.push(verdict);
     else end(verdict, answer.result === 'refused' ? refused : 'Failed', { message: answer.message });
@@ -116,7 +113,6 @@ async function writeEach(
 }
 
 type Attempt = WriteResult | { result: 'failed'; message: string };
-type Unsuccessful = Exclude<Attempt, { result: 'done' }>;
 
 /** A write without an answer fails that HPA alone. */
 async function orFailed(write: Promise<WriteResult>): Promise<Attempt> {
@@ -137,27 +133,24 @@ async function mark(hpa: HorizontalPodAutoscaler, api: ClusterApi): Promise<Writ
 }
 
 /**
- * The second verdicts on what was marked, by uid. Everything is read in one wave: the first verdicts show which Deployments
+ * The second verdicts, by uid. Everything is read in one wave: the first verdicts show which Deployments
  * are needed.
  */
 async function judgeAgain(
   marked: readonly Verdict[],
   { api, controllerNamespaces }: RemoveOptions,
 ): Promise<Map<string, Verdict>> {
+  const neededDeployments = marked.flatMap(({ restsOn }) =>
+    restsOn.filter(({ kind }) => kind === 'Deployment').map(objectKey),
+  );
   const [hpas, config, deployments] = await Promise.all([
     api.hpas.list(),
     api.config.read(),
-    readDeployments(marked.flatMap(deploymentsOf), api),
+    readDeployments(neededDeployments, api),
   ]);
-  const uids = new Set(marked.map(({ hpa }) => hpa.metadata.uid));
-  const verdicts = judge({ hpas, ...config, controllerNamespaces, deployments }).filter(({ hpa }) =>
-    uids.has(hpa.metadata.uid),
-  );
+  const verdicts = judge({ hpas, ...config, controllerNamespaces, deployments });
   return new Map(verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
 }
-
-const deploymentsOf = ({ restsOn }: Verdict): string[] =>
-  restsOn.filter(({ kind }) => kind === 'Deployment').map(({ namespace, name }) => `${namespace}/${name}`);
 
 /** Two assessments that decided the same on the same versions of the same objects: nothing has changed in between. */
 function isSameVerdict(before: Verdict, now: Verdict): boolean {

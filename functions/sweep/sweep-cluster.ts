@@ -4,11 +4,12 @@ import type { MissingHpa } from '../judgement/missing.ts';
 import type { Owner } from '../judgement/ownership.ts';
 import type { ObjectRead } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
+import { KINDS, type Kind } from '../kubernetes/kinds.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import { assess, reportHpa, reportMissing } from './assess.ts';
 import { recordOwnerEvents } from './owner-events.ts';
-import { type End, type RemoveOptions, remove } from './remove.ts';
+import { type RemoveOptions, remove } from './remove.ts';
 
 export interface SweepOptions extends RemoveOptions {
   /** `report` writes nothing to the cluster, not even the mark. */
@@ -54,7 +55,7 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
   const { selects = () => true, hasTimeLeft = () => true, changes = [] } = options;
   const startedAt = now().toISOString();
   const ended = new Map<string, SweptHpa>();
-  const end: End = (verdict, outcome, extra) => {
+  const end: Parameters<typeof remove>[2] = (verdict, outcome, extra) => {
     ended.set(verdict.hpa.metadata.uid, {
       ...reportHpa(verdict),
       outcome,
@@ -107,8 +108,8 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
   }
 
   const hpas = [...ended.values()];
-  if (api.events && mode === 'delete' && deletions() + missing.length > 0 && !drainSignal?.aborted && hasTimeLeft()) {
-    await recordOwnerEvents(hpas, missing, { events: api.events, cluster, sweepId, log, now });
+  if (mode === 'delete' && deletions() + missing.length > 0 && !drainSignal?.aborted && hasTimeLeft()) {
+    await recordOwnerEvents(hpas, missing, { api, cluster, sweepId, log, now });
   }
   const report: SweepReport = {
     schemaVersion: 1,
@@ -150,17 +151,9 @@ const needsAnotherSweep = ({ outcome, reason, guard: heldBy }: SweptHpa): boolea
   // Its Deployment is being deleted. With unresolved parameters or defaults, it may run forever.
   (reason === 'ScaleTargetStillRuns' && outcome === 'Kept');
 
-const KIND_OF_RESOURCE: Record<string, string> = {
-  envoyproxies: 'EnvoyProxy',
-  gateways: 'Gateway',
-  gatewayclasses: 'GatewayClass',
-  configmaps: 'ConfigMap',
-  horizontalpodautoscalers: 'HorizontalPodAutoscaler',
-};
-
 /** A change without a name is a deletion of a collection, or has a generated name: it may be about any of them. */
 const isAbout = (change: Change, object: ObjectRead): boolean =>
-  KIND_OF_RESOURCE[change.resource] === object.kind &&
+  KINDS[object.kind as Kind]?.plural === change.resource &&
   (change.namespace === undefined || change.namespace === object.namespace) &&
   (change.name === undefined || change.name === object.name);
 

@@ -243,7 +243,7 @@ export function describeEventPath(start: () => Promise<Server>): void {
       // The first one creates an Event, and the second one patches it. The audit log of EKS has neither.
       for (let time = 0; time < 2; time += 1) {
         const event = { object, type: 'Normal', reason: 'StaleHPADeleted', message: '', time: new Date() } as const;
-        await expect(api.events?.record(event)).resolves.toBe('done');
+        await expect(api.recordEvent(event)).resolves.toBe('done');
       }
       const ofEvents = ['create /events ', 'patch /events '];
 

@@ -174,10 +174,10 @@ const mayLose = ({ referrer, version, failures, dangling, changes }: Script): bo
   (version === 'v1.9' || failures > 0);
 
 /** One sweep of the installation, without Events. */
-const sweep = ({ events: _, ...api }: ClusterApi) =>
+const sweep = (api: ClusterApi) =>
   sweepCluster({
     cluster: 'reenabling',
-    api,
+    api: { ...api, recordEvent: async () => 'done' },
     mode: 'delete',
     guards: DEFAULT_GUARDS,
     // Nothing settles any more.
@@ -293,7 +293,7 @@ class GatedSweep {
   #failure: { error: unknown } | undefined;
   isOver = false;
 
-  constructor({ hpas, config, requestsSent }: ClusterApi, world: World, trace: string[]) {
+  constructor({ hpas, config, ...api }: ClusterApi, world: World, trace: string[]) {
     this.#trace = trace;
     const mark = async (hpa: Parameters<typeof hpas.mark>[0]) => {
       const answer = await hpas.mark(hpa);
@@ -318,8 +318,7 @@ class GatedSweep {
         readIfUsed: this.#gated(READS_CONFIGURATION, config.readIfUsed),
         deployment: this.#free(config.deployment),
       },
-      requestsSent,
-      close: () => {},
+      ...api,
     });
     running.then(
       () => {

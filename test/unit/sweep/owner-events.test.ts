@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { SweptHpa } from '../../../functions/events/report.ts';
 import type { MissingHpa } from '../../../functions/judgement/missing.ts';
-import type { EventRecorder, ObjectEvent } from '../../../functions/kubernetes/event-recorder.ts';
+import type { ClusterApi, ObjectEvent } from '../../../functions/kubernetes/cluster-api.ts';
 import { recordOwnerEvents } from '../../../functions/sweep/owner-events.ts';
 import { missingHpa, sweptHpa } from '../../builders/outcomes.ts';
 
@@ -19,8 +19,8 @@ const log = {
 };
 beforeEach(() => void lines.splice(0));
 
-const recordAll = (hpas: readonly SweptHpa[], record: EventRecorder['record'], missing: readonly MissingHpa[] = []) =>
-  recordOwnerEvents(hpas, missing, { events: { record }, cluster: 'shop', sweepId: 'sweep-1', log, now });
+const recordAll = (hpas: readonly SweptHpa[], record: ClusterApi['recordEvent'], missing: readonly MissingHpa[] = []) =>
+  recordOwnerEvents(hpas, missing, { api: { recordEvent: record }, cluster: 'shop', sweepId: 'sweep-1', log, now });
 
 /** Rests on a Gateway and an EnvoyProxy of the same name. */
 const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): SweptHpa => {
@@ -36,7 +36,7 @@ const deletedFor = (gateway: string, name: string) => sweptFor(gateway, name, 'D
 
 async function eventsOf(hpas: readonly SweptHpa[], missing: readonly MissingHpa[] = []): Promise<ObjectEvent[]> {
   const recorded: ObjectEvent[] = [];
-  const record: EventRecorder['record'] = async (event) => {
+  const record: ClusterApi['recordEvent'] = async (event) => {
     recorded.push(event);
     return 'done';
   };
