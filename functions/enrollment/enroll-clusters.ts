@@ -3,7 +3,7 @@ import type { EnrollmentClients } from '../aws/enrollment-clients.ts';
 import { SUBSCRIPTION_PATTERN } from '../events/audit-event.ts';
 import { type AccountDirectory, type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import type { RbacObject, rbacStore } from '../kubernetes/rbac-store.ts';
-import { AwsAccessError, ClusterSkippedError, describeError, type SkipReason } from '../platform/errors.ts';
+import { AwsAccessError, ClusterSkippedError, describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
 import { problem } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
@@ -266,7 +266,7 @@ function failureOf(error: unknown, { cluster, region }: Required<ClusterRef>): F
   return { found, ...rest };
 }
 
-const SKIP_REMEDIES: Partial<Record<SkipReason, string>> = {
+const SKIP_REMEDIES: Partial<Record<ClusterSkippedError['reason'], string>> = {
   ClusterOptedOut: 'Use a context of your kubeconfig: --context in place of --eks.',
   ClusterNotActive: 'Run this again once it is ACTIVE; nothing to do if it never was.',
 };

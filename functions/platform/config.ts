@@ -13,12 +13,11 @@ export function readConfig<Schema extends z.ZodMiniObject>(
 ): z.infer<Schema> {
   const parsed = schema.safeParse(environment);
   if (parsed.success) return parsed.data;
-  throw new ConfigurationError(
-    parsed.error.issues.map(({ path, message }) => {
-      const name = path.join('.');
-      return environment[name] === undefined ? `${name} is missing` : `${name}: ${message}`;
-    }),
-  );
+  const faults = parsed.error.issues.map(({ path, message }) => {
+    const name = path.join('.');
+    return environment[name] === undefined ? `${name} is missing` : `${name}: ${message}`;
+  });
+  throw new ConfigurationError(`the environment does not fit: ${faults.join('; ')}`);
 }
 
 const REGION = 'expected an AWS Region';

@@ -11,11 +11,6 @@
  */
 export class ConfigurationError extends Error {
   override name = 'ConfigurationError';
-  readonly faults: readonly string[];
-  constructor(faults: readonly string[]) {
-    super(`the environment does not fit: ${faults.join('; ')}`);
-    this.faults = faults;
-  }
 }
 
 export class MalformedInputError extends Error {
@@ -27,7 +22,7 @@ export class UsageError extends Error {
 }
 
 /** Why nothing can be done in a cluster now. */
-export type SkipReason =
+type SkipReason =
   | 'ClusterNotFound'
   | 'ClusterNotActive'
   | 'ClusterOptedOut'

@@ -80,7 +80,7 @@ const ENROLLMENT = {
 const CATALOGUE = { ...SWEEP, ...ENROLLMENT };
 /** The reasons in the order of docs/reasons.md. */
 export const SWEEP_PROBLEMS = Object.keys(SWEEP);
-export type ProblemReason = keyof typeof CATALOGUE;
+type ProblemReason = keyof typeof CATALOGUE;
 
 export interface Problem<Reason extends string = string> {
   readonly reason: Reason;

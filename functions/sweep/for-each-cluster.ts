@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import pMap from 'p-map';
 import type { AccountDirectory, ClusterDescription } from '../kubernetes/directory.ts';
 import { AwsAccessError, ClusterSkippedError } from '../platform/errors.ts';
-import { type Problem, type ProblemReason, problem, problemOf } from '../platform/problems.ts';
+import { type Problem, problem, problemOf } from '../platform/problems.ts';
 
 /** Where clusters are found: one Region of the account, or (without a Region) a kubeconfig. */
 export interface Scope {
@@ -47,7 +47,7 @@ export interface LoopOptions<S extends Scope = Scope> {
 }
 
 export interface ClusterProblem {
-  readonly problem: Problem<ProblemReason>;
+  readonly problem: ReturnType<typeof problemOf>;
   /** `skipped`: nothing can be done there now; `failed`: a retry may succeed. */
   readonly result: 'skipped' | 'failed';
   readonly error: unknown;
@@ -142,15 +142,7 @@ export async function forEachCluster<S extends Scope, R>(
 }
 
 /** The clusters of the scopes, the Regions that could not be listed, and the names that are in no scope. */
-async function findTargets<S extends Scope>({
-  scopes,
-  clusters: names,
-  concurrency,
-}: LoopOptions<S>): Promise<{
-  targets: Target<S>[];
-  regions: LoopReport<never>['regions'];
-  absent: (ClusterRef & ClusterProblem)[];
-}> {
+async function findTargets<S extends Scope>({ scopes, clusters: names, concurrency }: LoopOptions<S>) {
   const [scope, ...others] = scopes;
   // Describing a name shows whether it exists; listing needs another permission.
   if (names !== undefined && scope !== undefined && others.length === 0) {
@@ -179,7 +171,7 @@ async function findTargets<S extends Scope>({
     regions: [...faults].map(([{ region }, fault]) => ({ region, ...problemOf(fault) })),
     absent: [...new Set(names)]
       .filter((name) => !known.has(name))
-      .map((cluster) => {
+      .map((cluster): ClusterRef & ClusterProblem => {
         const missing = problem('ClusterNotFound', cluster, `${searched}${notSearched}`);
         // It may exist in a Region that could not be listed.
         const result = faults.size > 0 ? 'failed' : 'skipped';

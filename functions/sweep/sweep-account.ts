@@ -32,11 +32,9 @@ export async function sweepAccount(options: AccountSweepOptions): Promise<RunRep
   const report = await runOverClusters(options, async ({ cluster, region, directory }, _, sweepId) => {
     const api = await directory.connect(cluster);
     const selectsHere: Selects | undefined = selects && ((hpa) => selects(hpa, { cluster, region }));
-    const { lookAgain, hpas, missing } = await sweepCluster({
-      ...sweep,
-      ...{ cluster, region, api, sweepId, budget, drainSignal, selects: selectsHere },
-    });
-    return { result: 'swept', lookAgain, hpas, missing };
+    const here = { cluster, region, api, sweepId, budget, drainSignal, selects: selectsHere };
+    const { lookAgain, hpas, missing } = await sweepCluster({ ...sweep, ...here });
+    return { result: 'swept', lookAgain, warnings: [], hpas, missing };
   });
   return finished(report, options);
 }
@@ -60,7 +58,7 @@ export async function dispatchSweeps(options: DispatchOptions): Promise<RunRepor
   const { eventBus, arnOf, mode, runId, maxDeletions } = options;
   const report = await runOverClusters(options, async ({ cluster }, description) => {
     refuseUnavailable(cluster, description);
-    return { result: 'dispatched', hpas: [], missing: [] };
+    return { result: 'dispatched', warnings: [], hpas: [], missing: [] };
   });
   const time = options.now();
   const request = { version: '1', mode, runId, requestedAt: time.toISOString(), maxDeletions } as const;
@@ -78,8 +76,7 @@ export async function dispatchSweeps(options: DispatchOptions): Promise<RunRepor
   return finished(report, options);
 }
 
-type ClusterFindings = Pick<ClusterReport, 'result' | 'lookAgain' | 'hpas' | 'missing'> &
-  Partial<Pick<ClusterReport, 'warnings'>>;
+type ClusterFindings = Pick<ClusterReport, 'result' | 'lookAgain' | 'warnings' | 'hpas' | 'missing'>;
 
 /**
  * Does the same work on every cluster, and reports on all of them.
@@ -98,7 +95,7 @@ export async function runOverClusters(
     { ...options, hasTimeLeft: () => !drainSignal?.aborted },
     async (target, description = { tags: {} }) => {
       const sweepId = sweepIdOf(target);
-      const { warnings = [], ...findings } = await work(target, description, sweepId);
+      const { warnings, ...findings } = await work(target, description, sweepId);
       const { command, remedy, ...auditLogOff } = problem('AuditLogOff', target.cluster, target.region);
       const auditLogWarning = { ...auditLogOff, remedy: `${remedy.replace(/\.$/, '')}: ${command}` };
       return {
@@ -158,7 +155,7 @@ export function totalsOf(clusters: readonly ClusterReport[], notBegun: number): 
 }
 
 /** Limits the deletions of one run over all its clusters. */
-export function deletionBudget(limit: number): NonNullable<SweepOptions['budget']> {
+function deletionBudget(limit: number): NonNullable<SweepOptions['budget']> {
   const reserved = new Set<string>();
   return (keys) => {
     const more = keys.filter((key) => !reserved.has(key));

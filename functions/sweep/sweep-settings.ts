@@ -5,6 +5,15 @@ import { wholeNumber } from '../platform/config.ts';
 
 const namesOf = (names: string): string[] => (names === '' ? [] : names.split(','));
 
+const namespaces = z
+  .string()
+  .check(
+    z.refine(
+      (names) => namesOf(names).every((name) => NAMESPACE_PATTERN.test(name)),
+      'expected comma-separated names of namespaces',
+    ),
+  );
+
 /** The environment variables of every function that sweeps. */
 export const sweepSettings = {
   MODE: z.enum(['report', 'delete'], 'expected report or delete'),
@@ -12,24 +21,12 @@ export const sweepSettings = {
   SETTLE_HPA_SECONDS: wholeNumber(DEFAULT_GUARDS.settleHpaSeconds, 0, 1_800),
   SETTLE_CONFIG_SECONDS: wholeNumber(DEFAULT_GUARDS.settleConfigSeconds, 0, 1_800),
   /** Comma-separated names; empty for every namespace. */
-  CONTROLLER_NAMESPACES: z.optional(
-    z.pipe(
-      z
-        .string()
-        .check(
-          z.refine(
-            (names) => namesOf(names).every((name) => NAMESPACE_PATTERN.test(name)),
-            'expected comma-separated names of namespaces',
-          ),
-        ),
-      z.transform(namesOf),
-    ),
-  ),
+  CONTROLLER_NAMESPACES: z.optional(z.pipe(namespaces, z.transform(namesOf))),
 };
 
-type Limits = Record<'MAX_DELETIONS' | 'SETTLE_HPA_SECONDS' | 'SETTLE_CONFIG_SECONDS', number>;
-
-export const guardsOf = (config: Limits): GuardSettings => ({
+export const guardsOf = (
+  config: Record<'MAX_DELETIONS' | 'SETTLE_HPA_SECONDS' | 'SETTLE_CONFIG_SECONDS', number>,
+): GuardSettings => ({
   maxDeletions: config.MAX_DELETIONS,
   settleHpaSeconds: config.SETTLE_HPA_SECONDS,
   settleConfigSeconds: config.SETTLE_CONFIG_SECONDS,

@@ -411,19 +411,17 @@ describe('the environment', () => {
     vi.stubEnv('SETTLE_CONFIG_SECONDS', 'soon');
     vi.stubEnv('CONTROLLER_NAMESPACES', 'eg,,Shop');
     const failure = await loadReap().catch((error: unknown) => error);
-    expect(failure).toMatchObject({
-      name: 'ConfigurationError',
-      faults: [
-        'ACCOUNT_ID: expected the 12 digits of an AWS account',
-        'AWS_REGION: expected an AWS Region',
-        'MODE: expected report or delete',
-        'MAX_DELETIONS: expected a whole number from 0 to 10000',
-        'SETTLE_HPA_SECONDS: expected a whole number from 0 to 1800',
-        'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 1800',
-        'CONTROLLER_NAMESPACES: expected comma-separated names of namespaces',
-        "EVENT_BUS_NAME: expected an event bus's name or ARN",
-      ],
-    });
+    const faults = [
+      'ACCOUNT_ID: expected the 12 digits of an AWS account',
+      'AWS_REGION: expected an AWS Region',
+      'MODE: expected report or delete',
+      'MAX_DELETIONS: expected a whole number from 0 to 10000',
+      'SETTLE_HPA_SECONDS: expected a whole number from 0 to 1800',
+      'SETTLE_CONFIG_SECONDS: expected a whole number from 0 to 1800',
+      'CONTROLLER_NAMESPACES: expected comma-separated names of namespaces',
+      "EVENT_BUS_NAME: expected an event bus's name or ARN",
+    ];
+    expect(String(failure)).toBe(`ConfigurationError: the environment does not fit: ${faults.join('; ')}`);
     expect(String(failure)).not.toMatch(/1234|Frankfurt|secret|destroy|-7|3601|soon|Shop/);
   });
 
@@ -431,6 +429,6 @@ describe('the environment', () => {
     await expect(loadReap()).resolves.toBeTypeOf('function');
     vi.stubEnv('ACCOUNT_ID', undefined);
     vi.stubEnv('MODE', undefined);
-    await expect(loadReap()).rejects.toMatchObject({ faults: ['ACCOUNT_ID is missing', 'MODE is missing'] });
+    await expect(loadReap()).rejects.toThrow('ACCOUNT_ID is missing; MODE is missing');
   });
 });

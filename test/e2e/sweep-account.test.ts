@@ -243,9 +243,17 @@ describe('the deletion limit of a run', () => {
     const regions = { 'eu-central-1': new Region({ a, b } as never), 'eu-west-1': new Region({ a: c, b: d } as never) };
     const report = await run(regions, { maxDeletionsOfRun: 7 });
     expect(report.totals.outcomes).toEqual({ Deleted: 6, HeldBack: 2 });
-    const guards = report.clusters.flatMap(({ hpas }) => hpas.flatMap(({ guard }) => guard?.name ?? []));
-    expect(guards).toEqual(['BlastRadiusExceeded', 'BlastRadiusExceeded']);
+    const explanation = '2 deletions, and of the 7 that this run may make over all clusters 1 are left';
+    const guards = report.clusters.flatMap(({ hpas }) => hpas.flatMap(({ guard }) => guard ?? []));
+    expect(guards).toEqual(Array(2).fill({ name: 'BlastRadiusExceeded', explanation }));
     expect(clusters.map((at) => hpasOf(at).length).toSorted()).toEqual([0, 0, 0, 2]);
+  });
+
+  test('counts an HPA once that changes and is judged again', async () => {
+    const at = await serveStale();
+    beforeFirst('DELETE', at, () => rewrite(at, 'horizontalpodautoscalers', ({ spec }) => spec.maxReplicas++));
+    expect((await runOne(at, { maxDeletionsOfRun: 1 })).totals.outcomes).toEqual({ Deleted: 1 });
+    expect(requestsOf(at, 'DELETE').map(({ status }) => status)).toEqual([409, 200]);
   });
 });
 
