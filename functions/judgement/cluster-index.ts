@@ -1,7 +1,8 @@
-import { type EnvoyGatewayVersion, isAtLeast } from './controller.ts';
+import { type controllerVersion, isAtLeast } from './controller.ts';
 import { effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
 import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
 import {
+  type Deployment,
   type EnvoyProxy,
   type Gateway,
   type GatewayClass,
@@ -10,8 +11,62 @@ import {
   objectKey,
 } from './kubernetes-objects.ts';
 import { appliedByEnvoyGateway, labeledOwner, type Owner, sameOwner } from './ownership.ts';
-import { type ObjectRead, objectRead, type Snapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 import { acceptance } from './status.ts';
+
+/**
+ * An object that a verdict rests on, as it was read; without uid it does not exist. The scale target of an HPA is identified by
+ * its uid alone, the Deployment of Envoy Gateway by uid and generation.
+ */
+interface ObjectRead {
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+}
+
+/** @param object the metadata of an object that exists, or the name alone of one that does not */
+const objectRead = (
+  kind: string,
+  { namespace, name, uid, resourceVersion }: Omit<ObjectRead, 'kind' | 'generation'>,
+): ObjectRead => ({ kind, namespace, name, uid, resourceVersion });
+
+/** The Deployments that one judgement uses: those that it needs and were not read, and those that decide. */
+export class DeploymentReads {
+  readonly needed = new Set<string>();
+  readonly #snapshot: Snapshot;
+  readonly #decided = new Map<string, ObjectRead>();
+
+  constructor(snapshot: Snapshot) {
+    this.#snapshot = snapshot;
+  }
+
+  /** @returns `null` if it does not exist, `undefined` if it was not read */
+  peek(deployment: NamespacedName): Deployment | null | undefined {
+    return this.#snapshot.deployments.get(objectKey(deployment));
+  }
+
+  /** Like {@link peek}, and marks it as needed. The verdict rests on it: on its existence, or on its spec. */
+  read({ namespace, name }: NamespacedName, of: 'existence' | 'spec' = 'spec'): Deployment | null | undefined {
+    const key = objectKey({ namespace, name });
+    const deployment = this.peek({ namespace, name });
+    if (deployment === undefined) this.needed.add(key);
+    this.#decided.set(key, {
+      kind: 'Deployment',
+      namespace,
+      name,
+      ...(deployment && { uid: deployment.metadata.uid }),
+      ...(deployment && of === 'spec' && { generation: deployment.metadata.generation }),
+    });
+    return deployment;
+  }
+
+  decided(): ObjectRead[] {
+    return [...this.#decided.values()];
+  }
+}
 
 /** Everything that decides what a Gateway, a GatewayClass that merges its Gateways, or a rate limit service asks for. */
 export interface OwnerConfig {
@@ -31,18 +86,8 @@ export interface OwnerConfig {
   readonly restsOn: readonly ObjectRead[];
 }
 
-const INDEXES = new WeakMap<Snapshot, ClusterIndex>();
-
-/** The indexes of a snapshot, built once: its lists never change. */
-export function indexOf(snapshot: Snapshot): ClusterIndex {
-  const known = INDEXES.get(snapshot);
-  if (known) return known;
-  const index = new ClusterIndex(snapshot);
-  INDEXES.set(snapshot, index);
-  return index;
-}
-
 export class ClusterIndex {
+  static readonly #indexes = new WeakMap<Snapshot, ClusterIndex>();
   readonly snapshot: Snapshot;
   #listed: ClusterIndex | undefined;
   readonly #classes: ReadonlyMap<string, GatewayClass>;
@@ -52,7 +97,7 @@ export class ClusterIndex {
   readonly #hpas: ReadonlyMap<string, HorizontalPodAutoscaler>;
   readonly #wanted: ReadonlyMap<string, Owner[]>;
 
-  constructor(snapshot: Snapshot) {
+  private constructor(snapshot: Snapshot) {
     this.snapshot = snapshot;
     this.#classes = byKey(snapshot.gatewayClasses);
     this.#gateways = byKey(snapshot.gateways);
@@ -62,6 +107,13 @@ export class ClusterIndex {
     this.#wanted = grouped(
       this.owners().flatMap((owner) => this.#wantedNames(owner).map((name) => [objectKey(name), owner] as const)),
     );
+  }
+
+  /** The indexes of a snapshot, built once: its lists never change. */
+  static of(snapshot: Snapshot): ClusterIndex {
+    const index = ClusterIndex.#indexes.get(snapshot) ?? new ClusterIndex(snapshot);
+    ClusterIndex.#indexes.set(snapshot, index);
+    return index;
   }
 
   /** The same cluster with only those ConfigMaps that may lead to a deletion: itself, where all of them may. */
@@ -140,7 +192,7 @@ export class ClusterIndex {
    * The class at which an installation before v1.4, or of unknown version, may be stuck: it does nothing at all then. Its
    * parameters are rejected or do not resolve to an EnvoyProxy: Envoy Gateway may act on that before it writes the status.
    */
-  stuckAt({ settings }: EnvoyGatewayConfig, version: EnvoyGatewayVersion | undefined): string | undefined {
+  stuckAt({ settings }: EnvoyGatewayConfig, version: ReturnType<typeof controllerVersion>): string | undefined {
     if (settings.unreadable || isAtLeast(version, 4)) return undefined;
     const stuckAt = this.snapshot.gatewayClasses.find((gatewayClass) => {
       if (gatewayClass.spec.controllerName !== settings.controllerName) return false;

@@ -1,6 +1,5 @@
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig } from './envoy-gateway-config.ts';
-import { type Deployment, type NamespacedName, objectKey, VERSION_LABEL } from './kubernetes-objects.ts';
-import type { ObjectRead, Snapshot } from './snapshot.ts';
+import { type Deployment, type NamespacedName, VERSION_LABEL } from './kubernetes-objects.ts';
 
 /** The name of Envoy Gateway's own Deployment in every release of its Helm chart, in the namespace of its ConfigMap. */
 export const CONTROLLER_NAME = 'envoy-gateway';
@@ -10,42 +9,7 @@ export const controllerOf = ({ configMap }: EnvoyGatewayConfig): NamespacedName 
   name: CONTROLLER_NAME,
 });
 
-/** The Deployments that one judgement uses: those that it needs and were not read, and those that decide. */
-export class DeploymentReads {
-  readonly needed = new Set<string>();
-  readonly #snapshot: Snapshot;
-  readonly #decided = new Map<string, ObjectRead>();
-
-  constructor(snapshot: Snapshot) {
-    this.#snapshot = snapshot;
-  }
-
-  /** @returns `null` if it does not exist, `undefined` if it was not read */
-  peek(deployment: NamespacedName): Deployment | null | undefined {
-    return this.#snapshot.deployments.get(objectKey(deployment));
-  }
-
-  /** Like {@link peek}, and marks it as needed. The verdict rests on it: on its existence, or on its spec. */
-  read({ namespace, name }: NamespacedName, of: 'existence' | 'spec' = 'spec'): Deployment | null | undefined {
-    const key = objectKey({ namespace, name });
-    const deployment = this.peek({ namespace, name });
-    if (deployment === undefined) this.needed.add(key);
-    this.#decided.set(key, {
-      kind: 'Deployment',
-      namespace,
-      name,
-      ...(deployment && { uid: deployment.metadata.uid }),
-      ...(deployment && of === 'spec' && { generation: deployment.metadata.generation }),
-    });
-    return deployment;
-  }
-
-  decided(): ObjectRead[] {
-    return [...this.#decided.values()];
-  }
-}
-
-export interface EnvoyGatewayVersion {
+interface EnvoyGatewayVersion {
   readonly major: number;
   readonly minor: number;
   readonly patch: number;

@@ -1,10 +1,10 @@
-import type { ClusterIndex, OwnerConfig } from './cluster-index.ts';
-import { controllerOf, controllerVersion, type DeploymentReads, isAtLeast, otherConfiguration } from './controller.ts';
-import { appliedReplicas, effectiveProxy, expectedHpas, type Level, mergesGateways } from './effective-proxy.ts';
+import type { ClusterIndex, DeploymentReads, OwnerConfig } from './cluster-index.ts';
+import { controllerOf, controllerVersion, isAtLeast, otherConfiguration } from './controller.ts';
+import { appliedReplicas, effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
 import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
-import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
+import { type Gateway, type GatewayClass, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { describeOwner } from './ownership.ts';
-import { isRejected } from './status.ts';
+import { acceptance } from './status.ts';
 
 /** What one installation of Envoy Gateway wants for an owner, or why that is not known. */
 export interface Desired {
@@ -22,7 +22,7 @@ export interface Desired {
   /** The names that the HPA can have; several while it is not known which of them is meant. Empty where none is wanted. */
   readonly names: readonly NamespacedName[];
   /** The levels that the effective EnvoyProxy is made of. */
-  readonly levels: readonly Level[];
+  readonly levels: ReturnType<typeof effectiveProxy>['levels'];
   /** What Envoy Gateway writes into `spec.replicas` of the Deployment; `undefined` where it leaves that field alone. */
   readonly appliedReplicas?: number | 'unknown';
 }
@@ -96,7 +96,7 @@ export function resolve(
 }
 
 const describeLevels = (
-  levels: readonly Level[],
+  levels: Desired['levels'],
   { ownProxy, classProxy }: OwnerConfig,
   { configMap }: EnvoyGatewayConfig,
 ): string =>
@@ -168,4 +168,12 @@ function rejected(
   }
   const { conflict } = effectiveProxy(config, settings);
   return conflict && `Envoy Gateway cannot merge the EnvoyProxies of ${describeOwner(owner)} (${conflict})`;
+}
+
+/** These reasons are not about the EnvoyProxy: Envoy Gateway uses it as soon as there is something to serve (v1.8 and later). */
+const NOT_ABOUT_PARAMETERS = ['ListenersNotValid', 'UnsupportedAddress'];
+
+function isRejected(object: Gateway | GatewayClass): boolean {
+  const condition = acceptance(object);
+  return condition?.status === 'False' && !NOT_ABOUT_PARAMETERS.includes(condition.reason ?? '');
 }

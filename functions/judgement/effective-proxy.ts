@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type EnvoyGatewayVersion, isAtLeast } from './controller.ts';
+import { type controllerVersion, isAtLeast } from './controller.ts';
 import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
 import {
   type ComponentSettings,
@@ -13,7 +13,7 @@ import {
 import type { Owner } from './ownership.ts';
 
 /** The sources of a setting, most specific first. */
-export type Level = 'gateway' | 'class' | 'default';
+type Level = 'gateway' | 'class' | 'default';
 
 interface Proxies {
   readonly ownProxy?: Pick<EnvoyProxy, 'spec'>;
@@ -148,7 +148,7 @@ export function expectedHpas(
   { owner, gateways }: { owner: Owner; gateways: readonly Gateway[] },
   hpa: ComponentSettings,
   { configMap, settings }: EnvoyGatewayConfig,
-  version: EnvoyGatewayVersion | undefined,
+  version: ReturnType<typeof controllerVersion>,
 ): NamespacedName[] {
   const { namespace } = configMap.metadata;
   if (owner.kind === 'ConfigMap') return namesOf(hpa, namespace, () => 'envoy-ratelimit', version);
@@ -169,7 +169,7 @@ function namesOf(
   hpa: ComponentSettings,
   ownNamespace: string,
   defaultName: (isRecent: boolean) => string,
-  version: EnvoyGatewayVersion | undefined,
+  version: ReturnType<typeof controllerVersion>,
 ): NamespacedName[] {
   const value = hpa.patch?.value ?? {};
   const patched = isObject(value) ? (value.metadata === undefined ? {} : value.metadata) : undefined;

@@ -1,12 +1,5 @@
 import { type DocumentOptions, type ParseOptions, parse, type SchemaOptions } from 'yaml';
-import * as z from 'zod/mini';
-import {
-  type ComponentSettings,
-  type ConfigMap,
-  componentSettingsSchema,
-  type EnvoyProxySpec,
-  envoyProxySpecSchema,
-} from './kubernetes-objects.ts';
+import { type ComponentSettings, type ConfigMap, type EnvoyProxySpec, SCHEMAS } from './kubernetes-objects.ts';
 
 /** The ConfigMap of Envoy Gateway's Helm chart in the controller's namespace, and its key. */
 export const CONFIG_MAP_NAME = 'envoy-gateway-config';
@@ -32,25 +25,6 @@ export const KUBERNETES_YAML: ParseOptions & DocumentOptions & SchemaOptions = {
           : tag,
       ),
 };
-
-const envoyGatewaySchema = z.looseObject({
-  kind: z.literal('EnvoyGateway'),
-  gateway: z.nullish(z.looseObject({ controllerName: z.nullish(z.string()) })),
-  provider: z.nullish(
-    z.looseObject({
-      type: z.nullish(z.string()),
-      kubernetes: z.nullish(
-        z.looseObject({
-          deploy: z.nullish(z.looseObject({ type: z.nullish(z.enum(['ControllerNamespace', 'GatewayNamespace'])) })),
-          rateLimitDeployment: z.nullish(componentSettingsSchema),
-          rateLimitHpa: z.nullish(componentSettingsSchema),
-        }),
-      ),
-    }),
-  ),
-  envoyProxy: z.nullish(envoyProxySpecSchema),
-  rateLimit: z.nullish(z.looseObject({})),
-});
 
 /** One installation of Envoy Gateway, from its ConfigMap. */
 export interface EnvoyGatewayConfig {
@@ -90,7 +64,7 @@ function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadab
   } catch (error) {
     return { unreadable: `${CONFIG_MAP_KEY} is not valid YAML: ${(error as Error).message.split('\n')[0]}` };
   }
-  const parsed = envoyGatewaySchema.safeParse(document);
+  const parsed = SCHEMAS.EnvoyGateway.safeParse(document);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     return { unreadable: `${CONFIG_MAP_KEY} is not a valid EnvoyGateway: ${issue?.path.join('.')}: ${issue?.message}` };

@@ -1,6 +1,6 @@
 import type { Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
-import type { ReplicasAfter } from './replicas-after.ts';
+import type { replicasAfter } from './replicas-after.ts';
 import type { Snapshot } from './snapshot.ts';
 import { secondsSinceWrite } from './status.ts';
 
@@ -22,7 +22,7 @@ export interface GuardSettings {
 export const DEFAULT_GUARDS: GuardSettings = { settleHpaSeconds: 120, settleConfigSeconds: 180, maxDeletions: 25 };
 
 export type GuardedVerdict = Verdict & {
-  readonly replicasAfter?: ReplicasAfter;
+  readonly replicasAfter?: ReturnType<typeof replicasAfter>;
   /** Why a stale HPA is not deleted in this sweep; absent if nothing holds it back. */
   readonly guard?: { readonly name: 'Settling' | 'BlastRadiusExceeded'; readonly explanation: string };
 };

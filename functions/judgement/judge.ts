@@ -1,11 +1,11 @@
-import { type ClusterIndex, indexOf, type OwnerConfig } from './cluster-index.ts';
-import { controllerOf, controllerVersion, DeploymentReads } from './controller.ts';
+import { ClusterIndex, DeploymentReads, type OwnerConfig } from './cluster-index.ts';
+import { controllerOf, controllerVersion } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
 import { effectiveProxy } from './effective-proxy.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type HorizontalPodAutoscaler, KEEP_ANNOTATION, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { adoptedBy, appliedByEnvoyGateway, describeOwner, labeledOwner, type Owner, sameOwner } from './ownership.ts';
-import { type ObjectRead, objectRead, type Snapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 import { notObserved } from './status.ts';
 
 type DeleteReason =
@@ -38,7 +38,7 @@ interface Grounds {
   /** One sentence for a person. */
   readonly explanation: string;
   /** Everything that was read to decide, in a fixed order: if it is equal later, nothing has changed. */
-  readonly restsOn: readonly ObjectRead[];
+  readonly restsOn: OwnerConfig['restsOn'];
   /** True when the default in the EnvoyGateway ConfigMap decided, and no EnvoyProxy. */
   readonly restsOnDefaultAlone: boolean;
   /** `namespace/name` of Deployments that were not read and can change this verdict or its explanation. */
@@ -138,7 +138,7 @@ export const ROWS: readonly Row[] = [
  */
 export function judge(snapshot: Snapshot): Verdict[] {
   const { hpas, controllerNamespaces = [] } = snapshot;
-  const whole = indexOf(snapshot);
+  const whole = ClusterIndex.of(snapshot);
   const known = whole.ofListedControllers();
   return hpas.map((hpa) => {
     const verdict = judgeHpa(hpa, known);
@@ -310,7 +310,7 @@ function successorOf({ hpa, owner, cluster, desired }: Candidate): HorizontalPod
 /** The status of the successor is written all the time, so the verdict rests on its identity, not on its version. */
 function replacedBy(successor: HorizontalPodAutoscaler, { config }: Candidate): Partial<Finding> {
   const { namespace, name, uid } = successor.metadata;
-  return { successor, restsOn: [...config.restsOn, objectRead('HorizontalPodAutoscaler', { namespace, name, uid })] };
+  return { successor, restsOn: [...config.restsOn, { kind: 'HorizontalPodAutoscaler', namespace, name, uid }] };
 }
 
 function renamed(candidate: Candidate): Finding | undefined {

@@ -43,25 +43,9 @@ const metadataSchema = checked({
 });
 export type Metadata = z.infer<typeof metadataSchema>;
 
-/** The fields that the API server always fills; preconditions and comparisons need them. */
-const storedMetadataSchema = z.extend(metadataSchema, { uid: z.string(), resourceVersion: z.string() });
-const namespacedMetadataSchema = z.extend(storedMetadataSchema, { namespace: z.string() });
-
-export const horizontalPodAutoscalerSchema = checked({
-  metadata: namespacedMetadataSchema,
-  spec: checked({
-    scaleTargetRef: checked(scaleTargetRef),
-    minReplicas: z.nullish(z.number()),
-    maxReplicas: z.number(),
-  }),
-  status: z.nullish(checked({ currentReplicas: z.nullish(z.number()), desiredReplicas: z.nullish(z.number()) })),
-});
-export type HorizontalPodAutoscaler = z.infer<typeof horizontalPodAutoscalerSchema>;
-
 /** The recommended label of a release; Helm charts write their appVersion into it. */
 export const VERSION_LABEL = 'app.kubernetes.io/version';
 /** Set to "true" on an HPA or on an object that it rests on (Gateway, GatewayClass, EnvoyProxy, ConfigMap), it protects the HPA from deletion. */
-/** Set to "true" on an HPA, its Gateway, its GatewayClass or its EnvoyProxy, nothing is ever deleted. */
 export const KEEP_ANNOTATION = 'envoy-hpa-reaper/keep';
 
 type Shape = Parameters<typeof z.object>[0] & object;
@@ -105,33 +89,8 @@ const conditionSchema = z.object({
 export type Condition = z.infer<typeof conditionSchema>;
 const conditionsSchema = z.nullish(z.array(conditionSchema));
 
-const reference = { group: z.string(), kind: z.string(), name: z.string() };
-
-export const gatewayClassSchema = z.object({
-  metadata: judgedMetadataSchema,
-  spec: z.object({
-    controllerName: z.string(),
-    parametersRef: maybe({ ...reference, namespace: z.nullish(z.string()) }),
-  }),
-  status: maybe({ conditions: conditionsSchema }),
-});
-export type GatewayClass = z.infer<typeof gatewayClassSchema>;
-
-export const gatewaySchema = z.object({
-  metadata: namespacedSchema,
-  spec: z.object({ gatewayClassName: z.string(), infrastructure: maybe({ parametersRef: maybe(reference) }) }),
-  status: maybe({
-    conditions: conditionsSchema,
-    listeners: maybeSome({
-      conditions: maybeSome({ type: z.string(), status: z.string(), observedGeneration: z.optional(z.number()) }),
-    }),
-    attachedListenerSets: z.nullish(z.number()),
-  }),
-});
-export type Gateway = z.infer<typeof gatewaySchema>;
-
 /** What is read of the settings of an HPA, a Deployment, or another resource that Envoy Gateway applies. */
-export const componentSettingsSchema = z.object({
+const componentSettingsSchema = z.object({
   name: z.nullish(z.string()),
   replicas: z.nullish(z.number()),
   /** The change that Envoy Gateway makes to the resource before it applies it. */
@@ -141,7 +100,7 @@ export type ComponentSettings = z.infer<typeof componentSettingsSchema>;
 const component = z.nullish(componentSettingsSchema);
 
 /** What is read of an EnvoyProxy's spec, the same in the `envoyProxy` of an EnvoyGateway configuration. */
-export const envoyProxySpecSchema = z.object({
+const envoyProxySpecSchema = z.object({
   mergeType: z.nullish(z.enum(['Replace', 'StrategicMerge', 'JSONMerge'])),
   mergeGateways: z.nullish(z.boolean()),
   provider: maybe({
@@ -157,9 +116,6 @@ export const envoyProxySpecSchema = z.object({
   }),
 });
 export type EnvoyProxySpec = z.infer<typeof envoyProxySpecSchema>;
-
-export const envoyProxySchema = z.object({ metadata: namespacedSchema, spec: z.nullish(envoyProxySpecSchema) });
-export type EnvoyProxy = z.infer<typeof envoyProxySchema>;
 
 const configMapSourceSchema = maybe({ name: z.optional(z.string()) });
 const containerSchema = z.object({
@@ -178,36 +134,91 @@ const podSchema = maybe({
   }),
 });
 
-/** What is read of a Deployment: that it exists, and of Envoy Gateway's own, which release it runs on which configuration. */
-export const deploymentSchema = z.object({
-  metadata: z.object({
-    name: z.string(),
-    namespace: z.string(),
-    uid: z.string(),
-    generation: z.optional(z.number()),
-    labels: maybe({ [VERSION_LABEL]: z.optional(z.string()) }),
-  }),
-  spec: maybe({ template: maybe({ spec: podSchema }) }),
-  status: maybe({
-    observedGeneration: z.optional(z.number()),
-    replicas: z.optional(z.number()),
-    updatedReplicas: z.optional(z.number()),
-  }),
-});
-export type Deployment = z.infer<typeof deploymentSchema>;
+const reference = { group: z.string(), kind: z.string(), name: z.string() };
 
-/** What is read of an HPA that Envoy Gateway may not have created: what it scales. */
-export const scalerSchema = z.object({
-  metadata: z.object({ name: z.string(), namespace: z.string() }),
-  spec: z.object({ scaleTargetRef: z.object(scaleTargetRef) }),
-});
-export type Scaler = z.infer<typeof scalerSchema>;
-
-export const configMapSchema = checked({
-  metadata: z.extend(metadataSchema, { namespace: z.string() }),
-  data: z.nullish(stringMap),
-});
-export type ConfigMap = z.infer<typeof configMapSchema>;
+/** The fields of each kind that are read. `Scaler` is an HPA that Envoy Gateway may not have created. */
+export const SCHEMAS = {
+  HorizontalPodAutoscaler: checked({
+    metadata: z.extend(metadataSchema, {
+      namespace: z.string(),
+      // The API server always fills these two; preconditions and comparisons need them.
+      uid: z.string(),
+      resourceVersion: z.string(),
+    }),
+    spec: checked({
+      scaleTargetRef: checked(scaleTargetRef),
+      minReplicas: z.nullish(z.number()),
+      maxReplicas: z.number(),
+    }),
+    status: z.nullish(checked({ currentReplicas: z.nullish(z.number()), desiredReplicas: z.nullish(z.number()) })),
+  }),
+  Scaler: z.object({
+    metadata: z.object({ name: z.string(), namespace: z.string() }),
+    spec: z.object({ scaleTargetRef: z.object(scaleTargetRef) }),
+  }),
+  GatewayClass: z.object({
+    metadata: judgedMetadataSchema,
+    spec: z.object({
+      controllerName: z.string(),
+      parametersRef: maybe({ ...reference, namespace: z.nullish(z.string()) }),
+    }),
+    status: maybe({ conditions: conditionsSchema }),
+  }),
+  Gateway: z.object({
+    metadata: namespacedSchema,
+    spec: z.object({ gatewayClassName: z.string(), infrastructure: maybe({ parametersRef: maybe(reference) }) }),
+    status: maybe({
+      conditions: conditionsSchema,
+      listeners: maybeSome({
+        conditions: maybeSome({ type: z.string(), status: z.string(), observedGeneration: z.optional(z.number()) }),
+      }),
+      attachedListenerSets: z.nullish(z.number()),
+    }),
+  }),
+  EnvoyProxy: z.object({ metadata: namespacedSchema, spec: z.nullish(envoyProxySpecSchema) }),
+  ConfigMap: checked({
+    metadata: z.extend(metadataSchema, { namespace: z.string() }),
+    data: z.nullish(stringMap),
+  }),
+  /** That it exists; and of Envoy Gateway's own, which release it runs on which configuration. */
+  Deployment: z.object({
+    metadata: z.object({
+      name: z.string(),
+      namespace: z.string(),
+      uid: z.string(),
+      generation: z.optional(z.number()),
+      labels: maybe({ [VERSION_LABEL]: z.optional(z.string()) }),
+    }),
+    spec: maybe({ template: maybe({ spec: podSchema }) }),
+    status: maybe({
+      observedGeneration: z.optional(z.number()),
+      replicas: z.optional(z.number()),
+      updatedReplicas: z.optional(z.number()),
+    }),
+  }),
+  /** The configuration in Envoy Gateway's own ConfigMap. */
+  EnvoyGateway: z.object({
+    kind: z.literal('EnvoyGateway'),
+    gateway: maybe({ controllerName: z.nullish(z.string()) }),
+    provider: maybe({
+      type: z.nullish(z.string()),
+      kubernetes: maybe({
+        deploy: maybe({ type: z.nullish(z.enum(['ControllerNamespace', 'GatewayNamespace'])) }),
+        rateLimitDeployment: component,
+        rateLimitHpa: component,
+      }),
+    }),
+    envoyProxy: z.nullish(envoyProxySpecSchema),
+    rateLimit: maybe({}),
+  }),
+};
+export type HorizontalPodAutoscaler = z.infer<typeof SCHEMAS.HorizontalPodAutoscaler>;
+export type Scaler = z.infer<typeof SCHEMAS.Scaler>;
+export type GatewayClass = z.infer<typeof SCHEMAS.GatewayClass>;
+export type Gateway = z.infer<typeof SCHEMAS.Gateway>;
+export type EnvoyProxy = z.infer<typeof SCHEMAS.EnvoyProxy>;
+export type ConfigMap = z.infer<typeof SCHEMAS.ConfigMap>;
+export type Deployment = z.infer<typeof SCHEMAS.Deployment>;
 
 /** The name of an object in a namespace; the context gives its kind. */
 export interface NamespacedName {

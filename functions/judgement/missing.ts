@@ -1,5 +1,5 @@
-import { type ClusterIndex, indexOf, type OwnerConfig } from './cluster-index.ts';
-import { controllerOf, controllerVersion, DeploymentReads, isAtLeast, otherConfiguration } from './controller.ts';
+import { ClusterIndex, DeploymentReads, type OwnerConfig } from './cluster-index.ts';
+import { controllerOf, controllerVersion, isAtLeast, otherConfiguration } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
@@ -30,7 +30,7 @@ export function missingHpas(
   snapshot: Snapshot,
   now: Date,
 ): { missing: MissingHpa[]; needs: { deployments: string[]; namespaces: string[] } } {
-  const cluster = indexOf(snapshot).ofListedControllers();
+  const cluster = ClusterIndex.of(snapshot).ofListedControllers();
   const reads = new DeploymentReads(snapshot);
   const namespaces = new Set<string>();
   const missing = cluster.owners().flatMap((owner): MissingHpa[] => {

@@ -6,7 +6,7 @@ import type { Snapshot } from './snapshot.ts';
  * What happens to the replicas when the HPA is deleted. Measured on v1.3.0 and v1.9.1: Envoy Gateway writes `spec.replicas`
  * only where its configuration gives a number; otherwise they stay, for good.
  */
-export interface ReplicasAfter {
+interface ReplicasAfter {
   /**
    * `Stays`: nothing sets them anymore; `Becomes`: Envoy Gateway sets them when it next applies the Deployment; `Governed`:
    * another HPA does; `NoDeployment`: the Deployment is gone; `Unknown`: a patch sets them in a way that is not understood.

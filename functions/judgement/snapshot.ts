@@ -23,22 +23,3 @@ export interface Snapshot {
   /** All HPAs by namespace, also those without an owning label. A namespace that was not listed is not in the map. */
   readonly scalers?: ReadonlyMap<string, readonly Scaler[]>;
 }
-
-/**
- * An object that a verdict rests on, as it was read; without uid it does not exist. The scale target of an HPA is identified by
- * its uid alone, the Deployment of Envoy Gateway by uid and generation.
- */
-export interface ObjectRead {
-  readonly kind: string;
-  readonly namespace?: string;
-  readonly name: string;
-  readonly uid?: string;
-  readonly resourceVersion?: string;
-  readonly generation?: number;
-}
-
-/** @param object the metadata of an object that exists, or the name alone of one that does not */
-export const objectRead = (
-  kind: string,
-  { namespace, name, uid, resourceVersion }: Omit<ObjectRead, 'kind' | 'generation'>,
-): ObjectRead => ({ kind, namespace, name, uid, resourceVersion });

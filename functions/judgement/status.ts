@@ -7,14 +7,6 @@ export const acceptance = ({ status }: Gateway | GatewayClass): Condition | unde
 const isDefault = ({ status, observedGeneration }: Condition) =>
   status === 'Unknown' && observedGeneration === undefined;
 
-/** These reasons are not about the EnvoyProxy: Envoy Gateway uses it as soon as there is something to serve (v1.8 and later). */
-const NOT_ABOUT_PARAMETERS = ['ListenersNotValid', 'UnsupportedAddress'];
-
-export function isRejected(object: Gateway | GatewayClass): boolean {
-  const condition = acceptance(object);
-  return condition?.status === 'False' && !NOT_ABOUT_PARAMETERS.includes(condition.reason ?? '');
-}
-
 /**
  * Why nothing shows that Envoy Gateway has seen this configuration: one clause. If a reference is removed and put back before
  * Envoy Gateway sees it, Envoy Gateway would not create a deleted HPA again.

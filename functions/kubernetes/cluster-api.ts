@@ -137,7 +137,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
       /** What each HPA of a namespace scales, whoever created the HPA. */
       async scalers(namespace: string): Promise<k8s.Scaler[]> {
         const kind = 'HorizontalPodAutoscaler';
-        return await list(kind, (item) => projectedObject(kind, item, k8s.scalerSchema), {}, namespace);
+        return await list(kind, (item) => projectedObject(kind, item, k8s.SCHEMAS.Scaler), {}, namespace);
       },
       async get(hpa: k8s.HorizontalPodAutoscaler): Promise<k8s.HorizontalPodAutoscaler | undefined> {
         const body = await client.read({ path: hpaPath(hpa) });

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { deploymentSchema } from '../judgement/kubernetes-objects.ts';
+import { SCHEMAS } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
 import { formatZodIssues } from '../platform/schema.ts';
 import { type ApiRequest, apiClient, type ClusterConnection } from './api-client.ts';
@@ -47,7 +47,7 @@ export type ClusterInspection = ReturnType<typeof clusterInspection>;
 const versionSchema = z.looseObject({ gitVersion: z.string() });
 const reviewSchema = z.looseObject({ status: z.looseObject({ allowed: z.boolean() }) });
 const groupSchema = z.looseObject({ versions: z.array(z.looseObject({ version: z.string() })) });
-const deploymentListSchema = z.looseObject({ items: z.array(deploymentSchema) });
+const deploymentListSchema = z.looseObject({ items: z.array(SCHEMAS.Deployment) });
 
 const CONTROLLERS = { query: { labelSelector: 'control-plane=envoy-gateway' } };
 

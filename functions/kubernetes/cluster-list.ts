@@ -1,7 +1,7 @@
 import { controllerOf } from '../judgement/controller.ts';
 import { CONFIG_MAP_NAME, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
-import { objectKey, scalerSchema } from '../judgement/kubernetes-objects.ts';
+import { objectKey, SCHEMAS } from '../judgement/kubernetes-objects.ts';
 import { carriesOwningLabels } from '../judgement/ownership.ts';
 import type { Snapshot } from '../judgement/snapshot.ts';
 import { MalformedInputError } from '../platform/errors.ts';
@@ -46,7 +46,7 @@ export function snapshotOfList(list: unknown, incomplete = false): Snapshot {
   const configMaps = ofKind('ConfigMap').filter(({ metadata }) => metadata?.name === CONFIG_MAP_NAME);
   const envoyGatewayConfigs = configMaps.map((one) => readEnvoyGatewayConfig(checkedObject('ConfigMap', one)));
   const absent = [...hpas.map(deploymentOf), ...envoyGatewayConfigs.map(controllerOf)];
-  const scalers = all.map((hpa) => projectedObject('HorizontalPodAutoscaler', hpa, scalerSchema));
+  const scalers = all.map((hpa) => projectedObject('HorizontalPodAutoscaler', hpa, SCHEMAS.Scaler));
   return {
     hpas,
     gatewayClasses: projected('GatewayClass'),

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini';
-import * as k8s from '../judgement/kubernetes-objects.ts';
+import { objectKey, SCHEMAS } from '../judgement/kubernetes-objects.ts';
 import { RetryableError } from '../platform/errors.ts';
 import { formatZodIssues } from '../platform/schema.ts';
 
@@ -7,25 +7,15 @@ const GATEWAY_API = { group: 'gateway.networking.k8s.io', version: 'v1' } as con
 
 /** The kinds that a judgement needs. */
 export const KINDS = {
-  GatewayClass: { ...GATEWAY_API, plural: 'gatewayclasses', schema: k8s.gatewayClassSchema },
-  Gateway: { ...GATEWAY_API, plural: 'gateways', schema: k8s.gatewaySchema },
-  EnvoyProxy: {
-    group: 'gateway.envoyproxy.io',
-    version: 'v1alpha1',
-    plural: 'envoyproxies',
-    schema: k8s.envoyProxySchema,
-  },
-  HorizontalPodAutoscaler: {
-    group: 'autoscaling',
-    version: 'v2',
-    plural: 'horizontalpodautoscalers',
-    schema: k8s.horizontalPodAutoscalerSchema,
-  },
-  Deployment: { group: 'apps', version: 'v1', plural: 'deployments', schema: k8s.deploymentSchema },
-  ConfigMap: { group: '', version: 'v1', plural: 'configmaps', schema: k8s.configMapSchema },
+  GatewayClass: { ...GATEWAY_API, plural: 'gatewayclasses' },
+  Gateway: { ...GATEWAY_API, plural: 'gateways' },
+  EnvoyProxy: { group: 'gateway.envoyproxy.io', version: 'v1alpha1', plural: 'envoyproxies' },
+  HorizontalPodAutoscaler: { group: 'autoscaling', version: 'v2', plural: 'horizontalpodautoscalers' },
+  Deployment: { group: 'apps', version: 'v1', plural: 'deployments' },
+  ConfigMap: { group: '', version: 'v1', plural: 'configmaps' },
 } as const;
 export type Kind = keyof typeof KINDS;
-type ObjectOf<K extends Kind> = z.infer<(typeof KINDS)[K]['schema']>;
+type ObjectOf<K extends Kind> = z.infer<(typeof SCHEMAS)[K]>;
 
 /** The kind of an object; `undefined` for kinds that a judgement does not need, such as the Gateways of other groups. */
 export function kindOf(object: unknown): Kind | undefined {
@@ -48,13 +38,13 @@ export function checkedObject<K extends Kind>(kind: K, object: unknown): ObjectO
 /**
  * Checks an object and returns only the fields of its schema: most of the memory of a large cluster is the rest.
  *
- * @param schema in place of the one in {@link KINDS}
+ * @param schema in place of the one of this kind in {@link SCHEMAS}
  * @throws what {@link checkedObject} throws
  */
 export function projectedObject<K extends Kind, T = ObjectOf<K>>(
   kind: K,
   object: unknown,
-  schema = KINDS[kind].schema as unknown as z.ZodMiniType<T>,
+  schema = SCHEMAS[kind] as unknown as z.ZodMiniType<T>,
 ): T {
   const { success, data, error } = schema.safeParse(object);
   if (success) return data;
@@ -67,5 +57,5 @@ export function projectedObject<K extends Kind, T = ObjectOf<K>>(
 function nameOf(object: unknown): string {
   const metadata = (object as { metadata?: { namespace?: unknown; name?: unknown } } | null)?.metadata;
   if (typeof metadata?.name !== 'string') return '(without a name)';
-  return k8s.objectKey({ name: metadata.name, namespace: metadata.namespace as string | undefined });
+  return objectKey({ name: metadata.name, namespace: metadata.namespace as string | undefined });
 }

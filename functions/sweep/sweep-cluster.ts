@@ -2,7 +2,6 @@ import { type Change, countOutcomes, GUARDS, type SweepReport, type SweptHpa } f
 import { type GuardedVerdict, type GuardSettings, guard } from '../judgement/guards.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
 import type { Owner } from '../judgement/ownership.ts';
-import type { ObjectRead } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import { KINDS, type Kind } from '../kubernetes/kinds.ts';
 import { describeError } from '../platform/errors.ts';
@@ -152,7 +151,7 @@ const needsAnotherSweep = ({ outcome, reason, guard: heldBy }: SweptHpa): boolea
   (reason === 'ScaleTargetStillRuns' && outcome === 'Kept');
 
 /** A change without a name is a deletion of a collection, or has a generated name: it may be about any of them. */
-const isAbout = (change: Change, object: ObjectRead): boolean =>
+const isAbout = (change: Change, object: GuardedVerdict['restsOn'][number]): boolean =>
   KINDS[object.kind as Kind]?.plural === change.resource &&
   (change.namespace === undefined || change.namespace === object.namespace) &&
   (change.name === undefined || change.name === object.name);

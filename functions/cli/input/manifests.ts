@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { parseAllDocuments } from 'yaml';
 import { CONFIG_MAP_NAME, KUBERNETES_YAML } from '../../judgement/envoy-gateway-config.ts';
-import type { Metadata } from '../../judgement/kubernetes-objects.ts';
+import { type Metadata, SCHEMAS } from '../../judgement/kubernetes-objects.ts';
 import { KINDS, kindOf } from '../../kubernetes/kinds.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { formatZodIssues } from '../../platform/schema.ts';
@@ -82,7 +82,7 @@ function manifestOf(kind: Kind, { metadata, status: _, ...content }: Json, file:
     ...PLACEHOLDER_METADATA,
     namespace: isNamespaced(kind) ? (namespace ?? 'default') : undefined,
   };
-  const { error } = KINDS[kind].schema.safeParse({ ...content, metadata: completed });
+  const { error } = SCHEMAS[kind].safeParse({ ...content, metadata: completed });
   if (error) {
     const name = typeof given.name === 'string' ? given.name : '(without a name)';
     throw new MalformedInputError(

@@ -1,9 +1,5 @@
 import * as z from 'zod/mini';
-import {
-  type HorizontalPodAutoscaler,
-  horizontalPodAutoscalerSchema,
-  objectKey,
-} from '../../judgement/kubernetes-objects.ts';
+import { type HorizontalPodAutoscaler, objectKey, SCHEMAS } from '../../judgement/kubernetes-objects.ts';
 import { formatZodIssues } from '../../platform/schema.ts';
 import type { JsonObject, ObjectReader } from './find-objects.ts';
 
@@ -33,7 +29,7 @@ export const savedHpaReader: ObjectReader<SavedHpa> = (object, enclosing) => {
   if (![undefined, 'Deleted'].includes(nearest(enclosing, 'outcome'))) return {};
   // Fields that the API server sets may be missing from what a person saved.
   const manifest = { ...object, metadata: { uid: '', resourceVersion: '', ...metadata } };
-  const { error } = z.intersection(typeSchema, horizontalPodAutoscalerSchema).safeParse(manifest);
+  const { error } = z.intersection(typeSchema, SCHEMAS.HorizontalPodAutoscaler).safeParse(manifest);
   if (error) return { fault: `not an HPA: ${formatZodIssues(error, '(the object)')}` };
   const times = ['timestamp', 'finishedAt', 'time'].map((key) => Date.parse(nearest(enclosing, key) ?? ''));
   const savedAs = nearest(enclosing, 'cluster');

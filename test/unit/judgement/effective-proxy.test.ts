@@ -8,11 +8,7 @@ import {
   mergesGateways,
 } from '../../../functions/judgement/effective-proxy.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
-import {
-  type EnvoyProxySpec,
-  envoyProxySpecSchema,
-  objectKey,
-} from '../../../functions/judgement/kubernetes-objects.ts';
+import { type EnvoyProxySpec, objectKey, SCHEMAS } from '../../../functions/judgement/kubernetes-objects.ts';
 import { autoscaling, controller, envoyGatewayConfig, gateway, hashedNameOf } from '../../builders/cluster.ts';
 
 const replicas = (count: number): EnvoyProxySpec => ({
@@ -256,7 +252,7 @@ describe('expectedHpas', () => {
 
 test.each(['text', 5, [1], true])('nothing is known of a patch whose value is %j', (value) => {
   const kubernetes = { envoyHpa: { patch: { value } }, envoyDeployment: { replicas: 3, patch: { value } } };
-  const spec = envoyProxySpecSchema.parse({ provider: { kubernetes } });
+  const spec = SCHEMAS.EnvoyProxy.shape.spec.parse({ provider: { kubernetes } }) as EnvoyProxySpec;
   const { envoyHpa, envoyDeployment } = spec.provider?.kubernetes ?? {};
   const owner = { kind: 'GatewayClass', name: 'eg' } as const;
   const config = readEnvoyGatewayConfig(envoyGatewayConfig());

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { indexOf } from '../../../functions/judgement/cluster-index.ts';
-import { controllerOf, controllerVersion, DeploymentReads } from '../../../functions/judgement/controller.ts';
+import { ClusterIndex, DeploymentReads } from '../../../functions/judgement/cluster-index.ts';
+import { controllerOf, controllerVersion } from '../../../functions/judgement/controller.ts';
 import { type Desired, resolve } from '../../../functions/judgement/desired.ts';
 import { effectiveProxy } from '../../../functions/judgement/effective-proxy.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
@@ -58,16 +58,16 @@ const isApplied = ({ metadata }: HorizontalPodAutoscaler) =>
   ) ?? false;
 const ownerOf = (hpa: HorizontalPodAutoscaler) => labeledOwner(hpa) as Owner;
 
-const configOf = (owner: Owner, snapshot: Snapshot) => indexOf(snapshot).configOf(owner);
+const configOf = (owner: Owner, snapshot: Snapshot) => ClusterIndex.of(snapshot).configOf(owner);
 /** What every installation that may serve this owner wants for it. */
 function desiredOf(owner: Owner, snapshot: Snapshot): Desired[] {
-  const cluster = indexOf(snapshot);
+  const cluster = ClusterIndex.of(snapshot);
   const config = cluster.configOf(owner);
   return config.installations.map((one) => resolve(config, one, cluster, new DeploymentReads(snapshot)));
 }
 /** Every live owner's wish: one HPA, of one of these names. */
 const wishesIn = (snapshot: Snapshot): { owner: Owner; names: string[] }[] =>
-  indexOf(snapshot)
+  ClusterIndex.of(snapshot)
     .owners()
     .flatMap((owner) => desiredOf(owner, snapshot).map(({ names }) => ({ owner, names: names.map(objectKey) })));
 
@@ -91,7 +91,7 @@ function isConfigurationSeen(owner: Owner, snapshot: Snapshot): boolean {
       const found = snapshot.deployments.get(objectKey(controllerOf(installation)));
       const version = controllerVersion(found);
       const isOld = version === undefined || version.minor < 4;
-      return found !== undefined && !(isOld && indexOf(snapshot).stuckAt(installation, undefined));
+      return found !== undefined && !(isOld && ClusterIndex.of(snapshot).stuckAt(installation, undefined));
     })
   );
 }

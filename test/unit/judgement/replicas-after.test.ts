@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { judge, type Verdict } from '../../../functions/judgement/judge.ts';
 import { type EnvoyProxySpec, objectKey, type Scaler } from '../../../functions/judgement/kubernetes-objects.ts';
-import { type ReplicasAfter, replicasAfter } from '../../../functions/judgement/replicas-after.ts';
+import { replicasAfter } from '../../../functions/judgement/replicas-after.ts';
 import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
 import {
@@ -23,7 +23,7 @@ const NAME = hashedNameOf('shop/web');
 const targetOf = (name: string) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name });
 
 /** Of the first HPA, while all that are stale are deleted. */
-function fateOf(snapshot: Snapshot): ReplicasAfter | undefined {
+function fateOf(snapshot: Snapshot) {
   const verdicts = judge(snapshot);
   const stale = verdicts.filter(({ action }) => action === 'delete').map(({ hpa }) => objectKey(hpa.metadata));
   return replicasAfter(verdicts[0] as Verdict, snapshot, new Set(stale));
