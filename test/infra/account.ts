@@ -12,7 +12,6 @@ import {
   DescribeSubscriptionFiltersCommand,
   paginateFilterLogEvents,
 } from '@aws-sdk/client-cloudwatch-logs';
-import { CreateClusterCommand, EKSClient, TagResourceCommand } from '@aws-sdk/client-eks';
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import {
   GetRolePolicyCommand,
@@ -23,7 +22,7 @@ import {
 } from '@aws-sdk/client-iam';
 import type { SQSEvent, SQSRecord } from 'aws-lambda';
 import { logGroupOf } from '../../functions/platform/eks-names.ts';
-import { EksAccountDouble, readEksToken, type StoredEntry } from '../doubles/eks.ts';
+import { type AccountCluster, EksAccountDouble, readEksToken, type StoredEntry } from '../doubles/eks.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
 import type { User } from '../embedded-cluster/authorization.ts';
 import { ACCOUNT, lambdaContext } from '../embedded-cluster/event-path.ts';
@@ -38,18 +37,10 @@ import { RecordingProxy } from './recording-proxy.ts';
  * - Functions run only in Docker: `invoke` runs them without. The event source mapping is disabled; `deliver` polls the queue.
  * - The delay of the queue is removed, since it would have to be waited for.
  * - Rules leave the account out of an event: `deliver` adds it. They support no topic: a queue receives the notifications.
- * - The endpoint and CA of a cluster are invented, and there is no authentication mode: the proxy sets them in DescribeCluster.
- * - There are no access entries: EksAccountDouble has them, and `userOf` evaluates them.
+ * - Clusters have no API server and no access entries: EksAccountDouble is EKS, and `userOf` evaluates the entries.
  * - There are no schedules and no custom resources: `fire` does what Scheduler would, with the role of the schedule.
  * - No permission is checked; permissions.ts does so afterwards.
  */
-
-/** The endpoint of an API server. */
-export interface Endpoint {
-  url: string;
-  /** PEM. */
-  caCertificate: string;
-}
 
 export interface Invocation {
   // biome-ignore lint/suspicious/noExplicitAny: each function has answers of its own
@@ -116,19 +107,9 @@ export async function startAccount(
 
 async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters: Readonly<Record<string, string>>) {
   const folder = await mkdtemp(join(tmpdir(), 'account-'));
-  const entries = new EksAccountDouble();
-  const entriesUrl = await entries.start();
-  const clusters = new Map<string, Endpoint>();
-  const proxy = new RecordingProxy({
-    upstreamOf: (path) => (path.includes('/access-entries') ? entriesUrl : moto.url),
-    complete(path, answer) {
-      const endpoint = clusters.get(/^\/clusters\/([^/]+)$/.exec(path)?.[1] ?? '');
-      if (endpoint === undefined || !('cluster' in answer)) return answer;
-      const certificateAuthority = { data: Buffer.from(endpoint.caCertificate).toString('base64') };
-      const accessConfig = { authenticationMode: 'API_AND_CONFIG_MAP' };
-      return { cluster: { ...(answer.cluster as object), endpoint: endpoint.url, certificateAuthority, accessConfig } };
-    },
-  });
+  const eks = new EksAccountDouble();
+  const eksUrl = await eks.start();
+  const proxy = new RecordingProxy(({ url = '' }) => (url.startsWith('/clusters') ? eksUrl : moto.url));
   const url = await proxy.start();
 
   const template = templateForMoto(packaging);
@@ -182,17 +163,14 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     );
   }
 
-  const eksOf = (region: string) => new EKSClient({ region, endpoint: moto.url, credentials: credentialsOf('admin') });
-  const arnOf = (cluster: string) => `arn:aws:eks:${REGION}:${ACCOUNT}:cluster/${cluster}`;
-  const invoked = new Set<string>();
-  const fired = new Set<string>();
+  const ran = new Set<string>();
   const callsOfServices: Call[] = [];
   let printed = '';
 
   async function invoke(name: string, event: unknown): Promise<Invocation> {
     const configuration = functions.get(name);
     if (configuration === undefined) throw new Error(`no function ${name}`);
-    invoked.add(name);
+    ran.add(name);
     const { accessKeyId, secretAccessKey } = credentialsOf(nameOf(configuration.Role));
     const surroundings = {
       AWS_REGION: REGION,
@@ -208,11 +186,8 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
   }
 
   return {
-    /** Of the stack. */
-    functions: [...functions.keys()],
-    schedules: schedules.map(([id]) => id),
-    invoked: invoked as ReadonlySet<string>,
-    fired: fired as ReadonlySet<string>,
+    /** The functions and schedules of the stack that did not run. */
+    idle: () => [...functions.keys(), ...schedules.map(([id]) => id)].filter((name) => !ran.has(name)),
     /** What the functions printed. */
     printed: () => printed,
 
@@ -230,25 +205,17 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     },
     busPolicy: () => statementsOf(BUS_POLICY),
 
-    /** A cluster with its audit log on, and with a log group where that is in the Region of the stack. */
-    async createCluster(name: string, endpoint: Endpoint, region = REGION): Promise<void> {
-      await eksOf(region).send(
-        new CreateClusterCommand({
-          name,
-          roleArn: `arn:aws:iam::${ACCOUNT}:role/cluster`,
-          resourcesVpcConfig: { endpointPublicAccess: true },
-          logging: { clusterLogging: [{ types: ['audit'], enabled: true }] },
-        }),
-      );
-      clusters.set(name, endpoint);
-      entries.add(name);
-      if (region === REGION) await moto.logs.send(new CreateLogGroupCommand({ logGroupName: logGroupOf(name) }));
+    /** Creates a cluster, and its log group where that is in the Region of the stack. */
+    async createCluster(name: string, cluster: Partial<AccountCluster>): Promise<void> {
+      eks.add(name, { region: REGION, authenticationMode: 'API_AND_CONFIG_MAP', ...cluster });
+      if (cluster.region === undefined) {
+        await moto.logs.send(new CreateLogGroupCommand({ logGroupName: logGroupOf(name) }));
+      }
     },
-    tagCluster: (name: string, tags: Record<string, string>) =>
-      eksOf(REGION).send(new TagResourceCommand({ resourceArn: arnOf(name), tags })),
+    clusters: eks.clusters,
 
     /** The access entries of a cluster, by the ARN of the role. May be changed. */
-    entriesOf: (cluster: string): Map<string, StoredEntry> => entries.clusters.get(cluster)?.entries ?? new Map(),
+    entriesOf: (cluster: string): Map<string, StoredEntry> => eks.clusters.get(cluster)?.entries ?? new Map(),
     logs: moto.logs,
     async filtersOf(cluster: string) {
       const logGroupName = logGroupOf(cluster);
@@ -265,7 +232,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
       const read = readEksToken(token);
       const role = read?.url.searchParams.get('X-Amz-Credential')?.split('/')[0] ?? '';
       if (!read?.isGoodFor(cluster, credentialsOf(role).secretAccessKey)) return undefined;
-      const entry = entries.clusters.get(cluster)?.entries.get(`arn:aws:iam::${ACCOUNT}:role/${role}`);
+      const entry = eks.clusters.get(cluster)?.entries.get(`arn:aws:iam::${ACCOUNT}:role/${role}`);
       if (entry === undefined) return undefined;
       return { username: entry.username.replace('{{SessionName}}', 'session'), groups: entry.kubernetesGroups };
     },
@@ -297,7 +264,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
 
     /** What Scheduler does when a schedule comes round, with its role. */
     async fire(schedule: string): Promise<Invocation | undefined> {
-      fired.add(schedule);
+      ran.add(schedule);
       const [arn, role, input] = ['Arn', 'RoleArn', 'Input'].map((name) => outputs.get(`${schedule}${name}`));
       if (!arn || !role || !input) throw new Error(`the stack has no schedule ${schedule}`);
       if (arn.includes(':function:')) {
@@ -328,7 +295,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     },
 
     async stop(): Promise<void> {
-      await Promise.all([proxy.stop(), entries.stop(), moto.stop()]);
+      await Promise.all([proxy.stop(), eks.stop(), moto.stop()]);
       await rm(folder, { recursive: true });
     },
   };

@@ -158,15 +158,14 @@ describe('npm run deploy', () => {
   });
 
   test('fails with a message, also of the AWS CLI', async () => {
-    expect(await deploy('--bucket', 'x')).toMatchObject({ code: 1, stderr: expect.stringMatching(/^Unknown option/) });
-    expect(await run('deploy', '--from', folder)).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('--s3-bucket'),
-    });
-    expect(await run('deploy', '--s3-bucket', 'absent', '--from', folder)).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/specified bucket does not exist/),
-    });
+    for (const [args, message] of [
+      [['--s3-bucket', BUCKET, '--bucket', 'x'], /^Unknown option/],
+      [[], /--s3-bucket/],
+      [['--s3-bucket', 'absent'], /specified bucket does not exist/],
+    ] as const) {
+      const stderr = expect.stringMatching(message);
+      expect(await run('deploy', '--from', folder, ...args)).toMatchObject({ code: 1, stderr });
+    }
     expect(await moto.stacks()).toEqual([]);
   });
 });

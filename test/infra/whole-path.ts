@@ -142,10 +142,10 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
     };
 
     async function play() {
-      await account.createCluster('shop', server);
-      const nowhere = { url: 'https://127.0.0.1:9', caCertificate: server.caCertificate };
-      await account.createCluster('dark', nowhere);
-      await account.createCluster('far', nowhere, 'eu-west-1');
+      const ca = server.caCertificate;
+      await account.createCluster('shop', { endpoint: server.url, ca });
+      await account.createCluster('dark', { endpoint: 'https://127.0.0.1:9', ca });
+      await account.createCluster('far', { endpoint: 'https://127.0.0.1:9', ca, region: 'eu-west-1' });
       const kept = await install('kept');
       const heard = await install('heard');
       const swept = await install('swept');
@@ -204,7 +204,7 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       const missing = await part(() => account.invoke(BACKFILL, { clusters: ['shop'] }));
       await kept.applyHpa();
 
-      await account.tagCluster('dark', { 'envoy-hpa-reaper': 'off' });
+      Object.assign(account.clusters.get('dark') ?? {}, { tags: { 'envoy-hpa-reaper': 'off' } });
       const optedOut = await part(() => account.fire('EnrollmentSchedule'));
       const removed = await removeStack();
       return {

@@ -28,23 +28,15 @@ const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md').t
 const textOf = (file: string) => readFileSync(file, 'utf8');
 const FENCE = /^ *```.*?^ *```$/gms;
 
+const matchesIn = (file: string, pattern: RegExp) =>
+  [...textOf(file).replaceAll(FENCE, '').matchAll(pattern)].map(([, match = '']) => match);
+
 /** The links of a page within the repository. */
-const linksIn = (file: string): string[] =>
-  [
-    ...textOf(file)
-      .replaceAll(FENCE, '')
-      .matchAll(/\]\(([^)\s]+)\)/g),
-  ]
-    .map(([, link = '']) => link)
-    .filter((link) => !/^https?:/.test(link));
+const linksIn = (file: string) => matchesIn(file, /\]\(([^)\s]+)\)/g).filter((link) => !/^https?:/.test(link));
 
 /** The anchors of a page, as GitHub derives them from its headings. */
-const anchorsIn = (file: string): string[] =>
-  [
-    ...textOf(file)
-      .replaceAll(FENCE, '')
-      .matchAll(/^#+ (.+)$/gm),
-  ].map(([, heading = '']) =>
+const anchorsIn = (file: string) =>
+  matchesIn(file, /^#+ (.+)$/gm).map((heading) =>
     heading
       .toLowerCase()
       .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
@@ -55,8 +47,7 @@ const anchorsIn = (file: string): string[] =>
 function codeIn(file: string): string[] {
   const text = textOf(file);
   const fenced = [...text.matchAll(FENCE)].flatMap(([block]) => block.replaceAll(/\\\n */g, '').split('\n'));
-  const inline = [...text.replaceAll(FENCE, '').matchAll(/`([^`]+)`/g)].map(([, code = '']) => code);
-  return [...fenced, ...inline.map((code) => code.replaceAll(/\s+/g, ' '))];
+  return [...fenced, ...matchesIn(file, /`([^`]+)`/g).map((code) => code.replaceAll(/\s+/g, ' '))];
 }
 
 const flagsIn = (text: string) => text.match(/(?<=^|\s)--?[a-z0-9][a-z0-9-]*/g) ?? [];

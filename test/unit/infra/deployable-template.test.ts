@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { deployableTemplate, type Template, writeDeployable, zipsOf } from '../../../infra/template.ts';
+import { deployableTemplate, type Template, writeDeployable } from '../../../infra/template.ts';
 
 const BUCKET = { Ref: 'ServerlessDeploymentBucket' };
 
@@ -46,10 +46,6 @@ describe('the deployable template', () => {
       },
       Outputs: { Mine: { Value: 'x' } },
     });
-  });
-
-  it('lists the zip files that it refers to', () => {
-    expect(zipsOf(template)).toEqual(['named-reap.zip']);
   });
 
   it('is written with its zip files, and replaces those of an earlier packaging only', () => {
