@@ -21,7 +21,7 @@ export function eksToken(
   eks: EKSClient,
   cluster: string,
   region: string,
-  now: () => Date,
+  now = () => new Date(),
 ): (renew?: boolean) => Promise<string> {
   const { credentials, sha256 } = eks.config;
   const hostname = `sts.${region}.${partition(region).dnsSuffix}`;

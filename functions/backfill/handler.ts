@@ -1,4 +1,4 @@
-import { EksClusterDirectory } from '../aws/cluster-directory.ts';
+import { eksClusterDirectory } from '../aws/cluster-directory.ts';
 import { eventBridgeBus } from '../aws/event-bus.ts';
 import { lambdaHandler } from '../platform/lambda.ts';
 import { backfillConfigSchema, createHandler } from './backfill.ts';
@@ -6,7 +6,7 @@ import { backfillConfigSchema, createHandler } from './backfill.ts';
 export const handler = lambdaHandler('backfill', backfillConfigSchema, 'run failed', (wiring) =>
   createHandler({
     ...wiring,
-    directoryOf: (region) => new EksClusterDirectory(region),
+    directoryOf: (region) => eksClusterDirectory(region),
     eventBus: eventBridgeBus(wiring.config.AWS_REGION, wiring.config.EVENT_BUS_NAME),
     now: () => new Date(),
   }),

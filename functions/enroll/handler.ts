@@ -1,4 +1,4 @@
-import { EksClusterDirectory } from '../aws/cluster-directory.ts';
+import { eksClusterDirectory } from '../aws/cluster-directory.ts';
 import { enrollmentClients } from '../aws/enrollment-clients.ts';
 import { lambdaHandler } from '../platform/lambda.ts';
 import { createHandler, enrollConfigSchema } from './enroll.ts';
@@ -8,7 +8,7 @@ export const handler = lambdaHandler('enroll', enrollConfigSchema, 'enrollment f
   const { entries, filters } = enrollmentClients({ region });
   return createHandler({
     ...wiring,
-    directory: new EksClusterDirectory(region),
+    directory: eksClusterDirectory(region),
     entries,
     filters,
     now: () => new Date(),

@@ -1,4 +1,4 @@
-import { EksClusterDirectory } from '../aws/cluster-directory.ts';
+import { eksClusterDirectory } from '../aws/cluster-directory.ts';
 import type { EventBus } from '../aws/event-bus.ts';
 import { lambdaHandler } from '../platform/lambda.ts';
 import { createHandler, reapConfigSchema } from './reap.ts';
@@ -8,7 +8,7 @@ export const handler = lambdaHandler('reap', reapConfigSchema, 'event not handle
   let bus: EventBus | undefined;
   return createHandler({
     ...wiring,
-    directory: new EksClusterDirectory(AWS_REGION),
+    directory: eksClusterDirectory(AWS_REGION),
     eventBus: {
       async put(events) {
         // Most sweeps have no outcome: the SDK is loaded for the first that has.

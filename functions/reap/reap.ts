@@ -17,7 +17,7 @@ import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
 import { formatZodIssues } from '../platform/schema.ts';
-import { type ClusterOutcome, type ClusterProblem, forEachCluster } from '../sweep/for-each-cluster.ts';
+import { type ClusterOutcome, forEachCluster } from '../sweep/for-each-cluster.ts';
 import { measureHpas, publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { sweepCluster } from '../sweep/sweep-cluster.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
@@ -56,6 +56,8 @@ const eventSchema = <Type extends keyof typeof QUEUED_DETAILS>(type: Type) =>
     source: z.literal(EVENT_SOURCE),
     account: z.string(),
     region: z.string(),
+    /** Of a direct invocation, which may also raise the limit for this sweep. A message of the queue cannot. */
+    maxDeletions: z.optional(z.number().check(z.int(), z.minimum(0))),
     'detail-type': z.literal(type),
     detail: QUEUED_DETAILS[type],
   });
@@ -67,9 +69,6 @@ const triggerSchema = z.discriminatedUnion('detail-type', [
 type Event = z.infer<typeof triggerSchema>;
 /** The event that starts a sweep: a change in a cluster, or a request. */
 type Trigger = Exclude<Event, { 'detail-type': 'Heartbeat' }>;
-
-/** A direct invocation may also raise the limit, for this sweep. A message of the queue cannot. */
-const directEventSchema = z.object({ maxDeletions: z.optional(z.number().check(z.int(), z.minimum(0))) });
 
 const sqsEventSchema = z.object({
   Records: z.array(
@@ -84,7 +83,7 @@ const sqsEventSchema = z.object({
 type SqsRecord = z.infer<typeof sqsEventSchema>['Records'][number];
 
 /** The answer to a direct invocation. */
-export type ClusterResult = SweepReport | { cluster: string; skipped: string; message: string; remedy: string };
+type ClusterResult = SweepReport | { cluster: string; skipped: string; message: string; remedy: string };
 
 /**
  * The Lambda handler of `reap`: sweeps the clusters that a batch of SQS messages names, and answers with the messages to
@@ -96,18 +95,17 @@ export function createHandler(dependencies: ReapDependencies): Handler<SQSBatchR
   return async (event, context) => {
     const batch = sqsEventSchema.safeParse(event);
     const invocation = { ...dependencies, context };
-    if (batch.success) return { batchItemFailures: await reapBatch(batch.data.Records, invocation) };
-    return await reapEvent(event, invocation);
+    if (!batch.success) return await reapEvent(event, invocation);
+    const retried = await reapBatch(batch.data.Records, invocation);
+    return { batchItemFailures: retried.map((itemIdentifier) => ({ itemIdentifier })) };
   };
 }
 
 async function reapEvent(event: unknown, invocation: Invocation): Promise<ClusterResult> {
   const trigger = parseEvent(event, invocation.config);
   if (!isTrigger(trigger)) throw new MalformedInputError('a heartbeat must come through the queue');
-  const direct = directEventSchema.safeParse(event);
-  if (!direct.success) throw new MalformedInputError('maxDeletions: expected a whole number, 0 or more');
   const { cluster } = trigger.detail;
-  const outcome = (await sweepClusters([trigger], invocation, direct.data.maxDeletions)).get(cluster);
+  const outcome = (await sweepClusters([trigger], invocation, trigger.maxDeletions)).get(cluster);
   if (outcome === undefined) throw new RetryableError('no time left for this cluster');
   if ('value' in outcome) return outcome.value;
   const { result, problem, error } = outcome;
@@ -115,11 +113,8 @@ async function reapEvent(event: unknown, invocation: Invocation): Promise<Cluste
   return { cluster, skipped: problem.reason, message: problem.message, remedy: problem.remedy };
 }
 
-/** @returns the messages to retry */
-async function reapBatch(
-  records: readonly SqsRecord[],
-  invocation: Invocation,
-): Promise<SQSBatchResponse['batchItemFailures']> {
+/** @returns the ids of the messages to retry */
+async function reapBatch(records: readonly SqsRecord[], invocation: Invocation): Promise<string[]> {
   const { config, log, metrics } = invocation;
   const retried: string[] = [];
   const messages: { record: SqsRecord; trigger: Trigger }[] = [];
@@ -148,7 +143,7 @@ async function reapBatch(
       log.warn(`giving up after ${receives} receives; the next sweep retries`, { cluster, messageId });
     }
   }
-  return retried.map((itemIdentifier) => ({ itemIdentifier }));
+  return retried;
 }
 
 /** The receive at which a message is consumed after this outcome; 0 if it is done. */
@@ -157,14 +152,14 @@ function maxReceivesAfter(outcome: ClusterOutcome<SweepReport> | undefined, trig
   if (outcome === undefined) return Number.POSITIVE_INFINITY;
   const isRequest = trigger['detail-type'] === 'Cluster Sweep Requested';
   const whenFailed = isRequest ? MAX_RECEIVES_SWEEP_REQUEST : Number.POSITIVE_INFINITY;
-  if (!('value' in outcome)) return isRetryable(outcome) ? whenFailed : 0;
+  if ('problem' in outcome) {
+    // A missing permission is not retried: a person has to grant it.
+    return outcome.result === 'failed' && !(outcome.error instanceof AwsAccessError) ? whenFailed : 0;
+  }
   if (outcome.value.hpas.some((hpa) => hpa.outcome === 'Failed')) return whenFailed;
   // What settles after a change has to be swept again; a request is followed by the next one.
   return outcome.value.lookAgain && !isRequest ? MAX_RECEIVES_WHILE_SETTLING : 0;
 }
-
-/** A missing permission is not retried: a person has to grant it. */
-const isRetryable = ({ result, error }: ClusterProblem) => result === 'failed' && !(error instanceof AwsAccessError);
 
 /** @returns by cluster; those that there was no time for are absent */
 async function sweepClusters(

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { EksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
+import { eksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { createHandler } from '../../functions/reap/reap.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
@@ -209,7 +209,7 @@ describe('an API server that', () => {
         ...{ MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180, EVENT_BUS_NAME: 'bus' },
       },
       eventBus: { put: async () => {} },
-      directory: new EksClusterDirectory(REGION, { timeout: 100 }),
+      directory: eksClusterDirectory(REGION, { timeout: 100 }),
       log,
       metrics: { add: () => {} },
       now: () => new Date(),

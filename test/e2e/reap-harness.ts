@@ -4,7 +4,6 @@ import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
-import type { ClusterResult } from '../../functions/reap/reap.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';
 import type { RbacManifest, User } from '../embedded-cluster/authorization.ts';
@@ -136,8 +135,9 @@ export async function reapBatch(bodies: readonly (object | string)[], receiveCou
 }
 
 /** One invocation of a new process with an event itself. */
-export async function reapEvent(event: unknown, handler?: Handler): Promise<ClusterResult> {
-  return (await (handler ?? (await loadReap()))(event, context())) as ClusterResult;
+export async function reapEvent(event: unknown, handler?: Handler) {
+  const result = await (handler ?? (await loadReap()))(event, context());
+  return result as SweepReport | { cluster: string; skipped: string; message: string; remedy: string };
 }
 
 /** The same where the cluster is expected to be swept. */

@@ -103,7 +103,7 @@ async function regionsOf(options: CommandOptions): Promise<RegionOptions[]> {
     );
   }
   const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
-  const { EksClusterDirectory } = await import('../../aws/cluster-directory.ts');
+  const { eksClusterDirectory } = await import('../../aws/cluster-directory.ts');
   const kubeconfig = new KubeconfigDirectory(options);
   const contexts = (await kubeconfig.list()).map((context) => {
     const found = kubeconfig.eksCluster(context);
@@ -114,7 +114,7 @@ async function regionsOf(options: CommandOptions): Promise<RegionOptions[]> {
     [...new Set(contexts.map(({ region }) => region))].map((region) => {
       const here = contexts.filter((one) => one.region === region);
       const contextOf = new Map(here.map(({ cluster, context }) => [cluster, context]));
-      const directory = new EksClusterDirectory(region);
+      const directory = eksClusterDirectory(region);
       return regionOf({ region, directory, clusters: [...contextOf.keys()] }, options, (cluster) =>
         kubeconfig.connection(contextOf.get(cluster) ?? ''),
       );

@@ -71,12 +71,12 @@ export async function targetsOf(options: TargetOptions): Promise<Targets> {
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
     return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {}, concurrency: CONCURRENCY };
   }
-  const { EksClusterDirectory } = await import('../../aws/cluster-directory.ts');
+  const { eksClusterDirectory } = await import('../../aws/cluster-directory.ts');
   const regions = options.region ?? [await defaultRegion(profile)];
   return {
     scopes: [...new Set(regions)].map((region) => ({
       region,
-      directory: new EksClusterDirectory(region, { profile, timeout: REQUEST_TIMEOUT }),
+      directory: eksClusterDirectory(region, { profile, timeout: REQUEST_TIMEOUT }),
     })),
     clusters: eks === true ? undefined : eks.split(','),
     tags: Object.fromEntries(tag.map((text) => text.split(/=(.*)/s, 2))),
