@@ -67,27 +67,12 @@ export function eventBridgeBus(
   };
 }
 
-/** In their order, as few as fit the limits of one request. An entry that is too large for any request is sent alone. */
+/** Groups entries into requests within their limits. An entry that takes more than its share of a request is sent alone. */
 function batches(entries: readonly PutEventsRequestEntry[]): PutEventsRequestEntry[][] {
-  const filled: PutEventsRequestEntry[][] = [];
-  let free = 0;
-  for (const entry of entries) {
-    const size = entrySize(entry);
-    const batch = filled.at(-1);
-    if (batch !== undefined && batch.length < ENTRIES_PER_REQUEST && size <= free) batch.push(entry);
-    else {
-      filled.push([entry]);
-      free = BYTES_PER_REQUEST;
-    }
-    free -= size;
-  }
-  return filled;
-}
-
-/**
- * Bytes, as EventBridge counts them ("Calculating PutEvents event entry size" in its user guide): 14 for the time, and
- * source, detail-type, detail and resources in UTF-8.
- */
-function entrySize({ Source = '', DetailType = '', Detail = '', Resources = [] }: PutEventsRequestEntry): number {
-  return [Source, DetailType, Detail, ...Resources].reduce((bytes, text) => bytes + Buffer.byteLength(text), 14);
+  // As JSON, an entry has more bytes than EventBridge counts.
+  const isLarge = (entry: PutEventsRequestEntry) =>
+    Buffer.byteLength(JSON.stringify(entry)) > BYTES_PER_REQUEST / ENTRIES_PER_REQUEST;
+  const small = entries.filter((entry) => !isLarge(entry));
+  const grouped = [...Map.groupBy(small, (_, index) => Math.floor(index / ENTRIES_PER_REQUEST)).values()];
+  return [...grouped, ...entries.filter(isLarge).map((entry) => [entry])];
 }

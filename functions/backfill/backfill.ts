@@ -28,15 +28,15 @@ const oneOf = <const Values extends readonly [string, ...string[]]>(values: Valu
 
 const wholeNumberBetween = (least: number, most: number, description: string) => {
   const expected = `expected a whole number from ${least} to ${most}`;
-  return described(
-    description,
-    z.number(expected).check(z.int(expected), z.minimum(least, expected), z.maximum(most, expected)),
-  );
+  const schema = z.number(expected).check(z.int(expected), z.minimum(least, expected), z.maximum(most, expected));
+  return described(description, schema);
 };
 
 /** An empty list is rejected: it could mean all or none. */
 const namesOf = <Schema extends z.ZodMiniType>(name: Schema, description: string) =>
   described(description, z.array(name, 'expected a list').check(z.minLength(1, 'names nothing; leave it out for all')));
+
+const tagsSchema = z.record(z.string(), z.string('expected the value of a tag'), 'expected tags by key');
 
 /** The payload of an invocation. Every description ends up in docs/schemas. */
 export const payloadSchema = described(
@@ -45,12 +45,7 @@ export const payloadSchema = described(
     {
       clusters: z.optional(namesOf(clusterNameSchema, 'Names of EKS clusters; without it all of them')),
       regions: z.optional(namesOf(regionSchema, "AWS Regions; without it the function's own")),
-      tags: z.optional(
-        described(
-          'Only clusters that carry all of these tags',
-          z.record(z.string(), z.string('expected the value of a tag'), 'expected tags by key'),
-        ),
-      ),
+      tags: z.optional(described('Only clusters that carry all of these tags', tagsSchema)),
       mode: z._default(
         oneOf(['report', 'delete'], 'delete needs a deployment in mode delete; report writes nothing'),
         'report',
@@ -141,30 +136,26 @@ export function createHandler(dependencies: BackfillDependencies): Handler<RunRe
 }
 
 function measure(report: RunReport, payload: Payload, { config, metrics }: BackfillDependencies): void {
-  const { totals, clusters, remaining } = report;
-  const [hpas, missing] = [clusters.flatMap((one) => one.hpas), clusters.flatMap((one) => one.missing)];
-  measureHpas({ hpas, missing }, metrics);
+  const { totals, clusters, regions, remaining } = report;
+  measureHpas(
+    { hpas: clusters.flatMap(({ hpas }) => hpas), missing: clusters.flatMap(({ missing }) => missing) },
+    metrics,
+  );
   metrics.add('ClustersSwept', totals.swept);
   metrics.add('ClustersDispatched', totals.dispatched ?? 0);
   metrics.add('ClustersFailed', totals.failed);
   metrics.add('ClustersRemaining', remaining.length);
-  const skipped = clusters.filter(({ result }) => result === 'skipped');
-  for (const [reason, { length }] of Map.groupBy(skipped, ({ problem }) => problem?.reason)) {
+  const withResult = (wanted: ClusterReport['result']) => clusters.filter(({ result }) => result === wanted);
+  for (const [reason, { length }] of Map.groupBy(withResult('skipped'), ({ problem }) => problem?.reason)) {
     metrics.add('ClustersSkipped', length, reason);
   }
   metrics.add('ClustersUnreachable', clusters.filter(isUnreachable).length);
-  if (isCompleted(report, payload, config.AWS_REGION)) metrics.add('SweepsCompleted', 1);
-}
-
-/**
- * Whether every cluster of the function's own Region was swept, or requested over the bus. Skipped clusters, and those whose
- * API server gave no answer, do not count: they have their own metrics.
- */
-function isCompleted({ clusters, regions, remaining }: RunReport, payload: Payload, ownRegion: string): boolean {
-  const isOfAll = payload.clusters === undefined && payload.tags === undefined;
-  const isOfOwn = payload.regions === undefined || payload.regions.includes(ownRegion);
-  const failed = clusters.filter((cluster) => cluster.result === 'failed' && !isUnreachable(cluster));
-  return isOfAll && isOfOwn && ![...regions, ...remaining, ...failed].some(({ region }) => region === ownRegion);
+  const own = config.AWS_REGION;
+  const includesAll = !payload.clusters && !payload.tags && (payload.regions ?? [own]).includes(own);
+  // Skipped clusters, and those whose API server gave no answer, do not count: they have their own metrics.
+  const failed = withResult('failed').filter((cluster) => !isUnreachable(cluster));
+  const isCompleted = includesAll && ![...regions, ...remaining, ...failed].some(({ region }) => region === own);
+  if (isCompleted) metrics.add('SweepsCompleted', 1);
 }
 
 const isUnreachable = ({ problem }: ClusterReport) =>

@@ -97,7 +97,7 @@ export async function enrollClusters(options: EnrollOptions): Promise<Enrollment
     if ('value' in outcome) return outcome.value ?? [];
     const { cluster, error } = outcome;
     const unknown = { part: 'cluster', state: 'unknown', action: 'none' } as const;
-    const findings = [{ ...unknown, ...failureOf(error, { cluster, region }) }];
+    const findings = [{ ...unknown, ...failureOf(error, 'cluster', { cluster, region }) }];
     return logged({ cluster, aim: 'leave', because: 'NotDescribed', findings }, options);
   });
   const findings = clusters.flatMap((one) => one.findings);
@@ -128,7 +128,6 @@ interface ManagedPart {
   readonly subject: Pick<Finding, 'part' | 'name'>;
   read(): Promise<Finding>;
   write(action: Finding['action']): Promise<void>;
-  failureOf(error: unknown): Failure;
 }
 
 /** @returns `undefined` for a deleted cluster of which nothing is left */
@@ -159,14 +158,12 @@ async function enrollCluster(
     findings.push(...[log, authenticationMode].filter(({ state }) => state !== 'right'));
   }
   const parts: ManagedPart[] = [];
-  const awsFailureOf = (error: unknown) => failureOf(error, desired);
   if (aim !== 'leave' && logGroupClass === 'STANDARD') {
     const filter = { name: FILTER_NAME, pattern: SUBSCRIPTION_PATTERN, destinationArn };
     parts.push({
       subject: { part: 'subscriptionFilter', name: FILTER_NAME },
       read: async () => filterFinding(await filters.list(cluster), desired),
       write: (action) => (action === 'delete' ? filters.delete(cluster, FILTER_NAME) : filters.put(cluster, filter)),
-      failureOf: awsFailureOf,
     });
   }
   // The entries of a cluster are deleted with it.
@@ -181,7 +178,6 @@ async function enrollCluster(
         if (action !== 'create') await entries.delete(cluster, role.arn);
         if (action !== 'delete') await entries.create(cluster, role.arn, entryOf(role));
       },
-      failureOf: awsFailureOf,
     });
   }
   let store: RbacStore | undefined;
@@ -196,11 +192,10 @@ async function enrollCluster(
           return rbacFinding(object, await store.plan(object, enrolled));
         },
         write: async (action) => await store?.[action === 'delete' ? 'delete' : 'apply'](object),
-        failureOf: rbacFailureOf,
       });
     }
   }
-  for (const part of parts) findings.push(await reconcile(part, dryRun));
+  for (const part of parts) findings.push(await reconcile(part, desired, dryRun));
   store?.close();
   if (because === 'Gone' && !findings.some(({ action, reason }) => action !== 'none' || reason)) return undefined;
   return logged({ cluster, aim, because, findings }, options);
@@ -228,8 +223,9 @@ function aimOf(
   return { aim: 'enroll', because: 'Active' };
 }
 
-async function reconcile(part: ManagedPart, dryRun: boolean): Promise<Finding> {
-  let finding: Finding = { ...part.subject, state: 'unknown', found: '', action: 'none' };
+async function reconcile(part: ManagedPart, cluster: Required<ClusterRef>, dryRun: boolean): Promise<Finding> {
+  const { subject } = part;
+  let finding: Finding = { ...subject, state: 'unknown', found: '', action: 'none' };
   try {
     finding = await part.read();
     if (finding.action === 'none') return finding;
@@ -237,7 +233,11 @@ async function reconcile(part: ManagedPart, dryRun: boolean): Promise<Finding> {
     await part.write(finding.action);
     return { ...finding, outcome: 'done' };
   } catch (error) {
-    return { ...finding, ...part.failureOf(error), outcome: finding.action === 'none' ? undefined : 'failed' };
+    return {
+      ...finding,
+      ...failureOf(error, subject.part, cluster),
+      outcome: finding.action === 'none' ? undefined : 'failed',
+    };
   }
 }
 
@@ -254,26 +254,23 @@ function rbacFinding({ kind, metadata: { name } }: RbacObject, action: keyof typ
   return { part: kind, name, state, found: `the ${kind} ${name} ${text}`, action };
 }
 
-type Failure = Pick<Finding, 'found' | 'reason' | 'remedy' | 'command'>;
-
-function failureOf(error: unknown, { cluster, region }: Required<ClusterRef>): Failure {
-  const message = describeError(error);
-  if (error instanceof AwsAccessError) return { found: message, reason: 'AwsAccessRefused', remedy: error.remedy };
-  const isFull = error instanceof Error && (error.cause as Error | undefined)?.name === 'LimitExceededException';
-  const { message: found, ...rest } = isFull
-    ? problem('NoFreeFilterSlot', cluster, region)
-    : problem('EnrollmentFailed', message);
-  return { found, ...rest };
-}
-
 const SKIP_REMEDIES: Partial<Record<ClusterSkippedError['reason'], string>> = {
   ClusterOptedOut: 'Use a context of your kubeconfig: --context in place of --eks.',
   ClusterNotActive: 'Run this again once it is ACTIVE; nothing to do if it never was.',
 };
 
-function rbacFailureOf(error: unknown): Failure {
-  const remedy =
-    (error instanceof ClusterSkippedError && SKIP_REMEDIES[error.reason]) ||
-    'Run this as a person whom the cluster allows to write ClusterRoles and ClusterRoleBindings, from where its API can be reached.';
-  return { found: describeError(error), reason: 'EnrollmentFailed', remedy };
+function failureOf(error: unknown, part: Finding['part'], { cluster, region }: Required<ClusterRef>) {
+  const found = describeError(error);
+  if (part === 'ClusterRole' || part === 'ClusterRoleBinding') {
+    const remedy =
+      (error instanceof ClusterSkippedError && SKIP_REMEDIES[error.reason]) ||
+      'Run this as a person whom the cluster allows to write ClusterRoles and ClusterRoleBindings, from where its API can be reached.';
+    return { found, reason: 'EnrollmentFailed', remedy } as const;
+  }
+  if (error instanceof AwsAccessError) return { found, reason: 'AwsAccessRefused', remedy: error.remedy } as const;
+  const isFull = error instanceof Error && (error.cause as Error | undefined)?.name === 'LimitExceededException';
+  const { message, ...rest } = isFull
+    ? problem('NoFreeFilterSlot', cluster, region)
+    : problem('EnrollmentFailed', found);
+  return { found: message, ...rest };
 }

@@ -66,7 +66,7 @@ const invocationSchema = z.object({ awslogs: z.object({ data: z.string() }) });
 
 /** What CloudWatch Logs sends to a subscription. A control message tests the destination and carries no changes. */
 const payloadSchema = z.object({
-  messageType: z.string(),
+  messageType: z.enum(['DATA_MESSAGE', 'CONTROL_MESSAGE'], 'expected DATA_MESSAGE or CONTROL_MESSAGE'),
   /** The account that owns the log group. */
   owner: z.string(),
   logGroup: z.string(),
@@ -100,13 +100,8 @@ function decodePayload(event: unknown): LogPayload {
   throw refuse(`awslogs.data is JSON but not what CloudWatch Logs sends: ${faults}`);
 }
 
-/** @throws {MalformedInputError} for an unknown message type, the log group of another account, or of no cluster */
-function clusterOf({ messageType, owner, logGroup }: LogPayload, account: string): string {
-  if (messageType !== 'DATA_MESSAGE') {
-    throw new MalformedInputError(
-      `messageType ${messageType} is neither DATA_MESSAGE nor CONTROL_MESSAGE; see what CloudWatch Logs sends now`,
-    );
-  }
+/** @throws {MalformedInputError} for the log group of another account, or of no cluster */
+function clusterOf({ owner, logGroup }: LogPayload, account: string): string {
   if (owner !== account) {
     throw new MalformedInputError(
       `the log group belongs to account ${owner}, this function to ${account}; ` +

@@ -61,14 +61,13 @@ const eventSchema = <Type extends keyof typeof QUEUED_DETAILS>(type: Type) =>
     'detail-type': z.literal(type),
     detail: QUEUED_DETAILS[type],
   });
-const triggerSchema = z.discriminatedUnion('detail-type', [
+const reapEventSchema = z.discriminatedUnion('detail-type', [
   eventSchema('Envoy Gateway Configuration Changed'),
   eventSchema('Cluster Sweep Requested'),
   eventSchema('Heartbeat'),
 ]);
-type Event = z.infer<typeof triggerSchema>;
 /** The event that starts a sweep: a change in a cluster, or a request. */
-type Trigger = Exclude<Event, { 'detail-type': 'Heartbeat' }>;
+type Trigger = Exclude<z.infer<typeof reapEventSchema>, { 'detail-type': 'Heartbeat' }>;
 
 const sqsEventSchema = z.object({
   Records: z.array(
@@ -103,7 +102,7 @@ export function createHandler(dependencies: ReapDependencies): Handler<SQSBatchR
 
 async function reapEvent(event: unknown, invocation: Invocation): Promise<ClusterResult> {
   const trigger = parseEvent(event, invocation.config);
-  if (!isTrigger(trigger)) throw new MalformedInputError('a heartbeat must come through the queue');
+  if (trigger['detail-type'] === 'Heartbeat') throw new MalformedInputError('a heartbeat must come through the queue');
   const { cluster } = trigger.detail;
   const outcome = (await sweepClusters([trigger], invocation, trigger.maxDeletions)).get(cluster);
   if (outcome === undefined) throw new RetryableError('no time left for this cluster');
@@ -121,22 +120,20 @@ async function reapBatch(records: readonly SqsRecord[], invocation: Invocation):
   for (const record of records) {
     try {
       const trigger = parseEvent(parseJson(record.body), config);
-      if (isTrigger(trigger)) messages.push({ record, trigger });
-      else metrics.add('Heartbeats', 1);
+      if (trigger['detail-type'] === 'Heartbeat') metrics.add('Heartbeats', 1);
+      else messages.push({ record, trigger });
     } catch (error) {
       log.error('message not understood', { messageId: record.messageId, reason: describeError(error) });
       metrics.add('MessagesMalformed', 1);
       retried.push(record.messageId);
     }
   }
-  const outcomes = await sweepClusters(
-    messages.map(({ trigger }) => trigger),
-    invocation,
-  );
+  const triggers = messages.map(({ trigger }) => trigger);
+  const outcomes = await sweepClusters(triggers, invocation);
   for (const { record, trigger } of messages) {
     const { cluster } = trigger.detail;
-    const { messageId } = record;
-    const receives = Number(record.attributes.ApproximateReceiveCount);
+    const { messageId, attributes } = record;
+    const receives = Number(attributes.ApproximateReceiveCount);
     const maxReceives = maxReceivesAfter(outcomes.get(cluster), trigger);
     if (receives < maxReceives) retried.push(messageId);
     else if (maxReceives > 0) {
@@ -181,19 +178,14 @@ async function sweepClusters(
     },
     ({ cluster }) => sweep(cluster, byCluster.get(cluster) ?? [], invocation, raisedLimit),
   );
-  const outcomes = new Map(clusters.map((outcome) => [outcome.cluster, outcome]));
-  for (const [cluster, some] of byCluster) {
-    const outcome = outcomes.get(cluster);
-    if (outcome === undefined) {
-      log.warn('no time left for this cluster, its messages go back to the queue', { cluster });
-      continue;
-    }
+  for (const outcome of clusters) {
     metrics.add('Sweeps', 1);
     if ('value' in outcome) continue;
-    const { result, problem, error } = outcome;
+    const { cluster, result, problem, error } = outcome;
     const { reason, message: explanation, remedy } = problem;
     const sweepId = sweepIdOf(cluster, context);
-    const line = { cluster, sweepId, reason, explanation, remedy, auditIDs: changesIn(some).map((one) => one.auditID) };
+    const auditIDs = changesIn(byCluster.get(cluster) ?? []).map((one) => one.auditID);
+    const line = { cluster, sweepId, reason, explanation, remedy, auditIDs };
     if (error instanceof NoAnswerError) metrics.add('ClustersUnreachable', 1);
     if (result === 'skipped') {
       metrics.add('ClustersSkipped', 1, reason);
@@ -203,6 +195,11 @@ async function sweepClusters(
       log.error('sweep failed', line);
     }
     await publishOutcomes(outcomesOfProblem({ cluster, region, sweepId }, result, problem), context, invocation);
+  }
+  const outcomes = new Map(clusters.map((outcome) => [outcome.cluster, outcome]));
+  for (const cluster of byCluster.keys()) {
+    if (outcomes.has(cluster)) continue;
+    log.warn('no time left for this cluster, its messages go back to the queue', { cluster });
   }
   return outcomes;
 }
@@ -214,14 +211,15 @@ async function sweep(
   raisedLimit: number | undefined,
 ): Promise<SweepReport> {
   const { config, context, directory, log, metrics, now, onReport } = invocation;
-  const changes = changesIn(triggers).map(changeOf);
-  const requests = triggers.flatMap((one) => (one['detail-type'] === 'Cluster Sweep Requested' ? [one.detail] : []));
-  const { mode, maxDeletions } = sweepPolicy([...changes.map(() => ({ mode: 'delete' }) as const), ...requests], {
-    mode: config.MODE,
-    maxDeletions: config.MAX_DELETIONS,
-  });
+  const changes = changesIn(triggers);
+  const runIds = triggers.flatMap((one) =>
+    one['detail-type'] === 'Cluster Sweep Requested' ? [one.detail.runId] : [],
+  );
+  const { mode, maxDeletions } = sweepPolicy(
+    triggers.map(({ detail }) => ({ mode: 'delete', ...detail })),
+    { mode: config.MODE, maxDeletions: config.MAX_DELETIONS },
+  );
   const sweepId = sweepIdOf(cluster, context);
-  const runIds = requests.map(({ runId }) => runId);
   if (runIds.length > 0) log.info('sweep requested', { cluster, sweepId, runIds, mode, maxDeletions });
   const api = await directory.connect(cluster);
   const sentBefore = api.requestsSent();
@@ -235,11 +233,15 @@ async function sweep(
     now,
     sweepId,
     log,
-    changes,
+    changes: changes.map(changeOf),
   });
   metrics.add('RequestsPerSweep', api.requestsSent() - sentBefore);
   measureHpas(report, metrics);
-  for (const seconds of secondsToDeletion(report)) metrics.add('SecondsToDeletion', seconds);
+  for (const hpa of report.hpas) {
+    if (hpa.outcome !== 'Deleted' || hpa.changes.length === 0) continue;
+    const earliest = Math.min(...hpa.changes.map(({ time }) => Date.parse(time)));
+    metrics.add('SecondsToDeletion', (Date.parse(report.finishedAt) - earliest) / 1000);
+  }
   onReport?.(report);
   const ref = { cluster, region: config.AWS_REGION, sweepId };
   await publishOutcomes(sweepOutcomes(ref, report, { mode, runIds }), context, invocation);
@@ -251,12 +253,6 @@ const sweepIdOf = (cluster: string, { awsRequestId }: Context) => `${awsRequestI
 const changesIn = (triggers: readonly Trigger[]) =>
   triggers.flatMap((one) => (one['detail-type'] === 'Envoy Gateway Configuration Changed' ? [one.detail] : []));
 
-/** For each HPA deleted after a change: the time since the earliest change. */
-const secondsToDeletion = ({ hpas, finishedAt }: SweepReport): number[] =>
-  hpas
-    .filter(({ outcome, changes }) => outcome === 'Deleted' && changes.length > 0)
-    .map(({ changes }) => (Date.parse(finishedAt) - Math.min(...changes.map(({ time }) => Date.parse(time)))) / 1000);
-
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -265,11 +261,9 @@ function parseJson(text: string): unknown {
   }
 }
 
-const isTrigger = (event: Event): event is Trigger => event['detail-type'] !== 'Heartbeat';
-
 /** @throws {MalformedInputError} for anything but an event of this project from this account and Region */
-function parseEvent(event: unknown, { ACCOUNT_ID, AWS_REGION }: ReapDependencies['config']): Event {
-  const parsed = triggerSchema.safeParse(event);
+function parseEvent(event: unknown, { ACCOUNT_ID, AWS_REGION }: ReapDependencies['config']) {
+  const parsed = reapEventSchema.safeParse(event);
   if (!parsed.success) {
     throw new MalformedInputError(
       `not an event of this project: ${formatZodIssues(parsed.error, '(the event)')}; expected source ${EVENT_SOURCE}, ` +

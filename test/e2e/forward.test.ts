@@ -100,7 +100,11 @@ describe('a bad event fails the invocation', () => {
       /^awslogs.data is JSON but not what .*: messageType: .*; owner: /,
     ],
     ['no lines', invocation(payload([])), /^awslogs.data is JSON but not what CloudWatch Logs sends: logEvents: .*; /],
-    ['an unknown messageType', invocation(payload([line], { messageType: 'NEWS' })), /^messageType NEWS is neither/],
+    [
+      'an unknown messageType',
+      invocation(payload([line], { messageType: 'NEWS' })),
+      /messageType: expected DATA_MESSAGE or CONTROL/,
+    ],
     [
       'an impossible cluster name',
       invocation(payload([line], { logGroup: '/aws/eks/-shop/cluster' })),
