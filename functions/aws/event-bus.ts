@@ -72,7 +72,10 @@ function batches(entries: readonly PutEventsRequestEntry[]): PutEventsRequestEnt
   // As JSON, an entry has more bytes than EventBridge counts.
   const isLarge = (entry: PutEventsRequestEntry) =>
     Buffer.byteLength(JSON.stringify(entry)) > BYTES_PER_REQUEST / ENTRIES_PER_REQUEST;
+  const batched = entries.filter(isLarge).map((entry) => [entry]);
   const small = entries.filter((entry) => !isLarge(entry));
-  const grouped = [...Map.groupBy(small, (_, index) => Math.floor(index / ENTRIES_PER_REQUEST)).values()];
-  return [...grouped, ...entries.filter(isLarge).map((entry) => [entry])];
+  for (let start = 0; start < small.length; start += ENTRIES_PER_REQUEST) {
+    batched.push(small.slice(start, start + ENTRIES_PER_REQUEST));
+  }
+  return batched;
 }

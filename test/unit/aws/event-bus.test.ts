@@ -66,7 +66,7 @@ describe('the event bus', () => {
   const KB = 1024;
   test.each<[string, BusEvent[], number[]]>([
     ['ten that fill it', Array.from({ length: 10 }, () => eventOf({ text: 'x'.repeat(25 * KB) })), [10]],
-    ['large ones alone', [event(1), eventOf({ text: 'x'.repeat(26 * KB) }), event(2)], [2, 1]],
+    ['large ones alone', [event(1), eventOf({ text: 'x'.repeat(26 * KB) }), event(2)], [1, 2]],
     ['bytes, not characters', [event(1), eventOf({ text: 'ß'.repeat(13 * KB) })], [1, 1]],
   ])('keeps a request within 256 KB: %s', async (_, large, expected) => {
     const { bus, sizes } = busWith(accepted);
