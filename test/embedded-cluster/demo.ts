@@ -1,7 +1,7 @@
 import { request } from 'node:https';
 import { styleText } from 'node:util';
 import type { SQSBatchResponse } from 'aws-lambda';
-import { table } from '../../functions/cli/output/output.ts';
+import { tableLines } from '../../functions/cli/output/output.ts';
 import { afterSentence } from '../../functions/cli/output/words.ts';
 import { QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
@@ -177,7 +177,7 @@ function printHpas(cluster: EmbeddedCluster): void {
     const manager = String(metadata.managedFields?.[0]?.manager);
     return [metadata.namespace ?? '', metadata.name, scaleTargetRef.name, `${minReplicas}-${maxReplicas}`, manager];
   });
-  print(table([['NAMESPACE', 'NAME', 'SCALES', 'REPLICAS', 'CREATED BY'], ...rows]).trimEnd());
+  print(tableLines([['NAMESPACE', 'NAME', 'SCALES', 'REPLICAS', 'CREATED BY'], ...rows]).join('\n'));
 }
 
 function printReport({ hpas }: SweepReport, requests: number): void {

@@ -10,7 +10,7 @@ import { addReapCommand } from '../../functions/cli/commands/reap.ts';
 import { addReplayCommand } from '../../functions/cli/commands/replay.ts';
 import { addRestoreCommand } from '../../functions/cli/commands/restore.ts';
 import { addScanCommand } from '../../functions/cli/commands/scan.ts';
-import { formatReport } from '../../functions/cli/output/report.ts';
+import { formatReport } from '../../functions/cli/output/output.ts';
 import { CHECKS } from '../../functions/doctor/report.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { findingSchema } from '../../functions/enrollment/findings.ts';

@@ -4,7 +4,7 @@ import { type DoctorScope, diagnoseClusters } from '../../doctor/diagnose-cluste
 import { needsFixing } from '../../doctor/report.ts';
 import { addJudgementOptions, type JudgementOptions } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
-import { DOCTOR_FORMATS, type DoctorFormat, formatDoctorReport } from '../output/doctor-output.ts';
+import { formatDoctorReport } from '../output/output.ts';
 import {
   addOutputOptions,
   EXIT,
@@ -15,6 +15,8 @@ import {
   screenOf,
   withProgress,
 } from '../output/terminal.ts';
+
+const FORMATS = ['table', 'json', 'yaml', 'markdown'] as const;
 
 const HELP = `
 States:
@@ -42,10 +44,10 @@ Examples:
       jq -r '.clusters[] | .cluster as $c | .checks[] |
         select(.state == "broken") | "\\($c) \\(.id): \\(.found)"'`;
 
-type DoctorOptions = TargetOptions & JudgementOptions & OutputOptions<DoctorFormat>;
+type DoctorOptions = TargetOptions & JudgementOptions & OutputOptions<(typeof FORMATS)[number]>;
 
 export function addDoctorCommand(program: Command): void {
-  addOutputOptions(addJudgementOptions(addTargetOptions(program.command('doctor'))), DOCTOR_FORMATS)
+  addOutputOptions(addJudgementOptions(addTargetOptions(program.command('doctor'))), FORMATS)
     .description('Checks each link to a cluster and says how to fix each that is broken. Changes nothing.')
     .addHelpText('after', HELP)
     .action(doctor);

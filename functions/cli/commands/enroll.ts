@@ -11,7 +11,7 @@ import { type RbacObject, rbacStore } from '../../kubernetes/rbac-store.ts';
 import { UsageError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { serialized, table } from '../output/output.ts';
+import { serialized, tableLines } from '../output/output.ts';
 import { type ConfirmOptions, confirmed, EXIT, REQUEST_TIMEOUT, requireAnswer, say } from '../output/terminal.ts';
 
 const RBAC_MANIFEST = readFileSync(new URL('../../../infra/kubernetes/rbac.yaml', import.meta.url), 'utf8');
@@ -166,14 +166,13 @@ function print(enrollments: readonly EnrollmentReport[], format: CommandOptions[
   process.stdout.write(format === 'table' ? tableOf(enrollments) : serialized({ enrollments }, format));
 }
 
-const tableOf = (reports: readonly EnrollmentReport[]): string =>
-  table([
-    ['CLUSTER', 'PART', 'NAME', 'FOUND', 'ACTION', 'OUTCOME'],
-    ...findingsOf(reports).map(({ cluster, part, name = '', state, found, action, outcome = '' }) => {
-      const shown = action === 'update' || action === 'replace' ? found : state;
-      return [cluster, part, name.split('/').at(-1) ?? '', shown, action, outcome];
-    }),
-  ]);
+function tableOf(reports: readonly EnrollmentReport[]): string {
+  const rows = findingsOf(reports).map(({ cluster, part, name = '', state, found, action, outcome = '' }) => {
+    const shown = action === 'update' || action === 'replace' ? found : state;
+    return [cluster, part, name.split('/').at(-1) ?? '', shown, action, outcome];
+  });
+  return `${tableLines([['CLUSTER', 'PART', 'NAME', 'FOUND', 'ACTION', 'OUTCOME'], ...rows]).join('\n')}\n`;
+}
 
 /** Prints on stderr what only a person can fix, and what failed. @returns the exit code */
 function explain(reports: readonly EnrollmentReport[]): number {

@@ -11,7 +11,7 @@ import { sweepAccount } from '../../sweep/sweep-account.ts';
 import { beginBackup } from '../deletion-backup.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
-import { FORMATS, type Format, formatReport } from '../output/report.ts';
+import { FORMATS, type Format, formatReport } from '../output/output.ts';
 import {
   addOutputOptions,
   type ConfirmOptions,

@@ -14,7 +14,7 @@ import { nameOfFile, readSavedList } from '../input/files.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { FORMATS, type Format, formatReport } from '../output/report.ts';
+import { FORMATS, type Format, formatReport } from '../output/output.ts';
 import { addOutputOptions, EXIT, type OutputOptions, say, screenOf, withProgress } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 

@@ -1,5 +1,9 @@
 import { styleText } from 'node:util';
 import { stringify } from 'yaml';
+import { type DoctorReport, STATES } from '../../doctor/report.ts';
+import type { RunReport } from '../../events/report.ts';
+import { htmlReport } from './html.ts';
+import { type Block, blocksOf, tally, titleOf } from './words.ts';
 
 /** What a table is written for. */
 export interface Screen {
@@ -8,42 +12,163 @@ export interface Screen {
   readonly color: boolean;
 }
 
+export const FORMATS = ['table', 'json', 'yaml', 'markdown', 'html'] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** The report of a run as a command prints it. Only a table depends on the screen. */
+export function formatReport(report: RunReport, format: Format, screen: Screen): string {
+  if (format === 'json' || format === 'yaml') return serialized(report, format);
+  if (format === 'html') return htmlReport(report);
+  const { introduction, clusters, regions, gaps, totals } = blocksOf(report);
+  const total = (text: string): Block[] => (totals === undefined ? [] : [{ kind: 'paragraph', text }]);
+  if (format === 'markdown') {
+    const blocks = [...introduction, ...total(`${totals}.`), ...clusters.flat(), ...regions, ...gaps];
+    return `${blocks.flatMap(markdownOf).join('\n\n')}\n`;
+  }
+  return [introduction, ...clusters, regions, gaps, total(`Total: ${totals}`)]
+    .filter((blocks) => blocks.length > 0)
+    .map((blocks) => {
+      const indent = blocks[0]?.kind === 'heading' ? '  ' : '';
+      return `${blocks.flatMap((block) => linesOf(block, screen, indent)).join('\n')}\n`;
+    })
+    .join('\n');
+}
+
+/** @param indent of notices */
+function linesOf(block: Block, screen: Screen, indent: string): string[] {
+  const wrapped = (text: string, before = '') => wrap(text, screen.width, before);
+  switch (block.kind) {
+    case 'heading':
+      return wrapped(`${block.title}: ${block.summary ?? 'not swept'}`);
+    case 'paragraph':
+      return wrapped(block.text);
+    case 'notice':
+      return [
+        ...wrapped(block.title, indent),
+        ...[block.message, block.remedy].flatMap((text) => wrapped(text, `${indent}  `)),
+      ];
+    case 'table': {
+      const { title, headings, rows } = block;
+      const cells = [headings, ...rows.map((row) => row.cells)];
+      const lines = tableLines(
+        cells,
+        screen,
+        rows.map(({ tone }) => tone),
+      );
+      return title === undefined ? lines : ['', title, ...lines];
+    }
+  }
+}
+
+/** The paragraphs of a block, for a ticket. */
+function markdownOf(block: Block): string[] {
+  switch (block.kind) {
+    case 'heading':
+      return [`### ${markdownText(block.title)}`, ...(block.summary === undefined ? [] : [`${block.summary}.`])];
+    case 'paragraph':
+      return [markdownText(block.text)];
+    case 'notice': {
+      const [title, message, remedy] = [block.title, block.message, block.remedy].map(markdownText);
+      return [`**${title}**: ${message}. ${remedy}`];
+    }
+    case 'table': {
+      const { title, headings, rows } = block;
+      const table = markdownTable([headings, ...rows.map(({ cells }) => cells)]);
+      return title === undefined ? [table] : [`#### ${title}`, table];
+    }
+  }
+}
+
+/** The report as `doctor` prints it; only a table fits the screen. */
+export function formatDoctorReport(report: DoctorReport, format: Exclude<Format, 'html'>, screen: Screen): string {
+  if (format === 'json' || format === 'yaml') return serialized(report, format);
+  const formatted = format === 'markdown' ? checksMarkdown : checksTable;
+  return report.clusters.map((health) => formatted(health, screen)).join('\n');
+}
+
+type ClusterHealth = DoctorReport['clusters'][number];
+const CHECK_TONES = { broken: 'bad', warning: 'open', unknown: undefined, ok: 'good' } as const;
+const HEADINGS = ['STATE', 'CHECK', 'FOUND'];
+
+/** `1 broken, 2 warning, 20 ok` */
+const summaryOf = ({ checks }: ClusterHealth) =>
+  tally(
+    checks.map(({ state }) => state),
+    STATES,
+  );
+
+/** All checks in a table, and below it the remedies. */
+function checksTable(health: ClusterHealth, screen: Screen): string {
+  const { checks } = health;
+  const fixes = checks.flatMap(({ id, remedy, command = '' }) =>
+    remedy === undefined
+      ? []
+      : [...wrap(`${id}: ${remedy}`, screen.width, '  '), ...shellLines(command, screen.width, '    ')],
+  );
+  const lines = [
+    ...wrap(`${titleOf(health)}: ${summaryOf(health)}`, screen.width),
+    ...tableLines(
+      [HEADINGS, ...checks.map(({ state, id, found }) => [state, id, found])],
+      screen,
+      checks.map(({ state }) => CHECK_TONES[state]),
+    ),
+    ...(fixes.length > 0 ? ['', 'How to fix:', ...fixes] : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function checksMarkdown(health: ClusterHealth): string {
+  const rows = health.checks.map(({ state, id, found, remedy = '', command = '' }) => [
+    ...[state, id, found, `${remedy} ${command}`.trim()],
+  ]);
+  const table = markdownTable([[...HEADINGS, 'HOW TO FIX'], ...rows]);
+  return `### ${markdownText(titleOf(health))}\n\n${summaryOf(health)}.\n\n${table}\n`;
+}
+
 /** An answer of a command for a program. */
 export const serialized = (answer: object, format: 'json' | 'yaml'): string =>
   format === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : stringify(answer, { lineWidth: 0 });
 
-/** Columns as wide as their widest cell, two spaces apart, without trailing spaces. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
-  return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
-}
+const COLORS = { bad: 'red', open: 'yellow', good: 'green' } as const;
 
 /**
- * A table where it fits the screen, otherwise a block for each row, with the last cell below the others.
+ * A table with columns as wide as their widest cell, two spaces apart. On a narrower screen the last column is wrapped where
+ * that leaves it half of the screen; otherwise each row becomes a block, with the last cell below the others.
  *
  * @param rows the headings first
- * @param toneOf the tone of a row, by its index without the headings
+ * @param tones of the rows without the headings
  */
 export function tableLines(
   rows: readonly (readonly string[])[],
-  screen: Screen,
-  toneOf: (row: number) => Tone | undefined = () => undefined,
+  { width = Number.POSITIVE_INFINITY, color }: Screen = { color: false },
+  tones: readonly (keyof typeof COLORS | undefined)[] = [],
 ): string[] {
-  const { width = Number.POSITIVE_INFINITY } = screen;
   const cells = rows.map((row) => row.map(harmless));
-  const lines = table(cells).trimEnd().split('\n');
-  const paint = (line: string, row: number) => colored(line, row < 0 ? undefined : toneOf(row), screen);
-  if (lines.every((line) => line.length <= width)) return lines.map((line, index) => paint(line, index - 1));
-  return cells.slice(1).flatMap((row, index) => {
-    const others = row.slice(0, -1).filter((cell) => cell !== '');
-    const block = [...wrap(others.join('  '), width), ...wrap(row.at(-1) ?? '', width, '  ')];
-    return ['', ...block.map((line) => paint(line.trimEnd(), index))];
+  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
+  const room = width - widths.slice(0, -1).reduce((sum, other) => sum + other + 2, 0);
+  const isBlocks = room < Math.min(widths.at(-1) ?? 0, width / 2);
+  const columnLines = (others: readonly string[], last: string) =>
+    wrap(brokenWords(last, room), room).map((line, index) =>
+      [...others.map((cell, column) => (index === 0 ? cell : '').padEnd(widths[column] ?? 0)), line].join('  '),
+    );
+  const blockLines = (others: readonly string[], last: string) => [
+    '',
+    ...wrap(others.filter((cell) => cell !== '').join('  '), width),
+    ...wrap(last, width, '  '),
+  ];
+  return cells.flatMap((row, index) => {
+    if (isBlocks && index === 0) return [];
+    const lines = (isBlocks ? blockLines : columnLines)(row.slice(0, -1), row.at(-1) ?? '');
+    const tone = color ? tones[index - 1] : undefined;
+    return lines.map((line) => {
+      const text = line.trimEnd();
+      return tone && text !== '' ? styleText(COLORS[tone], text, { validateStream: false }) : text;
+    });
   });
 }
 
 /** A table in Markdown, without a newline at its end. The first row is the headings. */
-export function markdownTable([headings = [], ...rows]: readonly (readonly string[])[]): string {
+function markdownTable([headings = [], ...rows]: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [line(headings), line(headings.map(() => '---')), ...rows.map((row) => line(row.map(markdownText)))].join(
     '\n',
@@ -51,35 +176,32 @@ export function markdownTable([headings = [], ...rows]: readonly (readonly strin
 }
 
 /** Names and messages from elsewhere create no markup, no column and no line in Markdown. */
-export const markdownText = (text: string): string => harmless(text).replaceAll(/[\\|<>*`[\]~]/g, '\\$&');
+const markdownText = (text: string): string => harmless(text).replaceAll(/[\\|<>*`[\]~]/g, '\\$&');
 
 /** Names and messages from elsewhere (a server, a kubeconfig) can neither move the cursor nor start a line. */
-export const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
+const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
 
-/** Breaks a text between words into lines of a width. A longer word stays whole, so that it can be copied. */
-export function wrap(text: string, width = Number.POSITIVE_INFINITY, indent = ''): string[] {
+/** Breaks a text between words. Two spaces between cells stay together, and none starts a line. */
+const wrap = (text: string, width?: number, indent = ''): string[] =>
+  filledLines(harmless(text).split(/ (?! )/), width, indent);
+
+/** A text whose words are not longer than a width, so that a column keeps to it. */
+const brokenWords = (text: string, width: number): string =>
+  Number.isFinite(width) ? text.replaceAll(new RegExp(`\\S{${width}}(?=\\S)`, 'g'), '$& ') : text;
+
+/** Breaks a command into lines that a shell takes as one command. */
+const shellLines = (command: string, width = Number.POSITIVE_INFINITY, indent = ''): string[] =>
+  filledLines(harmless(command).match(/(?:'[^']*'|[^\s'])+/g) ?? [], width - 2, indent).map(
+    (line, index, { length }) => (index < length - 1 ? `${line} \\` : line),
+  );
+
+/** Lines of a width. A longer word stays whole, so that it can be copied. */
+function filledLines(words: readonly string[], width = Number.POSITIVE_INFINITY, indent: string): string[] {
   const lines: string[] = [];
-  // Two spaces between cells stay together, and none starts a line.
-  for (const word of text.split(/ (?! )/)) {
+  for (const word of words) {
     const last = lines.at(-1);
     if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(indent + word);
   }
   return lines;
 }
-
-/** By tone of an HPA, and by state of a check. */
-const COLORS = {
-  bad: 'red',
-  broken: 'red',
-  open: 'yellow',
-  warning: 'yellow',
-  good: 'green',
-  ok: 'green',
-  unknown: 'dim',
-} as const;
-type Tone = keyof typeof COLORS;
-
-/** The text in the color of a tone or a state, where the screen has colors. */
-export const colored = (text: string, tone: Tone | undefined, { color }: Screen): string =>
-  color && tone ? styleText(COLORS[tone], text, { validateStream: false }) : text;

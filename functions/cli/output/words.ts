@@ -7,7 +7,7 @@ type Run = Pick<RunReport, 'mode' | 'whatIf'>;
 /** `bad` is stale or missing, `open` may become stale, `good` was stale and no longer is. */
 type Tone = 'bad' | 'open' | 'good';
 
-export interface Row {
+interface Row {
   readonly cells: readonly string[];
   readonly tone?: Tone;
   /** Nothing to do; a page folds these rows. */
@@ -15,13 +15,11 @@ export interface Row {
   readonly manifest?: SweptHpa['manifest'];
 }
 
-export interface Table {
+interface Table {
   readonly kind: 'table';
   readonly title?: string;
   readonly headings: readonly string[];
   readonly rows: readonly Row[];
-  /** Of all rows in a terminal. */
-  readonly tone?: Tone;
 }
 
 /** A part of a report for a person. Its texts are not escaped. */
@@ -55,7 +53,7 @@ export function blocksOf(report: RunReport) {
   };
 }
 
-export const paragraph = (text: string): Block => ({ kind: 'paragraph', text });
+const paragraph = (text: string): Block => ({ kind: 'paragraph', text });
 
 const notice = (title: string, { reason, message, remedy }: ClusterReport['warnings'][number]): Block => ({
   kind: 'notice',
@@ -80,11 +78,11 @@ function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
     { kind: 'table', headings: Object.keys(columns), rows },
     {
       kind: 'table',
-      tone: 'bad',
       title: 'Missing: wanted, but not found',
       headings: ['NAMESPACE', 'NAME', 'OWNER', 'WHY'],
       rows: missing.map(({ namespace, name, owner, explanation, remedy }) => ({
         cells: [namespace, name, `${owner.kind} ${objectKey(owner)}`, `${explanation} ${remedy}`],
+        tone: 'bad' as const,
       })),
     },
   ];
@@ -175,7 +173,7 @@ function summaryOf({ hpas, missing }: Pick<ClusterReport, 'hpas' | 'missing'>, {
 }
 
 /** `2 Deleted, 1 Kept`: how often each of the words occurs, in their order. */
-const tally = (found: readonly string[], words: readonly string[]): string =>
+export const tally = (found: readonly string[], words: readonly string[]): string =>
   words
     .map((word) => ({ word, count: found.filter((one) => one === word).length }))
     .filter(({ count }) => count > 0)
@@ -217,7 +215,7 @@ function listed(objects: readonly { kind: string; namespace?: string; name: stri
   return `${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
 }
 
-const titleOf = ({ cluster, region }: Pick<ClusterReport, 'cluster' | 'region'>): string =>
+export const titleOf = ({ cluster, region }: Pick<ClusterReport, 'cluster' | 'region'>): string =>
   region === undefined ? cluster : `${cluster} (${region})`;
 
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -1,8 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { wrap } from '../../../functions/cli/output/output.ts';
-import { formatReport } from '../../../functions/cli/output/report.ts';
+import { formatReport } from '../../../functions/cli/output/output.ts';
 import {
   type ClusterReport,
   type RunReport,
@@ -104,6 +103,19 @@ describe('a table', () => {
       '  Deployment to 2 replicas when it next applies it.',
       '',
     ]);
+    // No line starts with a space where a break falls between two cells.
+    expect(table(scanOf(hpa), 53).filter((line) => /^ \S/.test(line))).toEqual([]);
+  });
+
+  test('wraps its last column where that leaves it half of the terminal', () => {
+    const lines = table(scanOf(hpa), 200);
+    expect(lines.slice(1, -1).map((line) => line.slice(0, 20).trim())).toEqual([
+      'ACTION  NAMESPACE',
+      'delete  envoy-gatewa',
+      '',
+    ]);
+    expect(lines[3]?.trim()).toBe('sets its Deployment to 2 replicas when it next applies it.');
+    expect(lines.every((line) => line.length <= 200)).toBe(true);
   });
 
   test.each([
@@ -379,8 +391,4 @@ describe('a page', () => {
     );
     expect(text).toContain('<section id="cluster-1">\n<h2>shop (eu-west-1)</h2>');
   });
-});
-
-test('starts no line with a space where a break falls between two cells', () => {
-  expect(wrap('envoy-shop-web  3 (2-7)', 14)).toEqual(['envoy-shop-web ', '3 (2-7)']);
 });
