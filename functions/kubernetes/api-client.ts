@@ -90,10 +90,9 @@ export const managedFieldsPatch = (
 export function apiClient(connection: ClusterConnection, timeout: number) {
   // An agent alone is never closed: it opens new connections for waiting and later requests.
   const closed = new AbortController();
-  setMaxListeners(0, closed.signal); // Node 20 would warn of more than ten concurrent requests.
+  const { signal } = closed;
+  setMaxListeners(0, signal); // Node 20 would warn of more than ten concurrent requests.
   let sent = 0;
-
-  const common = { agent: connection.agent, timeout, signal: closed.signal };
 
   async function attempt(request: ApiRequest, renew: boolean) {
     const { method = 'GET', path, query, body, contentType = 'application/json' } = request;
@@ -105,7 +104,8 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
     const type = body && { 'content-type': contentType };
     const headers = { accept: 'application/json', ...type, ...(await connection.headers(renew)) };
     sent += 1;
-    return await sendForJson({ ...common, method, url, headers, body: body && JSON.stringify(body) });
+    const { agent } = connection;
+    return await sendForJson({ method, url, headers, body: body && JSON.stringify(body), agent, timeout, signal });
   }
 
   /** @throws {ApiStatusError} for a response that concerns a single object */
@@ -178,7 +178,6 @@ interface HttpRequest {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Keeps the connections, and verifies the server's certificate. */
   readonly agent: Agent;
   /** Milliseconds for the whole response. */
   readonly timeout: number;

@@ -19,6 +19,8 @@ import { checkedObject, KINDS, type Kind, projectedObject } from './kinds.ts';
 /** The objects that decide which HPAs are wanted. */
 type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
 
+const NO_CONFIG: GatewayConfig = { gatewayClasses: [], gateways: [], envoyProxies: [], envoyGatewayConfigs: [] };
+
 /** Something that happened to an object, for `kubectl describe`. */
 export interface ObjectEvent {
   readonly object: Record<'apiVersion' | 'kind' | 'name' | 'uid', string> & { readonly namespace?: string };
@@ -161,12 +163,12 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
     config: {
       read: () => readConfig(),
       /** Like `read`, but stops after the first list without a GatewayClass, or without the Gateway API. */
-      async readIfUsed(): Promise<GatewayConfig | undefined> {
+      async readIfUsed(): Promise<GatewayConfig> {
         try {
           const gatewayClasses = await listProjected('GatewayClass');
-          return gatewayClasses.length === 0 ? undefined : await readConfig(gatewayClasses);
+          return gatewayClasses.length === 0 ? NO_CONFIG : await readConfig(gatewayClasses);
         } catch (error) {
-          if (error instanceof ClusterSkippedError && error.reason === 'CustomResourcesNotInstalled') return undefined;
+          if (error instanceof ClusterSkippedError && error.reason === 'CustomResourcesNotInstalled') return NO_CONFIG;
           throw error;
         }
       },

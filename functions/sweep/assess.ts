@@ -36,8 +36,7 @@ export async function assess(api: ClusterApi, options: AssessOptions): Promise<A
   const { controllerNamespaces, overlay } = options;
   const hpas = await api.hpas.list();
   const config = hpas.length === 0 && overlay === undefined ? await api.config.readIfUsed() : await api.config.read();
-  const nothing = { gatewayClasses: [], gateways: [], envoyProxies: [], envoyGatewayConfigs: [] };
-  const lists = { hpas, ...(config ?? nothing), controllerNamespaces, deployments: new Map(), scalers: new Map() };
+  const lists = { hpas, ...config, controllerNamespaces, deployments: new Map(), scalers: new Map() };
   return await assessSnapshot(overlay ? overlay(lists) : lists, options.now, api);
 }
 
@@ -64,12 +63,8 @@ export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterAp
       const after = (verdict: Verdict) => ({ ...verdict, replicasAfter: replicasAfter(verdict, snapshot, keys) });
       return { snapshot, verdicts: verdicts.map(after), missing };
     }
-    if (api === undefined) {
-      for (const key of neededDeployments) deployments.set(key, null);
-      for (const namespace of neededNamespaces) scalers.set(namespace, []);
-      continue;
-    }
-    const readScalers = async (namespace: string) => void scalers.set(namespace, await api.hpas.scalers(namespace));
+    const readScalers = async (namespace: string) =>
+      void scalers.set(namespace, (await api?.hpas.scalers(namespace)) ?? []);
     const [foundDeployments] = await Promise.all([
       readDeployments(neededDeployments, api),
       pMap(neededNamespaces, readScalers, { concurrency: CONCURRENT_READS }),
@@ -78,11 +73,14 @@ export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterAp
   }
 }
 
-/** @param keys `namespace/name` */
-export async function readDeployments(keys: readonly string[], api: ClusterApi) {
+/**
+ * @param keys `namespace/name`
+ * @param api absent where no Deployment exists
+ */
+export async function readDeployments(keys: readonly string[], api: ClusterApi | undefined) {
   const read = async (key: string) => {
     const [namespace, name] = key.split('/') as [string, string];
-    return [key, await api.config.deployment({ namespace, name })] as const;
+    return [key, (await api?.config.deployment({ namespace, name })) ?? null] as const;
   };
   return new Map(await pMap(new Set(keys), read, { concurrency: CONCURRENT_READS }));
 }
