@@ -9,7 +9,6 @@ import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded
 import {
   hpasOf,
   listOf,
-  MISSING,
   missingList,
   rewrite,
   STALE,
@@ -107,16 +106,6 @@ test('restores the HPA of the rate limit service when the configuration asks for
   });
   rewrite(cluster, 'configmaps', (object) => void Object.assign(object, { data: { 'envoy-gateway.yaml': text } }));
   expect(await restore(cluster, [manifest])).toMatchObject([{ outcome: 'Restored', why: '' }]);
-});
-
-test('restores only the HPAs of the selected Gateway', async () => {
-  const list = times(3, wantedList());
-  const manifests = list.items.filter(
-    ({ kind }) => kind === 'HorizontalPodAutoscaler',
-  ) as unknown as HorizontalPodAutoscaler[];
-  const cluster = await serve(without(list, 'HorizontalPodAutoscaler'));
-  await restore(cluster, manifests, { selects: selectionOf({ gateway: 'web-1' }) });
-  expect(hpasOf(cluster)).toEqual([`${MISSING}-1`]);
 });
 
 test('fails when an admission policy refuses to give the fields back', async () => {

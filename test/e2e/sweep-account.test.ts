@@ -316,8 +316,11 @@ describe('a run at its deadline', () => {
     expect(logged).toEqual([]);
   });
 
-  test('reports what was deleted before in a cluster that hangs, and that it remains', async () => {
-    const deadlineSignal = new AbortController();
+  test.each<[string, string, object[]]>([
+    ['hangs until the deadline', 'Stopped', [{ cluster: 'a', region: 'eu-central-1' }]],
+    ['fails', 'Failed', []],
+  ])('reports what was deleted before the cluster %s', async (_, last, remaining) => {
+    const deadline = new AbortController();
     const cluster = await serveStale(3);
     let deletions = 0;
     cluster.onRequest = ({ method, path }) => {
@@ -326,15 +329,18 @@ describe('a run at its deadline', () => {
       if (method === 'DELETE' && deletions === 3)
         rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => spec.maxReplicas++);
       if (deletions < 3 || !path.endsWith('/v2/horizontalpodautoscalers')) return undefined;
-      deadlineSignal.abort();
+      if (last === 'Failed') return { kind: 'respond', status: 500, body: { message: 'storage is gone' } };
+      deadline.abort();
       return { kind: 'hang' };
     };
-    const report = await runOne(cluster, { deadlineSignal: deadlineSignal.signal });
-    const outcomes = report.clusters[0]?.hpas.map(({ outcome }) => outcome);
-    expect(outcomes?.toSorted()).toEqual(['Deleted', 'Deleted', 'Stopped']);
-    expect(report.clusters[0]?.hpas.filter(({ manifest }) => manifest)).toHaveLength(2);
-    expect(report.remaining).toEqual([{ cluster: 'a', region: 'eu-central-1' }]);
+    const report = await runOne(cluster, { deadlineSignal: deadline.signal });
+    const { hpas = [], lookAgain } = report.clusters[0] ?? {};
+    expect(hpas.map(({ outcome }) => outcome).toSorted()).toEqual(['Deleted', 'Deleted', last].toSorted());
+    expect(hpas.map(({ manifest }) => manifest !== undefined).toSorted()).toEqual([false, true, true]);
+    expect(hpas.find(({ outcome }) => outcome === last)?.message).toMatch(/no whole answer|storage is gone/);
+    expect(report.remaining).toEqual(remaining);
     expect(report.totals).toMatchObject({ clusters: 1, swept: 1 });
+    expect(lookAgain).toBe(true);
   });
 
   test('reports a deletion without an answer as failed, in a cluster that remains', async () => {
