@@ -150,23 +150,21 @@ export class EksAccountDouble extends EksDouble {
   }
 }
 
-/** A token, with a check of its signature that is independent of the library that signed it. */
-export interface EksToken {
-  /** The presigned URL of STS. */
-  url: URL;
-  isGoodFor(cluster: string, secretAccessKey: string): boolean;
-}
-
 const PREFIX = 'k8s-aws-v1.';
 
-/** Reads a bearer token as aws-iam-authenticator does; `isGoodFor` checks it as STS does (Signature Version 4, query string). */
-export function readEksToken(token: string): EksToken | undefined {
+/**
+ * Reads a bearer token as aws-iam-authenticator does.
+ *
+ * @returns the presigned URL of STS, and a check of its signature that is independent of the library that signed it: as STS does it
+ *   (Signature Version 4, query string)
+ */
+export function readEksToken(token: string) {
   const encoded = token.slice(PREFIX.length);
   if (!token.startsWith(PREFIX) || !/^[A-Za-z0-9_-]+$/.test(encoded)) return undefined;
   const url = new URL(Buffer.from(encoded, 'base64url').toString());
   return {
     url,
-    isGoodFor(cluster, secretAccessKey) {
+    isGoodFor(cluster: string, secretAccessKey: string): boolean {
       const signed = new Map([...url.searchParams].filter(([name]) => name !== 'X-Amz-Signature'));
       const [, date = '', region = '', service = ''] = (signed.get('X-Amz-Credential') ?? '').split('/');
       const canonical = [

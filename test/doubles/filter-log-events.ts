@@ -1,13 +1,8 @@
 import { parseFilterPattern } from './filter-pattern.ts';
 import { type AwsRequest, refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
-export interface LoggedEvent {
-  timestamp: number;
-  message: string;
-}
-
 /** The input of a search. */
-export interface FilterLogEventsRequest {
+interface FilterLogEventsRequest {
   logGroupName: string;
   startTime: number;
   endTime?: number;
@@ -17,7 +12,7 @@ export interface FilterLogEventsRequest {
 
 /** Answers FilterLogEvents as Amazon CloudWatch Logs does (AWS JSON 1.1), in pages of which any may be empty. */
 export class FilterLogEventsDouble extends ServiceDouble {
-  readonly groups = new Map<string, LoggedEvent[]>();
+  readonly groups = new Map<string, { timestamp: number; message: string }[]>();
   /** In the order of arrival, whatever the answer was. */
   readonly requests: FilterLogEventsRequest[] = [];
 

@@ -1,22 +1,18 @@
 import { readEksToken } from './eks.ts';
 import { type AwsRequest, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
-/** The result of GetCallerIdentity. */
-export interface CallerIdentity {
-  Account: string;
-  Arn: string;
-  UserId: string;
-}
-
 /** Answers a presigned GetCallerIdentity as STS does for `accept: application/json`, if the signature is right. */
 export class StsDouble extends ServiceDouble {
   /** The requests, as `method https://host/path`, without the query. */
   readonly asked: string[] = [];
   readonly #secretAccessKey: string;
-  readonly #identity: CallerIdentity;
+  readonly #identity: object;
 
-  /** @param secretAccessKey of the only known caller */
-  constructor(secretAccessKey: string, identity: CallerIdentity) {
+  /**
+   * @param secretAccessKey of the only known caller
+   * @param identity the result of GetCallerIdentity
+   */
+  constructor(secretAccessKey: string, identity: Record<'Account' | 'Arn' | 'UserId', string>) {
     super();
     this.#secretAccessKey = secretAccessKey;
     this.#identity = identity;

@@ -9,7 +9,7 @@ export interface StoredFilter {
   destinationArn: string;
 }
 
-export interface StoredLogGroup {
+interface StoredLogGroup {
   logGroupClass: string;
   filters: StoredFilter[];
 }

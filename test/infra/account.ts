@@ -20,15 +20,16 @@ import {
   ListRolePoliciesCommand,
   ListRolesCommand,
 } from '@aws-sdk/client-iam';
-import type { SQSEvent, SQSRecord } from 'aws-lambda';
+import type { EventBridgeEvent, SQSEvent, SQSRecord } from 'aws-lambda';
 import { logGroupOf } from '../../functions/platform/eks-names.ts';
+import { callsOf, signatureOf } from '../doubles/aws-calls.ts';
 import { type AccountCluster, EksAccountDouble, readEksToken, type StoredEntry } from '../doubles/eks.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
+import { type AwsRequest, type ServiceAnswer, ServiceDouble } from '../doubles/service-double.ts';
 import type { User } from '../embedded-cluster/authorization.ts';
 import { ACCOUNT, lambdaContext } from '../embedded-cluster/event-path.ts';
-import { type EventSourceMapping, type FunctionConfiguration, Moto, REGION, templateForMoto } from './moto.ts';
+import { type EventSourceMapping, type FunctionConfiguration, type Moto, REGION, templateForMoto } from './moto.ts';
 import { type Packaging, resourcesOf } from './packaged.ts';
-import { RecordingProxy } from './recording-proxy.ts';
 
 /*
  * The moto server as an AWS account with the packaged stack. A function runs as in Lambda: the handler of the zip file in its own
@@ -52,18 +53,13 @@ export interface Invocation {
 }
 
 /** A batch of messages, and the result of its invocation. */
-export interface Delivery extends Invocation {
+interface Delivery extends Invocation {
   messages: Record<string, unknown>[];
 }
 
-export interface OutcomeEvent {
-  id: string;
-  source: string;
-  'detail-type': string;
-  resources: string[];
-  // biome-ignore lint/suspicious/noExplicitAny: each detail-type has a shape of its own
-  detail: any;
-}
+/** An outcome on the bus. */
+// biome-ignore lint/suspicious/noExplicitAny: each detail-type has a shape of its own
+type OutcomeEvent = EventBridgeEvent<string, any>;
 
 interface Message {
   MessageId: string;
@@ -83,29 +79,21 @@ const credentialsOf = (role: string) => ({ accessKeyId: role, secretAccessKey: `
 /** moto supports no policy of a bus. As the policy of a role, its references are resolved. */
 const BUS_POLICY = 'bus-policy';
 
-export type Account = Awaited<ReturnType<typeof startAccount>>;
+export type Account = Awaited<ReturnType<typeof deployTo>>;
 
 /**
- * Deploys a packaging into a new account.
+ * Deploys a packaging.
  *
+ * @param moto an empty account
  * @param bin the bin folder of the virtual environment that install.sh creates
  * @param parameters of the template
  */
-export async function startAccount(
+export async function deployTo(
+  moto: Moto,
   bin: string,
   packaging: Packaging,
-  parameters: Readonly<Record<string, string>> = {},
+  parameters: Readonly<Record<string, string>>,
 ) {
-  const moto = await Moto.start(bin);
-  try {
-    return await deploy(moto, bin, packaging, parameters);
-  } catch (error) {
-    await moto.stop();
-    throw error;
-  }
-}
-
-async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters: Readonly<Record<string, string>>) {
   const folder = await mkdtemp(join(tmpdir(), 'account-'));
   const eks = new EksAccountDouble();
   const eksUrl = await eks.start();
@@ -295,7 +283,7 @@ async function deploy(moto: Moto, bin: string, packaging: Packaging, parameters:
     },
 
     async stop(): Promise<void> {
-      await Promise.all([proxy.stop(), eks.stop(), moto.stop()]);
+      await Promise.all([proxy.stop(), eks.stop()]);
       await rm(folder, { recursive: true });
     },
   };
@@ -352,4 +340,35 @@ async function invokeFunction(
   if (!told) throw new Error(`${FunctionName} ended without an answer:\n${printed}`);
   const lines = printed.split('\n').filter((line) => line.startsWith('{'));
   return { answer: JSON.parse(told).answer, lines: lines.map((line) => JSON.parse(line)), printed };
+}
+
+/** A proxy before all services of AWS, which records what IAM authorizes before each request. */
+class RecordingProxy extends ServiceDouble {
+  /** Each with the access key that signed it. */
+  readonly calls: (RecordedCall & { accessKeyId: string })[] = [];
+  readonly #upstreamOf: (request: AwsRequest) => string;
+
+  /** @param upstreamOf the URL of the server that answers a request */
+  constructor(upstreamOf: (request: AwsRequest) => string) {
+    super();
+    this.#upstreamOf = upstreamOf;
+  }
+
+  protected override async answer(request: AwsRequest, body: string): Promise<ServiceAnswer> {
+    try {
+      const { method, url = '/' } = request;
+      const { accessKeyId } = signatureOf(request);
+      for (const call of callsOf(request, body)) this.calls.push({ ...call, accessKeyId });
+      const { host: _, connection: __, 'content-length': ___, ...headers } = request.headers;
+      const answer = await fetch(this.#upstreamOf(request) + url, {
+        method,
+        headers: headers as Record<string, string>,
+        body: body || undefined,
+      });
+      return { status: answer.status, body: JSON.parse((await answer.text()) || '{}') };
+    } catch (error) {
+      // The function fails with it, since no client retries this status.
+      return { status: 400, body: { __type: 'NotRecorded', message: String(error) } };
+    }
+  }
 }

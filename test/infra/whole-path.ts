@@ -8,7 +8,8 @@ import { type Server, waitFor } from '../contract/server.ts';
 import { type AwsRequest, type ServiceAnswer, ServiceDouble } from '../doubles/service-double.ts';
 import type { User } from '../embedded-cluster/authorization.ts';
 import { ACCOUNT, REGION, subscriptionEvent } from '../embedded-cluster/event-path.ts';
-import { type Account, type Invocation, startAccount } from './account.ts';
+import { type Account, deployTo, type Invocation } from './account.ts';
+import { Moto } from './moto.ts';
 import type { Packaging } from './packaged.ts';
 import { describePermissions } from './permissions.ts';
 
@@ -93,7 +94,9 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
 
     beforeAll(async () => {
       const { bin, packaging, startServer } = optionsOf();
-      account = await startAccount(bin, packaging, ALL_ON);
+      const moto = await Moto.start(bin);
+      open.push(() => moto.stop());
+      account = await deployTo(moto, bin, packaging, ALL_ON);
       open.push(account.stop);
       server = await startServer((token) => account.userOf('shop', token));
       open.push(server.close);
