@@ -27,11 +27,13 @@ interface ObjectRead {
   readonly generation?: number;
 }
 
-/** @param object the metadata of an object that exists, or the name alone of one that does not */
-const objectRead = (
-  kind: string,
-  { namespace, name, uid, resourceVersion }: Omit<ObjectRead, 'kind' | 'generation'>,
-): ObjectRead => ({ kind, namespace, name, uid, resourceVersion });
+/** @param objects the metadata of an object that exists, or the name alone of one that does not */
+const objectsRead = (kind: string, ...objects: (Omit<ObjectRead, 'kind' | 'generation'> | undefined)[]): ObjectRead[] =>
+  objects.flatMap((object) => {
+    if (object === undefined) return [];
+    const { namespace, name, uid, resourceVersion } = object;
+    return [{ kind, namespace, name, uid, resourceVersion }];
+  });
 
 /** The Deployments that one judgement uses: those that it needs and were not read, and those that decide. */
 export class DeploymentReads {
@@ -69,22 +71,7 @@ export class DeploymentReads {
 }
 
 /** Everything that decides what a Gateway, a GatewayClass that merges its Gateways, or a rate limit service asks for. */
-export interface OwnerConfig {
-  readonly owner: Owner;
-  /** The Gateway itself, or all Gateways of the class. */
-  readonly gateways: readonly Gateway[];
-  readonly gatewayClassName: string | undefined;
-  readonly gatewayClass: GatewayClass | undefined;
-  /** The Gateways and the class, whose status shows what Envoy Gateway has seen. */
-  readonly observed: readonly (Gateway | GatewayClass)[];
-  readonly ownProxy: EnvoyProxy | undefined;
-  readonly classProxy: EnvoyProxy | undefined;
-  /** The EnvoyProxies that the owner and its class refer to. */
-  readonly proxies: readonly EnvoyProxy[];
-  /** The Envoy Gateways that may serve the owner. One whose ConfigMap cannot be read may serve any. */
-  readonly installations: readonly EnvoyGatewayConfig[];
-  readonly restsOn: readonly ObjectRead[];
-}
+export type OwnerConfig = ReturnType<ClusterIndex['configOf']>;
 
 export class ClusterIndex {
   static readonly #indexes = new WeakMap<Snapshot, ClusterIndex>();
@@ -140,7 +127,7 @@ export class ClusterIndex {
     ];
   }
 
-  configOf(owner: Owner): OwnerConfig {
+  configOf(owner: Owner) {
     const gateway = owner.kind === 'Gateway' ? this.#gateways.get(objectKey(owner)) : undefined;
     const gateways =
       owner.kind === 'GatewayClass' ? (this.#gatewaysOfClass.get(owner.name) ?? []) : gateway ? [gateway] : [];
@@ -153,31 +140,29 @@ export class ClusterIndex {
         ? configMap.metadata.namespace === owner.namespace
         : gatewayClass && (settings.unreadable || settings.controllerName === gatewayClass.spec.controllerName),
     );
-    type Named = Parameters<typeof objectRead>[1];
-    const readOf = (kind: string, object: { metadata: Named } | undefined, reference: Named | undefined) =>
-      reference ? [objectRead(kind, object?.metadata ?? reference)] : [];
+    const nameOfClass = gatewayClassName === undefined ? undefined : { name: gatewayClassName };
     return {
       owner,
+      /** The Gateway itself, or all Gateways of the class. */
       gateways,
       gatewayClassName,
       gatewayClass,
-      observed: [...gateways, ...(gatewayClass ? [gatewayClass] : [])],
+      /** The Gateways and the class, whose status shows what Envoy Gateway has seen. */
+      observed: [...gateways, gatewayClass].filter((object) => object !== undefined),
       ownProxy,
       classProxy,
+      /** The EnvoyProxies that the owner and its class refer to. */
       proxies: [ownProxy, classProxy].filter((proxy) => proxy !== undefined),
+      /** The Envoy Gateways that may serve the owner. One whose ConfigMap cannot be read may serve any. */
       installations,
       restsOn: [
-        ...(owner.kind === 'Gateway' && !gateway ? [objectRead('Gateway', owner)] : []),
-        ...gateways.map(({ metadata }) => objectRead('Gateway', metadata)),
-        ...readOf(
-          'GatewayClass',
-          gatewayClass,
-          gatewayClassName === undefined ? undefined : { name: gatewayClassName },
-        ),
-        ...readOf('EnvoyProxy', ownProxy, gateway && proxyReference(gateway)),
-        ...readOf('EnvoyProxy', classProxy, gatewayClass && proxyReference(gatewayClass)),
-        ...(owner.kind === 'ConfigMap' && installations.length === 0 ? [objectRead('ConfigMap', owner)] : []),
-        ...installations.map(({ configMap }) => objectRead('ConfigMap', configMap.metadata)),
+        ...objectsRead('Gateway', owner.kind === 'Gateway' && !gateway ? owner : undefined),
+        ...objectsRead('Gateway', ...gateways.map(({ metadata }) => metadata)),
+        ...objectsRead('GatewayClass', gatewayClass?.metadata ?? nameOfClass),
+        ...objectsRead('EnvoyProxy', ownProxy?.metadata ?? (gateway && proxyReference(gateway))),
+        ...objectsRead('EnvoyProxy', classProxy?.metadata ?? (gatewayClass && proxyReference(gatewayClass))),
+        ...objectsRead('ConfigMap', owner.kind === 'ConfigMap' && installations.length === 0 ? owner : undefined),
+        ...objectsRead('ConfigMap', ...installations.map(({ configMap }) => configMap.metadata)),
       ],
     };
   }

@@ -75,12 +75,9 @@ type Row = {
   readonly when: string;
   readonly find: (candidate: Candidate) => Finding | string | undefined;
 } & (
-  | { readonly deletes: DeleteReason; readonly requires: Requirement }
+  | { readonly deletes: DeleteReason; readonly requires: keyof typeof REQUIREMENTS }
   | { readonly deletes?: undefined; readonly requires?: undefined }
 );
-
-/** `replaced`: the Deployment of the HPA is gone, and that of the other HPA exists. */
-type Requirement = 'gone' | 'replaced' | 'seen';
 
 /** A row that keeps whatever the configuration says. */
 const keeps = (reason: KeepReason, when: string, find: Row['find']): Row => ({ keeps: reason, when, find });
@@ -111,7 +108,12 @@ export const ROWS: readonly Row[] = [
   keeps('AutoscalingConfigured', 'another owner asks for an HPA of its name', wantedByAnother),
   ifGone('GatewayDeleted', 'ScaleTargetStillRuns', 'its Gateway does not exist', gatewayDeleted),
   ifGone('GatewayClassDeleted', 'ScaleTargetStillRuns', 'its class does not exist', gatewayClassDeleted),
-  ifGone('ScaleTargetGone', 'DefaultsUnreadable', 'rate limits have no readable ConfigMap', rateLimitUnknown),
+  ifGone(
+    'ScaleTargetGone',
+    'DefaultsUnreadable',
+    'rate limits have no readable ConfigMap',
+    is('unreadable', 'ConfigMap'),
+  ),
   ifGone('GatewayNotManaged', 'DefaultsUnreadable', 'its class has no readable ConfigMap', is('unreadable')),
   ifGone('ScaleTargetGone', 'ParametersUnresolved', 'its parameters are rejected', is('rejected')),
   ifGone('MergedIntoGatewayClass', 'ScaleTargetStillRuns', 'its class merges its Gateways', is('merged')),
@@ -193,15 +195,9 @@ function verdictOf({ deletes, keeps, requires }: Row, candidate: Candidate, { be
     return { ...grounds, action: 'keep', reason: keeps, explanation, remedy: unmet?.remedy ?? found.remedy };
   }
   const gone = requires === 'seen' ? '' : `, and Deployment ${objectKey(deploymentOf(hpa))} is gone`;
+  const decisive = [...restsOn, ...reads.decided()];
   const explanation = `${because}${gone}.`;
-  return {
-    ...grounds,
-    restsOn: [...restsOn, ...reads.decided()],
-    action: 'delete',
-    reason: deletes,
-    explanation,
-    remedy: undefined,
-  };
+  return { ...grounds, restsOn: decisive, action: 'delete', reason: deletes, explanation, remedy: undefined };
 }
 
 function foreign({ hpa }: Candidate): string | undefined {
@@ -260,15 +256,12 @@ function orphanRemedy(hpa: HorizontalPodAutoscaler): string | undefined {
 }
 
 /** Whether the configuration resolves to this state. */
-function is(expected: Desired['state']) {
-  return ({ desired }: Candidate): string | undefined => {
+function is(expected: Desired['state'], kind?: Owner['kind']) {
+  return ({ owner, desired }: Candidate): string | undefined => {
+    if (kind !== undefined && owner.kind !== kind) return undefined;
     const { state, because } = desired();
     return state === expected ? because : undefined;
   };
-}
-
-function rateLimitUnknown(candidate: Candidate): string | undefined {
-  return candidate.owner.kind === 'ConfigMap' ? is('unreadable')(candidate) : undefined;
 }
 
 /**
@@ -346,11 +339,8 @@ function oneOfTwoNames(candidate: Candidate): Finding | undefined {
 /** Why the requirement is not met (one clause), and what to do. */
 type Unmet = { because: string; remedy?: string };
 
-const REQUIREMENTS: Record<Requirement, (candidate: Candidate) => Unmet | undefined> = {
-  gone: notGone,
-  replaced: notReplaced,
-  seen: notSeen,
-};
+/** `replaced`: the Deployment of the HPA is gone, and that of the other HPA exists. */
+const REQUIREMENTS = { gone: notGone, replaced: notReplaced, seen: notSeen };
 
 function notGone({ hpa, reads }: Candidate): Unmet | undefined {
   const { apiVersion = '', kind, name } = hpa.spec.scaleTargetRef;

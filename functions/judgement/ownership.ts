@@ -18,25 +18,30 @@ const RATE_LIMIT_LABELS = {
   'app.kubernetes.io/managed-by': 'envoy-gateway',
 } as const;
 
-/** Label selectors: every HPA that Envoy Gateway created matches one of them. */
-export const OWNING_SELECTORS: readonly string[] = [
-  OWNING_GATEWAY_NAME_LABEL,
-  OWNING_GATEWAY_CLASS_LABEL,
-  Object.entries(RATE_LIMIT_LABELS)
-    .map(([label, value]) => `${label}=${value}`)
-    .join(','),
+/** Every HPA that Envoy Gateway created has all labels of one of these; a label without a value may have any. */
+const OWNING_LABELS: readonly Readonly<Record<string, string | undefined>>[] = [
+  { [OWNING_GATEWAY_NAME_LABEL]: undefined },
+  { [OWNING_GATEWAY_CLASS_LABEL]: undefined },
+  RATE_LIMIT_LABELS,
 ];
 
-type Labeled = { readonly metadata?: { readonly labels?: Readonly<Record<string, string>> | null | undefined } };
+/** Label selectors: every HPA that Envoy Gateway created matches one of them. */
+export const OWNING_SELECTORS: readonly string[] = OWNING_LABELS.map((labels) =>
+  Object.entries(labels)
+    .map(([label, value]) => (value === undefined ? label : `${label}=${value}`))
+    .join(','),
+);
 
-const carriesRateLimitLabels = ({ metadata }: Labeled): boolean =>
-  Object.entries(RATE_LIMIT_LABELS).every(([label, value]) => metadata?.labels?.[label] === value);
+type Labels = Readonly<Record<string, string>> | null;
+
+const carries = (labels: Labels | undefined, wanted: Readonly<Record<string, string | undefined>>): boolean =>
+  Object.entries(wanted).every(
+    ([label, value]) => labels?.[label] !== undefined && labels[label] === (value ?? labels[label]),
+  );
 
 /** Whether one of {@link OWNING_SELECTORS} matches. */
-export const carriesOwningLabels = (object: Labeled): boolean =>
-  [OWNING_GATEWAY_NAME_LABEL, OWNING_GATEWAY_CLASS_LABEL].some(
-    (label) => object.metadata?.labels?.[label] !== undefined,
-  ) || carriesRateLimitLabels(object);
+export const carriesOwningLabels = ({ metadata }: { readonly metadata?: { readonly labels?: Labels } }): boolean =>
+  OWNING_LABELS.some((wanted) => carries(metadata?.labels, wanted));
 
 /**
  * The owner of an HPA. A GatewayClass owns it if the class merges its Gateways into one proxy; the ConfigMap of Envoy Gateway in
@@ -53,7 +58,7 @@ export function labeledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' 
   const name = labels?.[OWNING_GATEWAY_NAME_LABEL];
   const namespace = labels?.[OWNING_GATEWAY_NAMESPACE_LABEL];
   const gatewayClass = labels?.[OWNING_GATEWAY_CLASS_LABEL];
-  const isOfRateLimit = carriesRateLimitLabels(hpa);
+  const isOfRateLimit = carries(labels, RATE_LIMIT_LABELS);
   if ([gatewayClass, name || namespace, isOfRateLimit].filter(Boolean).length > 1) return 'ambiguous';
   if (isOfRateLimit) return { kind: 'ConfigMap', namespace: ownNamespace, name: CONFIG_MAP_NAME };
   if (gatewayClass) return { kind: 'GatewayClass', name: gatewayClass };
