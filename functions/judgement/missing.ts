@@ -3,7 +3,7 @@ import { controllerOf, controllerVersion, isAtLeast, otherConfiguration } from '
 import { type Desired, resolve } from './desired.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
-import type { Owner } from './ownership.ts';
+import { describeOwner, type Owner } from './ownership.ts';
 import type { Snapshot } from './snapshot.ts';
 import { acceptance, notObserved, secondsSinceWrite } from './status.ts';
 
@@ -55,7 +55,7 @@ export function missingHpas(
         namespace,
         name,
         owner,
-        ownerUid: uidOf(config),
+        ownerUid: config.restsOn.find((one) => describeOwner(one) === describeOwner(owner))?.uid,
         reason: 'WantedButMissing',
         explanation: `${desired.because}, and there is no HPA ${allNames}.`,
         remedy: remedyOf(config, cluster, reads),
@@ -87,10 +87,6 @@ function desiredHpa(
   if (first === undefined || desired.includes(undefined)) return undefined;
   return { because: first.because, names: desired.flatMap((one) => one?.names ?? []) };
 }
-
-const uidOf = ({ owner, gateways, gatewayClass, installations }: OwnerConfig): string | undefined =>
-  (owner.kind === 'Gateway' ? gateways[0] : owner.kind === 'GatewayClass' ? gatewayClass : installations[0]?.configMap)
-    ?.metadata.uid;
 
 /** If the rate limit service runs, Envoy Gateway has applied that part of its configuration. */
 function isRateLimitServiceRunning({ owner, installations }: OwnerConfig, reads: DeploymentReads): boolean {

@@ -67,7 +67,8 @@ export function labeledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' 
 
 export const sameOwner = (a: Owner, b: Owner): boolean => a.kind === b.kind && objectKey(a) === objectKey(b);
 
-export const describeOwner = (owner: Owner) => `${owner.kind} ${objectKey(owner)}`;
+export const describeOwner = (owner: { kind: string; namespace?: string; name: string }): string =>
+  `${owner.kind} ${objectKey(owner)}`;
 
 const isApplyOfEnvoyGateway = (entry: ManagedFieldsEntry) =>
   entry.manager === ENVOY_GATEWAY_MANAGER && entry.operation === 'Apply' && !entry.subresource;

@@ -48,8 +48,6 @@ describe('if both names exist, and both Deployments run,', () => {
   test.each<[string, ClusterObject[], string, string]>([
     ['v1.4.2 wants the hashed one', [v142], WANTED, RENAMED],
     ['v1.5.0 wants the plain one', [controller({ version: 'v1.5.0' })], RENAMED, WANTED],
-    ['v1.9.1 wants the plain one', [v191], RENAMED, WANTED],
-    ['v2.0.0 wants the plain one', [controller({ version: 'v2.0.0' })], RENAMED, WANTED],
     ['an unknown version may want either', [controller()], WANTED, WANTED],
     ['without its Deployment Envoy Gateway may want either', [], WANTED, WANTED],
   ])('%s', (_, installed, ofHashed, ofPlain) => {
