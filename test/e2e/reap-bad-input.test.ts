@@ -1,10 +1,8 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { eksClusterDirectory } from '../../functions/aws/cluster-directory.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
-import { createHandler } from '../../functions/reap/reap.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
 import { connectionTo, type Intervention } from '../embedded-cluster/embedded-cluster.ts';
-import { ACCOUNT, queueBatch, REGION } from '../embedded-cluster/event-path.ts';
+import { queueBatch } from '../embedded-cluster/event-path.ts';
 import {
   beforeFirst,
   hpasOf,
@@ -21,56 +19,39 @@ import {
   without,
   writesTo,
 } from './harness.ts';
-import {
-  changed,
-  loadReap,
-  type rbac,
-  reapBatch,
-  reapEvent,
-  requested,
-  surroundings,
-  sweepByEvent,
-} from './reap-harness.ts';
+import { changed, loadReap, reapBatch, reapEvent, requested, surroundings, sweepByEvent } from './reap-harness.ts';
 
 const around = surroundings();
 
 describe('an input that is no event of this project', () => {
   const broken = (change: Record<string, unknown>): object => ({ ...changed(), ...change });
-  const withDetail = (detail: Record<string, unknown>): object => changed('shop', detail);
-  const expected =
-    /; expected source envoy-hpa-reaper, detail-type Envoy Gateway Configuration Changed, Cluster Sweep Requested or Heartbeat$/
-      .source;
-  const events: [string, unknown, RegExp][] = [
-    ['nothing', null, /^not an event of this project: \(the event\): /],
-    ['an audit line', { kind: 'Event', apiVersion: 'audit.k8s.io/v1' }, new RegExp(`: detail-type: .*${expected}`)],
-    ['a notice of S3', { Records: [{ eventSource: 'aws:s3' }] }, new RegExp(`: detail-type: .*${expected}`)],
-    ['another source', broken({ source: 'aws.eks' }), new RegExp(`: source: [^;]*${expected}`)],
-    ['our own outcome', broken({ 'detail-type': 'HPA Deleted' }), new RegExp(`: detail-type: [^;]*${expected}`)],
-    ['no detail', broken({ detail: undefined }), new RegExp(`: detail: [^;]*${expected}`)],
-    ['another version', withDetail({ version: '2' }), new RegExp(`: detail.version: [^;]*${expected}`)],
-    ['a path as cluster', withDetail({ cluster: '../shop' }), new RegExp(`: detail.cluster: [^;]*${expected}`)],
-    ['two faults', withDetail({ auditID: 1, lines: 0 }), /: detail.auditID: .*; detail.lines: /],
-    ['a request without a mode', requested('shop', { mode: undefined }), /: detail.mode: /],
-    ['a request with a bad limit', requested('shop', { maxDeletions: -1 }), /: detail.maxDeletions: /],
-    [
-      'another account',
-      broken({ account: '999999999999' }),
-      /^the event is from account 999999999999 in eu-central-1, and this function serves 123456789012 in eu-central-1$/,
-    ],
-    ['another Region', { ...requested(), region: 'eu-west-1' }, /^the event is from account 123456789012 in eu-west-1/],
-    ['no JSON', '{"source":', /^the message body is not JSON: /],
-  ];
+  const unexpected = 'not an event of this project: ';
 
-  test.each(events)('fails its message: %s', async (_, event, reason) => {
+  test.each<[string, unknown, string]>([
+    ['nothing', null, `${unexpected}(the event): `],
+    ['an audit line', { kind: 'Event', apiVersion: 'audit.k8s.io/v1' }, `${unexpected}detail-type: `],
+    ['another source', broken({ source: 'aws.eks' }), `${unexpected}source: `],
+    ['our own outcome', broken({ 'detail-type': 'HPA Deleted' }), `${unexpected}detail-type: `],
+    ['another version', changed('shop', { version: '2' }), `${unexpected}detail.version: `],
+    ['a path as cluster', changed('../shop'), `${unexpected}detail.cluster: `],
+    ['two faults', changed('shop', { auditID: 1, lines: 0 }), 'detail.lines: '],
+    ['a request without a mode', requested('shop', { mode: undefined }), `${unexpected}detail.mode: `],
+    ['a request with a bad limit', requested('shop', { maxDeletions: -1 }), `${unexpected}detail.maxDeletions: `],
+    ['another account', broken({ account: '999999999999' }), 'the event is from account 999999999999 in eu-central-1'],
+    ['another Region', { ...requested(), region: 'eu-west-1' }, 'from account 123456789012 in eu-west-1, and this'],
+    ['no JSON', '{"source":', 'the message body is not JSON: '],
+  ])('fails its message: %s', async (_, event, reason) => {
     expect(await reapBatch([typeof event === 'string' ? event : JSON.stringify(event)])).toEqual(['message-1']);
     expect(around.eks.described).toEqual([]);
     const line = { level: 'ERROR', message: 'message not understood', messageId: 'message-1' };
-    expect(around.output.logged()).toMatchObject([{ ...line, reason: expect.stringMatching(reason) }]);
+    expect(around.output.logged()).toMatchObject([{ ...line, reason: expect.stringContaining(reason) }]);
     expect(around.output.counted('MessagesMalformed')).toBe(1);
   });
 
-  test('fails a direct invocation', async () => {
-    const message = expect.stringMatching(/^not an event of this project: source: /);
+  test('fails a direct invocation, which names what is expected', async () => {
+    const message = expect.stringMatching(
+      /source: .*; expected source envoy-hpa-reaper, detail-type Envoy Gateway Configuration Changed, Cluster Sweep Requested or Heartbeat$/,
+    );
     const event = broken({ source: 'aws.eks' });
     await expect(reapEvent(event)).rejects.toMatchObject({ name: 'MalformedInputError', message });
     expect(around.output.logged()).toMatchObject([
@@ -85,160 +66,10 @@ describe('an input that is no event of this project', () => {
   });
 });
 
-/** By its message (consumed, whatever the outcome) and directly. */
-async function isSkipped(skipped: string, message: RegExp, remedy: RegExp): Promise<void> {
-  const handler = await loadReap();
-  expect(await reapBatch([changed()], 1, handler)).toEqual([]);
-  expect(await reapEvent(changed(), handler)).toEqual({
-    ...{ cluster: 'shop', skipped },
-    message: expect.stringMatching(message),
-    remedy: expect.stringMatching(remedy),
-  });
-  expect(around.output.logged()[0]).toMatchObject({
-    ...{ level: 'WARN', message: 'cluster skipped', cluster: 'shop', reason: skipped, auditIDs: ['audit-1'] },
-    explanation: expect.stringMatching(message),
-    remedy: expect.stringMatching(remedy),
-  });
-  expect(around.output.counted('ClustersSkipped')).toBe(2);
-}
+const list = 'GET /apis/autoscaling/v2/horizontalpodautoscalers was answered';
 
-/** RetryableError and the classes that say more of it (functions/platform/errors.ts). */
-const RETRIED = /^(Retryable|NoAnswer|Overloaded)Error$/;
-
-/** By its message (which comes back) and directly (where Lambda tries it again). */
-async function isRetried(reason: RegExp, handler?: Awaited<ReturnType<typeof loadReap>>): Promise<void> {
-  const reap = handler ?? (await loadReap());
-  expect(await reapBatch([changed()], 4, reap)).toEqual(['message-1']);
-  await expect(reapEvent(changed(), reap)).rejects.toMatchObject({ name: expect.stringMatching(RETRIED) });
-  if (handler === undefined) {
-    const failed = {
-      level: 'ERROR',
-      message: 'sweep failed',
-      cluster: 'shop',
-      explanation: expect.stringMatching(reason),
-    };
-    expect(around.output.logged()).toMatchObject([
-      failed,
-      failed,
-      { level: 'ERROR', error: expect.stringMatching(RETRIED), reason: expect.stringMatching(reason) },
-    ]);
-    expect(around.output.counted('SweepsFailed')).toBe(2);
-  }
-}
-
-describe('a cluster that EKS', () => {
-  test('does not know is skipped', async () => {
-    await isSkipped('ClusterNotFound', /^there is no cluster shop in eu-central-1$/, /if it was deleted/);
-  });
-
-  test.each<[string, object]>([
-    ['CREATING', {}],
-    ['DELETING', {}],
-    ['ACTIVE', { endpoint: undefined, ca: undefined }],
-  ])('describes as %s with %j is skipped', async (status, rest) => {
-    const cluster = await around.enroll('shop', staleList(), { described: { status, ...rest } });
-    await isSkipped('ClusterNotActive', new RegExp(`^cluster shop is ${status}`), /^Once it is ACTIVE/);
-    expect(cluster.requests).toEqual([]);
-  });
-
-  test('has the opt-out tag of is skipped, and swept once the tag is gone', async () => {
-    const cluster = await around.enroll('shop', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
-    await isSkipped('ClusterOptedOut', /tagged envoy-hpa-reaper=off/, /Remove the tag/);
-    expect(cluster.requests).toEqual([]);
-    Object.assign(around.eks.clusters.get('shop') ?? {}, { tags: { 'envoy-hpa-reaper': 'on' } });
-    expect(await reapBatch([changed()])).toEqual([]);
-    expect(hpasOf(cluster)).toEqual([]);
-  });
-
-  test.each([
-    [429, 'ThrottlingException'],
-    [500, 'ServerException'],
-  ])('does not describe now (%i %s) is retried', async (status, type) => {
-    const cluster = await around.enroll('shop', staleList());
-    around.eks.failRequests(2, status, type);
-    await isRetried(/^EKS could not describe cluster shop: refused by the test$/);
-    expect(cluster.requests).toEqual([]);
-  });
-
-  test('refuses to describe is reported once, and its message is consumed: a person has to allow it', async () => {
-    await around.enroll('shop', staleList(), { described: { denied: true } });
-    expect(await reapBatch([changed()])).toEqual([]);
-    await expect(reapEvent(changed())).rejects.toMatchObject({ name: 'AwsAccessError' });
-    expect(around.output.logged()[0]).toMatchObject({ level: 'ERROR', reason: 'AwsAccessRefused' });
-    expect(around.bus.taken).toMatchObject([
-      { DetailType: 'Cluster Unreachable' },
-      { DetailType: 'Cluster Unreachable' },
-    ]);
-  });
-});
-
-describe('an API server that', () => {
-  const html: Intervention = {
-    ...{ kind: 'respond', status: 200, headers: { 'Content-Type': 'text/html' } },
-    body: '<html><body>Please log in.</body></html>',
-  };
-  const status = (code: number, message: string): Intervention => ({
-    ...{ kind: 'respond', status: code },
-    body: { kind: 'Status', apiVersion: 'v1', status: 'Failure', message, code },
-  });
-  const list = 'GET /apis/autoscaling/v2/horizontalpodautoscalers was answered';
-
-  test.each<[string, Intervention, RegExp]>([
-    [
-      'resets connections',
-      { kind: 'reset' },
-      /^no whole answer from 127\.0\.0\.1:\d+: (socket hang up|read ECONNRESET)/,
-    ],
-    ['cuts the body', { kind: 'cut', after: 100 }, /^no whole answer from 127\.0\.0\.1:\d+: aborted/],
-    ['answers HTML', html, new RegExp(`^${list} 200 with text/html, not JSON$`)],
-    [
-      'answers half a JSON',
-      { ...html, headers: { 'Content-Type': 'application/json' }, body: '{"items":[' },
-      /cut or no JSON/,
-    ],
-    ['answers JSON that is no list', { ...html, headers: {}, body: {} }, /^a list was answered without items$/],
-    ['is overloaded', tooManyRequests(1), new RegExp(`^${list} 429: Too many requests, please try again later\\.`)],
-    ['fails', status(500, 'etcdserver: leader changed'), new RegExp(`^${list} 500: etcdserver: leader changed`)],
-  ])('%s is retried, and its endpoint is looked up again', async (_, intervention, reason) => {
-    const cluster = await around.enroll('shop', staleList());
-    cluster.onRequest = () => intervention;
-    await isRetried(reason);
-    expect(around.eks.described).toEqual(['shop', 'shop']);
-    expect(writesTo(cluster)).toEqual([]);
-  });
-
-  test('hangs is retried after the timeout', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    cluster.onRequest = () => ({ kind: 'hang' });
-    const errors: unknown[][] = [];
-    const log = { info: () => {}, warn: () => {}, error: (...line: unknown[]) => void errors.push(line) };
-    const handler = createHandler({
-      config: {
-        ...{ ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION, MODE: 'delete' },
-        ...{ MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180, EVENT_BUS_NAME: 'bus' },
-      },
-      eventBus: { put: async () => {} },
-      directory: eksClusterDirectory(REGION, { timeout: 100 }),
-      log,
-      metrics: { add: () => {} },
-      now: () => new Date(),
-    });
-    await isRetried(/./, handler as never);
-    expect(JSON.stringify(errors)).toMatch(/no whole answer from 127\.0\.0\.1:\d+: no answer within 0\.1 s/);
-  });
-
-  test('does not authenticate the token is skipped after one retry', async () => {
-    const cluster = await around.enroll('shop', staleList(), { users: {} });
-    await isSkipped(
-      'ClusterUnauthorized',
-      new RegExp(`^${list} 401: Unauthorized$`),
-      /reaper enroll --eks CLUSTER` creates the access entries/,
-    );
-    expect(around.eks.described).toEqual(['shop', 'shop']);
-    expect(writesTo(cluster)).toEqual([]);
-  });
-
-  const reader: typeof rbac = [
+describe('a cluster is skipped, its message is consumed, and nothing is written, if', () => {
+  const readOnly = [
     {
       ...{ kind: 'ClusterRole', metadata: { name: 'reader' } },
       rules: [{ apiGroups: ['*'], resources: ['*'], verbs: ['get', 'list'] }],
@@ -248,27 +79,127 @@ describe('an API server that', () => {
       ...{ roleRef: { kind: 'ClusterRole', name: 'reader' }, subjects: [{ kind: 'User', name: 'reap' }] },
     },
   ];
-  test.each<[string, typeof rbac, RegExp]>([
-    ['nothing', [], /403: .*cannot list resource "horizontalpodautoscalers"/],
-    ['reading only', reader, /403: .*cannot patch resource "horizontalpodautoscalers"/],
-  ])('authorizes %s is skipped, and keeps everything', async (_, rules, message) => {
-    const cluster = await around.enroll('shop', staleList(), { rbac: rules });
-    await isSkipped('ClusterForbidden', message, /reaper enroll --eks CLUSTER` applies the RBAC/);
+  const described = (change: object) => ({ described: change });
+  const forbidden = (verb: string) => new RegExp(`403: .*cannot ${verb} resource "horizontalpodautoscalers"`);
+  const enrolls = /reaper enroll --eks CLUSTER` applies the RBAC/;
+
+  test.each<[string, Parameters<typeof around.enroll>[2], string, RegExp, RegExp]>([
+    ['EKS does not know it', undefined, 'ClusterNotFound', /^there is no cluster shop in eu-central-1$/, /if it was/],
+    ['it is CREATING', described({ status: 'CREATING' }), 'ClusterNotActive', /^cluster shop is CREATING/, /ACTIVE/],
+    ['it is DELETING', described({ status: 'DELETING' }), 'ClusterNotActive', /^cluster shop is DELETING/, /ACTIVE/],
+    ['it has no endpoint', described({ endpoint: undefined }), 'ClusterNotActive', /^cluster shop is ACTIVE/, /ACTIVE/],
+    ['it opted out', described({ tags: { 'envoy-hpa-reaper': 'off' } }), 'ClusterOptedOut', /=off$/, /^Remove the tag/],
+    [
+      'it does not authenticate the token',
+      { users: {} },
+      'ClusterUnauthorized',
+      /401: Unauthorized$/,
+      /access entries/,
+    ],
+    ['it authorizes nothing', { rbac: [] }, 'ClusterForbidden', forbidden('list'), enrolls],
+    ['it authorizes reading only', { rbac: readOnly }, 'ClusterForbidden', forbidden('patch'), enrolls],
+    ['it has no CRDs', { customResources: false }, 'CustomResourcesNotInstalled', /is not known to this/, /CRDs/],
+  ])('%s', async (_, options, skipped, message, remedy) => {
+    const cluster = options && (await around.enroll('shop', staleList(), options));
+    const handler = await loadReap();
+    expect(await reapBatch([changed()], 1, handler)).toEqual([]);
+    const explained = { message: expect.stringMatching(message), remedy: expect.stringMatching(remedy) };
+    expect(await reapEvent(changed(), handler)).toEqual({ cluster: 'shop', skipped, ...explained });
+    expect(around.output.logged()[0]).toMatchObject({
+      ...{ level: 'WARN', message: 'cluster skipped', cluster: 'shop', reason: skipped, auditIDs: ['audit-1'] },
+      ...{ explanation: explained.message, remedy: explained.remedy },
+    });
+    expect(around.output.counted('ClustersSkipped')).toBe(2);
+    // Its endpoint is looked up again.
     expect(around.eks.described).toEqual(['shop', 'shop']);
+    if (cluster === undefined) return;
     expect(hpasOf(cluster)).toEqual([STALE]);
+    expect(requestsOf(cluster, 'DELETE')).toEqual([]);
+    if (options?.described) expect(cluster.requests).toEqual([]);
   });
+});
 
-  test('has no custom resources is skipped, and keeps everything', async () => {
-    const cluster = await around.enroll('shop', staleList(), { customResources: false });
-    await isSkipped('CustomResourcesNotInstalled', /is not known to this API server/, /CRDs/);
-    expect(writesTo(cluster)).toEqual([]);
-  });
+test('a cluster is swept if its tag is not off', async () => {
+  const cluster = await around.enroll('shop', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'on' } } });
+  expect(await reapBatch([changed()])).toEqual([]);
+  expect(hpasOf(cluster)).toEqual([]);
+});
 
-  test.each(['gatewayclasses', 'configmaps'])('fails for %s only gets no write', async (plural) => {
+/** By its message, which comes back, and directly, where Lambda retries it. */
+async function isRetried(reason: RegExp): Promise<void> {
+  const reap = await loadReap();
+  expect(await reapBatch([changed()], 4, reap)).toEqual(['message-1']);
+  const name = expect.stringMatching(/^(Retryable|NoAnswer|Overloaded)Error$/);
+  await expect(reapEvent(changed(), reap)).rejects.toMatchObject({ name });
+  const explanation = expect.stringMatching(reason);
+  const failed = { level: 'ERROR', message: 'sweep failed', cluster: 'shop', explanation };
+  expect(around.output.logged()).toMatchObject([failed, failed, { level: 'ERROR', error: name, reason: explanation }]);
+  expect(around.output.counted('SweepsFailed')).toBe(2);
+}
+
+describe('EKS', () => {
+  test.each([
+    [429, 'ThrottlingException'],
+    [500, 'ServerException'],
+  ])('that does not describe the cluster now (%i %s) leads to a retry', async (status, type) => {
     const cluster = await around.enroll('shop', staleList());
-    cluster.onRequest = ({ path }) => (path.endsWith(`/${plural}`) ? status(500, 'storage is gone') : undefined);
-    await isRetried(/500: storage is gone/);
-    expect(writesTo(cluster)).toEqual([]);
+    around.eks.failRequests(2, status, type);
+    await isRetried(/^EKS could not describe cluster shop: refused by the test$/);
+    expect(cluster.requests).toEqual([]);
+  });
+
+  test('that refuses to describe the cluster is reported once, since a person has to allow it', async () => {
+    await around.enroll('shop', staleList(), { described: { denied: true } });
+    expect(await reapBatch([changed()])).toEqual([]);
+    await expect(reapEvent(changed())).rejects.toMatchObject({ name: 'AwsAccessError' });
+    expect(around.output.logged()[0]).toMatchObject({ level: 'ERROR', reason: 'AwsAccessRefused' });
+    const unreachable = { DetailType: 'Cluster Unreachable' };
+    expect(around.bus.taken).toMatchObject([unreachable, unreachable]);
+  });
+});
+
+describe('an API server that', () => {
+  const answers = (body: string | object, type = 'application/json'): Intervention => ({
+    ...{ kind: 'respond', status: 200, headers: { 'Content-Type': type }, body: body as never },
+  });
+  const status = (code: number, message: string): Intervention => ({
+    ...{ kind: 'respond', status: code },
+    body: { kind: 'Status', apiVersion: 'v1', status: 'Failure', message, code },
+  });
+  const gone = status(500, 'storage is gone');
+
+  test.each<[string, Intervention, RegExp, string?]>([
+    [
+      'resets connections',
+      { kind: 'reset' },
+      /^no whole answer from 127\.0\.0\.1:\d+: (socket hang up|read ECONNRESET)/,
+    ],
+    ['cuts the body', { kind: 'cut', after: 100 }, /^no whole answer from 127\.0\.0\.1:\d+: aborted/],
+    ['answers HTML', answers('<html>', 'text/html'), new RegExp(`^${list} 200 with text/html, not JSON$`)],
+    ['answers half a JSON', answers('{"items":['), /cut or no JSON/],
+    ['answers JSON that is no list', answers({}), /^a list was answered without items$/],
+    ['is overloaded', tooManyRequests(1), new RegExp(`^${list} 429: Too many requests, please try again later\\.`)],
+    ['fails', status(500, 'leader changed'), new RegExp(`^${list} 500: leader changed`)],
+    ['fails for GatewayClasses only', gone, /500: storage is gone/, '/gatewayclasses'],
+    ['fails for ConfigMaps only', gone, /500: storage is gone/, '/configmaps'],
+  ])(
+    '%s is retried without a write, and its endpoint is looked up again',
+    async (_, intervention, reason, only = '') => {
+      const cluster = await around.enroll('shop', staleList());
+      cluster.onRequest = ({ path }) => (path.endsWith(only) ? intervention : undefined);
+      await isRetried(reason);
+      expect(around.eks.described).toEqual(['shop', 'shop']);
+      expect(writesTo(cluster)).toEqual([]);
+    },
+  );
+
+  test('hangs gives no answer after the timeout', async () => {
+    const cluster = await serve(staleList());
+    cluster.onRequest = () => ({ kind: 'hang' });
+    const api = clusterApi(connectionTo(cluster), 100);
+    onTestFinished(() => api.close());
+    const message = expect.stringMatching(/^no whole answer from 127\.0\.0\.1:\d+: no answer within 0\.1 s/);
+    await expect(api.hpas.list()).rejects.toMatchObject({ name: 'NoAnswerError', message });
   });
 
   test('fails at the second assessment has nothing deleted', async () => {
@@ -276,7 +207,7 @@ describe('an API server that', () => {
     let marked = false;
     cluster.onRequest = ({ method, path }) => {
       marked ||= method === 'PATCH';
-      return marked && path.endsWith('/envoyproxies') ? status(500, 'storage is gone') : undefined;
+      return marked && path.endsWith('/envoyproxies') ? gone : undefined;
     };
     await isRetried(/500: storage is gone/);
     expect(requestsOf(cluster, 'DELETE')).toEqual([]);
@@ -358,16 +289,8 @@ describe('a configuration that cannot be read', () => {
   });
 
   test.each<[string, object, RegExp]>([
-    [
-      'EnvoyProxy',
-      { provider: 'Kubernetes' },
-      /^EnvoyProxy autoscaling-removed\/proxy has a shape .*: spec\.provider: /,
-    ],
-    [
-      'HorizontalPodAutoscaler',
-      { maxReplicas: 'many' },
-      new RegExp(`^HorizontalPodAutoscaler ${STALE} has a shape .*: spec\\.maxReplicas: `),
-    ],
+    ['EnvoyProxy', { provider: 'Kubernetes' }, / autoscaling-removed\/proxy has a shape .*: spec\.provider: /],
+    ['HorizontalPodAutoscaler', { maxReplicas: 'many' }, new RegExp(` ${STALE} has a shape .*: spec\\.maxReplicas: `)],
   ])(
     'fails the sweep when an object of kind %s has an unknown shape, and nothing is written',
     async (kind, spec, message) => {
@@ -405,8 +328,7 @@ describe('the environment', () => {
     expect(String(failure)).not.toMatch(/1234|Frankfurt|secret|destroy|-7|3601|soon|Shop/);
   });
 
-  test('has a default for every optional variable', async () => {
-    await expect(loadReap()).resolves.toBeTypeOf('function');
+  test('names every variable that is missing', async () => {
     vi.stubEnv('ACCOUNT_ID', undefined);
     vi.stubEnv('MODE', undefined);
     await expect(loadReap()).rejects.toThrow('ACCOUNT_ID is missing; MODE is missing');
