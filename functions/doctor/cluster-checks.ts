@@ -22,7 +22,7 @@ import type { ClusterDescription } from '../kubernetes/directory.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import { problemOf } from '../platform/problems.ts';
 import type { Assessment } from '../sweep/assess.ts';
-import type { CheckId } from './report.ts';
+import type { Check } from './report.ts';
 import { broken, type CheckDefinition, ok, unknown, type Verdict, warning } from './run-checks.ts';
 
 type GatewayConfig = Awaited<ReturnType<ClusterApi['config']['read']>>;
@@ -47,9 +47,6 @@ export interface ClusterContext {
   assessment(): Promise<Assessment>;
 }
 
-/** The command that creates the filter and the access entries and applies the RBAC, with the rights of the person. */
-export const enrollCommand = ({ flags }: Pick<ClusterContext, 'flags'>): string => `reaper enroll ${flags}`;
-
 const scanCommand = ({ flags, controllerNamespaces = [] }: ClusterContext): string =>
   ['reaper scan', flags, ...controllerNamespaces.map((name) => `--controller-namespace ${name}`)].join(' ');
 
@@ -59,9 +56,9 @@ const FUNCTION_PERMISSIONS = Object.values(PERMISSIONS).flat();
 
 /** A check of a cluster whose API server authorizes us. */
 const inCluster = (
-  id: CheckId,
+  id: Check['id'],
   run: (context: ClusterContext, inspection: ClusterInspection) => Promise<Verdict>,
-  after: readonly CheckId[] = ['cluster-access'],
+  after: readonly Check['id'][] = ['cluster-access'],
 ): CheckDefinition<ClusterContext> => ({
   id,
   after,
@@ -69,7 +66,7 @@ const inCluster = (
 });
 
 /** A check of what the person may do. */
-const permissionCheck = (id: CheckId, permissions: readonly Permission[], fault: (missing: string) => Verdict) =>
+const permissionCheck = (id: Check['id'], permissions: readonly Permission[], fault: (missing: string) => Verdict) =>
   inCluster(id, async (_, inspection) => {
     const missing = await inspection.deniedToMe(permissions);
     return missing.length === 0 ? ok(ALLOWED) : fault(namesOf(missing));
@@ -170,7 +167,7 @@ function functionsVerdict(missing: readonly Permission[], context: ClusterContex
   if (missing.length === 0) return ok(ALLOWED);
   const hasNothing = missing.length === FUNCTION_PERMISSIONS.length;
   const found = `the group ${REAPER_GROUP} cannot ${hasNothing ? 'do anything that it has to' : namesOf(missing)}`;
-  const enroll = enrollCommand(context);
+  const enroll = `reaper enroll ${context.flags}`;
   if (context.region !== undefined) {
     return broken(found, 'Enroll the cluster, which applies the role of this version.', enroll);
   }

@@ -13,7 +13,7 @@ import {
 } from '../sweep/for-each-cluster.ts';
 import { CLUSTER_CHECKS, type ClusterContext } from './cluster-checks.ts';
 import { EKS_CHECKS } from './eks-checks.ts';
-import { type ClusterHealth, countStates, type DoctorReport } from './report.ts';
+import { countStates, type DoctorReport } from './report.ts';
 import { broken, runChecks, unreadable } from './run-checks.ts';
 
 /** A kubeconfig, or a Region of the account with the clients for the checks of EKS. */
@@ -48,7 +48,12 @@ export async function diagnoseClusters(options: DoctorOptions): Promise<DoctorRe
 }
 
 /** @throws the error of the cluster if it is a fault of this program, or concerns every call to AWS */
-function undescribed({ cluster, region, problem, error }: ClusterRef & ClusterProblem): ClusterHealth {
+function undescribed({
+  cluster,
+  region,
+  problem,
+  error,
+}: ClusterRef & ClusterProblem): DoctorReport['clusters'][number] {
   const { reason, message, remedy } = problem;
   const verdict = reason === 'ClusterNotFound' ? broken(message, remedy) : unreadable(error);
   return { cluster, region, checks: [{ id: 'eks-cluster', ...verdict }] };
@@ -58,7 +63,7 @@ async function diagnose(
   { cluster, region, directory, eks, commands }: Target<DoctorScope>,
   description: ClusterDescription,
   { controllerNamespaces, timeout, now }: DoctorOptions,
-): Promise<ClusterHealth> {
+): Promise<DoctorReport['clusters'][number]> {
   const connection = once(() => directory.connection(cluster));
   const connect = once(async () => clusterInspection(await connection(), timeout));
   const api = once(async () => clusterApi(await connection(), timeout));

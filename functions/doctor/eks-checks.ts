@@ -10,12 +10,12 @@ import {
 } from '../enrollment/findings.ts';
 import { isRunning, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { problem } from '../platform/problems.ts';
-import { type ClusterContext, enrollCommand } from './cluster-checks.ts';
-import type { CheckId, State } from './report.ts';
+import type { ClusterContext } from './cluster-checks.ts';
+import type { Check } from './report.ts';
 import { broken, type CheckDefinition, ok, type Verdict, warning } from './run-checks.ts';
 
 /** What the checks of an EKS cluster need. */
-export interface EksContext extends ClusterContext {
+interface EksContext extends ClusterContext {
   readonly region: string;
   readonly entries: Pick<EnrollmentClients['entries'], 'describe'>;
   readonly roles: EnrollmentClients['roles'];
@@ -31,7 +31,7 @@ export interface EksContext extends ClusterContext {
 const CERTAIN_SLOTS = 2;
 
 /** Any other state of a finding is broken. */
-const STATE_OF: Partial<Record<Finding['state'], State>> = {
+const STATE_OF: Partial<Record<Finding['state'], Check['state']>> = {
   right: 'ok',
   untagged: 'warning',
   unwanted: 'warning',
@@ -40,15 +40,15 @@ const STATE_OF: Partial<Record<Finding['state'], State>> = {
 
 /** A check that is a finding of enrollment, with the command that fixes it. */
 const finding = (
-  id: CheckId,
-  after: CheckId,
+  id: Check['id'],
+  after: Check['id'],
   find: (context: EksContext) => Finding | Promise<Finding>,
 ): CheckDefinition<EksContext> => ({
   id,
   after: [after],
   run: async (context) => {
     const { part, state, found, remedy, command, action } = await find(context);
-    const fix = action === 'none' ? undefined : enrollCommand(context);
+    const fix = action === 'none' ? undefined : `reaper enroll ${context.flags}`;
     const fault = part === 'optOut' ? 'warning' : 'broken';
     return { state: STATE_OF[state] ?? fault, found, remedy, command: command ?? fix };
   },
@@ -115,6 +115,6 @@ async function slotsVerdict(context: EksContext): Promise<Verdict> {
   return warning(
     `${found}: ${others.join(', ')}; only CloudWatch Logs knows whether one more is possible`,
     'Enroll the cluster. If that reports NoFreeFilterSlot, delete a filter that is no longer needed, or let one stream feed several readers.',
-    enrollCommand(context),
+    `reaper enroll ${context.flags}`,
   );
 }

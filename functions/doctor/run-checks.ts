@@ -1,7 +1,7 @@
 import { isRefusal } from '../aws/client.ts';
 import { ApiStatusError } from '../kubernetes/api-client.ts';
 import { AwsAccessError, ClusterSkippedError, describeError, RetryableError } from '../platform/errors.ts';
-import type { Check, CheckId, State } from './report.ts';
+import type { Check } from './report.ts';
 
 /** The result of a check without its id. */
 export type Verdict = Omit<Check, 'id'>;
@@ -9,7 +9,7 @@ export type Verdict = Omit<Check, 'id'>;
 export const ok = (found: string): Verdict => ({ state: 'ok', found });
 
 const withRemedy =
-  (state: State) =>
+  (state: Check['state']) =>
   (found: string, remedy?: string, command?: string): Verdict => ({ state, found, remedy, command });
 export const warning = withRemedy('warning');
 export const broken = withRemedy('broken');
@@ -17,9 +17,9 @@ export const unknown = withRemedy('unknown');
 
 /** One check of a cluster. */
 export interface CheckDefinition<Context> {
-  readonly id: CheckId;
+  readonly id: Check['id'];
   /** The check is skipped if one of these is broken, failed or was skipped. */
-  readonly after?: readonly CheckId[];
+  readonly after?: readonly Check['id'][];
   /** An error makes the check unknown. */
   readonly run: (context: Context) => Verdict | Promise<Verdict>;
 }
@@ -33,7 +33,7 @@ export async function runChecks<Context>(
   definitions: readonly CheckDefinition<Context>[],
   context: Context,
 ): Promise<Check[]> {
-  const results = new Map<CheckId, Promise<{ check: Check; failed: boolean }>>();
+  const results = new Map<Check['id'], Promise<{ check: Check; failed: boolean }>>();
   const resultOf = (definition: CheckDefinition<Context>) => {
     const result = results.get(definition.id) ?? runCheck(definition);
     results.set(definition.id, result);

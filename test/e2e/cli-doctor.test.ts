@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { CHECKS, type Check, type ClusterHealth, doctorReportSchema } from '../../functions/doctor/report.ts';
+import { CHECKS, type Check, type DoctorReport, doctorReportSchema } from '../../functions/doctor/report.ts';
 import { controller } from '../builders/cluster.ts';
 import { reaperRbac } from '../contract/server.ts';
 import type { RecordedCall } from '../doubles/iam-policy.ts';
@@ -46,13 +46,14 @@ async function diagnose({ env, cluster }: World, args: readonly string[] = ['--e
   // Reviews are answered and stored nowhere.
   const writes = cluster.requests.filter(({ method, path }) => method !== 'GET' && !path.endsWith('accessreviews'));
   expect(writes).toEqual([]);
-  return { code, report, health: report.clusters[0] as ClusterHealth };
+  return { code, report, health: report.clusters[0] as DoctorReport['clusters'][number] };
 }
 
 const IN_CLUSTER = CHECKS.filter((id) => !id.startsWith('eks-'));
-const changedOf = ({ checks }: ClusterHealth) =>
+const changedOf = ({ checks }: DoctorReport['clusters'][number]) =>
   Object.fromEntries(checks.filter(({ state }) => state !== 'ok').map(({ id, state }) => [id, state]));
-const checkOf = ({ checks }: ClusterHealth, id: string) => checks.find((check) => check.id === id) as Check;
+const checkOf = ({ checks }: DoctorReport['clusters'][number], id: string) =>
+  checks.find((check) => check.id === id) as Check;
 
 describe('doctor', patience, () => {
   test('finds nothing wrong in a sound EKS cluster, reads everything once, and writes nothing', async () => {
@@ -209,7 +210,7 @@ describe('doctor prints', patience, () => {
     const args = ['--kubeconfig', kubeconfig, '-o'];
     const [yaml, markdown] = await Promise.all([doctor([...args, 'yaml']), doctor([...args, 'markdown'])]);
     expect([yaml.code, yaml.stderr, markdown.code, markdown.stderr]).toEqual([1, '', 1, '']);
-    const health = doctorReportSchema.parse(parse(yaml.stdout)).clusters[0] as ClusterHealth;
+    const health = doctorReportSchema.parse(parse(yaml.stdout)).clusters[0] as DoctorReport['clusters'][number];
     expect(markdown.stdout.split('\n').slice(0, 5)).toEqual([
       ...['### production', '', '1 broken, 12 ok.', '', '| STATE | CHECK | FOUND | HOW TO FIX |'],
     ]);

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { CLUSTER_CHECKS } from '../../../functions/doctor/cluster-checks.ts';
-import { EKS_CHECKS, type EksContext } from '../../../functions/doctor/eks-checks.ts';
-import { CHECKS, type Check, type CheckId } from '../../../functions/doctor/report.ts';
+import { EKS_CHECKS } from '../../../functions/doctor/eks-checks.ts';
+import { CHECKS, type Check } from '../../../functions/doctor/report.ts';
 import { runChecks } from '../../../functions/doctor/run-checks.ts';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/findings.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
@@ -48,6 +48,7 @@ const configIn = (namespace: string, text = 'kind: EnvoyGateway') =>
     data: { 'envoy-gateway.yaml': text },
   });
 
+type EksContext = Parameters<(typeof EKS_CHECKS)[number]['run']>[0];
 type World = ReturnType<typeof sound>;
 
 /** A cluster in which every check is ok. */
@@ -115,7 +116,7 @@ async function checksOf(change: Partial<World>): Promise<Check[]> {
   if (world.region !== undefined) return await runChecks([...EKS_CHECKS, ...CLUSTER_CHECKS], context);
   return await runChecks(CLUSTER_CHECKS, { ...context, region: undefined });
 }
-const checkOf = async (id: CheckId, change: Partial<World>) =>
+const checkOf = async (id: Check['id'], change: Partial<World>) =>
   (await checksOf(change)).find((check) => check.id === id) as Check;
 
 describe('the checks ask about what is deployed:', () => {

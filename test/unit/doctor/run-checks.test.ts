@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { callAws } from '../../../functions/aws/client.ts';
-import { type Check, countStates, needsFixing, type State } from '../../../functions/doctor/report.ts';
+import { type Check, countStates, needsFixing } from '../../../functions/doctor/report.ts';
 import { broken, type CheckDefinition, ok, runChecks, unknown } from '../../../functions/doctor/run-checks.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/api-client.ts';
 import { ClusterSkippedError, RetryableError } from '../../../functions/platform/errors.ts';
@@ -23,7 +23,7 @@ describe('runChecks', () => {
     ...{ id, after: [needed], run: () => ok('fine') },
   });
 
-  test.each<[string, CheckDefinition<unknown>['run'], State]>([
+  test.each<[string, CheckDefinition<unknown>['run'], Check['state']]>([
     ['is broken', () => broken('off', 'Turn it on.'), 'unknown'],
     ['fails', () => Promise.reject(new RetryableError('no answer')), 'unknown'],
     ['is unknown by its own verdict', () => unknown('old'), 'ok'],
@@ -81,7 +81,7 @@ describe('runChecks', () => {
 });
 
 describe('a report', () => {
-  const check = (id: Check['id'], state: State): Check => ({ id, state, found: '' });
+  const check = (id: Check['id'], state: Check['state']): Check => ({ id, state, found: '' });
 
   test.each<[Check[], boolean]>([
     [[check('eks-cluster', 'ok'), check('stale-hpas', 'warning')], false],
