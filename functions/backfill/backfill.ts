@@ -4,13 +4,12 @@ import { outcomesOfRun } from '../events/outcome-event.ts';
 import type { ClusterReport, RunReport } from '../events/report.ts';
 import { shortenReport } from '../events/shortened-report.ts';
 import type { AccountDirectory } from '../kubernetes/directory.ts';
-import { eventBusSchema, placeSchema, regionSchema, wholeNumber } from '../platform/config.ts';
 import { clusterArn, clusterNameSchema } from '../platform/eks-names.ts';
 import { UsageError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { described, parsePayload } from '../platform/schema.ts';
+import { described, eventBusSchema, parsePayload, placeSchema, wholeNumber } from '../platform/schema.ts';
 import { measureHpas, publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { dispatchSweeps, sweepAccount } from '../sweep/sweep-account.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
@@ -44,7 +43,7 @@ export const payloadSchema = described(
   z.strictObject(
     {
       clusters: z.optional(namesOf(clusterNameSchema, 'Names of EKS clusters; without it all of them')),
-      regions: z.optional(namesOf(regionSchema, "AWS Regions; without it the function's own")),
+      regions: z.optional(namesOf(placeSchema.AWS_REGION, "AWS Regions; without it the function's own")),
       tags: z.optional(described('Only clusters that carry all of these tags', tagsSchema)),
       mode: z._default(
         oneOf(['report', 'delete'], 'delete needs a deployment in mode delete; report writes nothing'),

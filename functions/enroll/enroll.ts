@@ -1,12 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod/mini';
 import { type EnrollmentReport, type EnrollOptions, enrollClusters } from '../enrollment/enroll-clusters.ts';
-import { placeSchema } from '../platform/config.ts';
 import { clusterNameSchema } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { described, parsePayload } from '../platform/schema.ts';
+import { described, parsePayload, placeSchema } from '../platform/schema.ts';
 
 const roleArnSchema = z.string().check(z.regex(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role'));
 const roleIdSchema = z.string().check(z.regex(/^AROA[A-Z0-9]+$/, 'expected the unique id of a role (AROA…)'));

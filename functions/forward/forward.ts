@@ -3,13 +3,12 @@ import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
 import { changesOf } from '../events/audit-event.ts';
 import { type ChangeDetail, EVENT_SOURCE } from '../events/queued-event.ts';
-import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import { clusterArn, clusterNameSchema, clusterOfLogGroup } from '../platform/eks-names.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { formatZodIssues } from '../platform/schema.ts';
+import { eventBusSchema, formatZodIssues, placeSchema } from '../platform/schema.ts';
 
 /** The environment variables of `forward`. */
 export const forwardConfigSchema = z.object({ ...placeSchema, EVENT_BUS_NAME: eventBusSchema });

@@ -1,7 +1,6 @@
 /*
  * One class for each thing that a caller handles differently:
  *
- * - {@link ConfigurationError}: the function cannot start; it names every fault at once.
  * - {@link MalformedInputError}: this record, payload or file is unreadable; it fails alone.
  * - {@link UsageError}: the user asked for something that is not possible that way; the message says what is.
  * - {@link ClusterSkippedError}: a retry would not help; the cluster is reported with its remedy, and the record is consumed.
@@ -9,10 +8,6 @@
  *
  * Any other error is a fault of this program and is retried like a {@link RetryableError}.
  */
-export class ConfigurationError extends Error {
-  override name = 'ConfigurationError';
-}
-
 export class MalformedInputError extends Error {
   override name = 'MalformedInputError';
 }

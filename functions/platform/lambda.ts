@@ -1,14 +1,14 @@
 import process from 'node:process';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
+import { Metrics } from '@aws-lambda-powertools/metrics';
 import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod/mini';
-import { readConfig } from './config.ts';
 import { describeError } from './errors.ts';
 import type { Log } from './logger.ts';
-import { emfMetrics, type MetricsRecorder } from './metrics.ts';
+import { METRICS, METRICS_NAMESPACE, type MetricsRecorder } from './metrics.ts';
 
 export type Handler<Result> = (event: unknown, context: Context) => Promise<Result>;
 
@@ -25,9 +25,13 @@ export function lambdaHandler<Schema extends z.ZodMiniObject, Result>(
   failure: string,
   create: (wiring: { config: z.infer<Schema>; log: Log; metrics: MetricsRecorder }) => Handler<Result>,
 ) {
-  const config = readConfig(schema, process.env);
+  const config = configOf(schema, process.env);
   const logger = new Logger({ serviceName: service });
-  const { metrics, powertools } = emfMetrics(service);
+  const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
+  const add: MetricsRecorder['add'] = (name, value, reason) => {
+    if (reason === undefined) powertools.addMetric(name, METRICS[name], value);
+    else powertools.singleMetric().addDimension('reason', reason).addMetric(name, METRICS[name], value);
+  };
   return (
     middy<unknown, Result>()
       // Without a return value the invocation still fails.
@@ -35,6 +39,22 @@ export function lambdaHandler<Schema extends z.ZodMiniObject, Result>(
       // Its environment variable would otherwise log the event itself.
       .use(injectLambdaContext(logger, { logEvent: false }))
       .use(logMetrics(powertools))
-      .handler(create({ config, log: logger, metrics }))
+      .handler(create({ config, log: logger, metrics: { add } }))
   );
+}
+
+/** The function cannot start. */
+class ConfigurationError extends Error {
+  override name = 'ConfigurationError';
+}
+
+/** @throws {ConfigurationError} with every variable that is missing or malformed, and no value */
+function configOf<Schema extends z.ZodMiniObject>(schema: Schema, environment: NodeJS.ProcessEnv): z.infer<Schema> {
+  const parsed = schema.safeParse(environment);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => {
+    const name = path.join('.');
+    return environment[name] === undefined ? `${name} is missing` : `${name}: ${message}`;
+  });
+  throw new ConfigurationError(`the environment does not fit: ${faults.join('; ')}`);
 }

@@ -1,5 +1,3 @@
-import { Metrics } from '@aws-lambda-powertools/metrics';
-
 export const METRICS_NAMESPACE = 'EnvoyHpaReaper';
 
 /** All metrics and their units. Each has the dimension `service` (the function), and some `reason`: every further value costs. */
@@ -51,19 +49,4 @@ export type MetricName = keyof typeof METRICS;
 export interface MetricsRecorder {
   /** @param reason of a metric with that dimension */
   add(name: MetricName, value: number, reason?: string): void;
-}
-
-/**
- * The metrics of a function, written to its log in the embedded metric format of CloudWatch.
- *
- * @param service the function
- * @returns the recorder, and the object of Powertools for its middleware, which writes the lines
- */
-export function emfMetrics(service: string): { metrics: MetricsRecorder; powertools: Metrics } {
-  const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
-  const add: MetricsRecorder['add'] = (name, value, reason) => {
-    if (reason === undefined) powertools.addMetric(name, METRICS[name], value);
-    else powertools.singleMetric().addDimension('reason', reason).addMetric(name, METRICS[name], value);
-  };
-  return { metrics: { add }, powertools };
 }

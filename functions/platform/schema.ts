@@ -38,3 +38,22 @@ export function parsePayload<Schema extends z.ZodMiniObject>(schema: Schema, eve
     `the payload does not fit: ${formatZodIssues(parsed.error, '(the payload)')}; it may have ${Object.keys(schema.shape).join(', ')}`,
   );
 }
+
+const REGION = 'expected an AWS Region';
+
+/** The account and Region of a function. Lambda itself sets AWS_REGION. */
+export const placeSchema = {
+  ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
+  AWS_REGION: z.string(REGION).check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, REGION)),
+};
+
+const EVENT_BUS = /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/;
+/** The name or the ARN of an event bus. */
+export const eventBusSchema = z.string().check(z.regex(EVENT_BUS, "expected an event bus's name or ARN"));
+
+/** A whole number within bounds in an environment variable, with a default. */
+export const wholeNumber = (fallback: number, least: number, most: number) => {
+  const isInRange = (text: string) => /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most;
+  const text = z.string().check(z.refine(isInRange, `expected a whole number from ${least} to ${most}`));
+  return z._default(z.pipe(text, z.transform(Number)), fallback);
+};

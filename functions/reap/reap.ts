@@ -5,7 +5,6 @@ import { outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
 import { EVENT_SOURCE, QUEUED_DETAILS, sweepPolicy } from '../events/queued-event.ts';
 import { changeOf, type SweepReport } from '../events/report.ts';
 import type { AccountDirectory } from '../kubernetes/directory.ts';
-import { eventBusSchema, placeSchema } from '../platform/config.ts';
 import {
   AwsAccessError,
   describeError,
@@ -16,7 +15,7 @@ import {
 import type { Handler } from '../platform/lambda.ts';
 import type { Log } from '../platform/logger.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { formatZodIssues } from '../platform/schema.ts';
+import { eventBusSchema, formatZodIssues, placeSchema } from '../platform/schema.ts';
 import { type ClusterOutcome, forEachCluster } from '../sweep/for-each-cluster.ts';
 import { measureHpas, publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { sweepCluster } from '../sweep/sweep-cluster.ts';

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { DEFAULT_GUARDS, type GuardSettings } from '../judgement/guards.ts';
 import { NAMESPACE_PATTERN } from '../judgement/kubernetes-objects.ts';
-import { wholeNumber } from '../platform/config.ts';
+import { wholeNumber } from '../platform/schema.ts';
 
 const namesOf = (names: string): string[] => (names === '' ? [] : names.split(','));
 

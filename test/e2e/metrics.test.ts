@@ -1,17 +1,21 @@
-import type { SQSBatchResponse } from 'aws-lambda';
 import { describe, expect, test, vi } from 'vitest';
+import * as z from 'zod/mini';
 import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
+import { OUTCOMES } from '../../functions/events/report.ts';
+import { lambdaHandler } from '../../functions/platform/lambda.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
+import { measureHpas } from '../../functions/sweep/publish-outcomes.ts';
 import { dashboardBody } from '../../infra/dashboard.ts';
 import { alarms } from '../builders/alarms.ts';
+import { missingHpa, sweptHpa } from '../builders/outcomes.ts';
 import { auditLine, controlMessage, payload } from '../doubles/cloudwatch-logs.ts';
 import { EksAccountDouble } from '../doubles/eks.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
-import { busEvent, invocation, lambdaContext, queueBatch } from '../embedded-cluster/event-path.ts';
+import { busEvent, invocation, lambdaContext } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
 import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
-import { beforeFirst, deleteAsAdmin, missingList, rewrite, STALE, staleList, times, wantedList } from './harness.ts';
-import { changed, context, loadReap, reapBatch, reapEvent, requested, young } from './reap-harness.ts';
+import { staleList, times, wantedList } from './harness.ts';
+import { changed, loadReap, reapBatch, reapEvent, requested } from './reap-harness.ts';
 
 const self = backfillSurroundings();
 const { around } = self;
@@ -187,49 +191,25 @@ async function live(): Promise<void> {
   await forward(invocation(controlMessage()) as never, lambdaContext('forward') as never);
 
   await around.enroll('stale', staleList());
-  await around.enroll('wanted', wantedList());
-  await around.enroll('missing', missingList());
-  await around.enroll('many', times(30, staleList()));
-  await around.enroll('young', young(staleList()));
   await around.enroll('opted-out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
-  const unreachable = await around.enroll('unreachable', staleList());
-  around.eks.clusters.set('unreachable', {
-    ...{ status: 'ACTIVE', ca: unreachable.caCertificate, tags: {} },
-    endpoint: await nowhere(),
-  });
-  const changing = await around.enroll('changing', staleList());
-  changing.onRequest = ({ method }) =>
-    void (method === 'PATCH' && rewrite(changing, 'horizontalpodautoscalers', ({ spec }) => void spec.maxReplicas++));
-  const gone = await around.enroll('gone', staleList());
-  const path = `/apis/autoscaling/v2/namespaces/${STALE.replace('/', '/horizontalpodautoscalers/')}`;
-  beforeFirst('PATCH', gone, () => deleteAsAdmin(gone, path));
-  const failing = await around.enroll('failing', times(2, staleList()));
-  beforeFirst('DELETE', failing, () => ({ kind: 'reset' }));
-  for (const [name, refused] of [
-    ['unmarked', 'UPDATE'],
-    ['undeleted', 'DELETE'],
-  ] as const) {
-    await around.enroll(name, staleList(), {
-      admission: ({ operation }) =>
-        operation === refused ? { webhook: 'policy.example.com', code: 403, message: 'hands off' } : undefined,
-    });
-  }
-  await around.enroll('reported', staleList());
-  const bodies = [
-    ...[...around.eks.clusters.keys()].filter((name) => name !== 'reported').map((name) => changed(name)),
-    requested('reported', { mode: 'report' }),
-    heartbeat(),
-    'no JSON',
-  ].map((body) => (typeof body === 'string' ? body : JSON.stringify(body)));
-  const reap = await loadReap();
+  await around.enroll('unreachable', staleList(), { described: { endpoint: await nowhere() } });
+  const bodies = [...[...around.eks.clusters.keys()].map((name) => changed(name)), heartbeat(), 'no JSON'];
   around.bus.failRequests(1, 400, 'AccessDeniedException');
-  const answer = (await reap(queueBatch(bodies), context(600_000))) as SQSBatchResponse;
-  expect(answer.batchItemFailures).not.toEqual([]);
+  expect(await reapBatch(bodies)).not.toEqual([]);
 
   around.bus.failRequests(1, 400, 'AccessDeniedException');
   await self.backfill({});
   await self.backfill({ mode: 'delete' });
   await self.backfill({ dispatch: 'bus' });
+
+  const guard = { name: 'BlastRadiusExceeded', explanation: '30 deletions at once, and the limit is 25' } as const;
+  const hpas = OUTCOMES.map((outcome) => sweptHpa('shop/web', outcome, { guard }));
+  for (const service of ['reap', 'backfill']) {
+    const measure = lambdaHandler(service, z.object({}), 'failed', ({ metrics }) => async () => {
+      measureHpas({ hpas, missing: [missingHpa('shop/web')] }, metrics);
+    });
+    await measure({}, lambdaContext(service));
+  }
 
   for (const [name, value] of Object.entries(enrollEnvironment)) vi.stubEnv(name, value);
   const [eks, logs] = [new EksAccountDouble(), new SubscriptionFiltersDouble()];
@@ -277,9 +257,6 @@ describe('the metrics', () => {
     expect(alarmed()).toHaveLength(5);
     expect(shown().length).toBeGreaterThan(20);
     expect([...alarmed(), ...shown()].filter((metric) => !any.has(metric))).toEqual([]);
-    expect(Object.fromEntries([...metrics].map(([metric, unit]) => [metric.split(' ')[1], unit]))).toEqual(
-      // A run of the command line or of backfill can be stopped, and a sweep of reap cannot.
-      Object.fromEntries(Object.entries(METRICS).filter(([name]) => name !== 'HpasStopped')),
-    );
+    expect(Object.fromEntries([...metrics].map(([metric, unit]) => [metric.split(' ')[1], unit]))).toEqual(METRICS);
   }, 60_000);
 });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { backfillConfigSchema } from '../../../functions/backfill/backfill.ts';
-import { readConfig } from '../../../functions/platform/config.ts';
 import { clusterOfLogGroup, logGroupOf } from '../../../functions/platform/eks-names.ts';
 import { describeError } from '../../../functions/platform/errors.ts';
 
@@ -14,8 +13,8 @@ describe('the environment of a function', () => {
   };
 
   test('has numbers, by default and for text', () => {
-    expect(readConfig(backfillConfigSchema, least)).toEqual({ ...least, ...numbers });
-    expect(readConfig(backfillConfigSchema, { ...least, MAX_DELETIONS: '0', SETTLE_HPA_SECONDS: '1800' })).toEqual({
+    expect(backfillConfigSchema.parse(least)).toEqual({ ...least, ...numbers });
+    expect(backfillConfigSchema.parse({ ...least, MAX_DELETIONS: '0', SETTLE_HPA_SECONDS: '1800' })).toEqual({
       ...least,
       ...numbers,
       MAX_DELETIONS: 0,
