@@ -1,10 +1,9 @@
 import type { SweptHpa } from '../events/report.ts';
-import { proxyReference } from '../judgement/cluster-index.ts';
+import { proxyReference, type Snapshot } from '../judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
 import { type GatewayClass, objectKey } from '../judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
-import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import type { Problem } from '../platform/problems.ts';
 import { type Assessment, assessSnapshot } from '../sweep/assess.ts';

@@ -9,10 +9,26 @@ import {
   type HorizontalPodAutoscaler,
   type NamespacedName,
   objectKey,
+  type Scaler,
 } from './kubernetes-objects.ts';
 import { appliedByEnvoyGateway, labeledOwner, type Owner, sameOwner } from './ownership.ts';
-import type { Snapshot } from './snapshot.ts';
 import { acceptance } from './status.ts';
+
+/** The state of one cluster, as far as the judgement needs it: whole lists, and the Deployments that it asked for. */
+export interface Snapshot {
+  /** Every HPA that has an owning label. */
+  readonly hpas: readonly HorizontalPodAutoscaler[];
+  readonly gatewayClasses: readonly GatewayClass[];
+  readonly gateways: readonly Gateway[];
+  readonly envoyProxies: readonly EnvoyProxy[];
+  readonly envoyGatewayConfigs: readonly EnvoyGatewayConfig[];
+  /** The only namespaces whose ConfigMaps may lead to a deletion; absent or empty: every namespace. */
+  readonly controllerNamespaces?: readonly string[];
+  /** Deployments by `namespace/name`; `null` where there is none. One that was not read is not in the map. */
+  readonly deployments: ReadonlyMap<string, Deployment | null>;
+  /** All HPAs by namespace, also those without an owning label. A namespace that was not listed is not in the map. */
+  readonly scalers?: ReadonlyMap<string, readonly Scaler[]>;
+}
 
 /**
  * An object that a verdict rests on, as it was read; without uid it does not exist. The scale target of an HPA is identified by

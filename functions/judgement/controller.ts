@@ -17,9 +17,8 @@ interface EnvoyGatewayVersion {
   readonly text: string;
 }
 
-/** The release in the tag of one of Envoy Gateway's own images; a mirror may use another name and its own numbers. */
-const versionOfImage = (image: string): EnvoyGatewayVersion | undefined =>
-  versionOfTag(/^[^@]*gateway:([^:/@]+)(?:@.*)?$/.exec(image)?.[1] ?? '');
+/** The tag of one of Envoy Gateway's own images; a mirror may use another name and its own numbers. */
+const IMAGE_TAG = /^[^@]*gateway:([^:/@]+)(?:@.*)?$/;
 
 /** @returns `undefined` for anything but `v1.9.1`, `1.9.1` and their release candidates */
 function versionOfTag(tag: string): EnvoyGatewayVersion | undefined {
@@ -62,7 +61,7 @@ export function controllerContainer(deployment: Deployment) {
 export function controllerVersion(deployment: Deployment | null | undefined): EnvoyGatewayVersion | undefined {
   if (!deployment || isRollingOut(deployment)) return undefined;
   const labeled = versionOfTag(deployment.metadata.labels?.[VERSION_LABEL] ?? '');
-  const tagged = versionOfImage(controllerContainer(deployment)?.image ?? '');
+  const tagged = versionOfTag(IMAGE_TAG.exec(controllerContainer(deployment)?.image ?? '')?.[1] ?? '');
   const isSame = labeled?.major === tagged?.major && labeled?.minor === tagged?.minor;
   return labeled && tagged && !isSame ? undefined : (labeled ?? tagged);
 }

@@ -80,7 +80,13 @@ export function resolve(
   const { spec, levels } = effectiveProxy(config, settings);
   const type = spec.provider?.type ?? 'Kubernetes';
   if (type !== 'Kubernetes') return withoutHpa('rejected', `The effective EnvoyProxy has provider ${type}`);
-  const source = describeLevels(levels, config, installation);
+  const { ownProxy, classProxy } = config;
+  const sources = {
+    gateway: ownProxy && `EnvoyProxy ${objectKey(ownProxy.metadata)}`,
+    class: classProxy && `EnvoyProxy ${objectKey(classProxy.metadata)}`,
+    default: `the default in ConfigMap ${objectKey(installation.configMap.metadata)}`,
+  };
+  const source = levels.map((level) => sources[level]).join(' over ');
   const { envoyHpa, envoyDeployment, envoyDaemonSet } = spec.provider?.kubernetes ?? {};
   if (envoyDaemonSet && !envoyDeployment) {
     return withoutHpa('no Deployment', `${name} runs as a DaemonSet according to ${source}`);
@@ -94,20 +100,6 @@ export function resolve(
     appliedReplicas: appliedReplicas(envoyDeployment),
   };
 }
-
-const describeLevels = (
-  levels: Desired['levels'],
-  { ownProxy, classProxy }: OwnerConfig,
-  { configMap }: EnvoyGatewayConfig,
-): string =>
-  levels
-    .map((level) => {
-      const proxy = { gateway: ownProxy, class: classProxy, default: undefined }[level];
-      return proxy
-        ? `EnvoyProxy ${objectKey(proxy.metadata)}`
-        : `the default in ConfigMap ${objectKey(configMap.metadata)}`;
-    })
-    .join(' over ');
 
 /** The settings of an installation, or why they are not known: one clause. */
 function knownSettings(installation: EnvoyGatewayConfig, reads: DeploymentReads): EnvoyGatewayConfig['settings'] {

@@ -70,15 +70,11 @@ function readSettings(text: string | undefined): EnvoyGatewaySettings | Unreadab
     return { unreadable: `${CONFIG_MAP_KEY} is not a valid EnvoyGateway: ${issue?.path.join('.')}: ${issue?.message}` };
   }
   const { gateway, provider, envoyProxy, rateLimit } = parsed.data;
+  const { deploy, rateLimitHpa, rateLimitDeployment } = provider?.kubernetes ?? {};
   return {
     controllerName: gateway?.controllerName || DEFAULT_CONTROLLER_NAME,
-    gatewayNamespaceMode: provider?.kubernetes?.deploy?.type === 'GatewayNamespace',
+    gatewayNamespaceMode: deploy?.type === 'GatewayNamespace',
     defaultProxy: envoyProxy ?? undefined,
-    rateLimit: rateLimit
-      ? {
-          hpa: provider?.kubernetes?.rateLimitHpa ?? undefined,
-          deployment: provider?.kubernetes?.rateLimitDeployment ?? undefined,
-        }
-      : undefined,
+    rateLimit: rateLimit ? { hpa: rateLimitHpa ?? undefined, deployment: rateLimitDeployment ?? undefined } : undefined,
   };
 }

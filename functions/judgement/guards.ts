@@ -1,7 +1,7 @@
+import type { Snapshot } from './cluster-index.ts';
 import type { Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
 import type { replicasAfter } from './replicas-after.ts';
-import type { Snapshot } from './snapshot.ts';
 import { secondsSinceWrite } from './status.ts';
 
 /** The limits that hold back a stale HPA. All times are in seconds. */

@@ -1,11 +1,10 @@
-import { ClusterIndex, DeploymentReads, type OwnerConfig } from './cluster-index.ts';
+import { ClusterIndex, DeploymentReads, type OwnerConfig, type Snapshot } from './cluster-index.ts';
 import { controllerOf, controllerVersion } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
 import { effectiveProxy } from './effective-proxy.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type HorizontalPodAutoscaler, KEEP_ANNOTATION, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { adoptedBy, appliedByEnvoyGateway, describeOwner, labeledOwner, type Owner, sameOwner } from './ownership.ts';
-import type { Snapshot } from './snapshot.ts';
 import { notObserved } from './status.ts';
 
 type DeleteReason =

@@ -1,10 +1,9 @@
-import { ClusterIndex, DeploymentReads, type OwnerConfig } from './cluster-index.ts';
+import { ClusterIndex, DeploymentReads, type OwnerConfig, type Snapshot } from './cluster-index.ts';
 import { controllerOf, controllerVersion, isAtLeast, otherConfiguration } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { describeOwner, type Owner } from './ownership.ts';
-import type { Snapshot } from './snapshot.ts';
 import { acceptance, notObserved, secondsSinceWrite } from './status.ts';
 
 /** An HPA that its owner asks for, that Envoy Gateway has had the time to create, and that does not exist. */

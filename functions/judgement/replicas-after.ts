@@ -1,6 +1,6 @@
+import type { Snapshot } from './cluster-index.ts';
 import { deploymentOf, type Verdict } from './judge.ts';
 import { objectKey } from './kubernetes-objects.ts';
-import type { Snapshot } from './snapshot.ts';
 
 /**
  * What happens to the replicas when the HPA is deleted. Measured on v1.3.0 and v1.9.1: Envoy Gateway writes `spec.replicas`

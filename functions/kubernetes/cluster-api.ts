@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { Snapshot } from '../judgement/cluster-index.ts';
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import * as k8s from '../judgement/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_SELECTORS } from '../judgement/ownership.ts';
-import type { Snapshot } from '../judgement/snapshot.ts';
 import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
 import {

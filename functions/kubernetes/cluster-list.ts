@@ -1,9 +1,9 @@
+import type { Snapshot } from '../judgement/cluster-index.ts';
 import { controllerOf } from '../judgement/controller.ts';
 import { CONFIG_MAP_NAME, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import { deploymentOf } from '../judgement/judge.ts';
 import { objectKey, SCHEMAS } from '../judgement/kubernetes-objects.ts';
 import { carriesOwningLabels } from '../judgement/ownership.ts';
-import type { Snapshot } from '../judgement/snapshot.ts';
 import { MalformedInputError } from '../platform/errors.ts';
 import { checkedObject, KINDS, type Kind, kindOf, projectedObject } from './kinds.ts';
 

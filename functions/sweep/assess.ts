@@ -1,11 +1,11 @@
 import pMap from 'p-map';
 import type { SweepReport, SweptHpa } from '../events/report.ts';
+import type { Snapshot } from '../judgement/cluster-index.ts';
 import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
 import { objectKey } from '../judgement/kubernetes-objects.ts';
 import { type MissingHpa, missingHpas } from '../judgement/missing.ts';
 import { replicasAfter } from '../judgement/replicas-after.ts';
-import type { Snapshot } from '../judgement/snapshot.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 
 /** The state of a cluster at one moment: everything that was read, a verdict on each HPA, and the HPAs that are missing. */

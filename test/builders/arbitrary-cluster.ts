@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { Snapshot } from '../../functions/judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../../functions/judgement/envoy-gateway-config.ts';
 import type {
   Condition,
@@ -7,7 +8,6 @@ import type {
   Metadata,
   Scaler,
 } from '../../functions/judgement/kubernetes-objects.ts';
-import type { Snapshot } from '../../functions/judgement/snapshot.ts';
 import {
   appliedFields,
   CREATED,

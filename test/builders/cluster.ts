@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Snapshot } from '../../functions/judgement/cluster-index.ts';
 import { readEnvoyGatewayConfig } from '../../functions/judgement/envoy-gateway-config.ts';
 import type {
   Condition,
@@ -12,7 +13,6 @@ import type {
   ManagedFieldsEntry,
   Metadata,
 } from '../../functions/judgement/kubernetes-objects.ts';
-import type { Snapshot } from '../../functions/judgement/snapshot.ts';
 
 /**
  * Clusters for tests, of whole objects as Envoy Gateway and kubectl write them. By default they are those of a fresh

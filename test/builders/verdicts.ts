@@ -1,6 +1,6 @@
+import type { Snapshot } from '../../functions/judgement/cluster-index.ts';
 import { judge, type Verdict } from '../../functions/judgement/judge.ts';
 import type { EnvoyProxySpec } from '../../functions/judgement/kubernetes-objects.ts';
-import type { Snapshot } from '../../functions/judgement/snapshot.ts';
 import {
   type ClusterObject,
   CONTROLLER_NAMESPACE,

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import process from 'node:process';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
-import type { Snapshot } from '../../judgement/snapshot.ts';
+import type { Snapshot } from '../../judgement/cluster-index.ts';
 import { snapshotOfList } from '../../kubernetes/cluster-list.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { ClusterIndex, DeploymentReads } from '../../../functions/judgement/cluster-index.ts';
+import { ClusterIndex, DeploymentReads, type Snapshot } from '../../../functions/judgement/cluster-index.ts';
 import { controllerOf, controllerVersion } from '../../../functions/judgement/controller.ts';
 import { type Desired, resolve } from '../../../functions/judgement/desired.ts';
 import { effectiveProxy } from '../../../functions/judgement/effective-proxy.ts';
@@ -14,7 +14,6 @@ import {
 } from '../../../functions/judgement/kubernetes-objects.ts';
 import { missingHpas } from '../../../functions/judgement/missing.ts';
 import { labeledOwner, type Owner, sameOwner } from '../../../functions/judgement/ownership.ts';
-import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import { clusterPlan, NOW, snapshotOfPlan } from '../../builders/arbitrary-cluster.ts';
 import { autoscaling, controller, envoyGatewayConfig, envoyHpa, hashedNameOf } from '../../builders/cluster.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { Snapshot } from '../../../functions/judgement/cluster-index.ts';
 import type { HorizontalPodAutoscaler, Metadata, Scaler } from '../../../functions/judgement/kubernetes-objects.ts';
 import { missingHpas } from '../../../functions/judgement/missing.ts';
-import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import {
   autoscaling,
   type ClusterObject,

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import type { Snapshot } from '../../../functions/judgement/cluster-index.ts';
 import { judge, type Verdict } from '../../../functions/judgement/judge.ts';
 import { type EnvoyProxySpec, objectKey, type Scaler } from '../../../functions/judgement/kubernetes-objects.ts';
 import { replicasAfter } from '../../../functions/judgement/replicas-after.ts';
-import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
 import {
   autoscaling,

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { Snapshot } from '../../../functions/judgement/cluster-index.ts';
 import { DEFAULT_GUARDS, guard } from '../../../functions/judgement/guards.ts';
 import { judge } from '../../../functions/judgement/judge.ts';
 import {
@@ -12,7 +13,6 @@ import {
   objectKey,
 } from '../../../functions/judgement/kubernetes-objects.ts';
 import { missingHpas } from '../../../functions/judgement/missing.ts';
-import type { Snapshot } from '../../../functions/judgement/snapshot.ts';
 import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
 import { projectedObject } from '../../../functions/kubernetes/kinds.ts';
 import { clusterPlan, NOW, snapshotOfPlan } from '../../builders/arbitrary-cluster.ts';
