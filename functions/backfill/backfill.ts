@@ -22,8 +22,9 @@ export const backfillConfigSchema = z.object({
   EVENT_BUS_NAME: eventBusSchema,
 });
 
+/** One of some values; the first is the default. */
 const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values, description: string) =>
-  described(description, z.enum(values, `expected ${values.join(' or ')}`));
+  z._default(described(description, z.enum(values, `expected ${values.join(' or ')}`)), values[0]);
 
 const wholeNumberBetween = (least: number, most: number, description: string) => {
   const expected = `expected a whole number from ${least} to ${most}`;
@@ -45,16 +46,10 @@ export const payloadSchema = described(
       clusters: z.optional(namesOf(clusterNameSchema, 'Names of EKS clusters; without it all of them')),
       regions: z.optional(namesOf(placeSchema.AWS_REGION, "AWS Regions; without it the function's own")),
       tags: z.optional(described('Only clusters that carry all of these tags', tagsSchema)),
-      mode: z._default(
-        oneOf(['report', 'delete'], 'delete needs a deployment in mode delete; report writes nothing'),
-        'report',
-      ),
-      dispatch: z._default(
-        oneOf(
-          ['inline', 'bus'],
-          'inline: sweep here and answer with the report; bus: have reap do it, through the queue',
-        ),
-        'inline',
+      mode: oneOf(['report', 'delete'], 'delete needs a deployment in mode delete; report writes nothing'),
+      dispatch: oneOf(
+        ['inline', 'bus'],
+        'inline: sweep here and answer with the report; bus: have reap do it, through the queue',
       ),
       maxDeletions: z.optional(
         wholeNumberBetween(
@@ -165,23 +160,19 @@ function refuseWhatIsNotAllowed(
   { mode, dispatch, regions, maxDeletions }: Payload,
   config: BackfillDependencies['config'],
 ): void {
-  const faults: string[] = [];
-  if (mode === 'delete' && config.MODE === 'report') {
-    faults.push(
-      'mode delete, and this deployment only reports: set mode: delete in infra/configuration.yml and deploy again',
-    );
-  }
   const others = (regions ?? []).filter((region) => region !== config.AWS_REGION);
-  if (dispatch === 'bus' && others.length > 0) {
-    faults.push(
+  const faults = [
+    mode === 'delete' &&
+      config.MODE === 'report' &&
+      'mode delete, and this deployment only reports: set mode: delete in infra/configuration.yml and deploy again',
+    dispatch === 'bus' &&
+      others.length > 0 &&
       `dispatch bus leads to clusters in ${config.AWS_REGION} only, not to ${others.join(', ')}: ` +
         'invoke the function of the stack in that Region, or use dispatch inline',
-    );
-  }
-  if (dispatch === 'bus' && maxDeletions !== undefined && maxDeletions > config.MAX_DELETIONS) {
-    faults.push(
+    dispatch === 'bus' &&
+      maxDeletions !== undefined &&
+      maxDeletions > config.MAX_DELETIONS &&
       `maxDeletions ${maxDeletions}, and dispatch bus cannot raise the limit of ${config.MAX_DELETIONS}: use dispatch inline`,
-    );
-  }
+  ].filter((fault) => fault !== false);
   if (faults.length > 0) throw new UsageError(`refused: ${faults.join('; ')}`);
 }

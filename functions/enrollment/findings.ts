@@ -115,32 +115,30 @@ export const blocked = (
 /** What only a person changes about a cluster. */
 export const PREREQUISITES = {
   optOut({ cluster, region }: EksCluster, { arn, tags }: ClusterDescription): Finding {
-    const part = 'optOut';
-    if (tags[OPT_OUT_TAG] !== 'off') return right({ part }, 'the cluster has not opted out');
+    if (tags[OPT_OUT_TAG] !== 'off') return right({ part: 'optOut' }, 'the cluster has not opted out');
     const { message: found, remedy } = problem('ClusterOptedOut', cluster, OPT_OUT_TAG);
     const command = `aws eks untag-resource --region ${region} --resource-arn ${arn} --tag-keys ${OPT_OUT_TAG}`;
-    return { part, state: 'different', found, remedy, command, action: 'none' };
+    return { part: 'optOut', state: 'different', found, remedy, command, action: 'none' };
   },
-  auditLog({ cluster, region }: EksCluster, { auditLog = true }: Partial<ClusterDescription>): Finding {
-    const part = 'auditLog';
-    if (auditLog) return right({ part }, 'the audit log is on');
-    return blocked(part, 'different', problem('AuditLogOff', cluster, region));
-  },
+  auditLog: ({ cluster, region }: EksCluster, { auditLog = true }: Partial<ClusterDescription>) =>
+    auditLog
+      ? right({ part: 'auditLog' }, 'the audit log is on')
+      : blocked('auditLog', 'different', problem('AuditLogOff', cluster, region)),
   /** While the audit log is on. Without a log group there is no class. */
   logGroup({ cluster, region }: EksCluster, logGroupClass: string | undefined): Finding {
-    const part = 'logGroup';
-    if (logGroupClass === 'STANDARD') return right({ part }, `${logGroupOf(cluster)} is of class STANDARD`);
-    return logGroupClass === undefined
-      ? blocked(part, 'absent', problem('LogGroupMissing', cluster, region))
-      : blocked(part, 'different', problem('LogGroupNotStandard', cluster, logGroupClass));
+    if (logGroupClass === undefined) return blocked('logGroup', 'absent', problem('LogGroupMissing', cluster, region));
+    return logGroupClass === 'STANDARD'
+      ? right({ part: 'logGroup' }, `${logGroupOf(cluster)} is of class STANDARD`)
+      : blocked('logGroup', 'different', problem('LogGroupNotStandard', cluster, logGroupClass));
   },
   /** The description of a cluster that is older than access entries names no mode. */
-  authenticationMode({ cluster, region }: EksCluster, description: Partial<ClusterDescription>): Finding {
-    const part = 'authenticationMode';
-    const { authenticationMode = 'CONFIG_MAP' } = description;
-    if (authenticationMode !== 'CONFIG_MAP') return right({ part }, authenticationMode);
-    return blocked(part, 'different', problem('NoAccessEntries', cluster, region));
-  },
+  authenticationMode: (
+    { cluster, region }: EksCluster,
+    { authenticationMode = 'CONFIG_MAP' }: Partial<ClusterDescription>,
+  ) =>
+    authenticationMode === 'CONFIG_MAP'
+      ? blocked('authenticationMode', 'different', problem('NoAccessEntries', cluster, region))
+      : right({ part: 'authenticationMode' }, authenticationMode),
 };
 
 /**

@@ -115,24 +115,22 @@ async function reapEvent(event: unknown, invocation: Invocation): Promise<Cluste
 async function reapBatch(records: readonly SqsRecord[], invocation: Invocation): Promise<string[]> {
   const { config, log, metrics } = invocation;
   const retried: string[] = [];
-  const messages: { record: SqsRecord; trigger: Trigger }[] = [];
-  for (const record of records) {
+  const messages: { messageId: string; receives: number; trigger: Trigger }[] = [];
+  for (const { messageId, body, attributes } of records) {
     try {
-      const trigger = parseEvent(parseJson(record.body), config);
+      const trigger = parseEvent(parseJson(body), config);
       if (trigger['detail-type'] === 'Heartbeat') metrics.add('Heartbeats', 1);
-      else messages.push({ record, trigger });
+      else messages.push({ messageId, receives: Number(attributes.ApproximateReceiveCount), trigger });
     } catch (error) {
-      log.error('message not understood', { messageId: record.messageId, reason: describeError(error) });
+      log.error('message not understood', { messageId, reason: describeError(error) });
       metrics.add('MessagesMalformed', 1);
-      retried.push(record.messageId);
+      retried.push(messageId);
     }
   }
   const triggers = messages.map(({ trigger }) => trigger);
   const outcomes = await sweepClusters(triggers, invocation);
-  for (const { record, trigger } of messages) {
+  for (const { messageId, receives, trigger } of messages) {
     const { cluster } = trigger.detail;
-    const { messageId, attributes } = record;
-    const receives = Number(attributes.ApproximateReceiveCount);
     const maxReceives = maxReceivesAfter(outcomes.get(cluster), trigger);
     if (receives < maxReceives) retried.push(messageId);
     else if (maxReceives > 0) {

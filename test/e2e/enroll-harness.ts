@@ -7,6 +7,7 @@ import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy
 import { type StoredFilter, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
 import { captureOutput, type Output } from './harness.ts';
+import { FUNCTION_ENVIRONMENT } from './reap-harness.ts';
 
 const iam = `arn:aws:iam::${ACCOUNT}:role`;
 export const FORWARD_ARN = `arn:aws:lambda:${REGION}:${ACCOUNT}:function:envoy-hpa-reaper-forward`;
@@ -16,20 +17,13 @@ const STS = `arn:aws:sts::${ACCOUNT}:assumed-role`;
 
 /** The environment of the function. */
 export const environment = {
-  ACCOUNT_ID: ACCOUNT,
-  AWS_REGION: REGION,
+  ...FUNCTION_ENVIRONMENT,
   FORWARD_FUNCTION_ARN: FORWARD_ARN,
   REAP_ROLE_ARN: REAP.arn,
   REAP_ROLE_ID: REAP.id,
   BACKFILL_ROLE_ARN: BACKFILL.arn,
   BACKFILL_ROLE_ID: BACKFILL.id,
   CLUSTERS: '',
-  AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
-  AWS_SECRET_ACCESS_KEY: 'secret-access-key',
-  AWS_SESSION_TOKEN: 'secret-session-token',
-  AWS_CONFIG_FILE: '/dev/null',
-  AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
-  POWERTOOLS_LOGGER_LOG_EVENT: 'true',
 };
 
 /** The filter and the entries that enrollment writes. */

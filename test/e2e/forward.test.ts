@@ -86,32 +86,22 @@ describe('a bad event fails the invocation', () => {
   const data = (content: string | Buffer) => ({ awslogs: { data: Buffer.from(content).toString('base64') } });
   const line = auditLine('envoyproxy-patch');
 
+  const payloadOf = (change: Record<string, unknown>) => invocation(payload([line], change));
+  const encoding = /^awslogs.data is not base64 of gzip of JSON; only a subscription filter/;
+  const shape = /^awslogs.data is JSON but not what CloudWatch Logs sends: /;
+
   test.each<[string, unknown, RegExp]>([
     ['nothing', undefined, /^the event has no text awslogs.data; only a subscription filter/],
-    ['another service', { Records: [] }, /^the event has no text awslogs.data; /],
     ['data that is no text', { awslogs: { data: 1 } }, /^the event has no text awslogs.data; /],
-    ['not base64', { awslogs: { data: '%secret%' } }, /^awslogs.data is not base64 of gzip of JSON; /],
-    ['not gzip', data('secret'), /^awslogs.data is not base64 of gzip of JSON; /],
-    ['cut gzip', data(gzipSync('secret').subarray(0, 12)), /^awslogs.data is not base64 of gzip of JSON; /],
-    ['not JSON', data(gzipSync('secret')), /^awslogs.data is not base64 of gzip of JSON; /],
-    [
-      'other JSON',
-      invocation({ logEvents: 'secret' }),
-      /^awslogs.data is JSON but not what .*: messageType: .*; owner: /,
-    ],
-    ['no lines', invocation(payload([])), /^awslogs.data is JSON but not what CloudWatch Logs sends: logEvents: .*; /],
-    [
-      'an unknown messageType',
-      invocation(payload([line], { messageType: 'NEWS' })),
-      /messageType: expected DATA_MESSAGE or CONTROL/,
-    ],
-    [
-      'an impossible cluster name',
-      invocation(payload([line], { logGroup: '/aws/eks/-shop/cluster' })),
-      /is not \/aws\/eks/,
-    ],
-    ["another account's", invocation(payload([line], { owner: '999999999999' })), /999999999999.*123456789012/],
-    ['another log group', invocation(payload([line], { logGroup: '/aws/rds/x' })), /^log group \/aws\/rds\/x is not/],
+    ['not base64', { awslogs: { data: '%secret%' } }, encoding],
+    ['cut gzip', data(gzipSync('secret').subarray(0, 12)), encoding],
+    ['not JSON', data(gzipSync('secret')), encoding],
+    ['other JSON', invocation({ logEvents: 'secret' }), new RegExp(`${shape.source}messageType: .*; owner: `)],
+    ['no lines', invocation(payload([])), new RegExp(`${shape.source}logEvents: `)],
+    ['an unknown type', payloadOf({ messageType: 'NEWS' }), /messageType: expected DATA_MESSAGE or/],
+    ['an impossible cluster name', payloadOf({ logGroup: '/aws/eks/-shop/cluster' }), /is not \/aws\/eks/],
+    ["another account's", payloadOf({ owner: '999999999999' }), /999999999999.*123456789012/],
+    ['another log group', payloadOf({ logGroup: '/aws/rds/x' }), /^log group \/aws\/rds\/x is not/],
   ])('with nothing forwarded: %s', async (_, event, message) => {
     await expect(forward(event)).rejects.toMatchObject({
       name: 'MalformedInputError',

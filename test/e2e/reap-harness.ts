@@ -12,19 +12,21 @@ import { ACCOUNT, busEvent, lambdaContext, queueBatch, REGION } from '../embedde
 import { captureOutput, type List, type Output, serve, the } from './harness.ts';
 
 export const SECRET_ACCESS_KEY = 'secret-access-key';
-const environment = {
+/** The environment of every function. */
+export const FUNCTION_ENVIRONMENT = {
   ACCOUNT_ID: ACCOUNT,
   AWS_REGION: REGION,
-  MODE: 'delete',
-  EVENT_BUS_NAME: 'envoy-hpa-reaper',
   AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
   AWS_SECRET_ACCESS_KEY: SECRET_ACCESS_KEY,
   AWS_SESSION_TOKEN: 'secret-session-token',
   AWS_CONFIG_FILE: '/dev/null',
   AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
-  AWS_MAX_ATTEMPTS: '1',
   // As somebody might set it to look into a problem: the event must stay out of the log all the same.
   POWERTOOLS_LOGGER_LOG_EVENT: 'true',
+};
+const environment = {
+  ...FUNCTION_ENVIRONMENT,
+  ...{ MODE: 'delete', EVENT_BUS_NAME: 'envoy-hpa-reaper', AWS_MAX_ATTEMPTS: '1' },
 };
 
 export const rbac = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8')).map(

@@ -52,23 +52,10 @@ describe('a request together with others in a batch', () => {
     expect(around.output.logged()).toContainEqual(expect.objectContaining({ runIds: ['run-1', 'run-1', 'run-2'] }));
   });
 
-  test('deletes for the change, although another request only reports', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    expect(await reapBatch([reports('shop', { maxDeletions: 0 }), changed()])).toEqual([]);
-    expect(hpasOf(cluster)).toEqual([]);
-  });
-
   test('brings back the change while something settles, and no request', async () => {
     await around.enroll('shop', young(staleList()));
     expect(await reapBatch([requested(), changed(), reports()])).toEqual(['message-2']);
     expect(await reapBatch([requested()])).toEqual([]);
-  });
-
-  test('brings back all of them after a failure', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    const answer = { kind: 'respond', status: 503, body: { kind: 'Status', message: 'storage is gone' } } as const;
-    cluster.onRequest = ({ method }) => (method === 'PATCH' ? answer : undefined);
-    expect((await reapBatch([requested(), changed()])).toSorted()).toEqual(['message-1', 'message-2']);
   });
 });
 
