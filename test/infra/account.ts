@@ -122,7 +122,7 @@ export async function deployTo(
   const [target] = template.Resources.SweepNotificationRule?.Properties.Targets ?? [];
   target.Arn = `arn:aws:sqs:${REGION}:${ACCOUNT}:inbox`;
   await moto.createBucket();
-  const outputs = await moto.createStack('envoy-hpa-reaper', packaging, template, parameters);
+  const outputs = await moto.createStack(packaging, template, parameters);
 
   const functions = new Map((await moto.functions()).map((each) => [each.FunctionName, each]));
   for (const each of functions.values()) await unpack(bin, packaging, join(folder, each.FunctionName), each);
@@ -185,13 +185,13 @@ export async function deployTo(
       ...callsOfServices,
     ],
 
-    /** What the roles of the stack may do, by the name of the role, as IAM has it. */
-    async permissions(): Promise<Map<string, Statement[]>> {
+    /** The statements of each role of the stack and of the policy of the bus, by the name of the role. */
+    async permissions(): Promise<[string, Statement[]][]> {
       const { Roles = [] } = await iam.send(new ListRolesCommand());
       const names = Roles.map(({ RoleName = '' }) => RoleName).filter((name) => name !== BUS_POLICY);
-      return new Map(await Promise.all(names.map(async (name) => [name, await statementsOf(name)] as const)));
+      const ofTheBus = await statementsOf(BUS_POLICY);
+      return await Promise.all(names.map(async (name) => [name, [...(await statementsOf(name)), ...ofTheBus]]));
     },
-    busPolicy: () => statementsOf(BUS_POLICY),
 
     /** Creates a cluster, and its log group where that is in the Region of the stack. */
     async createCluster(name: string, cluster: Partial<AccountCluster>): Promise<void> {

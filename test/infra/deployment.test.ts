@@ -170,22 +170,17 @@ describe('npm run deploy', () => {
   });
 });
 
-describe('npm run remove', () => {
-  test('deletes the stack, and the uploaded files only if asked, and nothing else', async () => {
-    const before = await moto.inventory();
-    await deploy();
-    await moto.aws('s3api', 'put-object', '--bucket', BUCKET, '--key', 'envoy-hpa-reaper/notes.txt');
-    const keys = await moto.keys();
-    const note = `The files in s3://${BUCKET}/envoy-hpa-reaper/ stay; --artifacts deletes them too\n`;
-    expect(await run('remove')).toMatchObject({ code: 0, stdout: note });
-    expect([await moto.inventory(), await moto.stacks(), await moto.keys()]).toEqual([before, [], keys]);
+test('npm run remove deletes the stack, and the uploaded files only if asked, and nothing else, and fails where there is no stack', async () => {
+  expect(await run('remove')).toMatchObject({ code: 1, stderr: 'there is no stack envoy-hpa-reaper\n' });
+  const before = await moto.inventory();
+  await deploy();
+  await moto.aws('s3api', 'put-object', '--bucket', BUCKET, '--key', 'envoy-hpa-reaper/notes.txt');
+  const keys = await moto.keys();
+  const note = `The files in s3://${BUCKET}/envoy-hpa-reaper/ stay; --artifacts deletes them too\n`;
+  expect(await run('remove')).toMatchObject({ code: 0, stdout: note });
+  expect([await moto.inventory(), await moto.stacks(), await moto.keys()]).toEqual([before, [], keys]);
 
-    await deploy();
-    expect(await run('remove', '--artifacts')).toMatchObject({ code: 0 });
-    expect(await moto.keys()).toEqual(['envoy-hpa-reaper/notes.txt']);
-  });
-
-  test('fails where there is no stack', async () => {
-    expect(await run('remove')).toMatchObject({ code: 1, stderr: 'there is no stack envoy-hpa-reaper\n' });
-  });
+  await deploy();
+  expect(await run('remove', '--artifacts')).toMatchObject({ code: 0 });
+  expect(await moto.keys()).toEqual(['envoy-hpa-reaper/notes.txt']);
 });

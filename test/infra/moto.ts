@@ -132,19 +132,14 @@ export class Moto {
    *
    * @param template of the packaging, for moto
    */
-  async createStack(
-    name: string,
-    { folder }: Packaging,
-    template: Template,
-    parameters: Readonly<Record<string, string>> = {},
-  ): Promise<Map<string, string>> {
+  async createStack({ folder }: Packaging, template: Template, parameters: Readonly<Record<string, string>> = {}) {
     const zips = ['--recursive', '--exclude', '*', '--include', '*-*.zip', '--quiet'];
     await this.aws('s3', 'cp', folder, `s3://${BUCKET}`, ...zips);
     const file = join(folder, 'template-for-moto.json');
     await writeFile(file, JSON.stringify(template));
     const values = Object.entries({ ArtifactBucket: BUCKET, ArtifactPrefix: '', ...parameters });
     await this.aws(
-      ...['cloudformation', 'create-stack', '--stack-name', name, '--template-body', `file://${file}`],
+      ...['cloudformation', 'create-stack', '--stack-name', 'envoy-hpa-reaper', '--template-body', `file://${file}`],
       ...['--capabilities', 'CAPABILITY_NAMED_IAM', '--parameters'],
       JSON.stringify(values.map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }))),
     );
