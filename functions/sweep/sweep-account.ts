@@ -114,21 +114,19 @@ export async function runOverClusters(
     log.warn(`cluster ${result}`, { cluster, region, sweepId, ...others, explanation });
     return { cluster, region, result, problem: fault, warnings: [], sweepId, hpas: [], missing: [] };
   });
-  const isIn = (refs: readonly ClusterRef[], { cluster, region }: ClusterRef) =>
-    refs.some((ref) => ref.cluster === cluster && ref.region === region);
-  const stopped = reports.flatMap(({ cluster, region, hpas }) =>
-    hpas.some(({ outcome }) => outcome === 'Stopped') ? [{ cluster, region }] : [],
-  );
+  const reported = new Set(reports.map(({ sweepId }) => sweepId));
+  const stopped = reports.filter(({ hpas }) => hpas.some(({ outcome }) => outcome === 'Stopped'));
+  const unfinished = [...stopped, ...remaining].map(({ cluster, region }): ClusterRef => ({ cluster, region }));
   return {
     schemaVersion: 1,
     runId,
     mode,
     startedAt,
     finishedAt: now().toISOString(),
-    totals: totalsOf(reports, remaining.filter((ref) => !isIn(reports, ref)).length),
+    totals: totalsOf(reports, remaining.filter((ref) => !reported.has(sweepIdOf(ref))).length),
     clusters: reports,
     regions,
-    remaining: [...stopped, ...remaining.filter((ref) => !isIn(stopped, ref))],
+    remaining: [...new Map(unfinished.map((ref) => [sweepIdOf(ref), ref])).values()],
   };
 }
 

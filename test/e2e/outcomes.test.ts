@@ -62,12 +62,7 @@ describe('reap publishes', () => {
             ...{ restsOn: expect.any(Array), replicas: { min: 2, max: 5, after: { kind: 'Stays' } } },
             ...{ createdAt: expect.any(String), dropsCapacity: false },
           },
-          changes: [
-            {
-              ...{ username: 'jane@example.com', auditID: 'audit-1', verb: 'patch', resource: 'envoyproxies' },
-              ...{ namespace: 'autoscaling-removed', name: 'proxy', time: '2026-11-23T14:17:47.196000Z' },
-            },
-          ],
+          changes: [expect.objectContaining({ username: 'jane@example.com', auditID: 'audit-1' })],
           manifest,
         },
       ],

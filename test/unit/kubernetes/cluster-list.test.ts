@@ -51,12 +51,6 @@ describe('a List without a kind', () => {
 });
 
 describe('the kind of an object', () => {
-  test("is not that of Istio's Gateways", () => {
-    const snapshot = snapshotOfList(fixture('istio-gateway'));
-    expect(snapshot.gateways.map(({ metadata }) => metadata.name)).toEqual(['web']);
-    expect(judge(snapshot).map(inShort)).toEqual([REMOVED]);
-  });
-
   test.each([
     ['gateway.networking.k8s.io/v1', 1],
     ['gateway.networking.k8s.io/v1beta1', 1],
