@@ -3,7 +3,6 @@ import { OUTCOMES, sweepReportSchema } from '../../../functions/events/report.ts
 import type { GuardedVerdict } from '../../../functions/judgement/guards.ts';
 import { judge } from '../../../functions/judgement/judge.ts';
 import { objectKey } from '../../../functions/judgement/kubernetes-objects.ts';
-import type { MissingHpa } from '../../../functions/judgement/missing.ts';
 import { replicasAfter } from '../../../functions/judgement/replicas-after.ts';
 import { reportHpa, reportMissing } from '../../../functions/sweep/assess.ts';
 import {
@@ -18,6 +17,7 @@ import {
   hashedNameOf,
   snapshotOf,
 } from '../../builders/cluster.ts';
+import { missingHpa } from '../../builders/outcomes.ts';
 
 /** The verdict on the first of these, with its replicas after the deletion. */
 function judged(...objects: ClusterObject[]): GuardedVerdict {
@@ -63,15 +63,8 @@ test('reports a stale HPA with its reason, owner, replicas, and what the verdict
     dropsCapacity: true,
   });
   const swept = {
-    schemaVersion: 1,
-    cluster: 'c',
-    sweepId: 'p',
-    mode: 'delete',
-    startedAt: '2026-01-01T00:00:00Z',
-    finishedAt: '2026-01-01T00:00:01Z',
-    missing: [],
-    changes: [],
-    lookAgain: false,
+    ...{ schemaVersion: 1, cluster: 'c', sweepId: 'p', mode: 'delete', missing: [], changes: [], lookAgain: false },
+    ...{ startedAt: '2026-01-01T00:00:00Z', finishedAt: '2026-01-01T00:00:01Z' },
   };
   for (const outcome of OUTCOMES) {
     const whole = { ...swept, hpas: [{ ...report, outcome, changes: [] }] };
@@ -123,27 +116,18 @@ describe('capacity', () => {
 });
 
 test('reports a missing HPA without the uid of its owner, which only an Event needs', () => {
-  const place = { namespace: 'shop', name: 'web' };
-  const missing: Omit<MissingHpa, 'ownerUid'> = {
-    ...place,
-    owner: { kind: 'Gateway', ...place },
-    reason: 'WantedButMissing',
-    ...{ explanation: 'x', remedy: 'y' },
-  };
+  const missing = { ...missingHpa('shop/web'), owner: { kind: 'Gateway', namespace: 'shop', name: 'web' } as const };
   expect(reportMissing({ ...missing, ownerUid: 'uid' })).toStrictEqual(missing);
 });
 
-test('reports the remedy if there is one', () => {
+test('reports a remedy, a guard and an owner only where there is one', () => {
+  const guard = { name: 'Settling', explanation: 'x' } as const;
   const orphan = judged(envoyHpa(), deployment(`envoy-gateway-system/${hashedNameOf('shop/web')}`));
-  expect(reportHpa(orphan).remedy).toMatch(/^Envoy Gateway removes Deployment .* too/);
+  expect(reportHpa({ ...orphan, guard })).toMatchObject({
+    remedy: expect.stringMatching(/^Envoy Gateway removes Deployment .* too/),
+    guard,
+  });
   expect(reportHpa(removed({}, 1)).remedy).toBeUndefined();
-});
-
-test('names the guard, and the owner only where there is one', () => {
-  const verdict: GuardedVerdict = { ...removed({}, 1), guard: { name: 'Settling', explanation: 'x' } };
-  expect(reportHpa(verdict).guard).toEqual({ name: 'Settling', explanation: 'x' });
   const foreign = reportHpa(judged(envoyHpa('shop/web', { metadata: { labels: {} } }), deployment('shop/x')));
-  expect(foreign.owner).toBeUndefined();
-  expect(foreign.guard).toBeUndefined();
-  expect(foreign.restsOn).toEqual([]);
+  expect([foreign.owner, foreign.guard, foreign.restsOn]).toEqual([undefined, undefined, []]);
 });
