@@ -23,6 +23,7 @@ export const enrollConfigSchema = z.object({
   /** Comma-separated names; empty for all clusters. */
   CLUSTERS: z.string().check(z.regex(/^([\w-]+(,[\w-]+)*)?$/, 'expected comma-separated names of clusters')),
 });
+
 interface EnrollDependencies extends Pick<EnrollOptions, 'directory' | 'filters' | 'entries' | 'log' | 'now'> {
   config: z.infer<typeof enrollConfigSchema>;
   metrics: MetricsRecorder;
@@ -36,19 +37,20 @@ const MIN_TIME_PER_CLUSTER_MS = 60_000;
 const flag = (description: string) => z.optional(described(description, z.boolean('expected true or false')));
 const clusterNamesSchema = z
   .array(clusterNameSchema, 'expected names of EKS clusters')
-  .check(z.minLength(1, 'expected a name'), z.describe('The only clusters of this run; absent for all'));
+  .check(z.minLength(1, 'expected a name'));
 
 /** A request of a person or the schedule. */
-export const enrollmentRequestSchema = z
-  .strictObject(
+export const enrollmentRequestSchema = described(
+  'The payload of `enroll`; {} enrolls every cluster',
+  z.strictObject(
     {
-      clusters: z.optional(clusterNamesSchema),
+      clusters: z.optional(described('The only clusters of this run; absent for all', clusterNamesSchema)),
       remove: flag('Delete filters and access entries; the next scheduled run creates them again'),
       dryRun: flag('Report what would be done, and do nothing'),
     },
     'expected an object',
-  )
-  .check(z.describe('The payload of `enroll`; {} enrolls every cluster'));
+  ),
+);
 
 /** The payload with which CloudFormation invokes a function for a custom resource, as far as it is read here. */
 const stackRequestSchema = z.object({

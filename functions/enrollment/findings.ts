@@ -85,14 +85,6 @@ export type Finding = z.infer<typeof findingSchema>;
 
 type EksCluster = Required<ClusterRef>;
 
-/** A cluster and the state that it is to have. */
-interface Desired extends EksCluster {
-  /** If false, no filter and no entry is right. */
-  readonly enrolled: boolean;
-  /** The ARN of `forward`. */
-  readonly destinationArn: string;
-}
-
 type Subject = Pick<Finding, 'part' | 'name'>;
 
 const right = (subject: Subject, found: string): Finding => ({ ...subject, state: 'right', found, action: 'none' });
@@ -146,18 +138,19 @@ export const PREREQUISITES = {
  * written here.
  *
  * @param filters all filters of the log group
+ * @param desired `enrolled`: whether the filter is to exist; `destinationArn`: the ARN of `forward`
  */
-export function filterFinding(filters: readonly SubscriptionFilter[], desired: Desired): Finding {
-  const { enrolled, destinationArn } = desired;
+export function filterFinding(
+  filters: readonly SubscriptionFilter[],
+  { region, enrolled, destinationArn }: EksCluster & { readonly enrolled: boolean; readonly destinationArn: string },
+): Finding {
   const subject = { part: 'subscriptionFilter', name: FILTER_NAME } as const;
   const [ours, ofStack] = [FILTER_NAME, STATIC_FILTER_NAME].map((name) => filters.find((one) => one.name === name));
   const absent = `there is no subscription filter ${FILTER_NAME}`;
-  if (!enrolled) {
-    if (ours === undefined) return right(subject, absent);
-    return drift(subject, 'unwanted', 'delete', `there is a subscription filter ${FILTER_NAME}`);
-  }
+  if (!enrolled && ours === undefined) return right(subject, absent);
+  if (!enrolled) return drift(subject, 'unwanted', 'delete', `there is a subscription filter ${FILTER_NAME}`);
   const effective = ours ?? ofStack;
-  const difference = effective && differenceOf(effective, desired);
+  const difference = effective && differenceOf(effective, destinationArn);
   if (effective && difference === undefined) {
     return right({ ...subject, name: effective.name }, `${effective.name} has the pattern of this version`);
   }
@@ -172,14 +165,14 @@ export function filterFinding(filters: readonly SubscriptionFilter[], desired: D
   // A deployment sees no change where somebody changed the filter by hand.
   const remedy =
     'Deploy this version. If that does not change the filter, remove the cluster from infra/configuration.yml and deploy, then add it again and deploy.';
-  const command = `npm run deploy -- --s3-bucket BUCKET --region ${desired.region}`;
+  const command = `npm run deploy -- --s3-bucket BUCKET --region ${region}`;
   return drift(subject, 'absent', 'create', difference ?? '', remedy, command);
 }
 
 /** @returns what differs in a filter, or `undefined` */
-function differenceOf({ name, pattern, destinationArn: actual }: SubscriptionFilter, { destinationArn }: Desired) {
-  if (actual !== destinationArn) {
-    return `the subscription filter ${name} delivers to ${actual}, and not to ${destinationArn}`;
+function differenceOf({ name, pattern, destinationArn }: SubscriptionFilter, desiredArn: string) {
+  if (destinationArn !== desiredArn) {
+    return `the subscription filter ${name} delivers to ${destinationArn}, and not to ${desiredArn}`;
   }
   if (pattern === SUBSCRIPTION_PATTERN) return undefined;
   return `the pattern of the subscription filter ${name} is not the pattern of this version`;
@@ -199,10 +192,8 @@ export function entryFinding(
 ): Finding {
   const subject = { part: 'accessEntry', name: role.arn } as const;
   const absent = `there is no access entry for ${role.arn}`;
-  if (!enrolled) {
-    if (entry === undefined) return right(subject, absent);
-    return drift(subject, 'unwanted', 'delete', `there is an access entry for ${role.arn}`);
-  }
+  if (!enrolled && entry === undefined) return right(subject, absent);
+  if (!enrolled) return drift(subject, 'unwanted', 'delete', `there is an access entry for ${role.arn}`);
   const deploy = 'Deploy the stack, then enroll the cluster.';
   if (role.id === undefined) return drift(subject, 'absent', 'create', `there is no role ${role.arn}`, deploy);
   if (entry === undefined) return drift(subject, 'absent', 'create', absent);
