@@ -17,7 +17,7 @@ import { appliedByEnvoyGateway, labeledOwner } from '../judgement/ownership.ts';
 import { ApiStatusError } from '../kubernetes/api-client.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import type { ClusterInspection } from '../kubernetes/cluster-inspection.ts';
-import { nameOfPermission, PERMISSIONS, type Permission, REAPER_GROUP } from '../kubernetes/cluster-inspection.ts';
+import { PERMISSIONS, type Permission, REAPER_GROUP } from '../kubernetes/cluster-inspection.ts';
 import type { ClusterDescription } from '../kubernetes/directory.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import { problemOf } from '../platform/problems.ts';
@@ -51,6 +51,11 @@ const scanCommand = ({ flags, controllerNamespaces = [] }: ClusterContext): stri
   ['reaper scan', flags, ...controllerNamespaces.map((name) => `--controller-namespace ${name}`)].join(' ');
 
 const ALLOWED = 'everything that is needed is allowed';
+/** `list configmaps/envoy-gateway-config`, `patch horizontalpodautoscalers.autoscaling`. */
+function nameOfPermission({ group, resource, verb, name }: Permission): string {
+  return `${verb} ${resource}${group === '' ? '' : `.${group}`}${name === undefined ? '' : `/${name}`}`;
+}
+
 const namesOf = (permissions: readonly Permission[]) => permissions.map(nameOfPermission).join(', ');
 const FUNCTION_PERMISSIONS = Object.values(PERMISSIONS).flat();
 

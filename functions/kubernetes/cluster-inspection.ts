@@ -37,11 +37,6 @@ export const PERMISSIONS = {
   events: permissions('', ['events'], ['create', 'patch']),
 };
 
-/** `list configmaps/envoy-gateway-config`, `patch horizontalpodautoscalers.autoscaling`. */
-export function nameOfPermission({ group, resource, verb, name }: Permission): string {
-  return `${verb} ${resource}${group === '' ? '' : `.${group}`}${name === undefined ? '' : `/${name}`}`;
-}
-
 export type ClusterInspection = ReturnType<typeof clusterInspection>;
 
 const versionSchema = z.looseObject({ gitVersion: z.string() });

@@ -20,13 +20,6 @@ export interface ClusterRef {
 /** A cluster with the scope that it was found in. */
 export type Target<S extends Scope = Scope> = S & { readonly cluster: string };
 
-export interface RunProgress {
-  readonly clusters: number;
-  readonly done: number;
-  /** Clusters of those done that have a problem. */
-  readonly problems: number;
-}
-
 export interface LoopOptions<S extends Scope = Scope> {
   readonly scopes: readonly S[];
   /** Names; absent for all clusters of all scopes. */
@@ -39,7 +32,8 @@ export interface LoopOptions<S extends Scope = Scope> {
   readonly hasTimeLeft?: () => boolean;
   /** Once aborted, the connections to the clusters under way are closed, and the loop returns. */
   readonly deadlineSignal?: AbortSignal;
-  readonly onProgress?: (progress: RunProgress) => void;
+  /** @param progress the numbers of clusters; `problems` are those of the done ones that have a problem */
+  readonly onProgress?: (progress: Readonly<Record<'clusters' | 'done' | 'problems', number>>) => void;
   /** Works also on names that do not exist, with no description. */
   readonly includesMissing?: boolean;
   /** Keeps the connections of clusters without a problem, for the next run in this process. */

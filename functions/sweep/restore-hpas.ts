@@ -28,7 +28,7 @@ interface Result {
   /** Sentences for a person; empty where there is nothing to say. */
   readonly why: string;
 }
-export type RestoredHpa = { readonly namespace: string; readonly name: string } & Result;
+type RestoredHpa = { readonly namespace: string; readonly name: string } & Result;
 
 interface RestoreOptions {
   readonly api: ClusterApi;

@@ -39,8 +39,8 @@ export interface Surroundings {
   bus: EventBridgeDouble;
   output: Output;
   /**
-   * A cluster that EKS knows. Its access entry lets the function's role in, with what `infra/kubernetes/rbac.yaml` allows;
-   * `user` is what it lets in instead.
+   * A cluster that EKS knows. It authenticates the function's role as `user`, by default in the group that
+   * `infra/kubernetes/rbac.yaml` authorizes.
    */
   enroll(
     name: string,

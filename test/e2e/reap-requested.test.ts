@@ -47,8 +47,8 @@ describe('a request together with others in a batch', () => {
     expect(await reapBatch([requested(), changed(), reports(), requested('shop', { runId: 'run-2' })])).toEqual([]);
     expect(requestsOf(cluster, 'DELETE')).toHaveLength(1);
     expect(around.eks.described).toEqual(['shop']);
-    const passes = around.output.logged().filter(({ message }) => message === 'sweep finished');
-    expect(passes).toMatchObject([{ mode: 'delete', outcomes: { Deleted: 1 } }]);
+    const sweeps = around.output.logged().filter(({ message }) => message === 'sweep finished');
+    expect(sweeps).toMatchObject([{ mode: 'delete', outcomes: { Deleted: 1 } }]);
     expect(around.output.logged()).toContainEqual(expect.objectContaining({ runIds: ['run-1', 'run-1', 'run-2'] }));
   });
 

@@ -4,7 +4,6 @@ import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../functions/kubernetes/directory.ts';
 import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
-import type { RunProgress } from '../../functions/sweep/for-each-cluster.ts';
 import { sweepAccount } from '../../functions/sweep/sweep-account.ts';
 import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { beforeFirst, hpasOf, requestsOf, rewrite, serve, staleList, times, wantedList, writesTo } from './harness.ts';
@@ -377,7 +376,7 @@ describe('a run at its deadline', () => {
 });
 
 test('reports its progress', async () => {
-  const reported: RunProgress[] = [];
+  const reported: object[] = [];
   const region = new Region({
     a: { at: await serveStale(2), tags: { t: 'x' } },
     b: { at: await serveStale(), tags: { not: 'selected' } },

@@ -5,7 +5,7 @@ import { clusterApi } from '../../kubernetes/cluster-api.ts';
 import { clusterNameSchema } from '../../platform/eks-names.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { type ClusterRef, forEachCluster } from '../../sweep/for-each-cluster.ts';
-import { type RestoredHpa, restoreHpas } from '../../sweep/restore-hpas.ts';
+import { restoreHpas } from '../../sweep/restore-hpas.ts';
 import { nameOfFile, readText } from '../input/files.ts';
 import { findAndReport } from '../input/find-objects.ts';
 import { type ClusterKey, newestOfEach, parseArn, type SavedHpa, savedHpaReader } from '../input/saved-hpas.ts';
@@ -30,6 +30,8 @@ interface RestoreOptions extends TargetOptions, SelectionOptions, OutputOptions<
   readonly force?: boolean;
   readonly dryRun?: boolean;
 }
+
+type RestoredHpa = Awaited<ReturnType<typeof restoreHpas>>[number];
 
 /** Maximum concurrent clusters. */
 const CONCURRENCY = 5;

@@ -2,7 +2,7 @@ import process from 'node:process';
 import { clearLine, createInterface, cursorTo } from 'node:readline';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../platform/errors.ts';
-import type { RunProgress } from '../../sweep/for-each-cluster.ts';
+import type { LoopOptions } from '../../sweep/for-each-cluster.ts';
 import type { Screen } from './output.ts';
 
 /** Exit codes of the process. */
@@ -40,7 +40,7 @@ export const addOutputOptions = (command: Command, formats: readonly string[]): 
  */
 export async function withProgress<T>(
   { quiet }: { readonly quiet?: boolean },
-  run: (onProgress: (progress: RunProgress) => void) => Promise<T>,
+  run: (onProgress: LoopOptions['onProgress']) => Promise<T>,
 ): Promise<T> {
   const { stderr } = process;
   if (!stderr.isTTY || quiet) return await run(() => {});

@@ -14,7 +14,6 @@ import type { MissingHpa } from '../../../functions/judgement/missing.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/api-client.ts';
 import {
   type ClusterInspection,
-  nameOfPermission,
   PERMISSIONS,
   type Permission,
   REAPER_GROUP,
@@ -129,11 +128,16 @@ describe('the checks ask about what is deployed:', () => {
     const allowed = (role.rules as Rule[]).flatMap(({ apiGroups, resources, verbs, resourceNames = [undefined] }) =>
       apiGroups.flatMap((group) =>
         resources.flatMap((resource) =>
-          verbs.flatMap((verb) => resourceNames.map((name) => nameOfPermission({ group, resource, verb, name }))),
+          verbs.flatMap((verb) => resourceNames.map((name) => JSON.stringify({ group, resource, verb, name }))),
         ),
       ),
     );
-    expect(Object.values(PERMISSIONS).flat().map(nameOfPermission).sort()).toEqual(allowed.sort());
+    expect(
+      Object.values(PERMISSIONS)
+        .flat()
+        .map((one) => JSON.stringify(one))
+        .sort(),
+    ).toEqual(allowed.sort());
   });
 
   test('the group that the role is bound to', () => {
