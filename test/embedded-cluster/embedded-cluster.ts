@@ -164,8 +164,8 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     const requestURI = message.url ?? '';
     const completed = now();
     const exchange = { request: info, requestURI, userAgent, received, completed, user, decision, code, responseBody };
-    const event = auditEvent(exchange);
-    if (event && record) cluster.audit.push(event);
+    const event = record ? auditEvent(exchange) : undefined;
+    if (event) cluster.audit.push(event);
     return {
       status: code,
       headers: {
