@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../functions/enrollment/findings.ts';
-import { METRICS_NAMESPACE, type MetricName } from '../functions/platform/metrics.ts';
+import { type METRICS, METRICS_NAMESPACE } from '../functions/platform/metrics.ts';
+
+type MetricName = keyof typeof METRICS;
 
 const FUNCTIONS = ['forward', 'reap', 'backfill', 'enroll'];
 const SIDE_QUEUES = ['changes-dead', 'undelivered', 'unforwarded', 'unswept', 'unenrolled'];

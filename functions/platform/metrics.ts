@@ -44,7 +44,7 @@ export const METRICS = {
   EnrollmentProblems: 'Count',
   EnrollmentClustersLeft: 'Count', // The run had no time left.
 } as const;
-export type MetricName = keyof typeof METRICS;
+type MetricName = keyof typeof METRICS;
 
 export interface MetricsRecorder {
   /** @param reason of a metric with that dimension */

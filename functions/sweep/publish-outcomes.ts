@@ -7,14 +7,14 @@ import type { SweepReport, SweptHpa } from '../events/report.ts';
 import { clusterArn } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Log } from '../platform/logger.ts';
-import type { MetricName, MetricsRecorder } from '../platform/metrics.ts';
+import type { MetricsRecorder } from '../platform/metrics.ts';
 
 /** Counts HPAs by outcome and reason: one metric value for each, however many HPAs there are. */
 export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missing'>, metrics: MetricsRecorder): void {
   metrics.add('HpasFound', hpas.length);
   for (const [one, ...others] of Map.groupBy(hpas, (hpa) => `${hpa.outcome}/${reasonOf(hpa)}`).values()) {
     if (one === undefined) continue;
-    metrics.add(`Hpas${one.outcome}` satisfies MetricName, 1 + others.length, reasonOf(one));
+    metrics.add(`Hpas${one.outcome}`, 1 + others.length, reasonOf(one));
   }
   if (missing.length > 0) metrics.add('HpasMissing', missing.length);
 }
