@@ -32,8 +32,6 @@ interface ReapDependencies {
   log: Log;
   metrics: MetricsRecorder;
   now: () => Date;
-  /** Called with the report of every sweep. */
-  onReport?: (report: SweepReport) => void;
 }
 type Invocation = ReapDependencies & { readonly context: Context };
 
@@ -207,7 +205,7 @@ async function sweep(
   invocation: Invocation,
   raisedLimit: number | undefined,
 ): Promise<SweepReport> {
-  const { config, context, directory, log, metrics, now, onReport } = invocation;
+  const { config, context, directory, log, metrics, now } = invocation;
   const changes = changesIn(triggers);
   const runIds = triggers.flatMap((one) =>
     one['detail-type'] === 'Cluster Sweep Requested' ? [one.detail.runId] : [],
@@ -239,7 +237,6 @@ async function sweep(
     const earliest = Math.min(...hpa.changes.map(({ time }) => Date.parse(time)));
     metrics.add('SecondsToDeletion', (Date.parse(report.finishedAt) - earliest) / 1000);
   }
-  onReport?.(report);
   const ref = { cluster, region: config.AWS_REGION, sweepId };
   await publishOutcomes(sweepOutcomes(ref, report, { mode, runIds }), context, invocation);
   return report;

@@ -1,6 +1,5 @@
 import { request } from 'node:https';
 import { styleText } from 'node:util';
-import type { SQSBatchResponse } from 'aws-lambda';
 import { tableLines } from '../../functions/cli/output/output.ts';
 import { afterSentence } from '../../functions/cli/output/words.ts';
 import { QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
@@ -22,15 +21,7 @@ import {
   hashedNameOf,
 } from '../builders/cluster.ts';
 import { connectionTo, type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts';
-import {
-  ACCOUNT,
-  type BusEvent,
-  busEvent,
-  lambdaContext,
-  queueBatch,
-  REGION,
-  subscriptionEvent,
-} from './event-path.ts';
+import { ACCOUNT, type BusEvent, busEvent, lambdaContext, REGION, subscriptionEvent } from './event-path.ts';
 
 const CLUSTER = 'production';
 
@@ -84,7 +75,6 @@ async function main(): Promise<void> {
       connection: async () => connectionTo(cluster),
       forget: () => {},
     };
-    const reports: SweepReport[] = [];
     const reap = createReap({
       config: {
         ACCOUNT_ID: ACCOUNT,
@@ -100,14 +90,11 @@ async function main(): Promise<void> {
       log,
       metrics,
       now: () => new Date(),
-      onReport: (report) => reports.push(report),
     });
-    const batch = queueBatch(onTheBus.map((event) => JSON.stringify(busEvent(event))));
+    const [event] = onTheBus as [BusEvent];
     const deliver = async () => {
       cluster.requests.length = 0;
-      const { batchItemFailures } = (await reap(batch, lambdaContext('reap'))) as SQSBatchResponse;
-      const report = reports.at(-1);
-      if (report === undefined || batchItemFailures.length > 0) throw new Error('the sweep failed');
+      const report = (await reap(busEvent(event), lambdaContext('reap'))) as SweepReport;
       printReport(report, cluster.requests.length);
       return report;
     };
