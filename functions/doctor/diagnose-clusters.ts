@@ -17,7 +17,7 @@ import { countStates, type DoctorReport } from './report.ts';
 import { broken, runChecks, unreadable } from './run-checks.ts';
 
 /** A kubeconfig, or a Region of the account with the clients for the checks of EKS. */
-export interface DoctorScope extends Scope {
+interface DoctorScope extends Scope {
   readonly eks?: EnrollmentClients;
   /** How a person reaches a cluster: the flags for `reaper`, and the beginning of a `kubectl` command. */
   readonly commands: (cluster: string) => Pick<ClusterContext, 'flags' | 'kubectl'>;

@@ -68,10 +68,7 @@ const hpaReportSchema = z.object({
   restsOn: described(
     'The objects that decided, as they were read; one without a uid was read as absent',
     z.array(
-      z.object({
-        kind: z.string(),
-        namespace: z.optional(z.string()),
-        name: z.string(),
+      z.extend(objectNameSchema, {
         uid: z.optional(z.string()),
         resourceVersion: z.optional(z.string()),
         generation: z.optional(z.number()),
@@ -115,17 +112,6 @@ const WHAT_IF_CHANGES = [
   'Unchanged',
 ] as const;
 
-const hpaWhatIfSchema = z.object({
-  change: described(
-    'BecomesStaleWithoutDeployment: only once Envoy Gateway has removed its Deployment',
-    z.enum(WHAT_IF_CHANGES),
-  ),
-  now: described(
-    'The judgement of the cluster as it is',
-    z.object({ action: z.enum(['delete', 'keep']), reason: z.string(), explanation: z.string() }),
-  ),
-});
-
 const manifestSchema = described(
   "The API server's own JSON of what was deleted, as it was before the mark; of others only on request",
   z.record(z.string(), z.unknown()),
@@ -139,7 +125,16 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
   whatIf: z.optional(
     described(
       'Only in a what-if, whose judgements are of the changed cluster: the difference from the current one',
-      hpaWhatIfSchema,
+      z.object({
+        change: described(
+          'BecomesStaleWithoutDeployment: only once Envoy Gateway has removed its Deployment',
+          z.enum(WHAT_IF_CHANGES),
+        ),
+        now: described(
+          'The judgement of the cluster as it is',
+          z.object({ action: z.enum(['delete', 'keep']), reason: z.string(), explanation: z.string() }),
+        ),
+      }),
     ),
   ),
 });

@@ -1,6 +1,6 @@
 import process from 'node:process';
 import type { Command } from 'commander';
-import { type DoctorScope, diagnoseClusters } from '../../doctor/diagnose-clusters.ts';
+import { diagnoseClusters } from '../../doctor/diagnose-clusters.ts';
 import { needsFixing } from '../../doctor/report.ts';
 import { addJudgementOptions, type JudgementOptions } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
@@ -44,7 +44,7 @@ Examples:
       jq -r '.clusters[] | .cluster as $c | .checks[] |
         select(.state == "broken") | "\\($c) \\(.id): \\(.found)"'`;
 
-type DoctorOptions = TargetOptions & JudgementOptions & OutputOptions<(typeof FORMATS)[number]>;
+type DoctorOptions = TargetOptions & JudgementOptions & OutputOptions<typeof FORMATS>;
 
 export function addDoctorCommand(program: Command): void {
   addOutputOptions(addJudgementOptions(addTargetOptions(program.command('doctor'))), FORMATS)
@@ -71,14 +71,14 @@ async function doctor(options: DoctorOptions): Promise<void> {
   if (report.regions.length > 0 || report.clusters.some(needsFixing)) process.exitCode = EXIT.failed;
 }
 
-async function doctorScope(
-  { directory, region }: Targets['scopes'][number],
-  { kubeconfig, profile }: TargetOptions,
-): Promise<DoctorScope> {
+async function doctorScope({ directory, region }: Targets['scopes'][number], { kubeconfig, profile }: TargetOptions) {
   if (region === undefined) {
     const file = kubeconfig === undefined ? '' : ` --kubeconfig ${quoted(kubeconfig)}`;
     const flagsOf = (context: string) => `--context ${quoted(context)}${file}`;
-    return { directory, commands: (context) => ({ flags: flagsOf(context), kubectl: `kubectl ${flagsOf(context)}` }) };
+    return {
+      directory,
+      commands: (context: string) => ({ flags: flagsOf(context), kubectl: `kubectl ${flagsOf(context)}` }),
+    };
   }
   const { enrollmentClients } = await import('../../aws/enrollment-clients.ts');
   const ofProfile = profile === undefined ? '' : ` --profile ${quoted(profile)}`;

@@ -11,7 +11,7 @@ import { sweepAccount } from '../../sweep/sweep-account.ts';
 import { beginBackup } from '../deletion-backup.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
-import { FORMATS, type Format, formatReport } from '../output/output.ts';
+import { FORMATS, formatReport } from '../output/output.ts';
 import {
   addOutputOptions,
   type ConfirmOptions,
@@ -28,7 +28,7 @@ import {
 import { counted } from '../output/words.ts';
 import { isIncomplete, reportOnlyProblem } from './scan.ts';
 
-export interface DeletionOptions extends SelectionOptions, ConfirmOptions, OutputOptions<Format> {
+export interface DeletionOptions extends SelectionOptions, ConfirmOptions, OutputOptions<typeof FORMATS> {
   /** The limit for this run, in place of those for each cluster and for the run. */
   readonly maxDeletions?: number;
   readonly backupDir: string;
@@ -168,7 +168,7 @@ const FAILURES: readonly SweptHpa['outcome'][] = ['Failed', 'MarkRefused', 'Dele
  * Prints the report; on stderr also what was not done, and the remedy. A table contains the clusters that were not swept. Sets
  * the exit code.
  */
-function print(report: RunReport, format: Format, options: TargetOptions, onStderr = false): void {
+function print(report: RunReport, format: (typeof FORMATS)[number], options: TargetOptions, onStderr = false): void {
   const stream = onStderr ? process.stderr : process.stdout;
   stream.write(formatReport(report, format, screenOf(stream)));
   const { clusters, regions } = report;

@@ -24,7 +24,7 @@ import {
 
 const FORMATS = ['table', 'json', 'yaml'] as const;
 
-interface RestoreOptions extends TargetOptions, SelectionOptions, OutputOptions<(typeof FORMATS)[number]> {
+interface RestoreOptions extends TargetOptions, SelectionOptions, OutputOptions<typeof FORMATS> {
   readonly cluster?: string;
   readonly since?: Date;
   readonly force?: boolean;

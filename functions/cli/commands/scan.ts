@@ -14,11 +14,11 @@ import { nameOfFile, readSavedList } from '../input/files.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { FORMATS, type Format, formatReport } from '../output/output.ts';
+import { FORMATS, formatReport } from '../output/output.ts';
 import { addOutputOptions, EXIT, type OutputOptions, say, screenOf, withProgress } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
-interface ScanOptions extends TargetOptions, SelectionOptions, OutputOptions<Format> {
+interface ScanOptions extends TargetOptions, SelectionOptions, OutputOptions<typeof FORMATS> {
   /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string;
   /** A kind that the List does not contain is not in the cluster either. */

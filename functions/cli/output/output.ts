@@ -6,14 +6,14 @@ import { htmlReport } from './html.ts';
 import { type Block, blocksOf, tally, titleOf } from './words.ts';
 
 /** What a table is written for. */
-export interface Screen {
+interface Screen {
   /** Columns of the terminal; absent where the output is not a terminal. */
   readonly width?: number;
   readonly color: boolean;
 }
 
 export const FORMATS = ['table', 'json', 'yaml', 'markdown', 'html'] as const;
-export type Format = (typeof FORMATS)[number];
+type Format = (typeof FORMATS)[number];
 
 /** The report of a run as a command prints it. Only a table depends on the screen. */
 export function formatReport(report: RunReport, format: Format, screen: Screen): string {

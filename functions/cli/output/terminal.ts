@@ -3,7 +3,6 @@ import { clearLine, createInterface, cursorTo } from 'node:readline';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../platform/errors.ts';
 import type { LoopOptions } from '../../sweep/for-each-cluster.ts';
-import type { Screen } from './output.ts';
 
 /** Exit codes of the process. */
 export const EXIT = { done: 0, failed: 1, usage: 2, stale: 3, interrupted: 130 } as const;
@@ -15,7 +14,7 @@ export const REQUEST_TIMEOUT = 30_000;
 export const say = (text: string): void => void process.stderr.write(`reaper: ${text}\n`);
 
 /** As wide as a terminal and in its colors, or plain in a file. */
-export const screenOf = (stream: NodeJS.WriteStream): Screen => ({
+export const screenOf = (stream: NodeJS.WriteStream) => ({
   width: stream.isTTY ? stream.columns : undefined,
   color: stream.isTTY === true && stream.hasColors(),
 });
@@ -25,8 +24,8 @@ export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The flags of a command that prints an answer. */
-export interface OutputOptions<Format> {
-  readonly output: Format;
+export interface OutputOptions<Formats extends readonly string[]> {
+  readonly output: Formats[number];
   readonly quiet?: boolean;
 }
 
