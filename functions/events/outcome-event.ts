@@ -16,12 +16,7 @@ export interface OutcomeEvent<Type extends OutcomeDetailType = OutcomeDetailType
 }
 
 /** The fields of a sweep in each of its events. */
-interface SweepRef {
-  readonly version: '1';
-  readonly cluster: string;
-  readonly region: string;
-  readonly sweepId: string;
-}
+type SweepRef = Pick<OutcomeEvent<'HPA Missing'>['detail'], 'version' | 'cluster' | 'region' | 'sweepId'>;
 
 /** An entry of PutEvents may have 256 KB, with its source, detail-type and ARN. */
 const MAX_DETAIL_BYTES = 255 * 1024;
