@@ -85,6 +85,8 @@ export async function forEachCluster<S extends Scope, R>(
       problems: [...outcomes.values()].filter((outcome) => 'problem' in outcome).length,
     });
   const workOn = async (target: Target<S>): Promise<void> => {
+    if (deadlineSignal?.aborted || !hasTimeLeft()) return;
+    unfinished.add(target);
     const { cluster, region, directory } = target;
     let description: ClusterDescription | undefined;
     try {
@@ -107,18 +109,13 @@ export async function forEachCluster<S extends Scope, R>(
       const result = error instanceof ClusterSkippedError ? 'skipped' : 'failed';
       outcomes.set(target, { cluster, region, problem: problemOf(error, description), result, error });
     }
-  };
-  const next = async (target: Target<S>): Promise<void> => {
-    if (deadlineSignal?.aborted || !hasTimeLeft()) return;
-    unfinished.add(target);
-    await workOn(target);
     if (deadlineSignal?.aborted) return;
     unfinished.delete(target);
     showProgress();
   };
 
   showProgress();
-  const all = pMap(targets, next, { concurrency });
+  const all = pMap(targets, workOn, { concurrency });
   const deadline = async (signal: AbortSignal) => {
     await once(signal, 'abort');
     // Nothing may continue after this returns: the process may live longer, and begin the next run.

@@ -13,8 +13,7 @@ import type { MetricsRecorder } from '../platform/metrics.ts';
 export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missing'>, metrics: MetricsRecorder): void {
   metrics.add('HpasFound', hpas.length);
   for (const [one, ...others] of Map.groupBy(hpas, (hpa) => `${hpa.outcome}/${reasonOf(hpa)}`).values()) {
-    if (one === undefined) continue;
-    metrics.add(`Hpas${one.outcome}`, 1 + others.length, reasonOf(one));
+    if (one) metrics.add(`Hpas${one.outcome}`, 1 + others.length, reasonOf(one));
   }
   if (missing.length > 0) metrics.add('HpasMissing', missing.length);
 }
