@@ -48,13 +48,14 @@ const MAX_RECEIVES_WHILE_SETTLING = 7;
 /** At this receive, a failing sweep request is consumed: the next scheduled sweep retries. */
 const MAX_RECEIVES_SWEEP_REQUEST = 3;
 
+const LIMIT = 'expected a whole number, 0 or more';
 const eventSchema = <Type extends keyof typeof QUEUED_DETAILS>(type: Type) =>
   z.object({
     source: z.literal(EVENT_SOURCE),
     account: z.string(),
     region: z.string(),
     /** Of a direct invocation, which may also raise the limit for this sweep. A message of the queue cannot. */
-    maxDeletions: z.optional(z.number().check(z.int(), z.minimum(0))),
+    maxDeletions: z.optional(z.number(LIMIT).check(z.int(LIMIT), z.minimum(0, LIMIT))),
     'detail-type': z.literal(type),
     detail: QUEUED_DETAILS[type],
   });
