@@ -147,9 +147,7 @@ const HPA_FAULTS = {
     ownerReferences: [{ apiVersion: 'keda.sh/v1', kind: 'ScaledObject', name: 'so', controller: true }],
   }),
   retargeted: (labels) => ({
-    managedFields: [
-      ...[appliedFields(labels), { manager: 'kubectl-edit', fieldsV1: { 'f:spec': { 'f:scaleTargetRef': {} } } }],
-    ],
+    managedFields: [appliedFields(labels), { manager: 'kubectl', fieldsV1: { 'f:spec': { 'f:scaleTargetRef': {} } } }],
   }),
   'tracked by Argo CD': () => ({ annotations: { 'argocd.argoproj.io/tracking-id': 'x' } }),
   'labeled by kapp': (labels) => ({ labels: { ...labels, 'kapp.k14s.io/app': '1' } }),
@@ -226,13 +224,8 @@ function statusOf({ word, observed, programmed, listeners }: Said) {
     ...condition,
     observedGeneration,
   });
-  const type = 'Accepted';
-  const accepted =
-    word === 'pending'
-      ? DEFAULT_CONDITIONS
-      : word === 'accepted'
-        ? [of({ type, status: 'True', reason: 'Accepted' }, observed)]
-        : [of({ type, status: 'False', reason: word }, observed)];
+  const [status, reason] = word === 'accepted' ? ['True', 'Accepted'] : ['False', word];
+  const accepted = word === 'pending' ? DEFAULT_CONDITIONS : [of({ type: 'Accepted', status, reason }, observed)];
   const ofProgrammed: Condition = { type: 'Programmed', status: programmed === 'pending' ? 'Unknown' : 'False' };
   return {
     conditions: [
@@ -248,12 +241,11 @@ const configsRead = new Map<string, ReturnType<typeof readEnvoyGatewayConfig>>()
 function configOf(plan: PlanOf<typeof configPlan>, namespace: string) {
   const { unreadable, age, ...options } = plan;
   const key = JSON.stringify([plan, namespace]);
-  const metadata: Partial<Metadata> =
-    age === 'young'
-      ? { creationTimestamp: YOUNG }
-      : age === 'written'
-        ? { managedFields: [{ manager: 'helm', time: YOUNG, fieldsV1: { 'f:data': {} } }] }
-        : {};
+  const metadata: Partial<Metadata> = {
+    old: {},
+    young: { creationTimestamp: YOUNG },
+    written: { managedFields: [{ manager: 'helm', time: YOUNG, fieldsV1: { 'f:data': {} } }] },
+  }[age];
   const text = unreadable ? 'kind: [' : undefined;
   const read =
     configsRead.get(key) ?? readEnvoyGatewayConfig(envoyGatewayConfig({ ...options, namespace, text, metadata }));
@@ -270,21 +262,14 @@ function placeOf({ owner, at }: PlanOf<typeof hpaPlan>): string {
   return at;
 }
 
-/** The namespaces of the HPAs of these clusters, except for one that nobody lists. */
-const NAMESPACES = ['sys', 'sys2', 'a', 'b'];
-
+/** The HPAs of every namespace of these clusters, except for one that nobody lists. */
 function scalersOf(state: ClusterPlan['scalers'], hpas: Snapshot['hpas']): Snapshot['scalers'] {
   if (state === 'not listed') return undefined;
-  const more: Scaler[] = [
-    {
-      metadata: { namespace: 'sys', name: hashedNameOf('a/w') },
-      spec: { scaleTargetRef: { kind: 'Deployment', name: 'x' } },
-    },
-  ];
-  const all = [...hpas, ...(state === 'one more' ? more : [])];
-  return new Map(
-    NAMESPACES.map((namespace) => [namespace, all.filter(({ metadata }) => metadata.namespace === namespace)]),
-  );
+  const metadata = { namespace: 'sys', name: hashedNameOf('a/w') };
+  const more: Scaler = { metadata, spec: { scaleTargetRef: { kind: 'Deployment', name: 'x' } } };
+  const all = state === 'one more' ? [...hpas, more] : hpas;
+  const of = (namespace: string) => all.filter((one) => one.metadata.namespace === namespace);
+  return new Map(['sys', 'sys2', 'a', 'b'].map((namespace) => [namespace, of(namespace)]));
 }
 
 export function snapshotOfPlan(plan: ClusterPlan): Snapshot {

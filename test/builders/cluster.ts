@@ -171,19 +171,15 @@ export function envoyGatewayConfig({
   rateLimit?: { rateLimitHpa?: object | null; rateLimitDeployment?: object };
   text?: string;
 } = {}): Of<'ConfigMap', ConfigMap> {
-  const kubernetes = {
-    ...(gatewayNamespaceMode && { deploy: { type: 'GatewayNamespace' } }),
-    ...rateLimit,
-  };
-  const provider = { type: 'Kubernetes', ...(Object.keys(kubernetes).length > 0 && { kubernetes }) };
+  const deploy = gatewayNamespaceMode ? { type: 'GatewayNamespace' } : undefined;
   // JSON is YAML.
   const written = JSON.stringify({
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'EnvoyGateway',
-    provider,
+    provider: { type: 'Kubernetes', kubernetes: { deploy, ...rateLimit } },
     gateway: { controllerName },
-    ...(rateLimit && { rateLimit: { backend: { type: 'Redis', redis: { url: 'redis:6379' } } } }),
-    ...(defaultProxy && { envoyProxy: defaultProxy }),
+    rateLimit: rateLimit && { backend: { type: 'Redis', redis: { url: 'redis:6379' } } },
+    envoyProxy: defaultProxy,
   });
   return {
     apiVersion: 'v1',

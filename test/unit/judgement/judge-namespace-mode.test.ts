@@ -23,7 +23,6 @@ import {
   ownProxy,
   REMOVED,
   RENAMED,
-  STILL_RUNS,
   shortVerdict,
   shortVerdicts,
   UNREADABLE,
@@ -173,9 +172,6 @@ describe('a class that merges its Gateways', () => {
     ['does not do so elsewhere', [elsewhere, byDefault({}), deployment('third/web')], UNREADABLE],
     ['may want either of two', [inShop, inBank, byDefault(), plainRuns, bankRuns], WANTED],
     ['does not want the one whose Deployment is gone', [inShop, inBank, byDefault(), bankRuns], RENAMED],
-    ['may want either if both Deployments are gone', [inShop, inBank, byDefault()], WANTED],
-    ["deletes a Gateway's own HPA without a Deployment", [hashed, byDefault()], 'delete MergedIntoGatewayClass'],
-    ["keeps a Gateway's own HPA with its Deployment", [hashed, byDefault(), hashedRuns], STILL_RUNS],
   ])('by the default %s', (_, objects, expected) => {
     expect(shortVerdict(...objects, ...ofClass)).toBe(expected);
   });

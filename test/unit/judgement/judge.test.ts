@@ -355,9 +355,6 @@ describe('the effective envoyHpa decides:', () => {
   });
 
   test.each<[string, Levels, string]>([
-    ['its EnvoyProxy does not', { ofClass: merging(no), fallback: ask }, REMOVED],
-    ['it merges by the default, and asks itself', { ofClass: ask, fallback: merging(no) }, WANTED],
-    ['it merges by the default, and no longer asks', { ofClass: no, fallback: merging(ask) }, REMOVED],
     ['it merges by the default, and inherits from it', { ofClass: merge, fallback: merging(ask) }, WANTED],
     ['the EnvoyProxies of its Gateways do not count', { own: ask, fallback: merging(no) }, REMOVED],
   ])('that of a merging class: %s', (_, levels, expected) => {
@@ -399,12 +396,6 @@ describe('another name or namespace', () => {
   test('keeps both if the name cannot be read from the patch', () => {
     const both = [envoyHpa(), hpaAt(NEW), ...asking({ patch: { value: { metadata: null } } }), v191];
     expect(shortVerdicts(...both)).toEqual([WANTED, WANTED]);
-  });
-
-  test('applies to a merging class too', () => {
-    const cluster = [...classProxy(merging(autoscaling())), gateway(), config, egRuns];
-    expect(shortVerdict(envoyHpa('eg'), ...cluster)).toBe(WANTED);
-    expect(shortVerdict(hpaAt('envoy-gateway-system/old', 'eg'), envoyHpa('eg'), ...cluster)).toBe(RENAMED);
   });
 });
 

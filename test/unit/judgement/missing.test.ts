@@ -153,13 +153,9 @@ describe('reports it only if', () => {
 describe('of another name or namespace', () => {
   const mode = { gatewayNamespaceMode: true };
   const named = autoscaling({ name: 'n' });
-  const patched = autoscaling({ patch: { value: { metadata: { namespace: 'q' } } } });
   test.each<[string, Parts, string[]]>([
-    ['envoyHpa.name is reported', { spec: named }, [`${SYSTEM}/n`]],
     ['v1.4.2 ignores envoyHpa.name', { spec: named, installed: [v142] }, MISSING],
-    ["a patch's namespace is reported", { spec: patched }, [`q/${NAME}`]],
     ['GatewayNamespace mode of v1.9.1 has the plain name', { config: mode }, ['shop/web']],
-    ['GatewayNamespace mode of v1.4.2 has the hashed name', { config: mode, installed: [v142] }, [`shop/${NAME}`]],
   ])('%s', (_, parts, expected) => {
     expect(missingOf(...asking(parts))).toEqual(expected);
     expect(missingOf(envoyHpa(), ...asking(parts))).toEqual(expected.filter((name) => name !== MISSING[0]));
@@ -192,11 +188,6 @@ describe('of several ConfigMaps for one controllerName', () => {
   ])('%s', (_, configs, expected) => {
     expect(missingOf(...owner, ...configs)).toEqual(expected);
     expect(missingOf(...owner, ...configs.toReversed()).length).toBe(expected.length);
-  });
-
-  test('the HPA of either is enough', () => {
-    const both = [...owner, first, second({ envoyProxy: autoscaling() })];
-    expect(missingOf(envoyHpa('shop/web', { at: `second/${NAME}` }), ...both)).toEqual(NONE);
   });
 
   const tenant = second({ text: '{' });
@@ -237,13 +228,6 @@ describe('of a merging class', () => {
     ['one of its Gateways is young', [gateway(), api({ metadata: young })], 0],
   ])('if %s', (_, gateways, count) => {
     expect(merged(...gateways)).toHaveLength(count);
-  });
-
-  test('in GatewayNamespace mode an HPA beside any of its Gateways is enough', () => {
-    const mode = envoyGatewayConfig({ gatewayNamespaceMode: true, envoyProxy: merging(autoscaling()) });
-    const objects = [gatewayClass(), gateway('shop/web'), gateway('bank/web'), mode, v191];
-    expect(missingOf(...objects)).toEqual(['shop/web']);
-    expect(missingOf(envoyHpa('eg', { at: 'bank/web' }), ...objects)).toEqual(NONE);
   });
 });
 
