@@ -44,7 +44,7 @@ const REGION = 'expected an AWS Region';
 /** The account and Region of a function. Lambda itself sets AWS_REGION. */
 export const placeSchema = {
   ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
-  AWS_REGION: z.string(REGION).check(z.regex(/^[a-z]{2}(-[a-z]+)+-\d+$/, REGION)),
+  AWS_REGION: z.string(REGION).check(z.regex(/^[a-z]{2,}(-[a-z]+)+-\d+$/, REGION)),
 };
 
 const EVENT_BUS = /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/;

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bundle } from '../../../infra/bundle.ts';
@@ -45,6 +46,59 @@ it('includes the RBAC manifest in the command line tool', () => {
   // Characters that are escaped in some literals.
   const lines = manifest.split('\n').filter((line) => !/["'`\\]/.test(line));
   expect(lines.filter((line) => !text.includes(line))).toEqual([]);
+});
+
+/** The Regions of every partition that the AWS SDK knows, by partition. */
+function regionsByPartition(): [partition: string, regions: string[]][] {
+  const text = readFileSync(
+    'node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partitions.js',
+    'utf8',
+  );
+  const { partitions } = JSON.parse(/{.*}/s.exec(text)?.[0] ?? '') as {
+    partitions: { id: string; regions: Record<string, unknown> }[];
+  };
+  // Endpoints of services without Regions are listed like a Region.
+  return partitions.map(({ id, regions }) => [id, Object.keys(regions).filter((one) => !one.endsWith('-global'))]);
+}
+
+it('starts every function in every Region of every partition', () => {
+  const regions = regionsByPartition();
+  // 48 Regions: a new version of the SDK may know more.
+  expect(Object.fromEntries(regions.map(([partition, { length }]) => [partition, length]))).toEqual({
+    ...{ aws: 36, 'aws-cn': 2, 'aws-eusc': 1, 'aws-us-gov': 2 },
+    ...{ 'aws-iso': 2, 'aws-iso-b': 2, 'aws-iso-e': 1, 'aws-iso-f': 2 },
+  });
+  const environments = regions.flatMap(([partition, names]) =>
+    names.map((AWS_REGION) => ({
+      AWS_REGION,
+      FORWARD_FUNCTION_ARN: `arn:${partition}:lambda:${AWS_REGION}:123456789012:function:forward`,
+      REAP_ROLE_ARN: `arn:${partition}:iam::123456789012:role/reap`,
+      BACKFILL_ROLE_ARN: `arn:${partition}:iam::123456789012:role/backfill`,
+    })),
+  );
+  const handlers = [...bundles.keys()].filter((name) => name !== 'reaper');
+  const script = `
+    let started = 0;
+    for (const environment of ${JSON.stringify(environments)}) {
+      Object.assign(process.env, environment);
+      for (const name of ${JSON.stringify(handlers)}) {
+        try {
+          // The query makes the process load it again.
+          await import(\`${pathToFileURL(folder)}/\${name}/handler.mjs?\${environment.AWS_REGION}\`);
+          started += 1;
+        } catch ({ message }) {
+          console.log(\`\${name} in \${environment.AWS_REGION}: \${message}\`);
+        }
+      }
+    }
+    console.log(started);`;
+  const env = {
+    ...{ ACCOUNT_ID: '123456789012', EVENT_BUS_NAME: 'bus', MODE: 'report', CLUSTERS: '' },
+    ...{ REAP_ROLE_ID: 'AROAREAP', BACKFILL_ROLE_ID: 'AROABACKFILL' },
+  };
+  const args = ['--input-type=module', '--eval', script];
+  const { stdout } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
+  expect(stdout).toBe(`${environments.length * handlers.length}\n`);
 });
 
 /** The next AWS SDK warns about Node 20, which itself warns about eleven listeners of a signal. */
