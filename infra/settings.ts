@@ -41,10 +41,10 @@ const matching = (pattern: RegExp, expected: string, values: string) => ({
   values,
 });
 
-/** IDs of EC2, such as `subnet-0a1b2c3d`; as a parameter comma-separated. */
+/** IDs of EC2, which have 8 or 17 hexadecimal digits; as a parameter comma-separated. */
 function ids(prefix: string, most: number) {
-  const id = `${prefix}-[0-9a-f]{8,17}`;
-  const expected = `expected at most ${most} IDs such as ${prefix}-0a1b2c3d4e5f`;
+  const id = `${prefix}-([0-9a-f]{8}|[0-9a-f]{17})`;
+  const expected = `expected at most ${most} IDs such as ${prefix}-0a1b2c3d4e5f67890`;
   return {
     schema: z.array(z.string().regex(new RegExp(`^${id}$`), expected)).max(most, expected),
     limits: {
@@ -110,10 +110,11 @@ export const SETTINGS = {
   },
   mode: {
     ...oneOf('report', 'delete'),
-    default: 'delete',
+    default: 'report',
     parameter: 'Mode',
     variable: 'MODE',
-    description: '`report` writes nothing to a cluster',
+    description:
+      '`report` writes nothing to a cluster; [delete](installing.md#from-report-to-delete) deletes stale HPAs',
   },
   maxDeletions: {
     ...wholeNumber(0, 10_000),

@@ -164,7 +164,7 @@ function refuseWhatIsNotAllowed(
   const faults = [
     mode === 'delete' &&
       config.MODE === 'report' &&
-      'mode delete, and this deployment only reports: set mode: delete in infra/configuration.yml and deploy again',
+      'mode delete, and this deployment only reports: deploy with --parameter-overrides Mode=delete',
     dispatch === 'bus' &&
       others.length > 0 &&
       `dispatch bus leads to clusters in ${config.AWS_REGION} only, not to ${others.join(', ')}: ` +

@@ -57,8 +57,7 @@ describe('a payload of backfill', () => {
     vi.stubEnv('MODE', 'report');
     await expect(self.backfill({ mode: 'delete', dispatch })).rejects.toMatchObject({
       name: 'UsageError',
-      message:
-        'refused: mode delete, and this deployment only reports: set mode: delete in infra/configuration.yml and deploy again',
+      message: 'refused: mode delete, and this deployment only reports: deploy with --parameter-overrides Mode=delete',
     });
     expect(around.eks.listed).toEqual([]);
   });

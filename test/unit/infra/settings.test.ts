@@ -87,8 +87,8 @@ it.each<Rejection>([
   ['notifyEmail', 'sre', 'expected an e-mail address, or off'],
   ['kmsKeyArn', KEY.replace(':key/', ':alias/'), 'expected the ARN of a KMS key (not of an alias), or off'],
   ['permissionsBoundary', POLICY.replace(':policy/', ':role/'), 'expected the ARN of an IAM policy, or off'],
-  ['subnetIds', ['vpc-0a1b2c3d'], /subnetIds\.0: expected at most 16 IDs such as subnet-0a1b2c3d4e5f$/],
-  ['subnetIds', Array(17).fill(SUBNET), 'expected at most 16 IDs such as subnet-0a1b2c3d4e5f'],
+  ['subnetIds', ['vpc-0a1b2c3d'], /subnetIds\.0: expected at most 16 IDs such as subnet-0a1b2c3d4e5f67890$/],
+  ['subnetIds', Array(17).fill(SUBNET), 'expected at most 16 IDs such as subnet-0a1b2c3d4e5f67890'],
   ['securityGroupIds', [GROUP], 'expected both subnetIds and securityGroupIds, or neither'],
   ['tags', { team: 7 }, /tags\.team: expected a string$/],
   ['tags', { team: 'a;b' }, new RegExp(`tags\\.team: ${CHARACTERS.replaceAll(/[.+/]/g, '\\$&')}$`)],
@@ -148,10 +148,25 @@ describe('the parameters of the template', () => {
     expect(stackParameters(readConfiguration()).SubnetIds?.Default).toBe('off');
   });
 
-  it('accept as many IDs as the configuration', () => {
+  it('report by default: deleting needs a decision', () => {
+    expect([readConfiguration().mode, SETTINGS.mode.default]).toEqual(['report', 'report']);
+    expect(stackParameters(checkConfiguration({}, 'mine.yml')).Mode?.Default).toBe('report');
+  });
+
+  it('accept as many IDs as the configuration, of the lengths that EC2 has', () => {
     const { AllowedPattern } = SETTINGS.subnetIds.limits;
     const list = (count: number) => Array(count).fill('subnet-0a1b2c3d').join(',');
-    const tried = ['off', list(1), list(16), list(17), '', `${list(1)},`, `${list(1)}, ${list(1)}`, 'vpc-0a1b2c3d'];
-    expect(tried.filter((value) => new RegExp(AllowedPattern).test(value))).toEqual(['off', list(1), list(16)]);
+    const long = 'subnet-0a1b2c3d4e5f67890';
+    const wrong = ['', `${list(1)},`, `${list(1)}, ${list(1)}`, 'vpc-0a1b2c3d', long.slice(0, -1), `${long}1`];
+    const tried = ['off', list(1), list(16), long, list(17), ...wrong];
+    expect(tried.filter((value) => new RegExp(AllowedPattern).test(value))).toEqual(['off', list(1), list(16), long]);
+  });
+
+  it.each(['subnetIds', 'securityGroupIds'] as const)('name an example of %s that they accept', (key) => {
+    const { AllowedPattern, ConstraintDescription } = SETTINGS[key].limits;
+    const [example = ''] = /(subnet|sg)-\w+/.exec(ConstraintDescription) ?? [];
+    // The pattern of CloudFormation.
+    expect(example).toMatch(/^(subnet|sg)-([0-9a-f]{8}|[0-9a-f]{17})$/);
+    expect(example).toMatch(new RegExp(AllowedPattern));
   });
 });
