@@ -2,6 +2,7 @@ import pMap from 'p-map';
 import type { Verdict } from '../judgement/judge.ts';
 import {
   type HorizontalPodAutoscaler,
+  KEEP_ANNOTATION,
   type ManagedFieldsEntry,
   type Metadata,
   objectKey,
@@ -40,6 +41,8 @@ interface RestoreOptions {
   readonly controllerNamespaces?: readonly string[];
   /** Also restores what would be deleted again. */
   readonly force: boolean;
+  /** Annotates what it restores, so that no sweep deletes it again. */
+  readonly keep?: boolean;
   /** Writes nothing. */
   readonly dryRun: boolean;
 }
@@ -54,14 +57,15 @@ const MAX_ATTEMPTS = 5;
  * two writes: the creation, which makes all fields ours, and one that gives them back. After an interruption in between, the
  * next restoration of the same manifest does the second.
  *
- * @param manifests at most one for each namespace and name
+ * @param saved manifests, at most one for each namespace and name
  * @throws whatever a read throws ({@link ClusterApi}); nothing was written then
  */
 export async function restoreHpas(
-  manifests: readonly HorizontalPodAutoscaler[],
+  saved: readonly HorizontalPodAutoscaler[],
   options: RestoreOptions,
 ): Promise<RestoredHpa[]> {
-  const { api, controllerNamespaces, selects = () => true } = options;
+  const { api, controllerNamespaces, selects = () => true, keep } = options;
+  const manifests = keep ? saved.map(annotated) : saved;
   const uidOf = ({ metadata }: HorizontalPodAutoscaler) => `restored ${objectKey(metadata)}`;
   // As it will be once it exists.
   const existing = (manifest: HorizontalPodAutoscaler) => ({
@@ -87,6 +91,12 @@ export async function restoreHpas(
   );
 }
 
+/** Nobody owns the annotation, so that no apply removes it. */
+const annotated = (manifest: HorizontalPodAutoscaler): HorizontalPodAutoscaler => {
+  const annotations = { ...manifest.metadata.annotations, [KEEP_ANNOTATION]: 'true' };
+  return { ...manifest, metadata: { ...manifest.metadata, annotations } };
+};
+
 /** Restores one HPA. A failure of one stops no other. */
 async function restore(manifest: HorizontalPodAutoscaler, verdict: Verdict, options: RestoreOptions): Promise<Result> {
   try {
@@ -94,7 +104,7 @@ async function restore(manifest: HorizontalPodAutoscaler, verdict: Verdict, opti
     if (found === undefined) return await create(manifest, verdict, options);
     // Nobody else writes under our name: the fields were not given back.
     const isUnfinished = found.metadata.managedFields?.some(isOwn) && managersOf(manifest).length > 0;
-    if (!isUnfinished) return ALREADY_THERE;
+    if (!isUnfinished) return alreadyThere(manifest, options);
     const why = 'An earlier restoration had created it and not finished.';
     return options.dryRun ? { outcome: 'Restorable', why } : await giveFieldsBack(found, manifest, options, why);
   } catch (error) {
@@ -104,7 +114,11 @@ async function restore(manifest: HorizontalPodAutoscaler, verdict: Verdict, opti
   }
 }
 
-const ALREADY_THERE: Result = { outcome: 'AlreadyThere', why: 'An HPA of this name exists; it is not changed.' };
+function alreadyThere({ metadata: { namespace, name } }: HorizontalPodAutoscaler, { keep }: RestoreOptions): Result {
+  const command = `kubectl annotate hpa -n ${namespace} ${name} ${KEEP_ANNOTATION}=true`;
+  const why = 'An HPA of this name exists; it is not changed.';
+  return { outcome: 'AlreadyThere', why: keep ? `${why} To protect it: ${command}` : why };
+}
 
 type OwnerReference = NonNullable<Metadata['ownerReferences']>[number];
 
@@ -113,14 +127,15 @@ async function create(
   { action, explanation }: Verdict,
   options: RestoreOptions,
 ): Promise<Result> {
-  const { api, client, force, dryRun } = options;
+  const { api, client, force, keep, dryRun } = options;
   const { namespace, ownerReferences } = manifest.metadata;
   const isStale = action === 'delete';
   if (isStale && !force) {
-    return { outcome: 'StillStale', why: `It would be deleted again: ${explanation} --force restores it anyway.` };
+    return { outcome: 'StillStale', why: `It would be deleted again: ${explanation} --keep restores and protects it.` };
   }
   const owners: OwnerReference[] = [];
-  const notes = isStale ? [`It is stale: ${explanation}`] : [];
+  const notes = isStale ? [`It is stale, so the next sweep deletes it again: ${explanation}`] : [];
+  if (keep) notes.push(`It is protected until you remove the annotation ${KEEP_ANNOTATION}.`);
   const { kind, name } = manifest.spec.scaleTargetRef;
   if (kind === 'Deployment' && (await api.config.deployment({ namespace, name })) === null) {
     notes.push(`Its Deployment ${namespace}/${name} does not exist.`);
@@ -141,7 +156,7 @@ async function create(
   }
   const path = apiPath('autoscaling/v2', 'horizontalpodautoscalers', { namespace });
   const created = await client.writeHpa({ method: 'POST', path, body: creatable(manifest, owners) });
-  if (created.result === 'conflict') return ALREADY_THERE;
+  if (created.result === 'conflict') return alreadyThere(manifest, options);
   if (created.result === 'gone') return noNamespace;
   if (created.result === 'refused') return { outcome: 'Refused', why: created.message };
   return await giveFieldsBack(created.hpa, manifest, options, why);

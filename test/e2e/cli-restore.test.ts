@@ -59,12 +59,12 @@ describe.concurrent('restore', patience, () => {
     expect(stdout).toMatch(/\nStillStale +stale .*\nRefused +refusing .*not \[2Jhere\n$/);
   });
 
-  test('restores only what -n selects', async () => {
+  test('fails, and sends no write, when -n selects no HPA of the file', async () => {
     const { cluster, restore } = await setUp();
     expect(await restore(backup({}), '-n', 'elsewhere')).toEqual({
-      code: 0,
+      code: 1,
       stdout: '',
-      stderr: 'reaper: there is no deleted HPA that the options select\n',
+      stderr: 'reaper: the options select no HPA; those found were deleted in cluster production\n',
     });
     expect(writesTo(cluster)).toEqual([]);
   });
@@ -89,9 +89,7 @@ describe.concurrent('restore', patience, () => {
     expect(await run(['restore', file, '--kubeconfig', save({})])).toEqual({
       code: 1,
       stdout: '',
-      stderr:
-        `reaper: ${file}: no deleted HPA (apiVersion autoscaling/v2) found\n` +
-        'reaper: there is no deleted HPA that the options select\n',
+      stderr: `reaper: ${file}: no deleted HPA (apiVersion autoscaling/v2) found\nreaper: there is no deleted HPA\n`,
     });
     expect(await run(['restore', '/nowhere'])).toMatchObject({
       code: 1,
@@ -222,7 +220,7 @@ describe.concurrent('restore in EKS', patience, () => {
     const { logs, reaper, restored, sent } = await serveAccount({ shop: 'us-east-1' });
     logs.groups.set(BACKFILL_LOG, [line({ region: 'us-east-1' })]);
     const args = ['--eks', 'shop', '--since', new Date(Date.now() - 7_200_000).toISOString()];
-    expect(await reaper(...args, '--region', 'eu-central-1')).toMatchObject({ code: 0, stdout: '' });
+    expect(await reaper(...args, '--region', 'eu-central-1')).toMatchObject({ code: 1, stdout: '' });
     expect(sent()).toBe(0);
     expect(await reaper(...args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nRestored +shop /) });
     expect(restored()).toEqual(['shop']);
@@ -240,12 +238,7 @@ describe.concurrent('restore in EKS', patience, () => {
   });
 
   test.each<[string, (logs: FilterLogEventsDouble) => void, number, RegExp]>([
-    [
-      'nothing was logged',
-      (logs) => logs.groups.set(REAP_LOG, []),
-      0,
-      /^reaper: there is no deleted HPA that the options select\n$/,
-    ],
+    ['nothing was logged', (logs) => logs.groups.set(REAP_LOG, []), 1, /^reaper: there is no deleted HPA\n$/],
     [
       'there is no log group',
       () => {},
@@ -281,12 +274,17 @@ describe.concurrent('restore in EKS', patience, () => {
   });
 
   test.each<[string, object, string[], RegExp]>([
-    ['another name', { cluster: 'other' }, ['--eks', 'shop'], /no deleted HPA that the options select/],
+    [
+      'another name',
+      { cluster: 'other' },
+      ['--eks', 'shop'],
+      /the options select no HPA; those found were deleted in cluster other\n$/,
+    ],
     [
       'another Region',
       { cluster: 'shop', region: 'us-east-1' },
       ['--eks', '--region', 'eu-central-1'],
-      /no deleted HPA that/,
+      /the options select no HPA; those found were deleted in cluster shop in us-east-1\n$/,
     ],
     [
       'an unknown cluster',

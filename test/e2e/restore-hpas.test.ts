@@ -14,6 +14,7 @@ import {
   STALE,
   serve,
   staleList,
+  sweep,
   the,
   times,
   wantedList,
@@ -41,18 +42,35 @@ async function restore(
   }
 }
 
-test('restores a stale HPA with --force only', async () => {
+test('restores a stale HPA with --force or --keep only, and protects it with --keep', async () => {
   const cluster = await serve(without(staleList(), 'HorizontalPodAutoscaler'));
   const manifest = hpaOf(staleList());
   const why = expect.stringMatching(
-    /^It would be deleted again: Gateway .* asks for no autoscaling: .*\. --force restores it anyway\.$/,
+    /^It would be deleted again: Gateway .* asks for no autoscaling: .*\. --keep restores and protects it\.$/,
   );
   expect(await restore(cluster, [manifest])).toMatchObject([{ outcome: 'StillStale', why }]);
   expect(writesTo(cluster)).toEqual([]);
   expect(await restore(cluster, [manifest], { force: true })).toMatchObject([
-    { outcome: 'Restored', why: expect.stringMatching(/^It is stale: Gateway /) },
+    { outcome: 'Restored', why: expect.stringMatching(/^It is stale, so the next sweep deletes it again: Gateway /) },
   ]);
   expect(hpasOf(cluster)).toEqual([STALE]);
+  expect((await sweep(cluster)).hpas).toMatchObject([{ outcome: 'Deleted' }]);
+
+  const protection = 'It is protected until you remove the annotation envoy-hpa-reaper/keep.';
+  expect(await restore(cluster, [manifest], { keep: true })).toMatchObject([{ outcome: 'Restored', why: protection }]);
+  const [restored] = cluster.objects('horizontalpodautoscalers');
+  expect(restored?.spec).toEqual(manifest.spec);
+  expect(restored?.metadata.annotations).toMatchObject({ 'envoy-hpa-reaper/keep': 'true' });
+  // Envoy Gateway owns what it owned, and nobody owns the annotation.
+  expect(restored?.metadata.managedFields).toEqual(manifest.metadata.managedFields);
+  expect((await sweep(cluster)).hpas).toMatchObject([{ outcome: 'Kept', reason: 'Protected' }]);
+
+  expect(await restore(cluster, [manifest], { keep: true })).toMatchObject([
+    {
+      outcome: 'AlreadyThere',
+      why: `An HPA of this name exists; it is not changed. To protect it: kubectl annotate hpa -n ${STALE.replace('/', ' ')} envoy-hpa-reaper/keep=true`,
+    },
+  ]);
 });
 
 test('reports a missing Deployment, and a manifest without managedFields, which takes one write', async () => {

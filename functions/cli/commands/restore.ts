@@ -28,6 +28,7 @@ interface RestoreOptions extends TargetOptions, SelectionOptions, OutputOptions<
   readonly cluster?: string;
   readonly since?: Date;
   readonly force?: boolean;
+  readonly keep?: boolean;
   readonly dryRun?: boolean;
 }
 
@@ -46,7 +47,8 @@ export function addRestoreCommand(program: Command): void {
       'with --eks NAMES, instead of files: the log of the functions since then (90m, 24h, 7d, or RFC 3339)',
       since,
     )
-    .option('--force', 'also restore HPAs that are stale and would be deleted again')
+    .option('--keep', 'annotate each restored HPA, so that no sweep deletes it again')
+    .option('--force', 'without --keep: also restore HPAs that are stale, which the next sweep deletes again')
     .option('--dry-run', 'show what would be done and change nothing')
     .addHelpText(
       'after',
@@ -58,10 +60,10 @@ Exit codes:
 
 Examples:
   Each in the context that it was deleted in, or in its EKS cluster:
-    reaper restore reaper-backup-….jsonl
-    reaper restore report.json --eks
+    reaper restore reaper-backup-….jsonl --keep
+    reaper restore report.json --keep --eks
   From the log of the functions:
-    reaper restore --eks shop --since 24h --dry-run
+    reaper restore --eks shop --since 24h --keep --dry-run
   One Gateway of a cluster that has another name in the kubeconfig:
     reaper restore backup.jsonl --context prod --cluster shop --gateway shop/web`,
     )
@@ -121,7 +123,15 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
       }
     }
   }
-  if (restored.length === 0) say('there is no deleted HPA that the options select');
+  if (restored.length === 0) {
+    const origins = [...new Set(hpas.map(describeKey))].join(', ');
+    say(
+      hpas.length === 0
+        ? 'there is no deleted HPA'
+        : `the options select no HPA; those found were deleted in cluster ${origins}`,
+    );
+    process.exitCode = EXIT.failed;
+  }
   process.stdout.write(format(restored, options.output));
   if (restored.some(({ outcome }) => !['Restored', 'Restorable', 'AlreadyThere'].includes(outcome))) {
     process.exitCode = EXIT.failed;
@@ -245,6 +255,7 @@ async function restoreIn(
         selects: selectionOf(options),
         controllerNamespaces: options.controllerNamespace,
         force: options.force ?? false,
+        keep: options.keep,
         dryRun: options.dryRun ?? false,
       },
     );
