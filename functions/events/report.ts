@@ -2,18 +2,18 @@ import * as z from 'zod/mini';
 import { described } from '../platform/schema.ts';
 import { type ChangeDetail, EVENT_SOURCE } from './queued-event.ts';
 
-/** The result of a sweep for one HPA. */
+/** The results of a sweep for one HPA, in the order of a report. */
 export const OUTCOMES = [
-  'Kept', // The judgement keeps it.
   'Deleted',
   'AlreadyGone', // Somebody else was faster: a success.
   'Reported', // Stale, and the sweep only reports.
-  'HeldBack', // Stale, and a guard holds it back.
+  'Failed', // Stale, and the API server did not answer a write, and the write is not known to be done: retried later.
+  'Conflict', // Stale, and it or its configuration kept changing during the sweep: retried later.
   'MarkRefused', // Stale, and an admission policy refuses the mark: kept.
   'DeleteRefused', // Stale, and an admission policy refuses the deletion: kept.
-  'Conflict', // Stale, and it or its configuration kept changing during the sweep: retried later.
   'Stopped', // Stale, and the sweep was stopped before it was deleted.
-  'Failed', // Stale, and the API server did not answer a write, and the write is not known to be done: retried later.
+  'HeldBack', // Stale, and a guard holds it back.
+  'Kept', // The judgement keeps it.
 ] as const;
 
 const changeSchema = z.object({

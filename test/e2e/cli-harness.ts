@@ -82,6 +82,7 @@ export function start(
 export interface TerminalOptions {
   env?: Record<string, string>;
   columns?: number;
+  rows?: number;
   /** Called with everything that the process has written so far, and the keyboard. */
   onOutput?: (written: string, type: (keys: string) => void) => void;
 }
@@ -89,12 +90,12 @@ export interface TerminalOptions {
 /** Runs the command on a terminal, which is its stdin, stdout and stderr. */
 export async function runInTerminal(
   args: readonly string[],
-  { env = {}, columns = 80, onOutput = () => {} }: TerminalOptions = {},
+  { env = {}, columns = 80, rows = 50, onOutput = () => {} }: TerminalOptions = {},
 ): Promise<{ code: number; written: string; screen: string[] }> {
   const terminal = spawnInTerminal(process.execPath, [reaper, ...args], {
     name: 'xterm-256color',
     cols: columns,
-    rows: 50,
+    rows,
     env: { ...environment(env), TERM: 'xterm-256color' },
   });
   let written = '';

@@ -80,10 +80,18 @@ describe.concurrent('reap', patience, () => {
     ]);
     expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(report);
     expect([backup, file].map((path) => statSync(path).mode & 0o777)).toEqual([0o600, 0o600]);
-    expect(stderr).toContain('production: 1 stale of 1 HPA');
-    expect(stderr).toContain(
-      `reaper: the report is in ${file}\nreaper: the deleted HPAs are in ${backup}; to undo it: reaper restore ${backup} --kubeconfig ${kubeconfig}\n`,
+    expect(stderr).toBe(
+      [
+        `reaper: the report is in ${file}`,
+        `reaper: the deleted HPAs are in ${backup}; to undo it:`,
+        `  reaper restore ${backup} --keep --kubeconfig ${kubeconfig}`,
+        'reaper: --keep annotates them; without it, the next sweep deletes them again\n',
+      ].join('\n'),
     );
+    const [, undo = ''] = /^ {2}reaper (.*)$/m.exec(stderr) ?? [];
+    expect(await run(undo.split(' '))).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nRestored /) });
+    expect(cluster.objects('horizontalpodautoscalers')).toMatchObject([{ spec: manifest?.spec }]);
+    expect(await reap('--yes')).toMatchObject({ code: 0, stderr: 'reaper: nothing to delete\n' });
   });
 
   test('deletes in every context, and each line names its cluster', async () => {
@@ -115,7 +123,10 @@ describe.concurrent('reap', patience, () => {
     const { cluster, directory, kubeconfig, reap } = await setUp(list);
     const plan = await reap('--dry-run');
     const scan = await run(['scan', '--kubeconfig', kubeconfig]);
-    expect(plan).toEqual({ ...scan, stderr: 'reaper: would delete 1 HPA in 1 cluster; nothing was changed\n' });
+    expect(plan).toEqual({
+      ...scan,
+      stderr: 'reaper: would delete 1 HPA in cluster production; nothing was changed\n',
+    });
     expect(plan.stdout).toContain('production: 1 stale of 1 HPA with a label of Envoy Gateway, 1 missing\n');
     expect(writesTo(cluster)).toEqual([]);
     expect(directory.files()).toEqual([]);
@@ -174,7 +185,7 @@ describe.concurrent('reap', patience, () => {
     const { code, stderr } = await reap('-y', '--backup-dir', join(folder, 'absent'));
     expect(code).toBe(2);
     expect(stderr).toMatch(
-      /\nreaper: no backup can be written, so nothing is deleted: ENOENT: .*; give another --backup-dir\n$/,
+      /^reaper: no backup can be written, so nothing is deleted: ENOENT: .*; give another --backup-dir\n$/,
     );
     expect(writesTo(cluster)).toEqual([]);
   });
@@ -194,7 +205,7 @@ describe.concurrent('reap', patience, () => {
     });
     const { code, stderr } = await reap('-y');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/\nreaper: production: .*: DeleteRefused, .*hands off\n/);
+    expect(stderr).toMatch(/^reaper: production: .*: DeleteRefused, .*hands off\n/);
     expect(hpasOf(cluster)).toEqual([STALE]);
   });
 
@@ -205,8 +216,8 @@ describe.concurrent('reap', patience, () => {
     const args = ['reap', '--kubeconfig', kubeconfig, '-y', '--backup-dir', backupDirectory().path];
     const all = await run([...args, '--all-contexts']);
     expect(all.code).toBe(1);
-    expect(all.stderr).toMatch(
-      /^lost: not swept\n {2}failed, ClusterUnreachable\n {4}no whole answer from .*\n {4}Check that the API server /,
+    expect(all.stdout).toMatch(
+      /\nlost: not swept\n {2}failed, ClusterUnreachable\n {4}no whole answer from .*\n {4}Check that the API server /,
     );
     expect(hpasOf(cluster)).toEqual([]);
     const { code, stdout, stderr } = await run(args);
@@ -221,8 +232,8 @@ describe.concurrent('reap on a terminal', patience, () => {
     runInTerminal(args, { columns: 200, onOutput });
 
   test.each([
-    ['y\r', 0, REMOVAL, 'to undo it: reaper restore'],
-    ['yes\r', 0, REMOVAL, 'to undo it: reaper restore'],
+    ['y\r', 0, REMOVAL, '; to undo it:'],
+    ['yes\r', 0, REMOVAL, '; to undo it:'],
     ['n\r', 0, [], 'reaper: nothing was deleted'],
     ['\r', 0, [], 'reaper: nothing was deleted'],
     ['\u0004', 0, [], 'reaper: nothing was deleted'],
@@ -231,7 +242,7 @@ describe.concurrent('reap on a terminal', patience, () => {
     const { cluster, directory, args } = await setUp(staleList());
     let asked = 0;
     const result = await onTerminal(args, (written, type) => {
-      if (asked > 0 || !written.includes('Delete 1 HPA in 1 cluster? [y/N] ')) return;
+      if (asked > 0 || !written.includes('Delete 1 HPA in cluster production? [y/N] ')) return;
       asked += 1;
       type(keys);
     });
@@ -240,6 +251,24 @@ describe.concurrent('reap on a terminal', patience, () => {
     expect(result.screen.join('\n')).toContain(message);
     expect(result.code).toBe(code);
     expect(directory.backups()).toHaveLength(requests.length === 0 ? 0 : 1);
+  });
+
+  test('shows every HPA that is to go above its question on a terminal of 80x24', async () => {
+    const { args } = await setUp(someStale(2, 65));
+    let asked = false;
+    const { screen } = await runInTerminal(args, {
+      rows: 24,
+      onOutput: (written, type) => {
+        if (!asked && written.includes('[y/N]')) type('n\r');
+        asked ||= written.includes('[y/N]');
+      },
+    });
+    // The question itself is no longer on the screen: readline rewrites its line.
+    const plan = screen.slice(0, screen.indexOf('reaper: nothing was deleted') - 1);
+    expect(plan.length).toBeLessThan(24);
+    expect(plan.filter((line) => line.startsWith('delete  '))).toHaveLength(2);
+    expect(plan[0]).toMatch(/^production: 2 stale of 65 HPAs /);
+    expect(plan.slice(-4)).toEqual(['', 'Not deleted: 63 Kept.', '', expect.stringMatching(/^Replicas afterwards: /)]);
   });
 
   /** Presses Ctrl-C when this many deletions have arrived, which wait until it is answered. */
@@ -272,7 +301,7 @@ describe.concurrent('reap on a terminal', patience, () => {
       totals: { outcomes: { Deleted: 20, Stopped: 5, Kept: 35 } },
       remaining: [{ cluster: 'production' }],
     });
-    expect(result.written).toContain('to undo it: reaper restore');
+    expect(result.written).toContain('; to undo it:');
   });
 
   test('ends at once on a second Ctrl-C', async () => {

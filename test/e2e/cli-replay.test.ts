@@ -35,7 +35,7 @@ describe.concurrent('replay', patience, () => {
       code: 0,
       stderr:
         `reaper: ${file}: 3 audit events, 1 of which may affect an HPA, 0 unreadable; 1 changed object\n` +
-        `${changed}reaper: would delete 1 HPA in 1 cluster; nothing was changed\n`,
+        `${changed}reaper: would delete 1 HPA in cluster production; nothing was changed\n`,
     });
     expect(JSON.parse(stdout)).toMatchObject({
       mode: 'report',

@@ -7,28 +7,28 @@ import { objectKey } from '../../judgement/kubernetes-objects.ts';
 import { describeError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
 import type { ClusterRef } from '../../sweep/for-each-cluster.ts';
-import { sweepAccount } from '../../sweep/sweep-account.ts';
+import { sweepAccount, totalsOf } from '../../sweep/sweep-account.ts';
 import { beginBackup } from '../deletion-backup.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
-import { FORMATS, formatReport } from '../output/output.ts';
+import { formatReport } from '../output/output.ts';
 import {
-  addOutputOptions,
+  addReportOptions,
   type ConfirmOptions,
   confirmed,
   EXIT,
   interruptible,
-  type OutputOptions,
   quoted,
+  type ReportOptions,
   requireAnswer,
   say,
   screenOf,
   withProgress,
 } from '../output/terminal.ts';
-import { counted } from '../output/words.ts';
+import { clustersNamed, counted, replicasOfAll } from '../output/words.ts';
 import { isIncomplete, reportOnlyProblem } from './scan.ts';
 
-export interface DeletionOptions extends SelectionOptions, ConfirmOptions, OutputOptions<typeof FORMATS> {
+export interface DeletionOptions extends SelectionOptions, ConfirmOptions, ReportOptions {
   /** The limit for this run, in place of those for each cluster and for the run. */
   readonly maxDeletions?: number;
   readonly backupDir: string;
@@ -47,7 +47,7 @@ export const DELETION_EXIT_CODES = `Exit codes:
 
 /** The flags of commands that delete. */
 export function addDeletionOptions(command: Command): Command {
-  return addOutputOptions(addSelectionOptions(command), FORMATS)
+  return addReportOptions(addSelectionOptions(command))
     .option('--dry-run', 'show the plan and change nothing')
     .option('-y, --yes', 'do not ask; for scripts')
     .option(
@@ -79,8 +79,8 @@ Examples:
   Everywhere, without a question:
     reaper reap --all-contexts --yes --backup-dir /var/backups
     reaper reap --eks --region eu-central-1 --max-deletions 200 --yes
-  Restore everything:
-    reaper restore reaper-backup-….jsonl`,
+  Restore everything, and protect it from later sweeps:
+    reaper restore reaper-backup-….jsonl --keep`,
     )
     .action(async (options: TargetOptions & DeletionOptions) => {
       requireAnswer(options);
@@ -116,19 +116,23 @@ export async function planAndDelete(
   if (reportOnlyProblem(plan, options)) return;
   const wanted = plan.clusters.filter((cluster) => cluster.hpas.some(isPlanned));
   const planned = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid)));
-  const deletion = `delete ${counted(planned.length, 'HPA')} in ${counted(wanted.length, 'cluster')}`;
+  const deletion = `delete ${counted(planned.length, 'HPA')} in ${clustersNamed(wanted)}`;
   if (planned.length === 0 || options.dryRun) {
     print(plan, output, options);
     say(planned.length === 0 ? 'nothing to delete' : `would ${deletion}; nothing was changed`);
     return;
   }
 
-  print(plan, 'table', options, true);
+  if (!options.yes) {
+    print(plan, 'table', options, true);
+    const hpas = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned));
+    process.stderr.write(`\nReplicas afterwards: ${replicasOfAll(hpas)}.\n`);
+  }
   if (!(await confirmed(`D${deletion.slice(1)}?`, options, 'nothing was deleted'))) return;
   const backup = await beginBackup(options.backupDir, common.now);
   const keys = new Set(planned);
   let hasBackup = false;
-  const [report, interrupted] = await interruptible((drainSignal) =>
+  const [deletions, interrupted] = await interruptible((drainSignal) =>
     withProgress(options, (onProgress) =>
       sweepAccount({
         ...common,
@@ -146,6 +150,9 @@ export async function planAndDelete(
   ).finally(async () => {
     hasBackup = await backup.end();
   });
+  const clusters = [...deletions.clusters, ...plan.clusters.filter((cluster) => !wanted.includes(cluster))];
+  const totals = totalsOf(clusters, deletions.remaining.length);
+  const report = { ...deletions, clusters, totals, regions: plan.regions };
   print(report, output, options);
   try {
     say(`the report is in ${await backup.saveReport(report)}`);
@@ -153,7 +160,10 @@ export async function planAndDelete(
     say(`the report could not be written: ${describeError(error)}`);
     process.exitCode = EXIT.failed;
   }
-  if (hasBackup) say(`the deleted HPAs are in ${backup.file}; to undo it: ${undoCommand(backup.file, options)}`);
+  if (hasBackup) {
+    say(`the deleted HPAs are in ${backup.file}; to undo it:\n  ${undoCommand(backup.file, options)}`);
+    say('--keep annotates them; without it, the next sweep deletes them again');
+  }
   if (interrupted) process.exitCode = EXIT.interrupted;
 }
 
@@ -167,10 +177,18 @@ const FAILURES: readonly SweptHpa['outcome'][] = ['Failed', 'MarkRefused', 'Dele
 /**
  * Prints the report; on stderr also what was not done, and the remedy. A table contains the clusters that were not swept. Sets
  * the exit code.
+ *
+ * @param isQuestion before a question: on stderr, and without what is not about to be deleted
  */
-function print(report: RunReport, format: (typeof FORMATS)[number], options: TargetOptions, onStderr = false): void {
-  const stream = onStderr ? process.stderr : process.stdout;
-  stream.write(formatReport(report, format, screenOf(stream)));
+function print(
+  report: RunReport,
+  format: ReportOptions['output'],
+  options: TargetOptions & Pick<ReportOptions, 'all'>,
+  isQuestion = false,
+): void {
+  const stream = isQuestion ? process.stderr : process.stdout;
+  const shown = isQuestion ? 'planned' : 'findings';
+  stream.write(formatReport(report, format, screenOf(stream), options.all ? 'all' : shown));
   const { clusters, regions } = report;
   if (format !== 'table') {
     for (const { region, message, remedy } of regions) say(`${region}: ${message}\n${remedy}`);
@@ -200,5 +218,5 @@ function undoCommand(file: string, { eks, profile, kubeconfig }: TargetOptions):
     eks !== undefined && '--eks',
     profile !== undefined && `--profile ${quoted(profile)}`,
   ];
-  return ['reaper restore', quoted(file), ...flags.filter(Boolean)].join(' ');
+  return ['reaper restore', quoted(file), '--keep', ...flags.filter(Boolean)].join(' ');
 }

@@ -14,11 +14,11 @@ import { nameOfFile, readSavedList } from '../input/files.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { FORMATS, formatReport } from '../output/output.ts';
-import { addOutputOptions, EXIT, type OutputOptions, say, screenOf, withProgress } from '../output/terminal.ts';
+import { formatReport } from '../output/output.ts';
+import { addReportOptions, EXIT, type ReportOptions, say, screenOf, withProgress } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
-interface ScanOptions extends TargetOptions, SelectionOptions, OutputOptions<typeof FORMATS> {
+interface ScanOptions extends TargetOptions, SelectionOptions, ReportOptions {
   /** A saved List, or `-` for standard input, in place of live clusters. */
   readonly file?: string;
   /** A kind that the List does not contain is not in the cluster either. */
@@ -136,7 +136,7 @@ Examples:
 const collectedNames = (value: string, previous: readonly ObjectName[] = []) => [...previous, objectNameOf(value)];
 
 export function addScanCommand(program: Command): void {
-  addOutputOptions(addSelectionOptions(addTargetOptions(program.command('scan'))), FORMATS)
+  addReportOptions(addSelectionOptions(addTargetOptions(program.command('scan'))))
     .description('Shows which HPAs of Envoy Gateway are stale and why, and which are missing. Changes nothing.')
     .addOption(
       new Option(
@@ -167,7 +167,9 @@ export function addScanCommand(program: Command): void {
       }
       const report = await scan(options);
       if (reportOnlyProblem(report, options)) return;
-      process.stdout.write(formatReport(report, options.output, screenOf(process.stdout)));
+      process.stdout.write(
+        formatReport(report, options.output, screenOf(process.stdout), options.all ? 'all' : 'findings'),
+      );
       process.exitCode = exitCodeOf(report, options);
     });
 }

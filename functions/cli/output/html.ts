@@ -15,7 +15,7 @@ const STYLE = readFileSync(new URL('./page.css', import.meta.url), 'utf8');
 export function htmlReport(report: RunReport): string {
   const { mode, finishedAt } = report;
   const title = report.whatIf ? 'What if: HPAs of Envoy Gateway' : 'HPAs of Envoy Gateway';
-  const { introduction, clusters, regions, gaps, totals } = blocksOf(report);
+  const { introduction, clusters, regions, gaps, totals } = blocksOf(report, 'all');
   const page = html`<!doctype html>
 <html lang="en">
 <head>

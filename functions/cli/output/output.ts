@@ -3,7 +3,7 @@ import { stringify } from 'yaml';
 import { type DoctorReport, STATES } from '../../doctor/report.ts';
 import type { RunReport } from '../../events/report.ts';
 import { htmlReport } from './html.ts';
-import { type Block, blocksOf, tally, titleOf } from './words.ts';
+import { type Block, blocksOf, type Shown, staleFirst, tally, titleOf } from './words.ts';
 
 /** What a table is written for. */
 interface Screen {
@@ -15,11 +15,16 @@ interface Screen {
 export const FORMATS = ['table', 'json', 'yaml', 'markdown', 'html'] as const;
 type Format = (typeof FORMATS)[number];
 
-/** The report of a run as a command prints it. Only a table depends on the screen. */
-export function formatReport(report: RunReport, format: Format, screen: Screen): string {
+/**
+ * The report of a run as a command prints it, with what is to go first. Only a table depends on the screen.
+ *
+ * @param shown the HPAs in a table and in Markdown; the other formats contain all
+ */
+export function formatReport(run: RunReport, format: Format, screen: Screen, shown: Shown = 'findings'): string {
+  const report = staleFirst(run);
   if (format === 'json' || format === 'yaml') return serialized(report, format);
   if (format === 'html') return htmlReport(report);
-  const { introduction, clusters, regions, gaps, totals } = blocksOf(report);
+  const { introduction, clusters, regions, gaps, totals } = blocksOf(report, shown);
   const total = (text: string): Block[] => (totals === undefined ? [] : [{ kind: 'paragraph', text }]);
   if (format === 'markdown') {
     const blocks = [...introduction, ...total(`${totals}.`), ...clusters.flat(), ...regions, ...gaps];
@@ -29,7 +34,9 @@ export function formatReport(report: RunReport, format: Format, screen: Screen):
     .filter((blocks) => blocks.length > 0)
     .map((blocks) => {
       const indent = blocks[0]?.kind === 'heading' ? '  ' : '';
-      return `${blocks.flatMap((block) => linesOf(block, screen, indent)).join('\n')}\n`;
+      // What a paragraph says of a cluster stands apart from its table.
+      const linesBefore = ({ kind }: Block) => (indent !== '' && kind === 'paragraph' ? [''] : []);
+      return `${blocks.flatMap((block) => [...linesBefore(block), ...linesOf(block, screen, indent)]).join('\n')}\n`;
     })
     .join('\n');
 }

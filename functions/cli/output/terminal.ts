@@ -3,6 +3,7 @@ import { clearLine, createInterface, cursorTo } from 'node:readline';
 import { type Command, Option } from 'commander';
 import { UsageError } from '../../platform/errors.ts';
 import type { LoopOptions } from '../../sweep/for-each-cluster.ts';
+import { FORMATS } from './output.ts';
 
 /** Exit codes of the process. */
 export const EXIT = { done: 0, failed: 1, usage: 2, stale: 3, interrupted: 130 } as const;
@@ -33,6 +34,15 @@ export const addOutputOptions = (command: Command, formats: readonly string[]): 
   command
     .addOption(new Option('-o, --output <format>', 'output format').choices(formats).default('table'))
     .option('-q, --quiet', 'show no progress');
+
+/** The flags of a command that prints the report of a run. */
+export interface ReportOptions extends OutputOptions<typeof FORMATS> {
+  /** Also shows the HPAs that are kept. */
+  readonly all?: boolean;
+}
+
+export const addReportOptions = (command: Command): Command =>
+  addOutputOptions(command, FORMATS).option('--all', 'also show the HPAs that are kept');
 
 /**
  * Shows the progress of a run in one line on stderr while it lasts; nothing without a terminal, or with `--quiet`.

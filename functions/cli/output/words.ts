@@ -30,15 +30,33 @@ export type Block =
   | { readonly kind: 'heading'; readonly title: string; readonly summary?: string; readonly problem?: string }
   | Table;
 
+/**
+ * The HPAs that a person sees: all of them; those with something to do or to know, and the number of the kept ones; or only
+ * those that are about to be deleted.
+ */
+export type Shown = 'all' | 'findings' | 'planned';
+
+/** A report with what is to go, or is gone, first in each cluster: in every format and never below what is kept. */
+export const staleFirst = (report: RunReport): RunReport => ({
+  ...report,
+  clusters: report.clusters.map((cluster) => ({
+    ...cluster,
+    hpas: cluster.hpas.toSorted((a, b) => rankOf(a) - rankOf(b) || objectKey(a).localeCompare(objectKey(b))),
+  })),
+});
+
+const rankOf = ({ outcome, whatIf }: SweptHpa): number =>
+  Object.keys(CHANGES).indexOf(whatIf?.change ?? 'Unchanged') * OUTCOMES.length + OUTCOMES.indexOf(outcome);
+
 /** The blocks of a run, which every format for a person arranges. Each cluster begins with a heading. */
-export function blocksOf(report: RunReport) {
+export function blocksOf(report: RunReport, shown: Shown) {
   const { clusters, regions, remaining, shortened = [], totals } = report;
   const isSingle = clusters.length === 1 && totals.clusters === 1;
   const names = remaining.map(titleOf).join(', ');
   return {
     /** What the run is about; empty for a run about everything as it is. */
     introduction: introductionOf(report).map(paragraph),
-    clusters: clusters.map((cluster) => clusterBlocks(cluster, report)),
+    clusters: clusters.map((cluster) => clusterBlocks(cluster, report, shown)),
     /** The Regions whose clusters are not known. */
     regions: regions.map(({ region = 'the clusters', ...problem }) =>
       notice(`${region}: could not be listed`, problem),
@@ -62,11 +80,16 @@ const notice = (title: string, { reason, message, remedy }: ClusterReport['warni
   remedy,
 });
 
-function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
+function clusterBlocks(cluster: ClusterReport, run: Run, shown: Shown): Block[] {
   const { result, problem, warnings, hpas, missing } = cluster;
   const summary = result === 'swept' ? summaryOf(cluster, run) : undefined;
   const columns = columnsOf(run);
-  const rows = hpas.map((hpa): Row => {
+  const isShown = ({ outcome, whatIf }: SweptHpa) =>
+    shown === 'all' ||
+    outcome === 'Reported' ||
+    (shown === 'findings' && (outcome !== 'Kept' || changeOf({ whatIf }) !== ''));
+  const hidden = hpas.filter((hpa) => !isShown(hpa)).map(({ outcome }) => outcome);
+  const rows = hpas.filter(isShown).map((hpa): Row => {
     const tone = hpa.action === 'delete' ? 'bad' : TONES[hpa.whatIf?.change ?? 'Unchanged'];
     const isKept = tone === undefined && hpa.outcome === 'Kept';
     return { cells: Object.values(columns).map((cell) => cell(hpa)), tone, isKept, manifest: hpa.manifest };
@@ -80,11 +103,20 @@ function clusterBlocks(cluster: ClusterReport, run: Run): Block[] {
       kind: 'table',
       title: 'Missing: wanted, but not found',
       headings: ['NAMESPACE', 'NAME', 'OWNER', 'WHY'],
-      rows: missing.map(({ namespace, name, owner, explanation, remedy }) => ({
+      rows: (shown === 'planned' ? [] : missing).map(({ namespace, name, owner, explanation, remedy }) => ({
         cells: [namespace, name, `${owner.kind} ${objectKey(owner)}`, `${explanation} ${remedy}`],
         tone: 'bad' as const,
       })),
     },
+    ...(hidden.length === 0
+      ? []
+      : [
+          paragraph(
+            shown === 'planned'
+              ? `Not deleted: ${tally(hidden, OUTCOMES)}.`
+              : `${counted(hidden.length, 'HPA')} kept; --all shows ${hidden.length === 1 ? 'it' : 'them'}.`,
+          ),
+        ]),
   ];
   return blocks.filter((block) => block.kind !== 'table' || block.rows.length > 0);
 }
@@ -101,7 +133,7 @@ const TONES: Partial<Record<keyof typeof CHANGES, Tone>> = {
   NoLongerStale: 'good',
 };
 
-const changeOf = ({ whatIf }: SweptHpa): string => CHANGES[whatIf?.change ?? 'Unchanged'];
+const changeOf = ({ whatIf }: Pick<SweptHpa, 'whatIf'>): string => CHANGES[whatIf?.change ?? 'Unchanged'];
 
 /** The cell of an HPA by heading. */
 const columnsOf = ({ mode, whatIf }: Run): Readonly<Record<string, (hpa: SweptHpa) => string>> => ({
@@ -120,6 +152,25 @@ function replicasOf({ replicas, dropsCapacity }: SweptHpa): string {
   const then = after === undefined ? '' : ` → ${afterwards(after)[0]}${dropsCapacity ? ' (drops)' : ''}`;
   return `${current ?? '?'} (${min}-${max})${then}`;
 }
+
+/** What happens to the replicas of Deployments once these HPAs are deleted: `2 fewer (12 → 1, 6 → 1), 1 unchanged` */
+export function replicasOfAll(hpas: readonly SweptHpa[]): string {
+  const drops = hpas.filter(({ dropsCapacity }) => dropsCapacity);
+  const changes = drops.map(({ replicas: { current, after } }) => `${current} → ${after?.replicas}`);
+  const others = hpas.filter(({ dropsCapacity }) => !dropsCapacity);
+  const fates = others.map(({ replicas: { after } }) => FATES[after?.kind ?? 'Unknown']);
+  return [drops.length > 0 && `${drops.length} fewer (${named(changes)})`, tally(fates, Object.values(FATES))]
+    .filter(Boolean)
+    .join(', ');
+}
+
+const FATES = {
+  Becomes: 'not fewer',
+  Stays: 'unchanged',
+  Governed: 'set by another HPA',
+  NoDeployment: 'without a Deployment',
+  Unknown: 'unknown',
+} as const;
 
 /** The replicas after the deletion as a sentence; `undefined` where there is no Deployment, which the explanation says. */
 export const afterSentence = ({ after }: SweptHpa['replicas']): string | undefined => after && afterwards(after)[1];
@@ -164,7 +215,7 @@ function summaryOf({ hpas, missing }: Pick<ClusterReport, 'hpas' | 'missing'>, {
   const all = `${counted(hpas.length, 'HPA')} with a label of Envoy Gateway${andMissing}`;
   if (mode === 'delete') {
     const outcomes = hpas.map(({ outcome }) => outcome);
-    return `${tally(outcomes, [...OUTCOMES.slice(1), OUTCOMES[0]])} of ${all}`;
+    return `${tally(outcomes, OUTCOMES)} of ${all}`;
   }
   const stale = `${hpas.filter(({ action }) => action === 'delete').length} stale of ${all}`;
   if (!whatIf) return stale;
@@ -207,13 +258,21 @@ function introductionOf({ selection, whatIf }: RunReport): string[] {
   ];
 }
 
-/** Maximum number of objects that a sentence names. */
+/** Maximum number of names in a sentence. */
 const MAX_NAMED = 5;
-function listed(objects: readonly { kind: string; namespace?: string; name: string }[]): string {
-  const names = objects.slice(0, MAX_NAMED).map((object) => `${object.kind} ${objectKey(object)}`);
-  const others = objects.length - names.length;
-  return `${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
+function named(names: readonly string[]): string {
+  const others = names.length - MAX_NAMED;
+  return `${names.slice(0, MAX_NAMED).join(', ')}${others > 0 ? ` and ${others} more` : ''}`;
 }
+
+const listed = (objects: readonly { kind: string; namespace?: string; name: string }[]): string =>
+  named(objects.map((object) => `${object.kind} ${objectKey(object)}`));
+
+/** `cluster shop (eu-central-1)`, or `2 clusters (shop, bank)` */
+export const clustersNamed = (clusters: readonly ClusterReport[]): string => {
+  const names = named(clusters.map(titleOf));
+  return clusters.length === 1 ? `cluster ${names}` : `${clusters.length} clusters (${names})`;
+};
 
 export const titleOf = ({ cluster, region }: Pick<ClusterReport, 'cluster' | 'region'>): string =>
   region === undefined ? cluster : `${cluster} (${region})`;

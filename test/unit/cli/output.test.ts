@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { formatReport } from '../../../functions/cli/output/output.ts';
+import { clustersNamed, replicasOfAll } from '../../../functions/cli/output/words.ts';
 import {
   type ClusterReport,
   type RunReport,
@@ -143,7 +144,8 @@ describe('a table', () => {
       expect.stringMatching(/^OUTCOME {8}NAMESPACE /),
       expect.stringMatching(/^Deleted {8}envoy-gateway-system {2}envoy-shop-web-97375646 /),
       expect.stringMatching(/^DeleteRefused {2}envoy-gateway-system .* The API server: policy says no$/),
-      expect.stringMatching(/^Kept /),
+      '',
+      '1 HPA kept; --all shows it.',
       '',
       'eu-south-1: could not be listed, AwsAccessRefused',
       '  not allowed',
@@ -181,6 +183,55 @@ test('Markdown has a heading and a table for each cluster', () => {
     'Not finished before the run had to end: late (eu-west-1).',
     'Left out: the HPAs that are kept\n',
   ]);
+});
+
+describe('what is to go', () => {
+  const heldBack: SweptHpa = {
+    ...{ ...hpa, name: 'held-back', outcome: 'HeldBack' },
+    guard: { name: 'Settling', explanation: 'the HPA was created less than 120 s ago' },
+  };
+  const report = withMissing(
+    scanOf({ ...kept, name: 'a' }, heldBack, { ...hpa, name: 'z' }, { ...kept, name: 'b' }),
+    missing,
+  );
+  const positionsIn = (text: string) => ['>z<', '>held-back<', '>a<', '>b<'].map((name) => text.indexOf(name));
+
+  test('comes first in every format, and the number of kept HPAs last', () => {
+    expect(JSON.parse(formatReport(report, 'json', plain)).clusters[0].hpas.map(({ name }: SweptHpa) => name)).toEqual([
+      ...['z', 'held-back', 'a', 'b'],
+    ]);
+    const positions = positionsIn(html(report));
+    expect(positions).toEqual(positions.toSorted((a, b) => a - b));
+    for (const lines of [table(report, 80), markdown(report).at(-1)?.split('\n') ?? []]) {
+      expect(lines.filter((line) => line !== '').at(-1)).toBe('2 HPAs kept; --all shows them.');
+    }
+    const namesIn = (text: string) => [...text.matchAll(/^(?:delete|keep) {2}\S+ {2}(\S+)/gm)].map(([, name]) => name);
+    expect(namesIn(table(report, 80).join('\n'))).toEqual(['z', 'held-back']);
+    expect(namesIn(formatReport(report, 'table', { ...plain, width: 80 }, 'all'))).toEqual([
+      'z',
+      'held-back',
+      'a',
+      'b',
+    ]);
+  });
+
+  test('is all that a question shows, with the number of the others', () => {
+    const lines = formatReport(report, 'table', { ...plain, width: 80 }, 'planned').split('\n');
+    expect(lines[2]).toBe('delete  envoy-gateway-system  z  AutoscalingRemoved  6 (2-10) → 2 (drops)');
+    expect(lines.filter((line) => /^(delete|keep|Missing)/.test(line))).toHaveLength(1);
+    expect(lines.slice(-3)).toEqual(['', 'Not deleted: 1 HeldBack, 2 Kept.', '']);
+  });
+
+  test('is asked about with its clusters, and with what happens to the replicas', () => {
+    const [one] = report.clusters as [ClusterReport];
+    expect(clustersNamed([{ ...one, region: 'eu-west-1' }])).toBe('cluster production (eu-west-1)');
+    const many = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((cluster) => ({ ...one, cluster }));
+    expect(clustersNamed(many)).toBe('7 clusters (a, b, c, d, e and 2 more)');
+    const stays = { ...hpa, dropsCapacity: false, replicas: { ...hpa.replicas, after: { kind: 'Stays' as const } } };
+    expect(replicasOfAll([hpa, stays, hpa, stays, { ...stays, replicas: kept.replicas }])).toBe(
+      '2 fewer (6 → 2, 6 → 2), 2 unchanged, 1 unknown',
+    );
+  });
 });
 
 test('JSON and YAML are the report', () => {
@@ -274,7 +325,8 @@ describe('a what-if', () => {
         /^stale without Deployment +keep .* Stale once Envoy Gateway has removed that Deployment, /,
       ),
       expect.stringMatching(/^no longer stale +keep .* Now Renamed: It asks for autoscaling\.$/),
-      expect.stringMatching(/^ {26}keep .*EnvoyProxy shop\/web\.$/),
+      '',
+      '1 HPA kept; --all shows it.',
       '',
     ]);
   });
