@@ -5,7 +5,7 @@ import { deploymentOf } from '../judgement/judge.ts';
 import { type GatewayClass, objectKey } from '../judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
-import type { Problem } from '../platform/problems.ts';
+import { type Problem, problem } from '../platform/problems.ts';
 import { type Assessment, assessSnapshot } from '../sweep/assess.ts';
 import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA, placed } from './input/manifests.ts';
 
@@ -154,11 +154,8 @@ const statusOf = ({ metadata: { generation } }: Pick<GatewayClass, 'metadata'>, 
   return { conditions: [{ type: 'Accepted', status, reason, observedGeneration: generation }] };
 };
 
-const nothingToDelete = (object: ObjectName): Problem => ({
-  reason: 'NothingToDelete',
-  message: `there is no ${object.kind} ${objectKey(object)} to delete`,
-  remedy: 'Check --without; nothing to do if it is meant for another cluster.',
-});
+const nothingToDelete = (object: ObjectName): Problem =>
+  problem('NothingToDelete', `${object.kind} ${objectKey(object)}`);
 
 const missingKey = ({ owner, namespace, name }: MissingHpa) =>
   `${owner.kind} ${objectKey(owner)}: ${namespace}/${name}`;

@@ -1,4 +1,6 @@
 import * as z from 'zod/mini';
+import { DELETE_REASONS, KEEP_REASONS } from '../judgement/reasons.ts';
+import { SWEEP_PROBLEMS } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
 import { type ChangeDetail, EVENT_SOURCE } from './queued-event.ts';
 
@@ -52,17 +54,19 @@ const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.st
  */
 export const GUARDS = {
   Settling: { retried: true, advice: 'Run this again in a few minutes.' },
-  BlastRadiusExceeded: { retried: false, advice: 'To delete them all, give the number with --max-deletions.' },
+  BlastRadiusExceeded: { retried: false, advice: 'To delete them all: --max-deletions ' },
   MarkRefused: { retried: false, advice: '' },
   DeleteRefused: { retried: false, advice: '' },
 } as const;
+
+const reasonSchema = z.enum([...DELETE_REASONS, ...KEEP_REASONS]);
 
 const hpaReportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string(),
   action: described('The judgement, whatever was done about it', z.enum(['delete', 'keep'])),
-  reason: described('A row of the judgement table; docs/reasons.md lists them'),
+  reason: described('A row of the judgement table; docs/reasons.md lists them', reasonSchema),
   explanation: described('One sentence for a person'),
   owner: z.optional(objectNameSchema),
   restsOn: described(
@@ -132,7 +136,7 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
         ),
         now: described(
           'The judgement of the cluster as it is',
-          z.object({ action: z.enum(['delete', 'keep']), reason: z.string(), explanation: z.string() }),
+          z.object({ action: z.enum(['delete', 'keep']), reason: reasonSchema, explanation: z.string() }),
         ),
       }),
     ),
@@ -169,7 +173,7 @@ export const sweepReportSchema = described(
 export type SweepReport = z.infer<typeof sweepReportSchema>;
 
 const problemSchema = z.object({
-  reason: described('Machine-readable, such as ClusterForbidden; docs/reasons.md lists them'),
+  reason: described('Machine-readable; docs/reasons.md lists them', z.enum(SWEEP_PROBLEMS)),
   message: z.string(),
   remedy: described('What a person can do about it'),
 });

@@ -5,29 +5,8 @@ import { effectiveProxy } from './effective-proxy.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type HorizontalPodAutoscaler, KEEP_ANNOTATION, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { adoptedBy, appliedByEnvoyGateway, describeOwner, labeledOwner, type Owner, sameOwner } from './ownership.ts';
+import type { DeleteReason, KeepReason } from './reasons.ts';
 import { notObserved } from './status.ts';
-
-type DeleteReason =
-  | 'AutoscalingRemoved'
-  | 'Renamed'
-  | 'GatewayDeleted'
-  | 'GatewayClassDeleted'
-  | 'GatewayNotManaged'
-  | 'ScaleTargetGone'
-  | 'MergedIntoGatewayClass'
-  | 'NoLongerMerged'
-  | 'NoGateways';
-type KeepReason =
-  | 'NotManagedByEnvoyGateway'
-  | 'AmbiguousOwner'
-  | 'Protected'
-  | 'Terminating'
-  | 'Adopted'
-  | 'AutoscalingConfigured'
-  | 'ScaleTargetStillRuns'
-  | 'DefaultsUnreadable'
-  | 'ParametersUnresolved'
-  | 'NotObserved';
 
 export type Verdict = Grounds & ({ action: 'delete'; reason: DeleteReason } | { action: 'keep'; reason: KeepReason });
 

@@ -41,6 +41,10 @@ const SWEEP = {
     message,
     'Check that the API server runs and that its endpoint admits the network of this program (publicAccessCidrs, firewalls); then run this again.',
   ],
+  NothingToDelete: (object: string) => [
+    `there is no ${object} to delete`,
+    'Check --without; nothing to do if it is meant for another cluster.',
+  ],
   SweepFailed: (message: string) => [message, 'Run this again later; if it persists, the message says why.'],
   InternalError: (message: string) => [message, 'This is a fault of this program: please report it.'],
   AuditLogOff: (cluster: string, region?: string) => [
@@ -79,10 +83,10 @@ const ENROLLMENT = {
 
 const CATALOGUE = { ...SWEEP, ...ENROLLMENT };
 /** The reasons in the order of docs/reasons.md. */
-export const SWEEP_PROBLEMS = Object.keys(SWEEP);
+export const SWEEP_PROBLEMS = Object.keys(SWEEP) as (keyof typeof SWEEP)[];
 type ProblemReason = keyof typeof CATALOGUE;
 
-export interface Problem<Reason extends string = string> {
+export interface Problem<Reason extends string = keyof typeof SWEEP> {
   readonly reason: Reason;
   readonly message: string;
   /** What a person can do about it. */
@@ -105,7 +109,7 @@ export function problem<Reason extends ProblemReason>(
  *
  * @param cluster what is known of the cluster
  */
-export function problemOf(error: unknown, cluster?: { readonly publicEndpoint?: boolean }): Problem<ProblemReason> {
+export function problemOf(error: unknown, cluster?: { readonly publicEndpoint?: boolean }): Problem {
   const message = describeError(error);
   if (error instanceof ClusterSkippedError) {
     return { reason: error.reason, message: error.message, remedy: error.remedy };

@@ -8,7 +8,7 @@ const LIBRARIES = ['sweep', 'enrollment', 'doctor', 'judgement', 'events', 'kube
 const MAY_IMPORT: Record<string, readonly string[]> = {
   platform: [],
   judgement: ['platform'],
-  events: ['platform'],
+  events: ['judgement', 'platform'],
   kubernetes: ['judgement', 'events', 'platform'],
   aws: ['kubernetes', 'events', 'platform'],
   sweep: ['judgement', 'events', 'kubernetes', 'aws', 'platform'],

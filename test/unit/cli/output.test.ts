@@ -342,20 +342,20 @@ describe('a what-if', () => {
 
 describe('hostile names and messages', () => {
   const HOSTILE = `<script>alert(1)</script>"'&|\n\u001b[2J](x) *b* \`c\` <img src=x onerror=y>`;
-  const problem = { reason: HOSTILE, message: HOSTILE, remedy: HOSTILE };
+  const problem = { reason: HOSTILE as 'SweepFailed', message: HOSTILE, remedy: HOSTILE };
   const owner = { kind: HOSTILE, name: HOSTILE };
   const report = account('report', {
     ...hpa,
     ...{
       name: HOSTILE,
       namespace: HOSTILE,
-      reason: HOSTILE,
+      reason: HOSTILE as SweptHpa['reason'],
       explanation: HOSTILE,
       createdAt: HOSTILE,
       message: HOSTILE,
     },
     guard: { name: 'Settling', explanation: HOSTILE },
-    whatIf: { change: 'BecomesStale', now: { action: 'keep', reason: HOSTILE, explanation: HOSTILE } },
+    whatIf: { change: 'BecomesStale', now: { action: 'keep', reason: HOSTILE as 'Protected', explanation: HOSTILE } },
     manifest: { metadata: { name: HOSTILE, annotations: { [HOSTILE]: `</pre>${HOSTILE}` } } },
   });
   const hostile: RunReport = {

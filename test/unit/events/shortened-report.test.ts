@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { type ClusterReport, type RunReport, runReportSchema } from '../../../functions/events/report.ts';
+import {
+  type ClusterReport,
+  type RunReport,
+  runReportSchema,
+  type SweptHpa,
+} from '../../../functions/events/report.ts';
 import { shortenReport } from '../../../functions/events/shortened-report.ts';
 import { missingHpa } from '../../builders/outcomes.ts';
 
@@ -7,7 +12,7 @@ const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 const withoutHpas = ({ hpas: _, missing: _missing, ...cluster }: ClusterReport) => cluster;
 const skeletonOf = ({ shortened: _, ...rest }: RunReport) => ({ ...rest, clusters: rest.clusters.map(withoutHpas) });
 describe('a report that is too large is shortened step by step', () => {
-  const swept = (name: string, action: 'delete' | 'keep', reason: string) => ({
+  const swept = (name: string, action: 'delete' | 'keep', reason: SweptHpa['reason']) => ({
     ...{ namespace: 'n', name, uid: name, action, reason, explanation: 'e', dropsCapacity: false },
     outcome: action === 'keep' ? ('Kept' as const) : ('Deleted' as const),
     replicas: { min: 1, max: 2 },

@@ -19,7 +19,9 @@ test.each([
   const counts: unknown[][] = [];
   const start = Date.now();
   const cluster = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', sweepId: 'sweep-1' };
-  const problem = { result: 'failed' as const, reason: 'ClusterUnreachable', message: 'no answer', remedy: 'Look.' };
+  const problem = {
+    ...{ result: 'failed' as const, reason: 'ClusterUnreachable' as const, message: 'no answer', remedy: 'Look.' },
+  };
   const context = {
     invokedFunctionArn: 'arn:aws:lambda:eu-central-1:123456789012:function:reap',
     getRemainingTimeInMillis: () => timeLeft,
