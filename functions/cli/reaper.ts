@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import process from 'node:process';
 import { setFlagsFromString } from 'node:v8';
+import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { AwsAccessError, ClusterSkippedError, describeError, UsageError } from '../platform/errors.ts';
@@ -16,7 +17,21 @@ const program = new Command('reaper')
   .description('Finds and deletes the HorizontalPodAutoscalers that Envoy Gateway left behind.')
   .version(packageJson.version)
   .exitOverride()
-  .showHelpAfterError('Add --help for the options.');
+  .showHelpAfterError('Add --help for the options.')
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; each command's
+help has its own. With NO_COLOR there are no colors, with FORCE_COLOR always.
+
+Examples:
+  What is stale in the current context of your kubeconfig, and why?
+    reaper scan
+  Delete it, after a question:
+    reaper reap
+  Complete commands and options in this shell:
+    source <(reaper completion bash)`,
+  );
 
 addScanCommand(program);
 addReapCommand(program);
@@ -24,6 +39,7 @@ addRestoreCommand(program);
 addReplayCommand(program);
 addDoctorCommand(program);
 addEnrollCommand(program);
+tab(program, { completionCommandName: 'completion' });
 
 // The AWS SDK warns on Node before 22 that its next versions need a newer one; the bundled version stays.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true';

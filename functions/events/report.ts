@@ -50,13 +50,13 @@ const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.st
 
 /**
  * What can hold a deletion back. `retried`: it ends by itself, so the HPA is swept again soon and no event is published. For the
- * others a person decides; `advice` tells that person what to do on the command line.
+ * others a person decides; `advice` tells that person what to do on the command line, from the number of stale HPAs in the run.
  */
 export const GUARDS = {
-  Settling: { retried: true, advice: 'Run this again in a few minutes.' },
-  BlastRadiusExceeded: { retried: false, advice: 'To delete them all: --max-deletions ' },
-  MarkRefused: { retried: false, advice: '' },
-  DeleteRefused: { retried: false, advice: '' },
+  Settling: { retried: true, advice: () => 'Run this again in a few minutes.' },
+  BlastRadiusExceeded: { retried: false, advice: (stale: number) => `To delete all: --max-deletions ${stale}` },
+  MarkRefused: { retried: false, advice: () => '' },
+  DeleteRefused: { retried: false, advice: () => '' },
 } as const;
 
 const reasonSchema = z.enum([...DELETE_REASONS, ...KEEP_REASONS]);

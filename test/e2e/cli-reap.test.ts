@@ -169,7 +169,7 @@ describe.concurrent('reap', patience, () => {
     const held = await reap('-y');
     expect(held.code).toBe(0);
     expect(held.stderr).toBe(
-      'reaper: production: 11 held back: 11 of 20 HPAs at once are more than half. To delete them all, give the number with --max-deletions.\nreaper: nothing to delete\n',
+      'reaper: production: 11 held back: 11 of 20 HPAs at once are more than half. To delete all: --max-deletions 11\nreaper: nothing to delete\n',
     );
     const tooFew = await reap('-y', '--max-deletions', '10');
     expect(tooFew.stderr).toContain('11 held back: 11 deletions, and the limit for this run is 10');

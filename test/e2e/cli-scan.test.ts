@@ -245,3 +245,27 @@ test('help and version go to stdout with 0, and a missing command is wrong usage
   expect(version).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   expect(none).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^Usage: reaper /) });
 });
+
+test.each(['bash', 'zsh', 'fish'])('prints a completion script for %s', patience, async (shell) => {
+  expect(await run(['completion', shell])).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringContaining('reaper'),
+  });
+});
+
+test('completes commands, options and formats', patience, async () => {
+  const complete = async (...words: string[]) => {
+    const { stdout } = await run(['complete', '--', ...words]);
+    return stdout.split('\n').map((line) => line.split('\t')[0]);
+  };
+  expect(await complete('re')).toEqual(expect.arrayContaining(['reap', 'restore', 'replay']));
+  expect(await complete('scan', '--all')).toEqual(expect.arrayContaining(['--all', '--all-contexts']));
+  expect(await complete('scan', '--output', '')).toEqual(expect.arrayContaining(['name', 'html']));
+});
+
+test('FORCE_COLOR colors what is not printed on a terminal', patience, async () => {
+  const args = ['scan', '--file', save(staleList())];
+  expect((await run(args, { env: { FORCE_COLOR: '1' } })).stdout).toContain('\u001b[31m');
+  expect((await run(args)).stdout).not.toContain('\u001b');
+});

@@ -11,18 +11,17 @@ import { sweepAccount, totalsOf } from '../../sweep/sweep-account.ts';
 import { beginBackup } from '../deletion-backup.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, type TargetOptions, type Targets, targetsOf } from '../input/targets.ts';
-import { formatReport } from '../output/output.ts';
 import {
   addReportOptions,
   type ConfirmOptions,
   confirmed,
   EXIT,
   interruptible,
+  printReport,
   quoted,
   type ReportOptions,
   requireAnswer,
   say,
-  screenOf,
   withProgress,
 } from '../output/terminal.ts';
 import { clustersNamed, counted, replicasOfAll } from '../output/words.ts';
@@ -99,7 +98,7 @@ export async function planAndDelete(
   options: TargetOptions & DeletionOptions,
   changes: readonly Change[] = [],
 ): Promise<void> {
-  const { maxDeletions, output } = options;
+  const { maxDeletions } = options;
   const selects = selectionOf(options);
   const common = {
     ...targets,
@@ -118,13 +117,13 @@ export async function planAndDelete(
   const planned = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid)));
   const deletion = `delete ${counted(planned.length, 'HPA')} in ${clustersNamed(wanted)}`;
   if (planned.length === 0 || options.dryRun) {
-    print(plan, output, options);
+    print(plan, options);
     say(planned.length === 0 ? 'nothing to delete' : `would ${deletion}; nothing was changed`);
     return;
   }
 
   if (!options.yes) {
-    print(plan, 'table', options, true);
+    print(plan, options, true);
     const hpas = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned));
     process.stderr.write(`\nReplicas afterwards: ${replicasOfAll(hpas)}.\n`);
   }
@@ -153,7 +152,7 @@ export async function planAndDelete(
   const clusters = [...deletions.clusters, ...plan.clusters.filter((cluster) => !wanted.includes(cluster))];
   const totals = totalsOf(clusters, deletions.remaining.length);
   const report = { ...deletions, clusters, totals, regions: plan.regions };
-  print(report, output, options);
+  print(report, options);
   try {
     say(`the report is in ${await backup.saveReport(report)}`);
   } catch (error) {
@@ -180,17 +179,11 @@ const FAILURES: readonly SweptHpa['outcome'][] = ['Failed', 'MarkRefused', 'Dele
  *
  * @param isQuestion before a question: on stderr, and without what is not about to be deleted
  */
-function print(
-  report: RunReport,
-  format: ReportOptions['output'],
-  options: TargetOptions & Pick<ReportOptions, 'all'>,
-  isQuestion = false,
-): void {
-  const stream = isQuestion ? process.stderr : process.stdout;
-  const shown = isQuestion ? 'planned' : 'findings';
-  stream.write(formatReport(report, format, screenOf(stream), options.all ? 'all' : shown));
+function print(report: RunReport, options: TargetOptions & ReportOptions, isQuestion = false): void {
+  if (isQuestion) printReport(report, { ...options, output: 'table' }, process.stderr, 'planned');
+  else printReport(report, options);
   const { clusters, regions } = report;
-  if (format !== 'table') {
+  if (!isQuestion && options.output !== 'table') {
     for (const { region, message, remedy } of regions) say(`${region}: ${message}\n${remedy}`);
     for (const { cluster, problem } of clusters) if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
   }
@@ -204,8 +197,9 @@ function print(
     const held = hpas.filter(({ outcome }) => outcome === 'HeldBack');
     for (const explanation of new Set(held.map(({ guard }) => guard?.explanation))) {
       const same = held.filter(({ guard }) => guard?.explanation === explanation);
-      const advice = same.map(({ guard }) => guard && GUARDS[guard.name].advice)[0] ?? '';
-      say(`${cluster}: ${same.length} held back: ${explanation}. ${advice}`);
+      const [name] = same.flatMap(({ guard }) => guard?.name ?? []);
+      const advice = name && GUARDS[name].advice(report.totals.stale);
+      say(`${cluster}: ${same.length} held back: ${explanation}. ${advice ?? ''}`.trim());
     }
   }
   if (isIncomplete(report, options) || failures > 0) process.exitCode = EXIT.failed;

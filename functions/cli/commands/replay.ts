@@ -17,7 +17,7 @@ interface ReplayOptions extends TargetOptions, DeletionOptions {
 export function addReplayCommand(program: Command): void {
   addDeletionOptions(addClusterOptions(program.command('replay')))
     .description('Sweeps a cluster as if it had just written a saved audit log, and shows who changed what.')
-    .argument('<file>', 'a saved audit log, - for standard input')
+    .argument('[file]', 'a saved audit log, - for standard input')
     .addOption(
       new Option('--mode <mode>', 'report changes nothing; delete asks and deletes, as reap does')
         .choices(['report', 'delete'])
@@ -41,7 +41,11 @@ Examples:
   Delete it:
     cat export/*.gz | reaper replay - --eks shop --mode delete --yes`,
     )
-    .action(async (file: string, options: ReplayOptions) => {
+    .action(async (file: string | undefined, options: ReplayOptions) => {
+      if (file === undefined) {
+        const taken = typeof options.eks === 'string' ? ` (${options.eks} counts as the name of a cluster)` : '';
+        throw new UsageError(`give the file with the audit log, before --eks${taken}`);
+      }
       if (options.eks === true || options.eks?.includes(',')) {
         throw new UsageError('an audit log belongs to one cluster: give --context or --eks with one name');
       }
@@ -59,7 +63,7 @@ const auditEventReader: ObjectReader<{ line: string; where: string }> = (object,
     ? { value: { line: JSON.stringify(object), where } }
     : undefined;
 
-/** The changes in an audit log, printed on stderr; `undefined` for a file without an audit event that can be read. */
+/** The changes in an audit log in the order of time; `undefined` for a file without an audit event that can be read. */
 async function changesIn(file: string): Promise<Change[] | undefined> {
   const name = nameOfFile(file);
   const wanted = 'audit event (kind Event, apiVersion audit.k8s.io/v1)';
@@ -69,12 +73,5 @@ async function changesIn(file: string): Promise<Change[] | undefined> {
   if (faults.length === found.length) return undefined;
   const counts = `${counted(found.length, 'audit event')}, ${kept} of which may affect an HPA, ${faults.length} unreadable`;
   say(`${name}: ${counts}; ${counted(changes.length, 'changed object')}`);
-  for (const change of changes.map(changeOf)) say(describeChange(change));
-  return changes.map(changeOf);
-}
-
-function describeChange({ time, username, impersonatedUsername, verb, resource, namespace, name }: Change): string {
-  const who = impersonatedUsername === undefined ? username : `${username} as ${impersonatedUsername}`;
-  const what = [namespace, name].filter((part) => part !== undefined).join('/');
-  return `${time} ${who}: ${verb} ${resource}${what && ` ${what}`}`;
+  return changes.map(changeOf).sort((a, b) => a.time.localeCompare(b.time));
 }

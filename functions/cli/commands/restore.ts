@@ -2,7 +2,6 @@ import process from 'node:process';
 import { type Command, InvalidArgumentError } from 'commander';
 import { apiClient } from '../../kubernetes/api-client.ts';
 import { clusterApi } from '../../kubernetes/cluster-api.ts';
-import { clusterNameSchema } from '../../platform/eks-names.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { type ClusterRef, forEachCluster } from '../../sweep/for-each-cluster.ts';
 import { restoreHpas } from '../../sweep/restore-hpas.ts';
@@ -81,10 +80,10 @@ function since(text: string): Date {
 
 function wrongUsage(files: readonly string[], { eks, since }: RestoreOptions): string | undefined {
   if (files.length > 0) return since && 'give files or --since, not both';
-  if (since === undefined) return 'give files, or --eks CLUSTER --since TIME for the log of the functions';
-  if (typeof eks !== 'string') return '--since needs the names of the clusters: --eks CLUSTER';
-  const wrong = eks.split(',').find((name) => !clusterNameSchema.safeParse(name).success);
-  return wrong && `--eks ${wrong}: not the name of an EKS cluster`;
+  if (since !== undefined)
+    return typeof eks === 'string' ? undefined : '--since needs the names of the clusters: --eks CLUSTER';
+  const taken = typeof eks === 'string' ? ` (${eks} counts as the name of a cluster; put a file before --eks)` : '';
+  return `give files, or --eks CLUSTER --since TIME for the log of the functions${taken}`;
 }
 
 async function restore(files: readonly string[], options: RestoreOptions): Promise<void> {

@@ -14,8 +14,7 @@ import { nameOfFile, readSavedList } from '../input/files.ts';
 import { type ObjectName, objectNameOf, readManifests } from '../input/manifests.ts';
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
-import { formatReport } from '../output/output.ts';
-import { addReportOptions, EXIT, type ReportOptions, say, screenOf, withProgress } from '../output/terminal.ts';
+import { addReportOptions, EXIT, printReport, type ReportOptions, say, withProgress } from '../output/terminal.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
 interface ScanOptions extends TargetOptions, SelectionOptions, ReportOptions {
@@ -82,7 +81,9 @@ async function findingsOf(
   const whatIf = changes && (await assessWhatIf(assessment, changes, now(), live));
   const { verdicts, snapshot, missing } = whatIf?.after ?? assessment;
   const selected = verdicts.filter(({ hpa, owner }) => selects({ namespace: hpa.metadata.namespace, owner }));
-  const hpas = guard(selected, snapshot, DEFAULT_GUARDS, now()).map(
+  // A what-if is about the configuration, not about today's deletions.
+  const guarded = whatIf ? selected : guard(selected, snapshot, DEFAULT_GUARDS, now());
+  const hpas = guarded.map(
     (verdict): SweptHpa => ({
       ...reportHpa(verdict),
       outcome: verdict.action === 'keep' ? 'Kept' : verdict.guard ? 'HeldBack' : 'Reported',
@@ -95,7 +96,7 @@ async function findingsOf(
   return {
     result: 'swept',
     warnings: whatIf?.warnings ?? [],
-    hpas: hpas.sort(byNamespacedName),
+    hpas,
     missing: missing.filter(selects).map(reportMissing).sort(byNamespacedName),
   };
 }
@@ -167,9 +168,7 @@ export function addScanCommand(program: Command): void {
       }
       const report = await scan(options);
       if (reportOnlyProblem(report, options)) return;
-      process.stdout.write(
-        formatReport(report, options.output, screenOf(process.stdout), options.all ? 'all' : 'findings'),
-      );
+      printReport(report, options);
       process.exitCode = exitCodeOf(report, options);
     });
 }

@@ -21,7 +21,9 @@ export async function readText(file: string): Promise<string> {
     // Unlike toString it takes no byte order mark for text.
     return new TextDecoder().decode(isGzip ? gunzipSync(bytes) : bytes);
   } catch (error) {
-    throw new MalformedInputError(`${nameOfFile(file)} cannot be read: ${(error as Error).message}`, { cause: error });
+    // Node's message ends with the path again.
+    const fault = (error as Error).message.replace(/, \w+ '.*'$/, '');
+    throw new MalformedInputError(`${nameOfFile(file)} cannot be read: ${fault}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { NAMESPACE_PATTERN } from '../../judgement/kubernetes-objects.ts';
 import type { Selects } from '../../sweep/sweep-cluster.ts';
 
@@ -27,6 +27,7 @@ export interface SelectionOptions extends JudgementOptions {
 export const addSelectionOptions = (command: Command): Command =>
   addJudgementOptions(command)
     .option('-n, --namespace <name>', 'only HPAs that are in this namespace, or whose Gateway is')
+    .addOption(new Option('-A, --all-namespaces', 'HPAs in every namespace (the default)').conflicts('namespace'))
     .option('--gateway <namespace/name>', 'only HPAs of this Gateway; without a namespace, in any', (value) => {
       if (!/^([^/]+\/)?[^/]+$/.test(value)) throw new InvalidArgumentError('Expected namespace/name, or a name.');
       return value;

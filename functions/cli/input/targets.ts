@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { clusterNameSchema } from '../../platform/eks-names.ts';
 import { UsageError } from '../../platform/errors.ts';
 import type { LoopOptions } from '../../sweep/for-each-cluster.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
@@ -28,7 +29,10 @@ function tags(value: string, previous?: readonly string[]): string[] {
 
 function clusterNames(value: string): string {
   const names = value.split(',').map((name) => name.trim());
-  if (names.includes('')) throw new InvalidArgumentError('Expected comma-separated names.');
+  // A name has neither a dot nor a slash, so this also notices a file that --eks would swallow.
+  if (!names.every((name) => clusterNameSchema.safeParse(name).success)) {
+    throw new InvalidArgumentError('Expected comma-separated names of EKS clusters; put a file before --eks.');
+  }
   return names.join();
 }
 

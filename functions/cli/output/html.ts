@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import type { RunReport } from '../../events/report.ts';
-import { type Block, blocksOf, counted } from './words.ts';
+import { type Block, blocksOf, counted, LEGEND } from './words.ts';
 
 type Table = Extract<Block, { kind: 'table' }>;
 type Row = Table['rows'][number];
@@ -39,6 +39,7 @@ ${gaps.map((block) => blockHtml(block, 'notice'))}
 ${totals === undefined ? [] : [overviewHtml(clusters, totals)]}
 ${clusters.map((cluster, index) => clusterHtml(cluster, index))}
 </main>
+<footer><p>${LEGEND}</p></footer>
 </body>
 </html>
 `;
@@ -112,7 +113,7 @@ function tableHtml({ headings, rows }: Table): Markup {
 
 function manifestHtml(manifest: NonNullable<Row['manifest']>): Markup {
   const { managedFields: _, ...metadata } = (manifest.metadata ?? {}) as Record<string, unknown>;
-  const text = stringify({ ...manifest, metadata }, { lineWidth: 0 });
+  const text = stringify({ ...manifest, metadata }, { lineWidth: 0, aliasDuplicateObjects: false });
   return html`<details><summary>Manifest</summary><pre># without managedFields
 ${text}</pre></details>`;
 }

@@ -10,9 +10,11 @@ interface Screen {
   /** Columns of the terminal; absent where the output is not a terminal. */
   readonly width?: number;
   readonly color: boolean;
+  /** False for the rows of HPAs alone, each in one line. */
+  readonly headers?: boolean;
 }
 
-export const FORMATS = ['table', 'json', 'yaml', 'markdown', 'html'] as const;
+export const FORMATS = ['table', 'name', 'json', 'yaml', 'markdown', 'html'] as const;
 type Format = (typeof FORMATS)[number];
 
 /**
@@ -24,11 +26,19 @@ export function formatReport(run: RunReport, format: Format, screen: Screen, sho
   const report = staleFirst(run);
   if (format === 'json' || format === 'yaml') return serialized(report, format);
   if (format === 'html') return htmlReport(report);
+  if (format === 'name') return namesOf(report, shown);
   const { introduction, clusters, regions, gaps, totals } = blocksOf(report, shown);
   const total = (text: string): Block[] => (totals === undefined ? [] : [{ kind: 'paragraph', text }]);
   if (format === 'markdown') {
     const blocks = [...introduction, ...total(`${totals}.`), ...clusters.flat(), ...regions, ...gaps];
     return `${blocks.flatMap(markdownOf).join('\n\n')}\n`;
+  }
+  if (screen.headers === false) {
+    const tables = clusters.flat().filter((block) => block.kind === 'table' && block.title === undefined);
+    return tables
+      .flatMap((block) => linesOf(block, { color: screen.color }, '').slice(1))
+      .map((line) => `${line}\n`)
+      .join('');
   }
   return [introduction, ...clusters, regions, gaps, total(`Total: ${totals}`)]
     .filter((blocks) => blocks.length > 0)
@@ -40,6 +50,13 @@ export function formatReport(run: RunReport, format: Format, screen: Screen, sho
     })
     .join('\n');
 }
+
+/** A line for each HPA, for `xargs -L1 kubectl get`. */
+const namesOf = ({ clusters }: RunReport, shown: Shown): string =>
+  clusters
+    .flatMap(({ hpas }) => hpas.filter(({ outcome }) => shown === 'all' || outcome !== 'Kept'))
+    .map(({ namespace, name }) => `horizontalpodautoscaler.autoscaling/${name} --namespace=${namespace}\n`)
+    .join('');
 
 /** @param indent of notices */
 function linesOf(block: Block, screen: Screen, indent: string): string[] {
@@ -75,8 +92,8 @@ function markdownOf(block: Block): string[] {
     case 'paragraph':
       return [markdownText(block.text)];
     case 'notice': {
-      const [title, message, remedy] = [block.title, block.message, block.remedy].map(markdownText);
-      return [`**${title}**: ${message}. ${remedy}`];
+      const [title, message = '', remedy] = [block.title, block.message, block.remedy].map(markdownText);
+      return [`**${title}**: ${message.replace(/\.$/, '')}. ${remedy}`];
     }
     case 'table': {
       const { title, headings, rows } = block;
@@ -87,7 +104,11 @@ function markdownOf(block: Block): string[] {
 }
 
 /** The report as `doctor` prints it; only a table fits the screen. */
-export function formatDoctorReport(report: DoctorReport, format: Exclude<Format, 'html'>, screen: Screen): string {
+export function formatDoctorReport(
+  report: DoctorReport,
+  format: Exclude<Format, 'html' | 'name'>,
+  screen: Screen,
+): string {
   if (format === 'json' || format === 'yaml') return serialized(report, format);
   const formatted = format === 'markdown' ? checksMarkdown : checksTable;
   return report.clusters.map((health) => formatted(health, screen)).join('\n');
@@ -134,7 +155,9 @@ function checksMarkdown(health: ClusterHealth): string {
 
 /** An answer of a command for a program. */
 export const serialized = (answer: object, format: 'json' | 'yaml'): string =>
-  format === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : stringify(answer, { lineWidth: 0 });
+  format === 'json'
+    ? `${JSON.stringify(answer, null, 2)}\n`
+    : stringify(answer, { lineWidth: 0, aliasDuplicateObjects: false });
 
 const COLORS = { bad: 'red', open: 'yellow', good: 'green' } as const;
 
@@ -189,7 +212,7 @@ const markdownText = (text: string): string => harmless(text).replaceAll(/[\\|<>
 const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
 
 /** Breaks a text between words. Two spaces between cells stay together, and none starts a line. */
-const wrap = (text: string, width?: number, indent = ''): string[] =>
+export const wrap = (text: string, width?: number, indent = ''): string[] =>
   filledLines(harmless(text).split(/ (?! )/), width, indent);
 
 /** A text whose words are not longer than a width, so that a column keeps to it. */

@@ -1,9 +1,11 @@
 import process from 'node:process';
 import { clearLine, createInterface, cursorTo } from 'node:readline';
 import { type Command, Option } from 'commander';
+import type { RunReport } from '../../events/report.ts';
 import { UsageError } from '../../platform/errors.ts';
 import type { LoopOptions } from '../../sweep/for-each-cluster.ts';
-import { FORMATS } from './output.ts';
+import { FORMATS, formatReport, wrap } from './output.ts';
+import { LEGEND, type Shown } from './words.ts';
 
 /** Exit codes of the process. */
 export const EXIT = { done: 0, failed: 1, usage: 2, stale: 3, interrupted: 130 } as const;
@@ -11,13 +13,17 @@ export const EXIT = { done: 0, failed: 1, usage: 2, stale: 3, interrupted: 130 }
 /** Milliseconds per request to a cluster, which may be far away. */
 export const REQUEST_TIMEOUT = 30_000;
 
-/** Prints a message for a person on stderr. */
-export const say = (text: string): void => void process.stderr.write(`reaper: ${text}\n`);
+/** Prints a message for a person on stderr. A line that starts with a space stays whole: a command to copy. */
+export function say(text: string): void {
+  const { width } = screenOf(process.stderr);
+  const lines = `reaper: ${text}`.split('\n');
+  process.stderr.write(`${lines.flatMap((line) => (line.startsWith(' ') ? [line] : wrap(line, width))).join('\n')}\n`);
+}
 
-/** As wide as a terminal and in its colors, or plain in a file. */
+/** As wide as a terminal and in its colors, or plain in a file unless FORCE_COLOR is set. */
 export const screenOf = (stream: NodeJS.WriteStream) => ({
   width: stream.isTTY ? stream.columns : undefined,
-  color: stream.isTTY === true && stream.hasColors(),
+  color: process.env.FORCE_COLOR ? process.env.FORCE_COLOR !== '0' : stream.isTTY === true && stream.hasColors(),
 });
 
 /** A word for a shell. */
@@ -39,10 +45,25 @@ export const addOutputOptions = (command: Command, formats: readonly string[]): 
 export interface ReportOptions extends OutputOptions<typeof FORMATS> {
   /** Also shows the HPAs that are kept. */
   readonly all?: boolean;
+  /** False for a table without headings. */
+  readonly headers: boolean;
 }
 
 export const addReportOptions = (command: Command): Command =>
-  addOutputOptions(command, FORMATS).option('--all', 'also show the HPAs that are kept');
+  addOutputOptions(command, FORMATS)
+    .option('--all', 'also show the HPAs that are kept')
+    .option('--no-headers', 'print only the rows of the table, each in one line')
+    .addHelpText('after', `\n${wrap(LEGEND, 80).join('\n')}`);
+
+/** Prints a report; `shown` unless all HPAs are asked for. */
+export function printReport(
+  report: RunReport,
+  { output, all, headers }: ReportOptions,
+  stream: NodeJS.WriteStream = process.stdout,
+  shown: Shown = 'findings',
+): void {
+  stream.write(formatReport(report, output, { ...screenOf(stream), headers }, all ? 'all' : shown));
+}
 
 /**
  * Shows the progress of a run in one line on stderr while it lasts; nothing without a terminal, or with `--quiet`.

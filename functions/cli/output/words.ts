@@ -1,4 +1,4 @@
-import { type ClusterReport, OUTCOMES, type RunReport, type SweptHpa } from '../../events/report.ts';
+import { type Change, type ClusterReport, OUTCOMES, type RunReport, type SweptHpa } from '../../events/report.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 
 /** What the cells of an HPA depend on. */
@@ -70,6 +70,10 @@ export function blocksOf(report: RunReport, shown: Shown) {
     totals: isSingle ? undefined : totalsOf(report),
   };
 }
+
+/** What the signs in the column of the replicas mean. */
+export const LEGEND =
+  'REPLICAS: now (minimum-maximum) → after the deletion. ?: the HPA does not say; (drops): fewer than now.';
 
 const paragraph = (text: string): Block => ({ kind: 'paragraph', text });
 
@@ -194,18 +198,28 @@ function afterwards({ kind, replicas, hpa }: NonNullable<SweptHpa['replicas']['a
   }
 }
 
-function whyOf({ explanation, guard, message, remedy, replicas, whatIf }: SweptHpa): string {
+function whyOf({ explanation, guard, message, remedy, replicas, whatIf, changes }: SweptHpa): string {
+  const isChanged = whatIf !== undefined && whatIf.change !== 'Unchanged';
   const sentences = [
-    explanation,
+    isChanged ? `Then: ${explanation}` : explanation,
     afterSentence(replicas),
     remedy,
     guard && `Held back: ${guard.explanation}.`,
     message && `The API server: ${message}`,
     whatIf?.change === 'BecomesStaleWithoutDeployment' &&
       'Stale once Envoy Gateway has removed that Deployment, unless it removes the HPA too.',
-    whatIf && whatIf.change !== 'Unchanged' && `Now ${whatIf.now.reason}: ${whatIf.now.explanation}`,
+    isChanged && `Now ${whatIf.now.reason}: ${whatIf.now.explanation}`,
+    ...changes.map(changeSentence),
   ];
   return sentences.filter(Boolean).join(' ');
+}
+
+/** `Changed by jane: patch envoyproxies shop/proxy at 2026-01-01T12:00:00Z, auditID 5f3a….` */
+function changeSentence(change: Change): string {
+  const { username, impersonatedUsername, verb, resource, namespace, name, time, auditID } = change;
+  const who = impersonatedUsername === undefined ? username : `${username} as ${impersonatedUsername}`;
+  const what = [namespace, name].filter((part) => part !== undefined).join('/');
+  return `Changed by ${who}: ${verb} ${resource}${what && ` ${what}`} at ${time}, auditID ${auditID}.`;
 }
 
 /** How many HPAs are stale, or which outcomes they have in a run that deletes; and how many are missing. */
@@ -254,7 +268,7 @@ function introductionOf({ selection, whatIf }: RunReport): string[] {
   ].filter(Boolean);
   return [
     ...(selection ? [`Only HPAs ${selected.join(' and ')}.`] : []),
-    ...(whatIf ? [`What if: ${changes.join('; ') || 'nothing that matters applied'}.`] : []),
+    ...(whatIf ? [`What if: ${changes.join('; ') || 'the files contain nothing that affects an HPA'}.`] : []),
   ];
 }
 

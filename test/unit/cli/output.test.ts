@@ -234,6 +234,45 @@ describe('what is to go', () => {
   });
 });
 
+test('names are arguments for kubectl, and a table without headers has only rows', () => {
+  const report = withMissing(scanOf(kept, hpa), missing);
+  const name = 'horizontalpodautoscaler.autoscaling/envoy-shop-web-97375646 --namespace=envoy-gateway-system\n';
+  expect(formatReport(report, 'name', plain)).toBe(name);
+  expect(formatReport(report, 'name', plain, 'all').split('\n')).toHaveLength(3);
+  const rows = formatReport(report, 'table', { ...plain, width: 80, headers: false });
+  expect(rows).toMatch(/^delete {2}envoy-gateway-system {2}envoy-shop-web-97375646 {2}.*\n$/);
+});
+
+test('every format for a person says who changed what, in the given order', () => {
+  const changeBy = (username: string, time: string) => ({
+    ...{ username, time, auditID: `audit-${username}`, verb: 'patch', resource: 'envoyproxies' },
+    ...{ namespace: 'shop', name: 'web' },
+  });
+  const changes = [
+    changeBy('jane', '2026-01-01T00:00:00Z'),
+    { ...changeBy('joe', '2026-01-01T00:01:00Z'), impersonatedUsername: 'ci' },
+  ];
+  const sentences =
+    'Changed by jane: patch envoyproxies shop/web at 2026-01-01T00:00:00Z, auditID audit-jane. Changed by joe as ci: patch envoyproxies shop/web at 2026-01-01T00:01:00Z, auditID audit-joe.';
+  for (const format of ['table', 'markdown', 'html'] as const) {
+    expect(formatReport(scanOf({ ...hpa, changes }), format, plain)).toContain(sentences);
+  }
+});
+
+test('YAML repeats what occurs twice, without anchors', () => {
+  const { restsOn } = { restsOn: [{ kind: 'Gateway', namespace: 'shop', name: 'web' }] };
+  expect(formatReport(scanOf({ ...hpa, restsOn }, { ...kept, restsOn }), 'yaml', plain)).not.toMatch(/[&*]a\d/);
+});
+
+test('a sentence of Markdown ends with one full stop', () => {
+  const report = account('report', hpa);
+  const [lost] = report.clusters as [ClusterReport];
+  const problem = { reason: 'ClusterUnreachable' as const, message: 'no answer.', remedy: 'Look.' };
+  expect(markdown({ ...report, clusters: [{ ...lost, problem }] })).toContain(
+    '**failed, ClusterUnreachable**: no answer. Look.',
+  );
+});
+
 test('JSON and YAML are the report', () => {
   const report = account('delete', deleted, refused, kept);
   expect(runReportSchema.parse(report)).toEqual(report);
@@ -320,7 +359,9 @@ describe('a what-if', () => {
       '',
       'production: 1 newly stale, 1 stale without Deployment, 1 no longer stale; then 1 stale of 4 HPAs with a label of Envoy Gateway',
       expect.stringMatching(/^WHAT IF +ACTION {2}NAMESPACE /),
-      expect.stringMatching(/^newly stale +delete .* Now AutoscalingConfigured: It asks for autoscaling\.$/),
+      expect.stringMatching(
+        /^newly stale +delete .* Then: Gateway .* Now AutoscalingConfigured: It asks for autoscaling\.$/,
+      ),
       expect.stringMatching(
         /^stale without Deployment +keep .* Stale once Envoy Gateway has removed that Deployment, /,
       ),
