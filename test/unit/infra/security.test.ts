@@ -88,8 +88,8 @@ describe('the key policy in docs/kms-key.md', () => {
     const services = of('AWS::SQS::QueuePolicy').flatMap(([, { Properties }]) =>
       Properties.PolicyDocument.Statement.map(({ Principal }: { Principal: { Service: string } }) => Principal.Service),
     );
-    const named = Object.values(statements()).map(({ Principal }) => Object.values(Principal)[0]);
-    expect(named.toSorted()).toEqual(
+    const named = new Set(Object.values(statements()).map(({ Principal }) => Object.values(Principal)[0]));
+    expect([...named].toSorted()).toEqual(
       [
         'arn:aws:iam::ACCOUNT:root',
         'logs.REGION.amazonaws.com',
@@ -97,6 +97,20 @@ describe('the key policy in docs/kms-key.md', () => {
         ...new Set(services),
       ].toSorted(),
     );
+  });
+
+  it('lets services use it for this account only, or for a resource of this account', () => {
+    const { LeaveItToIam: _, ...ofServices } = statements();
+    const [topic] = of('AWS::SNS::Topic');
+    const ofAccount = { StringEquals: { 'aws:SourceAccount': 'ACCOUNT' } };
+    const ofTopic = `arn:aws:sns:REGION:ACCOUNT:${topic?.[1].Properties.TopicName}`;
+    expect(Object.entries(ofServices).map(([sid, { Condition }]) => [sid, Condition])).toEqual([
+      ['EventBridgeFillsQueues', ofAccount],
+      // EventBridge passes no account to an encrypted topic.
+      ['EventBridgePublishes', { StringEquals: { 'kms:EncryptionContext:aws:sns:topicArn': ofTopic } }],
+      ['AlarmsPublish', ofAccount],
+      ['LogsAreEncrypted', { ArnLike: { 'kms:EncryptionContext:aws:logs:arn': expect.any(Array) } }],
+    ]);
   });
 });
 
