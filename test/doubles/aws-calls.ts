@@ -79,5 +79,7 @@ function eventsCalls(body: string, prefix: string): RecordedCall[] {
 function logsCalls(operation: string, body: string, prefix: string): RecordedCall[] {
   const { logGroupName = '', destinationArn } = JSON.parse(body);
   const context: RecordedCall['context'] = destinationArn ? { 'logs:DestinationArn': [destinationArn] } : {};
-  return [{ action: `logs:${operation}`, resource: `${prefix}:log-group:${logGroupName}:log-stream:`, context }];
+  // IAM supports no resource for DescribeLogGroups.
+  const resource = operation === 'DescribeLogGroups' ? '*' : `${prefix}:log-group:${logGroupName}:log-stream:`;
+  return [{ action: `logs:${operation}`, resource, context }];
 }

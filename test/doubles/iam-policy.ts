@@ -45,7 +45,7 @@ export const allowing = (statements: readonly Statement[], { action, resource, c
       list(Action).some((pattern) => matchOf(pattern, action)) &&
       list(Resource).some((pattern) => matchOf(pattern, resource)) &&
       Object.entries(Condition).every(([operator, keys]) =>
-        Object.entries(keys).every(([key, expected]) => holds(operator, context[key], list(expected))),
+        Object.entries(keys).every(([key, expected]) => holds(operator, key, context[key], list(expected))),
       ),
   );
 
@@ -109,29 +109,30 @@ export function isAllowed(
   return allowing(allows, call).length > 0 && allowing(denies, call).length === 0;
 }
 
-function holds(operator: string, actual: readonly string[] | undefined, expected: readonly string[]): boolean {
-  const isExpected = (one: string) => expected.includes(one);
-  switch (operator) {
-    case 'Null':
-      return String(actual === undefined) === expected[0];
-    // Also true without a value.
-    case 'ForAllValues:StringEquals':
-      return (actual ?? []).every(isExpected);
-    case 'StringEquals':
-    case 'ArnEquals':
-      return actual?.length === 1 && actual.every(isExpected);
-    // Also true without the key.
-    case 'StringNotEquals':
-    case 'ArnNotEquals':
-      return !(actual ?? []).some(isExpected);
-    case 'StringEqualsIfExists':
-    case 'ArnEqualsIfExists':
-      return actual === undefined || actual.every(isExpected);
-    case 'ArnLike':
-      return (actual ?? []).some((one) => expected.some((pattern) => matchOf(pattern, one)));
-    default:
-      throw new Error(`${operator} is not evaluated`);
+/** The condition keys that can have several values in one request: type ArrayOfString in the Service Authorization Reference. */
+const MULTIVALUED = ['events:source', 'events:detail-type', 'eks:kubernetesGroups', 'aws:TagKeys'];
+
+/**
+ * Evaluates one key of a condition.
+ *
+ * @throws {Error} for a key with several values and no set operator, whose result IAM does not define; and for the opposite
+ */
+function holds(operator: string, key: string, actual: readonly string[] = [], expected: readonly string[]): boolean {
+  if (operator === 'Null') return String(actual.length === 0) === expected[0];
+  const parts = /^(?:(ForAnyValue|ForAllValues):)?(String|Arn)(Not)?(?:Equals|Like)(IfExists)?$/.exec(operator);
+  if (!parts) throw new Error(`${operator} is not evaluated`);
+  const [, quantifier, type, not, ifExists] = parts;
+  if ((quantifier !== undefined) !== MULTIVALUED.includes(key)) {
+    throw new Error(`${operator} ${key}: a set operator is required for a key with several values, and for no other`);
   }
+  // ArnEquals accepts wildcards like ArnLike.
+  const hasWildcards = type === 'Arn' || operator.includes('Like');
+  const passes = (value: string) =>
+    expected.some((one) => (hasWildcards ? matchOf(one, value) !== undefined : one === value)) === (not === undefined);
+  if (quantifier === 'ForAnyValue') return actual.some(passes);
+  // Without a value, these are true: all values, IfExists, and negated operators.
+  if (actual.length === 0) return (quantifier ?? not ?? ifExists) !== undefined;
+  return actual.every(passes);
 }
 
 /**

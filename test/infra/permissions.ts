@@ -22,6 +22,7 @@ const BY_AWS = [
 const EVERY_RESOURCE = [
   'backfill ListClusters',
   'enroll ListClusters',
+  'enroll ListLogGroups',
   ...['backfill', 'reap'].map((role) => `${role} SeeNetwork`),
   ...['backfill', 'enroll', 'forward', 'reap'].map((role) => `${role} WriteTraces`),
 ];
@@ -35,8 +36,6 @@ const NOT_CALLED = [
 const place = `${REGION}:${ACCOUNT}`;
 /** Wildcards with the same value in every call here. */
 const SAME_IN_EVERY_CALL = [
-  // Called with a prefix, which IAM does not evaluate.
-  `enroll ListLogGroups arn:aws:logs:${place}:log-group:{:log-stream:}`,
   // The ARN of a log group ends with its streams, which these actions do not name.
   ...['ReadAndDeleteFilters', 'PutFilters'].map(
     (statement) => `enroll ${statement} arn:aws:logs:${place}:log-group:/aws/eks/*/cluster:{log-stream:}`,

@@ -44,8 +44,9 @@ const ENROLLED = {
 };
 const NOT_ENROLLED = { filters: [], entries: {} };
 
-/** The parameters that are off by default. */
+/** The parameters that are off by default, and the mode that deletes. */
 const ALL_ON = {
+  Mode: 'delete',
   Tracing: 'active',
   NotifyEmail: 'sre@example.com',
   KmsKeyArn: `arn:aws:kms:${REGION}:${ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,

@@ -241,51 +241,96 @@ describe('the bus', () => {
 
   const denials = (): Statement[] =>
     of('AWS::Events::EventBusPolicy').map(([, { Properties }]) => filled(Properties.Statement));
-  const put = (principal: string | undefined, detailType: string | undefined): RecordedCall => ({
+  const put = (principal: string | undefined, detailTypes?: string[], sources?: string[]): RecordedCall => ({
     action: 'events:PutEvents',
     resource: BUS,
     context: {
-      'events:source': [EVENT_SOURCE],
+      ...(sources && { 'events:source': sources }),
       ...(principal && { 'aws:PrincipalArn': [principal] }),
-      ...(detailType && { 'events:detail-type': [detailType] }),
+      ...(detailTypes && { 'events:detail-type': detailTypes }),
     },
   });
   const outcomes = Object.keys(OUTCOME_DETAILS);
-  const DETAIL_TYPES = [...Object.keys(QUEUED_DETAILS), ...outcomes];
+  const DETAIL_TYPES = [...Object.keys(QUEUED_DETAILS), ...outcomes, 'Something Else'];
+  /** The detail-types of a request: none, one, and each pair. */
+  const TYPES = [
+    ...[undefined, []],
+    ...DETAIL_TYPES.flatMap((one, index) => [[one], ...DETAIL_TYPES.slice(index + 1).map((other) => [one, other])]),
+  ];
+  const SOURCES = [undefined, [], [EVENT_SOURCE], ['aws.ec2'], [EVENT_SOURCE, 'aws.ec2']];
 
-  it('accepts from each role its own events only', () => {
-    const puts = of('AWS::IAM::Role').flatMap(([id, role]) => {
-      const own = filled(statementsOf(decided(role, true)));
-      return DETAIL_TYPES.filter((detailType) => isAllowed(own, denials(), put(roleArn(id), detailType))).map(
-        (detailType) => `${id} ${detailType}`,
-      );
-    });
-    expect(puts.toSorted()).toEqual(
-      [
-        'ForwardRole Envoy Gateway Configuration Changed',
-        'BackfillRole Cluster Sweep Requested',
-        'HeartbeatScheduleRole Heartbeat',
-        ...['ReapRole', 'BackfillRole'].flatMap((role) => outcomes.map((detailType) => `${role} ${detailType}`)),
-      ].toSorted(),
+  /** What the bus accepts of everything that can be sent, with these permissions. */
+  const accepted = (own: readonly Statement[], principal: string | undefined) =>
+    TYPES.flatMap((types) =>
+      SOURCES.flatMap((sources) =>
+        isAllowed(own, denials(), put(principal, types, sources)) ? [`${types} from ${sources}`] : [],
+      ),
     );
+
+  it('accepts from each role its own events only, also where a request has several or none', () => {
+    const ownTypes: Record<string, string[]> = {
+      ForwardRole: ['Envoy Gateway Configuration Changed'],
+      HeartbeatScheduleRole: ['Heartbeat'],
+      ReapRole: outcomes,
+      BackfillRole: ['Cluster Sweep Requested', ...outcomes],
+    };
+    for (const [id, role] of of('AWS::IAM::Role')) {
+      const own = ownTypes[id] ?? [];
+      const puts = accepted(filled(statementsOf(decided(role, true))), roleArn(id));
+      // One statement of `backfill` allows its requests and another the outcomes, so no request can have both.
+      const isOneKind = (types: string[]) => types.length === 1 || types.every((one) => outcomes.includes(one));
+      const expected = TYPES.filter(
+        (types) => types?.length && types.every((one) => own.includes(one)) && isOneKind(types),
+      );
+      expect([id, puts]).toEqual([id, expected.map((types) => `${types} from ${EVENT_SOURCE}`)]);
+    }
   });
 
-  it('denies the events of everybody else, whatever they are allowed', () => {
+  it('denies the events of everybody else, whatever they are allowed, and of services, which have no ARN', () => {
     const anything: Statement[] = [{ Sid: 'Anything', Effect: 'Allow', Action: 'events:PutEvents', Resource: '*' }];
     const others = [
       ...[roleArn('Administrator'), 'arn:aws:iam::123456789012:root', roleArn('EnrollRole'), undefined],
       'arn:aws:iam::210987654321:role/ForwardRole',
     ];
-    for (const principal of others) {
-      const taken = [...DETAIL_TYPES, 'Something Else', undefined].filter((detailType) =>
-        isAllowed(anything, denials(), put(principal, detailType)),
-      );
-      expect([principal, taken]).toEqual([principal, []]);
-    }
+    for (const principal of others) expect([principal, accepted(anything, principal)]).toEqual([principal, []]);
+    // The denial is the reason: the roles of the stack would be accepted.
+    expect(accepted(anything, roleArn('ReapRole'))).toHaveLength(TYPES.length * SOURCES.length);
   });
 
   it('denies nothing but events, so that the stack can be changed and deleted', () => {
     const onlyEvents = expect.objectContaining({ Effect: 'Deny', Principal: '*', Action: 'events:PutEvents' });
     expect(denials()).toEqual([onlyEvents]);
+  });
+});
+
+describe('the evaluator of conditions', () => {
+  const [KEY, ONE] = ['events:detail-type', 'aws:PrincipalArn'];
+  const evaluate = (operator: string, key: string, values?: string[]) => {
+    const statement: Statement = { Sid: 'A', Effect: 'Allow', Action: 'a:B', Resource: '*', Condition: {} };
+    statement.Condition = { [operator]: { [key]: operator === 'Null' ? 'true' : ['x', 'y'] } };
+    const context = values === undefined ? {} : { [key]: values };
+    return isAllowed([statement], [], { action: 'a:B', resource: 'r', context });
+  };
+
+  // From the IAM user guide, "Single-valued vs. multivalued context keys": without a key, [], [x], [z], [x, z].
+  it.each([
+    ['ForAllValues:StringEquals', KEY, [true, true, true, false, false]],
+    ['ForAnyValue:StringEquals', KEY, [false, false, true, false, true]],
+    ['ForAllValues:StringNotEquals', KEY, [true, true, false, true, false]],
+    ['ForAnyValue:StringNotEquals', KEY, [false, false, false, true, true]],
+    ['Null', KEY, [true, true, false, false, false]],
+    ['StringEquals', ONE, [false, false, true, false]],
+    ['ArnNotEquals', ONE, [true, true, false, true]],
+    ['StringEqualsIfExists', ONE, [true, true, true, false]],
+  ])('knows %s', (operator, key, results) => {
+    const requests = [undefined, [], ['x'], ['z'], ['x', 'z']].slice(0, results.length);
+    expect(requests.map((values) => evaluate(operator, key, values))).toEqual(results);
+  });
+
+  it.each([
+    ['StringNotEquals', KEY],
+    ['ForAnyValue:ArnEquals', ONE],
+  ])('refuses %s on %s, whose result IAM does not define', (operator, key) => {
+    expect(() => evaluate(operator, key, ['x'])).toThrow(/set operator/);
   });
 });
