@@ -173,7 +173,14 @@ async function enrollCluster(
       subject: { part: 'accessEntry', name: role.arn },
       read: async () => entryFinding(await entries.describe(cluster, role.arn), role, enrolled),
       async write(action) {
-        if (action === 'update') return await entries.update(cluster, role.arn, entryOf(role));
+        if (action === 'update') {
+          try {
+            return await entries.update(cluster, role.arn, entryOf(role));
+          } catch (error) {
+            // IAM may compare the role's conditions with the entry as it is, and refuse to fix one that somebody changed.
+            if (!(error instanceof AwsAccessError)) throw error;
+          }
+        }
         // If the process ends in between, the next run finds no entry and creates one.
         if (action !== 'create') await entries.delete(cluster, role.arn);
         if (action !== 'delete') await entries.create(cluster, role.arn, entryOf(role));

@@ -114,6 +114,19 @@ describe('a scheduled run', () => {
     expect(writes().sort()).toEqual([...replaced, ...replaced, ...updated].sort());
   });
 
+  test('replaces an entry that IAM refuses to update', async () => {
+    const { entries } = enrolled('changed');
+    entries.set(REAP.arn, { ...ourEntry(REAP), kubernetesGroups: ['system:masters'] });
+    around.eks.refuse(/^POST .*access-entries\/.*reap-eu/, 403, 'AccessDeniedException');
+    const [filter, , backfill] = THREE_RIGHT;
+    expect(summaryOf(await enroll({}))).toEqual({
+      changed: ['enroll: Active', filter, 'envoy-hpa-reaper-reap different, update done', backfill],
+    });
+    expect(entriesOf('changed')).toEqual(ourEntries());
+    const replaced = ['eks:DeleteAccessEntry', 'eks:CreateAccessEntry', 'eks:TagResource'];
+    expect(writes()).toEqual(['eks:UpdateAccessEntry', ...replaced]);
+  });
+
   test('deletes ours where a cluster opts out, leaves the list or is gone, and nothing else', async () => {
     vi.stubEnv('CLUSTERS', 'listed,opted-out');
     const ofTheStack = { ...ourFilter(), filterName: 'envoy-hpa-reaper-static' };
