@@ -116,7 +116,7 @@ export function describeRestoration(start: () => Promise<Server>): void {
 
       const { manifest } = await deleteLeftover(Promise.resolve(installation));
       expect(await restore(manifest)).toMatchObject([
-        { outcome: 'Restored', why: expect.stringMatching(/^It is stale: .*\.$/) },
+        { outcome: 'Restored', why: expect.stringMatching(/^It is stale, so the next sweep deletes it again: .*\.$/) },
       ]);
 
       const after = await hpaOf(installation);
