@@ -1,3 +1,5 @@
+import type { Agent } from 'node:http';
+import type { AgentOptions, Agent as HttpsAgent } from 'node:https';
 import { AwsAccessError, RetryableError } from '../platform/errors.ts';
 
 export interface AwsClientOptions {
@@ -8,13 +10,20 @@ export interface AwsClientOptions {
   readonly requestTimeout?: number;
 }
 
+/** Creates the connections of clients and clusters in place of Node's agent. The CLI sets it, for a proxy. */
+export const network: { createAgent?: (options?: AgentOptions) => Agent } = {};
+
 /** The configuration of a client of the SDK. */
-export const awsClient = ({ region, profile, requestTimeout = 5_000 }: AwsClientOptions) => ({
-  region,
-  profile,
+export function awsClient({ region, profile, requestTimeout = 5_000 }: AwsClientOptions) {
+  const agent = network.createAgent?.();
   // Without these, a connection that gets no packets back holds the function until its timeout.
-  requestHandler: { connectionTimeout: 2_000, requestTimeout, throwOnRequestTimeout: true },
-});
+  const timeouts = { connectionTimeout: 2_000, requestTimeout, throwOnRequestTimeout: true };
+  return {
+    region,
+    profile,
+    requestHandler: { ...timeouts, ...(agent && { httpAgent: agent, httpsAgent: agent as HttpsAgent }) },
+  };
+}
 
 const EXPIRED = 'The credentials have expired: get new ones (`aws sso login`, or assume the role again).';
 const UNKNOWN = 'AWS does not know these credentials: check the access key and the session token.';

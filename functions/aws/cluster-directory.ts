@@ -5,7 +5,7 @@ import { type ClusterApi, clusterApi } from '../kubernetes/cluster-api.ts';
 import { type AccountDirectory, refuseUnavailable } from '../kubernetes/directory.ts';
 import { ClusterSkippedError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
-import { allPages, awsClient, callAws, findInAws } from './client.ts';
+import { allPages, awsClient, callAws, findInAws, network } from './client.ts';
 import { eksToken } from './eks-token.ts';
 
 /** Milliseconds that the description of a cluster is cached: an opt-out takes effect, and EKS gets few calls. */
@@ -55,7 +55,7 @@ export function eksClusterDirectory(
     const token = eksToken(eks, cluster, region);
     return {
       server: endpoint,
-      agent: new Agent({ ca, keepAlive: true, maxSockets: MAX_CONNECTIONS }),
+      agent: network.createAgent?.({ ca }) ?? new Agent({ ca, keepAlive: true, maxSockets: MAX_CONNECTIONS }),
       headers: async (renew) => ({ authorization: `Bearer ${await token(renew)}` }),
     };
   }

@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import { network } from '../aws/client.ts';
 import { AwsAccessError, ClusterSkippedError, describeError, UsageError } from '../platform/errors.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEnrollCommand } from './commands/enroll.ts';
@@ -56,6 +57,11 @@ setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--heap-growing-percent=50');
 
 try {
+  const names = Object.keys(process.env).filter((name) => process.env[name]);
+  if (names.some((name) => /^(https?|all)_proxy$/i.test(name))) {
+    const { ProxyAgent } = await import('./input/proxy-agent.ts');
+    network.createAgent = (options) => new ProxyAgent(options);
+  }
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {

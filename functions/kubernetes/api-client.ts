@@ -34,7 +34,7 @@ export interface ClusterConnection {
    *
    * @param renew after a 401: with new credentials in place of cached ones
    */
-  headers(renew?: boolean): Promise<Record<string, string>>;
+  headers(renew?: boolean): Promise<Readonly<Record<string, string | string[]>>>;
 }
 
 export interface ApiRequest {
@@ -176,7 +176,7 @@ function translate(error: ApiStatusError): Error {
 interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body?: string;
   readonly agent: Agent;
   /** Milliseconds for the whole response. */

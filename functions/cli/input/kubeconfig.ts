@@ -1,16 +1,15 @@
-import type { Agent as HttpAgent } from 'node:http';
-import { Agent, type RequestOptions } from 'node:https';
+import { readFileSync } from 'node:fs';
+import type { AgentOptions, RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import type { User } from '@kubernetes/client-node/dist/config_types.js';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
-import { ClusterSkippedError, MalformedInputError, UsageError } from '../../platform/errors.ts';
+import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
+import { type ExecCredential, execCredential } from './exec-credential.ts';
+import { type Kubeconfig, readKubeconfig } from './kubeconfig-file.ts';
+import { ProxyAgent } from './proxy-agent.ts';
 import { parseArn } from './saved-hpas.ts';
-
-/** The library's name for the context that it invents where there is no kubeconfig. */
-const INVENTED_CONTEXT = 'loaded-context';
 
 export interface KubeconfigOptions {
   /** A file in place of $KUBECONFIG or ~/.kube/config. */
@@ -23,7 +22,7 @@ export interface KubeconfigOptions {
 
 /** The clusters of the contexts of a kubeconfig, under the contexts' names, with any authentication that it describes. */
 export class KubeconfigDirectory implements AccountDirectory {
-  readonly #options: KubeconfigOptions;
+  readonly #config: Kubeconfig;
   readonly #contexts: readonly string[];
   readonly #connected = new Map<string, ClusterApi>();
 
@@ -32,10 +31,8 @@ export class KubeconfigDirectory implements AccountDirectory {
    * @throws {UsageError} for one without contexts, or without the given context
    */
   constructor(options: KubeconfigOptions) {
-    this.#options = options;
-    const config = load(options);
-    const names = config.getContexts().map(({ name }) => name);
-    const known = names.filter((name) => name !== INVENTED_CONTEXT);
+    this.#config = readKubeconfig(options.kubeconfig);
+    const known = [...this.#config.contexts.keys()];
     if (known.length === 0) {
       const { kubeconfig = process.env.KUBECONFIG } = options;
       throw new UsageError(
@@ -44,7 +41,7 @@ export class KubeconfigDirectory implements AccountDirectory {
           : 'no kubeconfig with a context was found; set KUBECONFIG, or give --kubeconfig FILE',
       );
     }
-    const context = options.context ?? config.getCurrentContext();
+    const context = options.context ?? this.#config.currentContext ?? '';
     if (!options.allContexts && !known.includes(context)) {
       throw new UsageError(
         `the kubeconfig has no context ${context || '(none is current)'}; it has ${known.join(', ')}`,
@@ -58,7 +55,7 @@ export class KubeconfigDirectory implements AccountDirectory {
   }
 
   async describe(context: string): Promise<ClusterDescription> {
-    return { tags: {}, namespace: load(this.#options).getContextObject(context)?.namespace };
+    return { tags: {}, namespace: this.#config.contexts.get(context)?.namespace || undefined };
   }
 
   async connect(context: string): Promise<ClusterApi> {
@@ -77,14 +74,13 @@ export class KubeconfigDirectory implements AccountDirectory {
    * the context, or from the arguments of the command that gets the token. `undefined` for a context that does not say it.
    */
   eksCluster(context: string): { cluster: string; region: string; account?: string } | undefined {
-    const config = load(this.#options);
-    const { cluster: named = '', user = '' } = config.getContextObject(context) ?? {};
+    const { cluster: named = '', user = '' } = this.#config.contexts.get(context) ?? {};
     const arn = parseArn(named) ?? parseArn(context);
     if (arn) return arn;
-    const args: string[] = config.getUser(user)?.exec?.args ?? [];
+    const args: string[] = this.#config.users.get(user)?.exec?.args ?? [];
     const after = (...flags: string[]) =>
       args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
-    const server = config.getCluster(named)?.server ?? '';
+    const server = this.#config.clusters.get(named)?.server ?? '';
     const cluster = after('--cluster-name', '--cluster-id', '-i');
     const region = after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
     return cluster && region ? { cluster, region } : undefined;
@@ -92,73 +88,173 @@ export class KubeconfigDirectory implements AccountDirectory {
 
   /** @throws {ClusterSkippedError} for a context that gives no access; the headers throw it too */
   async connection(context: string): Promise<ClusterConnection> {
-    // The library's object has one current context, so each connection has an object of its own.
-    const config = load(this.#options);
-    config.setCurrentContext(context);
-    const { server = '', skipTLSVerify, proxyUrl } = config.getCurrentCluster() ?? {};
-    // The library requires this too: it sends no credentials unencrypted unless it is told to.
-    const schemes = skipTLSVerify || proxyUrl ? /^https?:/ : /^https:/;
-    if (!schemes.test(server) || !URL.canParse(server)) {
+    const { contexts, clusters, users } = this.#config;
+    const { cluster: clusterName = '', user: userName } = contexts.get(context) ?? {};
+    const cluster = clusters.get(clusterName);
+    const user = userName ? users.get(userName) : {};
+    if (cluster === undefined || user === undefined) {
+      const absent = cluster ? `user ${userName}` : `cluster ${clusterName || '(none)'}`;
+      throw noAccess(context, `the kubeconfig has no ${absent}`, 'Correct the context: `kubectl config get-contexts`.');
+    }
+    const server = String(cluster.server ?? '').replace(/\/$/, '');
+    if (!/^https?:\/\/[^/]/.test(server) || !URL.canParse(server)) {
       throw noAccess(
         context,
         `its server ${server || '(none)'} is not an https:// URL`,
-        'Write https://HOST:PORT into the kubeconfig; http:// needs insecure-skip-tls-verify: true.',
+        'Write https://HOST:PORT into the kubeconfig.',
       );
     }
-    const authenticated = async (): Promise<RequestOptions> => {
-      const request: RequestOptions = {};
+    const contradiction = contradictionIn(cluster, user);
+    if (contradiction) throw noAccess(context, contradiction, 'Remove one of them from the kubeconfig.');
+    const authenticate = authenticationOf(server, cluster, user);
+    const authenticated = async (renew: boolean) => {
       try {
-        await config.applyToHTTPSOptions(request);
+        return await authenticate(renew);
       } catch (error) {
         // Without the cause: it may quote the output of a command, which contains the token.
         throw noAccess(
           context,
-          `cannot authenticate: ${loginFault(config.getCurrentUser(), error as NodeJS.ErrnoException)}`,
+          `cannot authenticate: ${loginFault(user, error as NodeJS.ErrnoException)}`,
           'Log in again. If that does not help, check the user of this context in the kubeconfig: its files, and the command that gets the token.',
         );
       }
-      return request;
     };
-    const { agent } = (await authenticated()) as { agent: HttpAgent };
+    const { tls } = await authenticated(false);
     return {
       server,
-      // The library's agent keeps no connections open. An agent for a proxy has to stay.
-      agent: agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, maxSockets: 50 }) : agent,
-      headers: async () => {
-        const { headers, auth } = await authenticated();
-        const basic = auth && { authorization: `Basic ${Buffer.from(auth).toString('base64')}` };
-        return { ...(headers as Record<string, string>), ...basic };
-      },
+      agent: new ProxyAgent(tls, cluster['proxy-url'] || undefined),
+      headers: async (renew = false) => (await authenticated(renew)).headers,
     };
   }
+}
+
+type Entry = NonNullable<ReturnType<Kubeconfig['users']['get']>>;
+type Headers = Awaited<ReturnType<ClusterConnection['headers']>>;
+
+/** What kubectl refuses too, since the kubeconfig says two things at once. */
+function contradictionIn(cluster: Entry, user: Entry): string | undefined {
+  const hasCa = cluster['certificate-authority'] || cluster['certificate-authority-data'];
+  if (hasCa && cluster['insecure-skip-tls-verify'])
+    return 'its cluster has a certificate authority and insecure-skip-tls-verify';
+  if ((user.token || user.tokenFile) && (user.username || user.password)) return 'its user has a token and a user name';
+  return user.exec && user['auth-provider'] ? 'its user has a command and an auth-provider' : undefined;
+}
+
+/** The library reads certificates and keys, and knows basic authentication and auth-providers (OIDC). */
+function authenticationOf(server: string, cluster: Entry, user: Entry) {
+  // Without TLS, kubectl sends no credentials; we do where the kubeconfig says that this is intended.
+  const isTrusted = server.startsWith('https:') || cluster['insecure-skip-tls-verify'] === true;
+  const libraryUser = {
+    name: 'user',
+    certFile: user['client-certificate'],
+    certData: user['client-certificate-data'],
+    keyFile: user['client-key'],
+    keyData: user['client-key-data'],
+    username: user.username,
+    password: user.password,
+    authProvider: user['auth-provider'],
+  };
+  const library = new KubeConfig();
+  library.loadFromOptions({
+    clusters: [
+      {
+        name: 'cluster',
+        server,
+        caFile: cluster['certificate-authority'],
+        caData: cluster['certificate-authority-data'],
+        tlsServerName: cluster['tls-server-name'],
+        // The library refuses http otherwise; it does not matter there.
+        skipTLSVerify: cluster['insecure-skip-tls-verify'] === true || !server.startsWith('https:'),
+      },
+    ],
+    users: [isTrusted ? libraryUser : { name: 'user' }],
+    contexts: [{ name: 'context', cluster: 'cluster', user: 'user' }],
+    currentContext: 'context',
+  });
+  const tokenOf = tokenReader(user);
+  let executed: ExecCredential | undefined;
+  return async (renew: boolean): Promise<{ tls: AgentOptions; headers: Headers }> => {
+    const { headers, auth, agent: _, ...tls }: RequestOptions = {};
+    const request: RequestOptions = { ...tls, headers, auth };
+    await library.applyToHTTPSOptions(request);
+    const basic = request.auth && { Authorization: `Basic ${Buffer.from(request.auth).toString('base64')}` };
+    if (user.exec && isTrusted && (renew || executed === undefined || isExpired(executed))) {
+      executed = await execCredential(user.exec, cluster);
+    }
+    const token = isTrusted ? (tokenOf() ?? executed?.token) : undefined;
+    const {
+      ca,
+      servername,
+      rejectUnauthorized,
+      cert = executed?.clientCertificateData,
+      key = executed?.clientKeyData,
+    } = request;
+    return {
+      tls: { ca, servername, rejectUnauthorized, cert, key },
+      headers: {
+        ...(request.headers as Record<string, string>),
+        ...basic,
+        ...(token && { Authorization: `Bearer ${token}` }),
+        ...impersonation(user),
+      },
+    };
+  };
+}
+
+const isExpired = ({ expirationTimestamp }: ExecCredential) =>
+  expirationTimestamp !== undefined && Date.parse(expirationTimestamp) <= Date.now();
+
+/** Milliseconds after which client-go reads the file of a token again. */
+const TOKEN_FILE_TTL = 60_000;
+
+/** The token of a user: of its file, which somebody may renew, or else the one in the kubeconfig. */
+function tokenReader({ token, tokenFile }: Entry): () => string | undefined {
+  let read: { readonly text: string; readonly at: number } | undefined;
+  return () => {
+    if (!tokenFile) return token || undefined;
+    try {
+      if (!read || Date.now() - read.at > TOKEN_FILE_TTL) {
+        read = { text: readFileSync(tokenFile, 'utf8').trim(), at: Date.now() };
+      }
+    } catch (error) {
+      if (!token) throw error;
+    }
+    return read?.text || token || undefined;
+  };
+}
+
+/** https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation */
+function impersonation(user: Entry): Record<string, string | string[]> {
+  const { as: name, 'as-uid': uid, 'as-groups': groups = [], 'as-user-extra': extra = {} } = user;
+  if (!name) {
+    if (uid || groups.length > 0 || Object.keys(extra).length > 0) {
+      throw new Error('it impersonates groups, a uid or extras without a user name (as)');
+    }
+    return {};
+  }
+  return {
+    'Impersonate-User': name,
+    ...(uid && { 'Impersonate-Uid': uid }),
+    ...(groups.length > 0 && { 'Impersonate-Group': groups }),
+    ...Object.fromEntries(
+      Object.entries(extra as Record<string, string[]>).map(([key, values]) => [
+        `Impersonate-Extra-${encodeURIComponent(key)}`,
+        values,
+      ]),
+    ),
+  };
 }
 
 const noAccess = (context: string, fault: string, remedy: string) =>
   new ClusterSkippedError({ reason: 'ClusterUnauthorized', message: `context ${context}: ${fault}`, remedy });
 
 /** Why a user cannot authenticate. */
-function loginFault(user: User | null, error: NodeJS.ErrnoException): string {
+function loginFault(user: Entry, error: NodeJS.ErrnoException): string {
   const message = error.message.replaceAll(/\s+/g, ' ').trim();
-  const source = user?.exec
+  const source = user.exec
     ? `command ${user.exec.command}`
-    : user?.authProvider && `auth-provider ${user.authProvider.name}`;
+    : user['auth-provider'] && `auth-provider ${user['auth-provider'].name}`;
   const isOfFile = error.syscall !== undefined && !error.syscall.startsWith('spawn');
   if (!source || isOfFile) return message;
-  // These errors are about the output of a command, and quote it.
-  if (error instanceof SyntaxError || error instanceof TypeError) return `its ${source} gives no token`;
-  return `its ${source} failed: ${message || 'it printed no reason'}`;
-}
-
-function load({ kubeconfig }: KubeconfigOptions): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    if (kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(kubeconfig);
-  } catch (error) {
-    const which = kubeconfig ?? process.env.KUBECONFIG ?? '~/.kube/config';
-    // Without the cause, and the first line only: the others quote the file, which contains the token.
-    const [fault] = (error as Error).message.split('\n');
-    throw new MalformedInputError(`kubeconfig ${which} cannot be read: ${fault}`);
-  }
-  return config;
+  return `its ${source} failed: ${message}`;
 }

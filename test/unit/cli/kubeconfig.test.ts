@@ -1,6 +1,7 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { KubeconfigDirectory } from '../../../functions/cli/input/kubeconfig.ts';
 import { folder, save } from '../../temporary-files.ts';
 
@@ -55,12 +56,12 @@ describe('a context that gives no access names its fault, and not the token', ()
     [
       'a command that prints a bare token',
       { user: script('console.log("k8s-aws-v1.c2VjcmV0")') },
-      `cannot authenticate: its ${command} gives no token`,
+      `cannot authenticate: its ${command} failed: it gives no token`,
     ],
     [
       'a credential without a token',
       { user: script('console.log(process.argv[1])', '{"kind":"ExecCredential"}') },
-      `cannot authenticate: its ${command} gives no token`,
+      `cannot authenticate: its ${command} failed: it gives no token`,
     ],
     [
       'a certificate authority that does not exist',
@@ -77,15 +78,22 @@ describe('a context that gives no access names its fault, and not the token', ()
       { user: { 'auth-provider': { name: 'gcp', config: {} } } },
       'cannot authenticate: its auth-provider gcp failed: Token is expired!',
     ],
-    ['http', { cluster: { server: 'http://127.0.0.1:1' } }, 'its server http://127.0.0.1:1 is not an https:// URL'],
     ['no scheme', { cluster: { server: '127.0.0.1:1' } }, 'its server 127.0.0.1:1 is not an https:// URL'],
     ['no host', { cluster: { server: 'https://' } }, 'its server https:/ is not an https:// URL'],
-    ['no cluster', { exists: false }, 'its server (none) is not an https:// URL'],
+    ['no cluster', { exists: false }, 'the kubeconfig has no cluster prod'],
+    ['a token and a user name', { user: { token: 'any', username: 'jane' } }, 'its user has a token and a user name'],
+    [
+      'a command that is not installed, with its hint',
+      { user: { exec: { ...exec('no-such-plugin').exec, installHint: '\nInstall it.\n' } } },
+      'cannot authenticate: its command no-such-plugin failed: spawn no-such-plugin ENOENT: Install it.',
+    ],
   ])('%s', async (_, context, fault) => {
     const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: context }) });
     const error = await directory.connection('prod').catch((thrown) => thrown);
     expect(error).toMatchObject({ reason: 'ClusterUnauthorized', message: `context prod: ${fault}` });
-    expect(error.remedy).toMatch(/^(Log in again\. If|Write https:\/\/HOST:PORT into)/);
+    expect(error.remedy).toMatch(
+      /^(Log in again\. If|Write https:\/\/HOST:PORT into|Correct the context|Remove one of them)/,
+    );
     expect(error.cause).toBeUndefined();
   });
 
@@ -107,15 +115,40 @@ test('lists every context, also one without a cluster', async () => {
   expect(await new KubeconfigDirectory({ kubeconfig: file }).list()).toEqual(['one']);
 });
 
-test('sends a token, or a user name and password', async () => {
-  const directory = new KubeconfigDirectory({
-    kubeconfig: kubeconfig({ token: { user: { token: 'any' } }, basic: { user: { username: 'jane', password: 'x' } } }),
-    allContexts: true,
-  });
-  const authorization = async (context: string) =>
-    new Headers((await (await directory.connection(context)).headers()) as Record<string, string>).get('authorization');
-  expect(await authorization('token')).toBe('Bearer any');
-  expect(await authorization('basic')).toBe(`Basic ${Buffer.from('jane:x').toString('base64')}`);
+test('reads the file of a token again after a minute', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const tokenFile = save('one');
+  const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { user: { tokenFile } } }) });
+  const { headers } = await directory.connection('prod');
+  const tokens: unknown[] = [];
+  for (const text of ['two', 'three']) {
+    tokens.push((await headers()).Authorization);
+    writeFileSync(tokenFile, text);
+    vi.advanceTimersByTime(61_000);
+  }
+  expect([...tokens, (await headers()).Authorization]).toEqual(['Bearer one', 'Bearer two', 'Bearer three']);
+});
+
+test('runs the command of a user again once its credential has expired, or after a 401', async () => {
+  const code = 'console.log(process.argv[1].replace("any", String(process.hrtime.bigint())))';
+  const tokens = async (credential: string, renew: boolean) => {
+    const user = script(code, credential);
+    const { headers } = await new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { user } }) }).connection(
+      'prod',
+    );
+    return new Set([(await headers()).Authorization, (await headers(renew)).Authorization]).size;
+  };
+  expect(await tokens(EXPIRED, false)).toBe(2);
+  expect(await tokens(credential({ token: 'any' }), false)).toBe(1);
+  expect(await tokens(credential({ token: 'any' }), true)).toBe(2);
+});
+
+// kubectl sends none, but whoever writes both wants them sent.
+test('sends credentials without TLS where insecure-skip-tls-verify is set', async () => {
+  const cluster = { server: 'http://127.0.0.1:1', 'insecure-skip-tls-verify': true };
+  const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { cluster } }) });
+  expect(await (await directory.connection('prod')).headers()).toMatchObject({ Authorization: 'Bearer any' });
 });
 
 test.each<[string, () => ConstructorParameters<typeof KubeconfigDirectory>[0], RegExp]>([

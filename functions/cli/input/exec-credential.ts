@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import process from 'node:process';
+
+/** The command of a user in a kubeconfig. https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#ExecConfig */
+export interface ExecConfig {
+  readonly command?: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly { readonly name: string; readonly value: string }[];
+  readonly apiVersion?: string;
+  readonly installHint?: string;
+  readonly provideClusterInfo?: boolean;
+  readonly interactiveMode?: 'Never' | 'IfAvailable' | 'Always';
+}
+
+/** What a command gives: a token, a client certificate, or both. */
+export interface ExecCredential {
+  readonly token?: string;
+  readonly clientCertificateData?: string;
+  readonly clientKeyData?: string;
+  /** RFC 3339; absent for a credential that lasts as long as this process. */
+  readonly expirationTimestamp?: string;
+}
+
+/**
+ * Runs the command of a user as kubectl does.
+ *
+ * @param cluster the entry of the cluster, for a command that asks for it
+ * @throws with a message that never quotes the output, which contains the token
+ */
+export async function execCredential(
+  exec: ExecConfig,
+  cluster: Readonly<Record<string, unknown>>,
+): Promise<ExecCredential> {
+  const { command = '', args = [], env = [], apiVersion, installHint, provideClusterInfo, interactiveMode } = exec;
+  if (interactiveMode === undefined && apiVersion?.endsWith('/v1')) throw new Error('it needs an interactiveMode');
+  const isTerminal = process.stdin.isTTY === true;
+  if (interactiveMode === 'Always' && !isTerminal) throw new Error('it needs a terminal (interactiveMode: Always)');
+  const interactive = isTerminal && interactiveMode !== 'Never';
+  const spec = { ...(provideClusterInfo && { cluster: clusterInfo(cluster) }), interactive };
+  const variables = Object.fromEntries(env.map(({ name, value }) => [name, value]));
+  const child = spawn(command, args, {
+    env: {
+      ...process.env,
+      ...variables,
+      KUBERNETES_EXEC_INFO: JSON.stringify({ kind: 'ExecCredential', apiVersion, spec }),
+    },
+    stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
+  });
+  const [output, complaint] = ['', ''].map((_, index) => {
+    let text = '';
+    const stream = index === 0 ? child.stdout : child.stderr;
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      // A person who is asked to log in has to see it.
+      if (index === 1 && interactive) process.stderr.write(chunk);
+    });
+    return () => text;
+  }) as [() => string, () => string];
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('close', resolve);
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      const hint = error.code === 'ENOENT' && installHint ? `: ${installHint.trim()}` : '';
+      reject(new Error(`${error.message}${hint}`));
+    });
+  });
+  if (code !== 0) throw new Error(complaint().trim() || 'it printed no reason');
+  const answer = parsed(output());
+  if (answer?.status?.token === undefined && answer?.status?.clientCertificateData === undefined) {
+    throw new Error('it gives no token');
+  }
+  if (answer.apiVersion !== apiVersion) {
+    throw new Error(`it answers in ${answer.apiVersion}, and the kubeconfig expects ${apiVersion}`);
+  }
+  return answer.status;
+}
+
+function parsed(text: string): { apiVersion?: string; status?: ExecCredential } | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** https://kubernetes.io/docs/reference/config-api/client-authentication.v1/#client-authentication-k8s-io-v1-Cluster */
+function clusterInfo(cluster: Readonly<Record<string, unknown>>): object {
+  const extensions = (cluster.extensions ?? []) as { name: string; extension: unknown }[];
+  const { server, ...others } = cluster;
+  const names = ['tls-server-name', 'insecure-skip-tls-verify', 'certificate-authority-data', 'proxy-url'];
+  return {
+    server,
+    ...Object.fromEntries(names.filter((name) => others[name]).map((name) => [name, others[name]])),
+    config: extensions.find(({ name }) => name === 'client.authentication.k8s.io/exec')?.extension,
+  };
+}

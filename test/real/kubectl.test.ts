@@ -1,0 +1,16 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import process from 'node:process';
+import { describeKubeconfigs } from '../contract/kubeconfig.ts';
+
+const build = join(import.meta.dirname, 'control-plane/build.sh');
+const kubectl = join(execFileSync('bash', [build, 'kubectl'], { encoding: 'utf8' }).trim(), 'kubectl');
+
+// test/e2e/cli-kubeconfig.test.ts runs the same with `reaper scan`.
+describeKubeconfigs({
+  run({ flags, env, home }) {
+    const args = [...flags, 'get', '--raw', '/apis/autoscaling/v2/horizontalpodautoscalers'];
+    const child = spawn(kubectl, args, { env: { PATH: process.env.PATH, HOME: home, ...env }, stdio: 'ignore' });
+    return new Promise((resolve) => child.once('close', (code) => resolve({ code })));
+  },
+});
