@@ -22,6 +22,8 @@ export interface ClusterDescription {
   readonly authenticationMode?: string;
   /** The namespace of manifests that name none, from the context of a kubeconfig; absent for `default`. */
   readonly namespace?: string;
+  /** The URL of the API server, from a kubeconfig. */
+  readonly server?: string;
 }
 
 /** The clusters of an account or a kubeconfig, by name. Every method throws {@link RetryableError} if EKS does not respond. */

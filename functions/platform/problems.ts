@@ -41,6 +41,10 @@ const SWEEP = {
     message,
     'Check that the API server runs and that its endpoint admits the network of this program (publicAccessCidrs, firewalls); then run this again.',
   ],
+  SameCluster: (others: string) => [
+    `context ${others} leads to this cluster too`,
+    'Nothing to do: it was swept once more, and counts once.',
+  ],
   NothingToDelete: (object: string) => [
     `there is no ${object} to delete`,
     'Check --without; nothing to do if it is meant for another cluster.',

@@ -91,10 +91,12 @@ export async function runOverClusters(
   const startedAt = now().toISOString();
   const sweepIdOf = ({ region, cluster }: ClusterRef) =>
     [runId, region, cluster].filter((part) => part !== undefined).join('/');
+  const servers = new Map<string, string | undefined>();
   const { clusters, regions, remaining } = await forEachCluster(
     { ...options, hasTimeLeft: () => !drainSignal?.aborted },
     async (target, description = { tags: {} }) => {
       const sweepId = sweepIdOf(target);
+      servers.set(sweepId, description.server);
       const { warnings, ...findings } = await work(target, description, sweepId);
       const { command, remedy, ...auditLogOff } = problem('AuditLogOff', target.cluster, target.region);
       const auditLogWarning = { ...auditLogOff, remedy: `${remedy.replace(/\.$/, '')}: ${command}` };
@@ -105,7 +107,7 @@ export async function runOverClusters(
       };
     },
   );
-  const reports = clusters.map((one): ClusterReport => {
+  const all = clusters.map((one): ClusterReport => {
     const { cluster, region } = one;
     if ('value' in one) return { cluster, region, ...one.value };
     const { result, problem: fault } = one;
@@ -114,7 +116,8 @@ export async function runOverClusters(
     log.warn(`cluster ${result}`, { cluster, region, sweepId, ...others, explanation });
     return { cluster, region, result, problem: fault, warnings: [], sweepId, hpas: [], missing: [] };
   });
-  const reported = new Set(reports.map(({ sweepId }) => sweepId));
+  const reports = withoutTwins(all, (report) => servers.get(sweepIdOf(report)));
+  const reported = new Set(all.map(({ sweepId }) => sweepId));
   const stopped = reports.filter(({ hpas }) => hpas.some(({ outcome }) => outcome === 'Stopped'));
   const unfinished = [...stopped, ...remaining].map(({ cluster, region }): ClusterRef => ({ cluster, region }));
   return {
@@ -128,6 +131,31 @@ export async function runOverClusters(
     regions,
     remaining: [...new Map(unfinished.map((ref) => [sweepIdOf(ref), ref])).values()],
   };
+}
+
+/**
+ * Two contexts of a kubeconfig may lead to one cluster, which counts once. Clusters behind one proxy have the same server, and
+ * copies of a cluster have the same uids, so both must be equal.
+ */
+function withoutTwins(
+  reports: readonly ClusterReport[],
+  serverOf: (report: ClusterReport) => string | undefined,
+): ClusterReport[] {
+  const firstWith = new Map<string, ClusterReport>();
+  const twins = new Map<ClusterReport, string[]>();
+  for (const report of reports) {
+    const server = serverOf(report);
+    const keys = server === undefined ? [] : report.hpas.map(({ uid }) => `${uid} ${server}`);
+    const first = keys.map((key) => firstWith.get(key)).find((found) => found !== undefined);
+    if (first) twins.set(first, [...(twins.get(first) ?? []), report.cluster]);
+    else for (const key of keys) firstWith.set(key, report);
+    if (first === undefined) twins.set(report, []);
+  }
+  return [...twins].map(([report, others]) =>
+    others.length === 0
+      ? report
+      : { ...report, warnings: [...report.warnings, problem('SameCluster', others.join(', '))] },
+  );
 }
 
 function finished(report: RunReport, { log }: Pick<RunOptions, 'log'>): RunReport {

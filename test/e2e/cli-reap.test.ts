@@ -106,6 +106,21 @@ describe.concurrent('reap', patience, () => {
     expect(writesTo(wanted)).toEqual([]);
   });
 
+  test('counts a cluster that two contexts lead to once, and deletes there once', async () => {
+    const cluster = await serveSettled(staleList());
+    const kubeconfig = kubeconfigOf({ prod: cluster, 'prod-readonly': cluster });
+    const args = ['--kubeconfig', kubeconfig, '--all-contexts'];
+    const { stdout } = await run(['scan', ...args, '-o', 'json']);
+    const { totals, clusters } = JSON.parse(stdout);
+    expect(totals).toMatchObject({ clusters: 1, swept: 1, hpas: 1, stale: 1 });
+    expect(clusters).toMatchObject([
+      { cluster: 'prod', warnings: [{ message: 'context prod-readonly leads to this cluster too' }] },
+    ]);
+    const reaped = await run(['reap', ...args, '--yes'], { cwd: backupDirectory().path });
+    expect(reaped).toMatchObject({ code: 0, stdout: expect.stringContaining('prod: 1 Deleted of 1 HPA') });
+    expect(writes(cluster).filter((request) => request.startsWith('DELETE'))).toHaveLength(1);
+  });
+
   test('needs --yes where there is no terminal', async () => {
     const { cluster, directory, reap } = await setUp(staleList());
     const { code, stdout, stderr } = await reap();

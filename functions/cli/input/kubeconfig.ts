@@ -55,7 +55,8 @@ export class KubeconfigDirectory implements AccountDirectory {
   }
 
   async describe(context: string): Promise<ClusterDescription> {
-    return { tags: {}, namespace: this.#config.contexts.get(context)?.namespace || undefined };
+    const { namespace, cluster = '' } = this.#config.contexts.get(context) ?? {};
+    return { tags: {}, namespace: namespace || undefined, server: this.#config.clusters.get(cluster)?.server };
   }
 
   async connect(context: string): Promise<ClusterApi> {
