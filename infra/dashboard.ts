@@ -78,7 +78,14 @@ const GRAPHS: Graph[] = [
     'Enrollment',
     own('enroll', 'ClustersEnrolled', 'EnrollmentChanges', 'EnrollmentProblems', 'EnrollmentClustersLeft'),
   ],
-  ['Outcomes that were not published', [...own('reap', 'OutcomesNotPut'), ...own('backfill', 'OutcomesNotPut')]],
+  [
+    'Lost outcomes and failed events',
+    [
+      ...own('reap', 'OutcomesNotPut'),
+      ...own('backfill', 'OutcomesNotPut'),
+      ...ofFunctions('DestinationDeliveryFailures'),
+    ],
+  ],
 ];
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: Fn::Sub of CloudFormation replaces it

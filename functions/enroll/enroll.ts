@@ -95,7 +95,8 @@ export function createHandler({
       });
       metrics.add('ClustersEnrolled', report.totals.enrolled);
       metrics.add('EnrollmentChanges', report.totals.changes);
-      metrics.add('EnrollmentProblems', report.totals.problems);
+      const problems = report.clusters.flatMap(({ findings }) => findings.flatMap(({ reason }) => reason ?? []));
+      metrics.add('EnrollmentProblems', problems.filter((reason) => reason !== 'AuditLogOff').length);
       metrics.add('EnrollmentClustersLeft', report.remaining.length);
       return report;
     };

@@ -2,7 +2,6 @@ import process from 'node:process';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import { Metrics } from '@aws-lambda-powertools/metrics';
-import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type * as z from 'zod/mini';
@@ -29,16 +28,19 @@ export function lambdaHandler<Schema extends z.ZodMiniObject, Result>(
   const logger = new Logger({ serviceName: service });
   const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
   const add: MetricsRecorder['add'] = (name, value, reason) => {
+    if (value === 0) return;
     if (reason === undefined) powertools.addMetric(name, METRICS[name], value);
     else powertools.singleMetric().addDimension('reason', reason).addMetric(name, METRICS[name], value);
   };
+  // Unlike the middleware of Powertools, without a warning where nothing was counted.
+  const publish = () => void (powertools.hasStoredMetrics() && powertools.publishStoredMetrics());
   return (
     middy<unknown, Result>()
       // Without a return value the invocation still fails.
       .onError(({ error }) => logger.error(failure, { error: error?.name, reason: describeError(error) }))
       // Its environment variable would otherwise log the event itself.
       .use(injectLambdaContext(logger, { logEvent: false }))
-      .use(logMetrics(powertools))
+      .use({ after: publish, onError: publish })
       .handler(create({ config, log: logger, metrics: { add } }))
   );
 }

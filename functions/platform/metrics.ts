@@ -1,6 +1,9 @@
 export const METRICS_NAMESPACE = 'EnvoyHpaReaper';
 
-/** All metrics and their units. Each has the dimension `service` (the function), and some `reason`: every further value costs. */
+/**
+ * All metrics and their units. Each has the dimension `service` (the function), and some `reason`: every further value costs.
+ * CloudWatch charges for each hour in which a metric has a value, so none is recorded that is 0.
+ */
 export const METRICS = {
   // forward
   Payloads: 'Count',
@@ -41,12 +44,15 @@ export const METRICS = {
   // enroll
   ClustersEnrolled: 'Count',
   EnrollmentChanges: 'Count',
-  EnrollmentProblems: 'Count',
+  EnrollmentProblems: 'Count', // Without `AuditLogOff`, which may be a choice.
   EnrollmentClustersLeft: 'Count', // The run had no time left.
 } as const;
 type MetricName = keyof typeof METRICS;
 
 export interface MetricsRecorder {
-  /** @param reason of a metric with that dimension */
+  /**
+   * @param value 0 records nothing
+   * @param reason of a metric with that dimension
+   */
   add(name: MetricName, value: number, reason?: string): void;
 }

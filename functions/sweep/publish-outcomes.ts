@@ -15,7 +15,7 @@ export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missi
   for (const [one, ...others] of Map.groupBy(hpas, (hpa) => `${hpa.outcome}/${reasonOf(hpa)}`).values()) {
     if (one) metrics.add(`Hpas${one.outcome}`, 1 + others.length, reasonOf(one));
   }
-  if (missing.length > 0) metrics.add('HpasMissing', missing.length);
+  metrics.add('HpasMissing', missing.length);
 }
 
 const reasonOf = ({ outcome, reason, guard }: SweptHpa): string | undefined =>

@@ -10,6 +10,6 @@ interface Alarm {
 /** The properties of the alarms of the stack. */
 export function alarms(): Alarm[] {
   const text = readFileSync('infra/alarms.yml', 'utf8');
-  const { Resources } = parse(text, { merge: true, logLevel: 'silent' });
+  const { Resources } = parse(text, { merge: true, maxAliasCount: -1, logLevel: 'silent' });
   return Object.values<{ Properties: Alarm }>(Resources).map(({ Properties }) => Properties);
 }

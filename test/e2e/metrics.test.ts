@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import * as z from 'zod/mini';
 import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
@@ -13,7 +14,7 @@ import { EksAccountDouble } from '../doubles/eks.ts';
 import { SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { busEvent, invocation, lambdaContext } from '../embedded-cluster/event-path.ts';
 import { backfillSurroundings, nowhere } from './account.ts';
-import { enroll, environment as enrollEnvironment } from './enroll-harness.ts';
+import { enroll, environment as enrollEnvironment, logGroup, ourEntries, ourFilter } from './enroll-harness.ts';
 import { staleList, times, wantedList } from './harness.ts';
 import { changed, loadReap, reapBatch, reapEvent, requested } from './reap-harness.ts';
 
@@ -180,18 +181,34 @@ describe('SweepsCompleted is counted', () => {
   });
 });
 
+async function forward(event: ReturnType<typeof payload>): Promise<void> {
+  const { handler } = await import('../../functions/forward/handler.ts');
+  await handler(invocation(event) as never, lambdaContext('forward') as never);
+}
+
+/** Runs `enroll` in an account with a cluster that it enrolls. */
+async function enrollAccount(change: (eks: EksAccountDouble) => void = () => {}, remaining?: number): Promise<void> {
+  for (const [name, value] of Object.entries(enrollEnvironment)) vi.stubEnv(name, value);
+  const [eks, logs] = [new EksAccountDouble(), new SubscriptionFiltersDouble()];
+  vi.stubEnv('AWS_ENDPOINT_URL_EKS', await eks.start());
+  vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await logs.start());
+  eks.add('shop', { entries: ourEntries() });
+  logs.add(logGroup('shop'), [ourFilter()]);
+  change(eks);
+  await enroll({}, remaining);
+  await Promise.all([eks.stop(), logs.stop()]);
+}
+
 /** Everything that can happen, once. */
 async function live(): Promise<void> {
-  const { handler: forward } = await import('../../functions/forward/handler.ts');
-  await forward(
-    invocation(payload([auditLine('envoyproxy-patch'), 'no JSON'])) as never,
-    lambdaContext('forward') as never,
-  );
-  await forward(invocation(controlMessage()) as never, lambdaContext('forward') as never);
+  await forward(payload([auditLine('envoyproxy-patch'), 'no JSON']));
+  await forward(controlMessage());
 
   await around.enroll('stale', staleList());
   await around.enroll('opted-out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
   await around.enroll('unreachable', staleList(), { described: { endpoint: await nowhere() } });
+  await around.enroll('unauthorized', staleList(), { users: () => undefined });
+  await around.enroll('forbidden', staleList(), { user: { username: 'reap', groups: [] } });
   const bodies = [...[...around.eks.clusters.keys()].map((name) => changed(name)), heartbeat(), 'no JSON'];
   around.bus.failRequests(1, 400, 'AccessDeniedException');
   expect(await reapBatch(bodies)).not.toEqual([]);
@@ -200,6 +217,7 @@ async function live(): Promise<void> {
   await self.backfill({});
   await self.backfill({ mode: 'delete' });
   await self.backfill({ dispatch: 'bus' });
+  await (await self.loadBackfill())({}, lambdaContext('backfill', 20_000));
 
   const guard = { name: 'BlastRadiusExceeded', explanation: '30 deletions at once, and the limit is 25' } as const;
   const hpas = OUTCOMES.map((outcome) => sweptHpa('shop/web', outcome, { guard }));
@@ -210,13 +228,37 @@ async function live(): Promise<void> {
     await measure({}, lambdaContext(service));
   }
 
-  for (const [name, value] of Object.entries(enrollEnvironment)) vi.stubEnv(name, value);
-  const [eks, logs] = [new EksAccountDouble(), new SubscriptionFiltersDouble()];
-  vi.stubEnv('AWS_ENDPOINT_URL_EKS', await eks.start());
-  vi.stubEnv('AWS_ENDPOINT_URL_CLOUDWATCH_LOGS', await logs.start());
-  await enroll({});
-  await Promise.all([eks.stop(), logs.stop()]);
+  await enrollAccount((eks) => {
+    eks.add('closed', { authenticationMode: 'CONFIG_MAP' });
+    eks.clusters.get('shop')?.entries.clear();
+  });
+  await enrollAccount(undefined, 1_000);
 }
+
+test('an hour without anything wrong has values for as many metrics as docs/cost.md counts, and none is 0', async () => {
+  await around.enroll('shop', wantedList());
+  await forward(payload([auditLine('envoyproxy-patch')]));
+  await self.backfill({ dispatch: 'bus' });
+  await reapBatch([heartbeat(), requested(), changed()]);
+  await enrollAccount();
+  const names = [...emitted().keys()];
+  expect(readFileSync('docs/cost.md', 'utf8')).toContain(`- ${names.length} metrics have values every hour.`);
+  expect(names.filter((name) => around.output.counted(name.split(' ')[1] ?? '') === 0)).toEqual([]);
+});
+
+test('a run of enroll that finds only an audit log that is off has no problem', async () => {
+  await enrollAccount((eks) => eks.add('quiet', { auditLog: false, entries: ourEntries() }));
+  expect([...emitted().keys()]).toEqual(['EnvoyHpaReaper ClustersEnrolled {service=enroll}']);
+});
+
+test('an invocation that counts nothing prints neither metrics nor a warning', async () => {
+  const handler = lambdaHandler('reap', z.object({}), 'failed', ({ metrics }) => async () => {
+    metrics.add('HpasFound', 0);
+    metrics.add('ClustersSkipped', 0, 'ClusterForbidden');
+  });
+  await handler({}, lambdaContext('reap'));
+  expect(around.output.text).toBe('');
+});
 
 describe('the metrics', () => {
   /** The metrics that alarms watch, written as `emitted` writes them. */
@@ -253,7 +295,7 @@ describe('the metrics', () => {
       any.add(metric);
       any.add(metric.replaceAll(/=[^,}]+/g, '=*'));
     }
-    expect(alarmed()).toHaveLength(5);
+    expect(alarmed()).toHaveLength(11);
     expect(shown().length).toBeGreaterThan(20);
     expect([...alarmed(), ...shown()].filter((metric) => !any.has(metric))).toEqual([]);
     expect(Object.fromEntries([...metrics].map(([metric, unit]) => [metric.split(' ')[1], unit]))).toEqual(METRICS);

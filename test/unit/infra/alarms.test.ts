@@ -94,6 +94,38 @@ describe('there is an alarm', () => {
     expect(monitored.toSorted()).toEqual(expected.toSorted());
   });
 
+  it('on failed events that did not reach the queue of their function', () => {
+    const lost = alarms.filter(([, { Properties }]) => Properties.MetricName === 'DestinationDeliveryFailures');
+    const withQueue = of('AWS::Lambda::EventInvokeConfig').map(([, { Properties }]) => [
+      { Name: 'FunctionName', Value: Properties.FunctionName },
+    ]);
+    expect(withQueue).toHaveLength(3);
+    expect(lost.map(([, { Properties }]) => Properties.Dimensions)).toEqual(expect.arrayContaining(withQueue));
+    expect(lost).toHaveLength(withQueue.length);
+  });
+
+  it.each(['ClustersUnauthorized', 'ClustersForbidden', 'SweepsFailing'])(
+    'on three hourly sweeps in a row that can do nothing, or on one of rarer sweeps: %s',
+    (id) => {
+      const { Period, EvaluationPeriods, DatapointsToAlarm, TreatMissingData } = properties(id);
+      expect([Period, EvaluationPeriods, DatapointsToAlarm, TreatMissingData]).toEqual([
+        ...[3_600, { 'Fn::If': ['SweepsHourly', 4, { Ref: 'SweepAlarmHours' }] }],
+        ...[{ 'Fn::If': ['SweepsHourly', 3, 1] }, 'notBreaching'],
+      ]);
+    },
+  );
+
+  it('that takes missing data for good only where a metric counts what is wrong', () => {
+    // The functions record nothing instead of 0.
+    const breaching = alarms.filter(([, { Properties }]) => Properties.TreatMissingData !== 'notBreaching');
+    expect(breaching.map(([id, { Properties }]) => [id, Properties.ComparisonOperator])).toEqual([
+      ['NoSweep', 'LessThanThreshold'],
+      ['HeartbeatMissing', 'LessThanThreshold'],
+    ]);
+    const others = alarms.filter(([, { Properties }]) => Properties.ComparisonOperator === 'LessThanThreshold');
+    expect(others).toHaveLength(breaching.length);
+  });
+
   it('on three failed receives of a sweep, for as long as every hourly sweep fails', () => {
     // With a period of an hour it would go off between two hourly sweeps.
     const { VisibilityTimeout } = properties('ChangeQueue');
@@ -126,7 +158,9 @@ describe('the dashboard', () => {
         ([, { Properties }]) => `AWS/SQS ApproximateNumberOfMessagesVisible ${Properties.QueueName}`,
       ),
       ...of('AWS::Lambda::Function').flatMap(([, { Properties }]) =>
-        ['Errors', 'Throttles'].map((name) => `AWS/Lambda ${name} ${Properties.FunctionName}`),
+        ['Errors', 'Throttles', 'DestinationDeliveryFailures'].map(
+          (name) => `AWS/Lambda ${name} ${Properties.FunctionName}`,
+        ),
       ),
       `AWS/SQS ApproximateAgeOfOldestMessage ${properties('ChangeQueue').QueueName}`,
     ];
