@@ -1,11 +1,12 @@
 import { setMaxListeners } from 'node:events';
-import { type Agent, request as requestHttp } from 'node:http';
+import { type Agent, type IncomingHttpHeaders, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { HorizontalPodAutoscaler, ManagedFieldsEntry, NamespacedName } from '../judgement/kubernetes-objects.ts';
 import { OWN_MANAGER } from '../judgement/ownership.ts';
 import {
   ClusterSkippedError,
   describeError,
+  ForeignAnswerError,
   NoAnswerError,
   OverloadedError,
   RetryableError,
@@ -29,6 +30,8 @@ export interface ClusterConnection {
   readonly server: string;
   /** Keeps the connections, and verifies the server's certificate. */
   readonly agent: Agent;
+  /** Whether the credentials are those of a person, from a kubeconfig. */
+  readonly isKubeconfig?: boolean;
   /**
    * The headers that authenticate a request.
    *
@@ -117,7 +120,7 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
         throw error;
       });
     } catch (error) {
-      throw error instanceof ApiStatusError ? translate(error) : error;
+      throw error instanceof ApiStatusError ? translate(error, connection.isKubeconfig) : error;
     }
   }
 
@@ -161,12 +164,13 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
 }
 
 /** What a response means for the whole cluster. One that concerns a single object is returned unchanged. */
-function translate(error: ApiStatusError): Error {
+function translate(error: ApiStatusError, isKubeconfig?: boolean): Error {
   const { code, message } = error;
-  if (code === 401) return new ClusterSkippedError(problem('ClusterUnauthorized', message), { cause: error });
+  if (code === 401)
+    return new ClusterSkippedError(problem('ClusterUnauthorized', message, isKubeconfig), { cause: error });
   // The authorizer's own words; an admission policy responds with 403 too, but for its own reasons.
   if (code === 403 && / is forbidden: User ".*" cannot \w+ resource /.test(message)) {
-    return new ClusterSkippedError(problem('ClusterForbidden', message), { cause: error });
+    return new ClusterSkippedError(problem('ClusterForbidden', message, isKubeconfig), { cause: error });
   }
   if (code === 429) return new OverloadedError(message, { cause: error });
   if (code >= 500) return new RetryableError(message, { cause: error });
@@ -188,29 +192,46 @@ interface HttpRequest {
 /**
  * Sends a request and parses the JSON of the response.
  *
- * @throws {ApiStatusError} for a status above 299
+ * @throws {ApiStatusError} for a status above 299 of an API server
  * @throws {NoAnswerError} without a whole response (no connection, a reset, a timeout)
- * @throws {RetryableError} for a body that is cut or no JSON (a proxy's HTML)
+ * @throws {ForeignAnswerError} for the response of a proxy, a login page or another service
+ * @throws {RetryableError} for JSON that is cut
  */
 async function sendForJson(request: HttpRequest): Promise<unknown> {
   const name = `${request.method} ${request.url.pathname}`;
-  const { code, contentType, text } = await exchange(request);
-  const isJson = contentType?.startsWith('application/json') ?? false;
-  let body: unknown;
+  const { code, headers, text } = await exchange(request);
+  const isJson = headers['content-type']?.startsWith('application/json') ?? false;
+  let body: { kind?: string; message?: string } | undefined;
   try {
     body = isJson ? JSON.parse(text) : undefined;
   } catch (error) {
     throw new RetryableError(`${name} was answered ${code} with a body that is cut or no JSON`, { cause: error });
   }
-  if (code > 299) {
-    const message = (body as { message?: string })?.message ?? text.slice(0, 200).split('\n', 1)[0];
-    throw new ApiStatusError(code, `${name} was answered ${code}: ${message}`);
+  if (code <= 299 && isJson) return body;
+  // The API server itself answers in text where it knows no such API group. A 401 means the same from everybody.
+  const isOfApiServer = body?.kind === 'Status' || [401, 429].includes(code) || text === '404 page not found\n';
+  if (code > 299 && isOfApiServer) {
+    throw new ApiStatusError(code, `${name} was answered ${code}: ${body?.message ?? firstWords(text)}`);
   }
-  if (!isJson) throw new RetryableError(`${name} was answered ${code} with ${contentType ?? 'no type'}, not JSON`);
-  return body;
+  const { server, via, location, 'content-type': type = 'no type', 'proxy-authenticate': scheme } = headers;
+  const facts = [
+    [server, via].filter(Boolean).length > 0 && `by ${[server, via].filter(Boolean).join(' via ')}`,
+    `with ${type}`,
+    location && `leading to ${location.split('?')[0]}`,
+    scheme && `which asks for the credentials of a proxy (${scheme})`,
+  ].filter(Boolean);
+  throw new ForeignAnswerError(`${name} was answered ${code} ${facts.join(', ')}: ${firstWords(text) || '(nothing)'}`);
 }
 
-function exchange(request: HttpRequest): Promise<{ code: number; contentType?: string; text: string }> {
+/** The beginning of a text, or of the visible text of an HTML page. */
+const firstWords = (text: string): string =>
+  text
+    .replaceAll(/<(script|style|head)\b[\s\S]*?<\/\1>|<[^>]*>/gi, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+    .slice(0, 120);
+
+function exchange(request: HttpRequest): Promise<{ code: number; headers: IncomingHttpHeaders; text: string }> {
   const { url, method, body, timeout, ...options } = request;
   // Without a length, Node sends the body of a DELETE chunked, and the API server would ignore its preconditions.
   const headers = { ...options.headers, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) };
@@ -231,7 +252,7 @@ function exchange(request: HttpRequest): Promise<{ code: number; contentType?: s
       });
       response.on('error', fail);
       response.on('end', () => {
-        resolve({ code: response.statusCode ?? 0, contentType: response.headers['content-type'], text });
+        resolve({ code: response.statusCode ?? 0, headers: response.headers, text });
       });
     });
     const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeout / 1000} s`)), timeout);

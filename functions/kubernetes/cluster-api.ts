@@ -3,7 +3,7 @@ import type { Snapshot } from '../judgement/cluster-index.ts';
 import { CONFIG_MAP_NAME, type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../judgement/envoy-gateway-config.ts';
 import * as k8s from '../judgement/kubernetes-objects.ts';
 import { markedManagedFields, OWN_MANAGER, OWNING_SELECTORS } from '../judgement/ownership.ts';
-import { ClusterSkippedError, RetryableError } from '../platform/errors.ts';
+import { ClusterSkippedError, ForeignAnswerError, RetryableError } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
 import {
   type ApiRequest,
@@ -66,6 +66,8 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
         return await allPages({ path: pathOf(kind, { namespace }), query }, keep);
       } catch (error) {
         if (!(error instanceof ApiStatusError)) throw error;
+        if (error.code === 404 && kind === 'HorizontalPodAutoscaler')
+          throw new ForeignAnswerError(error.message, { cause: error });
         if (error.code === 404) {
           const message = `${kind} is not known to this API server (${error.message})`;
           throw new ClusterSkippedError(problem('CustomResourcesNotInstalled', message), { cause: error });

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { SCHEMAS } from '../judgement/kubernetes-objects.ts';
-import { RetryableError } from '../platform/errors.ts';
+import { ForeignAnswerError, RetryableError } from '../platform/errors.ts';
 import { formatZodIssues } from '../platform/schema.ts';
 import { type ApiRequest, apiClient, type ClusterConnection } from './api-client.ts';
 
@@ -85,7 +85,7 @@ export function clusterInspection(connection: ClusterConnection, timeout = 10_00
     async version(): Promise<string> {
       const version = await request('/version', versionSchema);
       if (version !== undefined) return version.gitVersion;
-      throw new RetryableError(`something other than a Kubernetes API server answers at ${connection.server}`);
+      throw new ForeignAnswerError(`something other than a Kubernetes API server answers at ${connection.server}`);
     },
     /** Those of the permissions that the user of the connection does not have, at the cluster scope. */
     deniedToMe: (permissions: readonly Permission[]) => denied('SelfSubjectAccessReview', {}, permissions),

@@ -51,6 +51,11 @@ export class NoAnswerError extends RetryableError {
   override name = 'NoAnswerError';
 }
 
+/** Something other than an API server answered: a proxy, a login page, another service. Whether a write was done is not known. */
+export class ForeignAnswerError extends NoAnswerError {
+  override name = 'ForeignAnswerError';
+}
+
 /** AWS refuses the call: no credentials, expired ones, or missing permissions. */
 export class AwsAccessError extends RetryableError {
   override name = 'AwsAccessError';

@@ -1,5 +1,12 @@
 import { logGroupOf } from './eks-names.ts';
-import { AwsAccessError, ClusterSkippedError, describeError, NoAnswerError, RetryableError } from './errors.ts';
+import {
+  AwsAccessError,
+  ClusterSkippedError,
+  describeError,
+  ForeignAnswerError,
+  NoAnswerError,
+  RetryableError,
+} from './errors.ts';
 
 const UPDATE_CLUSTER = 'aws eks update-cluster-config';
 const regionFlag = (region: string | undefined) => (region === undefined ? '' : ` --region ${region}`);
@@ -20,13 +27,17 @@ const SWEEP = {
     `cluster ${cluster} is tagged ${tag}=off`,
     `Remove the tag ${tag} from the cluster to have it swept.`,
   ],
-  ClusterUnauthorized: (message: string) => [
+  ClusterUnauthorized: (message: string, isKubeconfig = false) => [
     message,
-    'Enroll the cluster: `reaper enroll --eks CLUSTER` creates the access entries, also those of a role that was created again; with a kubeconfig, renew its credentials.',
+    isKubeconfig
+      ? 'Log in again, or check the user of this context: `kubectl auth whoami`.'
+      : 'Enroll the cluster: `reaper enroll --eks CLUSTER` creates the access entries, also those of a role that was created again.',
   ],
-  ClusterForbidden: (message: string) => [
+  ClusterForbidden: (message: string, isKubeconfig = false) => [
     message,
-    'Enroll the cluster: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group; with a kubeconfig, your own rights must allow this.',
+    isKubeconfig
+      ? 'Use a user who may do this, or have the rights given: `kubectl auth can-i --list`; docs/permissions.md lists what is needed.'
+      : 'Enroll the cluster: `reaper enroll --eks CLUSTER` applies the RBAC and gives the access entries their group.',
   ],
   CustomResourcesNotInstalled: (message: string) => [
     message,
@@ -37,9 +48,11 @@ const SWEEP = {
     `${message}; the cluster has a private endpoint only`,
     'Run this from within the VPC of the cluster (the functions: set subnetIds and securityGroupIds, see docs/private-endpoints.md), or switch its public endpoint on.',
   ],
-  ClusterUnreachable: (message: string) => [
+  ClusterUnreachable: (message: string, isForeign = false) => [
     message,
-    'Check that the API server runs and that its endpoint admits the network of this program (publicAccessCidrs, firewalls); then run this again.',
+    isForeign
+      ? 'This is not the answer of a Kubernetes API server. Check the URL of the server, the VPN, the proxy (proxy-url in the kubeconfig, HTTPS_PROXY, NO_PROXY), and whether you are logged in there.'
+      : 'Check that the API server runs and that its endpoint admits the network of this program (publicAccessCidrs, firewalls); then run this again.',
   ],
   SameCluster: (others: string) => [
     `context ${others} leads to this cluster too`,
@@ -119,6 +132,7 @@ export function problemOf(error: unknown, cluster?: { readonly publicEndpoint?: 
     return { reason: error.reason, message: error.message, remedy: error.remedy };
   }
   if (error instanceof AwsAccessError) return problem('AwsAccessRefused', message, error.remedy);
+  if (error instanceof ForeignAnswerError) return problem('ClusterUnreachable', message, true);
   if (error instanceof NoAnswerError) {
     return problem(cluster?.publicEndpoint === false ? 'ClusterEndpointPrivate' : 'ClusterUnreachable', message);
   }

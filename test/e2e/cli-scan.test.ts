@@ -213,13 +213,13 @@ describe.concurrent('scan of a live cluster', patience, () => {
       'an unknown token',
       { token: 'stolen' },
       [],
-      /^reaper: GET .* was answered 401: Unauthorized\nEnroll the cluster: /,
+      /^reaper: GET .* was answered 401: Unauthorized\nLog in again, or check the user of this context/,
     ],
     [
       'a user without permissions',
       { users: { 'admin-token': { username: 'jane', groups: [] } } },
       [],
-      /^reaper: .* 403: .* cannot list resource .*\nEnroll the cluster: /,
+      /^reaper: .* 403: .* cannot list resource .*\nUse a user who may do this, or have the rights given: /,
     ],
   ])('fails for %s, with the reason and the remedy', async (_, options, args, message) => {
     const { kubeconfig } = await serveLive(staleList(), options);

@@ -118,9 +118,10 @@ describe('a sweep', () => {
     expect(around.output.text).not.toContain('SecondsToDeletion');
   });
 
-  test('that fails with a response is not counted as unreachable', async () => {
+  test('that fails with a Status is not counted as unreachable', async () => {
     const cluster = await around.enroll('shop', staleList());
-    cluster.onRequest = () => ({ kind: 'respond', status: 500, body: 'storage is gone' });
+    const body = { kind: 'Status', message: 'storage is gone', code: 500 };
+    cluster.onRequest = () => ({ kind: 'respond', status: 500, body });
     expect(await reapBatch([changed()])).toEqual(['message-1']);
     expect([around.output.counted('ClustersUnreachable'), around.output.counted('SweepsFailed')]).toEqual([0, 1]);
     await self.backfill({});

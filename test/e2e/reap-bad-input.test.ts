@@ -129,7 +129,7 @@ test('a cluster is swept if its tag is not off', async () => {
 async function isRetried(reason: RegExp): Promise<void> {
   const reap = await loadReap();
   expect(await reapBatch([changed()], 4, reap)).toEqual(['message-1']);
-  const name = expect.stringMatching(/^(Retryable|NoAnswer|Overloaded)Error$/);
+  const name = expect.stringMatching(/^(Retryable|NoAnswer|ForeignAnswer|Overloaded)Error$/);
   await expect(reapEvent(changed(), reap)).rejects.toMatchObject({ name });
   const explanation = expect.stringMatching(reason);
   const failed = { level: 'ERROR', message: 'sweep failed', cluster: 'shop', explanation };
@@ -175,7 +175,7 @@ describe('an API server that', () => {
       /^no whole answer from 127\.0\.0\.1:\d+: (socket hang up|read ECONNRESET)/,
     ],
     ['cuts the body', { kind: 'cut', after: 100 }, /^no whole answer from 127\.0\.0\.1:\d+: aborted/],
-    ['answers HTML', answers('<html>', 'text/html'), new RegExp(`^${list} 200 with text/html, not JSON$`)],
+    ['answers HTML', answers('<html>', 'text/html'), new RegExp(`^${list} 200 with text/html: `)],
     ['answers half a JSON', answers('{"items":['), /cut or no JSON/],
     ['answers JSON that is no list', answers({}), /^a list was answered without items$/],
     ['is overloaded', tooManyRequests(1), new RegExp(`^${list} 429: Too many requests, please try again later\\.`)],

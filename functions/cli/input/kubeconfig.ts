@@ -123,6 +123,7 @@ export class KubeconfigDirectory implements AccountDirectory {
     const { tls } = await authenticated(false);
     return {
       server,
+      isKubeconfig: true,
       agent: new ProxyAgent(tls, cluster['proxy-url'] || undefined),
       headers: async (renew = false) => (await authenticated(renew)).headers,
     };

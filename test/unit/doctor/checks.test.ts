@@ -240,9 +240,10 @@ const naming = {
   ],
 };
 const NAMING = 'kind: EnvoyGateway\nenvoyProxy: {provider: {kubernetes: {envoyHpa: {name: mine}}}}';
-const unauthorized = new ClusterSkippedError(problem('ClusterUnauthorized', 'was answered 401'), {
-  cause: new ApiStatusError(401, 'was answered 401'),
-});
+const unauthorized = (isKubeconfig = false) =>
+  new ClusterSkippedError(problem('ClusterUnauthorized', 'was answered 401', isKubeconfig), {
+    cause: new ApiStatusError(401, 'was answered 401'),
+  });
 const optedOut = new ClusterSkippedError(problem('ClusterOptedOut', 'shop', 'envoy-hpa-reaper'));
 const noAnswer = new NoAnswerError('no whole answer from 127.0.0.1:1');
 const forbidden = new ApiStatusError(403, 'was answered 403');
@@ -275,8 +276,8 @@ test.each<[string, Partial<World>]>([
   ['an access entry without a group', reapEntry({ groups: [] })],
   ['no role of reap', { roleIds: { backfill: 'AROAbackfill' } }],
   ['an API server that refuses opted-out clusters', refusing(optedOut)],
-  ['an API server that does not authenticate', refusing(unauthorized)],
-  ['the same of a kubeconfig', { ...inKubeconfig, ...refusing(unauthorized) }],
+  ['an API server that does not authenticate', refusing(unauthorized())],
+  ['the same of a kubeconfig', { ...inKubeconfig, ...refusing(unauthorized(true)) }],
   ['an API server that authorizes nothing', refusing(forbidden)],
   ['an API server that is a proxy', refusing(notFound)],
   ['an API server that fails', refusing(badGateway)],

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { Agent, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
-import { apiClient } from '../../../functions/kubernetes/api-client.ts';
-import { clusterInspection } from '../../../functions/kubernetes/cluster-inspection.ts';
-import { describeError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { apiClient, type ClusterConnection } from '../../../functions/kubernetes/api-client.ts';
+import { clusterApi } from '../../../functions/kubernetes/cluster-api.ts';
+import { describeError, NoAnswerError } from '../../../functions/platform/errors.ts';
+import { problemOf } from '../../../functions/platform/problems.ts';
 
 test('reports for each address of a host why it did not answer', async () => {
   // An endpoint of EKS has an address in each of several zones.
@@ -18,12 +19,74 @@ test('reports for each address of a host why it did not answer', async () => {
   );
 });
 
-test('reports that a server without /version is no Kubernetes API server', async () => {
-  const web = createServer((_, response) => response.writeHead(404, { 'content-type': 'text/html' }).end('<html>'));
+/** A server with one answer to everything, at the path /k8s. */
+async function serving(status: number, headers: Record<string, string>, body: string): Promise<ClusterConnection> {
+  const web = createServer((_, response) => response.writeHead(status, headers).end(body));
   onTestFinished(() => void web.close());
   await once(web.listen(0, '127.0.0.1'), 'listening');
-  const server = `http://127.0.0.1:${(web.address() as AddressInfo).port}`;
-  const { version } = clusterInspection({ server, agent: new Agent(), headers: async () => ({}) });
-  const message = `something other than a Kubernetes API server answers at ${server}`;
-  await expect(version()).rejects.toThrow(new RetryableError(message));
+  const server = `http://127.0.0.1:${(web.address() as AddressInfo).port}/k8s`;
+  return { server, agent: new Agent(), headers: async () => ({}) };
+}
+
+describe('what is no answer of an API server is reported with who answered what', () => {
+  const html = { 'content-type': 'text/html', server: 'nginx' };
+  const page = '<html><head><title>x</title></head><body><h1>Access &amp; login</h1><script>1</script></body></html>';
+  test.each<[string, number, Record<string, string>, string, string]>([
+    [
+      'a redirect to a login page',
+      302,
+      { ...html, location: 'https://login.example.com/?token=secret' },
+      '',
+      'answered 302 by nginx, with text/html, leading to https://login.example.com/: (nothing)',
+    ],
+    ['the page of a proxy', 403, html, page, 'answered 403 by nginx, with text/html: Access &amp; login'],
+    ['a wrong URL', 404, html, page, 'answered 404 by nginx, with text/html: Access &amp; login'],
+    [
+      'another Go server',
+      404,
+      { 'content-type': 'text/plain' },
+      '404 page not found\n',
+      'answered 404: 404 page not found',
+    ],
+    [
+      'a proxy that wants credentials',
+      407,
+      { via: '1.1 squid', 'proxy-authenticate': 'Basic realm="corp"' },
+      'no',
+      'answered 407 by 1.1 squid, with no type, which asks for the credentials of a proxy (Basic realm="corp"): no',
+    ],
+    [
+      'an access proxy (Teleport)',
+      403,
+      { 'content-type': 'application/json' },
+      '{"error":{"message":"access denied"}}',
+      'answered 403 with application/json: {"error":{"message":"access denied"}}',
+    ],
+    ['a login page', 200, html, page, 'answered 200 by nginx, with text/html: Access &amp; login'],
+    ['a load balancer', 502, {}, '', 'answered 502 with no type: (nothing)'],
+  ])('%s', async (_, status, headers, body, message) => {
+    const api = clusterApi(await serving(status, headers, body));
+    const problem = problemOf(await api.hpas.list().catch((error: unknown) => error));
+    expect(problem).toMatchObject({
+      reason: 'ClusterUnreachable',
+      remedy: expect.stringMatching(/^This is not the answer of/),
+    });
+    expect(problem.message).toBe(`GET /k8s/apis/autoscaling/v2/horizontalpodautoscalers was ${message}`);
+  });
+});
+
+test.each([
+  [401, false, /^Enroll the cluster: `reaper enroll --eks CLUSTER` creates the access entries/],
+  [403, false, /^Enroll the cluster: `reaper enroll --eks CLUSTER` applies the RBAC/],
+  [401, true, /^Log in again, .* `kubectl auth whoami`/],
+  [403, true, /^Use a user who may do this, .* `kubectl auth can-i/],
+])('the remedy of a %i fits where the cluster comes from (a kubeconfig: %j)', async (code, isKubeconfig, remedy) => {
+  const message = 'x is forbidden: User "jane" cannot list resource "x"';
+  const connection = await serving(
+    code,
+    { 'content-type': 'application/json' },
+    JSON.stringify({ kind: 'Status', message }),
+  );
+  const api = clusterApi({ ...connection, isKubeconfig });
+  expect(problemOf(await api.hpas.list().catch((error: unknown) => error)).remedy).toMatch(remedy);
 });
