@@ -68,13 +68,14 @@ export function eksClusterDirectory(
     },
 
     async describe(name) {
-      const { arn, tags = {}, status, logging, resourcesVpcConfig, accessConfig } = await describe(name);
+      const { arn, endpoint, tags = {}, status, logging, resourcesVpcConfig, accessConfig } = await describe(name);
       return {
         tags,
         auditLog: logging?.clusterLogging?.some(({ enabled, types }) => enabled && types?.includes('audit')) ?? false,
         publicEndpoint: resourcesVpcConfig?.endpointPublicAccess ?? true,
         publicAccessCidrs: resourcesVpcConfig?.publicAccessCidrs ?? [],
         arn,
+        server: endpoint,
         status,
         authenticationMode: accessConfig?.authenticationMode,
       };

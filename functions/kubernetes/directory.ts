@@ -22,7 +22,7 @@ export interface ClusterDescription {
   readonly authenticationMode?: string;
   /** The namespace of manifests that name none, from the context of a kubeconfig; absent for `default`. */
   readonly namespace?: string;
-  /** The URL of the API server, from a kubeconfig. */
+  /** The URL of the API server. */
   readonly server?: string;
 }
 

@@ -33,10 +33,10 @@ export class EksDouble extends ServiceDouble {
   readonly described: string[] = [];
   /** The Region of each page of a list, whatever the answer was. */
   readonly listed: string[] = [];
-  /** The access keys of all requests. */
-  readonly accessKeys = new Set<string>();
   /** The Regions in which ListClusters is denied. */
   readonly deniedRegions = new Set<string>();
+  /** The accounts of access keys, by default all the same. */
+  readonly accounts = new Map<string, string>();
   /** The maximum number of names in a page of ListClusters. */
   pageSize = 100;
   /** Called before a cluster is described. */
@@ -44,7 +44,7 @@ export class EksDouble extends ServiceDouble {
 
   protected override answer(request: AwsRequest, _body: string, refused: ServiceAnswer | undefined): ServiceAnswer {
     const { accessKeyId, region } = signatureOf(request);
-    this.accessKeys.add(accessKeyId);
+    const account = this.accounts.get(accessKeyId) ?? ACCOUNT;
     const isInRegion = (cluster: DescribedCluster) => (cluster.region ?? region) === region;
     const { cluster: name } = eksPathOf(request);
     if (name === undefined) {
@@ -60,7 +60,7 @@ export class EksDouble extends ServiceDouble {
     if (refused) return refused;
     if (cluster === undefined || cluster.gone || !isInRegion(cluster)) return refusal(404, 'ResourceNotFoundException');
     if (cluster.denied) return refusal(403, 'AccessDeniedException');
-    const arn = `arn:aws:eks:${cluster.region ?? region}:${ACCOUNT}:cluster/${name}`;
+    const arn = `arn:aws:eks:${region}:${account}:cluster/${name}`;
     return { status: 200, body: { cluster: { arn, ...description(name, cluster) } } };
   }
 }

@@ -14,6 +14,8 @@ export interface ServiceAnswer {
 
 /** An AWS service on the loopback interface. A client finds it with AWS_ENDPOINT_URL_<SERVICE>. */
 export abstract class ServiceDouble {
+  /** The access keys of all requests. */
+  readonly accessKeys = new Set<string>();
   readonly #refusals: { matches: RegExp; answer: ServiceAnswer; left: number }[] = [];
   readonly #scheme: 'http' | 'https';
   readonly #server: ReturnType<typeof createServer>;
@@ -58,6 +60,8 @@ export abstract class ServiceDouble {
 
   async #exchange(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const received = await text(request);
+    const [, accessKey] = /Credential=([^/]+)/.exec(request.headers.authorization ?? '') ?? [];
+    if (accessKey) this.accessKeys.add(accessKey);
     const name = this.nameOf(request, received);
     const refused = this.#refusals.find(({ matches, left }) => left > 0 && matches.test(name));
     if (refused) refused.left -= 1;

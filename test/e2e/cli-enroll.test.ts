@@ -9,10 +9,10 @@ import { BACKFILL, logGroup, ourEntries, ourEntry, ourFilter, REAP } from './enr
 
 const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
 
-let { eks, logs, iam, cluster, env } = {} as CliAccount;
+let { eks, logs, iam, cluster, env, shop } = {} as CliAccount;
 
 beforeEach(async () => {
-  ({ eks, logs, iam, cluster, env } = await startAccount({ kind: 'List', items: [] }));
+  ({ eks, logs, iam, cluster, env, shop } = await startAccount({ kind: 'List', items: [] }));
   logs.add(logGroup('shop'));
 });
 
@@ -154,26 +154,79 @@ describe('enroll', patience, () => {
     expect(writes()).toEqual([]);
   });
 
-  test.each([
-    ['its ARN', { name: `arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`, exec: undefined }],
-    [
-      'the command that gets the token',
-      { name: 'mine', exec: ['--region', 'eu-central-1', 'eks', 'get-token', '--cluster-name', 'shop'] },
-    ],
-  ])('finds the EKS cluster of a context by %s', async (_, { name, exec }) => {
+  const kubeconfigOf = (name: string, args?: string[], env: { name: string; value: string }[] = []) => {
     const config = kubeconfigFor(cluster, 'admin-token');
-    const user = exec
-      ? { exec: { apiVersion: 'client.authentication.k8s.io/v1beta1', command: tokenCommand(), args: exec } }
-      : { token: 'admin-token' };
-    const kubeconfig = save({
+    const exec = { apiVersion: 'client.authentication.k8s.io/v1beta1', command: tokenCommand(), args, env };
+    return save({
       ...config,
       clusters: [{ name, cluster: config.clusters[0]?.cluster }],
-      users: [{ name: 'jane', user }],
+      users: [{ name: 'jane', user: args ? { exec } : { token: 'admin-token' } }],
       contexts: [{ name: 'production', context: { cluster: name, user: 'jane' } }],
     });
-    const { code, stderr } = await enroll(['--yes'], { env: { KUBECONFIG: kubeconfig, AWS_REGION: '' } });
+  };
+
+  test.each<[string, Parameters<typeof kubeconfigOf>]>([
+    ['its ARN', [`arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`]],
+    ['the command that gets the token', ['mine', ['--region=eu-central-1', 'eks', 'get-token', '--cluster-name=shop']]],
+  ])('finds the EKS cluster of a context by %s', async (_, config) => {
+    const { code, stderr } = await enroll(['--yes'], { env: { KUBECONFIG: kubeconfigOf(...config), AWS_REGION: '' } });
     expect(code, stderr).toBe(0);
     isEnrolled();
+  });
+
+  const OTHER = '111122223333';
+  const withProfiles = () => {
+    eks.accounts.set('AKIDEXAMPLE', OTHER).set('AKIDPROD', ACCOUNT);
+    const keys = (name: string, id: string) => `[${name}]\naws_access_key_id=${id}\naws_secret_access_key=secret\n`;
+    return { AWS_SHARED_CREDENTIALS_FILE: save(keys('prod', 'AKIDPROD') + keys('dev', 'AKIDEXAMPLE')) };
+  };
+  const PROD = [{ name: 'AWS_PROFILE', value: 'prod' }];
+  const GET_TOKEN = ['eks', 'get-token', '--cluster-name', 'shop'];
+
+  test.each<[string, string[], { name: string; value: string }[]]>([
+    ['the command that gets its token', [], PROD],
+    ['--profile', ['--profile', 'prod'], [{ name: 'AWS_PROFILE', value: 'dev' }]],
+  ])('enrolls the cluster of a context in the account of the profile of %s', async (_, args, env) => {
+    const KUBECONFIG = kubeconfigOf(`arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`, GET_TOKEN, env);
+    const { code, stderr } = await enroll(['--yes', ...args], { env: { ...withProfiles(), KUBECONFIG } });
+    expect(code, stderr).toBe(0);
+    isEnrolled();
+    expect([eks, logs, iam].flatMap(({ accessKeys }) => [...accessKeys])).toEqual(Array(3).fill('AKIDPROD'));
+  });
+
+  test.each<[string, string[], Parameters<typeof kubeconfigOf>, RegExp]>([
+    [
+      'another account than the default credentials',
+      [],
+      [`arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`],
+      /of account 123456789012, at https:\S+; the account of the default AWS credentials is 111122223333: give --profile /,
+    ],
+    [
+      'another account than --profile',
+      ['--profile', 'dev'],
+      [`arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`, GET_TOKEN, PROD],
+      /; the account of profile dev is 111122223333: give --profile /,
+    ],
+    [
+      'another endpoint than the cluster of that name',
+      ['--remove'],
+      ['mine', [...GET_TOKEN, '--region', 'eu-central-1', '--profile', 'dev']],
+      /; the account of profile dev is 111122223333, where that cluster is at https:\/\/other.example: give --profile /,
+    ],
+    [
+      'another Region than --region',
+      ['--region', 'eu-west-1'],
+      [`arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`],
+      /eu-central-1 \(the name of its cluster\) and eu-west-1 \(--region\)/,
+    ],
+  ])('refuses a context of %s before it writes anything', async (_, args, config, message) => {
+    logs.groups.get(logGroup('shop'))?.filters.push(ourFilter());
+    if (args.includes('--remove')) shop.endpoint = 'https://other.example';
+    const env = { ...withProfiles(), KUBECONFIG: kubeconfigOf(...config) };
+    const { code, stdout, stderr } = await enroll(['--yes', ...args], { env });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(writes()).toEqual([]);
   });
 
   test('refuses a context that does not name its EKS cluster', async () => {

@@ -10,6 +10,7 @@ import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type RbacObject, rbacStore } from '../../kubernetes/rbac-store.ts';
 import { UsageError } from '../../platform/errors.ts';
 import { SILENT } from '../../platform/logger.ts';
+import { eksArnOf } from '../input/eks-context.ts';
 import { addTargetOptions, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { serialized, tableLines } from '../output/output.ts';
 import { type ConfirmOptions, confirmed, EXIT, REQUEST_TIMEOUT, requireAnswer, say } from '../output/terminal.ts';
@@ -36,6 +37,10 @@ Exit codes:
   2    wrong usage
   130  interrupted
 
+A context is enrolled in the AWS account of its cluster: with --profile, or the
+profile of the command that gets its token, or the default one of the AWS SDK.
+Nothing is changed unless EKS there names the server of the context.
+
 A cluster that is tagged envoy-hpa-reaper=off is not enrolled: its filter and
 entries are deleted. The clusters listed in infra/configuration.yml are not read
 here: if one is missing there, the stack deletes its filter and entries again
@@ -54,7 +59,7 @@ Examples:
     reaper enroll --context shop --remove --yes`;
 
 export function addEnrollCommand(program: Command): void {
-  addTargetOptions(program.command('enroll'))
+  addTargetOptions(program.command('enroll'), ['profile', 'region'])
     .description(
       'Enrolls EKS clusters with your own rights: subscription filter, access entries and RBAC. Shows the changes, and asks.',
     )
@@ -94,46 +99,65 @@ const enrollRegions = (regions: readonly RegionOptions[], dryRun: boolean): Prom
   pMap(regions, (region) => enrollClusters({ ...region, dryRun }), { concurrency: 1 });
 
 async function regionsOf(options: CommandOptions): Promise<RegionOptions[]> {
-  if (options.eks !== undefined) {
-    const { scopes, clusters, tags } = await targetsOf(options);
-    return await Promise.all(
-      scopes.map(({ region = '', directory }) =>
-        regionOf({ region, directory, clusters, tags }, options, (cluster) => directory.connection(cluster)),
-      ),
-    );
-  }
-  const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
-  const { eksClusterDirectory } = await import('../../aws/cluster-directory.ts');
-  const kubeconfig = new KubeconfigDirectory(options);
-  const contexts = (await kubeconfig.list()).map((context) => {
-    const found = kubeconfig.eksCluster(context);
-    if (found) return { context, ...found };
-    throw new UsageError(`context ${context} does not name its EKS cluster; give it with --eks NAME --region REGION`);
-  });
+  if (options.eks === undefined) return await regionsOfContexts(options);
+  const { scopes, clusters, tags } = await targetsOf(options);
   return await Promise.all(
-    [...new Set(contexts.map(({ region }) => region))].map((region) => {
-      const here = contexts.filter((one) => one.region === region);
-      const contextOf = new Map(here.map(({ cluster, context }) => [cluster, context]));
-      const directory = eksClusterDirectory(region);
-      return regionOf({ region, directory, clusters: [...contextOf.keys()] }, options, (cluster) =>
-        kubeconfig.connection(contextOf.get(cluster) ?? ''),
-      );
+    scopes.map(async ({ region = '', directory }) => {
+      // The ARN of any cluster names the account; the clusters that the person names may not exist.
+      const known = await directory.list();
+      const name = clusters?.find((one) => known.includes(one)) ?? known[0];
+      const { arn } = name === undefined ? {} : await directory.describe(name);
+      const connection = (cluster: string) => directory.connection(cluster);
+      return await regionOf({ region, directory, clusters, tags, arn, connection }, options);
     }),
   );
 }
 
+/** @throws {UsageError} unless each context and the AWS account that its cluster is written to agree */
+async function regionsOfContexts(options: CommandOptions): Promise<RegionOptions[]> {
+  const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
+  const { eksClusterDirectory } = await import('../../aws/cluster-directory.ts');
+  const kubeconfig = new KubeconfigDirectory(options);
+  const accounts = new Map<string, Omit<Region, 'connection'> & { readonly contexts: Map<string, string> }>();
+  const enrolled = new Set<string>();
+  for (const context of await kubeconfig.list()) {
+    const target = kubeconfig.eksContext(context, options.region);
+    if (target === undefined) {
+      throw new UsageError(`context ${context} does not name its EKS cluster; give it with --eks NAME --region REGION`);
+    }
+    const { region, cluster } = target;
+    const profile = options.profile ?? target.profile;
+    const key = JSON.stringify([region, profile]);
+    const directory =
+      accounts.get(key)?.directory ?? eksClusterDirectory(region, { profile, timeout: REQUEST_TIMEOUT });
+    const arn = await eksArnOf(target, directory, profile ? `profile ${profile}` : 'the default AWS credentials');
+    if (enrolled.has(arn)) continue;
+    enrolled.add(arn);
+    const { contexts = new Map<string, string>() } = accounts.get(key) ?? {};
+    accounts.set(key, { region, profile, directory, arn, contexts: contexts.set(cluster, context) });
+  }
+  return await Promise.all(
+    [...accounts.values()].map(({ contexts, ...account }) => {
+      const connection = (cluster: string) => kubeconfig.connection(contexts.get(cluster) ?? '');
+      return regionOf({ ...account, clusters: [...contexts.keys()], connection }, options);
+    }),
+  );
+}
+
+interface Region extends Pick<RegionOptions, 'region' | 'directory' | 'clusters' | 'tags'> {
+  readonly profile?: string;
+  /** The ARN of a cluster there; `undefined` where there is none. */
+  readonly arn?: string;
+  connection(cluster: string): Promise<ClusterConnection>;
+}
+
 async function regionOf(
-  selection: Pick<RegionOptions, 'region' | 'directory' | 'clusters' | 'tags'>,
-  { profile, remove = false }: CommandOptions,
-  connection: (cluster: string) => Promise<ClusterConnection>,
+  { profile, arn, connection, ...selection }: Region,
+  { remove = false, ...options }: CommandOptions,
 ): Promise<RegionOptions> {
-  const { region, directory, clusters = [] } = selection;
+  const { region } = selection;
   const { enrollmentClients } = await import('../../aws/enrollment-clients.ts');
-  const { roles, entries, filters } = enrollmentClients({ region, profile });
-  // The ARN of any cluster names the account; the clusters that the person names may not exist.
-  const known = await directory.list();
-  const name = clusters.find((one) => known.includes(one)) ?? known[0];
-  const { arn } = name === undefined ? {} : await directory.describe(name);
+  const { roles, entries, filters } = enrollmentClients({ region, profile: profile ?? options.profile });
   if (arn === undefined && !remove) throw new UsageError(`there is no EKS cluster in ${region}`);
   // Without a cluster there is no entry, and a filter is deleted by its name.
   const { destinationArn, roleArns } = arn === undefined ? { destinationArn: '', roleArns: {} } : stackOf(arn);

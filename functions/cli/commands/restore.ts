@@ -166,7 +166,7 @@ async function destinationsOf(hpas: readonly SavedHpa[], options: RestoreOptions
     for (const [name, group] of groupBy(selected, ({ savedAs }) => context ?? savedAs)) {
       const directory = new KubeconfigDirectory({ kubeconfig, context: name });
       const [cluster = ''] = await directory.list();
-      refuseOthers(group, cluster, directory.eksCluster(cluster), options.cluster);
+      refuseOthers(group, cluster, directory.eksContext(cluster), options.cluster);
       // The directory of one context leads to every context of the kubeconfig.
       const scope = destinations[0]?.scope ?? { directory };
       destinations.push(...group.map((hpa) => ({ scope, cluster, hpa })));

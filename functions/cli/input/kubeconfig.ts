@@ -6,10 +6,10 @@ import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
+import { type EksContext, eksContextOf } from './eks-context.ts';
 import { type ExecCredential, execCredential } from './exec-credential.ts';
 import { type Kubeconfig, readKubeconfig } from './kubeconfig-file.ts';
 import { ProxyAgent } from './proxy-agent.ts';
-import { parseArn } from './saved-hpas.ts';
 
 export interface KubeconfigOptions {
   /** A file in place of $KUBECONFIG or ~/.kube/config. */
@@ -70,21 +70,11 @@ export class KubeconfigDirectory implements AccountDirectory {
     this.#connected.delete(context);
   }
 
-  /**
-   * The EKS cluster of a context, as `aws eks update-kubeconfig` writes it: from the ARN that is the name of the cluster or of
-   * the context, or from the arguments of the command that gets the token. `undefined` for a context that does not say it.
-   */
-  eksCluster(context: string): { cluster: string; region: string; account?: string } | undefined {
-    const { cluster: named = '', user = '' } = this.#config.contexts.get(context) ?? {};
-    const arn = parseArn(named) ?? parseArn(context);
-    if (arn) return arn;
-    const args: string[] = this.#config.users.get(user)?.exec?.args ?? [];
-    const after = (...flags: string[]) =>
-      args[args.findIndex((argument) => flags.includes(argument)) + 1 || args.length];
-    const server = this.#config.clusters.get(named)?.server ?? '';
-    const cluster = after('--cluster-name', '--cluster-id', '-i');
-    const region = after('--region') ?? /\.([a-z0-9-]+)\.eks\./.exec(server)?.[1];
-    return cluster && region ? { cluster, region } : undefined;
+  /** The EKS cluster of a context, see {@link eksContextOf}. */
+  eksContext(context: string, regions?: readonly string[]): EksContext | undefined {
+    const { cluster: clusterName = '', user = '' } = this.#config.contexts.get(context) ?? {};
+    const { server } = this.#config.clusters.get(clusterName) ?? {};
+    return eksContextOf({ context, clusterName, server, exec: this.#config.users.get(user)?.exec }, regions);
   }
 
   /** @throws {ClusterSkippedError} for a context that gives no access; the headers throw it too */

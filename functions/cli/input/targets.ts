@@ -17,6 +17,8 @@ export interface TargetOptions extends KubeconfigOptions {
 
 export type Targets = Pick<LoopOptions, 'scopes' | 'clusters' | 'tags' | 'concurrency'>;
 
+type AwsFlag = 'profile' | 'region' | 'tag';
+
 const CONCURRENCY = 10;
 
 /** For a flag that may be given more than once. */
@@ -36,14 +38,18 @@ function clusterNames(value: string): string {
   return names.join();
 }
 
-/** The flags for any number of clusters. */
-export const addTargetOptions = (command: Command): Command =>
-  addClusterOptions(command)
+/**
+ * The flags for any number of clusters.
+ *
+ * @param ofContexts the flags that go also with a context of a kubeconfig
+ */
+export const addTargetOptions = (command: Command, ofContexts: readonly AwsFlag[] = []): Command =>
+  addClusterOptions(command, ofContexts)
     .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts(['context', 'eks']))
     .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', tags);
 
 /** The flags of a command whose input decides how many clusters there are. */
-export const addClusterOptions = (command: Command): Command =>
+export const addClusterOptions = (command: Command, ofContexts: readonly AwsFlag[] = []): Command =>
   command
     .option('--context <name>', 'a context of the kubeconfig (default: the current one)')
     .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
@@ -52,7 +58,12 @@ export const addClusterOptions = (command: Command): Command =>
         .argParser(clusterNames)
         .conflicts(['context', 'kubeconfig']),
     )
-    .option('--profile <name>', 'with --eks: a profile of the AWS configuration (default: that of the AWS SDK)')
+    .option(
+      '--profile <name>',
+      ofContexts.includes('profile')
+        ? 'a profile of the AWS configuration (default: that of the context, then of the AWS SDK)'
+        : 'with --eks: a profile of the AWS configuration (default: that of the AWS SDK)',
+    )
     .option(
       '--region <name>',
       'with --eks: an AWS Region; may be given more than once (default: that of the AWS SDK)',
@@ -61,7 +72,9 @@ export const addClusterOptions = (command: Command): Command =>
     // Commander has conflicting flags, but no flags that need another one.
     .hook('preAction', () => {
       const options = command.opts<TargetOptions>();
-      const stray = (['profile', 'region', 'tag'] as const).filter((name) => options[name] !== undefined);
+      const stray = (['profile', 'region', 'tag'] as const).filter(
+        (name) => options[name] !== undefined && !ofContexts.includes(name),
+      );
       if (options.eks === undefined && stray.length > 0) {
         throw new UsageError(`option '--${stray.join("', '--")}' can only be used together with '--eks'`);
       }

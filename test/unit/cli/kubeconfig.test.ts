@@ -166,14 +166,3 @@ test.each<[string, () => ConstructorParameters<typeof KubeconfigDirectory>[0], R
 ])('rejects %s', (_, options, message) => {
   expect(() => new KubeconfigDirectory(options())).toThrow(message);
 });
-
-test.each(['the cluster', 'the context'])(
-  'reads the EKS cluster and its account from the ARN that is the name of %s',
-  (which) => {
-    const arn = 'arn:aws:eks:eu-central-1:123456789012:cluster/shop';
-    const context = which === 'the context' ? arn : 'production';
-    const named = which === 'the cluster' ? arn : 'any';
-    const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ [context]: { named } }) });
-    expect(directory.eksCluster(context)).toEqual({ cluster: 'shop', region: 'eu-central-1', account: '123456789012' });
-  },
-);
