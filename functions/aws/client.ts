@@ -27,22 +27,30 @@ export function awsClient({ region, profile, requestTimeout = 5_000 }: AwsClient
 
 const EXPIRED = 'The credentials have expired: get new ones (`aws sso login`, or assume the role again).';
 const UNKNOWN = 'AWS does not know these credentials: check the access key and the session token.';
-const DENIED = 'The credentials do not allow this call: see docs/permissions.md.';
 /** By the names of the errors of the SDK and the services. */
 const REMEDIES: Readonly<Record<string, string>> = {
+  TokenProviderError: 'Log in again: `aws sso login`, with --profile if it is that of a profile.',
   CredentialsProviderError:
     'Give AWS credentials: a profile that `aws configure list-profiles` names (--profile, AWS_PROFILE), `aws sso login`, or AWS_ACCESS_KEY_ID and its companions.',
   ExpiredTokenException: EXPIRED,
   ExpiredToken: EXPIRED,
+  RequestExpired: EXPIRED,
   UnrecognizedClientException: UNKNOWN,
   InvalidClientTokenId: UNKNOWN,
   InvalidSignatureException: 'The secret access key does not fit, or the clock of this machine is wrong.',
-  AccessDeniedException: DENIED,
-  AccessDenied: DENIED,
 };
 
+/** The names of the errors for a caller who is authenticated, but not authorized for this one call. */
+const DENIALS = ['AccessDeniedException', 'AccessDenied', 'UnauthorizedOperation'];
 /** Whether the caller is authenticated, but not authorized for this one call. */
-export const isRefusal = ({ remedy }: AwsAccessError): boolean => remedy === DENIED;
+export const isRefusal = ({ cause }: AwsAccessError): boolean => DENIALS.includes((cause as Error)?.name);
+
+function remedyOf({ name, message }: Error): string | undefined {
+  if (!DENIALS.includes(name)) return REMEDIES[name];
+  // Services name the action in one form: "User: … is not authorized to perform: eks:DescribeCluster on resource: …".
+  const [, action] = /not authorized to perform: ([\w-]+:\w+)/.exec(message) ?? [];
+  return `The credentials do not allow ${action ?? 'this call'}: see docs/permissions.md.`;
+}
 
 /**
  * @param what the call, as a clause: "EKS could not describe cluster shop"
@@ -53,7 +61,7 @@ export async function callAws<T>(what: string, call: Promise<T>): Promise<T> {
   try {
     return await call;
   } catch (error) {
-    const remedy = REMEDIES[(error as Error).name];
+    const remedy = remedyOf(error as Error);
     if (remedy === undefined) throw new RetryableError(what, { cause: error });
     throw new AwsAccessError(what, remedy, { cause: error });
   }
