@@ -312,7 +312,7 @@ describe('enroll', patience, () => {
       'without the right to read it',
       1,
       () => iam.deny(),
-      /IAM could not read role .*\nThe credentials do not allow this call/s,
+      /IAM could not read role .*\nThe credentials do not allow iam:GetRole: see/s,
     ],
     ['in a Region without clusters', 2, () => eks.clusters.clear(), /there is no EKS cluster in eu-central-1\n/],
   ])('fails %s before it changes anything', async (_, exitCode, change, message) => {

@@ -13,15 +13,15 @@ test.each<[string, string, RegExp, boolean]>([
     /^The credentials do not allow eks:DescribeCluster: see docs\/permissions\.md\.$/,
     true,
   ],
-  ['AccessDenied', 'no', /^The credentials do not allow this call: see docs\/permissions\.md\.$/, true],
+  ['AccessDenied', 'refused', /^The credentials do not allow this call: see docs\/permissions\.md\.$/, true],
   ['ExpiredTokenException', 'expired', /^The credentials have expired: get new ones/, false],
   ['ExpiredToken', 'expired', /^The credentials have expired: get new ones/, false],
   ['RequestExpired', 'expired', /^The credentials have expired: get new ones/, false],
   ['TokenProviderError', 'Token is expired', /^Log in again: `aws sso login`/, false],
   ['CredentialsProviderError', 'Profile prod could not be found', /^Give AWS credentials: a profile that /, false],
-  ['UnrecognizedClientException', 'no', /^AWS does not know these credentials/, false],
-  ['InvalidClientTokenId', 'no', /^AWS does not know these credentials/, false],
-  ['InvalidSignatureException', 'no', /^The secret access key does not fit, or the clock/, false],
+  ['UnrecognizedClientException', 'refused', /^AWS does not know these credentials/, false],
+  ['InvalidClientTokenId', 'refused', /^AWS does not know these credentials/, false],
+  ['InvalidSignatureException', 'refused', /^The secret access key does not fit, or the clock/, false],
 ])('%s is told as a fault of the credentials, with what to do', async (name, message, remedy, isDenied) => {
   const cause = Object.assign(new Error(message), { name });
   const error = await callAws('EKS could not describe cluster shop', Promise.reject(cause)).catch((thrown) => thrown);
