@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import process from 'node:process';
 
 /** The command of a user in a kubeconfig. https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#ExecConfig */
-export interface ExecConfig {
+interface ExecConfig {
   readonly command?: string;
   readonly args?: readonly string[];
   readonly env?: readonly { readonly name: string; readonly value: string }[];
