@@ -52,7 +52,7 @@ const SWEEP = {
     message,
     isForeign
       ? 'This is not the answer of a Kubernetes API server. Check the URL of the server, the VPN, the proxy (proxy-url in the kubeconfig, HTTPS_PROXY, NO_PROXY), and whether you are logged in there.'
-      : 'Check that the API server runs and that its endpoint admits the network of this program (VPN, firewalls, publicAccessCidrs of EKS); then run this again.',
+      : 'Check that the API server runs and that its endpoint admits the network of this program (VPN, proxy, firewalls, publicAccessCidrs of EKS); then run this again.',
   ],
   SameCluster: (others: string) => [
     `context ${others} leads to this cluster too`,

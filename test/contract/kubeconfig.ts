@@ -40,7 +40,7 @@ interface Case {
   readonly execInfo?: object;
 }
 
-function cases({ https, http, proxy, ca, client }: Recorder): Record<string, (path: string) => Case> {
+function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<string, (path: string) => Case> {
   const base64 = (text: string) => Buffer.from(text).toString('base64');
   const trusted = { server: https, 'certificate-authority-data': base64(ca) };
   const remote = { server: 'https://api.internal.invalid:6443', 'insecure-skip-tls-verify': true };
@@ -249,6 +249,10 @@ function cases({ https, http, proxy, ca, client }: Recorder): Record<string, (pa
       files: of({ cluster: { server: 'http://api.internal.invalid:6443', 'proxy-url': proxy } }),
       sent: { server: 'proxy', path: `http://api.internal.invalid:6443${HPAS}` },
     }),
+    'proxy-url of a SOCKS proxy, which resolves the name': () => ({
+      files: of({ cluster: { ...remote, 'proxy-url': socks } }),
+      sent: { ...bearer(), ...toRemote },
+    }),
     HTTPS_PROXY: () => ({
       files: of({ cluster: remote }),
       env: { HTTPS_PROXY: proxy },
@@ -298,7 +302,7 @@ export function describeKubeconfigs({ run }: Client): void {
   afterAll(() => recorder.stop());
 
   // The titles alone; the servers are not there yet.
-  const nowhere = { https: '', http: '', proxy: '', ca: '', client: { key: '', certificate: '' } };
+  const nowhere = { https: '', http: '', proxy: '', socks: '', ca: '', client: { key: '', certificate: '' } };
   const titles = Object.keys(cases(nowhere as Recorder));
 
   describe('a kubeconfig', () => {

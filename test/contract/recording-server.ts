@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, connect, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { selfSignedCertificate } from '../embedded-cluster/certificate.ts';
 
@@ -20,7 +20,7 @@ export interface Sent {
 
 export type Recorder = Awaited<ReturnType<typeof startRecorder>>;
 
-/** An API server without objects over TLS and over HTTP, and a proxy that knows only these two. All record what is sent. */
+/** An API server without objects over TLS and over HTTP, and two proxies that lead to it whatever the name. All record what is sent. */
 export async function startRecorder() {
   const requests: Sent[] = [];
   const tunnels = new Map<number | undefined, string>();
@@ -59,17 +59,33 @@ export async function startRecorder() {
     });
     for (const end of [socket, upstream]) end.on('error', () => upstream.destroy());
   });
-  const servers = [tls, plain, proxy];
+  const socks = createTcpServer(async (socket) => {
+    // https://datatracker.ietf.org/doc/html/rfc1928: a greeting, and a request that names the target.
+    const read = async () => ((await once(socket, 'data')) as [Buffer])[0];
+    await read();
+    socket.write(Buffer.from([5, 0]));
+    const request = await read();
+    const name = request[3] === 3 ? request.subarray(5, -2).toString() : 'an address';
+    const upstream = connect(portOf(tls), '127.0.0.1', () => {
+      tunnels.set(upstream.localPort, `${name}:${request.readUInt16BE(request.length - 2)}`);
+      socket.write(Buffer.from([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]));
+      socket.pipe(upstream).pipe(socket);
+    });
+    for (const end of [socket, upstream]) end.on('error', () => upstream.destroy());
+    socket.on('close', () => upstream.destroy());
+  });
+  const servers = [tls, plain, proxy, socks];
   await Promise.all(servers.map((one) => once(one.listen(0, '127.0.0.1'), 'listening')));
   return {
     requests,
     https: `https://127.0.0.1:${portOf(tls)}`,
     http: `http://127.0.0.1:${portOf(plain)}`,
     proxy: `http://127.0.0.1:${portOf(proxy)}`,
+    socks: `socks5://127.0.0.1:${portOf(socks)}`,
     ca: server.certificate,
     client,
     async stop() {
-      for (const one of servers) one.closeAllConnections();
+      for (const one of [tls, plain, proxy]) one.closeAllConnections();
       await Promise.all(servers.map((one) => new Promise((done) => one.close(done))));
     },
   };

@@ -39,7 +39,8 @@ export class ProxyAgent extends Agent {
   #create(isSecure: boolean, proxy: string): HttpAgent {
     if (proxy === '')
       return isSecure ? new HttpsAgent(this.#options) : new HttpAgent({ keepAlive: true, maxSockets: 50 });
-    if (proxy.startsWith('socks')) return new SocksProxyAgent(proxy, this.#options);
+    // Like kubectl, has the proxy resolve names: it may be the only one that can.
+    if (proxy.startsWith('socks')) return new SocksProxyAgent(proxy.replace(/^socks5:/, 'socks5h:'), this.#options);
     return isSecure ? new HttpsProxyAgent(proxy, this.#options) : new HttpProxyAgent(proxy, { keepAlive: true });
   }
 
