@@ -14,9 +14,10 @@ import { formatReport } from '../../functions/cli/output/output.ts';
 import { CHECKS } from '../../functions/doctor/report.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { findingSchema } from '../../functions/enrollment/findings.ts';
-import { OUTCOMES } from '../../functions/events/report.ts';
+import { GUARDS, OUTCOMES } from '../../functions/events/report.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { ROWS } from '../../functions/judgement/judge.ts';
+import { DELETE_REASONS, KEEP_REASONS } from '../../functions/judgement/reasons.ts';
 import { SWEEP_PROBLEMS } from '../../functions/platform/problems.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
 import { RESTORE_OUTCOMES } from '../../functions/sweep/restore-hpas.ts';
@@ -171,6 +172,13 @@ test('docs/reasons.md has the rows of the judgement in their order', () => {
   expect(textOf('docs/reasons.md')).toContain(
     ['| when | delete | keep |', '| --- | --- | --- |', ...rows, ''].join('\n'),
   );
+});
+
+test('every reason is one of a row and in docs/reasons.md, and every guard is there too', () => {
+  const ofRows = ROWS.flatMap(({ deletes, keeps }) => (deletes ? [deletes, keeps] : [keeps]));
+  expect([...DELETE_REASONS, ...KEEP_REASONS].filter((reason) => !ofRows.includes(reason))).toEqual([]);
+  const names = [...DELETE_REASONS, ...KEEP_REASONS, ...Object.keys(GUARDS)];
+  expect(names.filter((name) => !textOf('docs/reasons.md').includes(`\`${name}\``))).toEqual([]);
 });
 
 test('docs/configuration.md lists every setting, and infra/configuration.yml sets each to its default', () => {
