@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import process from 'node:process';
+import { text } from 'node:stream/consumers';
 
 /** The command of a user in a kubeconfig. https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#ExecConfig */
 interface ExecConfig {
@@ -46,16 +47,9 @@ export async function execCredential(
     },
     stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
   });
-  const [output, complaint] = ['', ''].map((_, index) => {
-    let text = '';
-    const stream = index === 0 ? child.stdout : child.stderr;
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-      // A person who is asked to log in has to see it.
-      if (index === 1 && interactive) process.stderr.write(chunk);
-    });
-    return () => text;
-  }) as [() => string, () => string];
+  const [output, complaint] = [text(child.stdout), text(child.stderr)];
+  // A person who is asked to log in has to see it.
+  if (interactive) child.stderr.on('data', (chunk) => process.stderr.write(chunk));
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('close', resolve);
     child.once('error', (error: NodeJS.ErrnoException) => {
@@ -63,8 +57,8 @@ export async function execCredential(
       reject(new Error(`${error.message}${hint}`));
     });
   });
-  if (code !== 0) throw new Error(complaint().trim() || 'it printed no reason');
-  const answer = parsed(output());
+  if (code !== 0) throw new Error((await complaint).trim() || 'it printed no reason');
+  const answer = parsed(await output);
   if (answer?.status?.token === undefined && answer?.status?.clientCertificateData === undefined) {
     throw new Error('it gives no token');
   }
@@ -74,9 +68,9 @@ export async function execCredential(
   return answer.status;
 }
 
-function parsed(text: string): { apiVersion?: string; status?: ExecCredential } | undefined {
+function parsed(json: string): { apiVersion?: string; status?: ExecCredential } | undefined {
   try {
-    return JSON.parse(text);
+    return JSON.parse(json);
   } catch {
     return undefined;
   }

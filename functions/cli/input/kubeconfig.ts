@@ -164,14 +164,18 @@ function authenticationOf(server: string, cluster: Entry, user: Entry) {
     currentContext: 'context',
   });
   const tokenOf = tokenReader(user);
+  // One run of the command serves all requests that wait for it.
+  let running: Promise<ExecCredential> | undefined;
   let executed: ExecCredential | undefined;
   return async (renew: boolean): Promise<{ tls: AgentOptions; headers: Headers }> => {
-    const { headers, auth, agent: _, ...tls }: RequestOptions = {};
-    const request: RequestOptions = { ...tls, headers, auth };
+    const request: RequestOptions = {};
     await library.applyToHTTPSOptions(request);
     const basic = request.auth && { Authorization: `Basic ${Buffer.from(request.auth).toString('base64')}` };
     if (user.exec && isTrusted && (renew || executed === undefined || isExpired(executed))) {
-      executed = await execCredential(user.exec, cluster);
+      running ??= execCredential(user.exec, cluster).finally(() => {
+        running = undefined;
+      });
+      executed = await running;
     }
     const token = isTrusted ? (tokenOf() ?? executed?.token) : undefined;
     const {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -142,6 +142,15 @@ test('runs the command of a user again once its credential has expired, or after
   expect(await tokens(EXPIRED, false)).toBe(2);
   expect(await tokens(credential({ token: 'any' }), false)).toBe(1);
   expect(await tokens(credential({ token: 'any' }), true)).toBe(2);
+});
+
+test('runs the command once for requests that are sent at the same time', async () => {
+  const runs = join(folder, 'runs');
+  const code = 'require("node:fs").appendFileSync(process.argv[1], "x"); console.log(process.argv[2])';
+  const user = script(code, runs, EXPIRED);
+  const { headers } = await new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { user } }) }).connection('prod');
+  await Promise.all([headers(), headers(), headers()]);
+  expect(readFileSync(runs, 'utf8')).toBe('xx');
 });
 
 // kubectl sends none, but whoever writes both wants them sent.
