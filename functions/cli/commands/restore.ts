@@ -54,7 +54,7 @@ export function addRestoreCommand(program: Command): void {
       `
 Exit codes:
   0  all HPAs are restored, or exist
-  1  some are not, or a file is unreadable
+  1  some are not, none is selected, or a file is unreadable
   2  wrong usage
 
 Examples:

@@ -66,7 +66,9 @@ export const addClusterOptions = (command: Command, ofContexts: readonly AwsFlag
     )
     .option(
       '--region <name>',
-      'with --eks: an AWS Region; may be given more than once (default: that of the AWS SDK)',
+      ofContexts.includes('region')
+        ? 'an AWS Region; may be given more than once (default: that of the context, then of the AWS SDK)'
+        : 'with --eks: an AWS Region; may be given more than once (default: that of the AWS SDK)',
       collected,
     )
     // Commander has conflicting flags, but no flags that need another one.
