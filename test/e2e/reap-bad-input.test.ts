@@ -158,6 +158,19 @@ describe('EKS', () => {
   });
 });
 
+test('a cluster with a private endpoint only, which does not answer, is reported as such', async () => {
+  await around.enroll('shop', staleList(), { described: { publicAccess: false, endpoint: 'https://127.0.0.1:1' } });
+  expect(await reapBatch([changed()], 4)).toEqual(['message-1']);
+  expect(around.output.logged()).toMatchObject([
+    {
+      level: 'ERROR',
+      reason: 'ClusterEndpointPrivate',
+      remedy: expect.stringMatching(/^Run this from within the VPC/),
+    },
+  ]);
+  expect(around.output.counted('ClustersUnreachable')).toBe(1);
+});
+
 describe('an API server that', () => {
   const answers = (body: string | object, type = 'application/json'): Intervention => ({
     ...{ kind: 'respond', status: 200, headers: { 'Content-Type': type }, body: body as never },
