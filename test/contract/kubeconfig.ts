@@ -276,10 +276,10 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       files: of({ cluster: remote }),
       env: { HTTPS_PROXY: proxy, NO_PROXY: 'example.com,.internal.invalid' },
     }),
-    'NO_PROXY with a range of addresses': () => ({
-      // Nothing listens there, and the proxy is not asked.
-      files: of({ cluster: { ...remote, server: 'https://127.255.255.254:1' } }),
-      env: { HTTPS_PROXY: proxy, NO_PROXY: '127.0.0.0/8' },
+    'NO_PROXY with a range of other addresses': () => ({
+      files: of({ cluster: { ...remote, server: 'https://192.0.2.1:6443' } }),
+      env: { HTTPS_PROXY: proxy, NO_PROXY: '10.0.0.0/8,198.51.100.1' },
+      sent: { ...bearer(), through: '192.0.2.1:6443' },
     }),
     'no proxy to the loopback interface': () => ({ files: of({}), env: { HTTPS_PROXY: proxy }, sent: bearer() }),
     'proxy-url rather than NO_PROXY': () => ({
