@@ -72,7 +72,7 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       },
       sent: bearer(),
     }),
-    'nothing of a second user of one name': () => ({
+    'the first user alone of two of one name': () => ({
       files: {
         a: config({ ...first, user: { username: 'jane', password: 'x' } }),
         b: config({ ...first, user: { token: 't' } }),
@@ -196,7 +196,7 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       }),
       sent: bearer('jane'),
     }),
-    'a command that is told the cluster': () => ({
+    'a command that gets the cluster in its environment': () => ({
       files: {
         ...of({
           user: exec({ provideClusterInfo: true }),
@@ -268,11 +268,11 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       env: { HTTP_PROXY: proxy },
       sent: { server: 'proxy', path: `http://api.internal.invalid:6443${HPAS}` },
     }),
-    'HTTPS_PROXY of a server without TLS': () => ({
+    'HTTPS_PROXY alone for a server without TLS': () => ({
       files: of({ cluster: { server: 'http://api.internal.invalid:6443' } }),
       env: { HTTPS_PROXY: proxy },
     }),
-    'NO_PROXY with the domain': () => ({
+    'NO_PROXY with the domain of a server that only the proxy knows': () => ({
       files: of({ cluster: remote }),
       env: { HTTPS_PROXY: proxy, NO_PROXY: 'example.com,.internal.invalid' },
     }),
@@ -281,7 +281,11 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       env: { HTTPS_PROXY: proxy, NO_PROXY: '10.0.0.0/8,198.51.100.1' },
       sent: { ...bearer(), through: '192.0.2.1:6443' },
     }),
-    'no proxy to the loopback interface': () => ({ files: of({}), env: { HTTPS_PROXY: proxy }, sent: bearer() }),
+    'HTTPS_PROXY, which the loopback interface does not need': () => ({
+      files: of({}),
+      env: { HTTPS_PROXY: proxy },
+      sent: bearer(),
+    }),
     'proxy-url rather than NO_PROXY': () => ({
       files: of({ cluster: { ...remote, 'proxy-url': proxy } }),
       env: { HTTPS_PROXY: 'http://127.0.0.1:1', NO_PROXY: '*' },
@@ -303,10 +307,13 @@ export function describeKubeconfigs({ run }: Client): void {
 
   // The titles alone; the servers are not there yet.
   const nowhere = { https: '', http: '', proxy: '', socks: '', ca: '', client: { key: '', certificate: '' } };
-  const titles = Object.keys(cases(nowhere as Recorder));
+  const titles = Object.entries(cases(nowhere as Recorder)).map(([title, of]) => [
+    of('').sent ? 'works' : 'fails',
+    title,
+  ]);
 
-  describe('a kubeconfig', () => {
-    test.each(titles)('%s', async (title) => {
+  describe('a client of a cluster', () => {
+    test.each(titles)('%s with %s', async (_, title = '') => {
       const home = mkdtempSync(join(folder, 'home-'));
       const {
         files,

@@ -22,7 +22,7 @@ test.each<[string, string, RegExp, boolean]>([
   ['UnrecognizedClientException', 'refused', /^AWS does not know these credentials/, false],
   ['InvalidClientTokenId', 'refused', /^AWS does not know these credentials/, false],
   ['InvalidSignatureException', 'refused', /^The secret access key does not fit, or the clock/, false],
-])('%s is told as a fault of the credentials, with what to do', async (name, message, remedy, isDenied) => {
+])('%s is reported as a fault of the credentials, with what to do', async (name, message, remedy, isDenied) => {
   const cause = Object.assign(new Error(message), { name });
   const error = await callAws('EKS could not describe cluster shop', Promise.reject(cause)).catch((thrown) => thrown);
   expect(error).toBeInstanceOf(AwsAccessError);
