@@ -231,6 +231,18 @@ export function describeRestoration(start: () => Promise<Server>): void {
       expect(setByPeople(await hpaOf(installation))).toEqual(setByPeople(marked));
     });
 
+    test('protects an HPA with --keep from sweeps and from the next apply, and changes nobody’s fields', async () => {
+      const { installation, before, manifest } = await deleteLeftover();
+      expect(await restore(manifest, { force: false, keep: true })).toMatchObject([{ outcome: 'Restored' }]);
+      const { annotations, ...others } = setByPeople(await hpaOf(installation));
+      const { annotations: saved, ...same } = setByPeople(before);
+      expect(annotations).toEqual({ ...saved, 'envoy-hpa-reaper/keep': 'true' });
+      expect(others).toEqual(same);
+      await installation.applyHpa();
+      expect((await hpaOf(installation)).metadata.annotations).toEqual(annotations);
+      expect(await sweep('delete', installation)).toMatchObject([{ outcome: 'Kept', reason: 'Protected' }]);
+    });
+
     test('restores an HPA that is wanted again without --force, and overwrites none', async () => {
       const { installation, manifest } = await deleteLeftover();
       await installation.setAutoscaling('on');
