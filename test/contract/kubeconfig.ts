@@ -253,6 +253,9 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       files: of({ cluster: { ...remote, 'proxy-url': socks } }),
       sent: { ...bearer(), ...toRemote },
     }),
+    'a proxy-url of another scheme': () => ({
+      files: of({ cluster: { ...remote, 'proxy-url': 'ftp://127.0.0.1:1' } }),
+    }),
     HTTPS_PROXY: () => ({
       files: of({ cluster: remote }),
       env: { HTTPS_PROXY: proxy },

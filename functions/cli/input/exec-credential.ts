@@ -34,6 +34,7 @@ export async function execCredential(
 ): Promise<ExecCredential> {
   const { command = '', args = [], env = [], apiVersion, installHint, provideClusterInfo, interactiveMode } = exec;
   if (interactiveMode === undefined && apiVersion?.endsWith('/v1')) throw new Error('it needs an interactiveMode');
+  if (command === '') throw new Error('the kubeconfig names no command');
   const isTerminal = process.stdin.isTTY === true;
   if (interactiveMode === 'Always' && !isTerminal) throw new Error('it needs a terminal (interactiveMode: Always)');
   const interactive = isTerminal && interactiveMode !== 'Never';

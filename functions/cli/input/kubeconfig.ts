@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { validateHeaderValue } from 'node:http';
 import type { AgentOptions, RequestOptions } from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
@@ -95,12 +97,22 @@ export class KubeconfigDirectory implements AccountDirectory {
         'Write https://HOST:PORT into the kubeconfig.',
       );
     }
+    const { 'proxy-url': proxy } = cluster;
+    if (proxy && !(URL.canParse(proxy) && /^(https?|socks5h?):$/.test(new URL(proxy).protocol))) {
+      const remedy = 'Write http://HOST:PORT or socks5://HOST:PORT into the kubeconfig.';
+      // Without the URL, which may contain a password.
+      throw noAccess(context, 'its proxy-url is not the URL of a proxy', remedy);
+    }
     const contradiction = contradictionIn(cluster, user);
     if (contradiction) throw noAccess(context, contradiction, 'Remove one of them from the kubeconfig.');
     const authenticate = authenticationOf(server, cluster, user);
     const authenticated = async (renew: boolean) => {
       try {
-        return await authenticate(renew);
+        const given = await authenticate(renew);
+        // What Node would refuse later, for a reason that is not in the connection.
+        createSecureContext(given.tls);
+        for (const [name, value] of Object.entries(given.headers)) validateHeaderValue(name, value as string);
+        return given;
       } catch (error) {
         // Without the cause: it may quote the output of a command, which contains the token.
         throw noAccess(
@@ -114,7 +126,7 @@ export class KubeconfigDirectory implements AccountDirectory {
     return {
       server,
       isKubeconfig: true,
-      agent: new ProxyAgent(tls, cluster['proxy-url'] || undefined),
+      agent: new ProxyAgent(tls, proxy || undefined),
       headers: async (renew = false) => (await authenticated(renew)).headers,
     };
   }

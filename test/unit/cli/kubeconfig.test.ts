@@ -78,6 +78,23 @@ describe('a context that gives no access names its fault, and not the token', ()
       { user: { 'auth-provider': { name: 'gcp', config: {} } } },
       'cannot authenticate: its auth-provider gcp failed: Token is expired!',
     ],
+    [
+      'a client certificate that is none',
+      { user: { 'client-certificate-data': 'aGVsbG8=', 'client-key-data': 'aGVsbG8=' } },
+      'cannot authenticate: error:0480006C:PEM routines::no start line',
+    ],
+    [
+      'a token that no header can contain',
+      { user: { token: 'a\nb' } },
+      'cannot authenticate: Invalid character in header content ["Authorization"]',
+    ],
+    [
+      'an exec without a command',
+      { user: exec('') },
+      'cannot authenticate: its command  failed: the kubeconfig names no command',
+    ],
+    ['a proxy-url of FTP', { cluster: { 'proxy-url': 'ftp://proxy' } }, 'its proxy-url is not the URL of a proxy'],
+    ['a proxy-url that is no URL', { cluster: { 'proxy-url': 'proxy' } }, 'its proxy-url is not the URL of a proxy'],
     ['no scheme', { cluster: { server: '127.0.0.1:1' } }, 'its server 127.0.0.1:1 is not an https:// URL'],
     ['no host', { cluster: { server: 'https://' } }, 'its server https:/ is not an https:// URL'],
     ['no cluster', { exists: false }, 'the kubeconfig has no cluster prod'],
@@ -92,7 +109,7 @@ describe('a context that gives no access names its fault, and not the token', ()
     const error = await directory.connection('prod').catch((thrown) => thrown);
     expect(error).toMatchObject({ reason: 'ClusterUnauthorized', message: `context prod: ${fault}` });
     expect(error.remedy).toMatch(
-      /^(Log in again\. If|Write https:\/\/HOST:PORT into|Correct the context|Remove one of them)/,
+      /^(Log in again\. If|Write https:\/\/HOST:PORT into|Write http:\/\/HOST:PORT or socks5|Correct the context|Remove one of them)/,
     );
     expect(error.cause).toBeUndefined();
   });
