@@ -58,7 +58,7 @@ setFlagsFromString('--heap-growing-percent=50');
 
 try {
   const names = Object.keys(process.env).filter((name) => process.env[name]);
-  if (names.some((name) => /^(https?|all)_proxy$/i.test(name))) {
+  if (names.some((name) => /^https?_proxy$/i.test(name))) {
     const { ProxyAgent } = await import('./input/proxy-agent.ts');
     network.createAgent = (options) => new ProxyAgent(options);
   }

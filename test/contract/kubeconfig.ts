@@ -261,6 +261,28 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       env: { HTTPS_PROXY: proxy },
       sent: { ...bearer(), ...toRemote },
     }),
+    'HTTPS_PROXY without a scheme': () => ({
+      files: of({ cluster: remote }),
+      env: { HTTPS_PROXY: proxy.replace('http://', '') },
+      sent: { ...bearer(), ...toRemote },
+    }),
+    'NO_PROXY with the parent domain of a server that only the proxy knows': () => ({
+      files: of({ cluster: remote }),
+      env: { HTTPS_PROXY: proxy, NO_PROXY: 'internal.invalid' },
+    }),
+    'NO_PROXY for another port': () => ({
+      files: of({ cluster: remote }),
+      env: { HTTPS_PROXY: proxy, NO_PROXY: 'api.internal.invalid:443' },
+      sent: { ...bearer(), ...toRemote },
+    }),
+    'NO_PROXY with an asterisk in a list, for a server that only the proxy knows': () => ({
+      files: of({ cluster: remote }),
+      env: { HTTPS_PROXY: proxy, NO_PROXY: 'example.com,*' },
+    }),
+    'ALL_PROXY alone for a server that only the proxy knows': () => ({
+      files: of({ cluster: remote }),
+      env: { ALL_PROXY: proxy },
+    }),
     'https_proxy in lower case': () => ({
       files: of({ cluster: remote }),
       env: { https_proxy: proxy },

@@ -5,12 +5,11 @@ import process from 'node:process';
 import { Agent, type AgentConnectOpts } from 'agent-base';
 import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
-import { getProxyForUrl } from 'proxy-from-env';
 import { SocksProxyAgent } from 'socks-proxy-agent';
 
 /**
  * Connects through the proxy of a kubeconfig, or else of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and keeps the connections. Like
- * kubectl, it reaches the loopback interface directly, and NO_PROXY may have ranges of addresses (10.0.0.0/8).
+ * kubectl, it reaches the loopback interface directly.
  */
 export class ProxyAgent extends Agent {
   readonly #options: AgentOptions;
@@ -50,24 +49,39 @@ export class ProxyAgent extends Agent {
   }
 }
 
-/** @returns '' without a proxy for this server */
+/**
+ * The proxy that the environment names for a server; '' for none. The rules are those of Go, and so of kubectl
+ * (https://pkg.go.dev/golang.org/x/net/http/httpproxy): a name in NO_PROXY includes its subdomains.
+ */
 function proxyOfEnvironment(scheme: 'http' | 'https', host: string, port: number | string | null | undefined): string {
-  const version = isIP(host);
-  if (host === 'localhost' || (version !== 0 && isIn(host, ['127.0.0.0/8', '::1/128']))) return '';
-  const ranges = (process.env.no_proxy ?? process.env.NO_PROXY ?? '')
-    .split(/[\s,]+/)
-    .filter((one) => one.includes('/'));
-  if (version !== 0 && isIn(host, ranges)) return '';
-  return getProxyForUrl(`${scheme}://${version === 6 ? `[${host}]` : host}:${port}`);
+  const proxy = fromEnvironment(`${scheme}_proxy`);
+  if (proxy === '' || isIn(host, LOOPBACK)) return '';
+  const excluded = fromEnvironment('no_proxy').toLowerCase().split(',');
+  if (excluded.some((entry) => matches(entry.trim(), host.toLowerCase(), Number(port)))) return '';
+  return proxy.includes('://') ? proxy : `http://${proxy}`;
 }
 
-/** @param ranges in CIDR notation; others are ignored */
-function isIn(address: string, ranges: readonly string[]): boolean {
+const LOOPBACK = ['127.0.0.0/8', '::1/128', 'localhost'];
+
+const fromEnvironment = (name: string) => process.env[name.toUpperCase()] || process.env[name] || '';
+
+/** @param entry of NO_PROXY: `*`, a range of addresses, or a name or address with or without a port */
+function matches(entry: string, host: string, port: number): boolean {
+  if (entry === '*') return true;
+  const [, name = entry, onlyPort] = isIP(entry) === 0 ? (/^\[?([^\]]*?)\]?(?::(\d+))?$/.exec(entry) ?? []) : [];
+  if (name === '' || (onlyPort && Number(onlyPort) !== port)) return false;
+  const domain = name.replace(/^\*\./, '.');
+  return isIn(host, [name]) || (isIP(host) === 0 && host.endsWith(domain.startsWith('.') ? domain : `.${domain}`));
+}
+
+/** @param names of hosts, addresses, or ranges of addresses in CIDR notation */
+function isIn(host: string, names: readonly string[]): boolean {
   const list = new BlockList();
-  const familyOf = (text: string) => (isIP(text) === 6 ? 'ipv6' : 'ipv4');
-  for (const range of ranges) {
-    const [network = '', bits = ''] = range.split('/');
-    if (isIP(network) !== 0 && /^\d{1,3}$/.test(bits)) list.addSubnet(network, Number(bits), familyOf(network));
+  const familyOf = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  for (const name of names) {
+    const [network = '', bits = ''] = name.split('/');
+    const isRange = /^\d+$/.test(bits) && Number(bits) <= { 0: -1, 4: 32, 6: 128 }[isIP(network) as 0 | 4 | 6];
+    if (isRange) list.addSubnet(network, Number(bits), familyOf(network));
   }
-  return list.check(address, familyOf(address));
+  return names.includes(host) || (isIP(host) !== 0 && list.check(host, familyOf(host)));
 }

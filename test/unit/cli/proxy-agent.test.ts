@@ -26,16 +26,26 @@ test.each<[string, keyof typeof KINDS, boolean, Record<string, string>]>([
   ['api.example.com', 'directly', true, { HTTP_PROXY: 'http://proxy:3128' }],
   ['api.example.com', 'directly', false, { HTTPS_PROXY: 'http://proxy:3128' }],
   ['api.example.com', 'directly', true, { ...PROXY, NO_PROXY: '.example.com' }],
+  ['api.example.com', 'directly', true, { ...PROXY, NO_PROXY: 'example.com' }],
+  ['api.example.com', 'directly', true, { ...PROXY, NO_PROXY: '*.Example.com' }],
+  ['API.example.com', 'directly', true, { ...PROXY, NO_PROXY: 'api.example.com:6443' }],
+  ['api.example.com', 'directly', true, { ...PROXY, NO_PROXY: 'other,*' }],
+  ['api.example.com', 'through the proxy', true, { ...PROXY, NO_PROXY: 'api.example.com:443' }],
+  ['example.com', 'through the proxy', true, { ...PROXY, NO_PROXY: '.example.com' }],
+  ['myexample.com', 'through the proxy', true, { ...PROXY, NO_PROXY: 'example.com,' }],
+  ['api.example.com', 'through the proxy', true, { HTTPS_PROXY: 'proxy:3128' }],
+  ['10.1.2.3', 'directly', true, { ...PROXY, NO_PROXY: '10.1.2.3:6443' }],
+  ['fd00::1', 'directly', true, { ...PROXY, NO_PROXY: 'fd00::1' }],
   ['10.1.2.3', 'directly', true, { ...PROXY, NO_PROXY: 'example.com, 10.0.0.0/8' }],
   ['10.1.2.3', 'directly', true, { ...PROXY, no_proxy: '10.1.2.3' }],
   ['11.1.2.3', 'through the proxy', true, { ...PROXY, NO_PROXY: '10.0.0.0/8' }],
   ['fd00::1', 'directly', true, { ...PROXY, NO_PROXY: 'fd00::/8' }],
-  ['10.1.2.3', 'through the proxy', true, { ...PROXY, NO_PROXY: 'nonsense/8,10.0.0.0/x' }],
+  ['10.1.2.3', 'through the proxy', true, { ...PROXY, NO_PROXY: 'nonsense/8,10.0.0.0/x,10.0.0.0/33' }],
   ['localhost', 'directly', true, PROXY],
   ['127.0.0.53', 'directly', true, PROXY],
   ['::1', 'directly', true, PROXY],
 ])('connects to %s %s (TLS: %j, environment: %j)', (host, way, secureEndpoint, env) => {
-  for (const name of ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'ALL_PROXY']) {
+  for (const name of ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY']) {
     vi.stubEnv(name, env[name] ?? '');
     vi.stubEnv(name.toLowerCase(), env[name.toLowerCase()]);
   }
