@@ -208,19 +208,35 @@ async function sendForJson(request: HttpRequest): Promise<unknown> {
     throw new RetryableError(`${name} was answered ${code} with a body that is cut or no JSON`, { cause: error });
   }
   if (code <= 299 && isJson) return body;
+  // Some servers return the request in their page of errors.
+  const [, authorization = ''] =
+    Object.entries(request.headers).find(([header]) => header.toLowerCase() === 'authorization') ?? [];
+  const [, credential = ''] = String(authorization).split(' ');
+  // A shorter one is no secret, and part of any text.
+  const words = firstWords(credential.length >= 8 ? text.replaceAll(credential, '(credential)') : text);
   // The API server itself answers in text where it knows no such API group. A 401 means the same from everybody.
-  const isOfApiServer = body?.kind === 'Status' || [401, 429].includes(code) || text === '404 page not found\n';
+  const isOfApiServer =
+    body?.kind === 'Status' ||
+    [401, 429].includes(code) ||
+    (request.method === 'GET' && text === '404 page not found\n');
   if (code > 299 && isOfApiServer) {
-    throw new ApiStatusError(code, `${name} was answered ${code}: ${body?.message ?? firstWords(text)}`);
+    throw new ApiStatusError(code, `${name} was answered ${code}: ${body?.message ?? words}`);
   }
   const { server, via, location, 'content-type': type = 'no type', 'proxy-authenticate': scheme } = headers;
   const facts = [
     [server, via].filter(Boolean).length > 0 && `by ${[server, via].filter(Boolean).join(' via ')}`,
     `with ${type}`,
-    location && `leading to ${location.split('?')[0]}`,
+    location && `leading to ${withoutSecrets(location, request.url.href)}`,
     scheme && `which asks for the credentials of a proxy (${scheme})`,
   ].filter(Boolean);
-  throw new ForeignAnswerError(`${name} was answered ${code} ${facts.join(', ')}: ${firstWords(text) || '(nothing)'}`);
+  throw new ForeignAnswerError(`${name} was answered ${code} ${facts.join(', ')}: ${words || '(nothing)'}`);
+}
+
+/** The target of a redirect without its user, query and fragment, any of which can hold a token. */
+function withoutSecrets(location: string, base: string): string {
+  if (!URL.canParse(location, base)) return '(no URL)';
+  const { protocol, host, pathname } = new URL(location, base);
+  return `${protocol}//${host}${pathname}`;
 }
 
 /** The beginning of a text, or of the visible text of an HTML page. */

@@ -25,7 +25,7 @@ async function serving(status: number, headers: Record<string, string>, body: st
   onTestFinished(() => void web.close());
   await once(web.listen(0, '127.0.0.1'), 'listening');
   const server = `http://127.0.0.1:${(web.address() as AddressInfo).port}/k8s`;
-  return { server, agent: new Agent(), headers: async () => ({}) };
+  return { server, agent: new Agent(), headers: async () => ({ Authorization: 'Bearer top-secret' }) };
 }
 
 describe('what is no answer of an API server is reported with who answered what', () => {
@@ -35,9 +35,9 @@ describe('what is no answer of an API server is reported with who answered what'
     [
       'a redirect to a login page',
       302,
-      { ...html, location: 'https://login.example.com/?token=secret' },
+      { ...html, location: 'https://jane:secret@login.example.com/in?token=secret#id_token=secret' },
       '',
-      'answered 302 by nginx, with text/html, leading to https://login.example.com/: (nothing)',
+      'answered 302 by nginx, with text/html, leading to https://login.example.com/in: (nothing)',
     ],
     ['the page of a proxy', 403, html, page, 'answered 403 by nginx, with text/html: Access &amp; login'],
     ['a wrong URL', 404, html, page, 'answered 404 by nginx, with text/html: Access &amp; login'],
@@ -63,6 +63,13 @@ describe('what is no answer of an API server is reported with who answered what'
       'answered 403 with application/json: {"error":{"message":"access denied"}}',
     ],
     ['a login page', 200, html, page, 'answered 200 by nginx, with text/html: Access &amp; login'],
+    [
+      'a page that repeats the request',
+      403,
+      {},
+      'denied: Bearer top-secret',
+      'answered 403 with no type: denied: Bearer (credential)',
+    ],
     ['a load balancer', 502, {}, '', 'answered 502 with no type: (nothing)'],
   ])('%s', async (_, status, headers, body, message) => {
     const api = clusterApi(await serving(status, headers, body));
