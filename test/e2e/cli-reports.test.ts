@@ -78,7 +78,7 @@ describe.concurrent('a report about kubeconfigs', patience, () => {
     expect(requests[0]).toMatchObject({ authorization: 'Bearer k8s-aws-v1.abc' });
   });
 
-  test('https-proxy-environment: a name that only the proxy knows', async () => {
+  test('https-proxy-environment: reaches a server whose name only the proxy knows', async () => {
     const { proxy, requests } = await recorder();
     const kubeconfig = join(REPORTS, 'https-proxy-environment/hp');
     await run(['scan', '--kubeconfig', kubeconfig], { env: { HTTP_PROXY: proxy } });
@@ -174,7 +174,7 @@ describe.concurrent('a report about saved Lists', patience, () => {
       'Adopted',
       { explanation: expect.stringContaining('field manager velero-server owns its scaleTargetRef') },
     ],
-  ])('%s %j: %s', async (file, flags, reason, facts) => {
+  ])('%s %j: finds an HPA with the reason %s', async (file, flags, reason, facts) => {
     const { code, stdout } = await run(['scan', '--file', join(REPORTS, file), ...flags, '-o', 'json']);
     expect(code).toBe(0);
     const hpas: SweptHpa[] = JSON.parse(stdout).clusters[0].hpas;

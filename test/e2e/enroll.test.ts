@@ -314,7 +314,7 @@ describe('the role of the function refuses', () => {
     return { ...rest, context: values ? { ...others, [key]: values } : others };
   };
 
-  test('nothing of these, which the others are near misses of', () => {
+  test('none of the calls that the refused ones below differ from in one value', () => {
     expect(refusedByRole([create, update, put])).toEqual([]);
     // IAM may evaluate an absent username as an empty one.
     expect(refusedByRole([but(create, 'eks:username', [''])])).toEqual([]);

@@ -45,8 +45,8 @@ const publishedTypes = () => published().map(([detailType]) => detailType);
 
 const ofShop = { version: '1', cluster: 'shop', region: 'eu-central-1', sweepId: expect.stringMatching(/\/shop$/) };
 
-describe('reap publishes', () => {
-  test('each HPA that it deleted, with the reason and who changed what', async () => {
+describe('reap', () => {
+  test('publishes each HPA that it deleted, with the reason and who changed what', async () => {
     const cluster = await around.enroll('shop', staleList());
     const [manifest] = cluster.objects('horizontalpodautoscalers');
     expect(await reapBatch([changed()])).toEqual([]);
@@ -75,7 +75,7 @@ describe('reap publishes', () => {
     );
   });
 
-  test('that a sweep is complete, with its outcomes', async () => {
+  test('publishes that a sweep is complete, with its outcomes', async () => {
     await around.enroll('shop', staleList());
     await around.enroll('bank', wantedList());
     await around.enroll('office', staleList());
@@ -96,7 +96,7 @@ describe('reap publishes', () => {
     ]);
   });
 
-  test('a cluster that it could not sweep, with the remedy, unless it opted out', async () => {
+  test('publishes a cluster that it could not sweep, with the remedy, unless it opted out', async () => {
     await around.enroll('forbidden', staleList(), { rbac: [] });
     await around.enroll('gone', staleList(), { described: { endpoint: await nowhere() } });
     await around.enroll('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
@@ -118,7 +118,7 @@ describe('reap publishes', () => {
     ]);
   });
 
-  test('and the message does not come back when that refuses the events', async () => {
+  test('does not return the message when the bus refuses the events', async () => {
     const cluster = await around.enroll('shop', staleList());
     around.bus.refuseEntries(Number.POSITIVE_INFINITY, 'ThrottlingException');
     expect(await reapBatch([changed()])).toEqual([]);
@@ -185,8 +185,8 @@ describe('a wanted HPA that somebody deleted', () => {
   });
 });
 
-describe('reap records an Event', () => {
-  test('for the Gateway of an HPA that it deleted', async () => {
+describe('reap', () => {
+  test('records an Event for the Gateway of an HPA that it deleted', async () => {
     const cluster = await around.enroll('shop', staleList());
     await sweepByEvent(changed());
     const { uid } = the('Gateway', staleList()).metadata;
@@ -201,7 +201,7 @@ describe('reap records an Event', () => {
   test.each<[string, (deleted: AbortSignal) => Partial<Parameters<typeof sweep>[1]>]>([
     ['is stopped', (deleted) => ({ drainSignal: deleted })],
     ['runs out of time', (deleted) => ({ hasTimeLeft: () => !deleted.aborted })],
-  ])('for nobody once the sweep %s', async (_, optionsOf) => {
+  ])('records no Event once the sweep %s', async (_, optionsOf) => {
     const deleted = new AbortController();
     const cluster = await serve(staleList());
     cluster.onRequest = ({ method }) => void (method === 'DELETE' && deleted.abort());
@@ -209,7 +209,7 @@ describe('reap records an Event', () => {
     expect(eventsOf(cluster)).toEqual([]);
   });
 
-  test('for nobody when the Gateway is gone as well', async () => {
+  test('records no Event when the Gateway is gone as well', async () => {
     const cluster = await around.enroll('shop', listOf('gateway-deleted-v1.3.0'));
     await sweepByEvent(changed());
     expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
@@ -217,9 +217,9 @@ describe('reap records an Event', () => {
   });
 
   test.each<[string, Partial<EmbeddedClusterOptions>, Intervention | undefined, RegExp]>([
-    ['where it may not', { rbac: rbacWithoutEvents }, undefined, /403: .*cannot create resource "events"/],
-    ['where no answer comes', {}, { kind: 'reset' }, /no whole answer/],
-  ])('not %s, and the deletion stands', async (_, options, intervention, why) => {
+    ['its role does not allow it', { rbac: rbacWithoutEvents }, undefined, /403: .*cannot create resource "events"/],
+    ['the API server does not answer', {}, { kind: 'reset' }, /no whole answer/],
+  ])('records no Event if %s, and the deletion stands', async (_, options, intervention, why) => {
     const cluster = await around.enroll('shop', staleList(), options);
     cluster.onRequest = ({ method }) => (method === 'POST' ? intervention : undefined);
     expect(await reapBatch([changed()])).toEqual([]);

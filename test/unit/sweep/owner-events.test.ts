@@ -60,7 +60,7 @@ test('one Event lists everything that was deleted for a Gateway, and nothing els
   ]);
 });
 
-describe('the owner of a missing HPA gets a Warning', () => {
+describe('the owner of a missing HPA', () => {
   const { reason, ...missing } = missingHpa('shop/web');
   const warned = {
     ...{
@@ -75,12 +75,12 @@ describe('the owner of a missing HPA gets a Warning', () => {
     [{ kind: 'Gateway', namespace: 'shop', name: 'web' }, 'gateway.networking.k8s.io/v1'],
     [{ kind: 'GatewayClass', name: 'eg' }, 'gateway.networking.k8s.io/v1'],
     [{ kind: 'ConfigMap', namespace: 'envoy-gateway-system', name: 'envoy-gateway-config' }, 'v1'],
-  ])('%j', async (owner, apiVersion) => {
+  ])('gets a Warning: %j', async (owner, apiVersion) => {
     const object = { apiVersion, ...owner, uid: 'its uid' };
     expect(await eventsOf([], [{ ...missing, reason, owner, ownerUid: 'its uid' }])).toEqual([{ object, ...warned }]);
   });
 
-  test('beside the Event on what was deleted for the same owner', async () => {
+  test('gets a Warning beside the Event on what was deleted for the same owner', async () => {
     const owner = { kind: 'Gateway' as const, namespace: 'shop', name: 'web' };
     const recorded = await eventsOf(
       [deletedFor('web', 'one')],
@@ -92,7 +92,7 @@ describe('the owner of a missing HPA gets a Warning', () => {
     ]);
   });
 
-  test('but not where its uid is not known', async () => {
+  test('gets no Warning where its uid is not known', async () => {
     const owner = { kind: 'GatewayClass' as const, name: 'eg' };
     expect(await eventsOf([], [{ ...missing, reason, owner, ownerUid: undefined }])).toEqual([]);
   });
