@@ -30,7 +30,7 @@ Examples:
     reaper scan
   Delete it, after a question:
     reaper reap
-  Complete commands and options in this shell:
+  Complete commands and options (bash needs the package bash-completion):
     source <(reaper completion bash)`,
   );
 

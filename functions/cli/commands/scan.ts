@@ -127,6 +127,8 @@ Examples:
     reaper scan --eks --region eu-central-1 --region eu-west-1 -o html >a.html
   EKS clusters with a tag, as a check:
     reaper scan --eks --tag team=shop --exit-code
+  The stale HPAs as arguments of kubectl, one command for each:
+    reaper scan -o name | xargs -L1 kubectl get -o yaml
   Would this change leave an HPA behind?
     reaper scan --with envoyproxy.yaml --exit-code
     kustomize build . | reaper scan --with - --without gateway/shop/old

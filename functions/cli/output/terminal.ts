@@ -51,7 +51,7 @@ export interface ReportOptions extends OutputOptions<typeof FORMATS> {
 
 export const addReportOptions = (command: Command): Command =>
   addOutputOptions(command, FORMATS)
-    .option('--all', 'also show the HPAs that are kept')
+    .option('--all', 'also show the HPAs that are kept; json, yaml and html always do')
     .option('--no-headers', 'print only the rows of the table, each in one line')
     .addHelpText('after', `\n${wrap(LEGEND, 80).join('\n')}`);
 
