@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { judge } from '../../../functions/judgement/judge.ts';
 import { objectKey } from '../../../functions/judgement/kubernetes-objects.ts';
@@ -24,14 +24,11 @@ test('there are cases, of HPAs that must go and of HPAs that must stay', () => {
   expect(expectations.flatMap((expected) => expected.keep)).not.toEqual([]);
 });
 
-describe.each(cases)('%s', (name) => {
+test.each(cases)('%s: deletes exactly the listed HPAs, and keeps the others', (name) => {
   const expected = expectedSchema.parse(jsonOf(`${name}/expected.json`));
   const verdicts = judge(snapshotOfList(jsonOf(`${name}/cluster.json`), true));
   const judged = (action: 'delete' | 'keep') =>
     verdicts.filter((verdict) => verdict.action === action).map(({ hpa }) => objectKey(hpa.metadata));
-
-  test('deletes exactly the listed HPAs, and keeps the others', () => {
-    expect(judged('delete').toSorted()).toEqual(expected.delete.toSorted());
-    expect(judged('keep')).toEqual(expect.arrayContaining(expected.keep));
-  });
+  expect(judged('delete').toSorted()).toEqual(expected.delete.toSorted());
+  expect(judged('keep')).toEqual(expect.arrayContaining(expected.keep));
 });
