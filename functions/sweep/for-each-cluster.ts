@@ -116,13 +116,17 @@ export async function forEachCluster<S extends Scope, R>(
 
   showProgress();
   const all = pMap(targets, workOn, { concurrency });
+  const ended = new AbortController();
   const deadline = async (signal: AbortSignal) => {
-    await once(signal, 'abort');
+    await once(signal, 'abort', { signal: ended.signal });
     // Nothing may continue after this returns: the process may live longer, and begin the next run.
     for (const { cluster, directory } of unfinished) directory.forget(cluster);
     await setTimeout(GRACE_MS, undefined, { ref: false });
   };
-  await (deadlineSignal === undefined ? all : Promise.race([all, deadline(deadlineSignal)]));
+  await (deadlineSignal === undefined ? all : Promise.race([all, deadline(deadlineSignal)])).finally(() => {
+    // The timer of a deadline lives on in a warm function, and would keep every outcome until then.
+    ended.abort();
+  });
   const isRemaining = (target: Target<S>) =>
     !notSelected.has(target) && (!outcomes.has(target) || unfinished.has(target));
   return {

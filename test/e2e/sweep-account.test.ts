@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { runReportSchema } from '../../functions/events/report.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
@@ -291,6 +292,13 @@ test('names the Region in what it logs and saves before a deletion', async () =>
   });
   expect(logged).toMatchObject([{ cluster: 'a', region: 'eu-central-1', manifest: {} }]);
   expect(saved).toEqual(logged);
+});
+
+test('a run that ends before its deadline leaves nothing in memory that waits for it', async () => {
+  const deadline = new AbortController();
+  const report = await runOne(await serve(wantedList()), { deadlineSignal: deadline.signal });
+  expect(report.totals).toMatchObject({ clusters: 1, swept: 1 });
+  expect(getEventListeners(deadline.signal, 'abort')).toEqual([]);
 });
 
 describe('a run at its deadline', () => {
