@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { AuditEvent } from '../embedded-cluster/audit.ts';
+
+const FOLDER = new URL('../fixtures/audit-events/', import.meta.url);
+
+/** Lines that real API servers have written, told again of the objects of a cluster. */
+export class AuditLines {
+  readonly #selected: AuditEvent[] = [];
+  readonly #others: AuditEvent[] = [];
+
+  /** @param matches whether the subscription filter selects a line */
+  constructor(matches: (line: string) => boolean) {
+    for (const file of readdirSync(FOLDER)) {
+      const event = JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as AuditEvent;
+      (matches(JSON.stringify(event)) ? this.#selected : this.#others).push(event);
+    }
+  }
+
+  /** A write that the filter selects and that changed nothing: a configuration that is applied again, for example. */
+  selected(random: () => number, time: Date, name: string): string {
+    return retold(this.#selected, random, time, name);
+  }
+
+  /** Reads, status updates, dry runs, refused writes, and writes to other objects. */
+  other(random: () => number, time: Date, name: string): string {
+    return retold(this.#others, random, time, name);
+  }
+}
+
+function retold(events: readonly AuditEvent[], random: () => number, time: Date, name: string): string {
+  const event = events[Math.floor(random() * events.length)] as AuditEvent;
+  const stamp = time.toISOString().replace('Z', '000Z');
+  const keepsName = event.objectRef?.name === undefined || event.objectRef.resource === 'configmaps';
+  return JSON.stringify({
+    ...event,
+    auditID: randomUUID(),
+    objectRef: event.objectRef && { ...event.objectRef, ...(!keepsName && { name }) },
+    requestReceivedTimestamp: stamp,
+    stageTimestamp: stamp,
+  });
+}
