@@ -1,6 +1,6 @@
 import { type controllerVersion, isAtLeast } from './controller.ts';
 import { effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
-import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
+import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import {
   type Deployment,
   type EnvoyProxy,
@@ -221,19 +221,18 @@ export class ClusterIndex {
     return this.#wanted.get(objectKey(name)) ?? [];
   }
 
-  /** Rejected or not: nobody loses what they ask for because Envoy Gateway rejects it. */
+  /** Rejected, unreadable or not: nobody loses what they ask for because of that. */
   #wantedNames(owner: Owner): NamespacedName[] {
     const config = this.configOf(owner);
     return config.installations.flatMap((installation) => {
       const { settings } = installation;
-      if (settings.unreadable !== undefined) return [];
       const hpa = owner.kind === 'ConfigMap' ? settings.rateLimit?.hpa : askedEnvoyHpa(config, settings);
       return hpa ? expectedHpas(config, hpa, installation, undefined) : [];
     });
   }
 }
 
-function askedEnvoyHpa(config: OwnerConfig, settings: EnvoyGatewaySettings) {
+function askedEnvoyHpa(config: OwnerConfig, settings: EnvoyGatewayConfig['settings']) {
   const isMerging = mergesGateways(config, settings) === true;
   if (config.gateways.length === 0 || isMerging !== (config.owner.kind === 'GatewayClass')) return undefined;
   return effectiveProxy(config, settings).spec.provider?.kubernetes?.envoyHpa;

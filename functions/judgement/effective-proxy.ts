@@ -37,7 +37,7 @@ interface EffectiveProxy {
  */
 export function effectiveProxy(
   { ownProxy, classProxy }: Proxies,
-  { defaultProxy }: Pick<EnvoyGatewaySettings, 'defaultProxy'>,
+  { defaultProxy }: Partial<Pick<EnvoyGatewaySettings, 'defaultProxy'>>,
 ): EffectiveProxy {
   const own = layer('gateway', ownProxy);
   const merged = mergeOver(own, layer('class', classProxy), ownProxy?.spec?.mergeType);
@@ -130,7 +130,7 @@ export function appliedReplicas(deployment: ComponentSettings | null | undefined
  */
 export function mergesGateways(
   { classProxy }: Proxies,
-  { defaultProxy, gatewayNamespaceMode }: Pick<EnvoyGatewaySettings, 'defaultProxy' | 'gatewayNamespaceMode'>,
+  { defaultProxy, gatewayNamespaceMode }: Partial<Pick<EnvoyGatewaySettings, 'defaultProxy' | 'gatewayNamespaceMode'>>,
 ): boolean | 'refused' {
   const own = classProxy?.spec?.mergeGateways;
   return own && gatewayNamespaceMode ? 'refused' : (own ?? defaultProxy?.mergeGateways ?? false);
