@@ -21,8 +21,8 @@ interface EnvoyGatewayVersion {
 const IMAGE_TAG = /^[^@]*gateway:([^:/@]+)(?:@.*)?$/;
 
 /** @returns `undefined` for anything but `v1.9.1`, `1.9.1` and their release candidates */
-function versionOfTag(tag: string): EnvoyGatewayVersion | undefined {
-  const parsed = /^v?(\d+)\.(\d+)\.(\d+)(-rc\.?\d+)?$/.exec(tag);
+function versionOfTag(tag: string | undefined): EnvoyGatewayVersion | undefined {
+  const parsed = tag && /^v?(\d+)\.(\d+)\.(\d+)(-rc\.?\d+)?$/.exec(tag);
   if (!parsed) return undefined;
   const [major, minor, patch] = parsed.slice(1, 4).map(Number) as [number, number, number];
   return { major, minor, patch, text: tag.startsWith('v') ? tag : `v${tag}` };
@@ -46,9 +46,9 @@ export const isAtLeast = (version: EnvoyGatewayVersion | undefined, minor: numbe
 const podOf = ({ spec }: Deployment) => spec?.template?.spec ?? undefined;
 
 export function controllerContainer(deployment: Deployment) {
-  const containers = podOf(deployment)?.containers ?? [];
+  const containers = podOf(deployment)?.containers;
   return (
-    containers.find(({ name }) => name === CONTROLLER_NAME) ?? (containers.length === 1 ? containers[0] : undefined)
+    containers?.find(({ name }) => name === CONTROLLER_NAME) ?? (containers?.length === 1 ? containers[0] : undefined)
   );
 }
 
@@ -60,16 +60,16 @@ export function controllerContainer(deployment: Deployment) {
  */
 export function controllerVersion(deployment: Deployment | null | undefined): EnvoyGatewayVersion | undefined {
   if (!deployment || isRollingOut(deployment)) return undefined;
-  const labeled = versionOfTag(deployment.metadata.labels?.[VERSION_LABEL] ?? '');
-  const tagged = versionOfTag(IMAGE_TAG.exec(controllerContainer(deployment)?.image ?? '')?.[1] ?? '');
+  const labeled = versionOfTag(deployment.metadata.labels?.[VERSION_LABEL]);
+  const image = controllerContainer(deployment)?.image;
+  const tagged = versionOfTag(image && IMAGE_TAG.exec(image)?.[1]);
   const isSame = labeled?.major === tagged?.major && labeled?.minor === tagged?.minor;
   return labeled && tagged && !isSame ? undefined : (labeled ?? tagged);
 }
 
-function isRollingOut({ metadata: { generation }, status }: Deployment): boolean {
-  const { observedGeneration, replicas = 0, updatedReplicas = replicas } = status ?? {};
-  const isNew = generation !== undefined && observedGeneration !== undefined && observedGeneration < generation;
-  return isNew || updatedReplicas < replicas;
+function isRollingOut({ metadata: { generation = 0 }, status }: Deployment): boolean {
+  const { observedGeneration = generation, replicas = 0, updatedReplicas = replicas } = status ?? {};
+  return observedGeneration < generation || updatedReplicas < replicas;
 }
 
 /**

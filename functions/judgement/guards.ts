@@ -61,7 +61,6 @@ function blastRadiusExceeded(
   const total =
     alreadyDeleted +
     verdicts.filter(({ reason }) => reason !== 'NotManagedByEnvoyGateway' && reason !== 'AmbiguousOwner').length;
-  if (stale.length === 0) return undefined;
   if (raisedLimit !== undefined) {
     return count > raisedLimit ? `${count} deletions, and the limit for this run is ${raisedLimit}` : undefined;
   }

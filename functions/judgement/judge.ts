@@ -117,7 +117,7 @@ export const ROWS: readonly Row[] = [
  * With `controllerNamespaces` an HPA is only stale if it is by the ConfigMaps in these namespaces alone.
  */
 export function judge(snapshot: Snapshot): Verdict[] {
-  const { hpas, controllerNamespaces = [] } = snapshot;
+  const { hpas, controllerNamespaces } = snapshot;
   const whole = ClusterIndex.of(snapshot);
   const known = whole.ofListedControllers();
   return hpas.map((hpa) => {
@@ -125,7 +125,7 @@ export function judge(snapshot: Snapshot): Verdict[] {
     // A controller creates its HPAs in its own namespace or beside their Gateways. So in a listed namespace they belong to a
     // listed controller. Elsewhere they may belong to one that is not in the list: then every ConfigMap must agree.
     const isOfListed =
-      controllerNamespaces.includes(hpa.metadata.namespace) && !isBesideGateway(hpa, verdict.owner, whole);
+      controllerNamespaces?.includes(hpa.metadata.namespace) && !isBesideGateway(hpa, verdict.owner, whole);
     return verdict.action === 'keep' || known === whole || isOfListed ? verdict : judgeHpa(hpa, whole);
   });
 }
@@ -248,7 +248,7 @@ function is(expected: Desired['state'], kind?: Owner['kind']) {
  */
 function defaultUnknown({ hpa, owner, config, cluster, desired }: Candidate): string | undefined {
   const { state, because } = desired();
-  if (state !== 'no autoscaling' || owner.kind === 'ConfigMap') return undefined;
+  if (state !== 'no autoscaling') return undefined;
   if (!effectiveProxy(config, { defaultProxy: {} }).levels.includes('default')) return undefined;
   const { namespace } = hpa.metadata;
   const isBeside = isBesideGateway(hpa, owner, cluster);
@@ -302,9 +302,11 @@ function renamed(candidate: Candidate): Finding | undefined {
  * class that merges has the name of one of its Gateways.
  */
 function oneOfTwoNames(candidate: Candidate): Finding | undefined {
-  const { owner, installation, reads } = candidate;
+  const { owner, reads } = candidate;
   const successor = successorOf(candidate);
-  if (successor === undefined || installation === undefined) return undefined;
+  if (successor === undefined) return undefined;
+  // Without an installation no name is known, and so no successor.
+  const installation = candidate.installation as EnvoyGatewayConfig;
   const controller = reads.read(controllerOf(installation));
   const why =
     owner.kind === 'GatewayClass' && installation.settings.gatewayNamespaceMode
@@ -379,8 +381,8 @@ function isBesideGateway(
   owner: Owner | undefined,
   cluster: ClusterIndex,
 ): boolean {
-  if (owner?.kind === 'Gateway') return owner.namespace === metadata.namespace;
-  if (owner?.kind !== 'GatewayClass') return false;
+  if (owner === undefined) return false;
+  if (owner.kind === 'Gateway') return owner.namespace === metadata.namespace;
   return cluster.configOf(owner).gateways.some((gateway) => gateway.metadata.namespace === metadata.namespace);
 }
 

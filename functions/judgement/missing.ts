@@ -1,5 +1,5 @@
 import { ClusterIndex, DeploymentReads, type OwnerConfig, type Snapshot } from './cluster-index.ts';
-import { controllerOf, controllerVersion, isAtLeast, otherConfiguration } from './controller.ts';
+import { controllerOf, controllerVersion, isAtLeast } from './controller.ts';
 import { type Desired, resolve } from './desired.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
@@ -35,8 +35,7 @@ export function missingHpas(
   const missing = cluster.owners().flatMap((owner): MissingHpa[] => {
     const config = cluster.configOf(owner);
     const desired = desiredHpa(config, cluster, reads, now);
-    const [first] = desired?.names ?? [];
-    if (desired === undefined || first === undefined) return [];
+    if (desired === undefined) return [];
     const { names } = desired;
     if (names.some((name) => cluster.hpaAt(name) !== undefined)) return [];
     if (owner.kind === 'ConfigMap' && !isRateLimitServiceRunning(config, reads)) return [];
@@ -47,7 +46,7 @@ export function missingHpas(
       return scalers?.some(({ metadata }) => metadata.name === name);
     });
     if (exists.some((one) => one !== false)) return [];
-    const { namespace, name } = first;
+    const [{ namespace, name }] = names as [NamespacedName];
     const allNames = [...new Set(names.map(objectKey))].join(' or ');
     return [
       {
@@ -74,8 +73,7 @@ function desiredHpa(
   if (config.owner.kind !== 'ConfigMap' && !(isServed(config) && isSettled(config, now))) return undefined;
   const desired = config.installations.map((installation) => {
     const one = resolve(config, installation, cluster, reads);
-    if (one.state !== 'autoscaling') return undefined;
-    // Where all of them exist, nothing depends on the controller: it need not be read.
+    // Where none is wanted, or all of them exist, nothing depends on the controller: it need not be read.
     if (one.names.every((name) => cluster.hpaAt(name) !== undefined)) return undefined;
     if (!isEffective(installation, reads, now)) return undefined;
     // An older release does not know the default.
@@ -84,7 +82,7 @@ function desiredHpa(
   });
   const [first] = desired;
   if (first === undefined || desired.includes(undefined)) return undefined;
-  return { because: first.because, names: desired.flatMap((one) => one?.names ?? []) };
+  return { because: first.because, names: (desired as Desired[]).flatMap(({ names }) => names) };
 }
 
 /** If the rate limit service runs, Envoy Gateway has applied that part of its configuration. */
@@ -119,13 +117,12 @@ const isSettled = ({ observed, proxies }: OwnerConfig, now: Date): boolean =>
     ({ metadata }) => (secondsSinceWrite(metadata, now, 'f:spec') ?? 0) >= MISSING_AFTER_SECONDS,
   );
 
-/** Whether Envoy Gateway reads the ConfigMap, and has had the time to. Where no Deployment says what it reads, it counts. */
+/** Whether Envoy Gateway has had the time to read the ConfigMap. Its Deployment, which says whether it does, must be read. */
 function isEffective(installation: EnvoyGatewayConfig, reads: DeploymentReads, now: Date): boolean {
   // A saved ConfigMap may have lost all times.
   const age = secondsSinceWrite(installation.configMap.metadata, now) ?? Number.POSITIVE_INFINITY;
   if (age < MISSING_AFTER_SECONDS) return false;
-  const controller = reads.read(controllerOf(installation));
-  return controller === null || (controller !== undefined && otherConfiguration(controller) === undefined);
+  return reads.read(controllerOf(installation)) !== undefined;
 }
 
 function remedyOf(

@@ -75,7 +75,7 @@ const isApplyOfEnvoyGateway = (entry: ManagedFieldsEntry) =>
 
 /** The second mark of ownership: people copy labels, but only Envoy Gateway leaves this entry. */
 export function appliedByEnvoyGateway(hpa: HorizontalPodAutoscaler): boolean {
-  return (hpa.metadata.managedFields ?? []).some(isApplyOfEnvoyGateway);
+  return hpa.metadata.managedFields?.some(isApplyOfEnvoyGateway) ?? false;
 }
 
 /**

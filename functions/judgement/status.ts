@@ -20,10 +20,9 @@ export function notObserved(objects: readonly (Gateway | GatewayClass)[]): strin
 }
 
 function notSeen(object: Gateway | GatewayClass): string | undefined {
-  const { generation } = object.metadata;
+  const { generation = 0 } = object.metadata;
   const name = `${'gatewayClassName' in object.spec ? 'Gateway' : 'GatewayClass'} ${objectKey(object.metadata)}`;
   if (acceptance(object) === undefined) return `no controller has written a status of ${name} yet`;
-  if (generation === undefined) return undefined;
   const own = (object.status?.conditions ?? []).filter(
     (condition) => ['Accepted', 'Programmed'].includes(condition.type) && !isDefault(condition),
   );
