@@ -33,6 +33,9 @@ describe('controllerVersion', () => {
     ['is unknown if the major versions differ', named('v2.3.0', image), undefined],
     ['is unknown for another image', named(undefined, 'istio/proxyv2:1.22.0'), undefined],
     ['is that of its container', withPod({ containers: [sidecar, { name: 'envoy-gateway', image }] }), 'v1.3.0'],
+    ['is unknown for a folder named like the image', named(undefined, `${image}/proxy`), undefined],
+    ['is unknown for a digest named like the image', named(undefined, `proxy@${image}`), undefined],
+    ['is unknown of several other containers', withPod({ containers: [{ name: 'x', image }, sidecar] }), undefined],
     ['is that of the only container', withPod({ containers: [{ name: 'gateway', image }] }), 'v1.3.0'],
     ['is unknown without containers', withPod({ containers: [] }), undefined],
     ['is unknown without a pod', withPod(null), undefined],
@@ -49,6 +52,12 @@ describe('controllerVersion', () => {
   ])('%s', (_, found, version) => {
     expect(controllerVersion(found)?.text).toBe(version);
   });
+});
+
+const releases = ['v10.11.12', 'v1.9.0-rc.10', 'v1.9.0-rc1'];
+test.each([...releases, 'xv1.9.0', 'v1.9', 'v1.9.0-dev'])('knows whether %s is a release', (version) => {
+  const known = controllerVersion(controller({ version, image: '' }))?.text;
+  expect(known).toBe(releases.includes(version) ? version : undefined);
 });
 
 describe('otherConfiguration', () => {
@@ -69,6 +78,7 @@ describe('otherConfiguration', () => {
     ...{ name: 'c', projected: { sources: [{}, ...names.map((name) => ({ configMap: { name } }))] } },
   });
   const both = ['o:/old', 'c:/config'];
+  const withFile = { containers: [{ name: 'envoy-gateway', args: FILE }] };
   const inCommand = pod([], both, own, custom);
   const [container] = inCommand.containers ?? [];
 
@@ -77,10 +87,16 @@ describe('otherConfiguration', () => {
     ['none for its own', pod(FILE, ['o:/config'], own), undefined],
     ['the one that is mounted', pod(FILE, ['c:/config'], custom), CUSTOM],
     ['the one at the file, beside its own', pod(FILE, both, own, custom), CUSTOM],
-    ['none if the other one is for something else', pod(FILE, ['c:/ca', 'o:/config'], custom, own), undefined],
+    [
+      'none if the other one is for something else',
+      pod(FILE, ['c:/certificates', 'o:/config'], custom, own),
+      undefined,
+    ],
     ['the one at the file of -c FILE', pod(['server', '-c', '/config/x.yaml'], both, own, custom), CUSTOM],
     ['the one at the file of -c=FILE', pod(['-c=/config/x.yaml'], both, own, custom), CUSTOM],
     ['not that of another flag', pod(['--config-path-other=/old/x.yaml', ...FILE], both, own, custom), CUSTOM],
+    ['not that of a flag that ends alike', pod(['--other-c=/old/x.yaml', ...FILE], both, own, custom), CUSTOM],
+    ['the only one that is not mounted', { ...withFile, volumes: [custom] }, CUSTOM],
     ['the inner of two mounts', pod(['-c=/etc/eg/config/x'], ['o:/etc/eg', 'c:/etc/eg/config'], own, custom), CUSTOM],
     [
       'not a mount whose path is a prefix',
@@ -92,7 +108,7 @@ describe('otherConfiguration', () => {
     ['a projected one', pod(FILE, ['c:/config'], projected('custom')), CUSTOM],
     ['none if its own is projected', pod(FILE, ['c:/config'], projected('extra', 'envoy-gateway-config')), undefined],
     ['a projected volume of none', pod(FILE, ['c:/config'], { name: 'c', projected: { sources: null } }), 'volume c'],
-    ['none of any while the file is unknown', pod(['server'], both, custom, own), undefined],
+    ['none of any while the file is unknown', pod(['/config'], both, custom, own), undefined],
     ['the only one while the file is unknown', pod(['server'], ['c:/config'], custom), CUSTOM],
     ['a volume that is no ConfigMap', pod(FILE, ['s:/config', 'o:/old'], { name: 's' }, own), 'volume s'],
     ['a ConfigMap without a name', pod(FILE, ['c:/config'], { name: 'c', configMap: {} }), 'volume c'],

@@ -116,6 +116,8 @@ describe('a StrategicMerge', () => {
     ['fails for a Deployment', podReplicas, podSpec, 'envoyDeployment.patch.value.spec'],
     ['fails for a Service', service, service, 'envoyService.patch.value.metadata'],
     ['works if only the upper one patches', patched(labels), replicas(2), undefined],
+    ['works over a list', patched(labels), patched([] as never), undefined],
+    ['works with a component that is null', { provider: { kubernetes: { envoyHpa: null } } }, service, undefined],
     ['works if only the lower one patches', replicas(2), patched(labels), undefined],
     ['works for different keys', patched(labels), patched({ spec: {} }), undefined],
     ['works if one value is a scalar', patched({ x: {} }), patched({ x: 1 }), undefined],

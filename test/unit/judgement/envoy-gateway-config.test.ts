@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
+import { parse } from 'yaml';
+import { KUBERNETES_YAML, readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
 import { CONTROLLER, envoyGatewayConfig } from '../../builders/cluster.ts';
 
 const KIND = 'kind: EnvoyGateway\n';
@@ -42,6 +43,12 @@ describe('reads', () => {
   });
 });
 
+const numbers = { '1e5': 1e5, '+12e10': 12e10, '1.25e5': 1.25e5, '.25e+5': 0.25e5, '-1_0.5E-1': -1.05, '0x1f': 31 };
+const texts = Object.fromEntries(['e5', 'x1e5', '1e5x', '2001-12-14'].map((text) => [text, text]));
+test.each(Object.entries<unknown>({ ...numbers, ...texts }))('reads %s as kubectl does', (text, expected) => {
+  expect(parse(text, KUBERNETES_YAML)).toBe(expected);
+});
+
 describe('reports what it cannot read, and never guesses:', () => {
   const NO_YAML = 'envoy-gateway.yaml is not valid YAML: ';
   const INVALID = 'envoy-gateway.yaml is not a valid EnvoyGateway: ';
@@ -54,7 +61,7 @@ describe('reports what it cannot read, and never guesses:', () => {
     ['an unfinished flow', `${KIND}envoyProxy: {`, NO_YAML],
     ['a syntax error at the end', `${KIND}gateway: {}\nenvoyProxy: @\n`, NO_YAML],
     ['wrong indentation', `${KIND}gateway:\n  controllerName: a\n envoyProxy: {}\n`, NO_YAML],
-    ['a key twice', `${KIND}envoyProxy: {mergeGateways: true}\nenvoyProxy: {}\n`, NO_YAML],
+    ['a key twice', `${KIND}envoyProxy: {mergeGateways: true}\nenvoyProxy: {}\n`, `${NO_YAML}Map keys must be unique`],
     ['two documents', `${KIND}---\n${KIND}`, NO_YAML],
     ['a tab for indentation', `${KIND}gateway:\n\tcontrollerName: a\n`, NO_YAML],
     ['an alias of nothing', `${KIND}envoyProxy: *x`, NO_YAML],

@@ -65,6 +65,7 @@ describe('Settling', () => {
     ['no class whose spec was written 180 s ago', { ofClass: written(180, 'f:spec') }, undefined],
     ['no class whose status was written just now', { ofClass: written(0, 'f:status') }, undefined],
     ['no class that has lost its times', { ofClass: NO_TIME }, undefined],
+    ['no class with a write of unknown fields', { ofClass: { managedFields: [{ time: ago(0) }] } }, undefined],
   ])('holds back %s', (_, metadata, explanation) => {
     expect(guarded(stale(metadata))[0]?.guard).toEqual(explanation && { name: 'Settling', explanation });
   });
@@ -89,6 +90,8 @@ describe('Settling', () => {
     expect(guarded([...stale({}), other])[0]?.guard).toBeUndefined();
     const orphan = [envoyHpa('shop/gone'), envoyGatewayConfig({ metadata: created(1) })];
     expect(guarded(orphan)[0]?.guard).toBeUndefined();
+    const named = [envoyHpa('b/envoy-gateway-config'), gateway('b/envoy-gateway-config'), gatewayClass(), config];
+    expect(guarded([...named, other])[0]?.guard).toBeUndefined();
   });
 
   test('a kept HPA needs no guard', () => {
@@ -145,6 +148,7 @@ describe('BlastRadiusExceeded', () => {
     ['3 of 3 by the default alone', { byDefault: 3 }, ALL],
     ['not 3 of 4 by the default alone', { byDefault: 3, wanted: 1 }, undefined],
     ['not 3 of 3 by an EnvoyProxy', { stale: 3 }, undefined],
+    ['not 3 of 3 by an EnvoyProxy or the default', { stale: 1, byDefault: 2 }, undefined],
   ])('holds back %s', (_, counts, expected) => {
     expect(guardOf(cluster(counts))).toBe(expected);
   });

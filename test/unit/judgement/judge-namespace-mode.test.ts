@@ -100,7 +100,8 @@ describe('while the version is not known,', () => {
   });
 
   test('a verdict on one of two names rests on both Deployments and on the other HPA', () => {
-    expect(judged(hashed, plain, plainRuns, ...asking).restsOn.slice(-4)).toEqual([
+    const running = { ...plainRuns, metadata: { ...plainRuns.metadata, generation: 7 } };
+    expect(judged(hashed, plain, running, ...asking).restsOn.slice(-4)).toEqual([
       { kind: 'HorizontalPodAutoscaler', namespace: 'shop', name: 'web', uid: 'HorizontalPodAutoscaler:shop/web' },
       { kind: 'Deployment', namespace: 'envoy-gateway-system', name: 'envoy-gateway' },
       { kind: 'Deployment', namespace: 'shop', name: hashedNameOf('shop/web') },

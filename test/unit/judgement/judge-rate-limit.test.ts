@@ -7,6 +7,7 @@ import {
   deployment,
   envoyGatewayConfig,
   envoyHpa,
+  gateway,
   gatewayClass,
   rateLimitHpa,
   snapshotOf,
@@ -76,12 +77,13 @@ test.each<[string, ClusterObject[], string, string]>([
 });
 
 const keep = { annotations: { 'envoy-hpa-reaper/keep': 'true' } };
-test('an annotation on the ConfigMap keeps it, but not one on the ConfigMap of another namespace', () => {
+test('an annotation on the ConfigMap keeps it, but not one on another ConfigMap, or on a Gateway of the same name', () => {
   const verdict = judged(rateLimitHpa(), envoyGatewayConfig({ rateLimit: {}, metadata: keep }), v142);
   expect(inShort(verdict)).toBe('keep Protected');
   expect(verdict.explanation).toMatch(/^envoy-gateway-system\/envoy-gateway-config is annotated/);
   const elsewhere = envoyGatewayConfig({ namespace: 'second', metadata: keep });
-  expect(shortVerdict(rateLimitHpa(), limiting(), elsewhere, v142)).toBe(REMOVED);
+  const namesake = gateway('envoy-gateway-system/envoy-gateway-config', { metadata: keep });
+  expect(shortVerdict(rateLimitHpa(), limiting(), elsewhere, namesake, v142)).toBe(REMOVED);
 });
 
 test('a Gateway that asks for an HPA of that name keeps it, and the other way around', () => {

@@ -72,6 +72,7 @@ describe('a deletion because autoscaling was removed', () => {
     ['waits for a Gateway without status', ofGateway({ accepted: undefined }), WEB_SILENT],
     ['waits for a class without status', ofClass({ accepted: undefined }), CLASS_SILENT],
     ['waits for a Gateway without conditions', ofGateway({ conditions: [] }), WEB_SILENT],
+    ['waits for a Gateway with an empty status', [gatewayClass(), { ...gateway(), status: {} }], WEB_SILENT],
     ["waits for a Gateway with the CRD's default condition", gatewayPending, WEB_SILENT],
     ["waits for a class with the CRD's default condition", classPending, CLASS_SILENT],
     ['waits for a Gateway that is only Programmed', of3(condition('Programmed', 'True', 3)), WEB_SILENT],
@@ -118,6 +119,8 @@ describe('up to v1.3 Envoy Gateway does nothing while one of its classes is reje
     ['an Envoy Gateway without its Deployment may be stuck', [], true],
     ['v1.4.2 is not stuck', [v142], false],
     ['v1.9.1 is not stuck', [v191], false],
+    ['v2.0.0 is not stuck', [controller({ version: 'v2.0.0' })], false],
+    ['v0.9.0 may be stuck', [controller({ version: 'v0.9.0' })], true],
   ])('%s', (_, installed, isStuck) => {
     expect(shortVerdict(...objects, ...installed)).toBe(REMOVED);
     expect(shortVerdict(...objects, ...installed, rejected)).toBe(isStuck ? NOT_OBSERVED : REMOVED);
@@ -182,6 +185,7 @@ describe('the Deployment of Envoy Gateway', () => {
     const verdict = judgedWith(new Map(), ...objects);
     expect([inShort(verdict), verdict.needsDeployments]).toEqual([NOT_OBSERVED, [CONTROLLER]]);
     expect(verdict.explanation).toContain(`may not have seen that: Deployment ${CONTROLLER} was not read.`);
+    expect(verdict.remedy).toBe('Run the sweep again.');
     const none = judgedWith(new Map([[CONTROLLER, null]]), ...objects);
     expect([inShort(none), none.needsDeployments]).toEqual([REMOVED, []]);
   });
@@ -295,6 +299,11 @@ describe('a Gateway of a rejected class whose own EnvoyProxy replaces that of th
     ['is not served if it is itself rejected', { accepted: false }, UNRESOLVED],
   ])('%s', (_, options, expected) => {
     expect(shortVerdict(...cluster(options))).toBe(expected);
+  });
+
+  test('has an empty EnvoyProxy if none of them has a spec', () => {
+    const objects = cluster({}).map((object) => (object.kind === 'EnvoyProxy' ? { ...object, spec: null } : object));
+    expect(shortVerdict(...(objects as ReturnType<typeof cluster>))).toBe(REMOVED);
   });
 
   test('depends on the version: the verdict asks for the Deployment that names it, and rests on it', () => {

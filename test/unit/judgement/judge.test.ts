@@ -86,16 +86,23 @@ describe('keeps, whatever the configuration asks for,', () => {
     ['an HPA without labels', [hpa({ labels: {} }), ...bare], FOREIGN, 'It does not have the owning labels'],
     ['an HPA that somebody else applied', [hpa(byOther), ...bare], FOREIGN, never],
     ['an HPA of two owners', [hpa({ labels: twice }), ...bare], 'keep AmbiguousOwner', 'more than one of a Gateway'],
-    ['two owners, never applied', [hpa({ labels: twice, managedFields: [] }), ...bare], FOREIGN, 'no managedFields'],
+    ['two owners, never applied', [hpa({ labels: twice, managedFields: null }), ...bare], FOREIGN, 'no managedFields'],
     ['an annotated HPA', [hpa(KEEP.metadata), ...bare], 'keep Protected', ANNOTATED],
     ['an HPA that is being deleted', [hpa(deleting.metadata), ...bare], TERMINATING, 'It is already being deleted.'],
-    ['an HPA with a finalizer', [hpa({ finalizers: ['a/b'] }), ...bare], TERMINATING, 'It has finalizers: a/b.'],
+    [
+      'an HPA with a finalizer',
+      [hpa({ finalizers: ['a/b', 'c'] }), ...bare],
+      TERMINATING,
+      'It has finalizers: a/b, c.',
+    ],
     ['an HPA of a deleted class', deletedClass, TERMINATING, 'GatewayClass eg is being deleted.'],
     ['an HPA of a deleted Gateway', deletedGateway, TERMINATING, 'Its Gateway is being deleted.'],
     ['an HPA that KEDA controls', [hpa(byKeda), ...bare], 'keep Adopted', 'ScaledObject so controls it.'],
   ])('%s', (_, objects, expected, says) => {
-    expect(shortVerdict(...objects)).toBe(expected);
-    expect(judged(...objects).explanation).toContain(says);
+    const verdict = judged(...objects);
+    expect([inShort(verdict), verdict.restsOn]).toEqual([expected, []]);
+    expect(verdict.explanation).toContain(says);
+    expect(verdict.owner === undefined || verdict.owner.name === 'web').toBe(true);
   });
 
   test('but not an HPA with empty finalizers', () => {
@@ -110,6 +117,7 @@ describe('keeps, whatever the configuration asks for,', () => {
     ["the class's EnvoyProxy keeps it", { classProxy: KEEP }, 'shop/class'],
     ['an EnvoyProxy that it does not use does not keep it', { other: KEEP }, undefined],
     ['another value does not keep it', { gateway: otherValue }, undefined],
+    ['a ConfigMap keeps the HPA of the rate limit service alone', { config: KEEP }, undefined],
   ])('the annotation on %s', (_, over, by) => {
     const verdict = judged(
       envoyHpa(),
@@ -118,7 +126,7 @@ describe('keeps, whatever the configuration asks for,', () => {
       envoyProxy('shop/own', NO_AUTOSCALING, over.own),
       envoyProxy('shop/class', NO_AUTOSCALING, over.classProxy),
       envoyProxy('shop/other', NO_AUTOSCALING, over.other),
-      ...[config, webRuns],
+      ...[envoyGatewayConfig(over.config), webRuns],
     );
     expect(inShort(verdict)).toBe(by ? 'keep Protected' : REMOVED);
     if (by) expect(verdict.explanation).toBe(`${by} is annotated envoy-hpa-reaper/keep: "true".`);
@@ -162,6 +170,12 @@ describe('an HPA whose name another owner expects', () => {
     const verdict = judged(shared, ...bare, ...objects);
     expect(inShort(verdict)).toBe(who ? WANTED : REMOVED);
     if (who) expect(verdict.explanation).toBe(`${who} asks for an HPA of this name.`);
+  });
+
+  test('is kept although the configuration of Envoy Gateway cannot be read', () => {
+    const unreadable = envoyGatewayConfig({ text: '{' });
+    expect(shortVerdict(shared, ...owner, ...other(named), unreadable)).toBe(WANTED);
+    expect(shortVerdict(shared, ...owner, ...other(autoscaling()), unreadable)).toBe('delete GatewayNotManaged');
   });
 
   test('is kept in GatewayNamespace mode, which rejects a merging class, so that its Gateways want their own', () => {
@@ -382,11 +396,13 @@ describe('another name or namespace', () => {
     expect(shortVerdict(hpaAt(place), old, ...asking(hpa), v191)).toBe(WANTED);
   });
 
+  const half = { 'gateway.envoyproxy.io/owning-gateway-name': 'web' };
   const twoOwners = { ...labelsOf('shop/web'), ...labelsOf('eg') };
   test.each<[string, ClusterObject]>([
     ['was not applied by Envoy Gateway', hpaAt(NEW, 'shop/web', { managedFields: [] })],
     ['belongs to another Gateway', hpaAt(NEW, 'shop/api')],
     ['has the labels of two owners', hpaAt(NEW, 'shop/web', { labels: twoOwners })],
+    ['has the labels of no whole owner', hpaAt(NEW, 'shop/web', { labels: half })],
     ['is being deleted', hpaAt(NEW, 'shop/web', deleting.metadata)],
     ['is in another namespace', hpaAt('shop/new')],
   ])('keeps the old HPA while the new one %s', (_, successor) => {
@@ -511,6 +527,11 @@ describe('a ConfigMap of a tenant who may create ConfigMaps', () => {
     expect(configMaps?.map(({ namespace }) => namespace)).toEqual(listed);
     const [none] = judge({ ...snapshot, controllerNamespaces: ['a', 'b'] });
     expect(none?.explanation).toMatch(/^No ConfigMap of an Envoy Gateway in a, b names controller /);
+  });
+
+  test('does not matter to an HPA without owner in a listed namespace', () => {
+    const foreign = envoyHpa('shop/web', { metadata: { managedFields: [], labels: {} } });
+    expect(both([foreign, ...owner, config, webRuns, tenant()])).toEqual([FOREIGN, FOREIGN]);
   });
 
   test('counts if the list is empty', () => {

@@ -100,12 +100,16 @@ describe('reports it only if', () => {
   });
   const undecided = { conditions: [{ type: 'Accepted', status: 'Unknown', observedGeneration: 1 }] };
   const ownConfigMapOnly = { installed: [controller({ configMap: 'custom' })] };
+  const noClass = { class: { metadata: { name: 'other' } } };
   const unreadableName = autoscaling({ patch: { value: { metadata: null } } });
 
   test.each<[string, Parts, string[]]>([
     ['the Gateway is accepted', { gateway: { accepted: false } }, NONE],
     ['the controller has decided about the Gateway', { gateway: undecided }, NONE],
     ['the class is accepted', { class: { accepted: false } }, NONE],
+    ['the class has a status', { class: { accepted: undefined } }, NONE],
+    ['the controller has decided about the class', { class: undecided }, NONE],
+    ['the class exists', noClass, NONE],
     ['the listeners are observed', { gateway: { generation: 2, listenersObserved: 1 } }, NONE],
     ['the Gateway stays', { gateway: deleting }, NONE],
     ['the class stays', { class: deleting }, NONE],
@@ -127,7 +131,13 @@ describe('reports it only if', () => {
     expect(missingOf(...asking(parts))).toEqual(expected);
   });
 
-  const listener = (status: string) => [{ conditions: [{ type: 'Programmed', status, observedGeneration: 1 }] }];
+  const condition = (type: string, status: string) => ({ type, status, observedGeneration: 1 });
+  const listener = (status: string) => [
+    {},
+    {
+      conditions: [condition('Programmed', status), condition('Accepted', 'True'), condition('ResolvedRefs', 'False')],
+    },
+  ];
   test.each<[string, object, string[]]>([
     ['one is programmed', { listeners: listener('True') }, MISSING],
     ['none is programmed', { listeners: listener('False') }, NONE],
@@ -168,6 +178,11 @@ describe('of another name or namespace', () => {
     expect(missing?.explanation).toContain(`and there is no HPA shop/web or shop/${NAME}.`);
     expect(missingOf(envoyHpa('shop/web', { at: 'shop/web' }), ...either)).toEqual(NONE);
     expect(missingOf(envoyHpa('shop/web', { at: `shop/${NAME}` }), ...either)).toEqual(NONE);
+    const unlisted = (...objects: ClusterObject[]) => missingHpas({ ...snapshotOf(objects), scalers: undefined }, NOW);
+    const plain = envoyHpa('shop/web', { at: 'shop/web' });
+    expect(unlisted(plain, ...either).needs).toEqual({ deployments: [], namespaces: [] });
+    const unread = { ...snapshotOf([plain, ...either]), deployments: new Map() };
+    expect(missingHpas(unread, NOW).needs).toEqual({ deployments: [CONTROLLER], namespaces: [] });
     const unknown = asking({ spec: named, installed: [controller()] });
     expect(missingOf(...unknown)).toEqual([`${SYSTEM}/n`]);
     expect(missingOf(envoyHpa(), ...unknown)).toEqual(NONE);

@@ -111,6 +111,7 @@ describe('adoptedBy', () => {
     ['not a manager of other fields', owns('kubectl-edit', 'f:maxReplicas'), undefined],
     ['not a manager of nothing', { managedFields: [apply, { manager: 'nothing' }] }, undefined],
     ['nobody without managedFields', { managedFields: null }, undefined],
+    ['nobody without labels and annotations', { labels: null, annotations: null }, undefined],
     ['not another annotation', { annotations: { 'example.com/release-name': 'x' } }, undefined],
   ])('finds %s', (_, metadata, expected) => {
     const found = adoptedBy(envoyHpa('shop/web', { metadata }));
@@ -134,6 +135,7 @@ describe('adoptedBy', () => {
     const otherKind = kind === 'label' ? 'annotation' : 'label';
     test.each<[string, ManagedFieldsEntry[], string | undefined]>([
       ['counts', [apply], says],
+      ['counts beside an entry without fields', [{ ...apply, fieldsV1: undefined }], says],
       ['counts whoever else wrote it', [apply, { manager: 'argocd', fieldsV1: fieldsOf(kind, name) }], says],
       ['counts if updated', [apply, { ...apply, operation: 'Update', fieldsV1: fieldsOf(kind, name) }], says],
       ['counts beside another one', [{ ...apply, fieldsV1: fieldsOf(kind, `${name}.other`) }], says],
@@ -177,9 +179,10 @@ describe('the mark', () => {
   });
 
   test('removes one field of every entry that Envoy Gateway applied, and changes nothing else', () => {
-    const hpa = hpaWith(foreign, apply, update, status, older);
+    const specless = { ...apply, fieldsV1: { 'f:metadata': {} } };
+    const hpa = hpaWith(foreign, apply, update, status, older, specless);
     const before = structuredClone(hpa);
-    const after = [foreign, marked, update, status, { ...marked, apiVersion: 'autoscaling/v1' }];
+    const after = [foreign, marked, update, status, { ...marked, apiVersion: 'autoscaling/v1' }, specless];
     expect(markedManagedFields(hpa)).toEqual(after);
     expect(hpa).toEqual(before);
     expect(isMarked(hpaWith(...after))).toBe(true);

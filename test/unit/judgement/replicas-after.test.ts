@@ -107,6 +107,7 @@ describe('a successor', () => {
     ['does not govern a Deployment that it leaves behind', [successor('new'), webRuns], STAYS],
   ])('%s', (_, objects, expected) => {
     expect(fateOf(snapshotOf([...renamed, ...objects]))).toEqual(expected);
+    expect(fateOf({ ...snapshotOf([...renamed, ...objects]), scalers: undefined })).toEqual(expected);
   });
 
   test('leaves the old Deployment to another HPA', () => {
