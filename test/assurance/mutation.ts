@@ -1,7 +1,7 @@
 /**
  * `npm run mutate` changes functions/judgement and functions/sweep in thousands of small ways, and counts the changes that the
- * tests notice. It fails if they notice less than 95 %. `--mutate FILE` (repeatable) changes these files alone; `--record`
- * changes everything anew, and saves the counts.
+ * tests notice. It fails if they notice less than 95 %. `--mutate FILE` (repeatable) changes these files alone. Results are
+ * reused where neither the code nor its tests have changed since; `--force` reuses none. `--record` saves the counts.
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,13 @@ import { record } from './record.ts';
 
 const FOLDERS = ['functions/judgement', 'functions/sweep'];
 
-const { values } = parseArgs({ options: { mutate: { type: 'string', multiple: true }, record: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: {
+    mutate: { type: 'string', multiple: true },
+    force: { type: 'boolean' },
+    record: { type: 'boolean' },
+  },
+});
 if (values.mutate && values.record) throw new Error('--record counts everything: it goes without --mutate');
 
 const mutants = await new Stryker({
@@ -22,10 +28,9 @@ const mutants = await new Stryker({
   vitest: { configFile: 'test/assurance/vitest.config.ts', related: false },
   coverageAnalysis: 'perTest',
   concurrency: 1,
-  // Only mutants whose code or tests have changed run again.
   incremental: true,
   incrementalFile: 'node_modules/.cache/stryker/incremental.json',
-  force: values.record === true,
+  force: values.force === true,
   tempDirName: join(tmpdir(), 'envoy-hpa-reaper-mutants'),
   cleanTempDir: 'always',
   // Stryker reads tsconfig.json by an interface that TypeScript 7 no longer has; no test needs it.
@@ -36,16 +41,14 @@ const mutants = await new Stryker({
 
 const COLUMNS = ['folder', 'mutants', 'killed', 'timed out', 'survived', 'no coverage', 'ignored', 'score'];
 
+const STATUSES = ['Killed', 'Timeout', 'Survived', 'NoCoverage', 'Ignored'] as const;
+
 function rowOf(folder: string) {
   const statuses = mutants.filter(({ fileName }) => fileName.includes(folder)).map(({ status }) => status);
-  const count = (wanted: (typeof statuses)[number]) => statuses.filter((status) => status === wanted).length;
-  const [detected, undetected] = [
-    [count('Killed'), count('Timeout')],
-    [count('Survived'), count('NoCoverage')],
-  ] as const;
-  const [found, missed] = [detected[0] + detected[1], undetected[0] + undetected[1]];
-  const score = `${((100 * found) / (found + missed)).toFixed(1)} %`;
-  return [folder, statuses.length, ...detected, ...undetected, count('Ignored'), score];
+  const counts = STATUSES.map((wanted) => statuses.filter((status) => status === wanted).length);
+  const [killed = 0, timedOut = 0, survived = 0, notCovered = 0] = counts;
+  const noticed = killed + timedOut;
+  return [folder, statuses.length, ...counts, `${((100 * noticed) / (noticed + survived + notCovered)).toFixed(1)} %`];
 }
 
 // Stryker has set the exit code where the score is below the threshold.

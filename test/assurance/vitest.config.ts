@@ -15,11 +15,8 @@ class QuickestFirst extends BaseSequencer {
  */
 export default defineConfig({
   test: {
-    include: [
-      'test/unit/{judgement,sweep}/**/*.test.ts',
-      'test/e2e/{cases,outcomes,reap,restore-hpas,sweep-account,waves}.test.ts',
-    ],
-    exclude: ['**/*.property.test.ts'],
+    include: ['test/unit/**/*.test.ts', 'test/e2e/{cases,outcomes,reap,restore-hpas,sweep-account,waves}.test.ts'],
+    exclude: ['**/*.property.test.ts', '**/layers.test.ts', 'test/unit/{aws,infra}/**'],
     testTimeout: 5_000,
     sequence: { sequencer: QuickestFirst },
   },
