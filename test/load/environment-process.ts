@@ -15,6 +15,8 @@ export interface Invoke {
   readonly timeout: number;
   /** The time, in milliseconds since 1970. */
   readonly now: number;
+  /** Whether a cluster of the event hangs: its requests are waited for for half a second instead of ten. */
+  readonly isHanging: boolean;
 }
 export type Request = { invoke: Invoke } | 'measure';
 
@@ -31,10 +33,11 @@ export interface Measured {
 }
 export type Response = { result: unknown } | { error: string } | { measured: Measured } | { warning: string };
 
-/** A cluster that hangs is waited for for 10 s, as is the bus: such waiting is shortened, and no clock is. */
-const shortened = (milliseconds = 0) => (milliseconds >= 10_000 ? milliseconds / 10 : milliseconds);
+/** Waiting for 10 s or more is shortened, and no clock is. */
+const shortened = (milliseconds = 0) => (milliseconds >= 10_000 ? milliseconds / 20 : milliseconds);
 /** Milliseconds after which no timer is left but that of the end of an invocation. */
-const QUIET_MS = 1_500;
+const QUIET_MS = 600;
+let isHanging = false;
 
 const RealDate = Date;
 let ahead = 0;
@@ -52,9 +55,10 @@ globalThis.Date = class extends RealDate {
 const realSetTimeout = setTimeout;
 globalThis.setTimeout = Object.assign(
   ((callback: () => void, milliseconds?: number, ...args: []) =>
-    realSetTimeout(callback, shortened(milliseconds), ...args)) as typeof setTimeout,
+    realSetTimeout(callback, isHanging ? shortened(milliseconds) : milliseconds, ...args)) as typeof setTimeout,
   realSetTimeout,
 );
+// That of the bus.
 const timers = process.getBuiltinModule('node:timers/promises');
 const wait = timers.setTimeout;
 timers.setTimeout = (milliseconds, ...args) => wait(shortened(milliseconds), ...args);
@@ -70,6 +74,7 @@ const { handler } = await import(process.argv[2] as string);
 
 async function invoke({ event, timeout, now, requestId, ...context }: Invoke): Promise<Response> {
   ahead = now - RealDate.now();
+  isHanging = context.isHanging;
   const started = performance.now();
   const getRemainingTimeInMillis = () => Math.max(0, Math.ceil(timeout - (performance.now() - started)));
   try {

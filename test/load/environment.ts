@@ -84,13 +84,17 @@ export class Environment {
     return response;
   }
 
-  /** @throws what the function throws */
-  async invoke(event: unknown, now: number): Promise<unknown> {
+  /**
+   * @param isHanging whether a cluster of the event hangs
+   * @throws what the function throws
+   */
+  async invoke(event: unknown, now: number, isHanging = false): Promise<unknown> {
     const { name, timeout } = this.#function;
     const functionName = `envoy-hpa-reaper-${name}`;
     const invokedFunctionArn = `arn:aws:lambda:${REGION}:${ACCOUNT}:function:${functionName}`;
     const requestId = randomUUID();
-    const response = await this.#ask({ invoke: { event, functionName, invokedFunctionArn, requestId, timeout, now } });
+    const invoke = { event, functionName, invokedFunctionArn, requestId, timeout, now, isHanging };
+    const response = await this.#ask({ invoke });
     if ('result' in response) return response.result;
     throw new Error('error' in response ? response.error : 'the answer is not one to an invocation');
   }

@@ -37,7 +37,9 @@ const MOST_CONNECTIONS = 12;
 const MIB = 1024 * 1024;
 /** Bytes between a quarter of the events and all of them, for more clusters and their connections. */
 const MOST_GROWTH = 4 * MIB;
-const SOAK = { warm: 20, measured: 100 };
+const SOAK = { warm: 20, measured: 60 };
+/** The moments that the queue of a cluster takes to be empty. */
+const BEFORE_HANGING = 10;
 
 class Batch {
   readonly number: number;
@@ -148,6 +150,7 @@ export class Load {
     const hangsAt = Math.floor(moments / 2);
     const measuredAt = [Math.floor(moments / 4), moments - 1];
     for (let moment = 0; moment < moments; moment += 1) {
+      if (moment % 100 === 99) console.error(`${this.#counts.lines} events, ${this.#counts.batches} batches`);
       const lines = new Map(this.#clusters.map(({ name }) => [name, [] as string[]]));
       // A pipeline rolls out to every cluster at a time, and people work on single ones.
       const isRollout = moment % 100 === 10;
@@ -156,7 +159,8 @@ export class Load {
         for (let number = 0; number < 3; number += 1) this.#apply(hanging, lines);
       }
       for (const cluster of this.#clusters) {
-        if (cluster.trouble === 'hangs') continue;
+        // Messages of before would come back at other moments, and each of them takes a while.
+        if (cluster === hanging && moment > hangsAt - BEFORE_HANGING) continue;
         if (isRollout || this.#random() < 0.03) this.#apply(cluster, lines);
       }
       // What is missing in the share of this moment is noise.
@@ -259,8 +263,10 @@ export class Load {
   async #invokeReap(environment: Environment, batch: Batch, messages: readonly Message[]): Promise<void> {
     this.#batchOf.set(environment.accessKeyId, batch);
     let failed = new Set(messages.map(({ id }) => id));
+    const { name, trouble } = this.#inTrouble('hangs');
+    const isHanging = trouble === 'hangs' && messages.some(({ body }) => body.includes(`"cluster":"${name}"`));
     try {
-      const answer = (await environment.invoke(eventOf(messages), this.#now)) as {
+      const answer = (await environment.invoke(eventOf(messages), this.#now, isHanging)) as {
         batchItemFailures: { itemIdentifier: string }[];
       };
       failed = new Set(answer.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
@@ -386,9 +392,10 @@ export class Load {
     };
     const line = this.#lines.selected(this.#random, new Date(this.#now), 'web');
     const payload = invocation(subscriptionPayload('load-0', [line]));
+    const forwarded = this.#soakIn(forward, 'a payload', () => this.#forward(forward, payload));
     await this.#soakIn(reap, 'a sweep', () => sweep(healthy.slice(0, 3)));
     await this.#soakIn(reap, 'a sweep that fails', () => sweep([throttled, forbidden]));
-    await this.#soakIn(forward, 'a payload', () => this.#forward(forward, payload));
+    await forwarded;
   }
 
   async #soakIn(environment: Environment, what: string, act: () => Promise<void>): Promise<void> {
