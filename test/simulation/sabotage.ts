@@ -1,0 +1,98 @@
+import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
+import { markedManagedFields } from '../../functions/judgement/ownership.ts';
+import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import type { Sabotage } from './simulation.ts';
+
+/** What the reaper would do without one of its safeguards, one each. The invariants must find every one of them. */
+export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
+  'skips the mark': {
+    api(api) {
+      const marked = new Set<string>();
+      const pretend = (hpa: HorizontalPodAutoscaler): HorizontalPodAutoscaler =>
+        marked.has(hpa.metadata.uid)
+          ? { ...hpa, metadata: { ...hpa.metadata, managedFields: markedManagedFields(hpa) } }
+          : hpa;
+      return withHpas(api, {
+        list: async () => (await api.hpas.list()).map(pretend),
+        get: async (hpa) => {
+          const found = await api.hpas.get(hpa);
+          return found && pretend(found);
+        },
+        mark: async (hpa) => {
+          marked.add(hpa.metadata.uid);
+          return { result: 'done', hpa: pretend(hpa) };
+        },
+      });
+    },
+  },
+  'skips the second judgement': {
+    api(api) {
+      let config: ReturnType<ClusterApi['config']['read']> | undefined;
+      const read = () => {
+        config ??= api.config.read();
+        return config;
+      };
+      return { ...api, config: { ...api.config, read, readIfUsed: read } };
+    },
+  },
+  'ignores what Envoy Gateway has seen': {
+    api: (api) => ({
+      ...api,
+      config: {
+        ...api.config,
+        read: async () => seen(await api.config.read()),
+        readIfUsed: async () => seen(await api.config.readIfUsed()),
+      },
+    }),
+  },
+  'ignores preconditions': {
+    api: (api, cluster) =>
+      withHpas(api, {
+        delete: async (hpa) => {
+          const { name } = hpa.metadata;
+          const live = () => cluster.hpas.get(name)?.metadata ?? hpa.metadata;
+          // They are read when the API server acts.
+          const metadata = {
+            ...hpa.metadata,
+            get uid() {
+              return live().uid;
+            },
+            get resourceVersion() {
+              return live().resourceVersion;
+            },
+          };
+          return await api.hpas.delete({ ...hpa, metadata });
+        },
+      }),
+  },
+  'swallows failed messages': {
+    reap: (handler) => async (event, context) => {
+      await handler(event, context);
+      return { batchItemFailures: [] };
+    },
+  },
+};
+
+const withHpas = (api: ClusterApi, hpas: Partial<ClusterApi['hpas']>): ClusterApi => ({
+  ...api,
+  hpas: { ...api.hpas, ...hpas },
+});
+
+type Config = Awaited<ReturnType<ClusterApi['config']['read']>>;
+
+/** As if Envoy Gateway had seen every generation. */
+function seen({ gateways, gatewayClasses, ...config }: Config): Config {
+  const statusOf = (generation: number | undefined) => {
+    const conditions = ['Accepted', 'Programmed'].map((type) => ({
+      type,
+      status: 'True',
+      observedGeneration: generation,
+    }));
+    return { conditions, listeners: [{ conditions }] };
+  };
+  return {
+    ...config,
+    gateways: gateways.map((one) => ({ ...one, status: statusOf(one.metadata.generation) })),
+    gatewayClasses: gatewayClasses.map((one) => ({ ...one, status: statusOf(one.metadata.generation) })),
+  };
+}

@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest';
+import { SABOTAGES } from './sabotage.ts';
+import { runSchedules, shrink } from './schedules.ts';
+import type { Sabotage } from './simulation.ts';
+
+describe('the simulation', () => {
+  test('breaks no invariant in 200 schedules', async () => {
+    const { failure, counts } = await runSchedules(20260101, 0, 200);
+    expect(failure?.result.finding).toBeUndefined();
+    // It was not merely idle.
+    expect(counts).toMatchObject({
+      marked: expect.any(Number),
+      deleted: expect.any(Number),
+      retried: expect.any(Number),
+    });
+  });
+
+  test('makes the same of the same seed', async () => {
+    const [once, again] = [await runSchedules(7, 0, 10), await runSchedules(7, 0, 10)];
+    expect(again).toEqual(once);
+  });
+
+  test.each(Object.keys(SABOTAGES))('finds out a reaper that %s', async (name) => {
+    const { failure } = await runSchedules(1, 0, 400, { sabotage: SABOTAGES[name] as Sabotage });
+    expect(failure?.result.finding?.invariant).toMatch(/WantedDeleted|EventLost/);
+  });
+
+  test('shrinks a schedule that breaks an invariant', async () => {
+    const sabotage = SABOTAGES['swallows failed messages'] as Sabotage;
+    const { failure } = await runSchedules(1, 0, 400, { sabotage });
+    if (failure === undefined) throw new Error('nothing to shrink');
+    const shrunk = await shrink(failure.result, sabotage);
+    expect(shrunk.finding?.invariant).toBe('EventLost');
+    expect(shrunk.choices.length).toBeLessThan(failure.result.choices.length);
+    expect(shrunk.trace.at(-1)).toContain('is done');
+  });
+});
