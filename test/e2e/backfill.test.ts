@@ -5,11 +5,9 @@ import { readEksToken } from '../doubles/eks.ts';
 import type { PutEventsEntry } from '../doubles/eventbridge.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { busEvent, lambdaContext, queueBatch } from '../embedded-cluster/event-path.ts';
-import { backfillSurroundings, describeAccount, nowhere } from './account.ts';
+import { backfillSurroundings, nowhere } from './account.ts';
 import { hpasOf, STALE, staleList, times, wantedList, withTenantConfig, writesTo } from './harness.ts';
 import { loadReap, context as reapContext, SECRET_ACCESS_KEY } from './reap-harness.ts';
-
-describeAccount('on embedded clusters');
 
 const self = backfillSurroundings();
 const { around } = self;
