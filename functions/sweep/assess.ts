@@ -54,11 +54,10 @@ export async function assessSnapshot(lists: Snapshot, now: Date, api?: ClusterAp
     const verdicts = judge(snapshot);
     const { missing, needs } = missingHpas(snapshot, now);
     const stale = verdicts.filter(({ action }) => action === 'delete');
-    const needed = [...needs.deployments, ...verdicts.flatMap(({ needsDeployments }) => needsDeployments)];
-    const neededDeployments = needed.filter((key) => !deployments.has(key));
+    const neededDeployments = [...needs.deployments, ...verdicts.flatMap(({ needsDeployments }) => needsDeployments)];
     const namespaces = new Set([...needs.namespaces, ...stale.map(({ hpa }) => hpa.metadata.namespace)]);
     const neededNamespaces = [...namespaces].filter((namespace) => !scalers.has(namespace));
-    if (neededDeployments.length + neededNamespaces.length === 0) {
+    if (neededDeployments.length === 0 && neededNamespaces.length === 0) {
       const keys = new Set(stale.map(({ hpa }) => objectKey(hpa.metadata)));
       const after = (verdict: Verdict) => ({ ...verdict, replicasAfter: replicasAfter(verdict, snapshot, keys) });
       return { snapshot, verdicts: verdicts.map(after), missing };
