@@ -336,6 +336,8 @@ describe('when somebody else writes during the sweep, reap', () => {
       fieldsV1: { 'f:spec': { 'f:scaleTargetRef': { 'f:name': {} } } },
     });
   };
+  const disown = ({ metadata }: KubernetesObject) =>
+    Reflect.deleteProperty(metadata.managedFields?.[0]?.fieldsV1['f:spec'] as object, 'f:minReplicas');
   test.each<[string, (hpa: KubernetesObject) => void, string]>([
     [
       'changes a label',
@@ -349,11 +351,14 @@ describe('when somebody else writes during the sweep, reap', () => {
       'Kept, Protected',
     ],
     ['takes its scale target over, with equal values', takeOver, 'Kept, Adopted'],
+    ['takes the ownership of a field away', disown, 'Deleted, AutoscalingRemoved'],
   ])('judges again when somebody %s before the deletion', async (_, change, outcome) => {
     const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () => rewrite(cluster, 'horizontalpodautoscalers', change));
     expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: ${outcome}`]);
     expect(requestsOf(cluster, 'DELETE').map(({ status }) => status)[0]).toBe(409);
+    const assessments = cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies'));
+    expect(assessments).toHaveLength(outcome.startsWith('Kept') ? 3 : 4);
     expect(hpasOf(cluster)).toEqual(outcome.startsWith('Kept') ? [STALE] : []);
   });
 

@@ -123,6 +123,24 @@ describe('a run sweeps', () => {
     expect([...central.connected, ...west.connected]).toEqual([]);
   });
 
+  test('a cluster once that has several names, and reports only the selected HPAs', async () => {
+    const at = await serve(times(2, wantedList()));
+    const server = 'https://a.example.com';
+    const directory = new Region({ a: { at, server }, b: { at, server }, c: { at, server }, d: { at } });
+    const report = await run(
+      {},
+      {
+        scopes: [{ directory }],
+        selects: ({ owner }, { cluster, region }) => owner?.name === 'web-1' && cluster !== 'd' && region === undefined,
+      },
+    );
+    expect(report.clusters.map(({ cluster, hpas, warnings }) => [cluster, hpas.length, warnings])).toMatchObject([
+      ['a', 1, [{ reason: 'SameCluster', message: expect.stringContaining('b, c') }]],
+      ['d', 0, []],
+    ]);
+    expect(report.totals.clusters).toBe(2);
+  });
+
   test('the clusters with all tags, and does not count the others', async () => {
     const [carries, lacksOne, hasAnother, none] = await Promise.all(Array.from({ length: 4 }, () => serveStale()));
     const region = new Region({

@@ -29,7 +29,7 @@ const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): 
   return sweptHpa(`shop/${gateway}`, outcome, {
     name,
     owner,
-    restsOn: [proxy, { ...owner, uid: `uid of ${gateway}` }],
+    restsOn: [proxy, { ...owner, name: 'another', uid: 'another' }, { ...owner, uid: `uid of ${gateway}` }],
   });
 };
 const deletedFor = (gateway: string, name: string) => sweptFor(gateway, name, 'Deleted');
@@ -96,6 +96,13 @@ describe('the owner of a missing HPA', () => {
     const owner = { kind: 'GatewayClass' as const, name: 'eg' };
     expect(await eventsOf([], [{ ...missing, reason, owner, ownerUid: undefined }])).toEqual([]);
   });
+});
+
+test('says why an Event was not written, and needs none for an owner that no longer exists', async () => {
+  await recordAll([deletedFor('web', 'one')], async () => 'conflict');
+  const why = { cluster: 'shop', sweepId: 'sweep-1', object: 'Gateway shop/web', why: 'conflict' };
+  expect(lines).toEqual([['no Event written', why]]);
+  expect(await eventsOf([{ ...deletedFor('web', 'one'), restsOn: [] }])).toEqual([]);
 });
 
 test('a message has 1,024 characters at most, and shows where it was cut', async () => {

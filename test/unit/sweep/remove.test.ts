@@ -1,0 +1,123 @@
+import { expect, test, vi } from 'vitest';
+import { judge } from '../../../functions/judgement/judge.ts';
+import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
+import { markedManagedFields } from '../../../functions/judgement/ownership.ts';
+import type { ClusterApi } from '../../../functions/kubernetes/cluster-api.ts';
+import { NoAnswerError } from '../../../functions/platform/errors.ts';
+import { type RemoveOptions, remove } from '../../../functions/sweep/remove.ts';
+import { envoyHpa, gateway, gatewayClass, snapshotOf } from '../../builders/cluster.ts';
+import { config } from '../../builders/verdicts.ts';
+
+const done = { result: 'done' } as const;
+const nextVersion = ({ metadata, ...hpa }: HorizontalPodAutoscaler): HorizontalPodAutoscaler => ({
+  ...hpa,
+  metadata: { ...metadata, resourceVersion: `${Number(metadata.resourceVersion) + 1}` },
+});
+
+/** Removes `count` stale HPAs, of Gateways that ask for none. */
+function removal(
+  count: number,
+  over: Partial<ClusterApi['hpas']> = {},
+  options: Partial<Omit<RemoveOptions, 'api'>> = {},
+) {
+  const names = Array.from({ length: count }, (_, number) => `shop/web-${number}`);
+  const snapshot = snapshotOf([
+    ...[gatewayClass(), config],
+    ...names.flatMap((name) => [gateway(name), envoyHpa(name)]),
+  ]);
+  const { hpas: created, ...lists } = snapshot;
+  const hpas = new Map(created.map((hpa) => [hpa.metadata.name, hpa]));
+  const mark = (hpa: HorizontalPodAutoscaler) => {
+    const managedFields = markedManagedFields(hpa);
+    const marked = nextVersion({ ...hpa, metadata: { ...hpa.metadata, managedFields } });
+    hpas.set(hpa.metadata.name, marked);
+    return marked;
+  };
+  const api = {
+    hpas: {
+      list: vi.fn(async () => [...hpas.values()]),
+      mark: vi.fn(async (hpa) => ({ ...done, hpa: mark(hpa) })),
+      delete: vi.fn(async () => done),
+      get: vi.fn(async ({ metadata }) => hpas.get(metadata.name)),
+      ...over,
+    },
+    config: { read: async () => lists, deployment: async () => undefined },
+  } as unknown as ClusterApi;
+  const ended: string[] = [];
+  const log = { info: () => {}, warn: () => {}, error: () => {} };
+  const removed = remove(
+    judge(snapshot),
+    { cluster: 'shop', sweepId: 'sweep-1', api, log, ...options },
+    (_, outcome, { message } = {}) => void ended.push(message === undefined ? outcome : `${outcome}: ${message}`),
+  );
+  return { api, ended, removed };
+}
+const never = () => new Promise<never>(() => {});
+
+test('sends 20 writes at a time', async () => {
+  const { api } = removal(21, { mark: vi.fn(never) });
+  await vi.waitFor(() => expect(api.hpas.mark).toHaveBeenCalled());
+  expect(api.hpas.mark).toHaveBeenCalledTimes(20);
+});
+
+test('throws a fault that is not expected of a write once no other write is under way', async () => {
+  const slow = Promise.withResolvers<{ result: 'gone' }>();
+  const mark = vi.fn().mockRejectedValueOnce(new TypeError('bug')).mockReturnValueOnce(slow.promise);
+  const { ended, removed } = removal(2, { mark });
+  setTimeout(() => slow.resolve({ result: 'gone' }), 5);
+  await expect(removed).rejects.toThrow('bug');
+  expect(ended).toEqual(['AlreadyGone']);
+});
+
+test('reads nothing again if nothing is marked', async () => {
+  const { api, ended, removed } = removal(1, { mark: async () => ({ result: 'refused', message: 'no' }) });
+  expect(await removed).toEqual([]);
+  expect(ended).toEqual(['MarkRefused: no']);
+  expect(api.hpas.list).not.toHaveBeenCalled();
+});
+
+test('keeps an HPA whose manifest could not be saved, and deletes the others', async () => {
+  const beforeDeletion = vi.fn(async () => {}).mockRejectedValueOnce(new Error('disk full'));
+  const { api, ended, removed } = removal(2, {}, { beforeDeletion });
+  expect(await removed).toEqual([]);
+  expect(ended.toSorted()).toEqual(['Deleted', 'Failed: not deleted: disk full']);
+  expect(api.hpas.delete).toHaveBeenCalledTimes(1);
+});
+
+test.each([
+  ['before the marks', 0],
+  ['after the marks', 1],
+])('writes and saves nothing more once it is stopped %s', async (_, marks) => {
+  const stop = new AbortController();
+  if (marks === 0) stop.abort();
+  const beforeDeletion = vi.fn(async () => {});
+  const { api, ended, removed } = removal(1, {}, { drainSignal: stop.signal, beforeDeletion });
+  const { list } = api.hpas;
+  api.hpas.list = () => {
+    stop.abort();
+    return list();
+  };
+  expect(await removed).toEqual([]);
+  expect(ended).toEqual(['Stopped']);
+  expect(api.hpas.mark).toHaveBeenCalledTimes(marks);
+  expect(beforeDeletion).not.toHaveBeenCalled();
+  expect(api.hpas.delete).not.toHaveBeenCalled();
+});
+
+test('gives up after five deletions of an HPA whose status is written before each, and it starts again', async () => {
+  const get = vi.fn(async (hpa: HorizontalPodAutoscaler) => nextVersion(hpa));
+  const { api, ended, removed } = removal(1, { delete: vi.fn(async () => ({ result: 'conflict' as const })), get });
+  expect(await removed).toMatchObject([{ action: 'delete' }]);
+  expect(ended).toEqual([]);
+  const versions = vi.mocked(api.hpas.delete).mock.calls.map(([hpa]) => hpa.metadata.resourceVersion);
+  expect(versions).toEqual(['2', '3', '4', '5', '6']);
+});
+
+test('asks whether a deletion without an answer was done, if nothing limits its time', async () => {
+  const { ended, removed } = removal(1, {
+    delete: async () => Promise.reject(new NoAnswerError('reset')),
+    get: async () => undefined,
+  });
+  expect(await removed).toEqual([]);
+  expect(ended).toEqual(['Deleted']);
+});
