@@ -191,7 +191,16 @@ export class LoadedCluster {
     const unwanted = this.gateways.filter(({ planned }) => !planned);
     const others = this.gateways.filter(({ planned }) => planned);
     const turnsOff = unwanted.length === 0 || (unwanted.length < MAX_UNWANTED && random() < 0.55);
-    const candidates = turnsOff ? others : unwanted;
+    this.#turn(turnsOff ? others : unwanted, turnsOff, random);
+  }
+
+  /** People change their minds: autoscaling is turned on again where the HPA is still there, at the moment of the sweep. */
+  undo(random: () => number): void {
+    const left = this.gateways.filter(({ planned, isLeft }) => !planned && isLeft);
+    if (left.length > 0) this.#turn(left, false, random);
+  }
+
+  #turn(candidates: readonly LoadedGateway[], turnsOff: boolean, random: () => number): void {
     const one = candidates[Math.floor(random() * candidates.length)] as LoadedGateway;
     one.planned = !turnsOff;
     const [namespace, name] = one.place.split('/');

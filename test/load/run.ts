@@ -148,6 +148,9 @@ export class Load {
     for (let number = 0; number < MALFORMED; number += 1) this.#queue.send(`{"number":${number}}`, this.#now);
     const hanging = this.#inTrouble('hangs');
     const hangsAt = Math.floor(moments / 2);
+    const { delay } = this.#stack.queue;
+    const untilSweep = Math.ceil(delay / this.#stack.batches.window);
+    const undoneAt = new Map<LoadedCluster, number>();
     const measuredAt = [Math.floor(moments / 4), moments - 1];
     for (let moment = 0; moment < moments; moment += 1) {
       if (moment % 100 === 99) console.error(`${this.#counts.lines} events, ${this.#counts.batches} batches`);
@@ -161,7 +164,10 @@ export class Load {
       for (const cluster of this.#clusters) {
         // Messages of before would come back at other moments, and each of them takes a while.
         if (cluster === hanging && moment > hangsAt - BEFORE_HANGING) continue;
-        if (isRollout || this.#random() < 0.03) this.#apply(cluster, lines);
+        if (undoneAt.get(cluster) === moment) cluster.undo(this.#random);
+        if (!isRollout && this.#random() >= 0.03) continue;
+        this.#apply(cluster, lines);
+        if (this.#random() < 0.5) undoneAt.set(cluster, moment + untilSweep);
       }
       // What is missing in the share of this moment is noise.
       const due = Math.floor((events * (moment + 1)) / moments);
