@@ -40,6 +40,7 @@ export function connect(server: { url: string; caCertificate: string; token: str
   return {
     get: (path: string) => send('GET', path),
     post: (path: string, body: object) => send('POST', path, body),
+    put: (path: string, body: object) => send('PUT', path, body),
     merge: (path: string, patch: object) => send('PATCH', path, patch, 'application/merge-patch+json'),
     jsonPatch: (path: string, patch: object[]) => send('PATCH', path, patch, 'application/json-patch+json'),
     /** @param manifest an object, or YAML */

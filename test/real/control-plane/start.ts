@@ -117,6 +117,8 @@ function apiServerFlags(folder: string, etcdUrl: string, port: number | undefine
   return [
     `--etcd-servers=${etcdUrl}`,
     '--bind-address=127.0.0.1',
+    // A network namespace without a route has no address to find.
+    '--advertise-address=127.0.0.1',
     `--secure-port=${port}`,
     `--cert-dir=${join(folder, 'certificates')}`,
     `--tls-cert-file=${join(folder, 'tls.crt')}`,

@@ -1,0 +1,171 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import fc from 'fast-check';
+import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { record } from '../assurance/record.ts';
+import { connect } from '../contract/connection.ts';
+import { adminToken, contractUsers, reaperRbac, reaperToken } from '../contract/server.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
+import { startControlPlane } from '../real/control-plane/start.ts';
+import { type Batch, type BatchResult, type Finding, minorOf, runBatch, sharedEvents } from './batch.ts';
+import { built, EnvoyGatewayProcess } from './envoy-gateway-process.ts';
+import { sequences } from './world.ts';
+
+const VERSIONS = ['v1.3.0', 'v1.4.2', 'v1.5.0', 'v1.7.0', 'v1.8.0', 'v1.9.1', 'v1.3.0-v1.9.1', 'v1.4.2-v1.9.1'];
+
+const { values } = parseArgs({
+  options: {
+    version: { type: 'string', multiple: true, default: VERSIONS },
+    sequences: { type: 'string', default: '8' },
+    first: { type: 'string', default: '0' },
+    parallel: { type: 'string', default: '16' },
+    seed: { type: 'string', default: '1' },
+    record: { type: 'boolean', default: false },
+    findings: { type: 'string', default: join(tmpdir(), 'envoy-gateway-findings') },
+  },
+});
+
+// Envoy Gateway listens on fixed ports and reads its certificates from /certs.
+if (process.env.IN_OWN_NAMESPACES === undefined) {
+  for (const version of new Set(values.version.flatMap((one) => one.split('-')))) await built(version);
+  for (const script of ['build.sh', 'crds.sh']) {
+    const { status } = spawnSync('bash', [join(import.meta.dirname, '../real/control-plane', script)], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    if (status !== 0) process.exit(1);
+  }
+  const prepare =
+    'ip link set lo up && mkdir -p /certs /var/run/secrets && mount -t tmpfs tmpfs /certs && mount -t tmpfs tmpfs /var/run/secrets';
+  const { status, error } = spawnSync(
+    'unshare',
+    ['--net', '--mount', 'sh', '-c', `${prepare} && exec "$@"`, 'sh', process.execPath, ...process.argv.slice(1)],
+    { stdio: 'inherit', env: { ...process.env, IN_OWN_NAMESPACES: 'true' } },
+  );
+  if (error) console.error(`test:gateway needs unshare and ip of Linux, as root: ${error.message}`);
+  process.exit(status ?? 1);
+}
+
+const COLUMNS = [
+  'Envoy Gateway',
+  'sequences',
+  'HPAs judged at rest',
+  'stale, as Envoy Gateway confirms',
+  'deleted during the sequences',
+  'wrongly deleted',
+  'foreign HPAs touched',
+  'missed',
+  'kept by a row',
+  'missing and reported',
+  'missing, not reported',
+  'seconds from change to deletion: median, maximum',
+];
+
+const rows: (string | number)[][] = [];
+let findings = 0;
+for (const version of values.version) {
+  const results = await runVersion(version);
+  const found = results.flatMap((result) => result.findings);
+  const sum = (count: (result: BatchResult) => number) => results.reduce((total, result) => total + count(result), 0);
+  const ofKind = (...kinds: Finding['kind'][]) => found.filter(({ kind }) => kinds.includes(kind)).length;
+  const seconds = results
+    .flatMap(({ deletions }) => deletions.flatMap((deletion) => deletion.seconds ?? []))
+    .sort((one, other) => one - other);
+  rows.push([
+    version.replace('-', ', upgraded to '),
+    Number(values.sequences),
+    sum(({ judged }) => judged),
+    sum(({ stale }) => stale),
+    sum(({ deletions }) => deletions.length),
+    ofKind('wrongly deleted'),
+    ofKind('foreign'),
+    ofKind('missed', 'reported and not missing'),
+    sum(({ keptByRow }) => Object.values(keptByRow).reduce((total, count) => total + count, 0)),
+    sum(({ missingReported }) => missingReported),
+    ofKind('missing unreported'),
+    seconds.length === 0 ? '–' : `${seconds[seconds.length >> 1]?.toFixed(0)}, ${seconds.at(-1)?.toFixed(0)}`,
+  ]);
+  findings += found.length;
+}
+for (const row of rows) console.log(`\n${COLUMNS.map((column, index) => `${column}: ${row[index]}`).join('\n')}`);
+if (values.record && findings === 0) {
+  const command = `npm run test:gateway -- --sequences ${values.sequences} --seed ${values.seed}`;
+  await record('gateway', { command, columns: COLUMNS, rows });
+}
+process.exit(findings > 0 ? 1 : 0);
+
+async function runVersion(name: string): Promise<BatchResult[]> {
+  const [from = '', to] = name.split('-');
+  const folder = await mkdtemp(join(tmpdir(), 'envoy-gateway-'));
+  const { controlPlane, stop } = await startControlPlane({ users: contractUsers, rbac: await reaperRbac() });
+  const admin = connect({ ...controlPlane, token: adminToken });
+  const api = clusterApi(connectionTo(controlPlane, reaperToken));
+  const envoyGateway = new EnvoyGatewayProcess(admin, { ...controlPlane, adminToken }, folder);
+  const bench = { admin, api, envoyGateway, auditLog: controlPlane.auditLog };
+  const [total, parallel, seed] = [Number(values.sequences), Number(values.parallel), Number(values.seed)];
+  const results: BatchResult[] = [];
+  try {
+    for (let first = Number(values.first); first < total; first += parallel) {
+      const number = first / parallel;
+      const batchSeed = seed * 1_000_003 + number;
+      const oldest = minorOf(from);
+      const gatewayNamespaceMode = oldest >= 4 && number % 3 === 2;
+      const batch: Batch = {
+        first,
+        sequences: fc.sample(sequences(minorOf(to ?? from)), {
+          seed: batchSeed,
+          numRuns: Math.min(parallel, total - first),
+        }),
+        shared: fc.sample(sharedEvents(oldest, gatewayNamespaceMode), { seed: batchSeed, numRuns: 18 }),
+        ...{ from, to },
+        gatewayNamespaceMode,
+        deletes: number % 2 === 1,
+      };
+      const started = Date.now();
+      const result = await runBatch(bench, batch);
+      const { judged, stale, deletions, keptByRow, missingReported } = result;
+      const kept = Object.entries(keptByRow).map(([reason, count]) => `${count} ${reason}`);
+      console.log(
+        `${name} s${first}-s${first + batch.sequences.length - 1}: ${judged} judged, ${stale} stale, ${deletions.length} deleted; ` +
+          `not wanted and kept: ${kept.join(', ') || 'none'}; ${missingReported} missing and reported; ` +
+          `${result.findings.length} findings (${Math.round((Date.now() - started) / 1000)} s)`,
+      );
+      for (const { kind, hpa, explanation } of result.findings) console.log(`  ${kind}: ${hpa} ${explanation}`);
+      if (result.findings.length > 0) {
+        console.log(
+          `  again: npm run test:gateway -- --version ${name} --seed ${seed} --first ${first} --sequences ${first + batch.sequences.length} --parallel ${parallel}`,
+        );
+        console.log(`  the cluster and what happened: ${await save(name, seed, batch, result)}`);
+      }
+      results.push(result);
+    }
+    return results;
+  } finally {
+    await envoyGateway.stop();
+    await api.close();
+    admin.close();
+    await stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Saves a batch with findings as test/cases has its cases, with what happened.
+ *
+ * @returns the folder
+ */
+async function save(
+  version: string,
+  seed: number,
+  batch: Batch,
+  { cluster, wanted, trace, findings: found }: BatchResult,
+): Promise<string> {
+  const folder = join(values.findings, `${version}-seed${seed}-s${batch.first}`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'cluster.json'), JSON.stringify(cluster, null, 1));
+  await writeFile(join(folder, 'wanted.json'), JSON.stringify({ envoyGateway: version, wanted, found }, null, 1));
+  await writeFile(join(folder, 'trace.txt'), `${trace.join('\n')}\n`);
+  return folder;
+}

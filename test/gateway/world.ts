@@ -1,0 +1,400 @@
+import fc from 'fast-check';
+import type { Connection, Reply } from '../contract/connection.ts';
+import { autoscaler } from '../contract/objects.ts';
+import { SYSTEM } from './envoy-gateway-process.ts';
+
+const GATEWAY_API = '/apis/gateway.networking.k8s.io/v1';
+const ENVOY_API = '/apis/gateway.envoyproxy.io/v1alpha1';
+const CONTROLLER = 'gateway.envoyproxy.io/gatewayclass-controller';
+const KEEP = 'envoy-hpa-reaper/keep';
+const HPA_DEFAULTS = { minReplicas: 1, maxReplicas: 5 };
+
+/** One change by a person or a tool: what, and a number that decides the details. */
+export type Step = readonly [change: string, choice: number];
+
+/** What a sequence starts from, and its changes. */
+export interface Sequence {
+  readonly start: {
+    readonly classProxy: 'none' | 'plain' | 'autoscaling';
+    readonly ownProxy: 'none' | 'plain' | 'autoscaling';
+    readonly merges: boolean;
+    readonly secondGateway: boolean;
+  };
+  readonly steps: readonly Step[];
+}
+
+/**
+ * A GatewayClass with its Gateways `web` and `api` and its EnvoyProxies `class` and `own` in a namespace, all named after the
+ * sequence. Nothing in it depends on another world, except what rules a whole Envoy Gateway.
+ */
+export class World {
+  readonly #admin: Connection;
+  readonly name: string;
+  /** The foreign HPAs that this world has created, which nobody may touch. */
+  readonly foreign = new Map<string, string>();
+
+  constructor(admin: Connection, name: string) {
+    this.#admin = admin;
+    this.name = name;
+  }
+
+  async setUp({ classProxy, ownProxy, merges, secondGateway }: Sequence['start']): Promise<void> {
+    await this.#admin.apply(`/api/v1/namespaces/${this.name}?fieldManager=test&force=true`, {
+      ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.name } },
+    });
+    const provider = (content: string) =>
+      content === 'autoscaling' ? { type: 'Kubernetes', kubernetes: { envoyHpa: HPA_DEFAULTS } } : undefined;
+    await this.createProxy('class', { provider: provider(classProxy), mergeGateways: merges || undefined });
+    await this.createProxy('own', { provider: provider(ownProxy) });
+    await this.createClass(classProxy === 'none' && !merges ? undefined : 'class');
+    await this.createGateway('web', ownProxy === 'none' ? undefined : 'own');
+    if (secondGateway) await this.createGateway('api', undefined);
+  }
+
+  #path = (plural: string, name: string) =>
+    plural === 'gatewayclasses'
+      ? `${GATEWAY_API}/${plural}/${name}`
+      : `${plural === 'gateways' ? GATEWAY_API : ENVOY_API}/namespaces/${this.name}/${plural}/${name}`;
+
+  /** @returns the answer; one that refuses is fine: a person would see it */
+  merge(plural: string, name: string, patch: object): Promise<Reply> {
+    return this.#admin.merge(`${this.#path(plural, name)}?fieldManager=kubectl-edit`, patch);
+  }
+
+  delete(plural: string, name: string): Promise<Reply> {
+    return this.#admin.delete(this.#path(plural, name));
+  }
+
+  kubernetes(proxy: string, kubernetes: object): Promise<Reply> {
+    return this.merge('envoyproxies', proxy, { spec: { provider: { type: 'Kubernetes', kubernetes } } });
+  }
+
+  async createProxy(name: string, spec: object): Promise<void> {
+    await this.#create('envoyproxies', name, {
+      apiVersion: 'gateway.envoyproxy.io/v1alpha1',
+      kind: 'EnvoyProxy',
+      spec,
+    });
+  }
+
+  async createClass(proxy: string | undefined): Promise<void> {
+    await this.#create('gatewayclasses', this.name, {
+      ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'GatewayClass' },
+      spec: { controllerName: CONTROLLER, parametersRef: proxy && this.classReference(proxy) },
+    });
+  }
+
+  async createGateway(name: string, proxy: string | undefined): Promise<void> {
+    await this.#create('gateways', name, {
+      ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway' },
+      spec: {
+        gatewayClassName: this.name,
+        infrastructure: proxy && { parametersRef: reference(proxy) },
+        listeners: [HTTP(name)],
+      },
+    });
+  }
+
+  classReference = (proxy: string) => ({ ...reference(proxy), namespace: this.name });
+
+  async #create(plural: string, name: string, manifest: object): Promise<void> {
+    const path = this.#path(plural, name);
+    await this.#admin.post(path.slice(0, path.lastIndexOf('/')), { metadata: { name }, ...manifest });
+  }
+
+  /** The HPAs that belong to this world, also those of people. */
+  async hpas(): Promise<Hpa[]> {
+    const { body } = await this.#admin.get('/apis/autoscaling/v2/horizontalpodautoscalers');
+    return (body.items as Hpa[]).filter(({ metadata }) => this.owns(metadata));
+  }
+
+  owns({ namespace, labels = {} }: Hpa['metadata']): boolean {
+    return [
+      namespace,
+      labels['gateway.envoyproxy.io/owning-gateway-namespace'],
+      labels['gateway.envoyproxy.io/owning-gatewayclass'],
+    ].includes(this.name);
+  }
+
+  /** Changes one of the HPAs of Envoy Gateway in this world, if there is one. */
+  async changeHpa(choice: number, change: (path: string, hpa: Hpa) => Promise<Reply>): Promise<Reply | undefined> {
+    const hpas = (await this.hpas()).filter(
+      ({ metadata: { namespace, name } }) => !this.foreign.has(`${namespace}/${name}`),
+    );
+    const hpa = hpas[choice % hpas.length];
+    if (hpa === undefined) return undefined;
+    const { namespace, name } = hpa.metadata;
+    return await change(`/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${name}`, hpa);
+  }
+
+  async createForeignHpa(name: string, labels: object): Promise<void> {
+    const path = `/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`;
+    const { status, body } = await this.#admin.post(path, { ...autoscaler(name), metadata: { name, labels } });
+    if (status === 201) this.foreign.set(`${SYSTEM}/${name}`, body.metadata.uid);
+  }
+
+  admin(): Connection {
+    return this.#admin;
+  }
+}
+
+export interface Hpa {
+  apiVersion: string;
+  kind: string;
+  metadata: {
+    name: string;
+    namespace: string;
+    uid: string;
+    resourceVersion: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    managedFields?: { manager: string; operation: string }[];
+    ownerReferences?: { uid: string }[];
+  };
+  status?: { conditions?: { type: string; status: string }[] };
+  spec: object;
+}
+
+const reference = (name: string) => ({ group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name });
+
+// Merged Gateways share one address: their ports must differ.
+const HTTP = (gateway: string) => ({ name: 'http', protocol: 'HTTP', port: gateway === 'web' ? 80 : 8080 });
+
+const one = <T>(choice: number, ...of: readonly T[]): T => of[choice % of.length] as T;
+const proxyOf = (choice: number) => one(choice, 'own', 'class');
+const gatewayOf = (choice: number) => one(choice, 'web', 'web', 'api');
+
+const PATCHES = [
+  { type: 'StrategicMerge', value: { spec: { minReplicas: 2 } } },
+  { type: 'JSONMerge', value: { spec: { maxReplicas: 7 } } },
+  { type: 'StrategicMerge', value: { metadata: { labels: { team: 'edge' } } } },
+];
+
+interface Change {
+  /** How often it is drawn. */
+  readonly weight: number;
+  /** The minor version of Envoy Gateway that knows it. */
+  readonly since?: number;
+  readonly run: (world: World, choice: number) => Promise<unknown>;
+}
+
+/** Everything that people and tools do to one Gateway, its class, their EnvoyProxies, and their HPAs. */
+export const CHANGES: Readonly<Record<string, Change>> = {
+  'autoscaling on': {
+    weight: 3,
+    run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { minReplicas: 1, maxReplicas: 3 + (n % 5) } }),
+  },
+  'autoscaling off': { weight: 3, run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: null }) },
+  'HPA named': {
+    weight: 2,
+    since: 5,
+    run: (world, n) =>
+      world.kubernetes(proxyOf(n), { envoyHpa: { name: `${world.name}-${one(n >> 1, 'one', 'two')}` } }),
+  },
+  'HPA unnamed': { weight: 2, since: 5, run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { name: null } }) },
+  'HPA renamed by a patch': {
+    weight: 2,
+    run: (world, n) => {
+      const patch = { type: 'StrategicMerge', value: { metadata: { name: `${world.name}-patched` } } };
+      return world.kubernetes(proxyOf(n), { envoyHpa: { patch } });
+    },
+  },
+  'HPA patched': {
+    weight: 2,
+    run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { patch: one(n >> 1, ...PATCHES) } }),
+  },
+  'HPA not patched': { weight: 2, run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { patch: null } }) },
+  'Deployment patched': {
+    weight: 2,
+    run: (world, n) => {
+      const patch = { type: 'StrategicMerge', value: { spec: { template: { spec: { hostNetwork: false } } } } };
+      return world.kubernetes(proxyOf(n), { envoyDeployment: { patch } });
+    },
+  },
+  replicas: {
+    weight: 1,
+    run: (world, n) => world.kubernetes(proxyOf(n), { envoyDeployment: { replicas: one(n >> 1, 3, null) } }),
+  },
+  DaemonSet: {
+    weight: 2,
+    run: (world, n) => world.kubernetes(proxyOf(n), { envoyDaemonSet: {}, envoyDeployment: null, envoyHpa: null }),
+  },
+  'no DaemonSet': { weight: 2, run: (world, n) => world.kubernetes(proxyOf(n), { envoyDaemonSet: null }) },
+  mergeType: {
+    weight: 3,
+    since: 8,
+    run: (world, n) =>
+      world.merge('envoyproxies', proxyOf(n), {
+        spec: { mergeType: one(n >> 1, 'StrategicMerge', 'JSONMerge', 'Replace', null) },
+      }),
+  },
+  mergeGateways: {
+    weight: 2,
+    run: (world, n) => world.merge('envoyproxies', 'class', { spec: { mergeGateways: one(n, true, false, null) } }),
+  },
+  'EnvoyProxy invalid': {
+    weight: 1,
+    run: (world, n) =>
+      world.merge('envoyproxies', proxyOf(n), { spec: { bootstrap: { type: 'Replace', value: 'admin: nonsense' } } }),
+  },
+  'EnvoyProxy valid': {
+    weight: 2,
+    run: (world, n) => world.merge('envoyproxies', proxyOf(n), { spec: { bootstrap: null } }),
+  },
+  'access log to nowhere': {
+    weight: 1,
+    run: (world, n) => {
+      const sink = { type: 'OpenTelemetry', openTelemetry: { backendRefs: [{ name: 'nowhere', port: 4317 }] } };
+      const settings = [{ format: { type: 'Text', text: 'x' }, sinks: [sink] }];
+      const telemetry = one(n >> 1, { accessLog: { settings } }, null);
+      return world.merge('envoyproxies', proxyOf(n), { spec: { telemetry } });
+    },
+  },
+  'EnvoyProxy deleted': { weight: 1, run: (world, n) => world.delete('envoyproxies', proxyOf(n)) },
+  'EnvoyProxy created': {
+    weight: 2,
+    run: (world, n) =>
+      world.createProxy(proxyOf(n), {
+        provider: { type: 'Kubernetes', kubernetes: one(n >> 1, {}, { envoyHpa: HPA_DEFAULTS }) },
+      }),
+  },
+  'Gateway refers': {
+    weight: 2,
+    run: (world, n) =>
+      world.merge('gateways', gatewayOf(n), { spec: { infrastructure: { parametersRef: reference('own') } } }),
+  },
+  'Gateway refers to nothing': {
+    weight: 2,
+    run: (world, n) => world.merge('gateways', gatewayOf(n), { spec: { infrastructure: null } }),
+  },
+  'Gateway dangles': {
+    weight: 1,
+    run: (world, n) => {
+      const parametersRef = one(n >> 2, reference('nowhere'), { group: '', kind: 'ConfigMap', name: 'own' });
+      return world.merge('gateways', gatewayOf(n), { spec: { infrastructure: { parametersRef } } });
+    },
+  },
+  'class refers': {
+    weight: 2,
+    run: (world) =>
+      world.merge('gatewayclasses', world.name, { spec: { parametersRef: world.classReference('class') } }),
+  },
+  'class refers to nothing': {
+    weight: 2,
+    run: (world) => world.merge('gatewayclasses', world.name, { spec: { parametersRef: null } }),
+  },
+  'class dangles': {
+    weight: 1,
+    run: (world) =>
+      world.merge('gatewayclasses', world.name, { spec: { parametersRef: world.classReference('nowhere') } }),
+  },
+  'Gateway deleted': { weight: 2, run: (world, n) => world.delete('gateways', gatewayOf(n)) },
+  'Gateway created': { weight: 2, run: (world, n) => world.createGateway(gatewayOf(n), one(n >> 2, 'own', undefined)) },
+  'class deleted': { weight: 1, run: (world) => world.delete('gatewayclasses', world.name) },
+  'class created': { weight: 2, run: (world, n) => world.createClass(one(n, 'class', undefined)) },
+  'listeners not valid': {
+    weight: 1,
+    run: (world, n) => {
+      const tls = { mode: 'Terminate', certificateRefs: [{ name: 'nowhere' }] };
+      return world.merge('gateways', gatewayOf(n), {
+        spec: { listeners: [{ name: 'https', protocol: 'HTTPS', port: 443, tls }] },
+      });
+    },
+  },
+  'listeners valid': {
+    weight: 2,
+    run: (world, n) => world.merge('gateways', gatewayOf(n), { spec: { listeners: [HTTP(gatewayOf(n))] } }),
+  },
+  protected: {
+    weight: 1,
+    run: (world, n) => {
+      const [plural, name] = one(
+        n,
+        ['gateways', 'web'],
+        ['gatewayclasses', world.name],
+        ['envoyproxies', 'own'],
+        ['envoyproxies', 'class'],
+      );
+      return world.merge(plural as string, name as string, {
+        metadata: { annotations: { [KEEP]: one(n >> 2, 'true', null) } },
+      });
+    },
+  },
+  "a person's HPA with copied labels": {
+    weight: 1,
+    run: (world, n) => {
+      const labels = one(
+        n,
+        {
+          'gateway.envoyproxy.io/owning-gateway-name': 'web',
+          'gateway.envoyproxy.io/owning-gateway-namespace': world.name,
+        },
+        { 'gateway.envoyproxy.io/owning-gatewayclass': world.name },
+      );
+      return world.createForeignHpa(`${world.name}-by-hand`, labels);
+    },
+  },
+  "KEDA's HPA": {
+    weight: 1,
+    run: (world) =>
+      world.createForeignHpa(`keda-hpa-${world.name}`, {
+        'app.kubernetes.io/managed-by': 'keda-operator',
+        'scaledobject.keda.sh/name': world.name,
+        'gateway.envoyproxy.io/owning-gateway-name': 'web',
+        'gateway.envoyproxy.io/owning-gateway-namespace': world.name,
+      }),
+  },
+  'kubectl replace': {
+    weight: 1,
+    run: (world, n) =>
+      world.changeHpa(n, async (path, hpa) => {
+        const { managedFields: _, ...metadata } = hpa.metadata;
+        const annotations = { ...metadata.annotations, 'argocd.argoproj.io/tracking-id': `edge:${world.name}` };
+        const request = { ...hpa, metadata: { ...metadata, annotations } };
+        const reply = await world.admin().put(`${path}?fieldManager=argocd-controller`, request);
+        if (reply.status === 200) world.foreign.set(`${metadata.namespace}/${metadata.name}`, metadata.uid);
+        return reply;
+      }),
+  },
+  'kubectl edit': {
+    weight: 2,
+    run: (world, n) =>
+      world.changeHpa(n, (path) =>
+        world.admin().merge(`${path}?fieldManager=kubectl-edit`, { spec: { maxReplicas: 8 + (n % 3) } }),
+      ),
+  },
+  'HPA status': {
+    weight: 2,
+    run: (world, n) =>
+      world.changeHpa(n, (path) =>
+        world.admin().merge(`${path}/status?fieldManager=kube-controller-manager`, {
+          status: { currentReplicas: 1 + (n % 4), desiredReplicas: 2, observedGeneration: 1 },
+        }),
+      ),
+  },
+};
+
+/**
+ * A sequence keeps to a few of all changes, so that each kind of change meets itself and its neighbors often.
+ *
+ * @param minor of the newest Envoy Gateway in the run, e.g. 9 for v1.9.1
+ */
+export function sequences(minor: number): fc.Arbitrary<Sequence> {
+  const known = Object.keys(CHANGES).filter((name) => (CHANGES[name]?.since ?? 0) <= minor);
+  const always = ['autoscaling on', 'autoscaling off'];
+  const proxy = fc.constantFrom('none' as const, 'plain' as const, 'autoscaling' as const, 'autoscaling' as const);
+  return fc.record({
+    start: fc.record({
+      classProxy: proxy,
+      ownProxy: proxy,
+      merges: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
+      secondGateway: fc.boolean(),
+    }),
+    steps: fc.subarray(known, { minLength: 3, maxLength: 8 }).chain((some) => {
+      const change = fc.oneof(
+        ...[...always, ...some].map((name) => ({ weight: CHANGES[name]?.weight ?? 1, arbitrary: fc.constant(name) })),
+      );
+      return fc.array(fc.tuple(change, fc.nat(999)), { minLength: 6, maxLength: 18, size: 'max' });
+    }),
+  });
+}
