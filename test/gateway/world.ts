@@ -9,14 +9,25 @@ const CONTROLLER = 'gateway.envoyproxy.io/gatewayclass-controller';
 const KEEP = 'envoy-hpa-reaper/keep';
 const HPA_DEFAULTS = { minReplicas: 1, maxReplicas: 5 };
 
+/** What an EnvoyProxy starts with; `none` is referred to by nothing. */
+const CONTENTS = {
+  none: {},
+  plain: {},
+  autoscaling: { envoyHpa: HPA_DEFAULTS },
+  patched: { envoyHpa: { ...HPA_DEFAULTS, patch: { type: 'StrategicMerge', value: { spec: { minReplicas: 2 } } } } },
+  DaemonSet: { envoyDaemonSet: {} },
+};
+
 /** One change by a person or a tool: what, and a number that decides the details. */
 export type Step = readonly [change: string, choice: number];
 
 /** What a sequence starts from, and its changes. */
 export interface Sequence {
   readonly start: {
-    readonly classProxy: 'none' | 'plain' | 'autoscaling';
-    readonly ownProxy: 'none' | 'plain' | 'autoscaling';
+    readonly classProxy: keyof typeof CONTENTS;
+    readonly ownProxy: keyof typeof CONTENTS;
+    /** Of both EnvoyProxies. */
+    readonly mergeType: 'StrategicMerge' | 'JSONMerge' | undefined;
     readonly merges: boolean;
     readonly secondGateway: boolean;
   };
@@ -38,14 +49,16 @@ export class World {
     this.name = name;
   }
 
-  async setUp({ classProxy, ownProxy, merges, secondGateway }: Sequence['start']): Promise<void> {
+  async setUp({ classProxy, ownProxy, mergeType, merges, secondGateway }: Sequence['start']): Promise<void> {
     await this.#admin.apply(`/api/v1/namespaces/${this.name}?fieldManager=test&force=true`, {
       ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.name } },
     });
-    const provider = (content: string) =>
-      content === 'autoscaling' ? { type: 'Kubernetes', kubernetes: { envoyHpa: HPA_DEFAULTS } } : undefined;
-    await this.createProxy('class', { provider: provider(classProxy), mergeGateways: merges || undefined });
-    await this.createProxy('own', { provider: provider(ownProxy) });
+    const spec = (content: keyof typeof CONTENTS) => ({
+      mergeType,
+      provider: { type: 'Kubernetes', kubernetes: CONTENTS[content] },
+    });
+    await this.createProxy('class', { ...spec(classProxy), mergeGateways: merges || undefined });
+    await this.createProxy('own', spec(ownProxy));
     await this.createClass(classProxy === 'none' && !merges ? undefined : 'class');
     await this.createGateway('web', ownProxy === 'none' ? undefined : 'own');
     if (secondGateway) await this.createGateway('api', undefined);
@@ -382,11 +395,23 @@ export const CHANGES: Readonly<Record<string, Change>> = {
 export function sequences(minor: number): fc.Arbitrary<Sequence> {
   const known = Object.keys(CHANGES).filter((name) => (CHANGES[name]?.since ?? 0) <= minor);
   const always = ['autoscaling on', 'autoscaling off'];
-  const proxy = fc.constantFrom('none' as const, 'plain' as const, 'autoscaling' as const, 'autoscaling' as const);
+  const proxy = fc.oneof(
+    ...(
+      [
+        ['none', 3],
+        ['plain', 3],
+        ['autoscaling', 7],
+        ['patched', 1],
+        ['DaemonSet', 1],
+      ] as const
+    ).map(([content, weight]) => ({ weight, arbitrary: fc.constant(content) })),
+  );
+  const mergeTypes = minor < 8 ? [undefined] : [undefined, undefined, 'StrategicMerge' as const, 'JSONMerge' as const];
   return fc.record({
     start: fc.record({
       classProxy: proxy,
       ownProxy: proxy,
+      mergeType: fc.constantFrom(...mergeTypes),
       merges: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
       secondGateway: fc.boolean(),
     }),
