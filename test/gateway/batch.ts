@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import { changesOf } from '../../functions/events/audit-event.ts';
 import { type Change, changeOf } from '../../functions/events/report.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
+import { objectKey } from '../../functions/judgement/kubernetes-objects.ts';
+import type { Owner } from '../../functions/judgement/ownership.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { assess } from '../../functions/sweep/assess.ts';
@@ -188,15 +190,19 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
   const expected = verdicts.filter(({ reason }) => reason === 'AutoscalingConfigured').map(({ hpa }) => keyOf(hpa));
   const wanted = await createdAgain(bench, [...expected, ...missing.map((one) => keyOf({ metadata: one }))]);
 
+  const unserved = await unservedOwners(admin);
   const findings: Finding[] = [];
   const keptByRow: Record<string, number> = {};
-  for (const { hpa, action, reason, explanation } of verdicts) {
+  for (const { hpa, owner, action, reason, explanation } of verdicts) {
     const key = keyOf(hpa);
     const isWanted = wanted.has(key);
     if (action === 'delete' && isWanted)
       findings.push({ kind: 'wrongly deleted', hpa: key, explanation: `${reason}: ${explanation}` });
     if (action === 'keep' && !isWanted) {
-      if (reason === 'AutoscalingConfigured') findings.push({ kind: 'missed', hpa: key, explanation });
+      // It serves nothing now, and needs its HPA again once a listener is valid.
+      if (reason === 'AutoscalingConfigured' && unserved(owner))
+        keptByRow[NO_LISTENER] = (keptByRow[NO_LISTENER] ?? 0) + 1;
+      else if (reason === 'AutoscalingConfigured') findings.push({ kind: 'missed', hpa: key, explanation });
       else keptByRow[reason] = (keptByRow[reason] ?? 0) + 1;
     }
   }
@@ -353,6 +359,20 @@ async function rest(bench: Bench, say: (text: string) => void): Promise<void> {
     await envoyGateway.start();
   }
   await settled(bench, 30);
+}
+
+const NO_LISTENER = 'no valid listener';
+
+/** Whether Envoy Gateway serves nothing for an owner: no listener of its Gateways is valid. */
+async function unservedOwners(admin: Connection): Promise<(owner: Owner | undefined) => boolean> {
+  const gateways = await list(admin, '/apis/gateway.networking.k8s.io/v1/gateways');
+  const served = gateways.filter(({ status }) =>
+    status?.listeners?.some(({ conditions }) =>
+      conditions.some((condition) => condition.type === 'Programmed' && condition.status === 'True'),
+    ),
+  );
+  const owners = served.flatMap(({ metadata, spec }) => [keyOf({ metadata }), spec.gatewayClassName]);
+  return (owner) => owner !== undefined && owner.kind !== 'ConfigMap' && !owners.includes(objectKey(owner));
 }
 
 async function rejectedClasses(admin: Connection): Promise<string[]> {

@@ -151,6 +151,12 @@ export class World {
   }
 }
 
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+}
+
+/** An HPA, or another object of which the same is read. */
 export interface Hpa {
   apiVersion: string;
   kind: string;
@@ -164,8 +170,9 @@ export interface Hpa {
     managedFields?: { manager: string; operation: string }[];
     ownerReferences?: { uid: string }[];
   };
-  status?: { conditions?: { type: string; status: string }[] };
-  spec: object;
+  status?: { conditions?: Condition[]; listeners?: { conditions: Condition[] }[] };
+  // biome-ignore lint/suspicious/noExplicitAny: objects of every kind
+  spec: any;
 }
 
 const reference = (name: string) => ({ group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name });
