@@ -27,8 +27,9 @@ import { type AccountCluster, EksAccountDouble, readEksToken, type StoredEntry }
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
 import { type AwsRequest, type ServiceAnswer, ServiceDouble } from '../doubles/service-double.ts';
 import type { User } from '../embedded-cluster/authorization.ts';
-import { ACCOUNT, lambdaContext } from '../embedded-cluster/event-path.ts';
-import { type EventSourceMapping, type FunctionConfiguration, type Moto, REGION, templateForMoto } from './moto.ts';
+import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
+import type { EventSourceMapping, FunctionConfiguration } from './emulator.ts';
+import { type Moto, templateForMoto } from './moto.ts';
 import { type Packaging, resourcesOf } from './packaged.ts';
 
 /*

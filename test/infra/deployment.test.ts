@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
-import { BUCKET, Moto, templateForMoto } from './moto.ts';
+import { BUCKET } from './emulator.ts';
+import { Moto, templateForMoto } from './moto.ts';
 import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 
 /*

@@ -9,6 +9,8 @@ export interface Tools {
   /** The folder of cfn-lint, checkov, the AWS CLI, and moto_server. */
   bin: string;
   jars: string;
+  /** The folder of the Python with LocalStack. */
+  localStack: string;
 }
 
 declare module 'vitest' {
@@ -38,8 +40,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
       await packageWith(folder, 'default', {}),
       await packageWith(folder, 'everything', everything),
     ]);
-    const [bin = '', jars = ''] = await install('python', 'jars');
-    project.provide('tools', { bin, jars });
+    const [bin = '', jars = '', localStack = ''] = await install('python', 'jars', 'localstack');
+    project.provide('tools', { bin, jars, localStack });
     return stop;
   } catch (error) {
     await stop();

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs tools that the tests need beyond Node, once, outside of the tree. Prints the folder of each that it is asked for, one
 # a line. `python`: the bin folder of a virtual environment with cfn-lint, checkov, the AWS CLI, and the moto server from PyPI
-# (requirements.txt). `jars`: AWS's event-ruler from Maven Central (event-ruler/pom.xml).
+# (requirements.txt). `localstack`: the same with LocalStack (requirements-localstack.txt). `jars`: AWS's event-ruler from Maven Central (event-ruler/pom.xml).
 set -euo pipefail
 cd "$(dirname "$0")"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/envoy-hpa-reaper"
@@ -24,6 +24,20 @@ python() {
     rm -rf "$environment"
     python3.11 -m venv "$environment" >&2
     "$environment/bin/pip" install --quiet --no-input --requirement requirements.txt >&2
+    touch "$environment/complete"
+  fi
+  echo "$environment/bin"
+}
+
+localstack() {
+  need "verify:infra (Python 3.11)" python3.11
+  environment="$cache/infra-localstack-$(cksum <requirements-localstack.txt | tr ' ' -)"
+  if [ ! -e "$environment/complete" ]; then
+    echo "installing LocalStack into $environment (a minute, only the first time)" >&2
+    rm -rf "$environment"
+    python3.11 -m venv "$environment" >&2
+    # Without what it needs for other services.
+    "$environment/bin/pip" install --quiet --no-input --no-deps --requirement requirements-localstack.txt >&2
     touch "$environment/complete"
   fi
   echo "$environment/bin"

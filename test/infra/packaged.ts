@@ -43,7 +43,7 @@ export const zipsOf = (template: Template): string[] => JSON.stringify(template)
 const run = promisify(execFile);
 
 /** @returns the folders of the installed tools, in the order of the arguments */
-export async function install(...what: readonly ('python' | 'jars')[]): Promise<string[]> {
+export async function install(...what: readonly ('python' | 'jars' | 'localstack')[]): Promise<string[]> {
   const installing = run('bash', [join(import.meta.dirname, 'install.sh'), ...what]);
   installing.child.stderr?.pipe(process.stderr);
   return (await installing).stdout.trim().split('\n');
