@@ -92,6 +92,9 @@ export function changesOf(lines: readonly string[]): AuditedChanges {
   return { changes: [...latest.values()].map(({ event, lines }) => changeOfEvent(event, lines)), kept, faults };
 }
 
+/** Maximum number of faulty fields of one line that are listed. */
+const MAX_FIELDS = 20;
+
 function readAuditEvent(line: string): { event: AuditEvent } | { fault: string } {
   let json: unknown;
   try {
@@ -103,7 +106,8 @@ function readAuditEvent(line: string): { event: AuditEvent } | { fault: string }
   const parsed = auditEventSchema.safeParse(json);
   if (parsed.success) return { event: parsed.data };
   const fields = parsed.error.issues.map((issue) => issue.path.join('.') || 'the whole line');
-  return { fault: `not an audit.k8s.io/v1 Event: ${fields.join(', ')}` };
+  const more = fields.splice(MAX_FIELDS).length;
+  return { fault: `not an audit.k8s.io/v1 Event: ${fields.join(', ')}${more > 0 ? ` and ${more} more` : ''}` };
 }
 
 /** The same predicate as {@link SUBSCRIPTION_PATTERN}, because that pattern can be changed by hand in the account. */

@@ -1,3 +1,5 @@
+import { messageLine } from './printable.ts';
+
 /*
  * One class for each thing that a caller handles differently:
  *
@@ -8,11 +10,18 @@
  *
  * Any other error is a fault of this program and is retried like a {@link RetryableError}.
  */
-export class MalformedInputError extends Error {
+class ExpectedError extends Error {
+  /** @param message may quote anything; it becomes one line of bounded length */
+  constructor(message: string, options?: ErrorOptions) {
+    super(messageLine(message), options);
+  }
+}
+
+export class MalformedInputError extends ExpectedError {
   override name = 'MalformedInputError';
 }
 
-export class UsageError extends Error {
+export class UsageError extends ExpectedError {
   override name = 'UsageError';
 }
 
@@ -25,7 +34,7 @@ type SkipReason =
   | 'ClusterForbidden'
   | 'CustomResourcesNotInstalled';
 
-export class ClusterSkippedError extends Error {
+export class ClusterSkippedError extends ExpectedError {
   override name = 'ClusterSkippedError';
   readonly reason: SkipReason;
   /** What a person can do about it. */
@@ -37,7 +46,7 @@ export class ClusterSkippedError extends Error {
   }
 }
 
-export class RetryableError extends Error {
+export class RetryableError extends ExpectedError {
   override name = 'RetryableError';
 }
 
@@ -67,12 +76,14 @@ export class AwsAccessError extends RetryableError {
   }
 }
 
-/** The message of an error with those of its causes, unless it includes them. */
-export function describeError(error: unknown): string {
+/** The message of an error with those of its causes, unless it includes them, as one line of bounded length. */
+export const describeError = (error: unknown): string => messageLine(messageOf(error));
+
+function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Node's own error for a host with several addresses of which none responds. It has no message.
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(describeError).join('; ');
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
   if (error.cause === undefined) return error.message;
-  const cause = describeError(error.cause);
+  const cause = messageOf(error.cause);
   return error.message.includes(cause) ? error.message : `${error.message}: ${cause}`;
 }

@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import { stringify } from 'yaml';
 import { type DoctorReport, STATES } from '../../doctor/report.ts';
 import type { RunReport } from '../../events/report.ts';
+import { printable } from '../../platform/printable.ts';
 import { htmlReport } from './html.ts';
 import { type Block, blocksOf, type Shown, staleFirst, tally, titleOf } from './words.ts';
 
@@ -173,7 +174,7 @@ export function tableLines(
   { width = Number.POSITIVE_INFINITY, color }: Screen = { color: false },
   tones: readonly (keyof typeof COLORS | undefined)[] = [],
 ): string[] {
-  const cells = rows.map((row) => row.map(harmless));
+  const cells = rows.map((row) => row.map(printable));
   const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
   const room = width - widths.slice(0, -1).reduce((sum, other) => sum + other + 2, 0);
   const isBlocks = room < Math.min(widths.at(-1) ?? 0, width / 2);
@@ -206,14 +207,11 @@ function markdownTable([headings = [], ...rows]: readonly (readonly string[])[])
 }
 
 /** Names and messages from elsewhere create no markup, no column and no line in Markdown. */
-const markdownText = (text: string): string => harmless(text).replaceAll(/[\\|<>*`[\]~]/g, '\\$&');
-
-/** Names and messages from elsewhere (a server, a kubeconfig) can neither move the cursor nor start a line. */
-const harmless = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ');
+const markdownText = (text: string): string => printable(text).replaceAll(/[\\|<>*`[\]~]/g, '\\$&');
 
 /** Breaks a text between words. Two spaces between cells stay together, and none starts a line. */
 export const wrap = (text: string, width?: number, indent = ''): string[] =>
-  filledLines(harmless(text).split(/ (?! )/), width, indent);
+  filledLines(printable(text).split(/ (?! )/), width, indent);
 
 /** A text whose words are not longer than a width, so that a column keeps to it. */
 const brokenWords = (text: string, width: number): string =>
@@ -221,7 +219,7 @@ const brokenWords = (text: string, width: number): string =>
 
 /** Breaks a command into lines that a shell takes as one command. */
 const shellLines = (command: string, width = Number.POSITIVE_INFINITY, indent = ''): string[] =>
-  filledLines(harmless(command).match(/(?:'[^']*'|[^\s'])+/g) ?? [], width - 2, indent).map(
+  filledLines(printable(command).match(/(?:'[^']*'|[^\s'])+/g) ?? [], width - 2, indent).map(
     (line, index, { length }) => (index < length - 1 ? `${line} \\` : line),
   );
 

@@ -3,6 +3,7 @@ import { clearLine, createInterface, cursorTo } from 'node:readline';
 import { type Command, Option } from 'commander';
 import type { RunReport } from '../../events/report.ts';
 import { UsageError } from '../../platform/errors.ts';
+import { messageLine } from '../../platform/printable.ts';
 import type { LoopOptions } from '../../sweep/for-each-cluster.ts';
 import { FORMATS, formatReport, wrap } from './output.ts';
 import { LEGEND, type Shown } from './words.ts';
@@ -13,11 +14,13 @@ export const EXIT = { done: 0, failed: 1, usage: 2, stale: 3, interrupted: 130 }
 /** Milliseconds per request to a cluster, which may be far away. */
 export const REQUEST_TIMEOUT = 30_000;
 
-/** Prints a message for a person on stderr. A line that starts with a space stays whole: a command to copy. */
+/** Prints a message for a person on stderr. A line that starts with a space is a command to copy, and stays whole. */
 export function say(text: string): void {
   const { width } = screenOf(process.stderr);
   const lines = `reaper: ${text}`.split('\n');
-  process.stderr.write(`${lines.flatMap((line) => (line.startsWith(' ') ? [line] : wrap(line, width))).join('\n')}\n`);
+  process.stderr.write(
+    `${lines.flatMap((line) => (line.startsWith(' ') ? [line] : wrap(messageLine(line), width))).join('\n')}\n`,
+  );
 }
 
 /** As wide as a terminal and in its colors, or plain in a file unless FORCE_COLOR is set. */

@@ -127,6 +127,11 @@ describe('a line of the log', () => {
     expect(changesOf([line])).toEqual({ changes: [], kept: 0, faults: [{ index: 0, fault }] });
   });
 
+  test('with very many faults names the first ones', () => {
+    const [one] = changesOf([broken({ sourceIPs: Array.from({ length: 10_000 }, () => null) })]).faults;
+    expect(one?.fault).toMatch(/^not an audit.k8s.io\/v1 Event: sourceIPs\.0, .*sourceIPs\.19 and 9980 more$/);
+  });
+
   test('is a fault whatever the text is, never an exception', async () => {
     await fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (line) => {
