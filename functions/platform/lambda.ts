@@ -25,7 +25,7 @@ export function lambdaHandler<Schema extends z.ZodMiniObject, Result>(
   create: (wiring: { config: z.infer<Schema>; log: Log; metrics: MetricsRecorder }) => Handler<Result>,
 ) {
   const config = configOf(schema, process.env);
-  const logger = new Logger({ serviceName: service });
+  const logger = createLogger(service);
   const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
   const add: MetricsRecorder['add'] = (name, value, reason) => {
     if (value === 0) return;
@@ -48,6 +48,15 @@ export function lambdaHandler<Schema extends z.ZodMiniObject, Result>(
 /** The function cannot start. */
 class ConfigurationError extends Error {
   override name = 'ConfigurationError';
+}
+
+/** @throws {ConfigurationError} for a variable of Powertools that is malformed */
+function createLogger(serviceName: string): Logger {
+  try {
+    return new Logger({ serviceName });
+  } catch (error) {
+    throw new ConfigurationError(`the environment does not fit: ${describeError(error)}`);
+  }
 }
 
 /** @throws {ConfigurationError} with every variable that is missing or malformed, and no value */

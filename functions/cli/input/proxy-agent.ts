@@ -6,6 +6,7 @@ import { Agent, type AgentConnectOpts } from 'agent-base';
 import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { SocksProxyAgent } from 'socks-proxy-agent';
+import { UsageError } from '../../platform/errors.ts';
 
 /**
  * Connects through the proxy of a kubeconfig, or else of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and keeps the connections. Like
@@ -58,7 +59,12 @@ function proxyOfEnvironment(scheme: 'http' | 'https', host: string, port: number
   if (proxy === '' || isIn(host, LOOPBACK)) return '';
   const excluded = fromEnvironment('no_proxy').toLowerCase().split(',');
   if (excluded.some((entry) => matches(entry.trim(), host.toLowerCase(), Number(port)))) return '';
-  return proxy.includes('://') ? proxy : `http://${proxy}`;
+  const url = proxy.includes('://') ? proxy : `http://${proxy}`;
+  if (URL.canParse(url) && /^(https?|socks[45]?[ah]?):$/.test(new URL(url).protocol)) return url;
+  // Without the value, which may contain a password.
+  throw new UsageError(
+    `${scheme.toUpperCase()}_PROXY is not the URL of a proxy: write http://HOST:PORT or socks5://HOST:PORT`,
+  );
 }
 
 const LOOPBACK = ['127.0.0.0/8', '::1/128', 'localhost'];

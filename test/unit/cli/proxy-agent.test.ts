@@ -52,6 +52,15 @@ test.each<[string, keyof typeof KINDS, boolean, Record<string, string>]>([
   expect(agentTo(host, secureEndpoint).constructor).toBe(KINDS[way][Number(secureEndpoint)]);
 });
 
+test.each(['http://', 'http://jane:secret@:x', 'ftp://proxy', '://'])(
+  'refuses the proxy %s, without quoting it',
+  (proxy) => {
+    vi.stubEnv('HTTPS_PROXY', proxy);
+    vi.stubEnv('NO_PROXY', '');
+    expect(() => agentTo('api.example.com')).toThrow(/^HTTPS_PROXY is not the URL of a proxy: write /);
+  },
+);
+
 test('prefers the proxy of a kubeconfig, and keeps one agent for each proxy', () => {
   vi.stubEnv('NO_PROXY', '*');
   expect(agentTo('localhost', true, 'socks5://proxy:1080').constructor).toBe(SocksProxyAgent);
