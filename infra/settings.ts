@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
 import * as z from 'zod';
 import { NAMESPACE_PATTERN } from '../functions/judgement/kubernetes-objects.ts';
+import { parseYaml } from '../functions/platform/yaml.ts';
 
 /** The values that a setting accepts: in the file, as a parameter of the template, and as docs/configuration.md lists them. */
 interface Values {
@@ -296,7 +296,7 @@ export function readConfiguration(
   const text = readFileSync(file, 'utf8');
   let values: unknown;
   try {
-    values = parse(text);
+    values = parseYaml(text);
   } catch (error) {
     throw new Error(`${file} is not YAML: ${(error as Error).message}`);
   }

@@ -1,21 +1,20 @@
-import { type DocumentOptions, type ParseOptions, parse, type SchemaOptions } from 'yaml';
+import type { DocumentOptions, ParseOptions, SchemaOptions } from 'yaml';
+import { parseYaml } from '../platform/yaml.ts';
 import { type ComponentSettings, type ConfigMap, type EnvoyProxySpec, SCHEMAS } from './kubernetes-objects.ts';
 
 /** The ConfigMap of Envoy Gateway's Helm chart in the controller's namespace, and its key. */
 export const CONFIG_MAP_NAME = 'envoy-gateway-config';
 const CONFIG_MAP_KEY = 'envoy-gateway.yaml';
+/** Anybody with a namespace may write such a ConfigMap of up to a MiB, and parsing one that is all errors takes seconds. */
+const MAX_CHARACTERS = 256 * 1024;
 const DEFAULT_CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
 
 /** By default the parser reads the name `e5` as a number. */
 const EXPONENT = /^[-+]?(?:\d[\d_]*(?:\.[\d_]*)?|\.[\d_]+)[eE][-+]?\d+$/;
 
-/**
- * How kubectl and Envoy Gateway read YAML: as version 1.1, where `yes` is a boolean, but what looks like a time stays text. With
- * the log level `silent` the parser would ignore a syntax error and return half a document.
- */
+/** How kubectl and Envoy Gateway read YAML: as version 1.1, where `yes` is a boolean, but what looks like a time stays text. */
 export const KUBERNETES_YAML: ParseOptions & DocumentOptions & SchemaOptions = {
   version: '1.1',
-  logLevel: 'error',
   customTags: (tags) =>
     tags
       .filter((tag) => typeof tag === 'string' || !tag.tag.endsWith(':timestamp'))
@@ -58,11 +57,13 @@ export function readEnvoyGatewayConfig(configMap: ConfigMap): EnvoyGatewayConfig
 
 function readSettings(text: string | undefined): EnvoyGatewaySettings | UnreadableSettings {
   if (text === undefined) return { unreadable: `it has no key ${CONFIG_MAP_KEY}` };
+  if (text.length > MAX_CHARACTERS)
+    return { unreadable: `${CONFIG_MAP_KEY} is longer than ${MAX_CHARACTERS} characters` };
   let document: unknown;
   try {
-    document = parse(text, KUBERNETES_YAML);
+    document = parseYaml(text, KUBERNETES_YAML);
   } catch (error) {
-    return { unreadable: `${CONFIG_MAP_KEY} is not valid YAML: ${(error as Error).message.split('\n')[0]}` };
+    return { unreadable: `${CONFIG_MAP_KEY} is not valid YAML: ${(error as Error).message}` };
   }
   const parsed = SCHEMAS.EnvoyGateway.safeParse(document);
   if (!parsed.success) {

@@ -1,5 +1,5 @@
 import { gunzipSync } from 'node:zlib';
-import { parseAllDocuments } from 'yaml';
+import { yamlDocuments } from '../../platform/yaml.ts';
 import { say } from '../output/terminal.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -72,10 +72,18 @@ export function findObjects<T>(text: string, reader: ObjectReader<T>): FoundObje
     }
   }
 
-  const documents = YAML.test(text) ? yamlDocuments(text) : jsonDocuments(text);
+  const documents = YAML.test(text) ? yamlDocuments(text).map(inYaml) : jsonDocuments(text);
   for (const { line, value, fault } of documents) {
-    if (fault === undefined) search(value, `line ${line}`, []);
-    else faults.push(`line ${line}: ${fault}`);
+    if (fault !== undefined) faults.push(`line ${line}: ${fault}`);
+    else {
+      try {
+        search(value, `line ${line}`, []);
+      } catch (error) {
+        // The stack is full.
+        if (!(error instanceof RangeError)) throw error;
+        faults.push(`line ${line}: nested too deeply`);
+      }
+    }
   }
   return { found, faults };
 }
@@ -91,15 +99,11 @@ interface Document {
   readonly fault?: string;
 }
 
-function yamlDocuments(text: string): Document[] {
-  const documents = parseAllDocuments(text);
-  return (Array.isArray(documents) ? documents : []).map((document) => {
-    const line = text.slice(0, document.contents?.range?.[0] ?? 0).split('\n').length;
-    const [error] = document.errors;
-    if (error === undefined) return { line, value: document.toJS() as unknown };
-    return { line: error.linePos?.[0].line ?? line, fault: `not YAML: ${error.code}` };
-  });
-}
+const inYaml = ({ line, value, code }: ReturnType<typeof yamlDocuments>[number]): Document => ({
+  line,
+  value,
+  fault: code && `not YAML: ${code}`,
+});
 
 /** The start of a JSON object, or of an array with objects or strings. */
 const START = /\{(?=\s*["}])|\[(?=\s*["{[\]])/g;

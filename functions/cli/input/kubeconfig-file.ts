@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve, sep } from 'node:path';
 import process from 'node:process';
-import { parse } from 'yaml';
 import { MalformedInputError } from '../../platform/errors.ts';
+import { parseYaml } from '../../platform/yaml.ts';
 
 /** A cluster, user or context as a kubeconfig has it. Its shape is not checked: a broken entry is a fault of its contexts only. */
 // biome-ignore lint/suspicious/noExplicitAny: each reader expects its own fields
@@ -51,11 +51,10 @@ const inOrder = (parts: readonly Kubeconfig[], contexts: ReadonlyMap<string, Ent
 function readFile(file: string): Kubeconfig {
   let content: Entry;
   try {
-    content = (parse(readFileSync(file, 'utf8'), { prettyErrors: false }) ?? {}) as Entry;
+    content = (parseYaml(readFileSync(file, 'utf8')) ?? {}) as Entry;
   } catch (error) {
-    // Without the cause, and the first line only: the others quote the file, which contains the token.
-    const [fault = ''] = (error as Error).message.split('\n');
-    throw new MalformedInputError(`kubeconfig ${file} cannot be read: ${fault.replace(/, \w+ '.*'$/, '')}`);
+    const fault = (error as Error).message.replace(/, \w+ '.*'$/, '');
+    throw new MalformedInputError(`kubeconfig ${file} cannot be read: ${fault}`);
   }
   const from = dirname(resolve(file));
   const absolute = (path: unknown) => (typeof path === 'string' && path !== '' ? resolve(from, path) : undefined);

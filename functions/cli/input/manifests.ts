@@ -1,10 +1,10 @@
 import { InvalidArgumentError } from 'commander';
-import { parseAllDocuments } from 'yaml';
 import { CONFIG_MAP_NAME, KUBERNETES_YAML } from '../../judgement/envoy-gateway-config.ts';
 import { type Metadata, SCHEMAS } from '../../judgement/kubernetes-objects.ts';
 import { KINDS, kindOf } from '../../kubernetes/kinds.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { formatZodIssues } from '../../platform/schema.ts';
+import { yamlDocuments } from '../../platform/yaml.ts';
 import { nameOfFile, readText } from './files.ts';
 
 /** The kinds that decide whether an HPA is wanted, and their short names in kubectl. */
@@ -43,11 +43,9 @@ const isNamespaced = (kind: Kind) => kind !== 'GatewayClass';
  */
 export async function readManifests(file: string): Promise<{ manifests: Manifest[]; ignored: string[] }> {
   const name = nameOfFile(file);
-  const documents = parseAllDocuments(await readText(file), KUBERNETES_YAML);
-  const objects = [...documents].flatMap((document) => {
-    const [error] = document.errors;
-    if (error) throw new MalformedInputError(`${name} is not YAML: ${error.message.split('\n')[0]}`);
-    return objectsOf(document.toJS(), name);
+  const objects = yamlDocuments(await readText(file), KUBERNETES_YAML).flatMap(({ value, fault }) => {
+    if (fault !== undefined) throw new MalformedInputError(`${name} is not YAML: ${fault}`);
+    return objectsOf(value, name);
   });
   if (objects.length === 0) throw new MalformedInputError(`${name} contains no Kubernetes object`);
   const manifests: Manifest[] = [];

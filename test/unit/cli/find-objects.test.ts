@@ -104,6 +104,18 @@ test.each([
   expect(findObjects(text, reader)).toEqual({ found: [], faults });
 });
 
+test.each([
+  ['JSON', `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`, 'line 1: nested too deeply'],
+  ['YAML', `a: ${'['.repeat(20_000)}`, 'line 1: not YAML: RESOURCE_EXHAUSTION'],
+  [
+    'YAML with aliases',
+    'a: &a [1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nd: [*c,*c,*c,*c]',
+    'line 1: not YAML: BAD_ALIAS',
+  ],
+])('reports %s that no stack or memory can hold', (_, text, fault) => {
+  expect(findObjects(text, reader)).toEqual({ found: [], faults: [fault] });
+});
+
 test('reads very many lines that are cut off in little time', () => {
   const cut = '2026-11-24T12:00:00Z {"kind":"Event","user":{"groups":[';
   const { faults } = findObjects(`${cut}\n`.repeat(20_000), reader);

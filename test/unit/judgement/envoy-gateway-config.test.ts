@@ -64,6 +64,7 @@ describe('reports what it cannot read, and never guesses:', () => {
     ['a key twice', `${KIND}envoyProxy: {mergeGateways: true}\nenvoyProxy: {}\n`, `${NO_YAML}Map keys must be unique`],
     ['two documents', `${KIND}---\n${KIND}`, NO_YAML],
     ['a tab for indentation', `${KIND}gateway:\n\tcontrollerName: a\n`, NO_YAML],
+    ['far more text than a configuration has', `${KIND}#${'x'.repeat(300_000)}`, 'is longer than 262144 characters'],
     ['an alias of nothing', `${KIND}envoyProxy: *x`, NO_YAML],
     ['an invalid controllerName', `${KIND}gateway: {controllerName: [a]}`, 'gateway.controllerName: '],
     ['an unknown mode', `${KIND}provider: {kubernetes: {deploy: {type: X}}}`, 'provider.kubernetes.deploy.type: '],

@@ -1,0 +1,100 @@
+import {
+  type Document,
+  type DocumentOptions,
+  isScalar,
+  type ParseOptions,
+  parseAllDocuments,
+  type SchemaOptions,
+  visit,
+  YAMLParseError,
+} from 'yaml';
+
+type Options = ParseOptions & DocumentOptions & SchemaOptions;
+
+interface YamlDocument {
+  /** The line in which its value begins. */
+  readonly line: number;
+  readonly value?: unknown;
+  /** What is wrong with it, and where. It quotes nothing of the text, which may hold a secret. */
+  readonly fault?: string;
+  /** The same in one word. */
+  readonly code?: string;
+}
+
+/**
+ * Parses every document of a text in YAML, in a time that grows with its length only. Never throws, and prints no warning.
+ *
+ * With the log level `silent`, the parser would ignore a syntax error and return half a document.
+ */
+export function yamlDocuments(text: string, options: Options = {}): YamlDocument[] {
+  let documents: Document.Parsed[];
+  try {
+    // To find a key that is there twice, the parser compares each key of a map with all others; to describe one of many errors, it
+    // reads the whole line.
+    const linear = { uniqueKeys: false, prettyErrors: false, logLevel: 'error' } as const;
+    documents = [...parseAllDocuments(text, { ...options, ...linear })];
+  } catch (error) {
+    return [{ line: 1, ...faultOf(error as Error, 'line 1') }];
+  }
+  let [line, counted] = [1, 0];
+  const lineAt = (offset: number): number => {
+    line += text.slice(counted, offset).split('\n').length - 1;
+    counted = Math.max(counted, offset);
+    return line;
+  };
+  const faultAt = (offset: number, error: Error) => {
+    const at = lineAt(offset);
+    return { line: at, ...faultOf(error, `line ${at}, column ${offset - text.lastIndexOf('\n', offset - 1)}`) };
+  };
+  return documents.map((document) => {
+    const [error] = document.errors;
+    if (error) return faultAt(error.pos[0], error);
+    const start = document.contents?.range?.[0] ?? counted;
+    try {
+      const repeated = repeatedKey(document);
+      if (repeated === undefined) return { line: lineAt(start), value: document.toJS() as unknown };
+      return faultAt(repeated, new YAMLParseError([repeated, repeated], 'DUPLICATE_KEY', 'Map keys must be unique'));
+    } catch (thrown) {
+      return faultAt(start, thrown as Error);
+    }
+  });
+}
+
+/** @throws {Error} with a message that quotes nothing of the text, unless it is one document in YAML */
+export function parseYaml(text: string, options?: Options): unknown {
+  const [document, second] = yamlDocuments(text, options);
+  if (document?.fault !== undefined) throw new Error(document.fault);
+  if (second !== undefined) throw new Error('it contains more than one document');
+  return document?.value ?? null;
+}
+
+/** Where a key begins that its map has before. */
+function repeatedKey(document: Document): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Map(_, { items }) {
+      const keys = new Set<unknown>();
+      for (const { key } of items) {
+        const value = isScalar(key) ? key.value : key;
+        if (keys.has(value)) {
+          found = isScalar(key) ? key.range?.[0] : 0;
+          return visit.BREAK;
+        }
+        keys.add(value);
+      }
+      return undefined;
+    },
+  });
+  return found;
+}
+
+const TOO_DEEP = 'RESOURCE_EXHAUSTION';
+
+/** Without what the message quotes after a colon. */
+function faultOf(error: Error & { readonly code?: string }, where: string): Pick<YamlDocument, 'fault' | 'code'> {
+  // The stack is full.
+  if (error instanceof RangeError || error.code === TOO_DEEP)
+    return { fault: 'it is nested too deeply', code: TOO_DEEP };
+  const [what = ''] = error.message.split(/: |\n/);
+  return { fault: `${what} at ${where}`, code: error.code ?? 'BAD_ALIAS' };
+}
