@@ -15,7 +15,7 @@ import { problem } from '../platform/problems.ts';
 import { checkedObject } from './kinds.ts';
 
 /** A response of the API server above 299: its code, and the message of its Status object if there is one. */
-export class ApiStatusError extends Error {
+export class ApiStatusError extends RetryableError {
   override name = 'ApiStatusError';
   readonly code: number;
   constructor(code: number, message: string) {
@@ -199,28 +199,28 @@ interface HttpRequest {
  */
 async function sendForJson(request: HttpRequest): Promise<unknown> {
   const name = `${request.method} ${request.url.pathname}`;
-  const { code, headers, text } = await exchange(request);
+  const { code, headers, text: whole } = await exchange(request);
+  const text = code <= 299 ? whole : withoutCredential(whole, request);
   const isJson = headers['content-type']?.startsWith('application/json') ?? false;
   let body: { kind?: string; message?: string } | undefined;
   try {
     body = isJson ? JSON.parse(text) : undefined;
-  } catch (error) {
-    throw new RetryableError(`${name} was answered ${code} with a body that is cut or no JSON`, { cause: error });
+  } catch {
+    // Without the cause, which quotes the body.
+    throw new RetryableError(`${name} was answered ${code} with a body that is cut or no JSON`);
   }
-  if (code <= 299 && isJson) return body;
-  // Some servers return the request in their page of errors.
-  const [, authorization = ''] =
-    Object.entries(request.headers).find(([header]) => header.toLowerCase() === 'authorization') ?? [];
-  const [, credential = ''] = String(authorization).split(' ');
-  // A shorter one is no secret, and part of any text.
-  const words = firstWords(credential.length >= 8 ? text.replaceAll(credential, '(credential)') : text);
+  if (code <= 299 && typeof body === 'object' && body !== null) return body;
+  const words = firstWords(withoutCredential(text, request));
   // The API server itself answers in text where it knows no such API group. A 401 means the same from everybody.
   const isOfApiServer =
     body?.kind === 'Status' ||
     [401, 429].includes(code) ||
     (request.method === 'GET' && text === '404 page not found\n');
   if (code > 299 && isOfApiServer) {
-    throw new ApiStatusError(code, `${name} was answered ${code}: ${body?.message ?? words}`);
+    throw new ApiStatusError(
+      code,
+      `${name} was answered ${code}: ${typeof body?.message === 'string' ? body.message : words}`,
+    );
   }
   const { server, via, location, 'content-type': type = 'no type', 'proxy-authenticate': scheme } = headers;
   const facts = [
@@ -230,6 +230,14 @@ async function sendForJson(request: HttpRequest): Promise<unknown> {
     scheme && `which asks for the credentials of a proxy (${scheme})`,
   ].filter(Boolean);
   throw new ForeignAnswerError(`${name} was answered ${code} ${facts.join(', ')}: ${words || '(nothing)'}`);
+}
+
+/** Some servers return the request in what they say about it. */
+function withoutCredential(text: string, { headers }: HttpRequest): string {
+  const [, authorization = ''] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization') ?? [];
+  const [, credential = ''] = String(authorization).split(' ');
+  // A shorter one is no secret, and part of any text.
+  return credential.length >= 8 ? text.replaceAll(credential, '(credential)') : text;
 }
 
 /** The target of a redirect without its user, query and fragment, any of which can hold a token. */

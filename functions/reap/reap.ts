@@ -251,8 +251,9 @@ const changesIn = (triggers: readonly Trigger[]) =>
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (error) {
-    throw new MalformedInputError('the message body is not JSON', { cause: error });
+  } catch {
+    // Without the cause, which quotes the text.
+    throw new MalformedInputError('the message body is not JSON');
   }
 }
 

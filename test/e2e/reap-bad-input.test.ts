@@ -39,7 +39,7 @@ describe('an input that is no event of this project', () => {
     ['a request with a bad limit', requested('shop', { maxDeletions: -1 }), `${unexpected}detail.maxDeletions: `],
     ['another account', broken({ account: '999999999999' }), 'the event is from account 999999999999 in eu-central-1'],
     ['another Region', { ...requested(), region: 'eu-west-1' }, 'from account 123456789012 in eu-west-1, and this'],
-    ['no JSON', '{"source":', 'the message body is not JSON: '],
+    ['no JSON', '{"source":', 'the message body is not JSON'],
   ])('fails its message: %s', async (_, event, reason) => {
     expect(await reapBatch([typeof event === 'string' ? event : JSON.stringify(event)])).toEqual(['message-1']);
     expect(around.eks.described).toEqual([]);

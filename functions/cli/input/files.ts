@@ -41,10 +41,9 @@ export async function readSavedList(file: string, incomplete?: boolean): Promise
   try {
     list = JSON.parse(content);
   } catch (error) {
-    throw new MalformedInputError(
-      `${name} is not JSON (${(error as Error).message}); save it with \`kubectl get … -o json\``,
-      { cause: error },
-    );
+    // Without the rest of the message and the cause, which quote the file.
+    const [where = 'cut off?'] = /line \d+ column \d+/.exec((error as Error).message) ?? [];
+    throw new MalformedInputError(`${name} is not JSON (${where}); save it with \`kubectl get … -o json\``);
   }
   try {
     return snapshotOfList(list, incomplete);

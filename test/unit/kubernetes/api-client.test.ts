@@ -70,6 +70,13 @@ describe('what is no answer of an API server is reported with who answered what'
       'denied: Bearer top-secret',
       'answered 403 with no type: denied: Bearer (credential)',
     ],
+    [
+      'another service',
+      200,
+      { 'content-type': 'application/json' },
+      'null',
+      'answered 200 with application/json: null',
+    ],
     ['a load balancer', 502, {}, '', 'answered 502 with no type: (nothing)'],
   ])('%s', async (_, status, headers, body, message) => {
     const api = clusterApi(await serving(status, headers, body));
@@ -81,6 +88,32 @@ describe('what is no answer of an API server is reported with who answered what'
     expect(problem.message).toBe(`GET /k8s/apis/autoscaling/v2/horizontalpodautoscalers was ${message}`);
   });
 });
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+test('a message of the API server that repeats the credential is shown without it', async () => {
+  const body = JSON.stringify({ kind: 'Status', message: 'invalid token top-secret' });
+  const api = clusterApi(await serving(401, JSON_TYPE, body));
+  await expect(api.hpas.list()).rejects.toThrow(/ was answered 401: invalid token \(credential\)$/);
+});
+
+test('JSON that is cut is reported without quoting it', async () => {
+  const api = clusterApi(await serving(403, JSON_TYPE, '{"sent":"Bearer top-sec'));
+  const error = await api.hpas.list().catch((thrown: unknown) => thrown);
+  expect(describeError(error)).toMatch(/ was answered 403 with a body that is cut or no JSON$/);
+});
+
+test.each(['"x"', '{"toString":1}', 'null'])(
+  'a refusal of a list with the message %s is a failure to retry',
+  async (message) => {
+    const api = clusterApi(await serving(422, JSON_TYPE, `{"kind":"Status","message":${message}}`));
+    const error = await api.hpas.list().catch((thrown: unknown) => thrown);
+    expect(problemOf(error)).toMatchObject({
+      reason: 'SweepFailed',
+      message: expect.stringContaining('answered 422: '),
+    });
+  },
+);
 
 test.each([
   [401, false, /^Enroll the cluster: `reaper enroll --eks CLUSTER` creates the access entries/],
