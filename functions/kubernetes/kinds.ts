@@ -20,7 +20,7 @@ type ObjectOf<K extends Kind> = z.infer<(typeof SCHEMAS)[K]>;
 /** The kind of an object; `undefined` for kinds that a judgement does not need, such as the Gateways of other groups. */
 export function kindOf(object: unknown): Kind | undefined {
   const { apiVersion, kind } = (object ?? {}) as { apiVersion?: unknown; kind?: unknown };
-  const group = /^([^/]*)\//.exec(String(apiVersion))?.[1] ?? '';
+  const group = typeof apiVersion === 'string' ? (/^([^/]*)\//.exec(apiVersion)?.[1] ?? '') : '';
   return (Object.keys(KINDS) as Kind[]).find((known) => known === kind && KINDS[known].group === group);
 }
 

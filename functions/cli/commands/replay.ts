@@ -59,7 +59,7 @@ Examples:
 }
 
 const auditEventReader: ObjectReader<{ line: string; where: string }> = (object, _, where) =>
-  object.kind === 'Event' && String(object.apiVersion).startsWith('audit.k8s.io/')
+  object.kind === 'Event' && typeof object.apiVersion === 'string' && object.apiVersion.startsWith('audit.k8s.io/')
     ? { value: { line: JSON.stringify(object), where } }
     : undefined;
 
