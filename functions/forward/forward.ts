@@ -61,6 +61,9 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
   };
 }
 
+/** More than fits into the memory of the function, and than an invocation of 6 MB contains without intent. */
+const MAX_PAYLOAD_BYTES = 100 * 2 ** 20;
+
 const invocationSchema = z.object({ awslogs: z.object({ data: z.string() }) });
 
 /** What CloudWatch Logs sends to a subscription. A control message tests the destination and carries no changes. */
@@ -89,8 +92,10 @@ function decodePayload(event: unknown): LogPayload {
   const { data } = invocation.data.awslogs;
   let json: unknown;
   try {
-    json = JSON.parse(gunzipSync(Buffer.from(data, 'base64')).toString('utf8'));
-  } catch {
+    const unpacked = gunzipSync(Buffer.from(data, 'base64'), { maxOutputLength: MAX_PAYLOAD_BYTES });
+    json = JSON.parse(unpacked.toString('utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw refuse('awslogs.data is too large');
     throw refuse('awslogs.data is not base64 of gzip of JSON');
   }
   const payload = payloadSchema.safeParse(json);

@@ -96,6 +96,7 @@ describe('a bad event fails the invocation', () => {
     ['not base64', { awslogs: { data: '%secret%' } }, encoding],
     ['cut gzip', data(gzipSync('secret').subarray(0, 12)), encoding],
     ['not JSON', data(gzipSync('secret')), encoding],
+    ['far more than fits', data(gzipSync(Buffer.alloc(2 ** 27))), /^awslogs.data is too large; only a subscription/],
     ['other JSON', invocation({ logEvents: 'secret' }), new RegExp(`${shape.source}messageType: .*; owner: `)],
     ['no lines', invocation(payload([])), new RegExp(`${shape.source}logEvents: `)],
     ['an unknown type', payloadOf({ messageType: 'NEWS' }), /messageType: expected DATA_MESSAGE or/],
