@@ -126,3 +126,14 @@ export const execCredentials: readonly object[] = [
     },
   },
 ];
+
+/** Values to put elsewhere. They contain no secret: where none belongs, printing one is no leak. */
+export const splices: readonly unknown[] = JSON.parse(
+  JSON.stringify([...lists, ...auditEvents, ...kubeconfigs]).replaceAll(SECRET, 'x'),
+);
+
+/** Objects that are no business of this program. */
+export const secrets: readonly object[] = [
+  { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'x', namespace: 'shop' }, data: { token: SECRET } },
+  { apiVersion: 'v1', kind: 'Config', users: [{ name: 'u', user: { token: SECRET } }] },
+];

@@ -116,15 +116,18 @@ const AWS = {
   AWS_SESSION_TOKEN: SECRET,
   AWS_MAX_ATTEMPTS: '1',
   AWS_EC2_METADATA_DISABLED: 'true',
-  AWS_CONFIG_FILE: '/dev/null',
-  AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
 };
 
 const aws: Target = {
   name: 'aws-environment',
   weight: 1,
   make: (random) => ({ variables: mutatedEnvironment(AWS, random) }),
-  run: async (parts) => await within(String(parts.variables), async () => await targetsOf({ eks: 'shop' })),
+  async run(parts) {
+    // The SDK itself reads these files, and has faults of its own with odd names.
+    const files = { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };
+    const variables = JSON.stringify({ ...JSON.parse(String(parts.variables)), ...files });
+    await within(variables, async () => await targetsOf({ eks: 'shop' }));
+  },
 };
 
 export const ENVIRONMENTS: readonly Target[] = [settings, configuration, proxies, aws];

@@ -19,6 +19,8 @@ import {
   lists,
   objects,
   runReports,
+  secrets,
+  splices,
 } from './corpus.ts';
 import { mutatedCluster } from './handlers.ts';
 import { bytesOf, jsonOf, mutatedJson, mutatedText, mutatedValue, SECRET, yamlOf } from './mutate.ts';
@@ -39,13 +41,13 @@ async function command(parts: Parts): Promise<void> {
   await program.parseAsync(['node', 'reaper', ...String(text).split(' ')]);
 }
 
-const corpus: readonly unknown[] = [...objects, ...auditEvents, ...kubeconfigs.slice(0, 8)];
 const texts: readonly string[] = [
   ...auditLogs,
   yamlOf(lists[0]),
   'plain text\n',
   'apiVersion: v1\nkind: Config\n',
   jsonOf({ kind: 'List', items: [] }),
+  ...secrets.flatMap((one) => [jsonOf(one), yamlOf(one)]),
 ];
 /** In JSON or YAML, as people and programs save it. */
 const saved = (value: unknown, random: Random): string =>
@@ -68,7 +70,7 @@ const list: Target = {
   make(random) {
     const cluster = random.chance(0.5)
       ? mutatedCluster(random)
-      : (mutatedValue(random.pick(lists), corpus, random) as object);
+      : (mutatedValue(random.pick(lists), splices, random) as object);
     const flags = `scan --file ${pathOf('list')} ${random.chance(0.5) ? '--incomplete ' : ''}-o ${random.pick(FORMATS)}`;
     return { list: broken(random.chance(0.9) ? jsonOf(cluster) : yamlOf(cluster), random), arguments: flags };
   },
@@ -81,7 +83,7 @@ const manifests: Target = {
   weight: 10,
   make(random) {
     const documents = Array.from({ length: 1 + random.below(2) }, () =>
-      saved(mutatedValue(random.pick(objects), corpus, random), random),
+      saved(mutatedValue(random.pick(random.chance(0.1) ? secrets : objects), splices, random), random),
     );
     const text = documents.join(random.pick(['---\n', '\n---\n', '\r\n---\r\n', '\n']));
     return {
@@ -99,7 +101,7 @@ const restore: Target = {
   make(random) {
     const entries = Array.from({ length: 1 + random.below(3) }, () => {
       const value = random.pick([backupLines, backupLines, runReports, objects, auditEvents])[0] ?? {};
-      return mutatedValue(value, corpus, random);
+      return mutatedValue(value, splices, random);
     });
     const text = random.chance(0.6) ? entries.map((one) => jsonOf(one)).join('\n') : saved(entries, random);
     const how = random.pick(['', '--keep', '--force', '--context prod --cluster shop', '--gateway shop/web']);
@@ -121,14 +123,14 @@ const replay: Target = {
   weight: 12,
   make(random) {
     const events = Array.from({ length: 1 + random.below(3) }, () =>
-      mutatedValue(random.pick(auditEvents), corpus, random),
+      mutatedValue(random.pick(auditEvents), splices, random),
     );
     const text = random.pick<() => string>([
       () => events.map((one) => jsonOf(one)).join('\n'),
       () => events.map((one) => `2026-11-24T12:00:00.123Z ${jsonOf(one)}`).join('\n'),
       () => saved({ kind: 'EventList', apiVersion: 'audit.k8s.io/v1', items: events }, random),
       () => saved({ events: events.map((one) => ({ message: jsonOf(one) })) }, random),
-      () => mutatedJson(random.pick(auditDocuments), corpus, random, 1),
+      () => mutatedJson(random.pick(auditDocuments), splices, random, 1),
     ])();
     const mode = random.chance(0.5) ? '--mode delete --yes --backup-dir /nowhere' : '';
     return {
@@ -154,13 +156,12 @@ const kubeconfig: Target = {
   name: 'kubeconfig',
   weight: 16,
   make(random) {
-    const one = (): Buffer =>
-      broken(saved(mutatedValue(random.pick(kubeconfigs), kubeconfigs, random), random), random);
+    const one = (): Buffer => broken(saved(mutatedValue(random.pick(kubeconfigs), splices, random), random), random);
     return {
       config: one(),
       ...(random.chance(0.3) && { second: one() }),
       ...(random.chance(0.9) && { token: random.chance(0.8) ? `${SECRET}\n` : bytesOf(`${SECRET}\n`, random) }),
-      output: mutatedJson(random.pick(execCredentials), corpus, random),
+      output: mutatedJson(random.pick(execCredentials), splices, random),
       ...(random.chance(0.05) && { foreign: String(random.below(FOREIGN.length)) }),
     };
   },

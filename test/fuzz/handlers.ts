@@ -22,7 +22,7 @@ import {
   REGION,
   subscriptionPayload,
 } from '../embedded-cluster/event-path.ts';
-import { auditEvents, auditLogs, keptLists, lists } from './corpus.ts';
+import { auditEvents, auditLogs, keptLists, lists, splices } from './corpus.ts';
 import { bytesOf, jsonOf, mutatedJson, mutatedText, mutatedValue, SECRET } from './mutate.ts';
 import type { Random } from './random.ts';
 import { type Answer, apiServer, FOREIGN, world } from './surroundings.ts';
@@ -136,14 +136,8 @@ function eventOf({ event }: Parts): unknown {
   }
 }
 
-/** Without a secret, which must not get to where none belongs. */
-const corpus: readonly unknown[] = [
-  ...lists,
-  ...auditEvents.map(({ requestObject: _, annotations: __, ...event }) => event),
-];
-
 function auditLine(random: Random): string {
-  const line = mutatedJson(random.pick(auditEvents), corpus, random);
+  const line = mutatedJson(random.pick(auditEvents), splices, random);
   return random.chance(0.1) ? mutatedText(line, auditLogs, random) : line;
 }
 
@@ -154,10 +148,10 @@ const forward: Target = {
     const lines = Array.from({ length: 1 + random.below(3) }, () => auditLine(random));
     const payload = subscriptionPayload(random.pick(['shop', 'a-b_c', '-x']), lines);
     if (random.chance(0.7)) return { payload: JSON.stringify(payload) };
-    if (random.chance(0.7)) return { payload: mutatedJson(payload, corpus, random) };
+    if (random.chance(0.7)) return { payload: mutatedJson(payload, splices, random) };
     if (random.chance(0.002)) return { bomb: '' };
     const data = bytesOf(mutatedText(JSON.stringify(payload), auditLogs, random), random).toString('base64');
-    return { event: mutatedJson({ awslogs: { data } }, corpus, random) };
+    return { event: mutatedJson({ awslogs: { data } }, splices, random) };
   },
   async run(parts) {
     const bytes = parts.bomb === undefined ? parts.payload && gzipSync(parts.payload, { level: 1 }) : bomb();
@@ -209,7 +203,7 @@ function triggerText(random: Random): string {
   if (trigger.detail.cluster)
     trigger.detail.cluster = random.pick(['shop', 'a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffffffff', 'none']);
   if (random.chance(0.2)) trigger.maxDeletions = 5;
-  const text = mutatedJson(trigger, corpus, random);
+  const text = mutatedJson(trigger, splices, random);
   return random.chance(0.1) ? mutatedText(text, [text], random) : random.chance(0.02) ? `${SECRET}\n` : text;
 }
 
@@ -219,7 +213,7 @@ export function mutatedCluster(random: Random, all: readonly List[] = lists): Li
   const items = [...list.items];
   for (let times = random.below(3); times > 0; times -= 1) {
     const at = random.below(items.length);
-    const changed = mutatedValue(items[at], corpus, random) as List['items'][number];
+    const changed = mutatedValue(items[at], splices, random) as List['items'][number];
     items.splice(at, random.chance(0.9) ? 1 : 0, changed);
   }
   return { ...list, items };
@@ -235,7 +229,7 @@ const reap: Target = {
       ? (bodies[0] as string)
       : random.chance(0.7)
         ? JSON.stringify(batch)
-        : mutatedJson(batch, corpus, random);
+        : mutatedJson(batch, splices, random);
     const odd = random.next();
     if (odd < 0.1)
       return {
@@ -257,7 +251,7 @@ const REQUESTS: readonly object[] = [
 const backfill: Target = {
   name: 'backfill',
   weight: 8,
-  make: (random) => ({ event: mutatedJson(random.pick(REQUESTS), corpus, random) }),
+  make: (random) => ({ event: mutatedJson(random.pick(REQUESTS), splices, random) }),
   run: async (parts) => void (await invoke('backfill', eventOf(parts), parts)),
 };
 
@@ -277,7 +271,7 @@ const ENROLLMENTS: readonly object[] = [
 const enroll: Target = {
   name: 'enroll',
   weight: 8,
-  make: (random) => ({ event: mutatedJson(random.pick(ENROLLMENTS), corpus, random) }),
+  make: (random) => ({ event: mutatedJson(random.pick(ENROLLMENTS), splices, random) }),
   run: async (parts) => void (await invoke('enroll', eventOf(parts), parts)),
 };
 
