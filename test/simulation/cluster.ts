@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../../functions/judgement/envoy-gateway-config.ts';
 import {
   type Deployment,
@@ -55,11 +56,11 @@ export function hpaNameOf(gatewayName: string): string {
 const configs = new Map<string, EnvoyGatewayConfig['settings']>();
 
 /** `f:spec` of an entry of kubectl for an HPA. */
-const OWN_FIELDS = { 'f:maxReplicas': {}, 'f:minReplicas': {}, 'f:scaleTargetRef': { 'f:name': {} } };
+const OWN_FIELDS = { 'f:maxReplicas': {}, 'f:metrics': {}, 'f:minReplicas': {}, 'f:scaleTargetRef': { 'f:name': {} } };
 export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** A label that Envoy Gateway v1.5 and later give their HPAs, and by which they find them to delete them. */
-const NEW_LABELS = {
+export const NEW_LABELS = {
   'app.kubernetes.io/name': 'envoy',
   'app.kubernetes.io/component': 'proxy',
   'app.kubernetes.io/managed-by': 'envoy-gateway',
@@ -203,21 +204,25 @@ export class Cluster {
 
   /** The default EnvoyProxy in the configuration of Envoy Gateway. */
   setDefault(isOn: boolean): void {
-    this.config = this.#configOf(isOn, this.config);
+    if (this.defaultIsOn !== isOn) this.config = this.#configOf(isOn, this.config);
     this.#log('patch', 'configmaps', 'envoy-gateway-config', SYSTEM);
   }
 
   /** Sets or removes the annotation that protects everything that rests on the object. */
   protect(object: Configured, isProtected: boolean): void {
-    const annotations = isProtected ? { [KEEP_ANNOTATION]: 'true' } : undefined;
-    const metadata = { ...object.metadata, annotations, resourceVersion: this.#changed() };
-    this.#setProtected(metadata.uid, isProtected);
-    const { name } = metadata;
-    if (this.gateways.get(name) === object) this.gateways.set(name, { ...object, metadata } as Gateway);
-    else if (this.classes.get(name) === object) this.classes.set(name, { ...object, metadata } as GatewayClass);
-    else this.proxies.set(name, { ...object, metadata } as EnvoyProxy);
-    // An EnvoyProxy is a part of what Envoy Gateway translates, with its resourceVersion.
-    if (this.proxies.has(name)) this.configuredAt = this.revision;
+    const { name, namespace, annotations: before } = object.metadata;
+    const resource = this.proxies.has(name) ? 'envoyproxies' : namespace === undefined ? 'gatewayclasses' : 'gateways';
+    if ((before?.[KEEP_ANNOTATION] === 'true') !== isProtected) {
+      const annotations = isProtected ? { [KEEP_ANNOTATION]: 'true' } : undefined;
+      const metadata = { ...object.metadata, annotations, resourceVersion: this.#changed() };
+      this.#setProtected(metadata.uid, isProtected);
+      if (resource === 'gateways') this.gateways.set(name, { ...object, metadata } as Gateway);
+      else if (resource === 'gatewayclasses') this.classes.set(name, { ...object, metadata } as GatewayClass);
+      else this.proxies.set(name, { ...object, metadata } as EnvoyProxy);
+      // An EnvoyProxy is a part of what Envoy Gateway translates, with its resourceVersion.
+      if (resource === 'envoyproxies') this.configuredAt = this.revision;
+    }
+    this.#log('patch', resource, name, namespace);
   }
 
   #setProtected(uid: string, isProtected: boolean): void {
@@ -226,12 +231,15 @@ export class Cluster {
   }
 
   #configured(object: Configured, resource: Resource, verb: string): void {
-    this.configuredAt = this.revision;
-    this.specAt.set(object.metadata.uid, this.revision);
+    if (object.metadata.resourceVersion === String(this.revision)) {
+      this.configuredAt = this.revision;
+      this.specAt.set(object.metadata.uid, this.revision);
+    }
     this.#log(verb, resource, object.metadata.name, object.metadata.namespace);
   }
 
   #respecified<T extends Configured>(before: T, spec: unknown): T {
+    if (isDeepStrictEqual(before.spec, spec)) return before;
     const { generation = 1 } = before.metadata;
     const managedFields = [{ time: this.clock.timestamp(), fieldsV1: { 'f:spec': true as const } }];
     const metadata = {
@@ -360,7 +368,7 @@ export class Cluster {
 
   writeHpaStatus(name: string, replicas: number): void {
     const before = this.hpas.get(name);
-    if (before === undefined) return;
+    if (before === undefined || before.status?.currentReplicas === replicas) return;
     const { managedFields = [], ...metadata } = this.#touched(before);
     const others = (managedFields ?? []).filter(({ subresource }) => subresource !== 'status');
     const entry = {
@@ -394,6 +402,7 @@ export class Cluster {
   /** Sets annotations: `kubectl apply` of the client leaves one, and one protects. */
   annotateHpa(name: string, annotations: Record<string, string>): void {
     const before = this.hpas.get(name) as HorizontalPodAutoscaler;
+    if (isDeepStrictEqual(before.metadata.annotations ?? {}, annotations)) return;
     const metadata = { ...before.metadata, annotations, resourceVersion: this.#changed() };
     this.#setProtected(metadata.uid, annotations[KEEP_ANNOTATION] === 'true');
     this.hpas.set(name, { ...before, metadata });

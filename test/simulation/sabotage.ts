@@ -45,6 +45,20 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
       },
     }),
   },
+  'does not wait for what settles': { settings: { SETTLE_HPA_SECONDS: 0, SETTLE_CONFIG_SECONDS: 0 } },
+  'takes every release for v1.9.1, which no class stops': {
+    api: (api) => ({
+      ...api,
+      config: {
+        ...api.config,
+        deployment: async (name) => {
+          const found = await api.config.deployment(name);
+          const labels = { 'app.kubernetes.io/version': 'v1.9.1' };
+          return found && { ...found, metadata: { ...found.metadata, labels }, spec: undefined };
+        },
+      },
+    }),
+  },
   'ignores preconditions': {
     api: (api, cluster) =>
       withHpas(api, {

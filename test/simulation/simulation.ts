@@ -6,7 +6,7 @@ import type { Handler } from '../../functions/platform/lambda.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import * as reap from '../../functions/reap/reap.ts';
 import { ACCOUNT, type BusEvent, invocation, REGION, subscriptionPayload } from '../embedded-cluster/event-path.ts';
-import { Choices } from './choices.ts';
+import type { Choices } from './choices.ts';
 import { Clock, settled } from './clock.ts';
 import { Cluster, type Release } from './cluster.ts';
 import { EnvoyGateway, NOWHERE } from './envoy-gateway.ts';
@@ -18,6 +18,7 @@ import { type Call, faultsOf, Process } from './process.ts';
 /** A product that is broken on purpose, to show that the invariants notice. */
 export interface Sabotage {
   readonly api?: (api: ClusterApi, cluster: Cluster) => ClusterApi;
+  readonly settings?: Partial<typeof config>;
   readonly reap?: (handler: Handler<unknown>) => Handler<unknown>;
 }
 
@@ -29,9 +30,9 @@ export interface Result {
 }
 
 const place = { ACCOUNT_ID: ACCOUNT, AWS_REGION: REGION };
-const settings = { MODE: 'delete', MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180 } as const;
+const settings = { MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180 };
 const config = {
-  ...{ ...place, ...settings, EVENT_BUS_NAME: 'envoy-hpa-reaper', MAX_DELETIONS_PER_RUN: 100 },
+  ...{ ...place, MODE: 'delete' as const, ...settings, EVENT_BUS_NAME: 'envoy-hpa-reaper', MAX_DELETIONS_PER_RUN: 100 },
   CONTROLLER_NAMESPACES: undefined,
 };
 const metrics = { add: () => {} };
@@ -104,12 +105,16 @@ export class Simulation {
     this.#clock.advance(24 * 60 * MINUTE);
     for (const installation of this.#installations.values()) {
       const { cluster, envoyGateway } = installation;
-      if (choices.chance(20)) envoyGateway.state = 'paused';
       if (choices.chance(90)) {
         for (let tries = 0; tries < 3 && this.#invariants.wantsEveryHpa(cluster.name); tries += 1) {
           this.#say(`${cluster.name}: somebody does this: ${giveUp(installation, choices)}`);
         }
-        if (choices.chance(80)) this.#runEnvoyGateway(envoyGateway, choices);
+        if (choices.chance(40)) {
+          for (let steps = choices.pick(3); steps > 0 && envoyGateway.canStep(); steps -= 1) {
+            this.#say(`${cluster.name}: Envoy Gateway ${envoyGateway.step(choices, true)}`);
+          }
+          envoyGateway.state = choices.of(['paused', 'paused', 'running']);
+        } else this.#runEnvoyGateway(envoyGateway, choices);
         this.#clock.advance(choices.of([400, 400, 400, 150, 1]) * 1_000);
       }
       if (envoyGateway.release === 'v1.3.0' && envoyGateway.state === 'running' && choices.chance(40)) {
@@ -128,7 +133,7 @@ export class Simulation {
 
   #install(name: string): void {
     const choices = this.#choices;
-    const release = choices.of<Release>(['v1.3.0', 'v1.3.0', 'v1.3.0', 'v1.4.2', 'v1.4.2', 'v1.9.1']);
+    const release = choices.of<Release>(['v1.3.0', 'v1.3.0', 'v1.4.2', 'v1.9.1', 'v1.9.1']);
     const isVersionKnown = !choices.chance(15);
     const cluster = new Cluster(name, this.#clock, release, isVersionKnown);
     const gateways = ['web', 'api', 'ads'].slice(0, choices.of([1, 1, 1, 2, 3]));
@@ -323,7 +328,13 @@ export class Simulation {
 
   #dependencies(process: Process) {
     const eventBus = process.eventBus((events) => this.#path.put(events));
-    return { config, eventBus, log: SILENT, metrics, now: () => new Date(this.#clock.now) };
+    return {
+      config: { ...config, ...this.#sabotage.settings },
+      eventBus,
+      log: SILENT,
+      metrics,
+      now: () => new Date(this.#clock.now),
+    };
   }
 
   async #startReap(visible: readonly Message[]): Promise<void> {
@@ -406,7 +417,7 @@ export class Simulation {
   async #calmStep(): Promise<boolean> {
     const path = this.#path;
     for (const { cluster, envoyGateway } of this.#installations.values()) {
-      if (envoyGateway.canStep()) this.#runEnvoyGateway(envoyGateway, Choices.ofList([]));
+      if (envoyGateway.canStep()) this.#runEnvoyGateway(envoyGateway, this.#choices);
       if (cluster.audit.length > 0)
         path.payloads.push({ cluster: cluster.name, lines: cluster.audit.splice(0), failures: 0 });
     }
