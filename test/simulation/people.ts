@@ -24,16 +24,25 @@ export function act({ cluster, envoyGateway, gateways }: Installation, choices: 
   );
 }
 
-/** A change that may leave an HPA behind. @returns what it was */
+/** A change that may leave an HPA behind; references are the hardest. @returns what it was */
 export const giveUp = (installation: Installation, choices: Choices): string =>
-  oneOf(matching(installation, /^(turn .* off|remove|delete)/), choices);
+  oneOf(matching(installation, choices, /^(turn .* off|remove|delete)/, /^remove the reference/), choices);
 
 /** A change that may ask for an HPA again. @returns what it was */
 export const takeBack = (installation: Installation, choices: Choices): string =>
-  oneOf(matching(installation, /^(turn .* on|put back|create)/), choices);
+  oneOf(matching(installation, choices, /^(turn .* on|put back|create)/, /^put back the reference/), choices);
 
-const matching = ({ cluster, envoyGateway, gateways }: Installation, which: RegExp) =>
-  configuration(cluster, envoyGateway, gateways).filter(([_, name]) => which.test(name));
+/** What changes the configuration in one way, in half of all cases only in a narrower one. */
+function matching(
+  { cluster, envoyGateway, gateways }: Installation,
+  choices: Choices,
+  wide: RegExp,
+  narrow: RegExp,
+): Action[] {
+  const actions = configuration(cluster, envoyGateway, gateways);
+  const narrowed = choices.chance(50) ? actions.filter(([_, name]) => narrow.test(name)) : [];
+  return narrowed.length > 0 ? narrowed : actions.filter(([_, name]) => wide.test(name));
+}
 
 function oneOf(actions: readonly Action[], choices: Choices): string {
   let rest = choices.pick(actions.reduce((sum, [weight]) => sum + weight, 0));

@@ -115,7 +115,7 @@ export class Simulation {
           }
           envoyGateway.state = choices.of(['paused', 'paused', 'running']);
         } else this.#runEnvoyGateway(envoyGateway, choices);
-        this.#clock.advance(choices.of([400, 400, 400, 150, 1]) * 1_000);
+        this.#clock.advance(choices.of([400, 400, 150, 1]) * 1_000);
       }
       if (envoyGateway.release === 'v1.3.0' && envoyGateway.state === 'running' && choices.chance(40)) {
         this.#say(`${cluster.name}: somebody upgrades Envoy Gateway to v1.9.1`);
