@@ -37,6 +37,7 @@ const MOST_CONNECTIONS = 12;
 const MIB = 1024 * 1024;
 /** Bytes between a quarter of the events and all of them, for more clusters and their connections. */
 const MOST_GROWTH = 4 * MIB;
+const MOST_OBJECTS_PER_CONNECTION = 150;
 const SOAK = { warm: 20, measured: 60 };
 /** The moments that the queue of a cluster takes to be empty. */
 const BEFORE_HANGING = 10;
@@ -411,8 +412,10 @@ export class Load {
     const after = await environment.measure();
     this.#bus.taken.length = 0;
     this.#bus.requests.length = 0;
+    const opened = Math.max(0, after.connections - before.connections);
+    this.#check(opened <= MOST_CONNECTIONS, `${SOAK.measured} times ${what}: ${opened} more connections`);
     for (const kind of ['objects', 'functions'] as const) {
-      const growth = after[kind] - before[kind];
+      const growth = after[kind] - before[kind] - opened * MOST_OBJECTS_PER_CONNECTION;
       const finding = `${SOAK.measured} times ${what}: ${growth} more ${kind} in memory`;
       // The timer of its end outlives each invocation; a leak grows by each of the clusters.
       this.#check(growth < 2 * SOAK.measured, finding);
