@@ -117,6 +117,7 @@ export class LoadedCluster {
   readonly #tokens = new Map<string, { accessKeyId: string; isGood: boolean }>();
   /** Changes of this moment that are not yet made: they are made between the requests of a sweep, or after it. */
   readonly #changes: (() => Promise<void>)[] = [];
+  #lastChange = Promise.resolve();
   readonly #asked = new Map<string, number>();
 
   private constructor(name: string, server: EmbeddedCluster, around: Surroundings) {
@@ -230,7 +231,15 @@ export class LoadedCluster {
 
   /** Makes all changes of this moment. */
   async settle(): Promise<void> {
-    for (let change = this.#changes.shift(); change !== undefined; change = this.#changes.shift()) await change();
+    while (this.#changes.length > 0) await this.#makeNextChange();
+    await this.#lastChange;
+    this.#asked.clear();
+  }
+
+  /** One after the other, also for requests at the same time: Envoy Gateway applies what people have changed before. */
+  #makeNextChange(): Promise<void> {
+    this.#lastChange = this.#lastChange.then(() => this.#changes.shift()?.());
+    return this.#lastChange;
   }
 
   async close(): Promise<void> {
@@ -272,7 +281,7 @@ export class LoadedCluster {
     const intervention = this.#intervention(chance);
     if (traffic.writes === 0 && this.gateways.some(({ isMarked }) => isMarked)) traffic.metMark = true;
     traffic.count(request, intervention === undefined && this.trouble === undefined);
-    if (chance(0.3) && intervention === undefined) await this.#changes.shift()?.();
+    if (chance(0.3) && intervention === undefined) await this.#makeNextChange();
     return intervention;
   }
 
