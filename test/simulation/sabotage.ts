@@ -1,6 +1,8 @@
 import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
 import { markedManagedFields } from '../../functions/judgement/ownership.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { appliedFields } from '../builders/cluster.ts';
+import { isForeign } from './cluster.ts';
 import type { Sabotage } from './simulation.ts';
 
 /** What the reaper would do without one of its safeguards, one each. The invariants must find every one of them. */
@@ -77,6 +79,43 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
           };
           return await api.hpas.delete({ ...hpa, metadata });
         },
+      }),
+  },
+  'deletes nothing': {
+    api: (api) => withHpas(api, { delete: async () => ({ result: 'done' }) }),
+  },
+  'ignores protection': {
+    api: (api) => {
+      const bare = <T extends { metadata: { annotations?: unknown } }>(object: T): T => {
+        return { ...object, metadata: { ...object.metadata, annotations: undefined } };
+      };
+      const read = async () => {
+        const { gatewayClasses, gateways, envoyProxies, ...config } = await api.config.read();
+        const [classes, proxies] = [gatewayClasses.map(bare), envoyProxies.map(bare)];
+        return { ...config, gatewayClasses: classes, gateways: gateways.map(bare), envoyProxies: proxies };
+      };
+      const list = async () => (await api.hpas.list()).map(bare);
+      return { ...withHpas(api, { list }), config: { ...api.config, read, readIfUsed: read } };
+    },
+  },
+  'takes every HPA for one of Envoy Gateway': {
+    api: (api) =>
+      withHpas(api, {
+        list: async () =>
+          (await api.hpas.list()).map((hpa) => {
+            if (!isForeign(hpa)) return hpa;
+            const managedFields = [appliedFields(hpa.metadata.labels ?? {})];
+            return { ...hpa, metadata: { ...hpa.metadata, annotations: undefined, managedFields } };
+          }),
+      }),
+  },
+  'takes missing HPAs for there': {
+    api: (api, { deployments }) =>
+      withHpas(api, {
+        scalers: async (namespace) =>
+          [...deployments.keys()].map((name) => {
+            return { metadata: { namespace, name }, spec: { scaleTargetRef: { kind: 'Deployment', name } } };
+          }),
       }),
   },
   'swallows failed messages': {
