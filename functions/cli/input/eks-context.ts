@@ -97,7 +97,7 @@ export async function eksArnOf(target: EksContext, directory: AccountDirectory, 
   const { context, cluster, region, account, roleArn, server = '' } = target;
   const refuse = (found: string) => {
     const ofAccount = account ? ` of account ${account}` : '';
-    const side = `context ${context} leads to cluster ${cluster} in ${region}${ofAccount}, at ${server || 'no server'}`;
+    const side = `context ${context} leads to cluster ${cluster} in ${region}${ofAccount}, at ${withoutUser(server) || 'no server'}`;
     const remedy = `give --profile with a profile of the account of that cluster, or ${WITHOUT_CONTEXT}`;
     return new UsageError(`${side}; ${found}: ${remedy}. Nothing was changed`);
   };
@@ -123,5 +123,8 @@ async function describeIn(directory: AccountDirectory, name?: string): Promise<C
     throw error;
   });
 }
+
+/** A URL as a message may quote it: a user before its host may have a password. */
+export const withoutUser = (url: string): string => url.replace(/^.*@/s, '(user)@');
 
 const originOf = (url: string) => (URL.canParse(url) ? new URL(url).origin : url);

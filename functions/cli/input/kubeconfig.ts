@@ -8,7 +8,7 @@ import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
-import { type EksContext, eksContextOf } from './eks-context.ts';
+import { type EksContext, eksContextOf, withoutUser } from './eks-context.ts';
 import { type ExecCredential, execCredential } from './exec-credential.ts';
 import { type Kubeconfig, readKubeconfig } from './kubeconfig-file.ts';
 import { ProxyAgent } from './proxy-agent.ts';
@@ -93,7 +93,7 @@ export class KubeconfigDirectory implements AccountDirectory {
     if (!/^https?:\/\/[^/]/.test(server) || !URL.canParse(server)) {
       throw noAccess(
         context,
-        `its server ${server || '(none)'} is not an https:// URL`,
+        `its server ${withoutUser(server) || '(none)'} is not an https:// URL`,
         'Write https://HOST:PORT into the kubeconfig.',
       );
     }

@@ -96,6 +96,11 @@ describe('a context that gives no access names its fault, and not the token', ()
     ['a proxy-url of FTP', { cluster: { 'proxy-url': 'ftp://proxy' } }, 'its proxy-url is not the URL of a proxy'],
     ['a proxy-url that is no URL', { cluster: { 'proxy-url': 'proxy' } }, 'its proxy-url is not the URL of a proxy'],
     ['no scheme', { cluster: { server: '127.0.0.1:1' } }, 'its server 127.0.0.1:1 is not an https:// URL'],
+    [
+      'a password before the host, and no scheme',
+      { cluster: { server: 'jane:p@ss@127.0.0.1:1' } },
+      'its server (user)@127.0.0.1:1 is not an https:// URL',
+    ],
     ['no host', { cluster: { server: 'https://' } }, 'its server https:/ is not an https:// URL'],
     ['no cluster', { exists: false }, 'the kubeconfig has no cluster prod'],
     ['a token and a user name', { user: { token: 'any', username: 'jane' } }, 'its user has a token and a user name'],
