@@ -1,6 +1,8 @@
 import process from 'node:process';
 import { setImmediate } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
 import { describeError } from '../../functions/platform/errors.ts';
+import { yamlDocuments } from '../../functions/platform/yaml.ts';
 import { isSecret } from './mutate.ts';
 import { resetWorld, world } from './surroundings.ts';
 import { Finding, isExpected, type Parts, RefusedConfiguration, type Target } from './target.ts';
@@ -98,13 +100,19 @@ function findingInTexts(error: unknown, parts: Parts): Found | undefined {
   const lines = [...world.stdout.split('\n'), ...world.stderr.split('\n')];
   const message = error === undefined || error instanceof RefusedConfiguration ? '' : describeError(error);
   for (const text of [message, world.stdout, world.stderr]) {
-    if (isSecret(text)) return { kind: 'prints a secret', detail: excerpt(text, text.indexOf('zqxj9')) };
+    if (isSecret(text) && !isMisplaced(parts))
+      return { kind: 'prints a secret', detail: excerpt(text, text.indexOf('zqxj9')) };
     const fault = text.indexOf('InternalError');
     const blame = fault === -1 ? text.indexOf('fault of this program') : fault;
     if (blame !== -1) return { kind: 'reports a fault of this program', detail: excerpt(text, blame) };
   }
   const isLog = parts.arguments === undefined;
-  const messages = [message, ...(isLog ? lines.flatMap(messagesOf) : world.stderr.split('\n'))];
+  // Lambda logs the message of an error itself.
+  const messages = [
+    message,
+    message && (error as Error).message,
+    ...(isLog ? lines.flatMap(messagesOf) : world.stderr.split('\n')),
+  ];
   for (const one of messages) {
     const at = one.search(UNPRINTABLE);
     if (at !== -1)
@@ -128,4 +136,25 @@ function messagesOf(line: string): string[] {
   if (line === '' || line.includes('"_aws":')) return [];
   const { reason, fault, remedy } = JSON.parse(line) as Record<string, unknown>;
   return [reason, fault, remedy].filter((text) => typeof text === 'string');
+}
+
+/** Where a secret belongs in a file. In a URL it has to come before the host. */
+const PLACES = /^(token|password|client-key-data|value|id-token|client-secret|proxy-url|data|secret)$/;
+
+/** Whether a change of the text of a file has put its secret where none belongs: then it is right to print it. */
+function isMisplaced({ config, second, changes }: Parts): boolean {
+  let found = false;
+  for (const part of [config, second, changes]) {
+    if (part === undefined) continue;
+    const bytes = Buffer.from(part as Buffer);
+    const text = new TextDecoder().decode(bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes);
+    for (const { value } of yamlDocuments(text)) {
+      JSON.stringify(value ?? null, (key: string, child: unknown) => {
+        const isInUrl = key === 'server' && String(child).includes('@');
+        if (isSecret(key) || (isSecret(child) && !PLACES.test(key) && !isInUrl)) found = true;
+        return child;
+      });
+    }
+  }
+  return found;
 }

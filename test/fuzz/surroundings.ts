@@ -186,7 +186,11 @@ export function apiServer(items: readonly KubernetesObject[]): Serve {
         configmaps: 'ConfigMap',
         horizontalpodautoscalers: 'HorizontalPodAutoscaler',
       }[plural ?? ''];
-      if (one.kind !== kind || String(one.apiVersion).split('/').slice(0, -1).join('/') !== group) return false;
+      if (
+        one.kind !== kind ||
+        (typeof one.apiVersion === 'string' ? one.apiVersion : '').split('/').slice(0, -1).join('/') !== group
+      )
+        return false;
       const metadata = isObject(one.metadata) ? one.metadata : ({} as KubernetesObject['metadata']);
       return (
         (namespace === undefined || metadata.namespace === namespace) &&
