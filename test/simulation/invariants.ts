@@ -79,8 +79,10 @@ export class Invariants implements Watcher {
     if (verb === 'mark') return;
     const isWanted = configuredIn(cluster, cluster.defaultIsOn).get(gatewayName)?.wantsHpa ?? false;
     const isKnownLimit = process.sightOf(cluster.name).untranslated.has(gatewayName);
-    if (isKnownLimit) cluster.lost.set(name, 'the removal was not translated');
-    else cluster.lost.delete(name);
+    if (isKnownLimit) {
+      this.count('deleted before the removal was translated');
+      cluster.lost.set(name, 'the removal was not translated');
+    } else cluster.lost.delete(name);
     if (isWanted && envoyGateway.isDoneWith(gatewayName) && !isKnownLimit) this.found('WantedDeleted', what);
   }
 

@@ -212,8 +212,13 @@ export class Simulation {
     }
   }
 
-  /** The worst moment: while a write of the reaper is on its way, somebody changes their mind, and Envoy Gateway acts on that. */
+  /**
+   * The worst moment: right before a mark or a deletion reaches the API server, or right after a deletion, somebody changes their mind,
+   * and Envoy Gateway acts on that.
+   */
   #interfere(name: string): void {
+    if (this.#interferences === 0 || !this.#choices.chance(40)) return;
+    this.#interferences -= 1;
     const installation = this.#installations.get(name) as Installation;
     for (let tries = 0; tries < 2 && !this.#invariants.wantsEveryHpa(name); tries += 1) {
       this.#say(`${name}: somebody does this: ${takeBack(installation, this.#choices)}`);
@@ -240,17 +245,14 @@ export class Simulation {
   }
 
   async #answer(call: Call, mayFail: boolean): Promise<void> {
-    const isWrite = call.name === 'mark' || call.name === 'delete';
-    if (mayFail && isWrite && this.#interferences > 0 && this.#choices.chance(40)) {
-      this.#interferences -= 1;
-      this.#interfere(call.cluster);
-    }
+    if (mayFail && ['mark', 'delete'].includes(call.name)) this.#interfere(call.cluster);
     const fault = mayFail && this.#choices.chance(5) ? this.#choices.of(faultsOf(call)) : undefined;
     if (fault) this.#invariants.count('faults');
     this.#clock.advance(30);
     call.process.answer(call, fault, (late) => this.#late.push(late));
     this.#say(`${call.process.name}: ${call.cluster} ${call.name}${fault ? `: ${fault}` : ''}`);
     await this.#settle();
+    if (mayFail && call.name === 'delete') this.#interfere(call.cluster);
   }
 
   /** Lets the processes run until they wait. */
