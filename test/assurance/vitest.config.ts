@@ -22,7 +22,7 @@ export default defineConfig({
       'test/contract/contract.test.ts',
     ],
     exclude: ['**/*.property.test.ts'],
-    testTimeout: 5_000,
+    testTimeout: 20_000,
     sequence: { sequencer: InOrder },
   },
 });

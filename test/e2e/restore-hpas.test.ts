@@ -5,11 +5,12 @@ import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernet
 import { apiClient } from '../../functions/kubernetes/api-client.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { restoreHpas } from '../../functions/sweep/restore-hpas.ts';
-import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
+import { connectionTo, type EmbeddedCluster, type Intervention } from '../embedded-cluster/embedded-cluster.ts';
 import {
   hpasOf,
   listOf,
   missingList,
+  requestsOf,
   rewrite,
   STALE,
   serve,
@@ -132,4 +133,19 @@ test('fails when an admission policy refuses to give the fields back', async () 
     operation === 'UPDATE' ? { webhook: 'policy.example.com', code: 403, message: 'not now' } : undefined;
   const why = expect.stringMatching(/^It was created, but its managedFields are not as before: .*not now/);
   expect(await restore(cluster, [hpaOf()])).toMatchObject([{ outcome: 'Failed', why }]);
+});
+
+const unauthorized: Intervention = { kind: 'respond', status: 401, body: { message: 'who are you?' } };
+const conflict = (cluster: EmbeddedCluster) =>
+  rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => void spec.maxReplicas++);
+test.each<[string, string, RegExp, string, number, (cluster: EmbeddedCluster) => Intervention | undefined]>([
+  ['there is no answer', 'Failed', /^no whole answer/, 'POST', 1, () => ({ kind: 'reset' })],
+  ['the credentials expire', 'Refused', /answered 401/, 'POST', 2, () => unauthorized],
+  ['it keeps changing', 'Failed', /^It was created, but continues to change;/, 'PATCH', 5, (at) => void conflict(at)],
+])('reports why an HPA was not restored: %s', async (_, outcome, why, written, times, intervene) => {
+  const cluster = await serve(missingList());
+  expect(await restore(cluster, [hpaOf()], { dryRun: true })).toMatchObject([{ outcome: 'Restorable', why: '' }]);
+  cluster.onRequest = ({ method }) => (method === written ? intervene(cluster) : undefined);
+  expect(await restore(cluster, [hpaOf()])).toMatchObject([{ outcome, why: expect.stringMatching(why) }]);
+  expect(requestsOf(cluster, written)).toHaveLength(times);
 });
