@@ -86,6 +86,53 @@ test('reports a missing Deployment, and a manifest without managedFields, which 
     },
   ]);
   expect(writesTo(cluster)).toHaveLength(1);
+  Object.assign(manifest.metadata, { name: 'other' });
+  Object.assign(manifest.spec.scaleTargetRef, { kind: 'StatefulSet' });
+  expect((await restore(cluster, [manifest]))[0]?.why).toMatch(/^Its manifest has no managedFields/);
+});
+
+test('judges each manifest for itself, and selects by namespace and owner', async () => {
+  const cluster = await serve(without(staleList(), 'HorizontalPodAutoscaler'));
+  const manifest = hpaOf(staleList());
+  const annotations = { 'envoy-hpa-reaper/keep': 'true' };
+  const kept = { ...manifest, metadata: { ...manifest.metadata, name: 'kept', annotations } };
+  const { namespace } = manifest.metadata;
+  const selects = (of: { namespace: string; owner?: { name: string } }) =>
+    of.namespace === namespace && of.owner?.name === 'web';
+  expect(await restore(cluster, [manifest, kept], { selects })).toMatchObject([
+    { name: manifest.metadata.name, outcome: 'StillStale' },
+    { name: 'kept', outcome: 'Restored' },
+  ]);
+});
+
+test('finishes an interrupted restoration, and leaves others what they have written since', async () => {
+  const update = {
+    manager: 'kubectl',
+    operation: 'Update',
+    apiVersion: 'autoscaling/v2',
+    fieldsType: 'FieldsV1',
+  } as const;
+  const fields = (name: string) => ({ fieldsV1: { 'f:spec': { [`f:${name}`]: {} } } });
+  const own = { ...update, ...fields('metrics'), manager: 'envoy-hpa-reaper' };
+  const since = { ...update, ...fields('minReplicas') };
+  const before = [
+    { ...update, ...fields('maxReplicas') },
+    { ...update, ...fields('maxReplicas'), apiVersion: 'autoscaling/v1' },
+  ];
+  const list = wantedList();
+  const created = the('HorizontalPodAutoscaler', list);
+  const manifest = structuredClone(hpaOf());
+  const apply = (manifest.metadata.managedFields ?? []).slice(0, 1);
+  manifest.metadata.managedFields = [...apply, ...before];
+  created.metadata.managedFields = [own, since];
+  const cluster = await serve(list);
+  const bare = { ...manifest, metadata: { ...manifest.metadata, managedFields: null } };
+  expect(await restore(cluster, [bare])).toMatchObject([{ outcome: 'AlreadyThere' }]);
+  expect(await restore(cluster, [manifest])).toMatchObject([
+    { outcome: 'Restored', why: expect.stringMatching(/^An earlier/) },
+  ]);
+  const [restored] = cluster.objects('horizontalpodautoscalers');
+  expect(restored?.metadata.managedFields).toEqual([...apply, before[1], since]);
 });
 
 test('reports the answer of an admission policy, and restores the others', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { controllerVersion, otherConfiguration } from '../../../functions/judgement/controller.ts';
+import { controllerVersion, leaksHpas, otherConfiguration } from '../../../functions/judgement/controller.ts';
 import type { Deployment } from '../../../functions/judgement/kubernetes-objects.ts';
 import { controller } from '../../builders/cluster.ts';
 
@@ -58,6 +58,13 @@ const releases = ['v10.11.12', 'v1.9.0-rc.10', 'v1.9.0-rc1'];
 test.each([...releases, 'xv1.9.0', 'v1.9', 'v1.9.0-dev'])('knows whether %s is a release', (version) => {
   const known = controllerVersion(controller({ version, image: '' }))?.text;
   expect(known).toBe(releases.includes(version) ? version : undefined);
+});
+
+test.each([
+  ...[['v0.9.9'], ['v1.0.5'], ['v1.1.2'], ['v1.1.3', true], ['v1.4.9', true], ['v1.5.0', false], ['v2.1.0', false]],
+] as [string, boolean?][])('knows whether %s leaks HPAs', (version, leaks) => {
+  const known = controllerVersion(controller({ version }));
+  expect(known && leaksHpas(known)).toBe(leaks);
 });
 
 describe('otherConfiguration', () => {

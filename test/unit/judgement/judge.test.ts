@@ -529,6 +529,12 @@ describe('a ConfigMap of a tenant who may create ConfigMaps', () => {
     expect(none?.explanation).toMatch(/^No ConfigMap of an Envoy Gateway in a, b names controller /);
   });
 
+  test('keeps the HPA beside its deleted Gateway that an Envoy Gateway out of the list wants for another', () => {
+    const [asked, inMode] = [autoscaling({ name: 'shared' }), tenant({ gatewayNamespaceMode: true })];
+    const api = [gatewayClass(), gateway('shop/api', { proxy: 'api' }), envoyProxy('shop/api', asked)];
+    expect(both([envoyHpa('shop/web', { at: 'shop/shared' }), ...api, inMode], ['shop'])).toEqual([WANTED, WANTED]);
+  });
+
   test('does not matter to an HPA without owner in a listed namespace', () => {
     const foreign = envoyHpa('shop/web', { metadata: { managedFields: [], labels: {} } });
     expect(both([foreign, ...owner, config, webRuns, tenant()])).toEqual([FOREIGN, FOREIGN]);

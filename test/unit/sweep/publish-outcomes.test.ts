@@ -43,6 +43,12 @@ test.each([
   expect(counts).toEqual([['OutcomesNotPut', 1]]);
 });
 
+test('calls nothing without an outcome', async () => {
+  const none = { put: expect.unreachable, error: expect.unreachable, add: expect.unreachable };
+  const publisher = { eventBus: none, log: none, metrics: none, now: () => new Date() };
+  await publishOutcomes([], {} as never, publisher as never);
+});
+
 function countsOf(found: Parameters<typeof measureHpas>[0]): unknown[][] {
   const counts: unknown[][] = [];
   measureHpas(found, { add: (...count) => void counts.push(count) });
