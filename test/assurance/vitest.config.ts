@@ -18,7 +18,7 @@ export default defineConfig({
   test: {
     include: [
       'test/unit/{documents,doctor/*,judgement/*,kubernetes/*,sweep/*}.test.ts',
-      'test/e2e/{backfill,cases,outcomes,reap,restore-hpas,sweep-account,waves}.test.ts',
+      'test/e2e/{cases,outcomes,reap,restore-hpas,sweep-account,waves}.test.ts',
       'test/contract/contract.test.ts',
     ],
     exclude: ['**/*.property.test.ts'],

@@ -1,11 +1,11 @@
 import { getEventListeners } from 'node:events';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { runReportSchema } from '../../functions/events/report.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../functions/kubernetes/directory.ts';
 import { AwsAccessError, ClusterSkippedError, RetryableError } from '../../functions/platform/errors.ts';
-import { sweepAccount } from '../../functions/sweep/sweep-account.ts';
+import { dispatchSweeps, sweepAccount } from '../../functions/sweep/sweep-account.ts';
 import { connectionTo, type EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { beforeFirst, hpasOf, requestsOf, rewrite, serve, staleList, times, wantedList, writesTo } from './harness.ts';
 
@@ -209,6 +209,24 @@ describe('a run sweeps', () => {
     });
     await expect(run(Object.fromEntries(regions))).rejects.toMatchObject({ name });
   });
+});
+
+test('a sweep of each cluster that can be swept is requested over the bus', async () => {
+  const put = vi.fn(async () => {});
+  const directory = new Region({ a: {}, off: { tags: { 'envoy-hpa-reaper': 'off' } }, b: {} });
+  const time = new Date('2027-01-01T00:00:00Z');
+  const request = { mode: 'report', runId: 'run-1', maxDeletions: 3 } as const;
+  const report = await dispatchSweeps({
+    ...{ ...request, scopes: [{ directory }], concurrency: 1, now: () => time, eventBus: { put } },
+    ...{ log: { info: () => {}, warn: () => {}, error: () => {} }, arnOf: (cluster) => `arn of ${cluster}` },
+  });
+  const common = { source: 'envoy-hpa-reaper', detailType: 'Cluster Sweep Requested', time };
+  const detail = { version: '1', ...request, requestedAt: time.toISOString() };
+  expect(put.mock.calls).toEqual([
+    [['a', 'b'].map((cluster) => ({ ...common, detail: { ...detail, cluster }, resources: [`arn of ${cluster}`] }))],
+  ]);
+  expect(report.totals).toMatchObject({ dispatched: 2, skipped: 1, hpas: 0, missing: 0 });
+  expect(report.clusters[0]).toMatchObject({ result: 'dispatched', warnings: [] });
 });
 
 describe('a cluster with a problem', () => {
