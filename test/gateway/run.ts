@@ -41,12 +41,27 @@ if (process.env.IN_OWN_NAMESPACES === undefined) {
     'ip link set lo up && mkdir -p /certs /var/run/secrets && mount -t tmpfs tmpfs /certs && mount -t tmpfs tmpfs /var/run/secrets';
   const { status, error } = spawnSync(
     'unshare',
-    ['--net', '--mount', 'sh', '-c', `${prepare} && exec "$@"`, 'sh', process.execPath, ...process.argv.slice(1)],
+    [
+      '--net',
+      '--mount',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      'sh',
+      '-c',
+      `${prepare} && exec "$@"`,
+      'sh',
+      process.execPath,
+      ...process.argv.slice(1),
+    ],
     { stdio: 'inherit', env: { ...process.env, IN_OWN_NAMESPACES: 'true' } },
   );
   if (error) console.error(`test:gateway needs unshare and ip of Linux, as root: ${error.message}`);
   process.exit(status ?? 1);
 }
+
+// As the first process of its namespace it ends all others with itself, and has to ask for these signals.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const COLUMNS = [
   'Envoy Gateway',
