@@ -12,7 +12,7 @@ import {
   type Scaler,
 } from './kubernetes-objects.ts';
 import { appliedByEnvoyGateway, labeledOwner, type Owner, sameOwner } from './ownership.ts';
-import { acceptance } from './status.ts';
+import { acceptance, notObserved } from './status.ts';
 
 /** The state of one cluster, as far as the judgement needs it: whole lists, and the Deployments that it asked for. */
 export interface Snapshot {
@@ -198,6 +198,9 @@ export class ClusterIndex {
     const stuckAt = this.snapshot.gatewayClasses.find((gatewayClass) => {
       if (gatewayClass.spec.controllerName !== settings.controllerName) return false;
       const { status, reason = 'InvalidParameters' } = acceptance(gatewayClass) ?? {};
+      // From then on its parameters are not read (source of v1.3.0).
+      const isDeletionSeen = gatewayClass.metadata.deletionTimestamp && notObserved([gatewayClass]) === undefined;
+      if (isDeletionSeen && status === 'True') return false;
       const isDangling = gatewayClass.spec.parametersRef != null && this.proxyOf(gatewayClass) === undefined;
       return isDangling || (status === 'False' && reason === 'InvalidParameters');
     });

@@ -3,6 +3,7 @@ import type { Condition, EnvoyProxySpec } from '../../../functions/judgement/kub
 import {
   autoscaling,
   type ClusterObject,
+  CREATED,
   controller,
   DEFAULT_CONDITIONS,
   deployment,
@@ -126,6 +127,7 @@ describe('up to v1.3 Envoy Gateway does nothing while one of its classes is reje
     expect(shortVerdict(...objects, ...installed, rejected)).toBe(isStuck ? NOT_OBSERVED : REMOVED);
   });
 
+  const deleted = { metadata: { deletionTimestamp: CREATED } };
   const rejectedWithoutReason = { conditions: [{ type: 'Accepted', status: 'False', observedGeneration: 1 }] };
   test.each<[string, Parameters<typeof gatewayClass>[1], boolean]>([
     ['rejected without a reason stops it', rejectedWithoutReason, true],
@@ -134,6 +136,9 @@ describe('up to v1.3 Envoy Gateway does nothing while one of its classes is reje
     ['rejected for another reason does not stop it', { accepted: false, reason: 'UnsupportedVersion' }, false],
     ['of another controller does not stop it', { accepted: false, controllerName: 'other' }, false],
     ['without a status does not stop it', { accepted: undefined }, false],
+    ['that it sees being deleted does not stop it', { proxy: 'shop/none', ...deleted }, false],
+    ['that is being deleted, which it has not seen, may stop it', { proxy: 'shop/none', ...deleted, ...unseen }, true],
+    ['that is being deleted, and rejected before, stops it', { accepted: false, ...deleted }, true],
   ])('a class %s', (_, options, isStuck) => {
     expect(shortVerdict(...objects, v130, gatewayClass('r', options))).toBe(isStuck ? NOT_OBSERVED : REMOVED);
   });
