@@ -123,7 +123,7 @@ function appliedOver<T extends Named>(live: T | undefined, manifest: Manifest): 
 
 /**
  * Envoy Gateway is taken to accept every GatewayClass and Gateway that is changed, or whose parameters are. It rejects a class
- * whose EnvoyProxy does not exist, and such a class matters to others too (`NotObserved`).
+ * whose EnvoyProxy does not exist unless the class is being deleted, and such a class matters to others too (`NotObserved`).
  */
 function withNewStatus(snapshot: Snapshot, { applied, deleted }: Changes): Snapshot {
   const changed = new Set([...applied, ...deleted].map((one) => `${one.kind} ${objectKey(one)}`));
@@ -137,7 +137,7 @@ function withNewStatus(snapshot: Snapshot, { applied, deleted }: Changes): Snaps
     if (!isConfigApplied && !isChanged('GatewayClass', one.metadata) && !isChanged('EnvoyProxy', proxy)) return one;
     changedClasses.add(one.metadata.name);
     const isResolved = one.spec.parametersRef == null || (proxy !== undefined && proxies.has(objectKey(proxy)));
-    return { ...one, status: statusOf(one, isResolved) };
+    return { ...one, status: statusOf(one, isResolved || Boolean(one.metadata.deletionTimestamp)) };
   });
   const gateways = snapshot.gateways.map((one) =>
     isChanged('Gateway', one.metadata) ||
