@@ -10,10 +10,7 @@ interface ContextParts {
   readonly clusterName: string;
   readonly server?: string;
   /** The command that gets the token. */
-  readonly exec?: {
-    readonly args?: readonly string[] | null;
-    readonly env?: readonly { readonly name: string; readonly value: string }[] | null;
-  };
+  readonly exec?: { readonly args?: unknown; readonly env?: unknown } | null;
 }
 
 /** The EKS cluster that a context leads to, as far as the kubeconfig says it. */
@@ -56,7 +53,7 @@ export function eksContextOf(
   regions: readonly string[] = [],
 ): EksContext | undefined {
   // A wrapper such as `aws-vault exec prod -- aws eks get-token` is followed by the command.
-  const args = (exec?.args ?? []).filter((arg) => arg !== '--');
+  const args = listOf(exec?.args).filter((arg): arg is string => typeof arg === 'string' && arg !== '--');
   const { values } = parseArgs({ args, options: OPTIONS, strict: false });
   // Without strict, an option without a value is true.
   const argument = (...names: (keyof typeof OPTIONS)[]) =>
@@ -79,7 +76,7 @@ export function eksContextOf(
   };
   const [cluster, region, account] = [only('cluster'), only('region'), only('account')];
   if (!cluster || !region) return undefined;
-  const profile = argument('profile') ?? exec?.env?.find(({ name }) => name === 'AWS_PROFILE')?.value;
+  const profile = argument('profile') ?? profileIn(exec?.env);
   return { context, cluster, region, account, roleArn: argument('role-arn', 'role'), profile, server };
 }
 
@@ -126,5 +123,14 @@ async function describeIn(directory: AccountDirectory, name?: string): Promise<C
 
 /** A URL as a message may quote it: a user before its host may have a password. */
 export const withoutUser = (url: string): string => url.replace(/^.*@/s, '(user)@');
+
+/** The shape of a kubeconfig was not checked. */
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+function profileIn(env: unknown): string | undefined {
+  const variables = listOf(env) as ({ readonly name?: unknown; readonly value?: unknown } | null)[];
+  const value = variables.find((one) => one?.name === 'AWS_PROFILE')?.value;
+  return typeof value === 'string' ? value : undefined;
+}
 
 const originOf = (url: string) => (URL.canParse(url) ? new URL(url).origin : url);

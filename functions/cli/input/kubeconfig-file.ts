@@ -5,7 +5,7 @@ import process from 'node:process';
 import { MalformedInputError } from '../../platform/errors.ts';
 import { parseYaml } from '../../platform/yaml.ts';
 
-/** A cluster, user or context as a kubeconfig has it. Its shape is not checked: a broken entry is a fault of its contexts only. */
+/** A cluster, user or context as a kubeconfig has it. Only what messages quote is checked: a broken entry is a fault of its contexts only. */
 // biome-ignore lint/suspicious/noExplicitAny: each reader expects its own fields
 type Entry = Readonly<Record<string, any>>;
 
@@ -65,7 +65,14 @@ function readFile(file: string): Kubeconfig {
   };
   const clusters = [...entriesOf('clusters', 'cluster')].map(
     ([name, cluster]) =>
-      [name, { ...cluster, 'certificate-authority': absolute(cluster['certificate-authority']) }] as const,
+      [
+        name,
+        {
+          ...cluster,
+          server: textOrNone(cluster.server),
+          'certificate-authority': absolute(cluster['certificate-authority']),
+        },
+      ] as const,
   );
   const users = [...entriesOf('users', 'user')].map(([name, user]) => {
     const { exec } = user;
@@ -75,13 +82,19 @@ function readFile(file: string): Kubeconfig {
     const command = hasPath ? { exec: { ...exec, command: absolute(exec.command) } } : {};
     return [name, { ...user, ...Object.fromEntries(paths), ...command }] as const;
   });
+  const contexts = [...entriesOf('contexts', 'context')].map(([name, { cluster, user, namespace }]) => {
+    const names = { cluster: textOrNone(cluster), user: textOrNone(user), namespace: textOrNone(namespace) };
+    return [name, names] as const;
+  });
   return {
-    currentContext: content['current-context'],
+    currentContext: textOrNone(content['current-context']),
     clusters: new Map(clusters),
     users: new Map(users),
-    contexts: new Map([...entriesOf('contexts', 'context')].toReversed()),
+    contexts: new Map(contexts.toReversed()),
   };
 }
+
+const textOrNone = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 /** The cluster that this process runs in, under the name that client libraries give it. */
 function serviceAccount(host: string, port = '443'): Kubeconfig {

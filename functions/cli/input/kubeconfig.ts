@@ -259,9 +259,10 @@ const noAccess = (context: string, fault: string, remedy: string) =>
 /** Why a user cannot authenticate. */
 function loginFault(user: Entry, error: NodeJS.ErrnoException): string {
   const message = error.message.replaceAll(/\s+/g, ' ').trim();
+  const nameOf = (value: unknown) => (typeof value === 'string' ? value : '(no name)');
   const source = user.exec
-    ? `command ${user.exec.command}`
-    : user['auth-provider'] && `auth-provider ${user['auth-provider'].name}`;
+    ? `command ${nameOf(user.exec.command)}`
+    : user['auth-provider'] && `auth-provider ${nameOf(user['auth-provider'].name)}`;
   const isOfFile = error.syscall !== undefined && !error.syscall.startsWith('spawn');
   if (!source || isOfFile) return message;
   return `its ${source} failed: ${message}`;

@@ -60,7 +60,7 @@ function proxyOfEnvironment(scheme: 'http' | 'https', host: string, port: number
   const excluded = fromEnvironment('no_proxy').toLowerCase().split(',');
   if (excluded.some((entry) => matches(entry.trim(), host.toLowerCase(), Number(port)))) return '';
   const url = proxy.includes('://') ? proxy : `http://${proxy}`;
-  if (URL.canParse(url) && /^(https?|socks[45]?[ah]?):$/.test(new URL(url).protocol)) return url;
+  if (URL.canParse(url) && /^(https?|socks(4a?|5h?)?):$/.test(new URL(url).protocol)) return url;
   // Without the value, which may contain a password.
   throw new UsageError(
     `${scheme.toUpperCase()}_PROXY is not the URL of a proxy: write http://HOST:PORT or socks5://HOST:PORT`,

@@ -32,6 +32,8 @@ test.each<[string, Parts, object | undefined]>([
   ],
   ['a command without a value', command('eks', 'get-token', '--cluster-name'), undefined],
   ['no command', { server: SERVER }, undefined],
+  ['a command of another shape', { server: SERVER, exec: { args: 'shop', env: [null, 'AWS_PROFILE'] } }, undefined],
+  ['arguments beside other values', { server: SERVER, exec: { args: [null, {}, '--cluster-name=shop'] } }, shop],
   ['a command without a Region', { exec: { args: ['--cluster-name', 'shop'] } }, undefined],
 ])('reads the EKS cluster of a context from %s', (_, parts, expected) => {
   const found = contextOf(parts);

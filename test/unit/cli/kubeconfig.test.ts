@@ -131,6 +131,24 @@ describe('a context that gives no access names its fault, and not the token', ()
   });
 });
 
+test('a context with values of other types gives no access', async () => {
+  const odd = { toString: 1 };
+  const file = save({
+    clusters: [{ name: 'c', cluster: { server: odd } }],
+    users: [{ name: 'u', user: { exec: { command: odd } } }],
+    contexts: [
+      { name: 'no-cluster', context: { cluster: odd, user: odd, namespace: odd } },
+      { name: 'no-server', context: { cluster: 'c', user: 'u' } },
+    ],
+    'current-context': odd,
+  });
+  const directory = new KubeconfigDirectory({ kubeconfig: file, allContexts: true });
+  await expect(directory.connection('no-cluster')).rejects.toThrow(/the kubeconfig has no cluster \(none\)$/);
+  await expect(directory.connection('no-server')).rejects.toThrow(/its server \(none\) is not an https:\/\/ URL$/);
+  expect(directory.eksContext('no-server')).toBeUndefined();
+  expect(() => new KubeconfigDirectory({ kubeconfig: file })).toThrow(/no context \(none is current\)/);
+});
+
 test('lists every context, also one without a cluster', async () => {
   const file = kubeconfig({ one: {}, two: { exists: false } });
   expect(await new KubeconfigDirectory({ kubeconfig: file, allContexts: true }).list()).toEqual(['one', 'two']);

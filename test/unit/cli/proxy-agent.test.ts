@@ -52,7 +52,7 @@ test.each<[string, keyof typeof KINDS, boolean, Record<string, string>]>([
   expect(agentTo(host, secureEndpoint).constructor).toBe(KINDS[way][Number(secureEndpoint)]);
 });
 
-test.each(['http://', 'http://jane:secret@:x', 'ftp://proxy', '://'])(
+test.each(['http://', 'http://jane:secret@:x', 'ftp://proxy', 'socks5a://proxy', '://'])(
   'refuses the proxy %s, without quoting it',
   (proxy) => {
     vi.stubEnv('HTTPS_PROXY', proxy);
