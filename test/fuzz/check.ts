@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { describeError } from '../../functions/platform/errors.ts';
 import { yamlDocuments } from '../../functions/platform/yaml.ts';
 import { isSecret } from './mutate.ts';
-import { resetWorld, world } from './surroundings.ts';
+import { print, resetWorld, world } from './surroundings.ts';
 import { Finding, isExpected, type Parts, RefusedConfiguration, type Target } from './target.ts';
 
 /** What is wrong, in words that are the same for all inputs with the same fault, and the facts of this one. */
@@ -24,10 +24,17 @@ const MAX_LOG_LINE = 256 * 1024;
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]/u;
 
 const stray: unknown[] = [];
+/** Ends the process, except while an input is checked. */
+const endProcess = (error: unknown): void => {
+  print.stderr(`${(error as Error).stack}\n`);
+  process.exit(1);
+};
+let onCrash: (error: unknown) => void = endProcess;
 
 /** Collects what no promise of a target tells. */
 export function watchProcess(): void {
   process.on('unhandledRejection', (error) => stray.push(error));
+  process.on('uncaughtException', (error) => onCrash(error));
 }
 
 const BUILT_IN = [Object, Array, Function, String, Number, Boolean, Map, Set, Promise, Error].map(
@@ -59,10 +66,16 @@ async function checkedOnce(target: Target, parts: Parts, clock: () => number): P
   let isAccepted = false;
   const started = clock();
   try {
-    await target.run(parts);
+    // What throws in a callback reaches no promise of the target.
+    const crash = new Promise<never>((_, reject) => {
+      onCrash = reject;
+    });
+    await Promise.race([target.run(parts), crash]);
     isAccepted = true;
   } catch (thrown) {
     error = thrown;
+  } finally {
+    onCrash = endProcess;
   }
   const time = clock() - started;
   // Node reports a rejection that nobody handles only now.

@@ -212,7 +212,13 @@ export function apiServer(items: readonly KubernetesObject[]): Serve {
       return method === 'POST' ? { code: 201, text: JSON.stringify({ ...object, metadata }) } : status(409, 'Conflict');
     }
     const key = url.pathname + url.search;
-    const known = answers.get(key) ?? answer(url);
+    let known = answers.get(key);
+    try {
+      known ??= answer(url);
+    } catch {
+      // No server can send what is nested that deeply.
+      known = status(500, 'Internal Server Error');
+    }
     if (answers.size < 200) answers.set(key, known);
     return known;
   };
