@@ -1,7 +1,8 @@
 /**
  * `npm run mutate` changes functions/judgement and functions/sweep in thousands of small ways, and counts the changes that the
  * tests notice. It fails if they notice less than 95 %. `--mutate FILE` (repeatable) changes these files alone. Results are
- * reused where neither the code nor its tests have changed since; `--force` reuses none. `--record` saves the counts.
+ * reused where neither the code nor its tests have changed since; `--force` reuses none, which new tests need of code that runs
+ * while its module is loaded. `--record` saves the counts. A whole run takes more than an hour.
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -138,7 +138,7 @@ describe('a run sweeps', () => {
       ['a', 1, [{ reason: 'SameCluster', message: expect.stringContaining('b, c') }]],
       ['d', 0, []],
     ]);
-    expect(report.totals.clusters).toBe(2);
+    expect([report.totals.clusters, report.clusters[0]?.sweepId]).toEqual([2, 'run-1/a']);
   });
 
   test('the clusters with all tags, and does not count the others', async () => {
