@@ -55,7 +55,7 @@ export class LocalStack extends Emulator {
         ...{ PYTHONUNBUFFERED: '1', PYTHONDONTWRITEBYTECODE: '1', AWS_ENDPOINT_URL_EKS: eks },
         // No access to any network: no usage events, no certificate, no DNS server.
         ...{ GATEWAY_LISTEN: address, DISABLE_EVENTS: '1', SKIP_SSL_CERT_DOWNLOAD: '1', DNS_ADDRESS: '0' },
-        LAMBDA_RETRY_BASE_DELAY_SECONDS: '1',
+        LAMBDA_RETRY_BASE_DELAY: '1',
       },
     });
     const localStack = new LocalStack(`http://${address}`, server, bin, folder);
@@ -115,7 +115,7 @@ export class LocalStack extends Emulator {
 
   async remove(): Promise<void> {
     await this.aws('cloudformation', 'delete-stack', ...STACK);
-    await until(async () => (await this.stacks()).length === 0);
+    await until(async () => (await this.stacks()).every(({ StackStatus }) => StackStatus === 'DELETE_COMPLETE'));
   }
 
   async #settles(expected: string): Promise<void> {
