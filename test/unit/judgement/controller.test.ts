@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { controllerVersion, leaksHpas, otherConfiguration } from '../../../functions/judgement/controller.ts';
 import type { Deployment } from '../../../functions/judgement/kubernetes-objects.ts';
+import { projectedObject } from '../../../functions/kubernetes/kinds.ts';
 import { controller } from '../../builders/cluster.ts';
 
 type PodSpec = NonNullable<NonNullable<NonNullable<Deployment['spec']>['template']>['spec']>;
@@ -65,6 +66,13 @@ test.each([
 ] as [string, boolean?][])('knows whether %s leaks HPAs', (version, leaks) => {
   const known = controllerVersion(controller({ version }));
   expect(known && leaksHpas(known)).toBe(leaks);
+});
+
+test('the version and the rollout are among what is read of a Deployment', () => {
+  const { metadata, ...whole } = controller({ version: 'v1.9.1', image: 'mirror' });
+  const status = { observedGeneration: 1, replicas: 2, updatedReplicas: 1 };
+  const read = projectedObject('Deployment', { metadata, ...whole, status });
+  expect(read).toMatchObject({ metadata: { labels: metadata.labels, generation: 1 }, status });
 });
 
 describe('otherConfiguration', () => {
