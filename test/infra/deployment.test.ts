@@ -7,33 +7,11 @@ import process from 'node:process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { BUCKET } from './emulator.ts';
+import { MOTO } from './limits.ts';
 import { Moto, templateForMoto } from './moto.ts';
 import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
 
-/*
- * `npm run deploy` and `npm run remove` against the moto server. What moto does not have:
- * - It creates no resources of these types; test/unit/infra checks their properties.
- */
-const NOT_IN_MOTO = [
-  'AWS::CloudFormation::CustomResource',
-  'AWS::Lambda::EventInvokeConfig',
-  'AWS::Logs::QueryDefinition',
-  'AWS::Logs::SubscriptionFilter',
-  'AWS::Scheduler::Schedule',
-  'AWS::CloudWatch::Alarm',
-  'AWS::SQS::QueuePolicy',
-  'AWS::Events::EventBusPolicy',
-  'AWS::SNS::Subscription',
-  'AWS::SNS::TopicPolicy',
-];
-/*
- * - A rule cannot refer to its bus by `Ref`; here it refers to it by `GetAtt Name`, which is the same (moto.ts).
- * - AWS::NoValue in a list becomes an element, so the optional policies of the roles are left out.
- * - It finds a template by its URL only if that contains "localhost", hence the name of the bucket.
- * - Its update of a stack cannot change a log group, and takes each parameter that keeps its default for changed. So a log group
- *   refers to no parameter.
- * - It checks no permission and no AllowedPattern, and never rolls back.
- */
+/* `npm run deploy` and `npm run remove` against the moto server. limits.ts names what moto does not have. */
 
 const packagings = inject('packagings');
 const everything = packagings.find(({ configuration }) => configuration === 'everything');
@@ -104,7 +82,7 @@ describe('npm run deploy', () => {
     }>('cloudformation', 'list-stack-resources', '--stack-name', 'envoy-hpa-reaper');
     expect(created.flatMap(({ LogicalResourceId }) => LogicalResourceId || []).sort()).toEqual(
       Object.entries(template().Resources)
-        .flatMap(([id, { Type }]) => (NOT_IN_MOTO.includes(Type) ? [] : [id]))
+        .flatMap(([id, { Type }]) => (MOTO.types.includes(Type) ? [] : [id]))
         .sort(),
     );
 

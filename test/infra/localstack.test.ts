@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { request } from 'node:https';
+import process from 'node:process';
 import { CreateLogGroupCommand, CreateLogStreamCommand, PutLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { logGroupOf } from '../../functions/platform/eks-names.ts';
+import { record } from '../assurance/record.ts';
 import {
   autoscaling,
   CONTROLLER_NAMESPACE,
@@ -17,29 +19,14 @@ import {
 import { EksAccountDouble, readEksToken } from '../doubles/eks.ts';
 import { admin, type EmbeddedCluster, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
+import { LOCALSTACK, MOTO } from './limits.ts';
 import { LocalStack, until } from './localstack.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';
 
 /*
  * The packaged template as it is, in LocalStack, with functions that run, in an embedded cluster. The tests build on each other.
- * What LocalStack's core does not have, in its own words "not supported but was deployed as a fallback":
+ * limits.ts names what LocalStack does not have. With RECORD=1, the figures are saved for docs/assurance.md.
  */
-const NOT_IN_LOCALSTACK = [
-  'AWS::CloudFormation::CustomResource',
-  'AWS::CloudWatch::Dashboard',
-  'AWS::Logs::QueryDefinition',
-  'AWS::Logs::ResourcePolicy',
-];
-/*
- * - Functions run in Docker only; here they run in Node processes (localstack_server.py). EKS is a double.
- * - A subscription filter matches every line, so `forward` gets more than in AWS.
- * - Log groups have no retention and no key.
- * - No network: a function cannot be in subnets.
- * - An input transformer fails on a number inside of a sentence (TypeError), so the topic gets no notification of a sweep.
- * - A schedule cannot be updated: its provider raises NotImplementedError, and the stack is updated all the same.
- * - No permission is checked, no schedule comes round, and an alarm on an expression or a query is not evaluated.
- */
-
 const { bin, localStack: python } = inject('tools');
 const packaging = inject('packagings').find(({ configuration }) => configuration === 'everything');
 if (packaging === undefined) throw new Error('the configuration with everything was not packaged');
@@ -199,7 +186,7 @@ test('every resource of the template is created, or is of a type that LocalStack
   const excuses = (await localStack.stackEvents()).map(
     (each) => `${each.LogicalResourceId}: ${each.ResourceStatusReason}`,
   );
-  const unsupported = NOT_IN_LOCALSTACK.flatMap((type) =>
+  const unsupported = LOCALSTACK.types.flatMap((type) =>
     resourcesOf(template, type).map(
       ([id]) => `${id}: Resource type ${type} is not supported but was deployed as a fallback`,
     ),
@@ -373,4 +360,20 @@ test('the deletion of the stack leaves nothing behind', async () => {
   await localStack.aws('logs', 'delete-log-group', '--log-group-name', STREAM.logGroupName);
   expect(await inventory()).toEqual(empty);
   expect(await localStack.sqs<Free>('ListQueues', {})).not.toHaveProperty('QueueUrls.0');
+});
+
+test.runIf(process.env.RECORD === '1')('its figures, and those of moto, are recorded', async () => {
+  const all = Object.values(template.Resources);
+  const rows = Object.entries({ moto: MOTO, LocalStack: LOCALSTACK }).map(([emulator, { types, others }]) => {
+    const created = all.filter(({ Type }) => !types.includes(Type)).length;
+    return [emulator, all.length, created, types.join(', '), others.join(' ')];
+  });
+  const columns = [
+    'Emulator',
+    'Resources of the template',
+    'Created',
+    'Types that it does not have',
+    'What else it cannot do',
+  ];
+  await record('emulators', { command: 'npm run verify:infra', columns, rows });
 });
