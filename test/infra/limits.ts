@@ -41,7 +41,7 @@ export const LOCALSTACK: Limits = {
     'Log groups have no retention and no key.',
     'There is no network that a function could be in.',
     'An input transformer fails on a number inside of a sentence (TypeError), so the topic gets no notification of a sweep.',
-    'A schedule cannot be updated: its provider raises NotImplementedError, and the stack is updated all the same.',
+    'A schedule cannot be updated: its provider raises NotImplementedError, and the stack is updated all the same. It ignores a DeletionPolicy.',
     'It checks no permission, no schedule comes round, and an alarm on an expression or a query is not evaluated.',
   ],
 };

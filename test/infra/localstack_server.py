@@ -30,6 +30,7 @@ from localstack.runtime.main import main
 from localstack.services.lambda_.invocation import docker_runtime_executor
 from localstack.services.lambda_.invocation.lambda_models import InvocationResult
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
+from localstack.services.s3 import provider as s3
 
 NODE, ONE_INVOCATION = sys.argv[1:]
 
@@ -103,5 +104,6 @@ def end_with_input():
 
 
 threading.Thread(target=end_with_input, daemon=True).start()
+s3.DEFAULT_S3_TMP_DIR = str(Path(tempfile.gettempdir(), "s3"))
 docker_runtime_executor.DockerRuntimeExecutor = NodeExecutor
 main()
