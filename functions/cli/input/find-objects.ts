@@ -35,6 +35,9 @@ export function findAndReport<T>(name: string, text: string, wanted: string, rea
   return { found, faults };
 }
 
+/** Values within each other. Nothing that is saved comes near, and the time grows with the square. */
+const MAX_DEPTH = 1_000;
+
 /** A YAML document that begins with a key. */
 const YAML = /^(?:[^\S\n]*(?:#.*)?\n|---.*\n)*[A-Za-z]\w*:\s/;
 
@@ -46,10 +49,11 @@ export function findObjects<T>(text: string, reader: ObjectReader<T>): FoundObje
   const found: T[] = [];
   const faults: string[] = [];
 
-  function search(value: unknown, where: string, enclosing: readonly JsonObject[]): void {
-    if (typeof value === 'string') searchString(value, where, enclosing);
+  function search(value: unknown, where: string, enclosing: readonly JsonObject[], depth: number): void {
+    if (depth > MAX_DEPTH) throw new RangeError('nested too deeply');
+    if (typeof value === 'string') searchString(value, where, enclosing, depth);
     else if (Array.isArray(value)) {
-      for (const [index, item] of value.entries()) search(item, `${where}.${index}`, enclosing);
+      for (const [index, item] of value.entries()) search(item, `${where}.${index}`, enclosing, depth + 1);
     } else if (typeof value === 'object' && value !== null) {
       const object = value as JsonObject;
       const read = reader(object, enclosing, placeOf(where));
@@ -57,14 +61,14 @@ export function findObjects<T>(text: string, reader: ObjectReader<T>): FoundObje
       if (read?.fault !== undefined) faults.push(`${placeOf(where)}: ${read.fault}`);
       if (read !== undefined) return;
       const within = [object, ...enclosing];
-      for (const [key, child] of Object.entries(object)) search(child, `${where}.${key}`, within);
+      for (const [key, child] of Object.entries(object)) search(child, `${where}.${key}`, within, depth + 1);
     }
   }
 
-  function searchString(value: string, where: string, enclosing: readonly JsonObject[]): void {
+  function searchString(value: string, where: string, enclosing: readonly JsonObject[], depth: number): void {
     try {
-      if (where.endsWith('awslogs.data')) search(unpacked(value), where, enclosing);
-      else if (/^\s*[{[]/.test(value)) search(JSON.parse(value), where, enclosing);
+      if (where.endsWith('awslogs.data')) search(unpacked(value), where, enclosing, depth + 1);
+      else if (/^\s*[{[]/.test(value)) search(JSON.parse(value), where, enclosing, depth + 1);
     } catch {
       if (where.endsWith('awslogs.data')) faults.push(`${placeOf(where)}: not base64 of gzip of JSON`);
       // A text of another kind may begin with a bracket, too.
@@ -77,9 +81,9 @@ export function findObjects<T>(text: string, reader: ObjectReader<T>): FoundObje
     if (fault !== undefined) faults.push(`line ${line}: ${fault}`);
     else {
       try {
-        search(value, `line ${line}`, []);
+        search(value, `line ${line}`, [], 0);
       } catch (error) {
-        // The stack is full.
+        // Also where a reader fills the stack.
         if (!(error instanceof RangeError)) throw error;
         faults.push(`line ${line}: nested too deeply`);
       }
@@ -112,6 +116,7 @@ const START = /\{(?=\s*["}])|\[(?=\s*["{[\]])/g;
 const LAMBDA_LINE = /(^|\s)(INIT_START|START|END|REPORT|XRAY) /;
 
 function* jsonDocuments(text: string): Generator<Document> {
+  const ends: Ends = new Map();
   let at = 0;
   let line = 1;
   while (at < text.length) {
@@ -123,33 +128,49 @@ function* jsonDocuments(text: string): Generator<Document> {
       if (other.trim() !== '' && !LAMBDA_LINE.test(other)) yield { line: line + index, fault: 'not JSON' };
     }
     line += lines.length - 1;
-    const end = endOfJson(text, start);
+    const end = endOfJson(text, start, ends);
     const next = end ?? text.indexOf('\n', start);
-    try {
-      if (start < text.length) yield { line, value: JSON.parse(text.slice(start, end ?? start)) };
-    } catch {
-      yield { line, fault: 'not JSON (cut off?)' };
-    }
+    if (start < text.length) yield { line, ...(end === undefined ? CUT_OFF : parsed(text.slice(start, end))) };
     at = next === -1 ? text.length : next;
     line += text.slice(start, at).split('\n').length - 1;
   }
 }
 
-/** The index after the JSON value that begins at `start`; `undefined` where it is cut off. */
-function endOfJson(text: string, start: number): number | undefined {
-  let depth = 0;
+const CUT_OFF = { fault: 'not JSON (cut off?)' };
+
+function parsed(text: string): Pick<Document, 'value' | 'fault'> {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return CUT_OFF;
+  }
+}
+
+/** By the index of a bracket, the index after the value that it begins; `undefined` where that is cut off. */
+type Ends = Map<number, number | undefined>;
+
+/**
+ * The index after the JSON value that begins at `start`; `undefined` where it is cut off.
+ *
+ * @param ends of the values within the last one, so that those within one that is cut off are not read again
+ */
+function endOfJson(text: string, start: number, ends: Ends): number | undefined {
+  if (ends.has(start)) return ends.get(start);
+  ends.clear();
+  const open: number[] = [];
   let isInString = false;
   for (let at = start; at < text.length; at += 1) {
     const character = text[at] as string;
     if (character === '\\') at += 1;
     else if (character === '"') isInString = !isInString;
     // Within a value lines are indented, except for the last one.
-    else if (character === '\n' && (isInString || /[^\s}\]]/.test(text[at + 1] ?? ' '))) return undefined;
-    else if (!isInString && '{['.includes(character)) depth += 1;
+    else if (character === '\n' && (isInString || /[^\s}\]]/.test(text[at + 1] ?? ' '))) break;
+    else if (!isInString && '{['.includes(character)) open.push(at);
     else if (!isInString && '}]'.includes(character)) {
-      depth -= 1;
-      if (depth === 0) return at + 1;
+      ends.set(open.pop() as number, at + 1);
+      if (open.length === 0) return at + 1;
     }
   }
+  for (const bracket of open) ends.set(bracket, undefined);
   return undefined;
 }

@@ -116,6 +116,11 @@ test.each([
   expect(findObjects(text, reader)).toEqual({ found: [], faults: [fault] });
 });
 
+test('reads very many brackets that are never closed in little time, and what is whole within them', () => {
+  const text = `${' [\n'.repeat(100_000)} ${json('a')},\n${' {"b":\n'.repeat(100_000)} ${json('b')}`;
+  expect(findObjects(text, reader).found).toEqual(['a', 'b']);
+});
+
 test('reads very many lines that are cut off in little time', () => {
   const cut = '2026-11-24T12:00:00Z {"kind":"Event","user":{"groups":[';
   const { faults } = findObjects(`${cut}\n`.repeat(20_000), reader);
