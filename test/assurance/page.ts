@@ -51,9 +51,8 @@ export async function assurancePage(): Promise<string> {
   const sections = await Promise.all(
     Object.entries(SECTIONS).map(async ([proof, { title, text }]) => {
       const { command, commit, columns, rows } = await recorded(proof as Proof);
-      const lines = columns.map((column, index) => [column, ...rows.map((row) => row[index])]);
-      const [head = [], ...body] = lines.map((cells) => `| ${cells.join(' | ')} |`);
-      const table = [head, `|${' --- |'.repeat(rows.length + 1)}`, ...body].join('\n');
+      const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
+      const table = [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n');
       return `## ${title}\n\n${text}\n\n\`${command}\`, at commit \`${commit}\`:\n\n${table}\n`;
     }),
   );

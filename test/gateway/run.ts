@@ -63,8 +63,7 @@ if (process.env.IN_OWN_NAMESPACES === undefined) {
 // As the first process of its namespace it ends all others with itself, and has to ask for these signals.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-const COLUMNS = [
-  'Envoy Gateway',
+const FIGURES = [
   'sequences',
   'HPAs judged at rest',
   'stale, as Envoy Gateway confirms',
@@ -78,7 +77,7 @@ const COLUMNS = [
   'seconds from change to deletion: median, maximum',
 ];
 
-const rows: (string | number)[][] = [];
+const figures: (string | number)[][] = [];
 let findings = 0;
 for (const version of values.version) {
   const results = await runVersion(version);
@@ -88,8 +87,7 @@ for (const version of values.version) {
   const seconds = results
     .flatMap(({ deletions }) => deletions.flatMap((deletion) => deletion.seconds ?? []))
     .sort((one, other) => one - other);
-  rows.push([
-    version.replace('-', ', upgraded to '),
+  figures.push([
     Number(values.sequences),
     sum(({ judged }) => judged),
     sum(({ stale }) => stale),
@@ -104,10 +102,12 @@ for (const version of values.version) {
   ]);
   findings += found.length;
 }
-for (const row of rows) console.log(`\n${COLUMNS.map((column, index) => `${column}: ${row[index]}`).join('\n')}`);
+const columns = ['', ...values.version.map((version) => version.replace('-', ', upgraded to '))];
+const rows = FIGURES.map((name, index) => [name, ...figures.map((ofVersion) => ofVersion[index] ?? '')]);
+for (const row of [columns, ...rows]) console.log(row.join(' | '));
 if (values.record && findings === 0) {
-  const command = `npm run test:gateway -- --sequences ${values.sequences} --seed ${values.seed}`;
-  await record('gateway', { command, columns: COLUMNS, rows });
+  const command = `npm run test:gateway -- --sequences ${values.sequences} --parallel ${values.parallel} --seed ${values.seed}`;
+  await record('gateway', { command, columns, rows });
 }
 process.exit(findings > 0 ? 1 : 0);
 
