@@ -10,7 +10,7 @@ import { connect } from '../contract/connection.ts';
 import { adminToken, contractUsers, reaperRbac, reaperToken } from '../contract/server.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import { startControlPlane } from '../real/control-plane/start.ts';
-import { type Batch, type BatchResult, type Finding, minorOf, runBatch, sharedEvents } from './batch.ts';
+import { type Batch, type BatchResult, type Bench, type Finding, minorOf, runBatch, sharedEvents } from './batch.ts';
 import { built, EnvoyGatewayProcess } from './envoy-gateway-process.ts';
 import { sequences } from './world.ts';
 
@@ -87,7 +87,7 @@ for (const version of values.version) {
   const seconds = results
     .flatMap(({ deletions }) => deletions.flatMap((deletion) => deletion.seconds ?? []))
     .sort((one, other) => one - other);
-  figures.push([
+  const ofVersion = [
     Number(values.sequences),
     sum(({ judged }) => judged),
     sum(({ stale }) => stale),
@@ -99,12 +99,13 @@ for (const version of values.version) {
     sum(({ missingReported }) => missingReported),
     ofKind('missing unreported'),
     seconds.length === 0 ? '–' : `${seconds[seconds.length >> 1]?.toFixed(0)}, ${seconds.at(-1)?.toFixed(0)}`,
-  ]);
+  ];
+  console.log(`${version}: ${FIGURES.map((name, index) => `${ofVersion[index]} ${name}`).join('; ')}`);
+  figures.push(ofVersion);
   findings += found.length;
 }
 const columns = ['', ...values.version.map((version) => version.replace('-', ', upgraded to '))];
 const rows = FIGURES.map((name, index) => [name, ...figures.map((ofVersion) => ofVersion[index] ?? '')]);
-for (const row of [columns, ...rows]) console.log(row.join(' | '));
 if (values.record && findings === 0) {
   const command = `npm run test:gateway -- --sequences ${values.sequences} --parallel ${values.parallel} --seed ${values.seed}`;
   await record('gateway', { command, columns, rows });
@@ -113,50 +114,49 @@ process.exit(findings > 0 ? 1 : 0);
 
 async function runVersion(name: string): Promise<BatchResult[]> {
   const [from = '', to] = name.split('-');
+  const [total, parallel, seed] = [Number(values.sequences), Number(values.parallel), Number(values.seed)];
+  const batches: Batch[] = [];
+  for (let first = Number(values.first); first < total; first += parallel) {
+    const number = first / parallel;
+    const batchSeed = seed * 1_000_003 + number;
+    const oldest = minorOf(from);
+    const gatewayNamespaceMode = oldest >= 4 && number % 3 === 2;
+    batches.push({
+      first,
+      sequences: fc.sample(sequences(minorOf(to ?? from)), {
+        seed: batchSeed,
+        numRuns: Math.min(parallel, total - first),
+      }),
+      shared: fc.sample(sharedEvents(oldest, gatewayNamespaceMode), { seed: batchSeed, numRuns: 18 }),
+      ...{ from, to },
+      gatewayNamespaceMode,
+      deletes: number % 2 === 1,
+    });
+  }
+  // Nobody installs older CRDs over newer ones: each upgrade gets an API server of its own.
+  const groups = to === undefined ? [batches] : batches.map((batch) => [batch]);
+  const results: BatchResult[] = [];
+  for (const group of groups) {
+    await withBench(async (bench) => {
+      for (const batch of group) {
+        const started = Date.now();
+        const result = await runBatch(bench, batch);
+        await print(name, seed, batch, result, Math.round((Date.now() - started) / 1000));
+        results.push(result);
+      }
+    });
+  }
+  return results;
+}
+
+async function withBench(run: (bench: Bench) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'envoy-gateway-'));
   const { controlPlane, stop } = await startControlPlane({ users: contractUsers, rbac: await reaperRbac() });
   const admin = connect({ ...controlPlane, token: adminToken });
   const api = clusterApi(connectionTo(controlPlane, reaperToken));
   const envoyGateway = new EnvoyGatewayProcess(admin, { ...controlPlane, adminToken }, folder);
-  const bench = { admin, api, envoyGateway, auditLog: controlPlane.auditLog };
-  const [total, parallel, seed] = [Number(values.sequences), Number(values.parallel), Number(values.seed)];
-  const results: BatchResult[] = [];
   try {
-    for (let first = Number(values.first); first < total; first += parallel) {
-      const number = first / parallel;
-      const batchSeed = seed * 1_000_003 + number;
-      const oldest = minorOf(from);
-      const gatewayNamespaceMode = oldest >= 4 && number % 3 === 2;
-      const batch: Batch = {
-        first,
-        sequences: fc.sample(sequences(minorOf(to ?? from)), {
-          seed: batchSeed,
-          numRuns: Math.min(parallel, total - first),
-        }),
-        shared: fc.sample(sharedEvents(oldest, gatewayNamespaceMode), { seed: batchSeed, numRuns: 18 }),
-        ...{ from, to },
-        gatewayNamespaceMode,
-        deletes: number % 2 === 1,
-      };
-      const started = Date.now();
-      const result = await runBatch(bench, batch);
-      const { judged, stale, deletions, keptByRow, missingReported } = result;
-      const kept = Object.entries(keptByRow).map(([reason, count]) => `${count} ${reason}`);
-      console.log(
-        `${name} s${first}-s${first + batch.sequences.length - 1}: ${judged} judged, ${stale} stale, ${deletions.length} deleted; ` +
-          `not wanted and kept: ${kept.join(', ') || 'none'}; ${missingReported} missing and reported; ` +
-          `${result.findings.length} findings (${Math.round((Date.now() - started) / 1000)} s)`,
-      );
-      for (const { kind, hpa, explanation } of result.findings) console.log(`  ${kind}: ${hpa} ${explanation}`);
-      if (result.findings.length > 0) {
-        console.log(
-          `  again: npm run test:gateway -- --version ${name} --seed ${seed} --first ${first} --sequences ${first + batch.sequences.length} --parallel ${parallel}`,
-        );
-        console.log(`  the cluster and what happened: ${await save(name, seed, batch, result)}`);
-      }
-      results.push(result);
-    }
-    return results;
+    await run({ admin, api, envoyGateway, auditLog: controlPlane.auditLog });
   } finally {
     await envoyGateway.stop();
     await api.close();
@@ -164,6 +164,24 @@ async function runVersion(name: string): Promise<BatchResult[]> {
     await stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function print(version: string, seed: number, batch: Batch, result: BatchResult, seconds: number): Promise<void> {
+  const { judged, stale, deletions, keptByRow, missingReported, findings: found } = result;
+  const { first, sequences: some } = batch;
+  const kept = Object.entries(keptByRow).map(([reason, count]) => `${count} ${reason}`);
+  console.log(
+    `${version} s${first}-s${first + some.length - 1}: ${judged} judged, ${stale} stale, ${deletions.length} deleted; ` +
+      `not wanted and kept: ${kept.join(', ') || 'none'}; ${missingReported} missing and reported; ` +
+      `${found.length} findings (${seconds} s)`,
+  );
+  for (const { kind, hpa, explanation } of found) console.log(`  ${kind}: ${hpa} ${explanation}`);
+  if (found.length === 0) return;
+  const last = first + some.length;
+  console.log(
+    `  again: npm run test:gateway -- --version ${version} --seed ${seed} --first ${first} --sequences ${last} --parallel ${values.parallel}`,
+  );
+  console.log(`  the cluster and what happened: ${await save(version, seed, batch, result)}`);
 }
 
 /**

@@ -383,6 +383,10 @@ export const CHANGES: Readonly<Record<string, Change>> = {
         world.admin().merge(`${path}?fieldManager=kubectl-edit`, { spec: { maxReplicas: 8 + (n % 3) } }),
       ),
   },
+  'kubectl delete hpa': {
+    weight: 2,
+    run: (world, n) => world.changeHpa(n, (path) => world.admin().delete(path)),
+  },
   'HPA status': {
     weight: 2,
     run: (world, n) =>
