@@ -12,7 +12,7 @@ import { assess } from '../../functions/sweep/assess.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
 import type { Connection } from '../contract/connection.ts';
 import { type Configuration, type EnvoyGatewayProcess, SYSTEM } from './envoy-gateway-process.ts';
-import { CHANGES, type Hpa, type Sequence, World } from './world.ts';
+import { CHANGES, GIVEN_NAME, type Hpa, type Sequence, World } from './world.ts';
 
 /** What a batch runs on. */
 export interface Bench {
@@ -190,7 +190,7 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
   const expected = verdicts.filter(({ reason }) => reason === 'AutoscalingConfigured').map(({ hpa }) => keyOf(hpa));
   const wanted = await createdAgain(bench, [...expected, ...missing.map((one) => keyOf({ metadata: one }))]);
 
-  const unserved = await unservedOwners(admin);
+  const exceptionOf = await exceptions(admin);
   const findings: Finding[] = [];
   const keptByRow: Record<string, number> = {};
   for (const { hpa, owner, action, reason, explanation } of verdicts) {
@@ -199,11 +199,9 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
     if (action === 'delete' && isWanted)
       findings.push({ kind: 'wrongly deleted', hpa: key, explanation: `${reason}: ${explanation}` });
     if (action === 'keep' && !isWanted) {
-      // It serves nothing now, and needs its HPA again once a listener is valid.
-      if (reason === 'AutoscalingConfigured' && unserved(owner))
-        keptByRow[NO_LISTENER] = (keptByRow[NO_LISTENER] ?? 0) + 1;
-      else if (reason === 'AutoscalingConfigured') findings.push({ kind: 'missed', hpa: key, explanation });
-      else keptByRow[reason] = (keptByRow[reason] ?? 0) + 1;
+      const row = reason === 'AutoscalingConfigured' ? exceptionOf(owner) : reason;
+      if (row === undefined) findings.push({ kind: 'missed', hpa: key, explanation });
+      else keptByRow[row] = (keptByRow[row] ?? 0) + 1;
     }
   }
   const existing = new Set(before.map(keyOf));
@@ -376,10 +374,11 @@ async function isReconciling(admin: Connection): Promise<boolean> {
   return isSeen;
 }
 
-const NO_LISTENER = 'no valid listener';
-
-/** Whether Envoy Gateway serves nothing for an owner: no listener of its Gateways is valid. */
-async function unservedOwners(admin: Connection): Promise<(owner: Owner | undefined) => boolean> {
+/**
+ * Why Envoy Gateway does not create an HPA that is configured, and rightly kept: no listener of its Gateways is valid, so that it serves
+ * nothing now; or an EnvoyProxy of two Gateways gives both their HPAs one name, and the other Gateway has it.
+ */
+async function exceptions(admin: Connection): Promise<(owner: Owner | undefined) => string | undefined> {
   const gateways = await list(admin, '/apis/gateway.networking.k8s.io/v1/gateways');
   const served = gateways.filter(({ status }) =>
     status?.listeners?.some(({ conditions }) =>
@@ -387,7 +386,12 @@ async function unservedOwners(admin: Connection): Promise<(owner: Owner | undefi
     ),
   );
   const owners = served.flatMap(({ metadata, spec }) => [keyOf({ metadata }), spec.gatewayClassName]);
-  return (owner) => owner !== undefined && owner.kind !== 'ConfigMap' && !owners.includes(objectKey(owner));
+  const named = new Set((await hpasOf(admin)).map(({ metadata }) => GIVEN_NAME.exec(metadata.name)?.[1]));
+  return (owner) => {
+    if (owner === undefined || owner.kind === 'ConfigMap') return undefined;
+    if (!owners.includes(objectKey(owner))) return 'no valid listener';
+    return owner.kind === 'Gateway' && named.has(owner.namespace) ? 'one name for two Gateways' : undefined;
+  };
 }
 
 async function rejectedClasses(admin: Connection): Promise<string[]> {

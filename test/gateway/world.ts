@@ -190,6 +190,9 @@ const PATCHES = [
   { type: 'StrategicMerge', value: { metadata: { labels: { team: 'edge' } } } },
 ];
 
+/** The names that changes give to HPAs, after the name of the world. */
+export const GIVEN_NAME = /^(s\d+)-(?:one|two|patched)$/;
+
 interface Change {
   /** How often it is drawn. */
   readonly weight: number;
