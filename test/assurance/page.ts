@@ -48,7 +48,7 @@ const FOUND: readonly string[] = [
   'Against Envoy Gateway: a GatewayClass that is being deleted and refers to no EnvoyProxy was taken to stop v1.3, so that no removal in that cluster was seen. v1.3 does not read its parameters (`test/cases/dangling-class-deleted-v1.3.0`).',
   'Mutants: while the ConfigMap could not be read, the name in `envoyHpa.name` of another Gateway protected no HPA whose Deployment was gone.',
   'Load: a warm `reap` kept the outcomes of a batch, manifests included, in memory until the deadline of the invocation.',
-  'Bad input: a payload or a saved file could take more memory or time than there is (compression, YAML with many keys, brackets without end).',
+  'Bad input: a ConfigMap `envoy-gateway-config` that a tenant writes could stall `reap`, because the YAML parser takes quadratic time; so could a compressed payload without bound, or a saved file with brackets without end.',
   'Bad input: messages could quote a credential of a kubeconfig, of a proxy, or of a request that a server returned, and could be of any length and many lines.',
   'Bad input: a value of another type in a kubeconfig or an object ended in a crash instead of a message.',
   'The simulation and LocalStack have found no fault of the product.',
