@@ -36,6 +36,8 @@ const credential = (status: object) =>
 const command = `command ${process.execPath}`;
 const EXPIRED = credential({ token: 'any', expirationTimestamp: '2020-01-01T00:00:00Z' });
 
+const TOO_LONG = `https://A${'-'.repeat(50_000)}`;
+
 describe('a context that gives no access names its fault, and not the token', () => {
   test.each<[string, Context, string]>([
     [
@@ -101,6 +103,7 @@ describe('a context that gives no access names its fault, and not the token', ()
       { cluster: { server: 'jane:p@ss@127.0.0.1:1' } },
       'its server (user)@127.0.0.1:1 is not an https:// URL',
     ],
+    ['a host that is too long', { cluster: { server: TOO_LONG } }, `${`its server ${TOO_LONG}`.slice(0, 1986)}…`],
     ['no host', { cluster: { server: 'https://' } }, 'its server https:/ is not an https:// URL'],
     ['no cluster', { exists: false }, 'the kubeconfig has no cluster prod'],
     ['a token and a user name', { user: { token: 'any', username: 'jane' } }, 'its user has a token and a user name'],
