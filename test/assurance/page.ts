@@ -20,7 +20,12 @@ that [a row](reasons.md) keeps, such as those of people.`,
     text: `The real use cases run on a virtual clock against models of the cluster, Envoy Gateway, people, CloudWatch Logs, EventBridge, and SQS,
 with a fault at any API call: an answer that is lost, a conflict, throttling, an expired list or token, a process that dies. At rest no stale
 HPA is left, no wanted HPA is missing and not reported, no HPA of somebody else was touched, and every event ended in a success, a retry,
-or the DLQ.`,
+or the DLQ.
+
+One thing does not hold. A class loses its reference to the EnvoyProxy (or the default is removed), at least three minutes pass, its status
+shows the removal, and Envoy Gateway has still not translated it, for example because it is paused. If the HPA is deleted then, and the
+reference is put back before Envoy Gateway goes on, the HPA is missing until Envoy Gateway is restarted or the EnvoyProxy is changed, and each
+sweep reports it (*the removal was not translated*). Nothing in Kubernetes shows that a removal was read and not yet translated.`,
   },
   'bad-input': {
     title: 'Bad input',

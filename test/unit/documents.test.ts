@@ -24,6 +24,7 @@ import { RESTORE_OUTCOMES } from '../../functions/sweep/restore-hpas.ts';
 import { SCHEMAS_FOLDER, schemaDocuments } from '../../infra/schemas.ts';
 import { readConfiguration, SETTINGS, settingsTable } from '../../infra/settings.ts';
 import packageJson from '../../package.json' with { type: 'json' };
+import { assurancePage } from '../assurance/page.ts';
 
 const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md').toSorted()];
 const textOf = (file: string) => readFileSync(file, 'utf8');
@@ -69,6 +70,10 @@ test('every link within the repository leads to a file, and to a heading of it',
       return !existsSync(target) || (anchor !== undefined && !anchorsIn(target).includes(anchor));
     }),
   );
+});
+
+test('the page on assurance has the recorded figures', async () => {
+  expect(readFileSync('docs/assurance.md', 'utf8')).toBe(await assurancePage());
 });
 
 test('every page is linked from the README, or from a page that is', () => {
