@@ -183,11 +183,6 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
   await rest(bench, say);
   const deletions = (await sweeper?.finish()) ?? [];
   if (batch.deletes) await settled(bench, 10);
-  // Envoy Gateway does not notice: those of them that it wants must be reported as missing.
-  for (const world of worlds.slice(0, 5)) {
-    const reply = await CHANGES['kubectl delete hpa']?.run(world, batch.first);
-    if (reply) say(`${world.name} kubectl delete hpa`);
-  }
   const { verdicts, missing } = await assess(api, { now: now() });
   const before = await hpasOf(admin);
   const cluster = await listOf(admin);
