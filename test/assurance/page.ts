@@ -13,7 +13,10 @@ off, references dropped, dangling, and put back, Gateways, classes, and EnvoyPro
 GatewayNamespace mode, defaults, and HPAs of people and tools, while Envoy Gateway is paused, stopped, restarted, and upgraded. In every
 second batch the product deletes meanwhile, with settle times of 2 and 8 seconds instead of 120 and 180. At rest every HPA is judged. Then
 all HPAs are deleted and Envoy Gateway is started again: what it creates is wanted. *Kept by a row* are HPAs that it does not create and
-that [a row](reasons.md) keeps, such as those of people.`,
+that [a row](reasons.md) keeps, such as those of people.
+
+Known limit: a Gateway that Envoy Gateway rejects for the backend of its access log, tracing, or metrics is served all the same (measured on
+v1.3.0). If its HPA is missing, that is not reported.`,
   },
   simulation: {
     title: 'Simulation',
