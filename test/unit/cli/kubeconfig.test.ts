@@ -66,6 +66,11 @@ describe('a context that gives no access names its fault, and not the token', ()
       `cannot authenticate: its ${command} failed: it gives no token`,
     ],
     [
+      'a credential of another type',
+      { user: script('console.log(process.argv[1])', '{"status":{"clientCertificateData":{"x":"secret"}}}') },
+      `cannot authenticate: its ${command} failed: its credential has fields that are not strings`,
+    ],
+    [
       'a certificate authority that does not exist',
       { cluster: { 'certificate-authority': '/nowhere/ca.crt' }, user: exec('echo') },
       "cannot authenticate: ENOENT: no such file or directory, open '/nowhere/ca.crt'",
