@@ -12,6 +12,7 @@ import {
   RetryableError,
 } from '../platform/errors.ts';
 import { problem } from '../platform/problems.ts';
+import { parsedUrl } from '../platform/url.ts';
 import { checkedObject } from './kinds.ts';
 
 /** A response of the API server above 299: its code, and the message of its Status object if there is one. */
@@ -242,9 +243,8 @@ function withoutCredential(text: string, { headers }: HttpRequest): string {
 
 /** The target of a redirect without its user, query and fragment, any of which can hold a token. */
 function withoutSecrets(location: string, base: string): string {
-  if (!URL.canParse(location, base)) return '(no URL)';
-  const { protocol, host, pathname } = new URL(location, base);
-  return `${protocol}//${host}${pathname}`;
+  const target = parsedUrl(location, base);
+  return target === undefined ? '(no URL)' : `${target.protocol}//${target.host}${target.pathname}`;
 }
 
 /** The beginning of a text, or of the visible text of an HTML page. */

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
+import { parsedUrl } from '../../platform/url.ts';
 import { parseArn } from './saved-hpas.ts';
 
 /** The parts of a context of a kubeconfig that may say which EKS cluster it leads to. */
@@ -133,4 +134,4 @@ function profileIn(env: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-const originOf = (url: string) => (URL.canParse(url) ? new URL(url).origin : url);
+const originOf = (url: string) => parsedUrl(url)?.origin ?? url;

@@ -7,6 +7,7 @@ import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
+import { parsedUrl } from '../../platform/url.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
 import { type EksContext, eksContextOf, withoutUser } from './eks-context.ts';
 import { type ExecCredential, execCredential } from './exec-credential.ts';
@@ -90,7 +91,7 @@ export class KubeconfigDirectory implements AccountDirectory {
       throw noAccess(context, `the kubeconfig has no ${absent}`, 'Correct the context: `kubectl config get-contexts`.');
     }
     const server = String(cluster.server ?? '').replace(/\/$/, '');
-    if (!/^https?:\/\/[^/]/.test(server) || !isUrl(server)) {
+    if (!/^https?:\/\/[^/]/.test(server) || parsedUrl(server) === undefined) {
       throw noAccess(
         context,
         `its server ${withoutUser(server) || '(none)'} is not an https:// URL`,
@@ -98,7 +99,7 @@ export class KubeconfigDirectory implements AccountDirectory {
       );
     }
     const { 'proxy-url': proxy } = cluster;
-    if (proxy && !(isUrl(proxy) && /^(https?|socks5h?):$/.test(new URL(proxy).protocol))) {
+    if (proxy && !/^(https?|socks5h?):$/.test(parsedUrl(proxy)?.protocol ?? '')) {
       const remedy = 'Write http://HOST:PORT or socks5://HOST:PORT into the kubeconfig.';
       // Without the URL, which may contain a password.
       throw noAccess(context, 'its proxy-url is not the URL of a proxy', remedy);
@@ -266,14 +267,4 @@ function loginFault(user: Entry, error: NodeJS.ErrnoException): string {
   const isOfFile = error.syscall !== undefined && !error.syscall.startsWith('spawn');
   if (!source || isOfFile) return message;
   return `its ${source} failed: ${message}`;
-}
-
-/** Unlike `URL.canParse` of Node 24, false for a host that `URL` finds too long. */
-function isUrl(text: string): boolean {
-  try {
-    new URL(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

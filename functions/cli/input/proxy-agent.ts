@@ -7,6 +7,7 @@ import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { SocksProxyAgent } from 'socks-proxy-agent';
 import { UsageError } from '../../platform/errors.ts';
+import { parsedUrl } from '../../platform/url.ts';
 
 /**
  * Connects through the proxy of a kubeconfig, or else of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and keeps the connections. Like
@@ -60,7 +61,7 @@ function proxyOfEnvironment(scheme: 'http' | 'https', host: string, port: number
   const excluded = fromEnvironment('no_proxy').toLowerCase().split(',');
   if (excluded.some((entry) => matches(entry.trim(), host.toLowerCase(), Number(port)))) return '';
   const url = proxy.includes('://') ? proxy : `http://${proxy}`;
-  if (URL.canParse(url) && /^(https?|socks(4a?|5h?)?):$/.test(new URL(url).protocol)) return url;
+  if (/^(https?|socks(4a?|5h?)?):$/.test(parsedUrl(url)?.protocol ?? '')) return url;
   // Without the value, which may contain a password.
   throw new UsageError(
     `${scheme.toUpperCase()}_PROXY is not the URL of a proxy: write http://HOST:PORT or socks5://HOST:PORT`,
