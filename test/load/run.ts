@@ -338,9 +338,9 @@ export class Load {
     this.#check(malformed === MALFORMED, `${when}: ${malformed} of ${MALFORMED} malformed messages are dead letters`);
     if (hanging.trouble !== 'hangs') return;
     this.#counts.deadLetters = this.#queue.deadLetters.length;
-    this.#check(dead.includes(hanging.name), `${when}: no dead letter tells of the cluster that hangs`);
+    this.#check(dead.includes(hanging.name), `${when}: no dead letter is of the cluster that hangs`);
     const unreachable = this.#outcomes.get('Cluster Unreachable') ?? 0;
-    this.#check(unreachable > 0, `${when}: no outcome tells of the clusters in trouble`);
+    this.#check(unreachable > 0, `${when}: no outcome reports the unreachable clusters`);
   }
 
   /** People fix the clusters, send the dead letters again, and the scheduled sweep covers the rest: nothing is left. */
