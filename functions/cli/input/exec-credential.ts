@@ -60,8 +60,9 @@ export async function execCredential(
   });
   if (code !== 0) throw new Error((await complaint).trim() || 'it printed no reason');
   const answer = parsed(await output);
-  // A later error about another type would quote the credential.
-  if (Object.values(answer?.status ?? {}).some((value) => typeof value !== 'string')) {
+  const { token, clientCertificateData, clientKeyData } = answer?.status ?? {};
+  // A later error about another type would quote the credential. Like kubectl, this reads no other field, and null as none.
+  if ([token, clientCertificateData, clientKeyData].some((value) => value != null && typeof value !== 'string')) {
     throw new Error('its credential has fields that are not strings');
   }
   if (answer?.status?.token === undefined && answer?.status?.clientCertificateData === undefined) {
