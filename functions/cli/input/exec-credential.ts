@@ -61,7 +61,7 @@ export async function execCredential(
   if (code !== 0) throw new Error((await complaint).trim() || 'it printed no reason');
   const answer = parsed(await output);
   const { token, clientCertificateData, clientKeyData } = answer?.status ?? {};
-  // A later error about another type would quote the credential. Like kubectl, this reads no other field, and null as none.
+  // A later error about another type would quote the credential. As in kubectl, null is none, and unknown fields do not matter.
   if ([token, clientCertificateData, clientKeyData].some((value) => value != null && typeof value !== 'string')) {
     throw new Error('its credential has fields that are not strings');
   }
