@@ -1,6 +1,6 @@
 import { hashedNameOf } from '../builders/cluster.ts';
 import type { Connection, Reply } from './connection.ts';
-import { autoscaler, deployment } from './objects.ts';
+import { autoscaler, controllerDeployment, deployment } from './objects.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
@@ -78,23 +78,7 @@ export class Installation {
   /** Rolls out the Deployment of Envoy Gateway itself, as of its Helm chart; without a release, deletes it. */
   async runController(release: string | undefined): Promise<void> {
     if (release === undefined) return await this.#delete(this.controller);
-    const labels = { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': release };
-    const manifest = deployment('envoy-gateway', {}, { labels });
-    const container = {
-      name: 'envoy-gateway',
-      image: `docker.io/envoyproxy/gateway:${release}`,
-      args: ['server', '--config-path=/config/envoy-gateway.yaml'],
-      volumeMounts: [
-        { name: 'envoy-gateway-config', mountPath: '/config', readOnly: true },
-        { name: 'certs', mountPath: '/certs', readOnly: true },
-      ],
-    };
-    const volumes = [
-      { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
-      { name: 'certs', secret: { secretName: 'envoy-gateway' } },
-    ];
-    Object.assign(manifest.spec.template.spec, { containers: [container], volumes });
-    await this.#apply(this.controller, manifest);
+    await this.#apply(this.controller, controllerDeployment(release));
     const { generation } = this.stored(this.controller).metadata;
     const rolledOut = { observedGeneration: generation, replicas: 1, updatedReplicas: 1, readyReplicas: 1 };
     await this.#merge(`${this.controller}/status`, 'kube-controller-manager', { status: rolledOut });

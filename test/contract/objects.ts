@@ -38,3 +38,24 @@ export const deployment = (name: string, images: Record<string, string>, metadat
     },
   },
 });
+
+/** The Deployment of Envoy Gateway itself, as of its Helm chart. */
+export function controllerDeployment(release: string) {
+  const labels = { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': release };
+  const manifest = deployment('envoy-gateway', {}, { labels });
+  const container = {
+    name: 'envoy-gateway',
+    image: `docker.io/envoyproxy/gateway:${release}`,
+    args: ['server', '--config-path=/config/envoy-gateway.yaml'],
+    volumeMounts: [
+      { name: 'envoy-gateway-config', mountPath: '/config', readOnly: true },
+      { name: 'certs', mountPath: '/certs', readOnly: true },
+    ],
+  };
+  const volumes = [
+    { name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } },
+    { name: 'certs', secret: { secretName: 'envoy-gateway' } },
+  ];
+  Object.assign(manifest.spec.template.spec, { containers: [container], volumes });
+  return manifest;
+}

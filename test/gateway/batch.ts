@@ -187,14 +187,16 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
   const before = await hpasOf(admin);
   const cluster = await listOf(admin);
   say('asks Envoy Gateway');
-  const expected = verdicts.filter(({ reason }) => reason === 'AutoscalingConfigured').map(({ hpa }) => keyOf(hpa));
-  const wanted = await createdAgain(bench, [...expected, ...missing.map((one) => keyOf({ metadata: one }))]);
+  const expected = verdicts
+    .filter(({ reason }) => reason === 'AutoscalingConfigured')
+    .map(({ hpa }) => objectKey(hpa.metadata));
+  const wanted = await createdAgain(bench, [...expected, ...missing.map((one) => objectKey(one))]);
 
   const exceptionOf = await exceptions(admin);
   const findings: Finding[] = [];
   const keptByRow: Record<string, number> = {};
   for (const { hpa, owner, action, reason, explanation } of verdicts) {
-    const key = keyOf(hpa);
+    const key = objectKey(hpa.metadata);
     const isWanted = wanted.has(key);
     if (action === 'delete' && isWanted)
       findings.push({ kind: 'wrongly deleted', hpa: key, explanation: `${reason}: ${explanation}` });
@@ -204,8 +206,8 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
       else keptByRow[row] = (keptByRow[row] ?? 0) + 1;
     }
   }
-  const existing = new Set(before.map(keyOf));
-  const reported = new Map(missing.map((one) => [keyOf({ metadata: one }), one.explanation]));
+  const existing = new Set(before.map(({ metadata }) => objectKey(metadata)));
+  const reported = new Map(missing.map((one) => [objectKey(one), one.explanation]));
   for (const key of wanted) {
     if (!existing.has(key) && !reported.has(key))
       findings.push({ kind: 'missing unreported', hpa: key, explanation: '' });
@@ -233,9 +235,6 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
 }
 
 export const minorOf = (version: string): number => Number(version.split('.')[1]);
-
-const keyOf = ({ metadata: { namespace, name } }: { metadata: { namespace: string; name: string } }) =>
-  `${namespace}/${name}`;
 
 /** Sweeps and deletes as long as the sequences run: after each change in the audit log, and again while something settles. */
 class Sweeper {
@@ -385,7 +384,7 @@ async function exceptions(admin: Connection): Promise<(owner: Owner | undefined)
       conditions.some((condition) => condition.type === 'Programmed' && condition.status === 'True'),
     ),
   );
-  const owners = served.flatMap(({ metadata, spec }) => [keyOf({ metadata }), spec.gatewayClassName]);
+  const owners = served.flatMap(({ metadata, spec }) => [objectKey(metadata), spec.gatewayClassName]);
   const named = new Set((await hpasOf(admin)).map(({ metadata }) => GIVEN_NAME.exec(metadata.name)?.[1]));
   return (owner) => {
     if (owner === undefined || owner.kind === 'ConfigMap') return undefined;
@@ -425,7 +424,7 @@ async function createdAgain({ admin, envoyGateway }: Bench, expected: readonly s
   const start = Date.now();
   let [known, since] = [new Set<string>(), Date.now()];
   for (;;) {
-    const found = new Set((await hpasOf(admin)).map(keyOf));
+    const found = new Set((await hpasOf(admin)).map(({ metadata }) => objectKey(metadata)));
     if (found.size !== known.size) [known, since] = [found, Date.now()];
     const [elapsed, quiet] = [Date.now() - start, Date.now() - since];
     const isComplete = expected.every((key) => found.has(key));

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Connection } from '../contract/connection.ts';
-import { deployment } from '../contract/objects.ts';
+import { controllerDeployment } from '../contract/objects.ts';
+import { runScript } from '../real/control-plane/start.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
 
@@ -54,7 +55,10 @@ export class EnvoyGatewayProcess {
     const ports = [{ name: 'grpc', port: 18_000 }];
     const selector = { 'control-plane': 'envoy-gateway' };
     await this.#put(`${path}/services/envoy-gateway`, { apiVersion: 'v1', kind: 'Service', spec: { selector, ports } });
-    await this.#put(`/apis/apps/v1/namespaces/${SYSTEM}/deployments/envoy-gateway`, this.#chartDeployment());
+    await this.#put(
+      `/apis/apps/v1/namespaces/${SYSTEM}/deployments/envoy-gateway`,
+      controllerDeployment(this.#version),
+    );
     await this.#createCertificates();
   }
 
@@ -165,20 +169,6 @@ export class EnvoyGatewayProcess {
     }
   }
 
-  #chartDeployment(): object {
-    const labels = { 'app.kubernetes.io/name': 'gateway-helm', 'app.kubernetes.io/version': this.#version };
-    const manifest = deployment('envoy-gateway', {}, { labels });
-    const container = {
-      name: 'envoy-gateway',
-      image: `docker.io/envoyproxy/gateway:${this.#version}`,
-      args: ['server', '--config-path=/config/envoy-gateway.yaml'],
-      volumeMounts: [{ name: 'envoy-gateway-config', mountPath: '/config', readOnly: true }],
-    };
-    const volumes = [{ name: 'envoy-gateway-config', configMap: { name: 'envoy-gateway-config' } }];
-    Object.assign(manifest.spec.template.spec, { containers: [container], volumes });
-    return manifest;
-  }
-
   async #installCrds(): Promise<void> {
     const folder = join(await built(this.#version), 'crds');
     const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.yaml'));
@@ -208,8 +198,4 @@ export class EnvoyGatewayProcess {
 }
 
 /** The folder with the binary and the CRDs of a version, which is built first if necessary. */
-export async function built(version: string): Promise<string> {
-  const running = promisify(execFile)('bash', [join(import.meta.dirname, 'build.sh'), version]);
-  running.child.stderr?.pipe(process.stderr);
-  return (await running).stdout.trim();
-}
+export const built = (version: string): Promise<string> => runScript(join(import.meta.dirname, 'build.sh'), version);

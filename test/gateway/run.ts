@@ -9,7 +9,7 @@ import { record } from '../assurance/record.ts';
 import { connect } from '../contract/connection.ts';
 import { adminToken, contractUsers, reaperRbac, reaperToken } from '../contract/server.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
-import { startControlPlane } from '../real/control-plane/start.ts';
+import { prepareControlPlane, startControlPlane } from '../real/control-plane/start.ts';
 import { type Batch, type BatchResult, type Bench, type Finding, minorOf, runBatch, sharedEvents } from './batch.ts';
 import { built, EnvoyGatewayProcess } from './envoy-gateway-process.ts';
 import { sequences } from './world.ts';
@@ -31,12 +31,7 @@ const { values } = parseArgs({
 // Envoy Gateway listens on fixed ports and reads its certificates from /certs.
 if (process.env.IN_OWN_NAMESPACES === undefined) {
   for (const version of new Set(values.version.flatMap((one) => one.split('-')))) await built(version);
-  for (const script of ['build.sh', 'crds.sh']) {
-    const { status } = spawnSync('bash', [join(import.meta.dirname, '../real/control-plane', script)], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    if (status !== 0) process.exit(1);
-  }
+  await prepareControlPlane();
   const prepare =
     'ip link set lo up && mkdir -p /certs /var/run/secrets && mount -t tmpfs tmpfs /certs && mount -t tmpfs tmpfs /var/run/secrets';
   const { status, error } = spawnSync(

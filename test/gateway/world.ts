@@ -39,18 +39,18 @@ export interface Sequence {
  * sequence. Nothing in it depends on another world, except what rules a whole Envoy Gateway.
  */
 export class World {
-  readonly #admin: Connection;
+  readonly admin: Connection;
   readonly name: string;
   /** The foreign HPAs that this world has created, which nobody may touch. */
   readonly foreign = new Map<string, string>();
 
   constructor(admin: Connection, name: string) {
-    this.#admin = admin;
+    this.admin = admin;
     this.name = name;
   }
 
   async setUp({ classProxy, ownProxy, mergeType, merges, secondGateway }: Sequence['start']): Promise<void> {
-    await this.#admin.apply(`/api/v1/namespaces/${this.name}?fieldManager=test&force=true`, {
+    await this.admin.apply(`/api/v1/namespaces/${this.name}?fieldManager=test&force=true`, {
       ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.name } },
     });
     const spec = (content: keyof typeof CONTENTS) => ({
@@ -71,11 +71,11 @@ export class World {
 
   /** @returns the answer; one that refuses is fine: a person would see it */
   merge(plural: string, name: string, patch: object): Promise<Reply> {
-    return this.#admin.merge(`${this.#path(plural, name)}?fieldManager=kubectl-edit`, patch);
+    return this.admin.merge(`${this.#path(plural, name)}?fieldManager=kubectl-edit`, patch);
   }
 
   delete(plural: string, name: string): Promise<Reply> {
-    return this.#admin.delete(this.#path(plural, name));
+    return this.admin.delete(this.#path(plural, name));
   }
 
   kubernetes(proxy: string, kubernetes: object): Promise<Reply> {
@@ -112,12 +112,12 @@ export class World {
 
   async #create(plural: string, name: string, manifest: object): Promise<void> {
     const path = this.#path(plural, name);
-    await this.#admin.post(path.slice(0, path.lastIndexOf('/')), { metadata: { name }, ...manifest });
+    await this.admin.post(path.slice(0, path.lastIndexOf('/')), { metadata: { name }, ...manifest });
   }
 
   /** The HPAs that belong to this world, also those of people. */
   async hpas(): Promise<Hpa[]> {
-    const { body } = await this.#admin.get('/apis/autoscaling/v2/horizontalpodautoscalers');
+    const { body } = await this.admin.get('/apis/autoscaling/v2/horizontalpodautoscalers');
     return (body.items as Hpa[]).filter(({ metadata }) => this.owns(metadata));
   }
 
@@ -142,12 +142,8 @@ export class World {
 
   async createForeignHpa(name: string, labels: object): Promise<void> {
     const path = `/apis/autoscaling/v2/namespaces/${SYSTEM}/horizontalpodautoscalers`;
-    const { status, body } = await this.#admin.post(path, { ...autoscaler(name), metadata: { name, labels } });
+    const { status, body } = await this.admin.post(path, { ...autoscaler(name), metadata: { name, labels } });
     if (status === 201) this.foreign.set(`${SYSTEM}/${name}`, body.metadata.uid);
-  }
-
-  admin(): Connection {
-    return this.#admin;
   }
 }
 
@@ -374,7 +370,7 @@ export const CHANGES: Readonly<Record<string, Change>> = {
         const { managedFields: _, ...metadata } = hpa.metadata;
         const annotations = { ...metadata.annotations, 'argocd.argoproj.io/tracking-id': `edge:${world.name}` };
         const request = { ...hpa, metadata: { ...metadata, annotations } };
-        const reply = await world.admin().put(`${path}?fieldManager=argocd-controller`, request);
+        const reply = await world.admin.put(`${path}?fieldManager=argocd-controller`, request);
         if (reply.status === 200) world.foreign.set(`${metadata.namespace}/${metadata.name}`, metadata.uid);
         return reply;
       }),
@@ -383,18 +379,18 @@ export const CHANGES: Readonly<Record<string, Change>> = {
     weight: 2,
     run: (world, n) =>
       world.changeHpa(n, (path) =>
-        world.admin().merge(`${path}?fieldManager=kubectl-edit`, { spec: { maxReplicas: 8 + (n % 3) } }),
+        world.admin.merge(`${path}?fieldManager=kubectl-edit`, { spec: { maxReplicas: 8 + (n % 3) } }),
       ),
   },
   'kubectl delete hpa': {
     weight: 2,
-    run: (world, n) => world.changeHpa(n, (path) => world.admin().delete(path)),
+    run: (world, n) => world.changeHpa(n, (path) => world.admin.delete(path)),
   },
   'HPA status': {
     weight: 2,
     run: (world, n) =>
       world.changeHpa(n, (path) =>
-        world.admin().merge(`${path}/status?fieldManager=kube-controller-manager`, {
+        world.admin.merge(`${path}/status?fieldManager=kube-controller-manager`, {
           status: { currentReplicas: 1 + (n % 4), desiredReplicas: 2, observedGeneration: 1 },
         }),
       ),

@@ -42,8 +42,7 @@ const TIMEOUT = 90_000;
 export async function startControlPlane(
   options: ControlPlaneOptions,
 ): Promise<{ controlPlane: ControlPlane; stop: () => Promise<void> }> {
-  const assets = await script('build.sh');
-  const crds = await script('crds.sh');
+  const { assets, crds } = await prepareControlPlane();
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await start(assets, crds, options);
@@ -274,9 +273,15 @@ class Service {
   }
 }
 
-async function script(name: string): Promise<string> {
-  const running = promisify(execFile)('bash', [join(here, name)]);
-  // The script reports progress while it takes long.
+/** Builds or fetches what a control plane consists of, unless that was done before. */
+export const prepareControlPlane = async () => ({
+  assets: await runScript(join(here, 'build.sh')),
+  crds: await runScript(join(here, 'crds.sh')),
+});
+
+/** Runs a script of bash that may take long: it reports progress on stderr. Returns what it prints on stdout. */
+export async function runScript(...command: string[]): Promise<string> {
+  const running = promisify(execFile)('bash', command);
   running.child.stderr?.pipe(process.stderr);
   return (await running).stdout.trim();
 }
