@@ -2,9 +2,9 @@ import type { ClusterIndex, DeploymentReads, OwnerConfig } from './cluster-index
 import { controllerOf, controllerVersion, isAtLeast, otherConfiguration } from './controller.ts';
 import { appliedReplicas, effectiveProxy, expectedHpas, mergesGateways } from './effective-proxy.ts';
 import type { EnvoyGatewayConfig, EnvoyGatewaySettings } from './envoy-gateway-config.ts';
-import { type Gateway, type GatewayClass, type NamespacedName, objectKey } from './kubernetes-objects.ts';
+import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { describeOwner } from './ownership.ts';
-import { acceptance } from './status.ts';
+import { isRejected } from './status.ts';
 
 /** What one installation of Envoy Gateway wants for an owner, or why that is not known. */
 export interface Desired {
@@ -160,12 +160,4 @@ function rejected(
   }
   const { conflict } = effectiveProxy(config, settings);
   return conflict && `Envoy Gateway cannot merge the EnvoyProxies of ${describeOwner(owner)} (${conflict})`;
-}
-
-/** These reasons are not about the EnvoyProxy: Envoy Gateway uses it as soon as there is something to serve (v1.8 and later). */
-const NOT_ABOUT_PARAMETERS = ['ListenersNotValid', 'UnsupportedAddress'];
-
-function isRejected(object: Gateway | GatewayClass): boolean {
-  const condition = acceptance(object);
-  return condition?.status === 'False' && !NOT_ABOUT_PARAMETERS.includes(condition.reason ?? '');
 }

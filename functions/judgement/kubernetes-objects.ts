@@ -83,6 +83,7 @@ const conditionSchema = z.object({
   type: z.string(),
   status: z.string(),
   reason: z.optional(z.string()),
+  message: z.optional(z.string()),
   /** The generation that the controller had seen; absent in the default conditions of a CRD. */
   observedGeneration: z.optional(z.number()),
 });

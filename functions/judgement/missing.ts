@@ -4,7 +4,7 @@ import { type Desired, resolve } from './desired.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { describeOwner, type Owner } from './ownership.ts';
-import { acceptance, notObserved, secondsSinceWrite } from './status.ts';
+import { isServed, notObserved, secondsSinceWrite } from './status.ts';
 
 /** An HPA that its owner asks for, that Envoy Gateway has had the time to create, and that does not exist. */
 export interface MissingHpa extends NamespacedName {
@@ -70,7 +70,7 @@ function desiredHpa(
   reads: DeploymentReads,
   now: Date,
 ): Pick<Desired, 'names' | 'because'> | undefined {
-  if (config.owner.kind !== 'ConfigMap' && !(isServed(config) && isSettled(config, now))) return undefined;
+  if (config.owner.kind !== 'ConfigMap' && !(isOwnerServed(config) && isSettled(config, now))) return undefined;
   const desired = config.installations.map((installation) => {
     const one = resolve(config, installation, cluster, reads);
     // Where none is wanted, or all of them exist, nothing depends on the controller: it need not be read.
@@ -92,13 +92,12 @@ function isRateLimitServiceRunning({ owner, installations }: OwnerConfig, reads:
   return !name.includes('/') && Boolean(reads.read({ namespace, name }, 'existence'));
 }
 
-/** Whether Envoy Gateway has accepted the owner, in its current generation. */
-function isServed({ gateways, gatewayClass, observed }: OwnerConfig): boolean {
-  const isAccepted = (object: Parameters<typeof acceptance>[0]) => acceptance(object)?.status === 'True';
+/** Whether Envoy Gateway serves the owner, in its current generation. */
+function isOwnerServed({ gateways, gatewayClass, observed }: OwnerConfig): boolean {
   return (
     gatewayClass !== undefined &&
-    isAccepted(gatewayClass) &&
-    gateways.some((gateway) => isAccepted(gateway) && isProgrammed(gateway)) &&
+    isServed(gatewayClass) &&
+    gateways.some((gateway) => isServed(gateway) && isProgrammed(gateway)) &&
     observed.every(({ metadata }) => !metadata.deletionTimestamp) &&
     notObserved(observed) === undefined
   );

@@ -7,6 +7,24 @@ export const acceptance = ({ status }: Gateway | GatewayClass): Condition | unde
 const isDefault = ({ status, observedGeneration }: Condition) =>
   status === 'Unknown' && observedGeneration === undefined;
 
+/** These reasons are not about the EnvoyProxy: Envoy Gateway uses it as soon as there is something to serve (v1.8 and later). */
+const NOT_ABOUT_PARAMETERS = ['ListenersNotValid', 'UnsupportedAddress'];
+
+/** With this message Envoy Gateway serves a Gateway in full, although it does not accept it (measured on v1.3.0, v1.4.2, and v1.9.1). */
+const ABOUT_TELEMETRY = /^Invalid (access log|tracing|metrics) backendRefs in the referenced EnvoyProxy/;
+
+/** Whether Envoy Gateway does not accept the EnvoyProxy that the object refers to. */
+export function isRejected(object: Gateway | GatewayClass): boolean {
+  const condition = acceptance(object);
+  return condition?.status === 'False' && !NOT_ABOUT_PARAMETERS.includes(condition.reason ?? '') && !isServed(object);
+}
+
+/** Whether Envoy Gateway serves the object by its EnvoyProxy, if it has a listener that is valid. */
+export function isServed(object: Gateway | GatewayClass): boolean {
+  const { status, message = '' } = acceptance(object) ?? {};
+  return status === 'True' || (status === 'False' && ABOUT_TELEMETRY.test(message));
+}
+
 /**
  * Why nothing shows that Envoy Gateway has seen this configuration: one clause. If a reference is removed and put back before
  * Envoy Gateway sees it, Envoy Gateway would not create a deleted HPA again.

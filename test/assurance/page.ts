@@ -13,10 +13,7 @@ off, references dropped, dangling, and put back, Gateways, classes, and EnvoyPro
 GatewayNamespace mode, defaults, and HPAs of people and tools, while Envoy Gateway is paused, stopped, restarted, and upgraded. In every
 second batch the product deletes meanwhile, with settle times of 2 and 8 seconds instead of 120 and 180. At rest every HPA is judged. Then
 all HPAs are deleted and Envoy Gateway is started again: what it creates is wanted. *Kept by a row* are HPAs that it does not create and
-that [a row](reasons.md) keeps, such as those of people.
-
-Known limit: a Gateway that Envoy Gateway rejects for the backend of its access log, tracing, or metrics is served all the same (measured on
-v1.3.0). If its HPA is missing, that is not reported.`,
+that [a row](reasons.md) keeps, such as those of people.`,
   },
   simulation: {
     title: 'Simulation',
@@ -54,6 +51,7 @@ that throttle, fail, and hang.`,
 /** What the proofs have found, and the fix. */
 const FOUND: readonly string[] = [
   'Against Envoy Gateway: a GatewayClass that is being deleted and refers to no EnvoyProxy was taken to stop v1.3, so that no removal in that cluster was seen. v1.3 does not read its parameters (`test/cases/dangling-class-deleted-v1.3.0`).',
+  'Against Envoy Gateway: a Gateway that it rejects for the backend of its access log, tracing, or metrics was taken not to be served, so that a removal waited for the repair, and a missing HPA was not reported. Envoy Gateway serves it in full.',
   'Mutants: while the ConfigMap could not be read, the name in `envoyHpa.name` of another Gateway protected no HPA whose Deployment was gone.',
   'Load: a warm `reap` kept the outcomes of a batch, manifests included, in memory until the deadline of the invocation.',
   'Bad input: a ConfigMap `envoy-gateway-config` that a tenant writes could stall `reap`, because the YAML parser takes quadratic time; so could a compressed payload without bound, or a saved file with brackets without end.',

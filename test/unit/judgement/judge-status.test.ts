@@ -238,13 +238,23 @@ describe('the Deployment of Envoy Gateway', () => {
 });
 
 describe('a Gateway that is not accepted', () => {
-  test.each<[string, string | undefined, string, string]>([
+  test.each<[string, string, string, string]>([
     ['because of its listeners has its EnvoyProxy', 'ListenersNotValid', REMOVED, WANTED],
     ['because of its address has its EnvoyProxy', 'UnsupportedAddress', REMOVED, WANTED],
     ['because of its parameters has none', 'InvalidParameters', UNRESOLVED, UNRESOLVED],
     ['for an unknown reason may have none', 'SomethingNew', UNRESOLVED, UNRESOLVED],
-  ])('%s', (_, reason, withoutHpa, withHpa) => {
-    const accepted = { type: 'Accepted', status: 'False', observedGeneration: 1, reason };
+    ...['access log', 'tracing', 'metrics'].map((what): [string, string, string, string] => {
+      const message = `Invalid ${what} backendRefs in the referenced EnvoyProxy: Service shop/collector not found.`;
+      return [
+        `because of the backend of its ${what} has its EnvoyProxy`,
+        `InvalidParameters ${message}`,
+        REMOVED,
+        WANTED,
+      ];
+    }),
+  ])('%s', (_, rejection, withoutHpa, withHpa) => {
+    const [, reason, message] = /^(\w+) ?(.*)/.exec(rejection) ?? [];
+    const accepted = { type: 'Accepted', status: 'False', observedGeneration: 1, reason, message };
     const cluster = [gatewayClass(), gateway('shop/web', { conditions: [accepted] }), v191, webRuns];
     expect(shortVerdict(envoyHpa(), ...cluster, config)).toBe(withoutHpa);
     expect(shortVerdict(envoyHpa(), ...cluster, byDefault(autoscaling()))).toBe(withHpa);

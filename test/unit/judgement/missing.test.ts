@@ -99,12 +99,17 @@ describe('reports it only if', () => {
     ],
   });
   const undecided = { conditions: [{ type: 'Accepted', status: 'Unknown', observedGeneration: 1 }] };
+  const telemetry = {
+    ...{ type: 'Accepted', status: 'False', reason: 'InvalidParameters', observedGeneration: 1 },
+    message: 'Invalid tracing backendRefs in the referenced EnvoyProxy: Service shop/collector not found.',
+  };
   const ownConfigMapOnly = { installed: [controller({ configMap: 'custom' })] };
   const noClass = { class: { metadata: { name: 'other' } } };
   const unreadableName = autoscaling({ patch: { value: { metadata: null } } });
 
   test.each<[string, Parts, string[]]>([
     ['the Gateway is accepted', { gateway: { accepted: false } }, NONE],
+    ['only the backend of its telemetry may be rejected', { gateway: { conditions: [telemetry] } }, MISSING],
     ['the controller has decided about the Gateway', { gateway: undecided }, NONE],
     ['the class is accepted', { class: { accepted: false } }, NONE],
     ['the class has a status', { class: { accepted: undefined } }, NONE],
