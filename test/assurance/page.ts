@@ -11,9 +11,9 @@ const SECTIONS: Readonly<Record<Proof, { title: string; text: string }>> = {
     text: `A real kube-apiserver and a real Envoy Gateway of each version run while generated sequences of changes are made: autoscaling on and
 off, references dropped, dangling, and put back, Gateways, classes, and EnvoyProxies deleted and created, merging, patches, DaemonSets,
 GatewayNamespace mode, defaults, and HPAs of people and tools, while Envoy Gateway is paused, stopped, restarted, and upgraded. In every
-second batch the product deletes meanwhile, with settle times of 2 and 8 seconds instead of 120 and 180. At rest every HPA is judged. Then
-all HPAs are deleted and Envoy Gateway is started again: what it creates is wanted. *Kept by a row* are HPAs that it does not create and
-that [a row](reasons.md) keeps, such as those of people.`,
+second batch the product deletes meanwhile, with settle times of 2 and 8 seconds instead of 120 and 180. At rest some HPAs are deleted,
+which must be reported as missing, and every other one is judged. Then all HPAs are deleted and Envoy Gateway is started again: what it
+creates is wanted. *Kept by a row* are HPAs that it does not create and that [a row](reasons.md) keeps, such as those of people.`,
   },
   simulation: {
     title: 'Simulation',

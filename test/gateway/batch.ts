@@ -183,13 +183,18 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
   await rest(bench, say);
   const deletions = (await sweeper?.finish()) ?? [];
   if (batch.deletes) await settled(bench, 10);
+  const isWanted = ({ reason }: { reason: string }) => reason === 'AutoscalingConfigured';
+  // Envoy Gateway does not notice, so every third HPA that it wants is missing, and must be reported.
+  const { verdicts: atRest } = await assess(api, { now: now() });
+  for (const { hpa } of atRest.filter(isWanted).filter((_, index) => index % 3 === 0)) {
+    say(`deletes ${objectKey(hpa.metadata)}`);
+    await admin.delete(hpaPath(hpa));
+  }
   const { verdicts, missing } = await assess(api, { now: now() });
   const before = await hpasOf(admin);
   const cluster = await listOf(admin);
   say('asks Envoy Gateway');
-  const expected = verdicts
-    .filter(({ reason }) => reason === 'AutoscalingConfigured')
-    .map(({ hpa }) => objectKey(hpa.metadata));
+  const expected = verdicts.filter(isWanted).map(({ hpa }) => objectKey(hpa.metadata));
   const wanted = await createdAgain(bench, [...expected, ...missing.map((one) => objectKey(one))]);
 
   const exceptionOf = await exceptions(admin);
@@ -197,10 +202,10 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
   const keptByRow: Record<string, number> = {};
   for (const { hpa, owner, action, reason, explanation } of verdicts) {
     const key = objectKey(hpa.metadata);
-    const isWanted = wanted.has(key);
-    if (action === 'delete' && isWanted)
+    const isCreated = wanted.has(key);
+    if (action === 'delete' && isCreated)
       findings.push({ kind: 'wrongly deleted', hpa: key, explanation: `${reason}: ${explanation}` });
-    if (action === 'keep' && !isWanted) {
+    if (action === 'keep' && !isCreated) {
       const row = reason === 'AutoscalingConfigured' ? exceptionOf(owner) : reason;
       if (row === undefined) findings.push({ kind: 'missed', hpa: key, explanation });
       else keptByRow[row] = (keptByRow[row] ?? 0) + 1;
@@ -410,16 +415,15 @@ async function list(admin: Connection, path: string): Promise<Hpa[]> {
   }
 }
 
+const hpaPath = ({ metadata: { namespace, name } }: { metadata: { namespace: string; name: string } }) =>
+  `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${name}`;
+
 const hpasOf = (admin: Connection) => list(admin, '/apis/autoscaling/v2/horizontalpodautoscalers');
 
 /** Stops Envoy Gateway, deletes every HPA, and starts it again. What it creates is wanted. */
 async function createdAgain({ admin, envoyGateway }: Bench, expected: readonly string[]): Promise<Set<string>> {
   await envoyGateway.stop();
-  for (const { metadata } of await hpasOf(admin)) {
-    await admin.delete(
-      `/apis/autoscaling/v2/namespaces/${metadata.namespace}/horizontalpodautoscalers/${metadata.name}`,
-    );
-  }
+  for (const hpa of await hpasOf(admin)) await admin.delete(hpaPath(hpa));
   await envoyGateway.start();
   const start = Date.now();
   let [known, since] = [new Set<string>(), Date.now()];
