@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { chmod, readFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { licenses } from './modules.ts';
 
 /*
  * Most of the time of a rare event is the cold start, and nearly all of that is loading code that the event does not need. Each plugin
@@ -106,11 +107,13 @@ const cliOptions = (outdir: string): BuildOptions => ({
 
 const COMMON = { bundle: true, minify: true, format: 'esm', platform: 'node', metafile: true } as const;
 
-/** Bundles the command line tool as `<outdir>/reaper.mjs`. */
-export async function bundleCli(outdir: string): Promise<void> {
+/** Bundles the command line tool as `<outdir>/reaper.mjs` and `<outdir>/reaper/`. */
+export async function bundleCli(outdir: string): Promise<Metafile> {
   rmSync(`${outdir}/reaper`, { recursive: true, force: true });
-  await build({ ...cliOptions(outdir), ...COMMON });
+  const { metafile } = await build({ ...cliOptions(outdir), ...COMMON });
   await chmod(`${outdir}/reaper.mjs`, 0o755);
+  writeFileSync(`${outdir}/reaper/THIRD-PARTY-LICENSES`, licenses(metafile));
+  return metafile;
 }
 
 /**
@@ -124,6 +127,7 @@ export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
     functionNames().map(async (name) => {
       rmSync(`${outdir}/${name}`, { recursive: true, force: true }); // A chunk's name changes with its content.
       const { metafile } = await build({ ...functionOptions(name, outdir), ...COMMON });
+      writeFileSync(`${outdir}/${name}/THIRD-PARTY-LICENSES`, licenses(metafile));
       return [name, metafile] as const;
     }),
   );

@@ -40,6 +40,20 @@ it('contains nothing that no function needs', () => {
   }
 });
 
+it('has the license of every package beside the code', () => {
+  for (const [name, { outputs }] of bundles) {
+    const inputs = Object.values(outputs).flatMap((output) => Object.entries(output.inputs));
+    const packages = inputs.flatMap(([input, { bytesInOutput }]) =>
+      bytesInOutput > 0 ? (/.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1] ?? []) : [],
+    );
+    const sections = readFileSync(join(folder, name, 'THIRD-PARTY-LICENSES'), 'utf8').split(/^-{80}$/m);
+    const listed = sections.flatMap((section) => section.trim().split('\n\n', 1)[0]?.split('\n') ?? []);
+    const names = listed.map((line) => line.replace(/ \d+\.\d+\.\d+$/, ''));
+    expect(new Set(names)).toEqual(new Set(packages));
+    expect(sections.find((section) => section.includes('zod '))).toContain('Colin McDonnell');
+  }
+});
+
 it('includes the RBAC manifest in the command line tool', () => {
   const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
   const text = readFileSync(join(folder, 'reaper.mjs'), 'utf8').replaceAll('\\n', '\n');
