@@ -81,6 +81,8 @@ export function start(
 
 export interface TerminalOptions {
   env?: Record<string, string>;
+  /** Working directory. */
+  cwd?: string;
   columns?: number;
   rows?: number;
   /** Called with everything that the process has written so far, and the keyboard. */
@@ -90,12 +92,13 @@ export interface TerminalOptions {
 /** Runs the command on a terminal, which is its stdin, stdout and stderr. */
 export async function runInTerminal(
   args: readonly string[],
-  { env = {}, columns = 80, rows = 50, onOutput = () => {} }: TerminalOptions = {},
+  { env = {}, cwd, columns = 80, rows = 50, onOutput = () => {} }: TerminalOptions = {},
 ): Promise<{ code: number; written: string; screen: string[] }> {
   const terminal = spawnInTerminal(process.execPath, [reaper, ...args], {
     name: 'xterm-256color',
     cols: columns,
     rows,
+    cwd,
     env: { ...environment(env), TERM: 'xterm-256color' },
   });
   let written = '';

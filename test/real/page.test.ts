@@ -1,16 +1,8 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatReport } from '../../functions/cli/output/output.ts';
 import type { RunReport, SweptHpa } from '../../functions/events/report.ts';
+import { type Browser, launchBrowser } from './browser.ts';
 
-/** Pinned, and outside of the tree: only this file needs a browser, which has 140 MB. */
-const PACKAGES = ['@sparticuz/chromium@147.0.0', 'puppeteer-core@24.43.1'];
 const SELECTOR = 'h1, h2, h3, p, li, th, td, summary, pre, strong';
 
 const hpa = (name: string, more: Partial<SweptHpa> = {}): SweptHpa => ({
@@ -52,20 +44,10 @@ const PAGES = {
   hostile: reportOf(HOSTILE, hpa(HOSTILE, { namespace: HOSTILE, explanation: HOSTILE, message: HOSTILE })),
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: the types are installed with the browser
-type Browser = any;
 let browser: Browser;
 
 beforeAll(async () => {
-  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'envoy-hpa-reaper', 'chromium-147.0.0');
-  if (!existsSync(join(cache, 'node_modules/puppeteer-core'))) {
-    execFileSync('npm', ['install', '--prefix', cache, '--no-audit', '--no-fund', ...PACKAGES], { stdio: 'ignore' });
-  }
-  const { resolve } = createRequire(join(cache, 'index.js'));
-  const load = async (name: string) => (await import(pathToFileURL(resolve(name)).href)).default;
-  const [chromium, puppeteer] = [await load('@sparticuz/chromium'), await load('puppeteer-core')];
-  const executablePath = await chromium.executablePath();
-  browser = await puppeteer.launch({ args: chromium.args, executablePath, headless: 'shell' });
+  browser = await launchBrowser();
 }, 300_000);
 afterAll(() => browser?.close());
 
