@@ -1,6 +1,10 @@
-import type { EventBridgeClient, PutEventsCommand, PutEventsResultEntry } from '@aws-sdk/client-eventbridge';
+import { EventBridgeClient, type PutEventsResultEntry } from '@aws-sdk/client-eventbridge';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { SignatureV4 } from '@smithy/signature-v4';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { eventBridgeBus } from '../../../functions/aws/event-bus.ts';
+import { regionsByPartition } from '../../builders/regions.ts';
+import { EventBridgeDouble, type PutEventsEntry } from '../../doubles/eventbridge.ts';
 import type { BusEvent } from '../../embedded-cluster/event-path.ts';
 
 const waits = vi.hoisted((): number[] => []);
@@ -19,18 +23,16 @@ const events = (count: number) => Array.from({ length: count }, (_, number) => e
 
 type Answer = (detail: string) => PutEventsResultEntry;
 
-/** A bus on a client that answers each entry with the result of `answer`, and the requests that it received. */
+/** A bus whose requests have the result of `answer` for each entry, and these requests. */
 function busWith(answer: Answer) {
-  const requests: PutEventsCommand['input'][] = [];
-  const client = {
-    async send({ input }: PutEventsCommand) {
-      requests.push(input);
-      return { Entries: (input.Entries ?? []).map(({ Detail = '' }) => answer(Detail)) };
-    },
-  } as unknown as EventBridgeClient;
-  const sizes = () => requests.map(({ Entries = [] }) => Entries.length);
-  const numbers = () => requests.map(({ Entries = [] }) => Entries.map(({ Detail = '' }) => JSON.parse(Detail).number));
-  return { bus: eventBridgeBus('eu-central-1', 'bus', client), requests, sizes, numbers };
+  const requests: PutEventsEntry[][] = [];
+  const putEvents = async (entries: readonly PutEventsEntry[]) => {
+    requests.push([...entries]);
+    return { Entries: entries.map(({ Detail }) => answer(Detail)) };
+  };
+  const sizes = () => requests.map((entries) => entries.length);
+  const numbers = () => requests.map((entries) => entries.map(({ Detail }) => JSON.parse(Detail).number));
+  return { bus: eventBridgeBus('eu-central-1', 'bus', putEvents), requests, sizes, numbers };
 }
 
 const accepted: Answer = () => ({ EventId: 'id' });
@@ -43,10 +45,10 @@ describe('the event bus', () => {
   test('puts an entry in the shape of EventBridge', async () => {
     const { bus, requests } = busWith(accepted);
     await bus.put([event(7)]);
-    expect(requests[0]?.Entries).toEqual([
+    expect(requests[0]).toEqual([
       {
         ...{ EventBusName: 'bus', Source: 'source', DetailType: 'type', Detail: '{"number":7}' },
-        ...{ Resources: ['arn'], Time: TIME },
+        ...{ Resources: ['arn'], Time: 1795443467.196 },
       },
     ]);
   });
@@ -103,4 +105,55 @@ describe('the event bus', () => {
     await expect(bus.put(events(25))).rejects.toMatchObject({ name: 'RetryableError', cause: fault });
     expect(sizes()).toEqual([10, 10, 5]);
   });
+});
+
+describe('a request to EventBridge', () => {
+  const double = new EventBridgeDouble();
+  beforeEach(async () => {
+    vi.mocked(Math.random).mockReturnValue(0); // Retries without a delay.
+    vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', await double.start());
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIAIOSFODNN7EXAMPLE');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    vi.stubEnv('AWS_SESSION_TOKEN', 'token');
+    double.requests.length = 0;
+    return async () => {
+      vi.unstubAllEnvs();
+      await double.stop();
+    };
+  });
+
+  test.each([
+    [500, 'InternalException', 3],
+    [429, 'Throttled', 3],
+    [400, 'ThrottlingException', 3],
+    [400, 'AccessDeniedException', 1],
+  ])('that is refused with %i %s is sent %i times, and the error has that name', async (status, name, times) => {
+    double.failRequests(times, status, name);
+    const put = eventBridgeBus('eu-central-1', 'bus').put([event(1)]);
+    await expect(put).rejects.toMatchObject({ cause: { name, message: 'refused by the test' } });
+    expect(double.requests).toHaveLength(times);
+  });
+
+  test('that fails twice succeeds', async () => {
+    double.failRequests(2, 503, 'ServiceUnavailable');
+    await eventBridgeBus('eu-central-1', 'bus').put([event(1)]);
+    expect(double.taken.map(({ Detail }) => Detail)).toEqual(['{"number":1}']);
+    expect([...double.accessKeys]).toEqual(['AKIAIOSFODNN7EXAMPLE']);
+  });
+});
+
+test('requests go to the endpoint of the Region, as those of the SDK', async () => {
+  vi.stubEnv('AWS_ACCESS_KEY_ID', '');
+  const handle = vi.spyOn(NodeHttpHandler.prototype, 'handle').mockRejectedValue(new Error('no network'));
+  const sign = vi.spyOn(SignatureV4.prototype, 'sign').mockImplementation(async (request) => request as never);
+  const regions = regionsByPartition().flatMap(([, names]) => names);
+  for (const region of regions) {
+    await expect(eventBridgeBus(region, 'bus').put([event(1)])).rejects.toThrow('not all of 1 events');
+    const { endpointProvider } = new EventBridgeClient({ region }).config;
+    const { protocol, hostname, path } = handle.mock.lastCall?.[0] ?? {};
+    expect(`${protocol}//${hostname}${path}`).toBe(endpointProvider({ Region: region }).url.href);
+  }
+  expect(sign).toHaveBeenCalledTimes(regions.length);
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
 });

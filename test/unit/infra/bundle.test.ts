@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bundle } from '../../../infra/bundle.ts';
+import { regionsByPartition } from '../../builders/regions.ts';
 import { startEmbeddedCluster } from '../../embedded-cluster/embedded-cluster.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bundle-'));
@@ -61,19 +62,6 @@ it('includes the RBAC manifest in the command line tool', () => {
   const lines = manifest.split('\n').filter((line) => !/["'`\\]/.test(line));
   expect(lines.filter((line) => !text.includes(line))).toEqual([]);
 });
-
-/** The Regions of every partition that the AWS SDK knows, by partition. */
-function regionsByPartition(): [partition: string, regions: string[]][] {
-  const text = readFileSync(
-    'node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partitions.js',
-    'utf8',
-  );
-  const { partitions } = JSON.parse(/{.*}/s.exec(text)?.[0] ?? '') as {
-    partitions: { id: string; regions: Record<string, unknown> }[];
-  };
-  // Endpoints of services without Regions are listed like a Region.
-  return partitions.map(({ id, regions }) => [id, Object.keys(regions).filter((one) => !one.endsWith('-global'))]);
-}
 
 it('starts every function in every Region of every partition', () => {
   const regions = regionsByPartition();
