@@ -12,14 +12,14 @@ import type { MetricsRecorder } from '../platform/metrics.ts';
 /** Counts HPAs by outcome and reason: one metric value for each, however many HPAs there are. */
 export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missing'>, metrics: MetricsRecorder): void {
   metrics.add('HpasFound', hpas.length);
-  for (const [one, ...others] of Map.groupBy(hpas, (hpa) => `${hpa.outcome}/${reasonOf(hpa)}`).values()) {
-    if (one) metrics.add(`Hpas${one.outcome}`, 1 + others.length, reasonOf(one));
+  for (const [outcome, same] of Map.groupBy(hpas, (hpa) => hpa.outcome)) {
+    for (const [reason, { length }] of Map.groupBy(same, reasonOf)) metrics.add(`Hpas${outcome}`, length, reason);
   }
   metrics.add('HpasMissing', missing.length);
 }
 
 const reasonOf = ({ outcome, reason, guard }: SweptHpa): string | undefined =>
-  outcome === 'Kept' ? reason : outcome === 'HeldBack' ? guard?.name : undefined;
+  outcome === 'Kept' ? reason : guard?.name;
 
 interface Publisher {
   readonly eventBus: EventBus;
