@@ -8,7 +8,7 @@ import {
   objectKey,
 } from '../judgement/kubernetes-objects.ts';
 import { OWN_MANAGER } from '../judgement/ownership.ts';
-import { type ApiClient, apiPath, managedFieldsPatch, type WriteResult } from '../kubernetes/api-client.ts';
+import { type ApiClient, apiPath, managedFieldsPatch } from '../kubernetes/api-client.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import { ClusterSkippedError, describeError, RetryableError } from '../platform/errors.ts';
 import { assess } from './assess.ts';
@@ -103,7 +103,7 @@ async function restore(manifest: HorizontalPodAutoscaler, verdict: Verdict, opti
     const found = await options.api.hpas.get(manifest);
     if (found === undefined) return await create(manifest, verdict, options);
     // Nobody else writes under our name: the fields were not given back.
-    const isUnfinished = found.metadata.managedFields?.some(isOwn) && managersOf(manifest).length > 0;
+    const isUnfinished = entriesOf(found).some(isOwn) && managersOf(manifest).length > 0;
     if (!isUnfinished) return alreadyThere(manifest, options);
     const why = 'An earlier restoration had created it and not finished.';
     return options.dryRun ? { outcome: 'Restorable', why } : await giveFieldsBack(found, manifest, options, why);
@@ -170,22 +170,16 @@ async function giveFieldsBack(
   why: string,
 ): Promise<Result> {
   if (managersOf(manifest).length === 0) return { outcome: 'Restored', why };
-  let answer: WriteResult = { result: 'conflict' };
+  const failed = (reason: string): Result => ({ outcome: 'Failed', why: `It was created, ${reason}` });
   let current: HorizontalPodAutoscaler | undefined = created;
-  for (let attempt = 1; attempt <= MAX_ATTEMPTS && answer.result === 'conflict'; attempt += 1) {
-    if (attempt > 1) current = await api.hpas.get(created);
-    answer =
-      current?.metadata.uid === created.metadata.uid
-        ? await client.writeHpa(managedFieldsPatch(current, restoredManagedFields(current, manifest)))
-        : { result: 'gone' };
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+    if (current?.metadata.uid !== created.metadata.uid) return failed('and somebody deleted it at once.');
+    const answer = await client.writeHpa(managedFieldsPatch(current, restoredManagedFields(current, manifest)));
+    if (answer.result === 'done') return { outcome: 'Restored', why };
+    if (answer.result === 'refused') return failed(`but its managedFields are not as before: ${answer.message}`);
+    current = await api.hpas.get(created);
   }
-  if (answer.result === 'done') return { outcome: 'Restored', why };
-  const failures = {
-    gone: 'It was created, and somebody deleted it at once.',
-    conflict: 'It was created, but continues to change; restore again to give its fields back.',
-    refused: `It was created, but its managedFields are not as before: ${'message' in answer ? answer.message : ''}`,
-  };
-  return { outcome: 'Failed', why: failures[answer.result] };
+  return failed('but continues to change; restore again to give its fields back.');
 }
 
 /** Whether an object with the uid of the reference exists: the garbage collector compares uids. */
@@ -213,15 +207,16 @@ function pluralOf(kind: string): string {
 
 /** A manifest without what the API server sets. */
 function creatable(manifest: HorizontalPodAutoscaler, owners: readonly OwnerReference[]): object {
-  const keys = ['name', 'namespace', 'labels', 'annotations', 'finalizers'];
+  const keys = ['name', 'labels', 'annotations', 'finalizers'];
   const metadata = Object.fromEntries(Object.entries(manifest.metadata).filter(([key]) => keys.includes(key)));
-  const ownerReferences = owners.length > 0 ? owners : undefined;
-  return { ...manifest, metadata: { ...metadata, ownerReferences }, status: undefined };
+  return { ...manifest, metadata: { ...metadata, ownerReferences: owners }, status: undefined };
 }
 
 /** The owners of the fields of a manifest. The status has its own, who write it again. */
-const managersOf = ({ metadata: { managedFields } }: HorizontalPodAutoscaler): ManagedFieldsEntry[] =>
-  (managedFields ?? []).filter((entry) => entry.subresource !== 'status' && !isOwn(entry));
+const managersOf = (hpa: HorizontalPodAutoscaler): ManagedFieldsEntry[] =>
+  entriesOf(hpa).filter((entry) => entry.subresource !== 'status' && !isOwn(entry));
+
+const entriesOf = ({ metadata }: HorizontalPodAutoscaler) => metadata.managedFields ?? [];
 
 const isOwn = ({ manager }: ManagedFieldsEntry) => manager === OWN_MANAGER;
 
@@ -230,7 +225,7 @@ const isOwn = ({ manager }: ManagedFieldsEntry) => manager === OWN_MANAGER;
  * (Envoy Gateway may have applied) owns only what it wrote then.
  */
 function restoredManagedFields(hpa: HorizontalPodAutoscaler, manifest: HorizontalPodAutoscaler): ManagedFieldsEntry[] {
-  const others = (hpa.metadata.managedFields ?? []).filter((entry) => !isOwn(entry));
+  const others = entriesOf(hpa).filter((entry) => !isOwn(entry));
   const back = managersOf(manifest).filter((entry) => !others.some((other) => isSameManager(entry, other)));
   return [...back, ...others];
 }
