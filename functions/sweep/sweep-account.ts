@@ -141,20 +141,24 @@ function withoutTwins(
   reports: readonly ClusterReport[],
   serverOf: (report: ClusterReport) => string | undefined,
 ): ClusterReport[] {
-  const firstWith = new Map<string, ClusterReport>();
-  const twins = new Map<ClusterReport, string[]>();
+  // By uid and server.
+  const twinsOfFirst = new Map<string, string[]>();
+  const clusters: [ClusterReport, string[]][] = [];
   for (const report of reports) {
     const server = serverOf(report);
     const keys = server === undefined ? [] : report.hpas.map(({ uid }) => `${uid} ${server}`);
-    const first = keys.map((key) => firstWith.get(key)).find((found) => found !== undefined);
-    if (first) twins.set(first, [...(twins.get(first) ?? []), report.cluster]);
-    else for (const key of keys) firstWith.set(key, report);
-    if (first === undefined) twins.set(report, []);
+    const known = keys.map((key) => twinsOfFirst.get(key)).find((found) => found !== undefined);
+    if (known) known.push(report.cluster);
+    else {
+      const twins: string[] = [];
+      clusters.push([report, twins]);
+      for (const key of keys) twinsOfFirst.set(key, twins);
+    }
   }
-  return [...twins].map(([report, others]) =>
-    others.length === 0
+  return clusters.map(([report, twins]) =>
+    twins.length === 0
       ? report
-      : { ...report, warnings: [...report.warnings, problem('SameCluster', others.join(', '))] },
+      : { ...report, warnings: [...report.warnings, problem('SameCluster', twins.join(', '))] },
   );
 }
 
