@@ -33,7 +33,6 @@ export async function recordOwnerEvents(
   { api, cluster, sweepId, log, now }: OwnerEventOptions,
 ): Promise<void> {
   const pending = new Set(ownerEvents(hpas, missing, now()));
-  if (pending.size === 0) return;
   const giveUp = (event: ObjectEvent, why: string) => {
     if (!pending.delete(event)) return;
     log.info('no Event written', { cluster, sweepId, object: `${event.object.kind} ${objectKey(event.object)}`, why });

@@ -93,7 +93,7 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
   try {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       unsettled = await findStale();
-      if (unsettled.length > 0) unsettled = await remove(unsettled, options, end);
+      unsettled = await remove(unsettled, options, end);
       if (unsettled.length === 0 || drainSignal?.aborted || !hasTimeLeft()) break;
     }
     for (const verdict of unsettled) end(verdict, drainSignal?.aborted ? 'Stopped' : 'Conflict');
@@ -107,7 +107,7 @@ export async function sweepCluster(options: SweepOptions): Promise<SweepReport> 
   }
 
   const hpas = [...ended.values()];
-  if (mode === 'delete' && deletions() + missing.length > 0 && !drainSignal?.aborted && hasTimeLeft()) {
+  if (mode === 'delete' && !drainSignal?.aborted && hasTimeLeft()) {
     await recordOwnerEvents(hpas, missing, { api, cluster, sweepId, log, now });
   }
   const report: SweepReport = {
@@ -136,7 +136,7 @@ function withinBudget(
 ): readonly GuardedVerdict[] {
   const isNext = ({ action, guard: heldBy }: GuardedVerdict) => action === 'delete' && heldBy === undefined;
   const keys = verdicts.filter(isNext).map(({ hpa }) => `${sweepId}/${hpa.metadata.uid}`);
-  const explanation = keys.length === 0 ? undefined : budget?.(keys);
+  const explanation = budget?.(keys);
   if (explanation === undefined) return verdicts;
   return verdicts.map((verdict) =>
     isNext(verdict) ? { ...verdict, guard: { name: 'BlastRadiusExceeded', explanation } } : verdict,
@@ -148,11 +148,11 @@ const needsAnotherSweep = ({ outcome, reason, guard: heldBy }: SweptHpa): boolea
   (heldBy !== undefined && GUARDS[heldBy.name].retried) ||
   reason === 'NotObserved' ||
   // Its Deployment is being deleted. With unresolved parameters or defaults, it may run forever.
-  (reason === 'ScaleTargetStillRuns' && outcome === 'Kept');
+  reason === 'ScaleTargetStillRuns';
 
 /** A change without a name is a deletion of a collection, or has a generated name: it may be about any of them. */
 const isAbout = (change: Change, object: GuardedVerdict['restsOn'][number]): boolean =>
-  KINDS[object.kind as Kind]?.plural === change.resource &&
+  KINDS[object.kind as Kind].plural === change.resource &&
   (change.namespace === undefined || change.namespace === object.namespace) &&
   (change.name === undefined || change.name === object.name);
 
