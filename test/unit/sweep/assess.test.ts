@@ -10,7 +10,7 @@ import {
   gatewayClass,
   snapshotOf,
 } from '../../builders/cluster.ts';
-import { config, judged, ownProxy, webRuns } from '../../builders/verdicts.ts';
+import { config, judged, namespaceMode, ownProxy, webRuns } from '../../builders/verdicts.ts';
 
 const now = new Date('2026-01-02T00:00:00Z');
 const unread = (...objects: ClusterObject[]) => ({
@@ -36,11 +36,16 @@ test('reads the Deployments that a verdict asks for, and the HPAs of the namespa
 
 test('sends 50 reads at a time', async () => {
   const deployment = vi.fn(() => new Promise(() => {}));
-  const orphans = Array.from({ length: 51 }, (_, number) => envoyHpa(`shop/gone-${number}`));
-  const api = { hpas: {}, config: { deployment } } as unknown as ClusterApi;
+  const scalers = vi.fn(() => new Promise(() => {}));
+  const names = Array.from({ length: 51 }, (_, number) => `shop-${number}/web`);
+  const orphans = names.map((name) => envoyHpa(name));
+  const stale = names.flatMap((name) => [gateway(name), envoyHpa(name, { at: name })]);
+  const api = { hpas: { scalers }, config: { deployment } } as unknown as ClusterApi;
   void assessSnapshot(unread(...orphans, config), now, api);
-  await vi.waitFor(() => expect(deployment).toHaveBeenCalled());
+  void assessSnapshot({ ...snapshotOf([...stale, gatewayClass(), namespaceMode]), scalers: new Map() }, now, api);
+  await vi.waitFor(() => expect(scalers).toHaveBeenCalled());
   expect(deployment).toHaveBeenCalledTimes(50);
+  expect(scalers).toHaveBeenCalledTimes(50);
 });
 
 test('nothing else exists in a saved cluster', async () => {

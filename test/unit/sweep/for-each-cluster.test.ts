@@ -38,8 +38,8 @@ test('works on names that do not exist if asked to, and on no others that cannot
     problems: { absent: 'ClusterNotFound', ...problems },
   });
   const tags = { team: 'shop' };
-  expect(await run({ scopes, clusters: ['absent'], tags, includesMissing: true })).toMatchObject({
-    ...{ worked: [], problems: {}, remaining: [] },
+  expect(await run({ scopes, clusters: ['absent'], tags, includesMissing: true })).toEqual({
+    ...{ worked: [], problems: {}, remaining: [], regions: [] },
   });
 });
 
@@ -55,6 +55,13 @@ test('works on the other scopes if one cannot be listed', async () => {
   expect(await run({ scopes })).toMatchObject({
     ...{ worked: ['a'], problems: { a: undefined }, regions: [{ region: 'eu-west-1' }] },
   });
+});
+
+test('lists no more Regions at a time than it works on clusters', async () => {
+  const list = vi.fn(() => new Promise<never>(() => {}));
+  void run({ scopes: Array.from({ length: 3 }, () => ({ directory: { ...directoryOf({}), list } })), concurrency: 2 });
+  await vi.waitFor(() => expect(list).toHaveBeenCalled());
+  expect(list).toHaveBeenCalledTimes(2);
 });
 
 test('finds no name in no scope, and says where it has looked', async () => {

@@ -98,11 +98,12 @@ describe('the owner of a missing HPA', () => {
   });
 });
 
-test('says why an Event was not written, and needs none for an owner that no longer exists', async () => {
+test('says why an Event was not written, and needs none without an owner that exists', async () => {
   await recordAll([deletedFor('web', 'one')], async () => 'conflict');
   const why = { cluster: 'shop', sweepId: 'sweep-1', object: 'Gateway shop/web', why: 'conflict' };
   expect(lines).toEqual([['no Event written', why]]);
-  expect(await eventsOf([{ ...deletedFor('web', 'one'), restsOn: [] }])).toEqual([]);
+  const without = [{ restsOn: [] }, { owner: undefined }].map((over) => ({ ...deletedFor('web', 'one'), ...over }));
+  expect(await eventsOf(without)).toEqual([]);
 });
 
 test('a message has 1,024 characters at most, and shows where it was cut', async () => {

@@ -1,18 +1,12 @@
 import { expect, test, vi } from 'vitest';
 import { judge } from '../../../functions/judgement/judge.ts';
 import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
-import { markedManagedFields } from '../../../functions/judgement/ownership.ts';
 import type { ClusterApi } from '../../../functions/kubernetes/cluster-api.ts';
 import { NoAnswerError } from '../../../functions/platform/errors.ts';
 import { type RemoveOptions, remove } from '../../../functions/sweep/remove.ts';
 import { envoyHpa, gateway, gatewayClass, snapshotOf } from '../../builders/cluster.ts';
+import { apiOf, nextVersion } from '../../builders/cluster-api.ts';
 import { config } from '../../builders/verdicts.ts';
-
-const done = { result: 'done' } as const;
-const nextVersion = ({ metadata, ...hpa }: HorizontalPodAutoscaler): HorizontalPodAutoscaler => ({
-  ...hpa,
-  metadata: { ...metadata, resourceVersion: `${Number(metadata.resourceVersion) + 1}` },
-});
 
 /** Removes `count` stale HPAs, of Gateways that ask for none. */
 function removal(
@@ -21,32 +15,12 @@ function removal(
   options: Partial<Omit<RemoveOptions, 'api'>> = {},
 ) {
   const names = Array.from({ length: count }, (_, number) => `shop/web-${number}`);
-  const snapshot = snapshotOf([
-    ...[gatewayClass(), config],
-    ...names.flatMap((name) => [gateway(name), envoyHpa(name)]),
-  ]);
-  const { hpas: created, ...lists } = snapshot;
-  const hpas = new Map(created.map((hpa) => [hpa.metadata.name, hpa]));
-  const mark = (hpa: HorizontalPodAutoscaler) => {
-    const managedFields = markedManagedFields(hpa);
-    const marked = nextVersion({ ...hpa, metadata: { ...hpa.metadata, managedFields } });
-    hpas.set(hpa.metadata.name, marked);
-    return marked;
-  };
-  const api = {
-    hpas: {
-      list: vi.fn(async () => [...hpas.values()]),
-      mark: vi.fn(async (hpa) => ({ ...done, hpa: mark(hpa) })),
-      delete: vi.fn(async () => done),
-      get: vi.fn(async ({ metadata }) => hpas.get(metadata.name)),
-      ...over,
-    },
-    config: { read: async () => lists, deployment: async () => undefined },
-  } as unknown as ClusterApi;
+  const objects = [gatewayClass(), config, ...names.flatMap((name) => [gateway(name), envoyHpa(name)])];
+  const api = apiOf(objects, over);
   const ended: string[] = [];
   const log = { info: () => {}, warn: () => {}, error: () => {} };
   const removed = remove(
-    judge(snapshot),
+    judge(snapshotOf(objects)),
     { cluster: 'shop', sweepId: 'sweep-1', api, log, ...options },
     (_, outcome, { message } = {}) => void ended.push(message === undefined ? outcome : `${outcome}: ${message}`),
   );
