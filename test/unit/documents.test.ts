@@ -26,7 +26,7 @@ import { readConfiguration, SETTINGS, settingsTable } from '../../infra/settings
 import packageJson from '../../package.json' with { type: 'json' };
 import { assurancePage } from '../assurance/page.ts';
 
-const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md').toSorted()];
+const DOCUMENTS = globSync(['*.md', 'docs/**/*.md']).toSorted();
 const textOf = (file: string) => readFileSync(file, 'utf8');
 const FENCE = /^ *```.*?^ *```$/gms;
 
