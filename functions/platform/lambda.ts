@@ -27,10 +27,15 @@ export function lambdaHandler<Schema extends z.ZodMiniObject, Result>(
   const config = configOf(schema, process.env);
   const logger = createLogger(service);
   const powertools = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: service });
+  // Published at once and empty again. Powertools reads the environment for each new one.
+  let single: ReturnType<Metrics['singleMetric']> | undefined;
   const add: MetricsRecorder['add'] = (name, value, reason) => {
     if (value === 0) return;
     if (reason === undefined) powertools.addMetric(name, METRICS[name], value);
-    else powertools.singleMetric().addDimension('reason', reason).addMetric(name, METRICS[name], value);
+    else {
+      single ??= powertools.singleMetric();
+      single.addDimension('reason', reason).addMetric(name, METRICS[name], value);
+    }
   };
   // Unlike the middleware of Powertools, without a warning where nothing was counted.
   const publish = () => void (powertools.hasStoredMetrics() && powertools.publishStoredMetrics());
