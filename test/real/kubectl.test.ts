@@ -1,10 +1,7 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { describeKubeconfigs } from '../contract/kubeconfig.ts';
-
-const build = join(import.meta.dirname, 'control-plane/build.sh');
-const kubectl = join(execFileSync('bash', [build, 'kubectl'], { encoding: 'utf8' }).trim(), 'kubectl');
+import { kubectl } from './kubectl.ts';
 
 // test/e2e/cli-kubeconfig.test.ts runs the same with `reaper scan`.
 describeKubeconfigs({
