@@ -1,14 +1,7 @@
 import type * as z from 'zod/mini';
 import type { Problem } from '../platform/problems.ts';
-import {
-  countOutcomes,
-  GUARDS,
-  type OUTCOME_DETAILS,
-  type OutcomeDetailType,
-  type RunReport,
-  type SweepReport,
-  type SweptHpa,
-} from './report.ts';
+import { countOutcomes, GUARDS } from './outcomes.ts';
+import type { OUTCOME_DETAILS, OutcomeDetailType, RunReport, SweepReport, SweptHpa } from './report.ts';
 
 export interface OutcomeEvent<Type extends OutcomeDetailType = OutcomeDetailType> {
   readonly detailType: Type;

@@ -1,9 +1,7 @@
 import * as z from 'zod/mini';
 import { clusterNameSchema } from '../platform/eks-names.ts';
 import { described } from '../platform/schema.ts';
-
-/** The source of every EventBridge event of this program. */
-export const EVENT_SOURCE = 'envoy-hpa-reaper';
+import { EVENT_SOURCE } from './event-source.ts';
 
 const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, shape: Shape) =>
   described(

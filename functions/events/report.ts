@@ -2,21 +2,8 @@ import * as z from 'zod/mini';
 import { DELETE_REASONS, KEEP_REASONS } from '../judgement/reasons.ts';
 import { SWEEP_PROBLEMS } from '../platform/problems.ts';
 import { described } from '../platform/schema.ts';
-import { type ChangeDetail, EVENT_SOURCE } from './queued-event.ts';
-
-/** The results of a sweep for one HPA, in the order of a report. */
-export const OUTCOMES = [
-  'Deleted',
-  'AlreadyGone', // Somebody else was faster: a success.
-  'Reported', // Stale, and the sweep only reports.
-  'Failed', // Stale, and the API server did not answer a write, and the write is not known to be done: retried later.
-  'Conflict', // Stale, and it or its configuration kept changing during the sweep: retried later.
-  'MarkRefused', // Stale, and an admission policy refuses the mark: kept.
-  'DeleteRefused', // Stale, and an admission policy refuses the deletion: kept.
-  'Stopped', // Stale, and the sweep was stopped before it was deleted.
-  'HeldBack', // Stale, and a guard holds it back.
-  'Kept', // The judgement keeps it.
-] as const;
+import { EVENT_SOURCE } from './event-source.ts';
+import { GUARDS, OUTCOMES } from './outcomes.ts';
 
 const changeSchema = z.object({
   username: described('Who sent the request'),
@@ -31,12 +18,6 @@ const changeSchema = z.object({
 /** Who wrote what, from an audit event that led to a sweep. */
 export type Change = z.infer<typeof changeSchema>;
 
-export function changeOf(detail: Omit<ChangeDetail, 'version' | 'cluster'>): Change {
-  const { user, auditID, verb, objectRef, stageTimestamp: time } = detail;
-  const { resource, namespace, name } = objectRef;
-  return { ...user, auditID, verb, resource, namespace, name, time };
-}
-
 const replicasAfterSchema = z.object({
   kind: described(
     'Stays: nobody sets them any more; Becomes: Envoy Gateway sets them when it next applies the Deployment; Governed: another HPA does; NoDeployment: the Deployment is gone; Unknown: a patch says it in a way that is not understood',
@@ -47,17 +28,6 @@ const replicasAfterSchema = z.object({
 });
 
 const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
-
-/**
- * What can hold a deletion back. `retried`: it ends by itself, so the HPA is swept again soon and no event is published. For the
- * others a person decides; `advice` tells that person what to do on the command line, from the number of stale HPAs in the run.
- */
-export const GUARDS = {
-  Settling: { retried: true, advice: () => 'Run this again in a few minutes.' },
-  BlastRadiusExceeded: { retried: false, advice: (stale: number) => `To delete all: --max-deletions ${stale}` },
-  MarkRefused: { retried: false, advice: () => '' },
-  DeleteRefused: { retried: false, advice: () => '' },
-} as const;
 
 const reasonSchema = z.enum([...DELETE_REASONS, ...KEEP_REASONS]);
 
@@ -143,13 +113,6 @@ const sweptHpaSchema = z.extend(hpaReportSchema, {
   ),
 });
 export type SweptHpa = z.infer<typeof sweptHpaSchema>;
-
-/** The number of HPAs by outcome, without outcomes that no HPA has. */
-export function countOutcomes(hpas: readonly SweptHpa[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { outcome } of hpas) counts[outcome] = (counts[outcome] ?? 0) + 1;
-  return counts;
-}
 
 /** The version rises when a reader would have to change. Every description ends up in docs/schemas. */
 export const sweepReportSchema = described(

@@ -1,9 +1,11 @@
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
 import type { EventBus } from '../aws/event-bus.ts';
+import { EVENT_SOURCE } from '../events/event-source.ts';
 import { outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
-import { EVENT_SOURCE, QUEUED_DETAILS, sweepPolicy } from '../events/queued-event.ts';
-import { changeOf, type SweepReport } from '../events/report.ts';
+import { changeOf } from '../events/outcomes.ts';
+import { QUEUED_DETAILS, sweepPolicy } from '../events/queued-event.ts';
+import type { SweepReport } from '../events/report.ts';
 import type { AccountDirectory } from '../kubernetes/directory.ts';
 import {
   AwsAccessError,

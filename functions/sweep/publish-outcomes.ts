@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Context } from 'aws-lambda';
 import type { EventBus } from '../aws/event-bus.ts';
+import { EVENT_SOURCE } from '../events/event-source.ts';
 import type { OutcomeEvent } from '../events/outcome-event.ts';
-import { EVENT_SOURCE } from '../events/queued-event.ts';
 import type { SweepReport, SweptHpa } from '../events/report.ts';
 import { clusterArn } from '../platform/eks-names.ts';
 import { describeError } from '../platform/errors.ts';

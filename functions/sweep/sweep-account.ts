@@ -1,6 +1,8 @@
 import type { EventBus } from '../aws/event-bus.ts';
-import { EVENT_SOURCE, type SweepRequest } from '../events/queued-event.ts';
-import { type ClusterReport, countOutcomes, type RunReport } from '../events/report.ts';
+import { EVENT_SOURCE } from '../events/event-source.ts';
+import { countOutcomes } from '../events/outcomes.ts';
+import type { SweepRequest } from '../events/queued-event.ts';
+import type { ClusterReport, RunReport } from '../events/report.ts';
 import { type ClusterDescription, refuseUnavailable } from '../kubernetes/directory.ts';
 import { problem } from '../platform/problems.ts';
 import { type ClusterRef, forEachCluster, type LoopOptions, type Target } from './for-each-cluster.ts';

@@ -1,4 +1,5 @@
-import { type Change, countOutcomes, GUARDS, type SweepReport, type SweptHpa } from '../events/report.ts';
+import { countOutcomes, GUARDS } from '../events/outcomes.ts';
+import type { Change, SweepReport, SweptHpa } from '../events/report.ts';
 import { type GuardedVerdict, type GuardSettings, guard } from '../judgement/guards.ts';
 import type { MissingHpa } from '../judgement/missing.ts';
 import type { Owner } from '../judgement/ownership.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import * as z from 'zod/mini';
-import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
-import { OUTCOMES } from '../../functions/events/report.ts';
+import { EVENT_SOURCE } from '../../functions/events/event-source.ts';
+import { OUTCOMES } from '../../functions/events/outcomes.ts';
 import { lambdaHandler } from '../../functions/platform/lambda.ts';
 import { METRICS } from '../../functions/platform/metrics.ts';
 import { measureHpas } from '../../functions/sweep/publish-outcomes.ts';

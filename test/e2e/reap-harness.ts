@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Context, EventBridgeEvent, SQSBatchResponse } from 'aws-lambda';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
+import { EVENT_SOURCE } from '../../functions/events/event-source.ts';
 import type { SweepReport } from '../../functions/events/report.ts';
 import { type DescribedCluster, EksDouble, readEksToken } from '../doubles/eks.ts';
 import { EventBridgeDouble } from '../doubles/eventbridge.ts';

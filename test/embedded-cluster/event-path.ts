@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import type { CloudWatchLogsEvent, Context, EventBridgeEvent, SQSEvent } from 'aws-lambda';
 import type { EventBus } from '../../functions/aws/event-bus.ts';
 import { changesOf } from '../../functions/events/audit-event.ts';
-import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
+import { EVENT_SOURCE } from '../../functions/events/event-source.ts';
 
 /** The AWS account and Region of everything that runs in this process instead. */
 export const ACCOUNT = '123456789012';

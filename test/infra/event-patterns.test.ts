@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, inject, test } from 'vitest';
-import { EVENT_SOURCE, QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
+import { EVENT_SOURCE } from '../../functions/events/event-source.ts';
+import { QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
 import { OUTCOME_DETAILS } from '../../functions/events/report.ts';
 import { busEvent } from '../embedded-cluster/event-path.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { EVENT_SOURCE } from '../../functions/events/queued-event.ts';
+import { EVENT_SOURCE } from '../../functions/events/event-source.ts';
 import { EksDouble } from '../doubles/eks.ts';
 import { EventBridgeDouble, type PutEventsEntry } from '../doubles/eventbridge.ts';
 import { parseFilterPattern } from '../doubles/filter-pattern.ts';

@@ -14,7 +14,7 @@ import { formatReport } from '../../functions/cli/output/output.ts';
 import { CHECKS } from '../../functions/doctor/report.ts';
 import { enrollConfigSchema } from '../../functions/enroll/enroll.ts';
 import { findingSchema } from '../../functions/enrollment/findings.ts';
-import { GUARDS, OUTCOMES } from '../../functions/events/report.ts';
+import { GUARDS, OUTCOMES } from '../../functions/events/outcomes.ts';
 import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { ROWS } from '../../functions/judgement/judge.ts';
 import { DELETE_REASONS, KEEP_REASONS } from '../../functions/judgement/reasons.ts';

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import process from 'node:process';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type Change, type ClusterReport, GUARDS, type RunReport, type SweptHpa } from '../../events/report.ts';
+import { GUARDS } from '../../events/outcomes.ts';
+import type { Change, ClusterReport, RunReport, SweptHpa } from '../../events/report.ts';
 import { DEFAULT_GUARDS } from '../../judgement/guards.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 import { describeError } from '../../platform/errors.ts';

@@ -1,7 +1,8 @@
 import process from 'node:process';
 import { type Command, Option } from 'commander';
 import { changesOf } from '../../events/audit-event.ts';
-import { type Change, changeOf } from '../../events/report.ts';
+import { changeOf } from '../../events/outcomes.ts';
+import type { Change } from '../../events/report.ts';
 import { UsageError } from '../../platform/errors.ts';
 import { nameOfFile, readText } from '../input/files.ts';
 import { findAndReport, type ObjectReader } from '../input/find-objects.ts';

@@ -1,4 +1,5 @@
-import { type Change, type ClusterReport, OUTCOMES, type RunReport, type SweptHpa } from '../../events/report.ts';
+import { OUTCOMES } from '../../events/outcomes.ts';
+import type { Change, ClusterReport, RunReport, SweptHpa } from '../../events/report.ts';
 import { objectKey } from '../../judgement/kubernetes-objects.ts';
 
 /** What the cells of an HPA depend on. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { OUTCOMES, sweepReportSchema } from '../../../functions/events/report.ts';
+import { OUTCOMES } from '../../../functions/events/outcomes.ts';
+import { sweepReportSchema } from '../../../functions/events/report.ts';
 import type { GuardedVerdict } from '../../../functions/judgement/guards.ts';
 import { judge } from '../../../functions/judgement/judge.ts';
 import { objectKey } from '../../../functions/judgement/kubernetes-objects.ts';

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { EVENT_SOURCE, QUEUED_DETAILS } from '../../../functions/events/queued-event.ts';
+import { EVENT_SOURCE } from '../../../functions/events/event-source.ts';
+import { QUEUED_DETAILS } from '../../../functions/events/queued-event.ts';
 import { OUTCOME_DETAILS } from '../../../functions/events/report.ts';
 import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
