@@ -5,15 +5,10 @@ import { dirname, resolve } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { licenses } from './modules.ts';
 
-/*
- * Most of the time of a rare event is the cold start, and nearly all of that is loading code that the event does not need. Each plugin
- * below removes one such part without changing what the functions do. test/bench measures them, and test/unit/infra/bundle.test.ts
- * fails when a new version of a package bypasses one.
- */
-
 /**
  * An ESM `import` of a built-in module evaluates every export, including lazy ones: `node:http` alone loads undici for its WebSocket
- * export (40 ms). `process.getBuiltinModule` does not.
+ * export. `process.getBuiltinModule` does not, which saves an eighth of a cold start of `reap` (test/bench). bundle.test.ts fails
+ * for an import that bypasses it.
  */
 const builtinsUntouched: Plugin = {
   name: 'builtins-untouched',
@@ -24,16 +19,6 @@ const builtinsUntouched: Plugin = {
     });
     onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
       contents: `module.exports = process.getBuiltinModule('node:${path}')`,
-    }));
-  },
-};
-
-/** Lambda passes credentials in environment variables: there is no SSO, profile, or instance metadata. */
-const credentialsFromEnvironment: Plugin = {
-  name: 'credentials-from-environment',
-  setup({ onLoad }) {
-    onLoad({ filter: /@aws-sdk\/credential-provider-node\/dist-es\/index\.js$/ }, () => ({
-      contents: `export { fromEnv as defaultProvider } from '@aws-sdk/credential-provider-env';`,
     }));
   },
 };
@@ -65,12 +50,12 @@ const functionOptions = (name: string, outdir: string): BuildOptions => ({
   splitting: true,
   mainFields: ['module', 'main'], // ES modules of the SDK, since CommonJS cannot be tree-shaken.
   target: 'node24',
-  plugins: [builtinsUntouched, credentialsFromEnvironment],
+  plugins: [builtinsUntouched],
 });
 
 /**
- * The library that reads a kubeconfig can also create clients of the whole Kubernetes API, which are most of its code, and send
- * with undici. Our requests need neither.
+ * The library that reads a kubeconfig can also create clients of the whole Kubernetes API, and send with undici, which does not run
+ * on Node 20.19. Without both the tool has less than half of its size; `npm run sizes` fails if a new version brings them back.
  */
 const kubeconfigWithoutApi: Plugin = {
   name: 'kubeconfig-without-api',

@@ -57,6 +57,13 @@ it('has the license of every package beside the code', () => {
   );
 });
 
+it('imports no built-in module into a function, which would evaluate all its exports', () => {
+  for (const { outputs } of bundles.values()) {
+    const imports = Object.values(outputs).flatMap((output) => output.imports);
+    expect(imports.filter(({ external }) => external)).toEqual([]);
+  }
+});
+
 it('includes the RBAC manifest in the command line tool', () => {
   const manifest = readFileSync('infra/kubernetes/rbac.yaml', 'utf8');
   const text = readFileSync(join(folder, 'reaper.mjs'), 'utf8').replaceAll('\\n', '\n');
