@@ -4,7 +4,7 @@ import { type Desired, resolve } from './desired.ts';
 import type { EnvoyGatewayConfig } from './envoy-gateway-config.ts';
 import { type Gateway, type NamespacedName, objectKey } from './kubernetes-objects.ts';
 import { describeOwner, type Owner } from './ownership.ts';
-import { isServed, notObserved, secondsSinceWrite } from './status.ts';
+import { acceptance, isServed, notObserved, secondsSinceWrite } from './status.ts';
 
 /** An HPA that its owner asks for, that Envoy Gateway has had the time to create, and that does not exist. */
 export interface MissingHpa extends NamespacedName {
@@ -92,11 +92,14 @@ function isRateLimitServiceRunning({ owner, installations }: OwnerConfig, reads:
   return !name.includes('/') && Boolean(reads.read({ namespace, name }, 'existence'));
 }
 
-/** Whether Envoy Gateway serves the owner, in its current generation. */
+/**
+ * Whether Envoy Gateway serves the owner, in its current generation. Whether it does so although it rejects the class is decided with
+ * what the owner asks for.
+ */
 function isOwnerServed({ gateways, gatewayClass, observed }: OwnerConfig): boolean {
   return (
     gatewayClass !== undefined &&
-    isServed(gatewayClass) &&
+    ['True', 'False'].includes(acceptance(gatewayClass)?.status ?? '') &&
     gateways.some((gateway) => isServed(gateway) && isProgrammed(gateway)) &&
     observed.every(({ metadata }) => !metadata.deletionTimestamp) &&
     notObserved(observed) === undefined

@@ -103,6 +103,7 @@ describe('reports it only if', () => {
     ...{ type: 'Accepted', status: 'False', reason: 'InvalidParameters', observedGeneration: 1 },
     message: 'Invalid tracing backendRefs in the referenced EnvoyProxy: Service shop/collector not found.',
   };
+  const dangling = { accepted: false, proxy: 'shop/none' };
   const ownConfigMapOnly = { installed: [controller({ configMap: 'custom' })] };
   const noClass = { class: { metadata: { name: 'other' } } };
   const unreadableName = autoscaling({ patch: { value: { metadata: null } } });
@@ -112,6 +113,8 @@ describe('reports it only if', () => {
     ['only the backend of its telemetry may be rejected', { gateway: { conditions: [telemetry] } }, MISSING],
     ['the controller has decided about the Gateway', { gateway: undecided }, NONE],
     ['the class is accepted', { class: { accepted: false } }, NONE],
+    ['from v1.7 on, only the EnvoyProxy of the class may be gone', { class: dangling }, MISSING],
+    ['before v1.7 that is there', { class: dangling, installed: [v142] }, NONE],
     ['the class has a status', { class: { accepted: undefined } }, NONE],
     ['the controller has decided about the class', { class: undecided }, NONE],
     ['the class exists', noClass, NONE],
