@@ -51,7 +51,7 @@ that throttle, fail, and hang.`,
 /** What the proofs have found, and the fix. */
 const FOUND: readonly string[] = [
   'Against Envoy Gateway: a GatewayClass that is being deleted and refers to no EnvoyProxy was taken to stop v1.3, so that no removal in that cluster was seen. v1.3 does not read its parameters (`test/cases/dangling-class-deleted-v1.3.0`).',
-  'Against Envoy Gateway: a Gateway that it rejects for the backend of its access log, tracing, or metrics was taken not to be served, so that a removal waited for the repair, and a missing HPA was not reported. Envoy Gateway serves it in full.',
+  'Against Envoy Gateway: a Gateway that it rejects for the backend of its access log, tracing, or metrics was taken not to be served, so that a removal waited for the repair, and a missing HPA was not reported. Envoy Gateway serves it in full. Nor was a missing HPA reported, from v1.7 on, if only the EnvoyProxy of the class was gone.',
   'Mutants: while the ConfigMap could not be read, the name in `envoyHpa.name` of another Gateway protected no HPA whose Deployment was gone.',
   'Load: a warm `reap` kept the outcomes of a batch, manifests included, in memory until the deadline of the invocation.',
   'Bad input: a ConfigMap `envoy-gateway-config` that a tenant writes could stall `reap`, because the YAML parser takes quadratic time; so could a compressed payload without bound, or a saved file with brackets without end.',

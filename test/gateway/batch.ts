@@ -6,7 +6,7 @@ import { changeOf } from '../../functions/events/outcomes.ts';
 import type { Change } from '../../functions/events/report.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { objectKey } from '../../functions/judgement/kubernetes-objects.ts';
-import type { Owner } from '../../functions/judgement/ownership.ts';
+import { describeOwner, type Owner } from '../../functions/judgement/ownership.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { assess } from '../../functions/sweep/assess.ts';
@@ -207,7 +207,10 @@ export async function runBatch(bench: Bench, batch: Batch): Promise<BatchResult>
     if (action === 'delete' && isCreated)
       findings.push({ kind: 'wrongly deleted', hpa: key, explanation: `${reason}: ${explanation}` });
     if (action === 'keep' && !isCreated) {
-      const row = reason === 'AutoscalingConfigured' ? exceptionOf(owner) : reason;
+      // An HPA of an older name stays as long as the one of the new name is missing.
+      const isRenamed = owner && missing.some((one) => describeOwner(one.owner) === describeOwner(owner));
+      const exception = exceptionOf(owner) ?? (isRenamed ? 'the HPA of the new name is missing' : undefined);
+      const row = reason === 'AutoscalingConfigured' ? exception : reason;
       if (row === undefined) findings.push({ kind: 'missed', hpa: key, explanation });
       else keptByRow[row] = (keptByRow[row] ?? 0) + 1;
     }
