@@ -52,6 +52,8 @@ export interface ApiRequest {
   readonly body?: object;
   /** The type of the body, by default `application/json`. */
   readonly contentType?: string;
+  /** Parses the body of a response that is no error; by default `JSON.parse`. */
+  readonly parse?: (text: string) => unknown;
 }
 
 /** The result of a write. `conflict`: the object has changed since it was read. `refused`: by an admission policy. */
@@ -99,7 +101,7 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
   let sent = 0;
 
   async function attempt(request: ApiRequest, renew: boolean) {
-    const { method = 'GET', path, query, body, contentType = 'application/json' } = request;
+    const { method = 'GET', path, query, body, contentType = 'application/json', parse } = request;
     const url = new URL(`${connection.server}${path}`);
     const fieldManager = method === 'POST' || method === 'PATCH' ? OWN_MANAGER : undefined;
     for (const [name, value] of Object.entries({ fieldManager, ...query })) {
@@ -109,7 +111,16 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
     const headers = { accept: 'application/json', ...type, ...(await connection.headers(renew)) };
     sent += 1;
     const { agent } = connection;
-    return await sendForJson({ method, url, headers, body: body && JSON.stringify(body), agent, timeout, signal });
+    return await sendForJson({
+      method,
+      url,
+      headers,
+      body: body && JSON.stringify(body),
+      agent,
+      timeout,
+      signal,
+      parse,
+    });
   }
 
   /** @throws {ApiStatusError} for a response that concerns a single object */
@@ -188,6 +199,7 @@ interface HttpRequest {
   readonly timeout: number;
   /** Once aborted, the request ends without a response. */
   readonly signal: AbortSignal;
+  readonly parse: ApiRequest['parse'];
 }
 
 /**
@@ -205,8 +217,9 @@ async function sendForJson(request: HttpRequest): Promise<unknown> {
   const isJson = headers['content-type']?.startsWith('application/json') ?? false;
   let body: { kind?: string; message?: string } | undefined;
   try {
-    body = isJson ? JSON.parse(text) : undefined;
-  } catch {
+    body = isJson ? (code <= 299 && request.parse ? request.parse(text) : JSON.parse(text)) : undefined;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     // Without the cause, which quotes the body.
     throw new RetryableError(`${name} was answered ${code} with a body that is cut or no JSON`);
   }
@@ -256,7 +269,7 @@ const firstWords = (text: string): string =>
     .slice(0, 120);
 
 function exchange(request: HttpRequest): Promise<{ code: number; headers: IncomingHttpHeaders; text: string }> {
-  const { url, method, body, timeout, ...options } = request;
+  const { url, method, body, timeout, parse: _, ...options } = request;
   // Without a length, Node sends the body of a DELETE chunked, and the API server would ignore its preconditions.
   const headers = { ...options.headers, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) };
   return new Promise((resolve, reject) => {

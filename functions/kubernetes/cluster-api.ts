@@ -15,6 +15,7 @@ import {
   type WriteResult,
 } from './api-client.ts';
 import { checkedObject, KINDS, type Kind, projectedObject } from './kinds.ts';
+import { parseList } from './list-items.ts';
 
 /** The objects that decide which HPAs are wanted. */
 type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
@@ -54,7 +55,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
     return apiPath(group === '' ? version : `${group}/${version}`, plural, names);
   };
 
-  /** @param keep what is kept of an item, so that no more than one page is in memory whole */
+  /** @param keep what is kept of an item, so that no more than one item is in memory whole, and the text of its page */
   async function list<T>(
     kind: Kind,
     keep: (item: unknown) => T,
@@ -86,11 +87,14 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
     const objects: T[] = [];
     let token: string | undefined;
     do {
-      const page = { path, query: { ...query, limit: String(PAGE_SIZE), continue: token } };
-      const body = (await client.send(page)) as { metadata?: { continue?: string }; items?: unknown };
-      if (!Array.isArray(body.items)) throw new RetryableError('a list was answered without items');
-      for (const item of body.items) objects.push(keep(item));
-      token = body.metadata?.continue || undefined;
+      const before = objects.length;
+      const parse = (text: string) => parseList(text, (item) => void objects.push(keep(item)));
+      const page = { path, query: { ...query, limit: String(PAGE_SIZE), continue: token }, parse };
+      const { metadata, items } = (await client.send(page)) as { metadata?: { continue?: string }; items?: unknown };
+      if (!Array.isArray(items) || items.length !== objects.length - before) {
+        throw new RetryableError('a list was answered without items');
+      }
+      token = metadata?.continue || undefined;
     } while (token !== undefined);
     return objects;
   }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { apiClient, type ClusterConnection } from '../../../functions/kubernetes/api-client.ts';
 import { clusterApi } from '../../../functions/kubernetes/cluster-api.ts';
-import { describeError, NoAnswerError } from '../../../functions/platform/errors.ts';
+import { describeError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
 import { problemOf } from '../../../functions/platform/problems.ts';
 
 test('reports for each address of a host why it did not answer', async () => {
@@ -96,6 +96,14 @@ test('a message of the API server that repeats the credential is shown without i
   const api = clusterApi(await serving(401, JSON_TYPE, body));
   await expect(api.hpas.list()).rejects.toThrow(/ was answered 401: invalid token \(credential\)$/);
 });
+
+test.each(['{"items":[null]}', '{"items":[1,{}]}', '{"other":[{}],"items":[]}'])(
+  'a list that cannot be divided into its items is refused: %s',
+  async (body) => {
+    const api = clusterApi(await serving(200, JSON_TYPE, body));
+    await expect(api.hpas.list()).rejects.toThrow(RetryableError);
+  },
+);
 
 test('JSON that is cut is reported without quoting it', async () => {
   const api = clusterApi(await serving(403, JSON_TYPE, '{"sent":"Bearer top-sec'));
