@@ -101,7 +101,7 @@ export async function runOverClusters(
       servers.set(sweepId, description.server);
       const { warnings, ...findings } = await work(target, description, sweepId);
       const { command, remedy, ...auditLogOff } = problem('AuditLogOff', target.cluster, target.region);
-      const auditLogWarning = { ...auditLogOff, remedy: `${remedy.replace(/\.$/, '')}: ${command}` };
+      const auditLogWarning = { ...auditLogOff, remedy: `${remedy.slice(0, -1)}: ${command}` };
       return {
         ...findings,
         sweepId,
