@@ -47,6 +47,7 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
       },
     }),
   },
+  // Of the two, only the time of the configuration matters here: HPAs are listed before what they are judged by, and judged twice.
   'does not wait for what settles': { settings: { SETTLE_HPA_SECONDS: 0, SETTLE_CONFIG_SECONDS: 0 } },
   'takes every release for v1.9.1, which no class stops': {
     api: (api) => ({
