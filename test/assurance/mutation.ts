@@ -29,6 +29,8 @@ const mutants = await new Stryker({
   vitest: { configFile: 'test/assurance/vitest.config.ts', related: false },
   coverageAnalysis: 'perTest',
   concurrency: 1,
+  // A mutant that runs forever is noticed; a machine under load is slow, and notices nothing.
+  timeoutMS: 60_000,
   incremental: true,
   incrementalFile: 'node_modules/.cache/stryker/incremental.json',
   force: values.force === true,
