@@ -1,6 +1,9 @@
 import {
   type Document,
   type DocumentOptions,
+  isAlias,
+  isCollection,
+  isNode,
   isScalar,
   type ParseOptions,
   parseAllDocuments,
@@ -51,9 +54,9 @@ export function yamlDocuments(text: string, options: Options = {}): YamlDocument
     if (error) return faultAt(error.pos[0], error);
     const start = document.contents?.range?.[0] ?? counted;
     try {
-      const repeated = repeatedKey(document);
-      if (repeated === undefined) return { line: lineAt(start), value: document.toJS() as unknown };
-      return faultAt(repeated, new YAMLParseError([repeated, repeated], 'DUPLICATE_KEY', 'Map keys must be unique'));
+      const fault = badKey(document);
+      if (fault) return faultAt(fault.pos[0], fault);
+      return { line: lineAt(start), value: document.toJS() as unknown };
     } catch (thrown) {
       return faultAt(start, thrown as Error);
     }
@@ -68,16 +71,24 @@ export function parseYaml(text: string, options?: Options): unknown {
   return document?.value ?? null;
 }
 
-/** Where a key begins that its map has before. */
-function repeatedKey(document: Document): number | undefined {
-  let found: number | undefined;
+/**
+ * A key that its map has before, or that is no scalar: Kubernetes knows none, and the parser takes more than cubic time for maps
+ * within keys.
+ */
+function badKey(document: Document): YAMLParseError | undefined {
+  let found: YAMLParseError | undefined;
   visit(document, {
     Map(_, { items }) {
       const keys = new Set<unknown>();
       for (const { key } of items) {
+        const [at = 0] = (isNode(key) && key.range) || [];
+        if (isCollection(key) || isAlias(key)) {
+          found = new YAMLParseError([at, at], 'UNEXPECTED_TOKEN', 'Map keys must be scalars');
+          return visit.BREAK;
+        }
         const value = isScalar(key) ? key.value : key;
         if (keys.has(value)) {
-          found = isScalar(key) ? key.range?.[0] : 0;
+          found = new YAMLParseError([at, at], 'DUPLICATE_KEY', 'Map keys must be unique');
           return visit.BREAK;
         }
         keys.add(value);

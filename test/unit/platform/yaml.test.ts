@@ -14,6 +14,8 @@ describe('what is wrong with a text is said in few words, which quote nothing of
       3,
       /^Map keys must be unique at line 3, column 3$/,
     ],
+    ['a map as a key', '{{secret: 1}: 1}', 'UNEXPECTED_TOKEN', 1, /^Map keys must be scalars at line 1, column 2$/],
+    ['an alias as a key', 'a: &b {secret: 1}\n*b : 1', 'UNEXPECTED_TOKEN', 2, /^Map keys must be scalars at line 2, /],
     ['an alias of nothing', 'a: *secret', 'BAD_ALIAS', 1, /^Unresolved alias .* at line 1, column 1$/],
     ['aliases of aliases', [...aliases, 'd: [*c, *c, *c, *c]'].join('\n'), 'BAD_ALIAS', 1, /^Excessive alias count/],
     ['a merge with a number', '%YAML 1.1\n---\n<<: 5', 'BAD_ALIAS', 3, /^Merge sources must be maps/],
@@ -48,13 +50,14 @@ test('warnings of the parser, which quote the text, are not printed', async () =
   const listen = (warning: unknown) => void warnings.push(warning);
   process.on('warning', listen);
   onTestFinished(() => void process.off('warning', listen));
-  expect(parseYaml('{secret: 1}: !secret a')).toEqual({ '{ secret: 1 }': 'a' });
+  expect(parseYaml('a: !secret b')).toEqual({ a: 'b' });
   await setImmediate();
   expect(warnings).toEqual([]);
 });
 
 test.each([
   ['keys', Array.from({ length: 100_000 }, (_, index) => `key${index}: 1`).join('\n')],
+  ['maps as keys', `${'{'.repeat(900)}a${'}'.repeat(900)}`],
   ['faults in one line', `{a: ${'"b" '.repeat(30_000)}`],
 ])('very many %s are read in little time', (_, text) => {
   expect(yamlDocuments(text)).toHaveLength(1);
