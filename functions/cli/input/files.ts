@@ -5,6 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Snapshot } from '../../judgement/cluster-index.ts';
 import { snapshotOfList } from '../../kubernetes/cluster-list.ts';
 import { MalformedInputError } from '../../platform/errors.ts';
+import { isTooDeep } from './find-objects.ts';
 
 export const nameOfFile = (file: string) => (file === '-' ? 'standard input' : file);
 
@@ -45,6 +46,7 @@ export async function readSavedList(file: string, incomplete?: boolean): Promise
     const [where = 'cut off?'] = /line \d+ column \d+/.exec((error as Error).message) ?? [];
     throw new MalformedInputError(`${name} is not JSON (${where}); save it with \`kubectl get … -o json\``);
   }
+  if (isTooDeep(list)) throw new MalformedInputError(`${name} is nested too deeply`);
   try {
     return snapshotOfList(list, incomplete);
   } catch (error) {

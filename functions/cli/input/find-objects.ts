@@ -35,8 +35,11 @@ export function findAndReport<T>(name: string, text: string, wanted: string, rea
   return { found, faults };
 }
 
-/** Values within each other. Nothing that is saved comes near, and the time grows with the square. */
-const MAX_DEPTH = 1_000;
+/** Values within each other. Nothing that is saved comes near. The time grows with the square, and more fill the stack of other code. */
+const MAX_DEPTH = 200;
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+export const isTooDeep = (value: unknown, depth = 0): boolean =>
+  isObject(value) && (depth > MAX_DEPTH || Object.values(value).some((child) => isTooDeep(child, depth + 1)));
 
 /** A YAML document that begins with a key. */
 const YAML = /^(?:[^\S\n]*(?:#.*)?\n|---.*\n)*[A-Za-z]\w*:\s/;
@@ -54,7 +57,7 @@ export function findObjects<T>(text: string, reader: ObjectReader<T>): FoundObje
     if (typeof value === 'string') searchString(value, where, enclosing, depth);
     else if (Array.isArray(value)) {
       for (const [index, item] of value.entries()) search(item, `${where}.${index}`, enclosing, depth + 1);
-    } else if (typeof value === 'object' && value !== null) {
+    } else if (isObject(value)) {
       const object = value as JsonObject;
       const read = reader(object, enclosing, placeOf(where));
       if (read?.value !== undefined) found.push(read.value);

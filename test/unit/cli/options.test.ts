@@ -137,6 +137,7 @@ describe('a saved List', () => {
     ['a file that does not exist', () => '/nowhere', /^\/nowhere cannot be read: ENOENT/],
     ['a folder', () => folder, /cannot be read: EISDIR/],
     ['a table', () => save('NAME AGE'), /file-\d+ is not JSON \((?!.*NAME).*\); save it with `kubectl get … -o json`$/],
+    ['nesting', () => save(`${'{"a":'.repeat(300)}1${'}'.repeat(300)}`), /file-\d+ is nested too deeply$/],
     ['an empty file', () => save(''), /file-\d+ is not JSON /],
     ['one object', () => save('{"kind":"Pod"}'), /file-\d+: expected a List, .* found a Pod$/],
     [
