@@ -91,7 +91,7 @@ export class KubeconfigDirectory implements AccountDirectory {
       throw noAccess(context, `the kubeconfig has no ${absent}`, 'Correct the context: `kubectl config get-contexts`.');
     }
     const server = String(cluster.server ?? '').replace(/\/$/, '');
-    if (!/^https?:\/\/[^/]/.test(server) || parsedUrl(server) === undefined) {
+    if (!/^https?:\/\/[^/]/.test(server) || parsedUrl(`${server}/`) === undefined) {
       throw noAccess(
         context,
         `its server ${withoutUser(server) || '(none)'} is not an https:// URL`,

@@ -109,6 +109,7 @@ describe('a context that gives no access names its fault, and not the token', ()
       'its server (user)@127.0.0.1:1 is not an https:// URL',
     ],
     ['a host that is too long', { cluster: { server: TOO_LONG } }, `${`its server ${TOO_LONG}`.slice(0, 1986)}…`],
+    ['a control character', { cluster: { server: 'http://a\u001e' } }, 'its server http://a  is not an https:// URL'],
     ['no host', { cluster: { server: 'https://' } }, 'its server https:/ is not an https:// URL'],
     ['no cluster', { exists: false }, 'the kubeconfig has no cluster prod'],
     ['a token and a user name', { user: { token: 'any', username: 'jane' } }, 'its user has a token and a user name'],
