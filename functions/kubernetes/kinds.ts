@@ -57,5 +57,8 @@ export function projectedObject<K extends Kind, T = ObjectOf<K>>(
 function nameOf(object: unknown): string {
   const metadata = (object as { metadata?: { namespace?: unknown; name?: unknown } } | null)?.metadata;
   if (typeof metadata?.name !== 'string') return '(without a name)';
-  return objectKey({ name: metadata.name, namespace: metadata.namespace as string | undefined });
+  return objectKey({
+    name: metadata.name,
+    namespace: typeof metadata.namespace === 'string' ? metadata.namespace : undefined,
+  });
 }

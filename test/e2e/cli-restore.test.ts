@@ -287,6 +287,12 @@ describe.concurrent('restore in EKS', patience, () => {
       /the options select no HPA; those found were deleted in cluster shop in us-east-1\n$/,
     ],
     [
+      'a Region that cannot be printed',
+      { cluster: 'shop', region: '\ud800' },
+      ['--eks', '--region', 'eu-central-1'],
+      /those found were deleted in cluster shop in {2}\n$/,
+    ],
+    [
       'an unknown cluster',
       { cluster: undefined },
       ['--eks'],

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { apiClient } from '../../kubernetes/api-client.ts';
 import { clusterApi } from '../../kubernetes/cluster-api.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
+import { printable } from '../../platform/printable.ts';
 import { type ClusterRef, forEachCluster } from '../../sweep/for-each-cluster.ts';
 import { restoreHpas } from '../../sweep/restore-hpas.ts';
 import { nameOfFile, readText } from '../input/files.ts';
@@ -222,7 +223,7 @@ const isOfCluster = (hpa: SavedHpa, cluster: string | undefined) =>
   cluster === undefined || [hpa.cluster, hpa.savedAs].includes(cluster);
 
 const describeKey = ({ cluster = '(not known)', region, account }: ClusterKey) =>
-  [cluster, region && ` in ${region}`, account && ` of account ${account}`].join('');
+  printable([cluster, region && ` in ${region}`, account && ` of account ${account}`].join(''));
 
 /** Whether two clusters are known to be in different Regions or accounts. */
 const isElsewhere = (a: ClusterKey, b: ClusterKey = {}) =>

@@ -116,3 +116,11 @@ test('keeps no field that nobody reads', () => {
   });
   expect(deployment.spec).toStrictEqual({ template: whole.spec.template });
 });
+
+test.each<[string, unknown, string]>([
+  ['its name', { metadata: { namespace: 'shop', name: 'web' } }, 'Gateway shop/web has'],
+  ['no namespace that is no text', { metadata: { namespace: { toString: 1 }, name: 'web' } }, 'Gateway web has'],
+  ['no name that is no text', { metadata: { name: 1 } }, 'Gateway (without a name) has'],
+])('a fault of an object has %s', (_, object, start) => {
+  expect(() => projectedObject('Gateway', object)).toThrow(start);
+});
