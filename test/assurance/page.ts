@@ -54,7 +54,7 @@ const FOUND: readonly string[] = [
   'Against Envoy Gateway: a Gateway that it rejects for the backend of its access log, tracing, or metrics was taken not to be served, so that a removal waited for the repair, and a missing HPA was not reported. Envoy Gateway serves it in full. Nor was a missing HPA reported, from v1.7 on, if only the EnvoyProxy of the class was gone.',
   'Mutants: while the ConfigMap could not be read, the name in `envoyHpa.name` of another Gateway protected no HPA whose Deployment was gone.',
   'Load: a warm `reap` kept the outcomes of a batch, manifests included, in memory until the deadline of the invocation.',
-  'Bad input: a ConfigMap `envoy-gateway-config` that a tenant writes could stall `reap`, because the YAML parser takes quadratic time; so could a compressed payload without bound, or a saved file with brackets without end.',
+  'Bad input: a ConfigMap `envoy-gateway-config` that a tenant writes could stall `reap`, because the YAML parser takes quadratic time, and minutes for maps as keys of maps; so could a compressed payload without bound, or a saved file with brackets without end.',
   'Bad input: messages could quote a credential of a kubeconfig, of a proxy, or of a request that a server returned, and could be of any length and many lines.',
   'Bad input: a value of another type in a kubeconfig or an object ended in a crash instead of a message.',
   'The simulation and LocalStack have found no fault of the product.',
