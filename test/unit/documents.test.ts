@@ -130,7 +130,7 @@ test('every npm command in a document exists, with the options of deploy and rem
   const deploying = textOf('infra/stack.ts');
   const isOption = (flag: string) => new RegExp(`^ {4}'?${flag.slice(2)}'?: \\{ type:`, 'm').test(deploying);
   expectNoFaultInCode((code) =>
-    [...code.matchAll(/\bnpm (?:run (?:-s )?)?(?!(?:ci|pack|install)\b)([a-z:]+)(?: -- ([^|>;#]*))?/g)]
+    [...code.matchAll(/\bnpm (?:run (?:-s )?)?(?!(?:ci|pack|install|version)\b)([a-z:]+)(?: -- ([^|>;#]*))?/g)]
       .filter(([, name = '', rest = '']) => {
         const isDeploying = name === 'deploy' || name === 'remove';
         return !(name in packageJson.scripts) || (isDeploying && !flagsIn(rest).every(isOption));

@@ -15,6 +15,16 @@ test('the newest version of CHANGELOG.md is that of package.json, with a link', 
   expect(textOf('CHANGELOG.md')).toMatch(new RegExp(`^\\[${newest}\\]: ${packageJson.homepage.split('#')[0]}/`, 'm'));
 });
 
+test('documents mention the assets and the workflow of this version', () => {
+  const mentions = globSync(['*.md', 'docs/*.md']).flatMap((file) =>
+    [...textOf(file).matchAll(/envoy-hpa-reaper-(\d+\.\d+\.\d+)\.tgz|\.yml@v([\d.]+)|download v([\d.]+)/g)].map(
+      ([, ...versions]) => `${file}: ${versions.join('')}`,
+    ),
+  );
+  expect(mentions).not.toEqual([]);
+  expect(mentions.filter((mention) => !mention.endsWith(`: ${packageJson.version}`))).toEqual([]);
+});
+
 test('LICENSE has the license of package.json', () => {
   const [, name, version] = /^ +(\w+) License\n +Version (\S+),/m.exec(textOf('LICENSE')) ?? [];
   expect(`${name}-${version}`).toBe(packageJson.license);
