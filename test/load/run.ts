@@ -21,6 +21,8 @@ interface LoadOptions {
 
 /** Audit events of one cluster in a second. */
 const RATE = 0.5;
+/** Milliseconds in which all changes of a storm are made. */
+const STORM = 60_000;
 /** Lines of one payload of CloudWatch Logs. */
 const LINES_PER_PAYLOAD = 100;
 const FORWARD_ENVIRONMENTS = 2;
@@ -124,6 +126,28 @@ export class Load {
     await this.#repair();
     await this.#soak();
     for (const environment of [...this.#forwards, ...this.#reaps]) this.findings.push(...environment.warnings);
+  }
+
+  /** So many changes to one cluster in a minute, to so many objects in turn; autoscaling is turned off for some of them. */
+  async storm(objects: number): Promise<void> {
+    const [cluster] = this.#clusters as [LoadedCluster];
+    cluster.throttles = false;
+    const moments = STORM / this.#stack.batches.window;
+    for (let moment = 0; moment < moments; moment += 1) {
+      cluster.toggle(this.#random);
+      const due = Math.floor((this.#options.events * (moment + 1)) / moments);
+      const lines: string[] = [];
+      for (let number = this.#counts.lines; number < due; number += 1) {
+        // Always the same kind of object.
+        lines.push(this.#lines.selected(() => 0, new Date(this.#now), `web-${number % objects}`));
+      }
+      await this.#step(new Map([[cluster.name, lines]]));
+      this.#now += this.#stack.batches.window;
+    }
+    await this.#drain();
+    this.#checkClusters('after the storm');
+    const { pairs, batches } = this.#counts;
+    this.#check(pairs <= batches, `${pairs} sweeps of one cluster for ${batches} batches`);
   }
 
   async end(): Promise<void> {
@@ -316,7 +340,7 @@ export class Load {
   }
 
   /** At rest, every removal has ended in a deletion, except for those in clusters in trouble, whose messages tell of it. */
-  #checkRest(when: string): void {
+  #checkClusters(when: string): void {
     for (const { name, state, counts, trouble } of this.#clusters) {
       const { left, missing, hasOthers } = state;
       const { removals, undone, deleted } = counts;
@@ -328,6 +352,10 @@ export class Load {
         `${when}, ${name}: ${removals} removals, ${undone} undone, ${deleted} deleted, ${left.length} left`,
       );
     }
+  }
+
+  #checkRest(when: string): void {
+    this.#checkClusters(when);
     const dead = this.#queue.deadLetters.map(({ body }) => JSON.parse(body).detail?.cluster);
     const hanging = this.#inTrouble('hangs');
     for (const cluster of new Set(dead)) {
@@ -337,7 +365,7 @@ export class Load {
     const malformed = dead.filter((cluster) => cluster === undefined).length;
     this.#check(malformed === MALFORMED, `${when}: ${malformed} of ${MALFORMED} malformed messages are dead letters`);
     if (hanging.trouble !== 'hangs') return;
-    this.#counts.deadLetters = this.#queue.deadLetters.length;
+    this.#counts.deadLetters = this.#queue.deadLetters.length - MALFORMED;
     this.#check(dead.includes(hanging.name), `${when}: no dead letter is of the cluster that hangs`);
     const unreachable = this.#outcomes.get('Cluster Unreachable') ?? 0;
     this.#check(unreachable > 0, `${when}: no outcome reports the unreachable clusters`);
@@ -442,7 +470,7 @@ export class Load {
       ['undone by people before', sum('undone')],
       ['deletions', sum('deleted')],
       ['retried messages', counts.retried],
-      ['dead letters of the cluster that hangs', counts.deadLetters - MALFORMED],
+      ['dead letters of the cluster that hangs', counts.deadLetters],
       ['most connections that an environment keeps', counts.connections],
       ['heap growth', counts.growth < 2 * MIB ? 'flat' : `${Math.floor(counts.growth / MIB)} MiB`],
     ];
