@@ -22,6 +22,12 @@ export class AuditLines {
     return retold(this.#selected, random, time, name);
   }
 
+  /** A write to an EnvoyProxy of this name that changed nothing. */
+  ofProxy(time: Date, name: string): string {
+    const ofProxies = this.#selected.filter(({ objectRef }) => objectRef?.resource === 'envoyproxies');
+    return retold(ofProxies, () => 0, time, name);
+  }
+
   /** Reads, status updates, dry runs, refused writes, and writes to other objects. */
   other(random: () => number, time: Date, name: string): string {
     return retold(this.#others, random, time, name);
