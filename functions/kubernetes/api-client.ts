@@ -11,6 +11,7 @@ import {
   OverloadedError,
   RetryableError,
 } from '../platform/errors.ts';
+import { printable } from '../platform/printable.ts';
 import { problem } from '../platform/problems.ts';
 import { parsedUrl } from '../platform/url.ts';
 import { checkedObject } from './kinds.ts';
@@ -68,7 +69,9 @@ export type ApiClient = ReturnType<typeof apiClient>;
 /** The path of all objects of a kind (in a namespace), or of one object. */
 export function apiPath(apiVersion: string, plural: string, { namespace, name }: Partial<NamespacedName> = {}): string {
   const scope = namespace === undefined ? [] : ['namespaces', namespace];
-  const segments = [...scope, plural, ...(name === undefined ? [] : [name])].map(encodeURIComponent);
+  // A name of a saved object may contain half of a character.
+  const encoded = (segment: string) => encodeURIComponent(printable(segment));
+  const segments = [...scope, plural, ...(name === undefined ? [] : [name])].map(encoded);
   return `/${apiVersion.includes('/') ? 'apis' : 'api'}/${apiVersion}/${segments.join('/')}`;
 }
 
@@ -211,7 +214,8 @@ interface HttpRequest {
  * @throws {RetryableError} for JSON that is cut
  */
 async function sendForJson(request: HttpRequest): Promise<unknown> {
-  const name = `${request.method} ${request.url.pathname}`;
+  // The path of a server may have a password, too. Those of the API have no @.
+  const name = `${request.method} ${request.url.pathname.replaceAll(/[^/]*@/g, '(user)@')}`;
   const { code, headers, text: whole } = await exchange(request);
   const text = code <= 299 ? whole : withoutCredential(whole, request);
   const isJson = headers['content-type']?.startsWith('application/json') ?? false;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Agent, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { apiClient, type ClusterConnection } from '../../../functions/kubernetes/api-client.ts';
+import { apiClient, apiPath, type ClusterConnection } from '../../../functions/kubernetes/api-client.ts';
 import { clusterApi } from '../../../functions/kubernetes/cluster-api.ts';
 import { describeError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
 import { problemOf } from '../../../functions/platform/problems.ts';
@@ -137,4 +137,13 @@ test.each([
   );
   const api = clusterApi({ ...connection, isKubeconfig });
   expect(problemOf(await api.hpas.list().catch((error: unknown) => error)).remedy).toMatch(remedy);
+});
+
+test('names a request without a password in the path of the server, and encodes half of a character', async () => {
+  const connection = await serving(500, { 'content-type': 'application/json' }, '{"message":"no"}');
+  const client = apiClient({ ...connection, server: `${connection.server}/jane:secret@proxy` }, 5_000);
+  const path = apiPath('apps/v1', 'deployments', { namespace: 'shop', name: '\ud800' });
+  await expect(client.send({ path })).rejects.toThrow(
+    'GET /k8s/(user)@proxy/apis/apps/v1/namespaces/shop/deployments/%20 was answered 500',
+  );
 });
