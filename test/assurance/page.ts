@@ -30,8 +30,8 @@ sweep reports it (*the removal was not translated*). Nothing in Kubernetes shows
   'bad-input': {
     title: 'Bad input',
     text: `Recorded events, clusters, kubeconfigs, reports, and settings are changed at random, and given to all handlers and to the code that
-reads the files and the environment of the CLI. Nothing may crash without a typed error, take over a second, grow the memory, repeat a
-credential, or delete.`,
+reads the files and the environment of the CLI. Nothing may crash without a typed error, take over a second (for each MiB of input), grow the
+memory, repeat a credential, or delete.`,
   },
   mutation: {
     title: 'The tests tested',
