@@ -215,7 +215,9 @@ interface HttpRequest {
  */
 async function sendForJson(request: HttpRequest): Promise<unknown> {
   // The path of a server may have a password, too. Those of the API have no @.
-  const name = `${request.method} ${request.url.pathname.replaceAll(/[^/]*@/g, '(user)@')}`;
+  const segments = request.url.pathname.split('/');
+  const path = segments.map((one) => (one.includes('@') ? `(user)${one.slice(one.lastIndexOf('@'))}` : one)).join('/');
+  const name = `${request.method} ${path}`;
   const { code, headers, text: whole } = await exchange(request);
   const text = code <= 299 ? whole : withoutCredential(whole, request);
   const isJson = headers['content-type']?.startsWith('application/json') ?? false;
