@@ -94,7 +94,8 @@ function findingOf(isAccepted: boolean, error: unknown, time: number, parts: Par
     return { kind: `throws ${(error as Error)?.name} ${place(error)}`, detail: stack(error) };
   if (stray.length > 0) return { kind: `leaves a rejection ${first(stray[0])}`, detail: stack(stray[0]) };
   const bytes = Object.values(parts).reduce<number>((sum, part) => sum + Buffer.byteLength(part ?? ''), 0);
-  if (time > MAX_TIME * Math.ceil(bytes / 2 ** 20)) return { kind: SLOW, detail: `${Math.round(time)} ms` };
+  if (time > MAX_TIME * Math.max(1, Math.ceil(bytes / 2 ** 20)))
+    return { kind: SLOW, detail: `${Math.round(time)} ms` };
   if (keysOf() !== untouched) return { kind: 'changes a prototype', detail: '' };
   const isHarmless = (write: string) => /^POST .*\/(events|horizontalpodautoscalers)$|^PATCH .*\/events\//.test(write);
   const write = world.writes.find((one) => !isHarmless(one) && !(restores(parts) && one.startsWith('PATCH ')));
