@@ -41,6 +41,9 @@ test('a check succeeds if nothing is left behind, and fails without a report if 
   expect(check(manifests('kept', { envoyHpa: { maxReplicas: 9 } }))).toMatchObject({ status: 0 });
   expect(textOf('report.md')).toContain('nothing changes');
   expect(check('nowhere')).toMatchObject({ status: 1 });
+  mkdirSync(inFolder('kept/base'));
+  writeFileSync(inFolder('kept/base/kustomization.yml'), 'resources: []\n');
+  expect(check('kept').stderr).toContain('kept contains folders with a kustomization: name one of them');
   expect(textOf('report.md')).toBe('');
 });
 
