@@ -106,6 +106,6 @@ function faultOf(error: Error & { readonly code?: string }, where: string): Pick
   // The stack is full.
   if (error instanceof RangeError || error.code === TOO_DEEP)
     return { fault: 'it is nested too deeply', code: TOO_DEEP };
-  const [what = ''] = error.message.split(/: |\n/);
+  const [what = ''] = error.message.split(/(?<! ): |\n/);
   return { fault: `${what} at ${where}`, code: error.code ?? 'BAD_ALIAS' };
 }

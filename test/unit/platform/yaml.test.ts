@@ -19,6 +19,7 @@ describe('what is wrong with a text is said in few words, which quote nothing of
     ['an alias of nothing', 'a: *secret', 'BAD_ALIAS', 1, /^Unresolved alias .* at line 1, column 1$/],
     ['aliases of aliases', [...aliases, 'd: [*c, *c, *c, *c]'].join('\n'), 'BAD_ALIAS', 1, /^Excessive alias count/],
     ['a merge with a number', '%YAML 1.1\n---\n<<: 5', 'BAD_ALIAS', 3, /^Merge sources must be maps/],
+    ['a long key', `${'x'.repeat(1100)}: 1`, 'KEY_OVER_1024_CHARS', 1, /^The : indicator must be at most 1024 chars /],
     ['deep nesting', '['.repeat(20_000), 'RESOURCE_EXHAUSTION', 1, /^it is nested too deeply$/],
   ])('%s', (_, text, code, line, fault) => {
     expect(yamlDocuments(text)).toEqual([{ line, code, fault: expect.stringMatching(fault) }]);
