@@ -17,7 +17,12 @@ export const network: { createAgent?: (options?: AgentOptions) => Agent } = {};
 export function awsClient({ region, profile, requestTimeout = 5_000 }: AwsClientOptions) {
   const agent = network.createAgent?.();
   // Without these, a connection that gets no packets back holds the function until its timeout.
-  const timeouts = { connectionTimeout: 2_000, requestTimeout, throwOnRequestTimeout: true };
+  const timeouts = {
+    connectionTimeout: 2_000,
+    requestTimeout,
+    socketTimeout: requestTimeout,
+    throwOnRequestTimeout: true,
+  };
   return {
     region,
     profile,

@@ -87,8 +87,10 @@ export function eventBridgeBus(region: string, bus: string, putEvents = eventBri
  * @returns a function that throws, after retries, an error with the code of EventBridge as its name
  */
 function eventBridge(region: string): (entries: readonly Entry[]) => Promise<PutEventsResponse> {
-  const { AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_EVENTBRIDGE = AWS_ENDPOINT_URL } = process.env;
-  const url = new URL(AWS_ENDPOINT_URL_EVENTBRIDGE ?? `https://events.${region}.${partition(region).dnsSuffix}`);
+  const { AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_EVENTBRIDGE } = process.env;
+  const url = new URL(
+    AWS_ENDPOINT_URL_EVENTBRIDGE || AWS_ENDPOINT_URL || `https://events.${region}.${partition(region).dnsSuffix}`,
+  );
   const signer = new SignatureV4({ service: 'events', region, credentials: fromEnv(), sha256: Sha256 });
   const connections = new NodeHttpHandler(awsClient({ region }).requestHandler);
   const strategy = new StandardRetryStrategy(DEFAULT_MAX_ATTEMPTS);
@@ -102,10 +104,10 @@ function eventBridge(region: string): (entries: readonly Entry[]) => Promise<Put
     const name = loadJsonRpcErrorCode(response, fault) ?? `HTTP ${response.statusCode}`;
     throw Object.assign(new Error(fault.message ?? fault.Message ?? name), { name, $metadata, $response: response });
   }, {});
-  const { protocol, host, hostname, port } = url;
+  const { protocol, host, hostname, port, pathname: path } = url;
   return async (entries) => {
     const request = new HttpRequest({
-      ...{ method: 'POST', protocol, hostname, port: port === '' ? undefined : Number(port), path: '/' },
+      ...{ method: 'POST', protocol, hostname, port: port === '' ? undefined : Number(port), path },
       headers: { host, 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': 'AWSEvents.PutEvents' },
       body: JSON.stringify({ Entries: entries }),
     });
@@ -116,7 +118,7 @@ function eventBridge(region: string): (entries: readonly Entry[]) => Promise<Put
 /** What is between a function and a service may respond with HTML. */
 function jsonOf(body: string): { message?: string; Message?: string } {
   try {
-    return JSON.parse(body);
+    return Object(JSON.parse(body));
   } catch {
     return {};
   }

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { EventBridgeClient, type PutEventsResultEntry } from '@aws-sdk/client-eventbridge';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SignatureV4 } from '@smithy/signature-v4';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { eventBridgeBus } from '../../../functions/aws/event-bus.ts';
 import { regionsByPartition } from '../../builders/regions.ts';
 import { EventBridgeDouble, type PutEventsEntry } from '../../doubles/eventbridge.ts';
@@ -132,6 +135,20 @@ describe('a request to EventBridge', () => {
     const put = eventBridgeBus('eu-central-1', 'bus').put([event(1)]);
     await expect(put).rejects.toMatchObject({ cause: { name, message: 'refused by the test' } });
     expect(double.requests).toHaveLength(times);
+  });
+
+  test('that an intermediary refuses, without an error of EventBridge, is sent again', async () => {
+    let requests = 0;
+    const proxy = createServer((_, response) => {
+      requests += 1;
+      response.writeHead(503).end('null');
+    });
+    onTestFinished(() => void proxy.close());
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    vi.stubEnv('AWS_ENDPOINT_URL_EVENTBRIDGE', `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    const put = eventBridgeBus('eu-central-1', 'bus').put([event(1)]);
+    await expect(put).rejects.toMatchObject({ cause: { name: 'HTTP 503' } });
+    expect(requests).toBe(3);
   });
 
   test('that fails twice succeeds', async () => {
