@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod/mini';
 import { type EnrollmentReport, type EnrollOptions, enrollClusters } from '../enrollment/enroll-clusters.ts';
 import { clusterNameSchema } from '../platform/eks-names.ts';
-import { describeError } from '../platform/errors.ts';
+import { describeError, RetryableError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
 import { described, parsePayload, placeSchema } from '../platform/schema.ts';
@@ -150,7 +150,7 @@ async function whyNotRemoved(removeAll: () => Promise<EnrollmentReport>, time: n
  * Answers CloudFormation, which would otherwise wait for an hour.
  *
  * @param reason of a failure: it keeps the stack, so that its deletion can be retried
- * @throws {Error} when CloudFormation did not accept the answer
+ * @throws {RetryableError} when CloudFormation did not accept the answer
  */
 async function answerStack(request: z.infer<typeof stackRequestSchema>, reason: string | undefined): Promise<void> {
   const { ResponseURL, StackId, RequestId, LogicalResourceId, PhysicalResourceId = PHYSICAL_ID } = request;
@@ -169,7 +169,7 @@ async function answerStack(request: z.infer<typeof stackRequestSchema>, reason: 
       throw new Error(`it answered ${status}`);
     } catch (error) {
       if (attempt === ATTEMPTS) {
-        throw new Error(`CloudFormation did not accept the answer: ${(error as Error).message}`);
+        throw new RetryableError(`CloudFormation did not accept the answer: ${(error as Error).message}`);
       }
       await delay(500 * attempt);
     }

@@ -188,6 +188,9 @@ test('sends an answer again that CloudFormation refused, or did not reply to wit
 
 test('fails the invocation, so that Lambda retries it, if no answer is accepted, and logs no URL', async () => {
   statuses = [500, 500, 500];
-  await expect(enroll(stackRequest('Create'))).rejects.toThrow(/^CloudFormation did not accept the answer: .*500$/);
+  await expect(enroll(stackRequest('Create'))).rejects.toMatchObject({
+    name: 'RetryableError', // Lambda sends the request again.
+    message: expect.stringMatching(/^CloudFormation did not accept the answer: .*500$/),
+  });
   expect(answers).toHaveLength(3);
 });
