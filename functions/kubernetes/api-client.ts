@@ -257,7 +257,9 @@ function withoutCredential(text: string, { headers }: HttpRequest): string {
   const [, authorization = ''] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization') ?? [];
   const [, credential = ''] = String(authorization).split(' ');
   // A shorter one is no secret, and part of any text.
-  return credential.length >= 8 ? text.replaceAll(credential, '(credential)') : text;
+  const escaped = JSON.stringify(credential).slice(1, -1);
+  const mask = '(credential)';
+  return credential.length >= 8 ? text.replaceAll(credential, mask).replaceAll(escaped, mask) : text;
 }
 
 /** The target of a redirect without its user, query and fragment, any of which can hold a token. */

@@ -147,3 +147,12 @@ test('names a request without a password in the path of the server, and encodes 
     'GET /k8s/(user)@proxy/apis/apps/v1/namespaces/shop/deployments/%20 was answered 500',
   );
 });
+
+test('masks a credential that a server returns, also within JSON', async () => {
+  const token = 'top"secret"token';
+  const connection = await serving(401, {}, JSON.stringify({ authorization: `Bearer ${token}`, again: token }));
+  const client = apiClient({ ...connection, headers: async () => ({ authorization: `Bearer ${token}` }) }, 5_000);
+  await expect(client.send({ path: '/version' })).rejects.toThrow(
+    '{"authorization":"Bearer (credential)","again":"(credential)"}',
+  );
+});
