@@ -19,7 +19,7 @@ export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missi
 }
 
 const reasonOf = ({ outcome, reason, guard }: SweptHpa): string | undefined =>
-  outcome === 'Kept' ? reason : guard?.name;
+  outcome === 'Kept' ? reason : outcome === 'HeldBack' ? guard?.name : undefined;
 
 interface Publisher {
   readonly eventBus: EventBus;
