@@ -13,7 +13,7 @@ import {
 } from '../platform/errors.ts';
 import { printable } from '../platform/printable.ts';
 import { problem } from '../platform/problems.ts';
-import { parsedUrl } from '../platform/url.ts';
+import { parsedUrl, withoutUser } from '../platform/url.ts';
 import { checkedObject } from './kinds.ts';
 
 /** A response of the API server above 299: its code, and the message of its Status object if there is one. */
@@ -215,9 +215,7 @@ interface HttpRequest {
  */
 async function sendForJson(request: HttpRequest): Promise<unknown> {
   // The path of a server may have a password, too. Those of the API have no @.
-  const segments = request.url.pathname.split('/');
-  const path = segments.map((one) => (one.includes('@') ? `(user)${one.slice(one.lastIndexOf('@'))}` : one)).join('/');
-  const name = `${request.method} ${path}`;
+  const name = `${request.method} ${request.url.pathname.split('/').map(withoutUser).join('/')}`;
   const { code, headers, text: whole } = await exchange(request);
   const text = code <= 299 ? whole : withoutCredential(whole, request);
   const isJson = headers['content-type']?.startsWith('application/json') ?? false;

@@ -6,3 +6,6 @@ export function parsedUrl(text: string, base?: string): URL | undefined {
     return undefined;
   }
 }
+
+/** A URL, or a segment of one, as a message may quote it: a user before its host may have a password. */
+export const withoutUser = (url: string): string => url.replace(/^.*@/s, '(user)@');

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
-import { parsedUrl } from '../../platform/url.ts';
+import { parsedUrl, withoutUser } from '../../platform/url.ts';
 import { parseArn } from './saved-hpas.ts';
 
 /** The parts of a context of a kubeconfig that may say which EKS cluster it leads to. */
@@ -121,9 +121,6 @@ async function describeIn(directory: AccountDirectory, name?: string): Promise<C
     throw error;
   });
 }
-
-/** A URL as a message may quote it: a user before its host may have a password. */
-export const withoutUser = (url: string): string => url.replace(/^.*@/s, '(user)@');
 
 /** The shape of a kubeconfig was not checked. */
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
