@@ -102,12 +102,11 @@ export async function bundleCli(outdir: string): Promise<Metafile> {
 }
 
 /**
- * Bundles every function and the command line tool.
+ * Bundles every function.
  *
- * @param outdir from the working directory, which is the repository's root
- * @returns the metafile of each function, by name
+ * @returns the metafile of each, by name
  */
-export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
+export async function bundleFunctions(outdir: string): Promise<Map<string, Metafile>> {
   const bundled = await Promise.all(
     functionNames().map(async (name) => {
       rmSync(`${outdir}/${name}`, { recursive: true, force: true }); // A chunk's name changes with its content.
@@ -116,6 +115,16 @@ export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
       return [name, metafile] as const;
     }),
   );
-  await bundleCli(outdir);
   return new Map(bundled);
+}
+
+/**
+ * Bundles every function and the command line tool.
+ *
+ * @param outdir from the working directory, which is the repository's root
+ * @returns the metafile of each function, by name
+ */
+export async function bundle(outdir = 'dist'): Promise<Map<string, Metafile>> {
+  const [functions] = await Promise.all([bundleFunctions(outdir), bundleCli(outdir)]);
+  return functions;
 }

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { bundle, bundleCli } from './bundle.ts';
+import { bundleCli, bundleFunctions } from './bundle.ts';
 import { bytesByModule } from './modules.ts';
 
 type Sizes = Record<string, Record<string, number>>;
@@ -14,7 +14,7 @@ type Sizes = Record<string, Record<string, number>>;
 const TOLERANCE = 0.05;
 const file = new URL('sizes.json', import.meta.url);
 const folder = mkdtempSync(join(tmpdir(), 'sizes-'));
-const bundles = [...(await bundle(folder)), ['reaper', await bundleCli(folder)] as const];
+const bundles = [...(await bundleFunctions(folder)), ['reaper', await bundleCli(folder)] as const];
 rmSync(folder, { recursive: true });
 
 const sizes: Sizes = {};
