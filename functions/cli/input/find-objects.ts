@@ -38,6 +38,7 @@ export function findAndReport<T>(name: string, text: string, wanted: string, rea
 /** Values within each other. Nothing that is saved comes near. The time grows with the square, and more fill the stack of other code. */
 const MAX_DEPTH = 200;
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+/** Whether a value has more values within each other than {@link findObjects} and the writers of YAML can follow. */
 export const isTooDeep = (value: unknown, depth = 0): boolean =>
   isObject(value) && (depth > MAX_DEPTH || Object.values(value).some((child) => isTooDeep(child, depth + 1)));
 
