@@ -36,10 +36,8 @@ export function formatReport(run: RunReport, format: Format, screen: Screen, sho
   }
   if (screen.headers === false) {
     const tables = clusters.flat().filter((block) => block.kind === 'table' && block.title === undefined);
-    return tables
-      .flatMap((block) => linesOf(block, { color: screen.color }, '').slice(1))
-      .map((line) => `${line}\n`)
-      .join('');
+    const rows = tables.flatMap((block) => linesOf(block, { color: screen.color }).slice(1));
+    return rows.map((line) => `${line}\n`).join('');
   }
   return [introduction, ...clusters, regions, gaps, total(`Total: ${totals}`)]
     .filter((blocks) => blocks.length > 0)
@@ -60,7 +58,7 @@ const namesOf = ({ clusters }: RunReport, shown: Shown): string =>
     .join('');
 
 /** @param indent of notices */
-function linesOf(block: Block, screen: Screen, indent: string): string[] {
+function linesOf(block: Block, screen: Screen, indent = ''): string[] {
   const wrapped = (text: string, before = '') => wrap(text, screen.width, before);
   switch (block.kind) {
     case 'heading':
@@ -74,12 +72,8 @@ function linesOf(block: Block, screen: Screen, indent: string): string[] {
       ];
     case 'table': {
       const { title, headings, rows } = block;
-      const cells = [headings, ...rows.map((row) => row.cells)];
-      const lines = tableLines(
-        cells,
-        screen,
-        rows.map(({ tone }) => tone),
-      );
+      const tones = rows.map(({ tone }) => tone);
+      const lines = tableLines([headings, ...rows.map(({ cells }) => cells)], screen, tones);
       return title === undefined ? lines : ['', title, ...lines];
     }
   }
@@ -98,8 +92,9 @@ function markdownOf(block: Block): string[] {
     }
     case 'table': {
       const { title, headings, rows } = block;
-      const table = markdownTable([headings, ...rows.map(({ cells }) => cells)]);
-      return title === undefined ? [table] : [`#### ${title}`, table];
+      const escaped = rows.map(({ cells }) => cells.map(markdownText));
+      const lines = [headings, headings.map(() => '---'), ...escaped].map((cells) => `| ${cells.join(' | ')} |`);
+      return [...(title === undefined ? [] : [`#### ${title}`]), lines.join('\n')];
     }
   }
 }
@@ -111,48 +106,31 @@ export function formatDoctorReport(
   screen: Screen,
 ): string {
   if (format === 'json' || format === 'yaml') return serialized(report, format);
-  const formatted = format === 'markdown' ? checksMarkdown : checksTable;
-  return report.clusters.map((health) => formatted(health, screen)).join('\n');
+  return report.clusters
+    .map(({ checks, ...cluster }) => {
+      const states = checks.map(({ state }) => state);
+      const heading: Block = { kind: 'heading', title: titleOf(cluster), summary: tally(states, STATES) };
+      const headings = ['STATE', 'CHECK', 'FOUND'];
+      if (format === 'markdown') {
+        const rows = checks.map(({ state, id, found, remedy = '', command = '' }) => ({
+          cells: [state, id, found, `${remedy} ${command}`.trim()],
+        }));
+        const table: Block = { kind: 'table', headings: [...headings, 'HOW TO FIX'], rows };
+        return `${[heading, table].flatMap(markdownOf).join('\n\n')}\n`;
+      }
+      const rows = checks.map(({ state, id, found }) => ({ cells: [state, id, found], tone: CHECK_TONES[state] }));
+      const fixes = checks.flatMap(({ id, remedy, command = '' }) =>
+        remedy === undefined
+          ? []
+          : [...wrap(`${id}: ${remedy}`, screen.width, '  '), ...shellLines(command, screen.width, '    ')],
+      );
+      const lines = [heading, { kind: 'table', headings, rows } as const].flatMap((block) => linesOf(block, screen));
+      return `${[...lines, ...(fixes.length > 0 ? ['', 'How to fix:', ...fixes] : [])].join('\n')}\n`;
+    })
+    .join('\n');
 }
 
-type ClusterHealth = DoctorReport['clusters'][number];
 const CHECK_TONES = { broken: 'bad', warning: 'open', unknown: undefined, ok: 'good' } as const;
-const HEADINGS = ['STATE', 'CHECK', 'FOUND'];
-
-/** `1 broken, 2 warning, 20 ok` */
-const summaryOf = ({ checks }: ClusterHealth) =>
-  tally(
-    checks.map(({ state }) => state),
-    STATES,
-  );
-
-/** All checks in a table, and below it the remedies. */
-function checksTable(health: ClusterHealth, screen: Screen): string {
-  const { checks } = health;
-  const fixes = checks.flatMap(({ id, remedy, command = '' }) =>
-    remedy === undefined
-      ? []
-      : [...wrap(`${id}: ${remedy}`, screen.width, '  '), ...shellLines(command, screen.width, '    ')],
-  );
-  const lines = [
-    ...wrap(`${titleOf(health)}: ${summaryOf(health)}`, screen.width),
-    ...tableLines(
-      [HEADINGS, ...checks.map(({ state, id, found }) => [state, id, found])],
-      screen,
-      checks.map(({ state }) => CHECK_TONES[state]),
-    ),
-    ...(fixes.length > 0 ? ['', 'How to fix:', ...fixes] : []),
-  ];
-  return `${lines.join('\n')}\n`;
-}
-
-function checksMarkdown(health: ClusterHealth): string {
-  const rows = health.checks.map(({ state, id, found, remedy = '', command = '' }) => [
-    ...[state, id, found, `${remedy} ${command}`.trim()],
-  ]);
-  const table = markdownTable([[...HEADINGS, 'HOW TO FIX'], ...rows]);
-  return `### ${markdownText(titleOf(health))}\n\n${summaryOf(health)}.\n\n${table}\n`;
-}
 
 /** An answer of a command for a program. */
 export const serialized = (answer: object, format: 'json' | 'yaml'): string =>
@@ -196,14 +174,6 @@ export function tableLines(
       return tone && text !== '' ? styleText(COLORS[tone], text, { validateStream: false }) : text;
     });
   });
-}
-
-/** A table in Markdown, without a newline at its end. The first row is the headings. */
-function markdownTable([headings = [], ...rows]: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(headings), line(headings.map(() => '---')), ...rows.map((row) => line(row.map(markdownText)))].join(
-    '\n',
-  );
 }
 
 /** Names and messages from elsewhere create no markup, no column and no line in Markdown. */

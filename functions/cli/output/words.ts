@@ -8,7 +8,7 @@ type Run = Pick<RunReport, 'mode' | 'whatIf'>;
 /** `bad` is stale or missing, `open` may become stale, `good` was stale and no longer is. */
 type Tone = 'bad' | 'open' | 'good';
 
-interface Row {
+export interface Row {
   readonly cells: readonly string[];
   readonly tone?: Tone;
   /** Nothing to do; a page folds these rows. */
@@ -16,7 +16,7 @@ interface Row {
   readonly manifest?: SweptHpa['manifest'];
 }
 
-interface Table {
+export interface Table {
   readonly kind: 'table';
   readonly title?: string;
   readonly headings: readonly string[];
@@ -92,10 +92,10 @@ function clusterBlocks(cluster: ClusterReport, run: Run, shown: Shown): Block[] 
   const isShown = ({ outcome, whatIf }: SweptHpa) =>
     shown === 'all' ||
     outcome === 'Reported' ||
-    (shown === 'findings' && (outcome !== 'Kept' || changeOf({ whatIf }) !== ''));
+    (shown === 'findings' && (outcome !== 'Kept' || changeOf({ whatIf }).words !== ''));
   const hidden = hpas.filter((hpa) => !isShown(hpa)).map(({ outcome }) => outcome);
   const rows = hpas.filter(isShown).map((hpa): Row => {
-    const tone = hpa.action === 'delete' ? 'bad' : TONES[hpa.whatIf?.change ?? 'Unchanged'];
+    const tone = hpa.action === 'delete' ? 'bad' : changeOf(hpa).tone;
     const isKept = tone === undefined && hpa.outcome === 'Kept';
     return { cells: Object.values(columns).map((cell) => cell(hpa)), tone, isKept, manifest: hpa.manifest };
   });
@@ -126,23 +126,18 @@ function clusterBlocks(cluster: ClusterReport, run: Run, shown: Shown): Block[] 
   return blocks.filter((block) => block.kind !== 'table' || block.rows.length > 0);
 }
 
-const CHANGES = {
-  BecomesStale: 'newly stale',
-  BecomesStaleWithoutDeployment: 'stale without Deployment',
-  NoLongerStale: 'no longer stale',
-  Unchanged: '',
-} as const;
-
-const TONES: Partial<Record<keyof typeof CHANGES, Tone>> = {
-  BecomesStaleWithoutDeployment: 'open',
-  NoLongerStale: 'good',
+const CHANGES: Record<NonNullable<SweptHpa['whatIf']>['change'], { words: string; tone?: Tone }> = {
+  BecomesStale: { words: 'newly stale' },
+  BecomesStaleWithoutDeployment: { words: 'stale without Deployment', tone: 'open' },
+  NoLongerStale: { words: 'no longer stale', tone: 'good' },
+  Unchanged: { words: '' },
 };
 
-const changeOf = ({ whatIf }: Pick<SweptHpa, 'whatIf'>): string => CHANGES[whatIf?.change ?? 'Unchanged'];
+const changeOf = ({ whatIf }: Pick<SweptHpa, 'whatIf'>) => CHANGES[whatIf?.change ?? 'Unchanged'];
 
 /** The cell of an HPA by heading. */
 const columnsOf = ({ mode, whatIf }: Run): Readonly<Record<string, (hpa: SweptHpa) => string>> => ({
-  ...(whatIf && { 'WHAT IF': changeOf }),
+  ...(whatIf && { 'WHAT IF': (hpa) => changeOf(hpa).words }),
   ...(mode === 'delete' ? { OUTCOME: ({ outcome }) => outcome } : { ACTION: ({ action }) => action }),
   NAMESPACE: ({ namespace }) => namespace,
   NAME: ({ name }) => name,
@@ -180,23 +175,20 @@ const FATES = {
 /** The replicas after the deletion as a sentence; `undefined` where there is no Deployment, which the explanation says. */
 export const afterSentence = ({ after }: SweptHpa['replicas']): string | undefined => after && afterwards(after)[1];
 
-function afterwards({ kind, replicas, hpa }: NonNullable<SweptHpa['replicas']['after']>): [string, string?] {
-  const count = replicas === undefined ? 'the replicas it has' : counted(replicas, 'replica');
-  switch (kind) {
-    case 'Stays':
-      return [
-        replicas === undefined ? 'stays' : `stays at ${replicas}`,
-        `Afterwards its Deployment stays at ${count} until somebody scales it.`,
-      ];
-    case 'Becomes':
-      return [`${replicas}`, `Afterwards Envoy Gateway sets its Deployment to ${count} when it next applies it.`];
-    case 'Governed':
-      return [`HPA ${hpa}`, `Afterwards HPA ${hpa} sets the replicas.`];
-    case 'NoDeployment':
-      return ['no Deployment'];
-    case 'Unknown':
-      return ['unknown', 'Afterwards a patch decides how many replicas its Deployment has.'];
-  }
+type After = NonNullable<SweptHpa['replicas']['after']>;
+
+/** What happens to the replicas, for a cell and as a sentence. */
+function afterwards({ kind, replicas, hpa }: After): [string, string?] {
+  const [stays, count] =
+    replicas === undefined ? ['stays', 'the replicas it has'] : [`stays at ${replicas}`, counted(replicas, 'replica')];
+  const words: Record<After['kind'], [string, string?]> = {
+    Stays: [stays, `Afterwards its Deployment stays at ${count} until somebody scales it.`],
+    Becomes: [`${replicas}`, `Afterwards Envoy Gateway sets its Deployment to ${count} when it next applies it.`],
+    Governed: [`HPA ${hpa}`, `Afterwards HPA ${hpa} sets the replicas.`],
+    NoDeployment: ['no Deployment'],
+    Unknown: ['unknown', 'Afterwards a patch decides how many replicas its Deployment has.'],
+  };
+  return words[kind];
 }
 
 function whyOf({ explanation, guard, message, remedy, replicas, whatIf, changes }: SweptHpa): string {
@@ -234,7 +226,8 @@ function summaryOf({ hpas, missing }: Pick<ClusterReport, 'hpas' | 'missing'>, {
   }
   const stale = `${hpas.filter(({ action }) => action === 'delete').length} stale of ${all}`;
   if (!whatIf) return stale;
-  const changes = tally(hpas.map(changeOf), Object.values(CHANGES).filter(Boolean));
+  const wordsOf = (changes: readonly { words: string }[]) => changes.map(({ words }) => words).filter(Boolean);
+  const changes = tally(wordsOf(hpas.map(changeOf)), wordsOf(Object.values(CHANGES)));
   return changes === '' ? `nothing changes; ${stale}` : `${changes}; then ${stale}`;
 }
 
@@ -248,15 +241,12 @@ export const tally = (found: readonly string[], words: readonly string[]): strin
 
 function totalsOf(report: RunReport): string {
   const { clusters, swept, skipped, failed } = report.totals;
-  const notStarted = clusters - swept - skipped - failed;
-  const all = {
-    hpas: report.clusters.flatMap(({ hpas }) => hpas),
-    missing: report.clusters.flatMap(({ missing }) => missing),
-  };
-  const counts = Object.entries({ swept, skipped, failed, 'not started': notStarted })
+  const hpas = report.clusters.flatMap((cluster) => cluster.hpas);
+  const missing = report.clusters.flatMap((cluster) => cluster.missing);
+  const counts = Object.entries({ swept, skipped, failed, 'not started': clusters - swept - skipped - failed })
     .filter(([state, count]) => count > 0 || state === 'swept')
     .map(([state, count]) => `${count} ${state}`);
-  return `${counted(clusters, 'cluster')}, ${counts.join(', ')}; ${summaryOf(all, report)}`;
+  return `${counted(clusters, 'cluster')}, ${counts.join(', ')}; ${summaryOf({ hpas, missing }, report)}`;
 }
 
 function introductionOf({ selection, whatIf }: RunReport): string[] {
