@@ -9,10 +9,10 @@ import {
   addOutputOptions,
   EXIT,
   type OutputOptions,
-  quoted,
   REQUEST_TIMEOUT,
   say,
   screenOf,
+  shellFlags,
   withProgress,
 } from '../output/terminal.ts';
 
@@ -73,18 +73,16 @@ async function doctor(options: DoctorOptions): Promise<void> {
 
 async function doctorScope({ directory, region }: Targets['scopes'][number], { kubeconfig, profile }: TargetOptions) {
   if (region === undefined) {
-    const file = kubeconfig === undefined ? '' : ` --kubeconfig ${quoted(kubeconfig)}`;
-    const flagsOf = (context: string) => `--context ${quoted(context)}${file}`;
-    return {
-      directory,
-      commands: (context: string) => ({ flags: flagsOf(context), kubectl: `kubectl ${flagsOf(context)}` }),
+    const commands = (context: string) => {
+      const flags = shellFlags({ context, kubeconfig });
+      return { flags, kubectl: `kubectl ${flags}` };
     };
+    return { directory, commands };
   }
   const { enrollmentClients } = await import('../../aws/enrollment-clients.ts');
-  const ofProfile = profile === undefined ? '' : ` --profile ${quoted(profile)}`;
   const commands = (cluster: string) => ({
-    flags: `--eks ${cluster} --region ${region}${ofProfile}`,
-    kubectl: `aws eks update-kubeconfig --region ${region} --name ${cluster} --alias ${cluster}${ofProfile} && kubectl --context ${cluster}`,
+    flags: shellFlags({ eks: cluster, region, profile }),
+    kubectl: `aws eks update-kubeconfig ${shellFlags({ region, name: cluster, alias: cluster, profile })} && kubectl --context ${cluster}`,
   });
   return { directory, region, commands, eks: enrollmentClients({ region, profile }) };
 }

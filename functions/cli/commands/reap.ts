@@ -23,6 +23,7 @@ import {
   type ReportOptions,
   requireAnswer,
   say,
+  shellFlags,
   withProgress,
 } from '../output/terminal.ts';
 import { clustersNamed, counted, replicasOfAll } from '../output/words.ts';
@@ -99,7 +100,7 @@ export async function planAndDelete(
   options: TargetOptions & DeletionOptions,
   changes: readonly Change[] = [],
 ): Promise<void> {
-  const { maxDeletions } = options;
+  const { maxDeletions, kubeconfig, eks, profile } = options;
   const selects = selectionOf(options);
   const common = {
     ...targets,
@@ -115,7 +116,7 @@ export async function planAndDelete(
   );
   if (reportOnlyProblem(plan, options)) return;
   const wanted = plan.clusters.filter((cluster) => cluster.hpas.some(isPlanned));
-  const planned = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid)));
+  const planned = wanted.flatMap(({ hpas }) => hpas.filter(isPlanned));
   const deletion = `delete ${counted(planned.length, 'HPA')} in ${clustersNamed(wanted)}`;
   if (planned.length === 0 || options.dryRun) {
     print(plan, options);
@@ -125,12 +126,11 @@ export async function planAndDelete(
 
   if (!options.yes) {
     print(plan, options, true);
-    const hpas = wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned));
-    process.stderr.write(`\nReplicas afterwards: ${replicasOfAll(hpas)}.\n`);
+    process.stderr.write(`\nReplicas afterwards: ${replicasOfAll(planned)}.\n`);
   }
   if (!(await confirmed(`D${deletion.slice(1)}?`, options, 'nothing was deleted'))) return;
   const backup = await beginBackup(options.backupDir, common.now);
-  const keys = new Set(planned);
+  const keys = new Set(wanted.flatMap((cluster) => cluster.hpas.filter(isPlanned).map(({ uid }) => key(cluster, uid))));
   let hasBackup = false;
   const [deletions, interrupted] = await interruptible((drainSignal) =>
     withProgress(options, (onProgress) =>
@@ -161,7 +161,9 @@ export async function planAndDelete(
     process.exitCode = EXIT.failed;
   }
   if (hasBackup) {
-    say(`the deleted HPAs are in ${backup.file}; to undo it:\n  ${undoCommand(backup.file, options)}`);
+    // It finds the same clusters.
+    const flags = shellFlags({ keep: true, kubeconfig, eks: eks && true, profile });
+    say(`the deleted HPAs are in ${backup.file}; to undo it:\n  reaper restore ${quoted(backup.file)} ${flags}`);
     say('--keep annotates them; without it, the next sweep deletes them again');
   }
   if (interrupted) process.exitCode = EXIT.interrupted;
@@ -195,23 +197,12 @@ function print(report: RunReport, options: TargetOptions & ReportOptions, isQues
       failures += 1;
       say(`${cluster}: ${objectKey(hpa)}: ${outcome}${message === undefined ? '' : `, ${message}`}`);
     }
-    const held = hpas.filter(({ outcome }) => outcome === 'HeldBack');
-    for (const explanation of new Set(held.map(({ guard }) => guard?.explanation))) {
-      const same = held.filter(({ guard }) => guard?.explanation === explanation);
-      const [name] = same.flatMap(({ guard }) => guard?.name ?? []);
-      const advice = name && GUARDS[name].advice(report.totals.stale);
-      say(`${cluster}: ${same.length} held back: ${explanation}. ${advice ?? ''}`.trim());
+    const guards = hpas.flatMap(({ outcome, guard }) => (outcome === 'HeldBack' && guard) || []);
+    for (const { name, explanation } of new Map(guards.map((guard) => [guard.explanation, guard])).values()) {
+      const same = guards.filter((guard) => guard.explanation === explanation);
+      const advice = GUARDS[name].advice(report.totals.stale) ?? '';
+      say(`${cluster}: ${same.length} held back: ${explanation}. ${advice}`.trim());
     }
   }
   if (isIncomplete(report, options) || failures > 0) process.exitCode = EXIT.failed;
-}
-
-/** The command that finds the same clusters. */
-function undoCommand(file: string, { eks, profile, kubeconfig }: TargetOptions): string {
-  const flags = [
-    kubeconfig !== undefined && `--kubeconfig ${quoted(kubeconfig)}`,
-    eks !== undefined && '--eks',
-    profile !== undefined && `--profile ${quoted(profile)}`,
-  ];
-  return ['reaper restore', quoted(file), '--keep', ...flags.filter(Boolean)].join(' ');
 }

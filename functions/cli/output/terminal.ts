@@ -33,6 +33,12 @@ export const screenOf = (stream: NodeJS.WriteStream) => ({
 export const quoted = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
+/** Flags for a shell; those without a value are left out. */
+export const shellFlags = (flags: Readonly<Record<string, string | true | undefined>>): string =>
+  Object.entries(flags)
+    .flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, ...(value === true ? [] : [quoted(value)])]))
+    .join(' ');
+
 /** The flags of a command that prints an answer. */
 export interface OutputOptions<Formats extends readonly string[]> {
   readonly output: Formats[number];
@@ -68,9 +74,7 @@ export function printReport(
   stream.write(formatReport(report, output, { ...screenOf(stream), headers }, all ? 'all' : shown));
 }
 
-/**
- * Shows the progress of a run in one line on stderr while it lasts; nothing without a terminal, or with `--quiet`.
- */
+/** Shows the progress of a run in one line on stderr while it lasts; nothing without a terminal, or with `--quiet`. */
 export async function withProgress<T>(
   { quiet }: { readonly quiet?: boolean },
   run: (onProgress: LoopOptions['onProgress']) => Promise<T>,
@@ -101,24 +105,21 @@ export function requireAnswer({ yes, dryRun }: ConfirmOptions): void {
 
 /** Asks unless `--yes` is given. After a no it prints `refused`, and sets the exit code for Ctrl-C. */
 export async function confirmed(question: string, { yes }: ConfirmOptions, refused: string): Promise<boolean> {
-  const answer = yes ? 'yes' : await ask(question);
-  if (answer === 'yes') return true;
-  say(refused);
-  if (answer === 'interrupted') process.exitCode = EXIT.interrupted;
-  return false;
-}
-
-async function ask(question: string): Promise<'yes' | 'no' | 'interrupted'> {
+  if (yes) return true;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await new Promise<string>((resolve) => {
-    terminal.once('SIGINT', () => resolve('interrupted'));
-    terminal.once('close', () => resolve('closed'));
+  const answer = await new Promise<string | undefined>((resolve) => {
+    terminal.once('SIGINT', () => {
+      process.exitCode = EXIT.interrupted;
+      resolve(undefined);
+    });
+    terminal.once('close', () => resolve(undefined));
     terminal.question(`${question} [y/N] `, resolve);
   });
   terminal.close();
-  if (answer === 'interrupted' || answer === 'closed') process.stderr.write('\n');
-  if (answer === 'interrupted') return 'interrupted';
-  return /^y(es)?$/i.test(answer.trim()) ? 'yes' : 'no';
+  if (answer === undefined) process.stderr.write('\n');
+  else if (/^y(es)?$/i.test(answer.trim())) return true;
+  say(refused);
+  return false;
 }
 
 /**
