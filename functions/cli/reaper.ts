@@ -57,8 +57,7 @@ setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--heap-growing-percent=50');
 
 try {
-  const names = Object.keys(process.env).filter((name) => process.env[name]);
-  if (names.some((name) => /^https?_proxy$/i.test(name))) {
+  if (Object.entries(process.env).some(([name, value]) => value && /^https?_proxy$/i.test(name))) {
     const { ProxyAgent } = await import('./input/proxy-agent.ts');
     network.createAgent = (options) => new ProxyAgent(options);
   }
@@ -69,9 +68,8 @@ try {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
     say(describeError(error));
-    if (error instanceof ClusterSkippedError || error instanceof AwsAccessError) {
+    if (error instanceof ClusterSkippedError || error instanceof AwsAccessError)
       process.stderr.write(`${error.remedy}\n`);
-    }
     process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }
 }

@@ -40,11 +40,11 @@ interface RestoreOptions {
   /** As in a sweep. */
   readonly controllerNamespaces?: readonly string[];
   /** Also restores what would be deleted again. */
-  readonly force: boolean;
+  readonly force?: boolean;
   /** Annotates what it restores, so that no sweep deletes it again. */
   readonly keep?: boolean;
   /** Writes nothing. */
-  readonly dryRun: boolean;
+  readonly dryRun?: boolean;
 }
 
 /** Maximum concurrent HPAs. */

@@ -32,7 +32,7 @@ interface RestoreOptions extends TargetOptions, SelectionOptions, OutputOptions<
   readonly dryRun?: boolean;
 }
 
-type RestoredHpa = Awaited<ReturnType<typeof restoreHpas>>[number];
+type RestoredHpa = ClusterRef & Awaited<ReturnType<typeof restoreHpas>>[number];
 
 /** Maximum concurrent clusters. */
 const CONCURRENCY = 5;
@@ -100,13 +100,13 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     if (faults.length > 0) process.exitCode = EXIT.failed;
   }
   const destinations = await destinationsOf(hpas, options);
-  const restored: (ClusterRef & RestoredHpa)[] = [];
-  for (const [scope, own] of groupBy(destinations, (destination) => destination.scope)) {
-    const byCluster = groupBy(own, ({ cluster }) => cluster);
-    const savedIn = (name: string) => newestOfEach((byCluster.get(name) ?? []).map(({ hpa }) => hpa));
+  const restored: RestoredHpa[] = [];
+  for (const scope of new Set(destinations.map((one) => one.scope))) {
+    const own = destinations.filter((one) => one.scope === scope);
+    const savedIn = (name: string) => newestOfEach(own.flatMap(({ cluster, hpa }) => (cluster === name ? hpa : [])));
     const { clusters } = await withProgress(options, (onProgress) =>
       forEachCluster(
-        { scopes: [scope], clusters: [...byCluster.keys()], concurrency: CONCURRENCY, onProgress },
+        { scopes: [scope], clusters: own.map(({ cluster }) => cluster), concurrency: CONCURRENCY, onProgress },
         ({ cluster }, description) => restoreIn(scope, cluster, description?.arn, savedIn(cluster), options),
       ),
     );
@@ -124,18 +124,12 @@ async function restore(files: readonly string[], options: RestoreOptions): Promi
     }
   }
   if (restored.length === 0) {
-    const origins = [...new Set(hpas.map(describeKey))].join(', ');
-    say(
-      hpas.length === 0
-        ? 'there is no deleted HPA'
-        : `the options select no HPA; those found were deleted in cluster ${origins}`,
-    );
-    process.exitCode = EXIT.failed;
+    const found = `those found were deleted in cluster ${originsOf(hpas).join(', ')}`;
+    say(hpas.length === 0 ? 'there is no deleted HPA' : `the options select no HPA; ${found}`);
   }
   process.stdout.write(format(restored, options.output));
-  if (restored.some(({ outcome }) => !['Restored', 'Restorable', 'AlreadyThere'].includes(outcome))) {
-    process.exitCode = EXIT.failed;
-  }
+  const isDone = ({ outcome }: RestoredHpa) => ['Restored', 'Restorable', 'AlreadyThere'].includes(outcome);
+  if (restored.length === 0 || !restored.every(isDone)) process.exitCode = EXIT.failed;
 }
 
 async function readLogs(options: RestoreOptions) {
@@ -159,15 +153,16 @@ type Scope = Targets['scopes'][number];
  * @throws {UsageError} when the cluster is not known, or the context is another cluster
  */
 async function destinationsOf(hpas: readonly SavedHpa[], options: RestoreOptions) {
-  const { eks, profile, kubeconfig, context } = options;
-  const selected = hpas.filter((hpa) => isOfCluster(hpa, options.cluster));
+  const { eks, profile, kubeconfig, context, cluster: wanted } = options;
+  const selected = hpas.filter((hpa) => wanted === undefined || [hpa.cluster, hpa.savedAs].includes(wanted));
   const destinations: { readonly scope: Scope; readonly cluster: string; readonly hpa: SavedHpa }[] = [];
   if (eks === undefined) {
     const { KubeconfigDirectory } = await import('../input/kubeconfig.ts');
-    for (const [name, group] of groupBy(selected, ({ savedAs }) => context ?? savedAs)) {
+    for (const name of new Set(selected.map(({ savedAs }) => context ?? savedAs))) {
+      const group = selected.filter(({ savedAs }) => (context ?? savedAs) === name);
       const directory = new KubeconfigDirectory({ kubeconfig, context: name });
       const [cluster = ''] = await directory.list();
-      refuseOthers(group, cluster, directory.eksContext(cluster), options.cluster);
+      refuseOthers(group, cluster, directory.eksContext(cluster), wanted);
       // The directory of one context leads to every context of the kubeconfig.
       const scope = destinations[0]?.scope ?? { directory };
       destinations.push(...group.map((hpa) => ({ scope, cluster, hpa })));
@@ -193,7 +188,7 @@ async function destinationsOf(hpas: readonly SavedHpa[], options: RestoreOptions
 
 /** @throws {UsageError} for HPAs of several clusters, or of another one than a context leads to */
 function refuseOthers(hpas: readonly SavedHpa[], context: string, target?: ClusterKey, confirmed?: string): void {
-  const origins = [...new Set(hpas.map(describeKey))];
+  const origins = originsOf(hpas);
   if (origins.length > 1) {
     throw new UsageError(
       `the HPAs were deleted in several clusters (${origins.join(', ')}), and context ${context} is one of them: choose one with --cluster, or use --eks`,
@@ -209,21 +204,10 @@ function refuseOthers(hpas: readonly SavedHpa[], context: string, target?: Clust
   }
 }
 
-function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
-  }
-  return groups;
-}
-
-const isOfCluster = (hpa: SavedHpa, cluster: string | undefined) =>
-  cluster === undefined || [hpa.cluster, hpa.savedAs].includes(cluster);
-
 const describeKey = ({ cluster = '(not known)', region, account }: ClusterKey) =>
   printable([cluster, region && ` in ${region}`, account && ` of account ${account}`].join(''));
+
+const originsOf = (hpas: readonly SavedHpa[]) => [...new Set(hpas.map(describeKey))];
 
 /** Whether two clusters are known to be in different Regions or accounts. */
 const isElsewhere = (a: ClusterKey, b: ClusterKey = {}) =>
@@ -235,7 +219,7 @@ async function restoreIn(
   arn: string | undefined,
   hpas: readonly SavedHpa[],
   options: RestoreOptions,
-): Promise<RestoredHpa[]> {
+) {
   const other = hpas.find((hpa) => isElsewhere(hpa, parseArn(arn)));
   if (other !== undefined) {
     throw new ClusterSkippedError({
@@ -246,25 +230,18 @@ async function restoreIn(
   }
   const connection = await directory.connection(cluster);
   const api = clusterApi(connection, REQUEST_TIMEOUT);
+  const client = apiClient(connection, REQUEST_TIMEOUT);
+  const { controllerNamespace: controllerNamespaces, force, keep, dryRun } = options;
+  const how = { selects: selectionOf(options), controllerNamespaces, force, keep, dryRun };
+  const manifests = hpas.map(({ manifest }) => manifest);
   try {
-    return await restoreHpas(
-      hpas.map(({ manifest }) => manifest),
-      {
-        api,
-        client: apiClient(connection, REQUEST_TIMEOUT),
-        selects: selectionOf(options),
-        controllerNamespaces: options.controllerNamespace,
-        force: options.force ?? false,
-        keep: options.keep,
-        dryRun: options.dryRun ?? false,
-      },
-    );
+    return await restoreHpas(manifests, { api, client, ...how });
   } finally {
     api.close();
   }
 }
 
-function format(hpas: readonly (ClusterRef & RestoredHpa)[], output: RestoreOptions['output']): string {
+function format(hpas: readonly RestoredHpa[], output: RestoreOptions['output']): string {
   if (output !== 'table') return serialized({ schemaVersion: 1, hpas }, output);
   if (hpas.length === 0) return '';
   const rows = hpas.map(({ outcome, cluster, namespace, name, why }) => [outcome, cluster, namespace, name, why]);

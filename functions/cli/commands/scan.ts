@@ -15,6 +15,7 @@ import { type ObjectName, objectNameOf, readManifests } from '../input/manifests
 import { addSelectionOptions, type SelectionOptions, selectionOf } from '../input/selection.ts';
 import { addTargetOptions, collected, type TargetOptions, targetsOf } from '../input/targets.ts';
 import { addReportOptions, EXIT, printReport, type ReportOptions, say, withProgress } from '../output/terminal.ts';
+import { tally } from '../output/words.ts';
 import { assessWhatIf, type Changes } from '../overlay.ts';
 
 interface ScanOptions extends TargetOptions, SelectionOptions, ReportOptions {
@@ -59,9 +60,16 @@ async function scan(options: ScanOptions): Promise<RunReport> {
     const snapshot = { ...(await readSavedList(file, incomplete)), controllerNamespaces };
     const findings = await findingsOf(await assessSnapshot(snapshot, now()), options, changes);
     const clusters = [{ cluster: nameOfFile(file), ...findings }];
-    const totals = totalsOf(clusters, 0);
-    const finishedAt = now().toISOString();
-    report = { schemaVersion: 1, ...run, startedAt, finishedAt, totals, clusters, regions: [], remaining: [] };
+    const times = { startedAt, finishedAt: now().toISOString() };
+    report = {
+      schemaVersion: 1,
+      ...run,
+      ...times,
+      totals: totalsOf(clusters, 0),
+      clusters,
+      regions: [],
+      remaining: [],
+    };
   }
   return {
     ...report,
@@ -181,12 +189,8 @@ async function changesOf({ with: files = [], without: deleted = [] }: ScanOption
   const read = [];
   // One after the other: one of them may be standard input.
   for (const file of files) read.push(await readManifests(file));
-  const ignored = new Map<string, number>();
-  for (const kind of read.flatMap((one) => one.ignored)) ignored.set(kind, (ignored.get(kind) ?? 0) + 1);
-  if (ignored.size > 0) {
-    const kinds = [...ignored].map(([kind, count]) => `${count} ${kind}`);
-    say(`ignored, because they do not affect HPAs: ${kinds.join(', ')}`);
-  }
+  const ignored = read.flatMap((one) => one.ignored);
+  if (ignored.length > 0) say(`ignored, because they do not affect HPAs: ${tally(ignored, [...new Set(ignored)])}`);
   return { applied: read.flatMap(({ manifests }) => manifests), deleted };
 }
 
