@@ -128,7 +128,7 @@ export const SETTINGS = {
     default: 100,
     parameter: 'MaxDeletionsPerRun',
     variable: 'MAX_DELETIONS_PER_RUN',
-    description: 'if more HPAs of all clusters of a sweep by hand are stale, all are held back',
+    description: 'maximum deletions of a sweep by hand; clusters that exceed it are held back',
   },
   sweepSchedule: {
     ...matching(
