@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { validateHeaderValue } from 'node:http';
 import type { AgentOptions, RequestOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
-import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
@@ -86,26 +85,25 @@ export class KubeconfigDirectory implements AccountDirectory {
     const { cluster: clusterName = '', user: userName } = contexts.get(context) ?? {};
     const cluster = clusters.get(clusterName);
     const user = userName ? users.get(userName) : {};
+    const noAccess = (fault: string, remedy: string) =>
+      new ClusterSkippedError({ reason: 'ClusterUnauthorized', message: `context ${context}: ${fault}`, remedy });
     if (cluster === undefined || user === undefined) {
       const absent = cluster ? `user ${userName}` : `cluster ${clusterName || '(none)'}`;
-      throw noAccess(context, `the kubeconfig has no ${absent}`, 'Correct the context: `kubectl config get-contexts`.');
+      throw noAccess(`the kubeconfig has no ${absent}`, 'Correct the context: `kubectl config get-contexts`.');
     }
     const server = String(cluster.server ?? '').replace(/\/$/, '');
     if (!/^https?:\/\/[^/]/.test(server) || parsedUrl(`${server}/`) === undefined) {
-      throw noAccess(
-        context,
-        `its server ${withoutUser(server) || '(none)'} is not an https:// URL`,
-        'Write https://HOST:PORT into the kubeconfig.',
-      );
+      const fault = `its server ${withoutUser(server) || '(none)'} is not an https:// URL`;
+      throw noAccess(fault, 'Write https://HOST:PORT into the kubeconfig.');
     }
     const { 'proxy-url': proxy } = cluster;
     if (proxy && !/^(https?|socks5h?):$/.test(parsedUrl(proxy)?.protocol ?? '')) {
       const remedy = 'Write http://HOST:PORT or socks5://HOST:PORT into the kubeconfig.';
       // Without the URL, which may contain a password.
-      throw noAccess(context, 'its proxy-url is not the URL of a proxy', remedy);
+      throw noAccess('its proxy-url is not the URL of a proxy', remedy);
     }
     const contradiction = contradictionIn(cluster, user);
-    if (contradiction) throw noAccess(context, contradiction, 'Remove one of them from the kubeconfig.');
+    if (contradiction) throw noAccess(contradiction, 'Remove one of them from the kubeconfig.');
     const authenticate = authenticationOf(server, cluster, user);
     const authenticated = async (renew: boolean) => {
       try {
@@ -117,7 +115,6 @@ export class KubeconfigDirectory implements AccountDirectory {
       } catch (error) {
         // Without the cause: it may quote the output of a command, which contains the token.
         throw noAccess(
-          context,
           `cannot authenticate: ${loginFault(user, error as NodeJS.ErrnoException)}`,
           'Log in again. If that does not help, check the user of this context in the kubeconfig: its files, and the command that gets the token.',
         );
@@ -145,69 +142,67 @@ function contradictionIn(cluster: Entry, user: Entry): string | undefined {
   return user.exec && user['auth-provider'] ? 'its user has a command and an auth-provider' : undefined;
 }
 
-/** The library reads certificates and keys, and knows basic authentication and auth-providers (OIDC). */
+/** What a user authenticates with: a certificate, a token, a password, a command or an auth-provider. */
 function authenticationOf(server: string, cluster: Entry, user: Entry) {
+  const isInsecure = cluster['insecure-skip-tls-verify'] === true;
   // Without TLS, kubectl sends no credentials; we do where the kubeconfig says that this is intended.
-  const isTrusted = server.startsWith('https:') || cluster['insecure-skip-tls-verify'] === true;
-  const libraryUser = {
-    name: 'user',
-    certFile: user['client-certificate'],
-    certData: user['client-certificate-data'],
-    keyFile: user['client-key'],
-    keyData: user['client-key-data'],
-    username: user.username,
-    password: user.password,
-    authProvider: user['auth-provider'],
-  };
-  const library = new KubeConfig();
-  library.loadFromOptions({
-    clusters: [
-      {
-        name: 'cluster',
-        server,
-        caFile: cluster['certificate-authority'],
-        caData: cluster['certificate-authority-data'],
-        tlsServerName: cluster['tls-server-name'],
-        // The library refuses http otherwise; it does not matter there.
-        skipTLSVerify: cluster['insecure-skip-tls-verify'] === true || !server.startsWith('https:'),
-      },
-    ],
-    users: [isTrusted ? libraryUser : { name: 'user' }],
-    contexts: [{ name: 'context', cluster: 'cluster', user: 'user' }],
-    currentContext: 'context',
-  });
-  const tokenOf = tokenReader(user);
+  const credentials: Entry = server.startsWith('https:') || isInsecure ? user : {};
+  const { username, password, exec, 'auth-provider': provider } = credentials;
+  const tokenOf = tokenReader(credentials);
   // One run of the command serves all requests that wait for it.
   let running: Promise<ExecCredential> | undefined;
   let executed: ExecCredential | undefined;
   return async (renew: boolean): Promise<{ tls: AgentOptions; headers: Headers }> => {
-    const request: RequestOptions = {};
-    await library.applyToHTTPSOptions(request);
-    const basic = request.auth && { Authorization: `Basic ${Buffer.from(request.auth).toString('base64')}` };
-    if (user.exec && isTrusted && (renew || executed === undefined || isExpired(executed))) {
-      running ??= execCredential(user.exec, cluster).finally(() => {
+    const ca = contentOf(cluster, 'certificate-authority');
+    const cert = contentOf(credentials, 'client-certificate');
+    const key = contentOf(credentials, 'client-key');
+    const provided = provider && (await headersOf(provider));
+    const basic = username && Buffer.from(`${username}:${password}`).toString('base64');
+    if (exec && (renew || executed === undefined || isExpired(executed))) {
+      running ??= execCredential(exec, cluster).finally(() => {
         running = undefined;
       });
       executed = await running;
     }
-    const token = isTrusted ? (tokenOf() ?? executed?.token) : undefined;
-    const {
-      ca,
-      servername,
-      rejectUnauthorized,
-      cert = executed?.clientCertificateData,
-      key = executed?.clientKeyData,
-    } = request;
+    const token = tokenOf() ?? executed?.token;
     return {
-      tls: { ca, servername, rejectUnauthorized, cert, key },
+      tls: {
+        ca,
+        servername: cluster['tls-server-name'] || undefined,
+        rejectUnauthorized: isInsecure ? false : undefined,
+        cert: cert ?? executed?.clientCertificateData,
+        key: key ?? executed?.clientKeyData,
+      },
       headers: {
-        ...(request.headers as Record<string, string>),
-        ...basic,
+        ...provided,
+        ...(basic && { Authorization: `Basic ${basic}` }),
         ...(token && { Authorization: `Bearer ${token}` }),
         ...impersonation(user),
       },
     };
   };
+}
+
+/** What a kubeconfig has in a file or, as base64, in itself. */
+function contentOf(entry: Entry, key: string): Buffer | undefined {
+  if (entry[key]) return readFileSync(entry[key]);
+  const data = entry[`${key}-data`];
+  return data ? Buffer.from(data, 'base64') : undefined;
+}
+
+/** The headers that an auth-provider gives, such as OIDC. The library that knows them takes long to load. */
+async function headersOf(authProvider: unknown): Promise<RequestOptions['headers']> {
+  const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js');
+  const library = new KubeConfig();
+  library.loadFromOptions({
+    clusters: [],
+    users: [{ name: 'user', authProvider }],
+    contexts: [{ name: 'context', cluster: '', user: 'user' }],
+    currentContext: 'context',
+  });
+  const request: RequestOptions = {};
+  await library.applyToHTTPSOptions(request);
+  return request.headers;
 }
 
 const isExpired = ({ expirationTimestamp }: ExecCredential) =>
@@ -218,17 +213,16 @@ const TOKEN_FILE_TTL = 60_000;
 
 /** The token of a user: of its file, which somebody may renew, or else the one in the kubeconfig. */
 function tokenReader({ token, tokenFile }: Entry): () => string | undefined {
-  let read: { readonly text: string; readonly at: number } | undefined;
+  let read = { text: '', at: Number.NEGATIVE_INFINITY };
   return () => {
-    if (!tokenFile) return token || undefined;
     try {
-      if (!read || Date.now() - read.at > TOKEN_FILE_TTL) {
+      if (tokenFile && Date.now() - read.at > TOKEN_FILE_TTL) {
         read = { text: readFileSync(tokenFile, 'utf8').trim(), at: Date.now() };
       }
     } catch (error) {
       if (!token) throw error;
     }
-    return read?.text || token || undefined;
+    return read.text || token || undefined;
   };
 }
 
@@ -241,21 +235,14 @@ function impersonation(user: Entry): Record<string, string | string[]> {
     }
     return {};
   }
+  const extras = Object.entries(extra as Record<string, string[]>);
   return {
     'Impersonate-User': name,
     ...(uid && { 'Impersonate-Uid': uid }),
     ...(groups.length > 0 && { 'Impersonate-Group': groups }),
-    ...Object.fromEntries(
-      Object.entries(extra as Record<string, string[]>).map(([key, values]) => [
-        `Impersonate-Extra-${encodeURIComponent(key)}`,
-        values,
-      ]),
-    ),
+    ...Object.fromEntries(extras.map(([key, values]) => [`Impersonate-Extra-${encodeURIComponent(key)}`, values])),
   };
 }
-
-const noAccess = (context: string, fault: string, remedy: string) =>
-  new ClusterSkippedError({ reason: 'ClusterUnauthorized', message: `context ${context}: ${fault}`, remedy });
 
 /** Why a user cannot authenticate. */
 function loginFault(user: Entry, error: NodeJS.ErrnoException): string {
