@@ -9,12 +9,11 @@ import { parseYaml } from '../../platform/yaml.ts';
 // biome-ignore lint/suspicious/noExplicitAny: each reader expects its own fields
 type Entry = Readonly<Record<string, any>>;
 
+type Field = 'clusters' | 'users' | 'contexts';
+
 /** What kubectl takes from all kubeconfig files together, by name. */
-export interface Kubeconfig {
+export interface Kubeconfig extends Readonly<Record<Field, ReadonlyMap<string, Entry>>> {
   readonly currentContext?: string;
-  readonly clusters: ReadonlyMap<string, Entry>;
-  readonly users: ReadonlyMap<string, Entry>;
-  readonly contexts: ReadonlyMap<string, Entry>;
 }
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -34,19 +33,18 @@ export function readKubeconfig(file?: string): Kubeconfig {
   if (file === undefined && host && parts.every(({ contexts }) => contexts.size === 0)) {
     if (existsSync(join(SERVICE_ACCOUNT, 'token'))) parts.push(serviceAccount(host, port));
   }
-  const merged = (field: 'clusters' | 'users' | 'contexts') =>
-    new Map(parts.toReversed().flatMap((part) => [...part[field]]));
+  const merged = (field: Field) => firstOfEach(parts.flatMap((part) => [...part[field]]));
   return {
     currentContext: parts.map(({ currentContext }) => currentContext).find(Boolean),
     clusters: merged('clusters'),
     users: merged('users'),
-    contexts: inOrder(parts, merged('contexts')),
+    contexts: merged('contexts'),
   };
 }
 
-/** The contexts in the order of the files. */
-const inOrder = (parts: readonly Kubeconfig[], contexts: ReadonlyMap<string, Entry>): ReadonlyMap<string, Entry> =>
-  new Map(parts.flatMap((part) => [...part.contexts.keys()]).map((name) => [name, contexts.get(name) ?? {}]));
+/** In the order of the names; the first entry of a name counts, and so is set last. */
+const firstOfEach = (entries: readonly (readonly [name: string, Entry])[]): ReadonlyMap<string, Entry> =>
+  new Map([...entries, ...entries.toReversed()]);
 
 function readFile(file: string): Kubeconfig {
   let content: Entry;
@@ -58,39 +56,31 @@ function readFile(file: string): Kubeconfig {
   }
   const from = dirname(resolve(file));
   const absolute = (path: unknown) => (typeof path === 'string' && path !== '' ? resolve(from, path) : undefined);
-  const entriesOf = (field: string, key: string): Map<string, Entry> => {
+  const entriesOf = (field: Field, read: (entry: Entry) => Entry): ReadonlyMap<string, Entry> => {
     const list: unknown = content[field];
     const entries = Array.isArray(list) ? list.filter((entry) => typeof entry?.name === 'string') : [];
-    return new Map(entries.toReversed().map((entry) => [entry.name, entry[key] ?? {}]));
+    return firstOfEach(entries.map((entry) => [entry.name, read(entry[field.slice(0, -1)] ?? {})]));
   };
-  const clusters = [...entriesOf('clusters', 'cluster')].map(
-    ([name, cluster]) =>
-      [
-        name,
-        {
-          ...cluster,
-          server: textOrNone(cluster.server),
-          'certificate-authority': absolute(cluster['certificate-authority']),
-        },
-      ] as const,
-  );
-  const users = [...entriesOf('users', 'user')].map(([name, user]) => {
-    const { exec } = user;
-    // A bare name is looked up in the PATH.
-    const hasPath = typeof exec?.command === 'string' && exec.command.includes(sep);
-    const paths = ['client-certificate', 'client-key', 'tokenFile'].map((key) => [key, absolute(user[key])] as const);
-    const command = hasPath ? { exec: { ...exec, command: absolute(exec.command) } } : {};
-    return [name, { ...user, ...Object.fromEntries(paths), ...command }] as const;
-  });
-  const contexts = [...entriesOf('contexts', 'context')].map(([name, { cluster, user, namespace }]) => {
-    const names = { cluster: textOrNone(cluster), user: textOrNone(user), namespace: textOrNone(namespace) };
-    return [name, names] as const;
-  });
   return {
     currentContext: textOrNone(content['current-context']),
-    clusters: new Map(clusters),
-    users: new Map(users),
-    contexts: new Map(contexts.toReversed()),
+    clusters: entriesOf('clusters', (cluster) => ({
+      ...cluster,
+      server: textOrNone(cluster.server),
+      'certificate-authority': absolute(cluster['certificate-authority']),
+    })),
+    users: entriesOf('users', ({ exec, ...user }) => ({
+      ...user,
+      'client-certificate': absolute(user['client-certificate']),
+      'client-key': absolute(user['client-key']),
+      tokenFile: absolute(user.tokenFile),
+      // A bare name is looked up in the PATH.
+      exec: textOrNone(exec?.command)?.includes(sep) ? { ...exec, command: absolute(exec.command) } : exec,
+    })),
+    contexts: entriesOf('contexts', ({ cluster, user, namespace }) => ({
+      cluster: textOrNone(cluster),
+      user: textOrNone(user),
+      namespace: textOrNone(namespace),
+    })),
   };
 }
 
