@@ -17,8 +17,6 @@ export interface TargetOptions extends KubeconfigOptions {
 
 export type Targets = Pick<LoopOptions, 'scopes' | 'clusters' | 'tags' | 'concurrency'>;
 
-type AwsFlag = 'profile' | 'region' | 'tag';
-
 const CONCURRENCY = 10;
 
 /** For a flag that may be given more than once. */
@@ -41,16 +39,17 @@ function clusterNames(value: string): string {
 /**
  * The flags for any number of clusters.
  *
- * @param ofContexts the flags that go also with a context of a kubeconfig
+ * @param ofContexts whether --profile and --region also go with contexts of a kubeconfig
  */
-export const addTargetOptions = (command: Command, ofContexts: readonly AwsFlag[] = []): Command =>
+export const addTargetOptions = (command: Command, ofContexts = false): Command =>
   addClusterOptions(command, ofContexts)
     .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts(['context', 'eks']))
     .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', tags);
 
 /** The flags of a command whose input decides how many clusters there are. */
-export const addClusterOptions = (command: Command, ofContexts: readonly AwsFlag[] = []): Command =>
-  command
+export function addClusterOptions(command: Command, ofContexts = false): Command {
+  const [only, from] = ofContexts ? ['', 'that of the context, then of'] : ['with --eks: ', 'that of'];
+  return command
     .option('--context <name>', 'a context of the kubeconfig (default: the current one)')
     .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
     .addOption(
@@ -58,35 +57,28 @@ export const addClusterOptions = (command: Command, ofContexts: readonly AwsFlag
         .argParser(clusterNames)
         .conflicts(['context', 'kubeconfig']),
     )
-    .option(
-      '--profile <name>',
-      ofContexts.includes('profile')
-        ? 'a profile of the AWS configuration (default: that of the context, then of the AWS SDK)'
-        : 'with --eks: a profile of the AWS configuration (default: that of the AWS SDK)',
-    )
+    .option('--profile <name>', `${only}a profile of the AWS configuration (default: ${from} the AWS SDK)`)
     .option(
       '--region <name>',
-      ofContexts.includes('region')
-        ? 'an AWS Region; may be given more than once (default: that of the context, then of the AWS SDK)'
-        : 'with --eks: an AWS Region; may be given more than once (default: that of the AWS SDK)',
+      `${only}an AWS Region; may be given more than once (default: ${from} the AWS SDK)`,
       collected,
     )
-    // Commander has conflicting flags, but no flags that need another one.
     .hook('preAction', () => {
-      const options = command.opts<TargetOptions>();
-      const stray = (['profile', 'region', 'tag'] as const).filter(
-        (name) => options[name] !== undefined && !ofContexts.includes(name),
-      );
-      if (options.eks === undefined && stray.length > 0) {
-        throw new UsageError(`option '--${stray.join("', '--")}' can only be used together with '--eks'`);
+      // Commander has conflicting flags, but no flags that need another one.
+      const { eks, profile, region, tag } = command.opts<TargetOptions>();
+      const given = Object.entries(ofContexts ? { tag } : { profile, region, tag });
+      const stray = given.filter(([, value]) => value !== undefined).map(([name]) => `'--${name}'`);
+      if (eks === undefined && stray.length > 0) {
+        throw new UsageError(`option ${stray.join(', ')} can only be used together with '--eks'`);
       }
     });
+}
 
 /** @throws {UsageError} for a kubeconfig without the context, or where no Region is configured */
 export async function targetsOf(options: TargetOptions): Promise<Targets> {
   const { eks, profile, tag = [] } = options;
   if (eks === undefined) {
-    // The library that reads kubeconfigs takes half a second to load, and EKS does not need it.
+    // Proxies take a while to load, and EKS rarely needs them.
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
     return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {}, concurrency: CONCURRENCY };
   }
