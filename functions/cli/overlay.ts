@@ -31,15 +31,16 @@ export async function assessWhatIf(
   const changes = { applied: applied.map((manifest) => placed(manifest, namespace)), deleted };
   const { changed, notFound } = overlay(before.snapshot, changes);
   const after = await assessSnapshot(changed, now, api);
-  const [states, newStates] = [await statesOf(before, now, api), await statesOf(after, now, api)];
+  const stateOf = await statesOf(before, now, api);
+  const newStateOf = await statesOf(after, now, api);
   const verdictsNow = new Map(before.verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
   const missingNow = new Set(before.missing.map(missingKey));
   const comparison = new Map<string, SweptHpa['whatIf']>();
   const verdicts = after.verdicts.map((verdict) => {
     const { uid } = verdict.hpa.metadata;
     const { action, reason, explanation } = verdictsNow.get(uid) ?? verdict;
-    const state = newStates.get(uid);
-    const change = state === undefined || state === states.get(uid) ? 'Unchanged' : CHANGES[state];
+    const state = newStateOf(uid);
+    const change = state === stateOf(uid) ? 'Unchanged' : CHANGES[state];
     comparison.set(uid, { change, now: { action, reason, explanation } });
     // A remedy is for what has been the case for long.
     return reason === verdict.reason ? verdict : { ...verdict, remedy: undefined };
@@ -49,7 +50,8 @@ export async function assessWhatIf(
     after: { ...after, verdicts, missing: after.missing.filter((one) => missingNow.has(missingKey(one))) },
     comparison,
     // Without an HPA and a GatewayClass nothing else was read.
-    warnings: hpas.length + gatewayClasses.length === 0 ? [] : notFound.map(nothingToDelete),
+    warnings:
+      hpas.length + gatewayClasses.length === 0 ? [] : notFound.map((one) => problem('NothingToDelete', keyOf(one))),
   };
 }
 
@@ -61,26 +63,17 @@ const CHANGES = {
 } as const;
 
 /**
- * The state of each HPA, by uid. Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not. So an
+ * The state of an HPA by its uid. Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not. So an
  * HPA that is kept only because its Deployment still runs is `waiting`.
  */
-async function statesOf(
-  { snapshot, verdicts }: Assessment,
-  now: Date,
-  api?: ClusterApi,
-): Promise<Map<string, keyof typeof CHANGES>> {
+async function statesOf({ snapshot, verdicts }: Assessment, now: Date, api?: ClusterApi) {
   const gone = snapshot.hpas.map((hpa) => [objectKey(deploymentOf(hpa)), null] as const);
   const withoutDeployments = { ...snapshot, deployments: new Map([...snapshot.deployments, ...gone]) };
   const { verdicts: later } = await assessSnapshot(withoutDeployments, now, api);
   const staleOf = (some: Assessment['verdicts']) =>
     new Set(some.filter(({ action }) => action === 'delete').map(({ hpa }) => hpa.metadata.uid));
   const [stale, waiting] = [staleOf(verdicts), staleOf(later)];
-  return new Map(
-    snapshot.hpas.map(({ metadata: { uid } }) => [
-      uid,
-      stale.has(uid) ? 'stale' : waiting.has(uid) ? 'waiting' : 'wanted',
-    ]),
-  );
+  return (uid: string): keyof typeof CHANGES => (stale.has(uid) ? 'stale' : waiting.has(uid) ? 'waiting' : 'wanted');
 }
 
 type Named = { readonly metadata: { readonly namespace?: string; readonly name: string } };
@@ -126,9 +119,9 @@ function appliedOver<T extends Named>(live: T | undefined, manifest: Manifest): 
  * whose EnvoyProxy does not exist unless the class is being deleted, and such a class matters to others too (`NotObserved`).
  */
 function withNewStatus(snapshot: Snapshot, { applied, deleted }: Changes): Snapshot {
-  const changed = new Set([...applied, ...deleted].map((one) => `${one.kind} ${objectKey(one)}`));
+  const changed = new Set([...applied, ...deleted].map(keyOf));
   const isChanged = (kind: Kind, object: Named['metadata'] | undefined) =>
-    object !== undefined && changed.has(`${kind} ${objectKey(object)}`);
+    object !== undefined && changed.has(keyOf({ ...object, kind }));
   const isConfigApplied = applied.some(({ kind }) => kind === 'ConfigMap');
   const proxies = new Set(snapshot.envoyProxies.map(({ metadata }) => objectKey(metadata)));
   const changedClasses = new Set<string>();
@@ -154,8 +147,7 @@ const statusOf = ({ metadata: { generation } }: Pick<GatewayClass, 'metadata'>, 
   return { conditions: [{ type: 'Accepted', status, reason, observedGeneration: generation }] };
 };
 
-const nothingToDelete = (object: ObjectName): Problem =>
-  problem('NothingToDelete', `${object.kind} ${objectKey(object)}`);
+const keyOf = (object: { readonly kind: string; readonly namespace?: string; readonly name: string }) =>
+  `${object.kind} ${objectKey(object)}`;
 
-const missingKey = ({ owner, namespace, name }: MissingHpa) =>
-  `${owner.kind} ${objectKey(owner)}: ${namespace}/${name}`;
+const missingKey = ({ owner, namespace, name }: MissingHpa) => `${keyOf(owner)}: ${namespace}/${name}`;

@@ -74,21 +74,15 @@ function objectsOf(document: unknown, file: string): Json[] {
 
 /** @throws {MalformedInputError} for an unknown shape */
 function manifestOf(kind: Kind, { metadata, status: _, ...content }: Json, file: string): Manifest {
-  const { namespace, ...given } = (metadata ?? {}) as Metadata;
-  const completed = {
-    ...given,
-    ...PLACEHOLDER_METADATA,
-    namespace: isNamespaced(kind) ? (namespace ?? 'default') : undefined,
-  };
-  const { error } = SCHEMAS[kind].safeParse({ ...content, metadata: completed });
-  if (error) {
-    const name = typeof given.name === 'string' ? given.name : '(without a name)';
-    throw new MalformedInputError(
-      `${file}: ${kind} ${name} has an unknown shape: ${formatZodIssues(error, '(the object)')}`,
-    );
-  }
+  const given = (metadata ?? {}) as Metadata;
   const { name, labels, annotations } = given;
-  return { kind, namespace: isNamespaced(kind) ? namespace : undefined, name, labels, annotations, content };
+  const namespace = isNamespaced(kind) ? given.namespace : undefined;
+  const manifest = { kind, namespace, name, labels, annotations, content };
+  const completed = { ...given, ...PLACEHOLDER_METADATA, namespace: placed(manifest, 'default').namespace };
+  const { error } = SCHEMAS[kind].safeParse({ ...content, metadata: completed });
+  if (error === undefined) return manifest;
+  const what = `${kind} ${typeof name === 'string' ? name : '(without a name)'}`;
+  throw new MalformedInputError(`${file}: ${what} has an unknown shape: ${formatZodIssues(error, '(the object)')}`);
 }
 
 /**
