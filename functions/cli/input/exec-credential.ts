@@ -39,11 +39,10 @@ export async function execCredential(
   if (interactiveMode === 'Always' && !isTerminal) throw new Error('it needs a terminal (interactiveMode: Always)');
   const interactive = isTerminal && interactiveMode !== 'Never';
   const spec = { ...(provideClusterInfo && { cluster: clusterInfo(cluster) }), interactive };
-  const variables = Object.fromEntries(env.map(({ name, value }) => [name, value]));
   const child = spawn(command, args, {
     env: {
       ...process.env,
-      ...variables,
+      ...Object.fromEntries(env.map(({ name, value }) => [name, value])),
       KUBERNETES_EXEC_INFO: JSON.stringify({ kind: 'ExecCredential', apiVersion, spec }),
     },
     stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'pipe'],
@@ -59,26 +58,22 @@ export async function execCredential(
     });
   });
   if (code !== 0) throw new Error((await complaint).trim() || 'it printed no reason');
-  const answer = parsed(await output);
-  const { token, clientCertificateData, clientKeyData } = answer?.status ?? {};
+  const { apiVersion: answered, status } = parsed(await output);
+  const { token, clientCertificateData, clientKeyData } = status ?? {};
   // A later error about another type would quote the credential. As in kubectl, null is none, and unknown fields do not matter.
   if ([token, clientCertificateData, clientKeyData].some((value) => value != null && typeof value !== 'string')) {
     throw new Error('its credential has fields that are not strings');
   }
-  if (answer?.status?.token === undefined && answer?.status?.clientCertificateData === undefined) {
-    throw new Error('it gives no token');
-  }
-  if (answer.apiVersion !== apiVersion) {
-    throw new Error(`it answers in ${answer.apiVersion}, and the kubeconfig expects ${apiVersion}`);
-  }
-  return answer.status;
+  if (!status || (token === undefined && clientCertificateData === undefined)) throw new Error('it gives no token');
+  if (answered === apiVersion) return status;
+  throw new Error(`it answers in ${answered}, and the kubeconfig expects ${apiVersion}`);
 }
 
-function parsed(json: string): { apiVersion?: string; status?: ExecCredential } | undefined {
+function parsed(json: string): { readonly apiVersion?: string; readonly status?: ExecCredential } {
   try {
-    return JSON.parse(json);
+    return JSON.parse(json) ?? {};
   } catch {
-    return undefined;
+    return {};
   }
 }
 
