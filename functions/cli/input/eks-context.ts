@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import type { AccountDirectory, ClusterDescription } from '../../kubernetes/directory.ts';
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { parsedUrl, withoutUser } from '../../platform/url.ts';
-import { parseArn } from './saved-hpas.ts';
+import { type ClusterKey, parseArn } from './saved-hpas.ts';
 
 /** The parts of a context of a kubeconfig that may say which EKS cluster it leads to. */
 interface ContextParts {
@@ -27,8 +27,6 @@ export interface EksContext {
   readonly profile?: string;
   readonly server?: string;
 }
-
-type Field = 'cluster' | 'region' | 'account';
 
 const WITHOUT_CONTEXT = 'give the cluster with --eks NAME --region REGION --profile PROFILE';
 
@@ -59,16 +57,16 @@ export function eksContextOf(
   // Without strict, an option without a value is true.
   const argument = (...names: (keyof typeof OPTIONS)[]) =>
     names.map((name) => values[name]).find((value) => typeof value === 'string');
-  const arns = { 'the name of its cluster': parseArn(clusterName), 'its own name': parseArn(context) };
-  const command = { cluster: argument('cluster-name', 'cluster-id'), region: argument('region') };
   const [, ofServer] = /\.([a-z]{2,}(?:-[a-z]+)+-\d+)\.(?:eks|api)\./.exec(server) ?? [];
-  const sources: [source: string, named: Partial<Record<Field, string>> | undefined][] = [
-    ...Object.entries(arns),
+  const command = { cluster: argument('cluster-name', 'cluster-id'), region: argument('region') };
+  const sources: [source: string, named?: ClusterKey][] = [
+    ['the name of its cluster', parseArn(clusterName)],
+    ['its own name', parseArn(context)],
     ['the command that gets its token', command],
     ['its server', { region: ofServer }],
-    ...regions.map((region) => ['--region', { region }] as [string, { region: string }]),
+    ...regions.map((region): [string, ClusterKey] => ['--region', { region }]),
   ];
-  const only = (field: Field): string | undefined => {
+  const only = (field: keyof ClusterKey): string | undefined => {
     const all = sources.flatMap(([source, named]) => (named?.[field] ? { source, value: named[field] } : []));
     const [first, other] = [all[0], all.find(({ value }) => value !== all[0]?.value)];
     if (first === undefined || other === undefined) return first?.value;

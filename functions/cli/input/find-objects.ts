@@ -80,8 +80,7 @@ export function findObjects<T>(text: string, reader: ObjectReader<T>): FoundObje
     }
   }
 
-  const documents = YAML.test(text) ? yamlDocuments(text).map(inYaml) : jsonDocuments(text);
-  for (const { line, value, fault } of documents) {
+  for (const { line, value, fault } of YAML.test(text) ? inYaml(text) : jsonDocuments(text)) {
     if (fault !== undefined) faults.push(`line ${line}: ${fault}`);
     else {
       try {
@@ -107,11 +106,8 @@ interface Document {
   readonly fault?: string;
 }
 
-const inYaml = ({ line, value, code }: ReturnType<typeof yamlDocuments>[number]): Document => ({
-  line,
-  value,
-  fault: code && `not YAML: ${code}`,
-});
+const inYaml = (text: string): Document[] =>
+  yamlDocuments(text).map(({ code, ...document }) => ({ ...document, fault: code && `not YAML: ${code}` }));
 
 /** The start of a JSON object, or of an array with objects or strings. */
 const START = /\{(?=\s*["}])|\[(?=\s*["{[\]])/g;
