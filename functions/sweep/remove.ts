@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import pMap from 'p-map';
+import { pMapSettled } from 'p-map';
 import type { SweptHpa } from '../events/report.ts';
 import type { GuardedVerdict } from '../judgement/guards.ts';
 import { judge, type Verdict } from '../judgement/judge.ts';
@@ -106,10 +106,9 @@ async function writeEach(
   verdicts: readonly GuardedVerdict[],
   write: (verdict: GuardedVerdict) => Promise<void>,
 ): Promise<void> {
-  const failures: unknown[] = [];
-  const attempt = (verdict: GuardedVerdict) => write(verdict).catch((error) => void failures.push(error));
-  await pMap(verdicts, attempt, { concurrency: CONCURRENT_WRITES });
-  if (failures.length > 0) throw failures[0];
+  const results = await pMapSettled(verdicts, write, { concurrency: CONCURRENT_WRITES });
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure) throw failure.reason;
 }
 
 type Attempt = WriteResult | { result: 'failed'; message: string };
