@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { clusterNameSchema } from '../platform/eks-names.ts';
-import { described } from '../platform/schema.ts';
+import { described, optional } from '../platform/schema.ts';
 import { EVENT_SOURCE } from './event-source.ts';
 
 const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, shape: Shape) =>
@@ -29,12 +29,12 @@ export const QUEUED_DETAILS = {
         apiVersion: z.string(),
         resource: described('The plural name, such as envoyproxies'),
         namespace: z.optional(z.string()),
-        name: z.optional(described('Absent for a deletecollection and a create with generateName')),
+        name: optional('Absent for a deletecollection and a create with generateName'),
       }),
     ),
     user: z.object({
       username: described('Who sent the request'),
-      impersonatedUsername: z.optional(described('Whom the sender impersonated')),
+      impersonatedUsername: optional('Whom the sender impersonated'),
     }),
     sourceIPs: z.array(z.string()),
     userAgent: z.optional(z.string()),
@@ -54,11 +54,9 @@ export const QUEUED_DETAILS = {
     ),
     runId: described('The run that published the event; its log lines have the same id'),
     requestedAt: described('RFC 3339'),
-    maxDeletions: z.optional(
-      described(
-        "More deletions are held back as a whole; above the deployment's limit it has no effect",
-        z.number().check(z.int(), z.minimum(0)),
-      ),
+    maxDeletions: optional(
+      "More deletions are held back as a whole; above the deployment's limit it has no effect",
+      z.number().check(z.int(), z.minimum(0)),
     ),
   }),
   /** From a schedule, each hour; `reap` counts it. It shows that bus, rule, queue and function let events through. */

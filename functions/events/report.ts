@@ -1,19 +1,16 @@
 import * as z from 'zod/mini';
 import { DELETE_REASONS, KEEP_REASONS } from '../judgement/reasons.ts';
 import { SWEEP_PROBLEMS } from '../platform/problems.ts';
-import { described } from '../platform/schema.ts';
+import { described, optional } from '../platform/schema.ts';
 import { EVENT_SOURCE } from './event-source.ts';
 import { GUARDS, OUTCOMES } from './outcomes.ts';
+import { QUEUED_DETAILS } from './queued-event.ts';
 
+const { user, auditID, objectRef } = QUEUED_DETAILS['Envoy Gateway Configuration Changed'].shape;
+const { resource, namespace, name } = objectRef.shape;
 const changeSchema = z.object({
-  username: described('Who sent the request'),
-  impersonatedUsername: z.optional(described('Whom the sender impersonated')),
-  auditID: described("The audit event's, for looking it up in CloudWatch Logs"),
-  verb: z.string(),
-  resource: described('The plural name, such as envoyproxies'),
-  namespace: z.optional(z.string()),
-  name: z.optional(described('Absent for a deletecollection and a create with generateName')),
-  time: described('RFC 3339'),
+  ...user.shape,
+  ...{ auditID, verb: z.string(), resource, namespace, name, time: described('RFC 3339') },
 });
 /** Who wrote what, from an audit event that led to a sweep. */
 export type Change = z.infer<typeof changeSchema>;
@@ -23,8 +20,8 @@ const replicasAfterSchema = z.object({
     'Stays: nobody sets them any more; Becomes: Envoy Gateway sets them when it next applies the Deployment; Governed: another HPA does; NoDeployment: the Deployment is gone; Unknown: a patch says it in a way that is not understood',
     z.enum(['Stays', 'Becomes', 'Governed', 'NoDeployment', 'Unknown']),
   ),
-  replicas: z.optional(described('For Becomes; for Stays if the HPA reports how many run', z.number())),
-  hpa: z.optional(described('For Governed: namespace/name')),
+  replicas: optional('For Becomes; for Stays if the HPA reports how many run', z.number()),
+  hpa: optional('For Governed: namespace/name'),
 });
 
 const objectNameSchema = z.object({ kind: z.string(), namespace: z.optional(z.string()), name: z.string() });
@@ -49,21 +46,19 @@ const hpaReportSchema = z.object({
       }),
     ),
   ),
-  guard: z.optional(
-    described(
-      'What holds the deletion back',
-      z.object({ name: z.enum(Object.keys(GUARDS) as (keyof typeof GUARDS)[]), explanation: z.string() }),
-    ),
+  guard: optional(
+    'What holds the deletion back',
+    z.object({ name: z.enum(Object.keys(GUARDS) as (keyof typeof GUARDS)[]), explanation: z.string() }),
   ),
   replicas: z.object({
     current: z.optional(z.number()),
     min: z.number(),
     max: z.number(),
-    after: z.optional(described('The result without the HPA; absent for an HPA that stays', replicasAfterSchema)),
+    after: optional('The result without the HPA; absent for an HPA that stays', replicasAfterSchema),
   }),
-  createdAt: z.optional(described('RFC 3339, when the HPA was created')),
+  createdAt: optional('RFC 3339, when the HPA was created'),
   dropsCapacity: described('More replicas run now than Envoy Gateway then sets', z.boolean()),
-  remedy: z.optional(described('What a person can do where it stays as it is')),
+  remedy: optional('What a person can do where it stays as it is'),
 });
 
 const missingHpaSchema = described(
@@ -93,23 +88,21 @@ const manifestSchema = described(
 
 const sweptHpaSchema = z.extend(hpaReportSchema, {
   outcome: described('The result; docs/reasons.md lists the outcomes', z.enum(OUTCOMES)),
-  message: z.optional(described('What the API server said, for MarkRefused, DeleteRefused and Failed')),
+  message: optional('What the API server said, for MarkRefused, DeleteRefused and Failed'),
   changes: described('The changes that touched an object this verdict rests on', z.array(changeSchema)),
   manifest: z.optional(manifestSchema),
-  whatIf: z.optional(
-    described(
-      'Only in a what-if, whose judgements are of the changed cluster: the difference from the current one',
-      z.object({
-        change: described(
-          'BecomesStaleWithoutDeployment: only once Envoy Gateway has removed its Deployment',
-          z.enum(WHAT_IF_CHANGES),
-        ),
-        now: described(
-          'The judgement of the cluster as it is',
-          z.object({ action: z.enum(['delete', 'keep']), reason: reasonSchema, explanation: z.string() }),
-        ),
-      }),
-    ),
+  whatIf: optional(
+    'Only in a what-if, whose judgements are of the changed cluster: the difference from the current one',
+    z.object({
+      change: described(
+        'BecomesStaleWithoutDeployment: only once Envoy Gateway has removed its Deployment',
+        z.enum(WHAT_IF_CHANGES),
+      ),
+      now: described(
+        'The judgement of the cluster as it is',
+        z.object({ action: z.enum(['delete', 'keep']), reason: reasonSchema, explanation: z.string() }),
+      ),
+    }),
   ),
 });
 export type SweptHpa = z.infer<typeof sweptHpaSchema>;
@@ -143,7 +136,7 @@ const problemSchema = z.object({
 
 const placeOfCluster = {
   cluster: z.string(),
-  region: z.optional(described('The AWS Region; absent for a cluster of a kubeconfig or a file')),
+  region: optional('The AWS Region; absent for a cluster of a kubeconfig or a file'),
 };
 
 const clusterReportSchema = z.object({
@@ -152,7 +145,7 @@ const clusterReportSchema = z.object({
     'dispatched: reap was asked to sweep it; skipped: nothing can be done there now; failed: a retry may succeed',
     z.enum(['swept', 'dispatched', 'skipped', 'failed']),
   ),
-  problem: z.optional(described('Why it was not swept', problemSchema)),
+  problem: optional('Why it was not swept', problemSchema),
   warnings: described('What is not as it should be, though it was swept', z.array(problemSchema)),
   sweepId: z.optional(z.string()),
   lookAgain: z.optional(z.boolean()),
@@ -168,23 +161,19 @@ export const runReportSchema = described(
     schemaVersion: z.literal(1),
     runId: z.string(),
     mode: z.enum(['report', 'delete']),
-    selection: z.optional(
-      described(
-        'The run was about these HPAs only; the others are not in the report',
-        z.object({ namespace: z.optional(z.string()), gateway: z.optional(z.string()) }),
-      ),
+    selection: optional(
+      'The run was about these HPAs only; the others are not in the report',
+      z.object({ namespace: z.optional(z.string()), gateway: z.optional(z.string()) }),
     ),
-    whatIf: z.optional(
-      described(
-        'Every cluster was judged as if these were applied and deleted',
-        z.object({
-          applied: described(
-            "Manifests; one without a namespace goes to the context's, or to default",
-            z.array(objectNameSchema),
-          ),
-          deleted: z.array(objectNameSchema),
-        }),
-      ),
+    whatIf: optional(
+      'Every cluster was judged as if these were applied and deleted',
+      z.object({
+        applied: described(
+          "Manifests; one without a namespace goes to the context's, or to default",
+          z.array(objectNameSchema),
+        ),
+        deleted: z.array(objectNameSchema),
+      }),
     ),
     startedAt: described('RFC 3339'),
     finishedAt: described('RFC 3339'),
@@ -208,9 +197,7 @@ export const runReportSchema = described(
       'Clusters that the run did not begin, or did not finish in time',
       z.array(z.object(placeOfCluster)),
     ),
-    shortened: z.optional(
-      described('What was left out to fit the limit of an answer; the log has it all', z.array(z.string())),
-    ),
+    shortened: optional('What was left out to fit the limit of an answer; the log has it all', z.array(z.string())),
   }),
 );
 export type RunReport = z.infer<typeof runReportSchema>;
@@ -230,11 +217,9 @@ const detailOf = <Shape extends z.core.$ZodLooseShape>(detailType: string, what:
 const hpaShape = {
   hpa: hpaReportSchema,
   changes: described('Changes of objects that the verdict rests on, if they led to the sweep', z.array(changeSchema)),
-  leftOut: z.optional(
-    described(
-      'What did not fit into an event. manifest: it is in the log of the function, in the line `deleting HPA`; restsOn: it is empty here',
-      z.array(z.enum(['manifest', 'restsOn'])),
-    ),
+  leftOut: optional(
+    'What did not fit into an event. manifest: it is in the log of the function, in the line `deleting HPA`; restsOn: it is empty here',
+    z.array(z.enum(['manifest', 'restsOn'])),
   ),
 };
 const deletedDetailSchema = detailOf('HPA Deleted', 'a stale HPA was deleted', {

@@ -7,6 +7,10 @@ export const described = <Schema extends z.ZodMiniType = z.ZodMiniString>(
   schema: Schema = z.string() as never,
 ): Schema => schema.check(z.describe(description));
 
+/** The same for a key that may be absent. */
+export const optional = <Schema extends z.ZodMiniType = z.ZodMiniString>(description: string, schema?: Schema) =>
+  z.optional(described(description, schema));
+
 /** Maximum number of faults of one value that are listed. */
 const MAX_FAULTS = 10;
 
