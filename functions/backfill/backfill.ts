@@ -1,5 +1,4 @@
 import * as z from 'zod/mini';
-import type { EventBus } from '../aws/event-bus.ts';
 import { outcomesOfRun } from '../events/outcome-event.ts';
 import type { ClusterReport, RunReport } from '../events/report.ts';
 import { shortenReport } from '../events/shortened-report.ts';
@@ -7,10 +6,8 @@ import type { AccountDirectory } from '../kubernetes/directory.ts';
 import { clusterArn, clusterNameSchema } from '../platform/eks-names.ts';
 import { UsageError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
-import type { Log } from '../platform/logger.ts';
-import type { MetricsRecorder } from '../platform/metrics.ts';
-import { described, eventBusSchema, parsePayload, placeSchema, wholeNumber } from '../platform/schema.ts';
-import { measureHpas, publishOutcomes } from '../sweep/publish-outcomes.ts';
+import { described, eventBusSchema, optional, parsePayload, placeSchema, wholeNumber } from '../platform/schema.ts';
+import { measureHpas, type Publisher, publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { dispatchSweeps, sweepAccount } from '../sweep/sweep-account.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
 
@@ -45,7 +42,7 @@ export const payloadSchema = described(
     {
       clusters: z.optional(namesOf(clusterNameSchema, 'Names of EKS clusters; without it all of them')),
       regions: z.optional(namesOf(placeSchema.AWS_REGION, "AWS Regions; without it the function's own")),
-      tags: z.optional(described('Only clusters that carry all of these tags', tagsSchema)),
+      tags: optional('Only clusters that carry all of these tags', tagsSchema),
       mode: oneOf(['report', 'delete'], 'delete needs a deployment in mode delete; report writes nothing'),
       dispatch: oneOf(
         ['inline', 'bus'],
@@ -65,14 +62,10 @@ export const payloadSchema = described(
 );
 type Payload = z.infer<typeof payloadSchema>;
 
-interface BackfillDependencies {
-  config: z.infer<typeof backfillConfigSchema>;
+interface BackfillDependencies extends Publisher {
+  readonly config: z.infer<typeof backfillConfigSchema>;
   /** A new directory for each invocation, so that the end of one that ran out of time does not affect the next. */
-  directoryOf: (region: string) => AccountDirectory;
-  eventBus: EventBus;
-  log: Log;
-  metrics: MetricsRecorder;
-  now: () => Date;
+  readonly directoryOf: (region: string) => AccountDirectory;
 }
 
 /** Milliseconds; with less time left, no further cluster is begun and nothing more is written. */

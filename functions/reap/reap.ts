@@ -1,6 +1,5 @@
 import type { Context, SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod/mini';
-import type { EventBus } from '../aws/event-bus.ts';
 import { EVENT_SOURCE } from '../events/event-source.ts';
 import { outcomesOfProblem, sweepOutcomes } from '../events/outcome-event.ts';
 import { changeOf } from '../events/outcomes.ts';
@@ -15,25 +14,18 @@ import {
   RetryableError,
 } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
-import type { Log } from '../platform/logger.ts';
-import type { MetricsRecorder } from '../platform/metrics.ts';
 import { eventBusSchema, formatZodIssues, placeSchema } from '../platform/schema.ts';
 import { type ClusterOutcome, forEachCluster } from '../sweep/for-each-cluster.ts';
-import { measureHpas, publishOutcomes } from '../sweep/publish-outcomes.ts';
+import { measureHpas, type Publisher, publishOutcomes } from '../sweep/publish-outcomes.ts';
 import { sweepCluster } from '../sweep/sweep-cluster.ts';
 import { guardsOf, sweepSettings } from '../sweep/sweep-settings.ts';
 
 /** The environment variables of `reap`. */
 export const reapConfigSchema = z.object({ ...placeSchema, ...sweepSettings, EVENT_BUS_NAME: eventBusSchema });
 
-interface ReapDependencies {
-  config: z.infer<typeof reapConfigSchema>;
-  directory: AccountDirectory;
-  /** The bus for the outcomes. */
-  eventBus: EventBus;
-  log: Log;
-  metrics: MetricsRecorder;
-  now: () => Date;
+interface ReapDependencies extends Publisher {
+  readonly config: z.infer<typeof reapConfigSchema>;
+  readonly directory: AccountDirectory;
 }
 type Invocation = ReapDependencies & { readonly context: Context };
 

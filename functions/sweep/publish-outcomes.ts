@@ -21,7 +21,9 @@ export function measureHpas({ hpas, missing }: Pick<SweepReport, 'hpas' | 'missi
 const reasonOf = ({ outcome, reason, guard }: SweptHpa): string | undefined =>
   outcome === 'Kept' ? reason : outcome === 'HeldBack' ? guard?.name : undefined;
 
-interface Publisher {
+/** What every function that sweeps has. */
+export interface Publisher {
+  /** The bus for the outcomes. */
   readonly eventBus: EventBus;
   readonly log: Log;
   readonly metrics: MetricsRecorder;
