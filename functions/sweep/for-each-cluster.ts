@@ -145,12 +145,8 @@ async function findTargets<S extends Scope>({ scopes, clusters: names, concurren
   }
   const faults = new Map<S, unknown>();
   const list = async (one: S): Promise<Target<S>[]> => {
-    try {
-      return (await one.directory.list()).toSorted().map((cluster) => ({ ...one, cluster }));
-    } catch (error) {
-      faults.set(one, error);
-      return [];
-    }
+    const found = await one.directory.list().catch((fault) => void faults.set(one, fault));
+    return (found ?? []).toSorted().map((cluster) => ({ ...one, cluster }));
   };
   const listed = (await pMap(scopes, list, { concurrency })).flat();
   if (faults.size > 0 && faults.size === scopes.length) {

@@ -93,7 +93,7 @@ export async function runOverClusters(
   const startedAt = now().toISOString();
   const sweepIdOf = ({ region, cluster }: ClusterRef) =>
     [runId, region, cluster].filter((part) => part !== undefined).join('/');
-  const servers = new Map<string, string | undefined>();
+  const servers = new Map<ClusterReport['sweepId'], string | undefined>();
   const { clusters, regions, remaining } = await forEachCluster(
     { ...options, hasTimeLeft: () => !drainSignal?.aborted },
     async (target, description = { tags: {} }) => {
@@ -118,7 +118,7 @@ export async function runOverClusters(
     log.warn(`cluster ${result}`, { cluster, region, sweepId, ...others, explanation });
     return { cluster, region, result, problem: fault, warnings: [], sweepId, hpas: [], missing: [] };
   });
-  const reports = withoutTwins(all, (report) => servers.get(sweepIdOf(report)));
+  const reports = withoutTwins(all, servers);
   const reported = new Set(all.map(({ sweepId }) => sweepId));
   const stopped = reports.filter(({ hpas }) => hpas.some(({ outcome }) => outcome === 'Stopped'));
   const unfinished = [...stopped, ...remaining].map(({ cluster, region }): ClusterRef => ({ cluster, region }));
@@ -138,26 +138,27 @@ export async function runOverClusters(
 /**
  * Two contexts of a kubeconfig may lead to one cluster, which counts once. Clusters behind one proxy have the same server, and
  * copies of a cluster have the same uids, so both must be equal.
+ *
+ * @param servers by sweep
  */
 function withoutTwins(
   reports: readonly ClusterReport[],
-  serverOf: (report: ClusterReport) => string | undefined,
-): ClusterReport[] {
+  servers: ReadonlyMap<ClusterReport['sweepId'], string | undefined>,
+) {
+  const twinsOf = new Map<ClusterReport, string[]>();
   // By uid and server.
-  const twinsOfFirst = new Map<string, string[]>();
-  const clusters: [ClusterReport, string[]][] = [];
+  const first = new Map<string, ClusterReport>();
   for (const report of reports) {
-    const server = serverOf(report);
+    const server = servers.get(report.sweepId);
     const keys = server === undefined ? [] : report.hpas.map(({ uid }) => `${uid} ${server}`);
-    const known = keys.map((key) => twinsOfFirst.get(key)).find((found) => found !== undefined);
-    if (known) known.push(report.cluster);
+    const known = keys.map((key) => first.get(key)).find((found) => found !== undefined);
+    if (known) twinsOf.get(known)?.push(report.cluster);
     else {
-      const twins: string[] = [];
-      clusters.push([report, twins]);
-      for (const key of keys) twinsOfFirst.set(key, twins);
+      twinsOf.set(report, []);
+      for (const key of keys) first.set(key, report);
     }
   }
-  return clusters.map(([report, twins]) =>
+  return [...twinsOf].map(([report, twins]) =>
     twins.length === 0
       ? report
       : { ...report, warnings: [...report.warnings, problem('SameCluster', twins.join(', '))] },

@@ -3,16 +3,11 @@ import { DEFAULT_GUARDS, type GuardSettings } from '../judgement/guards.ts';
 import { NAMESPACE_PATTERN } from '../judgement/kubernetes-objects.ts';
 import { wholeNumber } from '../platform/schema.ts';
 
-const namesOf = (names: string): string[] => (names === '' ? [] : names.split(','));
-
-const namespaces = z
-  .string()
-  .check(
-    z.refine(
-      (names) => namesOf(names).every((name) => NAMESPACE_PATTERN.test(name)),
-      'expected comma-separated names of namespaces',
-    ),
-  );
+const namesOf = (text: string): string[] => (text === '' ? [] : text.split(','));
+const areNamespaces = z.refine<string[]>(
+  (names) => names.every((name) => NAMESPACE_PATTERN.test(name)),
+  'expected comma-separated names of namespaces',
+);
 
 /** The environment variables of every function that sweeps. */
 export const sweepSettings = {
@@ -21,7 +16,7 @@ export const sweepSettings = {
   SETTLE_HPA_SECONDS: wholeNumber(DEFAULT_GUARDS.settleHpaSeconds, 0, 1_800),
   SETTLE_CONFIG_SECONDS: wholeNumber(DEFAULT_GUARDS.settleConfigSeconds, 0, 1_800),
   /** Comma-separated names; empty for every namespace. */
-  CONTROLLER_NAMESPACES: z.optional(z.pipe(namespaces, z.transform(namesOf))),
+  CONTROLLER_NAMESPACES: z.optional(z.pipe(z.string(), z.transform(namesOf)).check(areNamespaces)),
 };
 
 export const guardsOf = (
