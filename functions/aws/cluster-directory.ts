@@ -51,7 +51,7 @@ export function eksClusterDirectory(
     return { endpoint, ca: Buffer.from(certificateAuthority.data, 'base64').toString('utf8') };
   }
 
-  function connectionTo(cluster: string, endpoint: string, ca: string): ClusterConnection {
+  function connectionTo(cluster: string, { endpoint, ca }: Awaited<ReturnType<typeof endpointOf>>): ClusterConnection {
     const token = eksToken(eks, cluster, region);
     return {
       server: endpoint,
@@ -82,19 +82,16 @@ export function eksClusterDirectory(
     },
 
     async connect(cluster) {
-      const { endpoint, ca } = await endpointOf(cluster);
+      const found = await endpointOf(cluster);
       const known = connected.get(cluster);
-      if (known?.endpoint === endpoint && known.ca === ca) return known.api;
+      if (known?.endpoint === found.endpoint && known.ca === found.ca) return known.api;
       known?.api.close();
-      const api = clusterApi(connectionTo(cluster, endpoint, ca), timeout);
-      connected.set(cluster, { api, endpoint, ca });
+      const api = clusterApi(connectionTo(cluster, found), timeout);
+      connected.set(cluster, { api, ...found });
       return api;
     },
 
-    async connection(cluster) {
-      const { endpoint, ca } = await endpointOf(cluster);
-      return connectionTo(cluster, endpoint, ca);
-    },
+    connection: async (cluster) => connectionTo(cluster, await endpointOf(cluster)),
 
     forget(cluster) {
       connected.get(cluster)?.api.close();

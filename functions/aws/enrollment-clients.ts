@@ -45,14 +45,12 @@ function accessEntries(options: AwsClientOptions) {
     /** Creates an entry with the username that EKS gives it. */
     async create(clusterName: string, principalArn: string, { groups, type, tags }: AccessEntry): Promise<void> {
       const entry = { clusterName, principalArn, type, kubernetesGroups: [...groups], tags };
-      const command = new eks.CreateAccessEntryCommand(entry);
-      await callAws(what('create', clusterName, principalArn), client.send(command));
+      await callAws(what('create', clusterName, principalArn), client.send(new eks.CreateAccessEntryCommand(entry)));
     },
     /** Sets groups and username. */
     async update(clusterName: string, principalArn: string, { groups, username }: AccessEntry): Promise<void> {
       const entry = { clusterName, principalArn, kubernetesGroups: [...groups], username };
-      const command = new eks.UpdateAccessEntryCommand(entry);
-      await callAws(what('update', clusterName, principalArn), client.send(command));
+      await callAws(what('update', clusterName, principalArn), client.send(new eks.UpdateAccessEntryCommand(entry)));
     },
     /** Also succeeds without an entry. */
     async delete(clusterName: string, principalArn: string): Promise<void> {
@@ -88,9 +86,8 @@ function subscriptionFilters(options: AwsClientOptions) {
     /** @returns none for a log group that does not exist anymore */
     async list(cluster: string): Promise<SubscriptionFilter[]> {
       const logGroupName = logGroupOf(cluster);
-      const what = `CloudWatch Logs could not list the subscription filters of ${logGroupName}`;
       const pages = await findInAws(
-        what,
+        `CloudWatch Logs could not list the subscription filters of ${logGroupName}`,
         allPages(logs.paginateDescribeSubscriptionFilters({ client }, { logGroupName })),
       );
       const filters = (pages ?? []).flatMap(({ subscriptionFilters: some = [] }) => some);

@@ -34,11 +34,7 @@ const ATTEMPTS = 4;
 const FIRST_BACKOFF_MS = 100;
 
 /** An entry over the wire. `Time` is in seconds since 1970. */
-type Entry = Required<
-  Pick<PutEventsRequestEntry, 'EventBusName' | 'Source' | 'DetailType' | 'Detail' | 'Resources'>
-> & {
-  Time: number;
-};
+type Entry = Required<Omit<PutEventsRequestEntry, 'Time' | 'TraceHeader'>> & { Time: number };
 
 /**
  * An event bus of Amazon EventBridge. A response with status 200 may refuse single entries: those are sent again after a random
@@ -130,8 +126,6 @@ function batches(entries: readonly Entry[]): Entry[][] {
   const isLarge = (entry: Entry) => Buffer.byteLength(JSON.stringify(entry)) > BYTES_PER_REQUEST / ENTRIES_PER_REQUEST;
   const batched = entries.filter(isLarge).map((entry) => [entry]);
   const small = entries.filter((entry) => !isLarge(entry));
-  for (let start = 0; start < small.length; start += ENTRIES_PER_REQUEST) {
-    batched.push(small.slice(start, start + ENTRIES_PER_REQUEST));
-  }
+  while (small.length > 0) batched.push(small.splice(0, ENTRIES_PER_REQUEST));
   return batched;
 }

@@ -16,8 +16,12 @@ import {
 import { appliedByEnvoyGateway, labeledOwner } from '../judgement/ownership.ts';
 import { ApiStatusError } from '../kubernetes/api-client.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
-import type { ClusterInspection } from '../kubernetes/cluster-inspection.ts';
-import { PERMISSIONS, type Permission, REAPER_GROUP } from '../kubernetes/cluster-inspection.ts';
+import {
+  type ClusterInspection,
+  PERMISSIONS,
+  type Permission,
+  REAPER_GROUP,
+} from '../kubernetes/cluster-inspection.ts';
 import type { ClusterDescription } from '../kubernetes/directory.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import { problemOf } from '../platform/problems.ts';
@@ -51,12 +55,11 @@ const scanCommand = ({ flags, controllerNamespaces = [] }: ClusterContext): stri
   ['reaper scan', flags, ...controllerNamespaces.map((name) => `--controller-namespace ${name}`)].join(' ');
 
 const ALLOWED = 'everything that is needed is allowed';
-/** `list configmaps/envoy-gateway-config`, `patch horizontalpodautoscalers.autoscaling`. */
-function nameOfPermission({ group, resource, verb, name }: Permission): string {
-  return `${verb} ${resource}${group === '' ? '' : `.${group}`}${name === undefined ? '' : `/${name}`}`;
-}
-
-const namesOf = (permissions: readonly Permission[]) => permissions.map(nameOfPermission).join(', ');
+/** `list configmaps/envoy-gateway-config, patch horizontalpodautoscalers.autoscaling`. */
+const namesOf = (permissions: readonly Permission[]): string =>
+  permissions
+    .map(({ group, resource, verb, name }) => `${verb} ${resource}${group && `.${group}`}${name ? `/${name}` : ''}`)
+    .join(', ');
 const FUNCTION_PERMISSIONS = Object.values(PERMISSIONS).flat();
 
 /** A check of a cluster whose API server authorizes us. */
@@ -284,10 +287,6 @@ function configuredElsewhere(controller: Deployment): string | undefined {
   return `${objectKey(controller.metadata)} reads ${other} and not ${CONFIG_MAP_NAME}: ${follows}`;
 }
 
-/** From v1.5 on Envoy Gateway sets this label on its HPAs; by that label, and others, it finds what to delete. */
-const hasNewLabels = ({ metadata }: HorizontalPodAutoscaler) =>
-  metadata.labels?.['app.kubernetes.io/managed-by'] === 'envoy-gateway';
-
 function leaksVerdict(
   controllers: readonly Deployment[],
   hpas: readonly HorizontalPodAutoscaler[],
@@ -309,8 +308,11 @@ function leaksVerdict(
     const which = unclear.length > 0 ? named(unclear) : 'the Envoy Gateway here, if there is one,';
     return unknown(`whether ${which} leaks HPAs is unknown`);
   }
+  // From v1.5 on Envoy Gateway sets this label on its HPAs; by that label, and others, it finds what to delete.
+  const isOld = ({ metadata }: HorizontalPodAutoscaler) =>
+    metadata.labels?.['app.kubernetes.io/managed-by'] !== 'envoy-gateway';
   const [first, ...others] = hpas.filter(
-    (hpa) => labeledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa) && !hasNewLabels(hpa),
+    (hpa) => labeledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa) && isOld(hpa),
   );
   const does = versions.length === 1 ? 'does' : 'do';
   if (first === undefined) return ok(`${named(versions)} ${does} not leak, and nothing is left of an older version`);

@@ -5,7 +5,6 @@ import type { ClusterDescription } from '../kubernetes/directory.ts';
 import { assess } from '../sweep/assess.ts';
 import {
   type ClusterProblem,
-  type ClusterRef,
   forEachCluster,
   type LoopOptions,
   type Scope,
@@ -13,8 +12,8 @@ import {
 } from '../sweep/for-each-cluster.ts';
 import { CLUSTER_CHECKS, type ClusterContext } from './cluster-checks.ts';
 import { EKS_CHECKS } from './eks-checks.ts';
-import { countStates, type DoctorReport } from './report.ts';
-import { broken, runChecks, unreadable } from './run-checks.ts';
+import { type Check, countStates, type DoctorReport } from './report.ts';
+import { broken, runChecks, unreadable, type Verdict } from './run-checks.ts';
 
 /** A kubeconfig, or a Region of the account with the clients for the checks of EKS. */
 interface DoctorScope extends Scope {
@@ -42,28 +41,24 @@ export async function diagnoseClusters(options: DoctorOptions): Promise<DoctorRe
   const run = await forEachCluster(options, (target, description = { tags: {} }) =>
     diagnose(target, description, options),
   );
-  const clusters = run.clusters.map((outcome) => ('value' in outcome ? outcome.value : undescribed(outcome)));
+  const clusters = run.clusters.map(({ cluster, region, ...outcome }) => ({
+    ...{ cluster, region },
+    checks: 'value' in outcome ? outcome.value : [{ id: 'eks-cluster' as const, ...undescribed(outcome) }],
+  }));
   const totals = countStates(clusters);
   return { schemaVersion: 1, startedAt, finishedAt: now().toISOString(), totals, clusters, regions: run.regions };
 }
 
 /** @throws the error of the cluster if it is a fault of this program, or concerns every call to AWS */
-function undescribed({
-  cluster,
-  region,
-  problem,
-  error,
-}: ClusterRef & ClusterProblem): DoctorReport['clusters'][number] {
-  const { reason, message, remedy } = problem;
-  const verdict = reason === 'ClusterNotFound' ? broken(message, remedy) : unreadable(error);
-  return { cluster, region, checks: [{ id: 'eks-cluster', ...verdict }] };
+function undescribed({ problem: { reason, message, remedy }, error }: ClusterProblem): Verdict {
+  return reason === 'ClusterNotFound' ? broken(message, remedy) : unreadable(error);
 }
 
 async function diagnose(
   { cluster, region, directory, eks, commands }: Target<DoctorScope>,
   description: ClusterDescription,
   { controllerNamespaces, timeout, now }: DoctorOptions,
-): Promise<DoctorReport['clusters'][number]> {
+): Promise<Check[]> {
   const connection = once(() => directory.connection(cluster));
   const connect = once(async () => clusterInspection(await connection(), timeout));
   const api = once(async () => clusterApi(await connection(), timeout));
@@ -79,13 +74,13 @@ async function diagnose(
     }),
   };
   try {
-    if (eks === undefined) return { cluster, region, checks: await runChecks(CLUSTER_CHECKS, context) };
+    if (eks === undefined) return await runChecks(CLUSTER_CHECKS, context);
     const eksContext = {
       ...{ ...context, ...eks, region: region ?? '' },
       logGroupClass: async () => (await eks.filters.logGroups(cluster)).get(cluster),
       filters: once(() => eks.filters.list(cluster)),
     };
-    return { cluster, region, checks: await runChecks([...EKS_CHECKS, ...CLUSTER_CHECKS], eksContext) };
+    return await runChecks([...EKS_CHECKS, ...CLUSTER_CHECKS], eksContext);
   } finally {
     const opened = await connection().catch(() => undefined);
     opened?.agent.destroy();

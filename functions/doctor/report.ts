@@ -76,7 +76,6 @@ export type DoctorReport = z.infer<typeof doctorReportSchema>;
 export const needsFixing = ({ checks }: DoctorReport['clusters'][number]): boolean =>
   checks.some(({ id, state }) => state === 'broken' || (id === 'eks-cluster' && state === 'unknown'));
 
-/** The checks of all clusters by their state. */
 export function countStates(clusters: DoctorReport['clusters']): DoctorReport['totals'] {
   const counts = { ok: 0, warning: 0, broken: 0, unknown: 0 };
   for (const { checks } of clusters) for (const { state } of checks) counts[state] += 1;

@@ -3,7 +3,6 @@ import { ApiStatusError } from '../kubernetes/api-client.ts';
 import { AwsAccessError, ClusterSkippedError, describeError, RetryableError } from '../platform/errors.ts';
 import type { Check } from './report.ts';
 
-/** The result of a check without its id. */
 export type Verdict = Omit<Check, 'id'>;
 
 export const ok = (found: string): Verdict => ({ state: 'ok', found });
@@ -15,7 +14,6 @@ export const warning = withRemedy('warning');
 export const broken = withRemedy('broken');
 export const unknown = withRemedy('unknown');
 
-/** One check of a cluster. */
 export interface CheckDefinition<Context> {
   readonly id: Check['id'];
   /** The check is skipped if one of these is broken, failed or was skipped. */
@@ -61,8 +59,7 @@ export async function runChecks<Context>(
  * @throws the error itself if it is a fault of this program, or concerns every call to AWS
  */
 export function unreadable(error: unknown): Verdict {
-  const isExpected =
-    error instanceof ClusterSkippedError || error instanceof RetryableError || error instanceof ApiStatusError;
+  const isExpected = error instanceof ClusterSkippedError || error instanceof RetryableError;
   if (!isExpected || (error instanceof AwsAccessError && !isRefusal(error))) throw error;
   const isForbidden =
     error instanceof AwsAccessError ||

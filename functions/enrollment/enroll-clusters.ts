@@ -22,21 +22,19 @@ import {
 
 const clusterEnrollmentSchema = z.object({
   cluster: z.string(),
-  aim: z.enum(['enroll', 'remove', 'leave']).check(z.describe('The desired state')),
-  because: z
-    .enum(['Active', 'OptedOut', 'NotListed', 'Asked', 'Deleting', 'Gone', 'NotActive', 'NotFound', 'NotDescribed'])
-    .check(
-      z.describe(
-        'Deleting: asked for, and its entries are deleted with it. Gone: only its log group is left. NotActive: left for the next run. NotDescribed: EKS did not describe it, see the finding',
-      ),
-    ),
-  findings: z.array(findingSchema).check(z.describe('What enrollment writes, and what else is not right')),
+  aim: described('The desired state', z.enum(['enroll', 'remove', 'leave'])),
+  because: described(
+    'Deleting: asked for, and its entries are deleted with it. Gone: only its log group is left. NotActive: left for the next run. NotDescribed: EKS did not describe it, see the finding',
+    z.enum(['Active', 'OptedOut', 'NotListed', 'Asked', 'Deleting', 'Gone', 'NotActive', 'NotFound', 'NotDescribed']),
+  ),
+  findings: described('What enrollment writes, and what else is not right', z.array(findingSchema)),
 });
 type ClusterEnrollment = z.infer<typeof clusterEnrollmentSchema>;
 
 /** The version rises when a reader would have to change. */
-export const enrollmentReportSchema = z
-  .object({
+export const enrollmentReportSchema = described(
+  'What one run of enrollment found, did and could not do',
+  z.object({
     schemaVersion: z.literal(1),
     runId: z.string(),
     region: z.string(),
@@ -45,14 +43,14 @@ export const enrollmentReportSchema = z
     finishedAt: described('RFC 3339'),
     totals: z.object({
       clusters: z.number(),
-      enrolled: z.number().check(z.describe('Clusters that are to be enrolled and have no problem')),
-      changes: z.number().check(z.describe('Objects written; in a dry run, those that would be written')),
-      problems: z.number().check(z.describe('Findings with a reason')),
+      enrolled: described('Clusters that are to be enrolled and have no problem', z.number()),
+      changes: described('Objects written; in a dry run, those that would be written', z.number()),
+      problems: described('Findings with a reason', z.number()),
     }),
     clusters: z.array(clusterEnrollmentSchema),
-    remaining: z.array(z.string()).check(z.describe('Clusters that the run did not begin before it had to end')),
-  })
-  .check(z.describe('What one run of enrollment found, did and could not do'));
+    remaining: described('Clusters that the run did not begin before it had to end', z.array(z.string())),
+  }),
+);
 export type EnrollmentReport = z.infer<typeof enrollmentReportSchema>;
 
 type RbacStore = ReturnType<typeof rbacStore>;

@@ -56,9 +56,10 @@ export const findingSchema = z.object({
     'ClusterRoleBinding',
   ]),
   name: z.optional(described("The filter's or RBAC object's name, or the ARN of the access entry's principal")),
-  state: z
-    .enum(['right', 'absent', 'different', 'dead', 'untagged', 'unwanted', 'unknown'])
-    .check(z.describe('dead: its role was created again since; untagged: for an unknown role; unknown: not readable')),
+  state: described(
+    'dead: its role was created again since; untagged: for an unknown role; unknown: not readable',
+    z.enum(['right', 'absent', 'different', 'dead', 'untagged', 'unwanted', 'unknown']),
+  ),
   found: described('What was found, one sentence without its period'),
   reason: z.optional(
     described(
@@ -77,8 +78,8 @@ export const findingSchema = z.object({
   ),
   remedy: z.optional(described('What a person can do about it')),
   command: z.optional(described('A shell command that does it, or that shows more')),
-  action: z.enum(['none', 'create', 'update', 'replace', 'delete']).check(z.describe('What `enroll` does about it')),
-  outcome: z.optional(z.enum(['done', 'planned', 'failed']).check(z.describe('Absent without an action'))),
+  action: described('What `enroll` does about it', z.enum(['none', 'create', 'update', 'replace', 'delete'])),
+  outcome: z.optional(described('Absent without an action', z.enum(['done', 'planned', 'failed']))),
 });
 /** One part of an enrollment: its observed state, and what enrollment or a person does about it. */
 export type Finding = z.infer<typeof findingSchema>;
@@ -150,32 +151,26 @@ export function filterFinding(
   if (!enrolled && ours === undefined) return right(subject, absent);
   if (!enrolled) return drift(subject, 'unwanted', 'delete', `there is a subscription filter ${FILTER_NAME}`);
   const effective = ours ?? ofStack;
-  const difference = effective && differenceOf(effective, destinationArn);
-  if (effective && difference === undefined) {
-    return right({ ...subject, name: effective.name }, `${effective.name} has the pattern of this version`);
+  if (effective === undefined) return drift(subject, 'absent', 'create', absent);
+  const { name } = effective;
+  const isElsewhere = effective.destinationArn !== destinationArn;
+  if (!isElsewhere && effective.pattern === SUBSCRIPTION_PATTERN) {
+    return right({ ...subject, name }, `${name} has the pattern of this version`);
   }
-  if (ours !== undefined) {
-    const remedy =
-      ours.destinationArn === destinationArn
-        ? 'Deploy this version if the stack has another one; then enroll the cluster.'
-        : 'Find out which stack that function belongs to; then enroll the cluster, which changes the destination.';
-    return drift(subject, 'different', 'update', difference ?? '', remedy);
+  const found = isElsewhere
+    ? `the subscription filter ${name} delivers to ${effective.destinationArn}, and not to ${destinationArn}`
+    : `the pattern of the subscription filter ${name} is not the pattern of this version`;
+  if (effective === ours) {
+    const remedy = isElsewhere
+      ? 'Find out which stack that function belongs to; then enroll the cluster, which changes the destination.'
+      : 'Deploy this version if the stack has another one; then enroll the cluster.';
+    return drift(subject, 'different', 'update', found, remedy);
   }
-  if (ofStack === undefined) return drift(subject, 'absent', 'create', absent);
   // A deployment sees no change where somebody changed the filter by hand.
   const remedy =
     'Deploy this version. If that does not change the filter, remove the cluster from infra/configuration.yml and deploy, then add it again and deploy.';
   const command = `npm run deploy -- --s3-bucket BUCKET --region ${region}`;
-  return drift(subject, 'absent', 'create', difference ?? '', remedy, command);
-}
-
-/** @returns what differs in a filter, or `undefined` */
-function differenceOf({ name, pattern, destinationArn }: SubscriptionFilter, desiredArn: string) {
-  if (destinationArn !== desiredArn) {
-    return `the subscription filter ${name} delivers to ${destinationArn}, and not to ${desiredArn}`;
-  }
-  if (pattern === SUBSCRIPTION_PATTERN) return undefined;
-  return `the pattern of the subscription filter ${name} is not the pattern of this version`;
+  return drift(subject, 'absent', 'create', found, remedy, command);
 }
 
 /**

@@ -9,7 +9,6 @@ import {
 } from './errors.ts';
 
 const UPDATE_CLUSTER = 'aws eks update-cluster-config';
-const regionFlag = (region: string | undefined) => (region === undefined ? '' : ` --region ${region}`);
 
 type Describe = (...facts: never[]) => [message: string, remedy: string, command?: string];
 
@@ -67,30 +66,30 @@ const SWEEP = {
   AuditLogOff: (cluster: string, region?: string) => [
     `the audit log of cluster ${cluster} is off: a change there makes no event, only a sweep finds what it leaves`,
     'Turn it on, if you need that; CloudWatch Logs charges for every line that it stores.',
-    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
+    `${UPDATE_CLUSTER}${region ? ` --region ${region}` : ''} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
   ],
 } satisfies Record<string, Describe>;
 
 /** The further problems of an enrollment. */
 const ENROLLMENT = {
-  LogGroupMissing: (cluster: string, region?: string) => [
+  LogGroupMissing: (cluster: string, region: string) => [
     `the audit log of cluster ${cluster} is on, but there is no log group ${logGroupOf(cluster)}`,
     'EKS creates it within minutes; if it was deleted, create it again.',
-    `aws logs create-log-group${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}`,
+    `aws logs create-log-group --region ${region} --log-group-name ${logGroupOf(cluster)}`,
   ],
   LogGroupNotStandard: (cluster: string, logGroupClass: string) => [
     `the log group ${logGroupOf(cluster)} is of class ${logGroupClass}, which takes no subscription filter`,
     'A log group keeps its class: delete it and let EKS create it again, or leave this cluster to the sweeps.',
   ],
-  NoFreeFilterSlot: (cluster: string, region?: string) => [
+  NoFreeFilterSlot: (cluster: string, region: string) => [
     `the log group ${logGroupOf(cluster)} has as many subscription filters as it can have`,
     'Remove one that is no longer needed, or leave this cluster to the sweeps.',
-    `aws logs describe-subscription-filters${regionFlag(region)} --log-group-name ${logGroupOf(cluster)}`,
+    `aws logs describe-subscription-filters --region ${region} --log-group-name ${logGroupOf(cluster)}`,
   ],
-  NoAccessEntries: (cluster: string, region?: string) => [
+  NoAccessEntries: (cluster: string, region: string) => [
     `the authentication mode of cluster ${cluster} is CONFIG_MAP, which has no access entries`,
     'Allow access entries as well; this cannot be undone.',
-    `${UPDATE_CLUSTER}${regionFlag(region)} --name ${cluster} --access-config authenticationMode=API_AND_CONFIG_MAP`,
+    `${UPDATE_CLUSTER} --region ${region} --name ${cluster} --access-config authenticationMode=API_AND_CONFIG_MAP`,
   ],
   EnrollmentFailed: (message: string) => [
     message,

@@ -18,15 +18,14 @@ const MAX_FAULTS = 10;
  * The faults of a value, such as `detail.cluster: expected the name of an EKS cluster`. It quotes the value nowhere.
  *
  * @param whole the name of the whole value, for a fault that is not in a field
- * @param at the path of the value itself
  */
-export function formatZodIssues({ issues }: z.core.$ZodError, whole: string, at: readonly string[] = []): string {
+export function formatZodIssues({ issues }: z.core.$ZodError, whole: string): string {
   const faults = issues.slice(0, MAX_FAULTS).map((issue) => {
     if (issue.code === 'unrecognized_keys') return `unknown ${issue.keys.join(', ')}`;
-    return `${[...at, ...issue.path].join('.') || whole}: ${issue.message}`;
+    return `${issue.path.join('.') || whole}: ${issue.message}`;
   });
-  const more = issues.length - faults.length;
-  return [...faults, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
+  if (issues.length > MAX_FAULTS) faults.push(`and ${issues.length - MAX_FAULTS} more`);
+  return faults.join('; ');
 }
 
 /**

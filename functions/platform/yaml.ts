@@ -1,18 +1,6 @@
-import {
-  type Document,
-  type DocumentOptions,
-  isAlias,
-  isCollection,
-  isNode,
-  isScalar,
-  type ParseOptions,
-  parseAllDocuments,
-  type SchemaOptions,
-  visit,
-  YAMLParseError,
-} from 'yaml';
+import { type Document, isAlias, isCollection, isNode, isScalar, parseAllDocuments, visit, YAMLParseError } from 'yaml';
 
-type Options = ParseOptions & DocumentOptions & SchemaOptions;
+type Options = Parameters<typeof parseAllDocuments>[1];
 
 interface YamlDocument {
   /** The line in which its value begins. */
@@ -29,7 +17,7 @@ interface YamlDocument {
  *
  * With the log level `silent`, the parser would ignore a syntax error and return half a document.
  */
-export function yamlDocuments(text: string, options: Options = {}): YamlDocument[] {
+export function yamlDocuments(text: string, options?: Options): YamlDocument[] {
   let documents: Document.Parsed[];
   try {
     // To find a key that is there twice, the parser compares each key of a map with all others; to describe one of many errors, it
@@ -82,15 +70,13 @@ function badKey(document: Document): YAMLParseError | undefined {
       const keys = new Set<unknown>();
       for (const { key } of items) {
         const [at = 0] = (isNode(key) && key.range) || [];
+        const value = isScalar(key) ? key.value : key;
         if (isCollection(key) || isAlias(key)) {
           found = new YAMLParseError([at, at], 'UNEXPECTED_TOKEN', 'Map keys must be scalars');
-          return visit.BREAK;
-        }
-        const value = isScalar(key) ? key.value : key;
-        if (keys.has(value)) {
+        } else if (keys.has(value)) {
           found = new YAMLParseError([at, at], 'DUPLICATE_KEY', 'Map keys must be unique');
-          return visit.BREAK;
         }
+        if (found) return visit.BREAK;
         keys.add(value);
       }
       return undefined;
