@@ -1,47 +1,30 @@
-import { afterEach, expect, test } from 'vitest';
-import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { RetryableError } from '../../functions/platform/errors.ts';
-import { connectionTo, type EmbeddedCluster, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import { staleList } from './harness.ts';
+import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
+import { serve, staleList } from './harness.ts';
 
-let cluster: EmbeddedCluster;
-let api: ClusterApi;
-afterEach(async () => {
-  api.close();
-  await cluster.close();
-});
-
-/** A cluster that closes the connection on the next request, as one whose kept connection has gone stale. */
-async function withStaleConnection() {
-  cluster = await startEmbeddedCluster();
-  cluster.load(staleList());
-  api = clusterApi(connectionTo(cluster));
-  const [hpa] = await api.hpas.list();
+test.each([
+  ['retries a read over a kept connection', 'get', 'kept', ['GET', 'GET']],
+  ['does not retry a write, whose result is unknown, over a kept connection', 'mark', 'kept', ['PATCH']],
+  ['does not retry a read over a new connection', 'get', 'new', ['GET']],
+] as const)('%s that the server has closed', async (_, call, connection, requests) => {
+  const cluster = await serve(staleList());
+  const kept = clusterApi(connectionTo(cluster));
+  const [hpa] = await kept.hpas.list();
   if (hpa === undefined) throw new Error('no HPA');
+  const api = connection === 'kept' ? kept : clusterApi(connectionTo(cluster));
+  onTestFinished(() => {
+    kept.close();
+    api.close();
+  });
   cluster.requests.length = 0;
   cluster.onRequest = () => {
     cluster.onRequest = undefined;
     return { kind: 'reset' };
   };
-  return hpa;
-}
-
-test('retries a read over a kept connection that the server has closed', async () => {
-  const hpa = await withStaleConnection();
-  await expect(api.hpas.get(hpa)).resolves.toMatchObject({ metadata: { uid: hpa.metadata.uid } });
-  expect(cluster.requests.map(({ method }) => method)).toEqual(['GET', 'GET']);
-});
-
-test('does not retry a write, whose result is unknown', async () => {
-  const hpa = await withStaleConnection();
-  await expect(api.hpas.mark(hpa)).rejects.toThrow(RetryableError);
-  expect(cluster.requests.map(({ method }) => method)).toEqual(['PATCH']);
-});
-
-test('does not retry a read over a new connection', async () => {
-  const hpa = await withStaleConnection();
-  api.close();
-  api = clusterApi(connectionTo(cluster));
-  await expect(api.hpas.get(hpa)).rejects.toThrow(RetryableError);
-  expect(cluster.requests.map(({ method }) => method)).toEqual(['GET']);
+  const answer = api.hpas[call](hpa);
+  if (requests.length > 1) await expect(answer).resolves.toMatchObject({ metadata: { uid: hpa.metadata.uid } });
+  else await expect(answer).rejects.toThrow(RetryableError);
+  expect(cluster.requests.map(({ method }) => method)).toEqual(requests);
 });
