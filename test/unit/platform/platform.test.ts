@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { backfillConfigSchema } from '../../../functions/backfill/backfill.ts';
 import { forwardConfigSchema } from '../../../functions/forward/forward.ts';
 import { clusterOfLogGroup, logGroupOf } from '../../../functions/platform/eks-names.ts';
@@ -11,38 +11,25 @@ import {
 } from '../../../functions/platform/errors.ts';
 import { lambdaHandler } from '../../../functions/platform/lambda.ts';
 
-describe('the environment of a function', () => {
-  const least = { ACCOUNT_ID: '123456789012', AWS_REGION: 'eu-central-1', MODE: 'report', EVENT_BUS_NAME: 'bus' };
-  const numbers = {
-    MAX_DELETIONS: 25,
-    SETTLE_HPA_SECONDS: 120,
-    SETTLE_CONFIG_SECONDS: 180,
-    MAX_DELETIONS_PER_RUN: 100,
-  };
+const ENVIRONMENT = { ACCOUNT_ID: '123456789012', AWS_REGION: 'eu-central-1', EVENT_BUS_NAME: 'bus' };
 
-  test('has numbers, by default and for text', () => {
-    expect(backfillConfigSchema.parse(least)).toEqual({ ...least, ...numbers });
-    expect(backfillConfigSchema.parse({ ...least, MAX_DELETIONS: '0', SETTLE_HPA_SECONDS: '1800' })).toEqual({
-      ...least,
-      ...numbers,
-      MAX_DELETIONS: 0,
-      SETTLE_HPA_SECONDS: 1_800,
-    });
+test('the environment of a function has numbers, by default and for text', () => {
+  const least = { ...ENVIRONMENT, MODE: 'report' };
+  const ofGuards = { MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180 };
+  const defaults = { ...least, ...ofGuards, MAX_DELETIONS_PER_RUN: 100 };
+  expect(backfillConfigSchema.parse(least)).toEqual(defaults);
+  expect(backfillConfigSchema.parse({ ...least, MAX_DELETIONS: '0', SETTLE_HPA_SECONDS: '1800' })).toEqual({
+    ...{ ...defaults, MAX_DELETIONS: 0, SETTLE_HPA_SECONDS: 1_800 },
   });
 });
 
-describe('a function cannot start', () => {
-  afterEach(() => void vi.unstubAllEnvs());
-  test.each(['POWERTOOLS_LOGGER_SAMPLE_RATE', 'POWERTOOLS_LOGGER_LOG_EVENT'])('with a malformed %s', (name) => {
-    for (const [key, value] of Object.entries({ ACCOUNT_ID: '123456789012', AWS_REGION: 'eu-central-1' })) {
-      vi.stubEnv(key, value);
-    }
-    vi.stubEnv('EVENT_BUS_NAME', 'bus');
-    vi.stubEnv(name, 'secret');
-    const start = () => lambdaHandler('forward', forwardConfigSchema, 'failed', () => async () => {});
-    const message = expect.stringMatching(`^the environment does not fit: (?!.*secret).*${name}`);
-    expect(start).toThrow(expect.objectContaining({ name: 'ConfigurationError', message }));
-  });
+test.each(['SAMPLE_RATE', 'LOG_EVENT'])('a function cannot start with a malformed POWERTOOLS_LOGGER_%s', (variable) => {
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const name = `POWERTOOLS_LOGGER_${variable}`;
+  for (const [key, value] of Object.entries({ ...ENVIRONMENT, [name]: 'secret' })) vi.stubEnv(key, value);
+  const start = () => lambdaHandler('forward', forwardConfigSchema, 'failed', () => async () => {});
+  const message = expect.stringMatching(`^the environment does not fit: (?!.*secret).*${name}`);
+  expect(start).toThrow(expect.objectContaining({ name: 'ConfigurationError', message }));
 });
 
 describe('the message of an error', () => {
@@ -61,17 +48,14 @@ describe('the message of an error', () => {
 describe('a message that quotes what somebody else wrote', () => {
   const odd = 'a\r\nb\u001B[2J\u2028\uD800c\u202Ed';
   test.each([
-    ['of malformed input', new MalformedInputError(odd)],
-    ['of wrong usage', new UsageError(odd)],
-    ['of a failure', new RetryableError(odd)],
-    ['of a skipped cluster', new ClusterSkippedError({ reason: 'ClusterNotFound', message: odd, remedy: '' })],
-  ])('is one line that can be printed: %s', (_, { message }) => {
+    ['of malformed input', new MalformedInputError(odd).message],
+    ['of wrong usage', new UsageError(odd).message],
+    ['of a failure', new RetryableError(odd).message],
+    ['of a skipped cluster', new ClusterSkippedError({ reason: 'ClusterNotFound', message: odd, remedy: '' }).message],
+    ['of a cause', describeError(new Error('because', { cause: new Error(odd) })).replace('because: ', '')],
+    ['of what is no Error', describeError(odd)],
+  ])('is one line that can be printed: %s', (_, message) => {
     expect(message).toBe('a b [2J c d');
-  });
-
-  test('is one line also where the cause quotes it, or the error is no Error', () => {
-    expect(describeError(new Error('a', { cause: new Error(odd) }))).toBe('a: a b [2J c d');
-    expect(describeError(odd)).toBe('a b [2J c d');
   });
 
   test('is cut where it quotes very much', () => {
