@@ -61,7 +61,7 @@ export class EksDouble extends ServiceDouble {
     if (cluster === undefined || cluster.gone || !isInRegion(cluster)) return refusal(404, 'ResourceNotFoundException');
     if (cluster.denied) return refusal(403, 'AccessDeniedException');
     const arn = `arn:aws:eks:${region}:${account}:cluster/${name}`;
-    return { status: 200, body: { cluster: { arn, ...description(name, cluster) } } };
+    return { status: 200, body: { cluster: { arn, name, ...description(cluster) } } };
   }
 }
 
@@ -71,19 +71,17 @@ function page(names: readonly string[], query: URLSearchParams, pageSize: number
   return { clusters: names.slice(start, end), nextToken: end < names.length ? String(end) : null };
 }
 
-function description(
-  name: string,
-  { status, endpoint, ca, tags = {}, auditLog = true, publicAccess = true, ...access }: DescribedCluster,
-) {
-  const { authenticationMode, publicAccessCidrs = ['0.0.0.0/0'] } = access;
-  const certificateAuthority = ca === undefined ? {} : { data: Buffer.from(ca).toString('base64') };
+function description({ status, endpoint, ca, tags = {}, auditLog = true, ...access }: DescribedCluster) {
+  const { authenticationMode, publicAccess = true, publicAccessCidrs = ['0.0.0.0/0'] } = access;
   const others = { enabled: false, types: ['api', 'authenticator', 'controllerManager', 'scheduler'] };
-  const clusterLogging = [{ enabled: auditLog, types: ['audit'] }, others];
   const endpoints = { endpointPublicAccess: publicAccess, endpointPrivateAccess: !publicAccess };
-  const resourcesVpcConfig = { ...endpoints, publicAccessCidrs };
-  const accessConfig = authenticationMode === undefined ? {} : { accessConfig: { authenticationMode } };
-  const logging = { clusterLogging };
-  return { name, status, endpoint, certificateAuthority, tags, logging, resourcesVpcConfig, ...accessConfig };
+  return {
+    ...{ status, endpoint, tags },
+    certificateAuthority: { data: ca && Buffer.from(ca).toString('base64') },
+    logging: { clusterLogging: [{ enabled: auditLog, types: ['audit'] }, others] },
+    resourcesVpcConfig: { ...endpoints, publicAccessCidrs },
+    accessConfig: authenticationMode && { authenticationMode },
+  };
 }
 
 export interface StoredEntry {
@@ -170,8 +168,7 @@ export function readEksToken(token: string) {
       const canonical = [
         'GET',
         '/',
-        [...signed]
-          .map((pair) => pair.map(percentEncode).join('='))
+        Array.from(signed, (pair) => pair.map(percentEncode).join('='))
           .toSorted()
           .join('&'),
         `host:${url.host}`,

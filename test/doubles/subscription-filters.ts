@@ -1,4 +1,3 @@
-import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { callsOf } from './aws-calls.ts';
 import type { RecordedCall } from './iam-policy.ts';
 import { type AwsRequest, refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
@@ -47,10 +46,7 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
     const { logGroupName = '', logGroupNamePrefix = '', nextToken, ...input } = JSON.parse(body);
     if (operation === 'DescribeLogGroups') {
       const found = [...this.groups].filter(([name]) => name.startsWith(logGroupNamePrefix));
-      const logGroups = found.map(([name, { logGroupClass }]) => ({
-        ...{ logGroupName: name, logGroupClass },
-        arn: `arn:aws:logs:${REGION}:${ACCOUNT}:log-group:${name}:*`,
-      }));
+      const logGroups = found.map(([name, { logGroupClass }]) => ({ logGroupName: name, logGroupClass }));
       return page('logGroups', logGroups, nextToken);
     }
     const group = this.groups.get(logGroupName);
@@ -59,11 +55,7 @@ export class SubscriptionFiltersDouble extends ServiceDouble {
     const index = filters.findIndex(({ filterName }) => filterName === input.filterName);
     switch (operation) {
       case 'DescribeSubscriptionFilters':
-        return page(
-          'subscriptionFilters',
-          filters.map((filter) => ({ logGroupName, ...filter })),
-          nextToken,
-        );
+        return page('subscriptionFilters', filters, nextToken);
       case 'PutSubscriptionFilter': {
         if (logGroupClass !== 'STANDARD') return refusal(400, 'InvalidOperationException');
         if (index < 0 && filters.length >= SLOTS) return refusal(400, 'LimitExceededException');

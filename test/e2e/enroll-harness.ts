@@ -47,11 +47,25 @@ export interface EnrollmentSurroundings {
   output: Output;
   /** Every call to EKS and CloudWatch Logs of all tests of the file. */
   readonly recorded: RecordedCall[];
+  /** Adds a cluster that nobody has enrolled. */
+  fresh: EksAccountDouble['add'];
+  /** Adds a cluster that is enrolled. */
+  enrolled: EksAccountDouble['add'];
 }
 
 /** Gives each test its own EKS, CloudWatch Logs and environment of the function. */
 export function enrollmentSurroundings(): EnrollmentSurroundings {
-  const self = { recorded: [] as RecordedCall[] } as EnrollmentSurroundings;
+  const self = {
+    recorded: [] as RecordedCall[],
+    fresh(name, change) {
+      self.logs.add(logGroup(name));
+      return self.eks.add(name, change);
+    },
+    enrolled(name, change) {
+      self.logs.add(logGroup(name), [ourFilter()]);
+      return self.eks.add(name, { entries: ourEntries(), ...change });
+    },
+  } as EnrollmentSurroundings;
   beforeEach(async () => {
     self.eks = new EksAccountDouble();
     self.logs = new SubscriptionFiltersDouble();

@@ -3,7 +3,6 @@ import { enrollmentReportSchema } from '../../functions/enrollment/enroll-cluste
 import type { RecordedCall } from '../doubles/iam-policy.ts';
 import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
 import {
-  BACKFILL,
   enroll,
   enrollmentSurroundings,
   enrollStatements,
@@ -19,6 +18,7 @@ import {
 } from './enroll-harness.ts';
 
 const around = enrollmentSurroundings();
+const { fresh, enrolled } = around;
 
 const THREE_CREATED = [
   'envoy-hpa-reaper absent, create done',
@@ -28,21 +28,12 @@ const THREE_CREATED = [
 const THREE_RIGHT = ['envoy-hpa-reaper right', 'envoy-hpa-reaper-reap right', 'envoy-hpa-reaper-backfill right'];
 const THREE_DELETED = THREE_RIGHT.map((part) => part.replace('right', 'unwanted, delete done'));
 
-/** A cluster that nobody has enrolled. */
-function fresh(name: string, change: Parameters<typeof around.eks.add>[1] = {}) {
-  around.logs.add(logGroup(name));
-  return around.eks.add(name, change);
-}
-/** A cluster that is enrolled. */
-function enrolled(name: string, change: Parameters<typeof around.eks.add>[1] = {}) {
-  around.logs.add(logGroup(name), [ourFilter()]);
-  return around.eks.add(name, { entries: ourEntries(), ...change });
-}
 const filtersOf = (name: string) => around.logs.groups.get(logGroup(name))?.filters;
 const entriesOf = (name: string) => around.eks.clusters.get(name)?.entries;
 const writes = () => [...around.eks.writes, ...around.logs.writes];
 
 const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'arn:aws:lambda:x:1:function:theirs' };
+const ofTheStack = { ...ourFilter(), filterName: 'envoy-hpa-reaper-static' };
 
 describe('a scheduled run', () => {
   test('enrolls every active cluster, over all pages, and reports, logs and counts it', async () => {
@@ -86,32 +77,53 @@ describe('a scheduled run', () => {
     expect(summaryOf(await handler({}, context)).b).toEqual(['remove: OptedOut', ...THREE_DELETED]);
   });
 
-  test('fixes what somebody changed, and touches no filter and no entry of others', async () => {
-    const admin = { kubernetesGroups: ['admins'], username: 'admin', type: 'STANDARD', tags: {} };
-    const { entries } = enrolled('changed');
-    entries.set('arn:aws:iam::123456789012:role/admin', admin);
-    entries.set(REAP.arn, { ...ourEntry(REAP), kubernetesGroups: ['envoy-hpa-reaper', 'system:masters'] });
-    entries.set(BACKFILL.arn, { ...ourEntry(BACKFILL), username: 'somebody' });
-    filtersOf('changed')?.splice(0, 1, { ...ourFilter(), filterPattern: '' }, theirs);
-    const dead = enrolled('dead').entries;
-    dead.set(REAP.arn, { ...ourEntry(REAP), tags: { 'envoy-hpa-reaper/role-id': 'AROABEFORE' } });
-    dead.set(BACKFILL.arn, { ...ourEntry(BACKFILL), tags: {} });
+  const UPDATED = ['eks:UpdateAccessEntry'];
+  const REPLACED = ['eks:DeleteAccessEntry', 'eks:CreateAccessEntry', 'eks:TagResource'];
 
-    const report = await enroll({});
-    expect(summaryOf(report)).toEqual({
-      changed: ['enroll: Active', ...THREE_RIGHT.map((finding) => finding.replace('right', 'different, update done'))],
-      dead: [
-        ...['enroll: Active', THREE_RIGHT[0]],
-        ...['envoy-hpa-reaper-reap dead, replace done', 'envoy-hpa-reaper-backfill untagged, replace done'],
-      ],
+  test.each([
+    ['of other groups', { kubernetesGroups: ['viewers'] }, 'different, update done', UPDATED],
+    ['of one more group', { kubernetesGroups: ['envoy-hpa-reaper', 'x'] }, 'different, update done', UPDATED],
+    ['of another user', { username: 'admin' }, 'different, update done', UPDATED],
+    ['of another type', { type: 'EC2_LINUX' }, 'different, replace done', REPLACED],
+    ['of an unknown role', { tags: {} as never }, 'untagged, replace done', REPLACED],
+    [
+      'of a role before this one',
+      { tags: { 'envoy-hpa-reaper/role-id': 'AROAOLD' }, kubernetesGroups: ['x'] },
+      'dead, replace done',
+      REPLACED,
+    ],
+  ])('fixes an entry %s, and no other', async (_, change, fixed, calls) => {
+    const theirEntry = { ...ourEntry(REAP), kubernetesGroups: ['admins'], tags: {} as never };
+    const { entries } = enrolled('changed');
+    entries.set(REAP.arn, { ...ourEntry(REAP), ...change }).set('arn:aws:iam::1:role/theirs', theirEntry);
+    const [filter, reap, backfill] = THREE_RIGHT;
+    expect(summaryOf(await enroll({}))).toEqual({
+      changed: ['enroll: Active', filter, reap?.replace('right', fixed), backfill],
     });
-    expect(filtersOf('changed')).toEqual([ourFilter(), theirs]);
-    expect(entriesOf('changed')?.get('arn:aws:iam::123456789012:role/admin')).toEqual(admin);
-    entries.delete('arn:aws:iam::123456789012:role/admin');
-    for (const name of ['changed', 'dead']) expect(entriesOf(name)).toEqual(ourEntries());
-    const replaced = ['eks:DeleteAccessEntry', 'eks:CreateAccessEntry', 'eks:TagResource'];
-    const updated = ['eks:UpdateAccessEntry', 'eks:UpdateAccessEntry', 'logs:PutSubscriptionFilter'];
-    expect(writes().sort()).toEqual([...replaced, ...replaced, ...updated].sort());
+    expect(entries).toEqual(ourEntries().set('arn:aws:iam::1:role/theirs', theirEntry));
+    expect(writes()).toEqual(calls);
+  });
+
+  test.each([
+    ['of theirs', [theirs], 'absent, create done'],
+    ['of ours with another pattern', [theirs, { ...ourFilter(), filterPattern: '' }], 'different, update done'],
+    ['of ours to elsewhere', [{ ...ourFilter(), destinationArn: 'x' }], 'different, update done'],
+    [
+      'of ours to elsewhere, and of the stack',
+      [ofTheStack, { ...ourFilter(), destinationArn: 'x' }],
+      'different, update done',
+    ],
+    ['of the stack to elsewhere', [{ ...ofTheStack, destinationArn: 'x' }], 'absent, create done'],
+    ['of the stack', [ofTheStack], undefined],
+  ])('lets each line reach the function once where there is a filter %s', async (_, filters, fixed) => {
+    around.logs.add(logGroup('shop'), [...filters]);
+    around.eks.add('shop', { entries: ourEntries() });
+    const [right, ...entries] = THREE_RIGHT;
+    const filter = fixed ? `envoy-hpa-reaper ${fixed}` : right?.replace(' ', '-static ');
+    expect(summaryOf(await enroll({}))).toEqual({ shop: ['enroll: Active', filter, ...entries] });
+    const others = filters.filter(({ filterName }) => filterName !== 'envoy-hpa-reaper');
+    expect(new Set(filtersOf('shop'))).toEqual(new Set([...others, ...(fixed ? [ourFilter()] : [])]));
+    expect(writes()).toEqual(fixed ? ['logs:PutSubscriptionFilter'] : []);
   });
 
   test('replaces an entry that IAM refuses to update', async () => {
@@ -123,13 +135,11 @@ describe('a scheduled run', () => {
       changed: ['enroll: Active', filter, 'envoy-hpa-reaper-reap different, update done', backfill],
     });
     expect(entriesOf('changed')).toEqual(ourEntries());
-    const replaced = ['eks:DeleteAccessEntry', 'eks:CreateAccessEntry', 'eks:TagResource'];
-    expect(writes()).toEqual(['eks:UpdateAccessEntry', ...replaced]);
+    expect(writes()).toEqual([...UPDATED, ...REPLACED]);
   });
 
   test('deletes ours where a cluster opts out, leaves the list or is gone, and nothing else', async () => {
     vi.stubEnv('CLUSTERS', 'listed,opted-out');
-    const ofTheStack = { ...ourFilter(), filterName: 'envoy-hpa-reaper-static' };
     enrolled('opted-out', { tags: { 'envoy-hpa-reaper': 'off' }, auditLog: false });
     filtersOf('opted-out')?.unshift(theirs);
     enrolled('not-listed').entries.set('arn:aws:iam::1:role/theirs', ourEntry(REAP));
