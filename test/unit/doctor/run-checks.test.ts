@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { callAws } from '../../../functions/aws/client.ts';
-import { type Check, countStates, needsFixing } from '../../../functions/doctor/report.ts';
+import { type Check, countStates } from '../../../functions/doctor/report.ts';
 import { broken, type CheckDefinition, ok, runChecks, unknown } from '../../../functions/doctor/run-checks.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/api-client.ts';
 import { ClusterSkippedError, RetryableError } from '../../../functions/platform/errors.ts';
@@ -80,20 +80,11 @@ describe('runChecks', () => {
   });
 });
 
-describe('a report', () => {
-  const check = (id: Check['id'], state: Check['state']): Check => ({ id, state, found: '' });
-
-  test.each<[Check[], boolean]>([
-    [[check('eks-cluster', 'ok'), check('stale-hpas', 'warning')], false],
-    [[check('rbac-functions', 'unknown')], false],
-    [[check('rbac-functions', 'broken')], true],
-    [[check('eks-cluster', 'unknown')], true],
-  ])('%j needs fixing: %s', (checks, expected) => {
-    expect(needsFixing({ cluster: 'shop', checks })).toBe(expected);
-  });
-
-  test('counts the checks of all clusters', () => {
-    const health = { cluster: 'a', checks: [check('eks-cluster', 'ok'), check('stale-hpas', 'warning')] };
-    expect(countStates([health, health])).toEqual({ ok: 2, warning: 2, broken: 0, unknown: 0 });
-  });
+test('the checks of all clusters are counted by their state', () => {
+  const checks = (['ok', 'warning'] as const).map((state): Check => ({ id: 'stale-hpas', state, found: '' }));
+  const totals = countStates([
+    { cluster: 'a', checks },
+    { cluster: 'b', checks },
+  ]);
+  expect(totals).toEqual({ ok: 2, warning: 2, broken: 0, unknown: 0 });
 });

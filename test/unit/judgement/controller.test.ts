@@ -27,6 +27,7 @@ describe('controllerVersion', () => {
     ['comes from a label without v', named('1.4.2', undefined), 'v1.4.2'],
     ['comes from the label beside a digest', named('v1.4.2', 'envoyproxy/gateway@sha256:0a'), 'v1.4.2'],
     ['comes from the tag', named(undefined, 'docker.io/envoyproxy/gateway:v1.3.0'), 'v1.3.0'],
+    ['comes from the tag of an image without a registry', named(undefined, 'gateway:v1.3.0'), 'v1.3.0'],
     ['comes from the tag before a digest', named(undefined, 'envoyproxy/gateway:v1.3.0@sha256:0a'), 'v1.3.0'],
     ['comes from the tag beside another label', named('latest', image), 'v1.3.0'],
     ['may differ in its patch', named('v1.9.1', 'envoyproxy/gateway:v1.9.0'), 'v1.9.1'],
