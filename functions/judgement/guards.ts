@@ -84,7 +84,8 @@ function settling(
       return { kind: 'ConfigMap', key: objectKey(metadata), seconds: secondsSinceWrite(metadata, now) };
     }),
     ...gatewayClasses.map(({ metadata }) => {
-      return { kind: 'GatewayClass', key: metadata.name, seconds: secondsSinceWrite(metadata, now, 'f:spec') };
+      // Whoever only removes the parametersRef owns nothing, and leaves no time. Envoy Gateway then writes the status, and acts later.
+      return { kind: 'GatewayClass', key: metadata.name, seconds: secondsSinceWrite(metadata, now) };
     }),
   ];
   const fresh = written

@@ -63,9 +63,10 @@ describe('Settling', () => {
     ['a class that is 179 s old', { ofClass: created(179) }, CLASS],
     ['a class whose spec was written 179 s ago', { ofClass: written(179, 'f:spec') }, CLASS],
     ['no class whose spec was written 180 s ago', { ofClass: written(180, 'f:spec') }, undefined],
-    ['no class whose status was written just now', { ofClass: written(0, 'f:status') }, undefined],
+    ['a class whose status was written 179 s ago', { ofClass: written(179, 'f:status') }, CLASS],
+    ['no class whose status was written 180 s ago', { ofClass: written(180, 'f:status') }, undefined],
     ['no class that has lost its times', { ofClass: NO_TIME }, undefined],
-    ['no class with a write of unknown fields', { ofClass: { managedFields: [{ time: ago(0) }] } }, undefined],
+    ['a class with a write of unknown fields', { ofClass: { managedFields: [{ time: ago(0) }] } }, CLASS],
   ])('holds back %s', (_, metadata, explanation) => {
     expect(guarded(stale(metadata))[0]?.guard).toEqual(explanation && { name: 'Settling', explanation });
   });
