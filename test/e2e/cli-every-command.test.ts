@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { auditLine } from '../doubles/cloudwatch-logs.ts';
 import { folder, kubeconfigFor, patience, run, runInTerminal, save, serveLive, serveUntilEnd } from './cli-harness.ts';
 import { type List, staleList, the, withTenantConfig } from './harness.ts';
 
@@ -11,9 +11,7 @@ const backup = save(
     manifest: the('HorizontalPodAutoscaler', staleList()),
   }),
 );
-const auditLog = save(
-  JSON.stringify(JSON.parse(readFileSync('test/fixtures/audit-events/envoyproxy-patch.json', 'utf8'))),
-);
+const auditLog = save(auditLine('envoyproxy-patch'));
 
 /**
  * Each command with its arguments; `into` tells restore the cluster where the context has another name, and `stale` is its output
@@ -26,11 +24,12 @@ const commands: Record<string, { args: string[]; into?: string[]; stale: string 
   replay: { args: ['replay', auditLog], stale: '"action": "delete"' },
   doctor: { args: ['doctor'], stale: '1 of 1 HPA with a label of Envoy Gateway is stale' },
 };
-const each = Object.entries(commands).map(([name, command]) => [name, command] as const);
 
 const empty: List = { kind: 'List', items: [] };
 
-describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }) => {
+describe.concurrent.each(Object.entries(commands))('%s', patience, (name, { args, stale, into = [] }) => {
+  const inCluster = (kubeconfig: string) => ['--kubeconfig', kubeconfig, '--context', 'production', ...into];
+  const planning = [...args, ...(name === 'reap' ? ['--dry-run'] : [])];
   const noContext = save({ apiVersion: 'v1', kind: 'Config' });
   test.each([
     ['no kubeconfig', '', 'no kubeconfig with a context was found; set KUBECONFIG, or give --kubeconfig FILE'],
@@ -45,8 +44,7 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
   test('says why the user of a context cannot log in', async () => {
     const config = { ...kubeconfigFor(await serveUntilEnd(empty), ''), 'current-context': 'production' };
     Object.assign(config, { users: [{ name: 'jane', user: { exec: { command: 'no-such-plugin' } } }] });
-    const flags = ['--kubeconfig', save(config), '--context', 'production', ...into];
-    const { code, stdout, stderr } = await run([...args, ...flags]);
+    const { code, stdout, stderr } = await run([...args, ...inCluster(save(config))]);
     expect(code).toBe(1);
     expect(stdout + stderr).toContain('production: cannot authenticate: its command no-such-plugin failed: ');
     expect(stdout + stderr).toContain('Log in again. If that does not help, check the user of this context');
@@ -60,7 +58,7 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
 
   test('changes nothing in an empty cluster', async () => {
     const { cluster, kubeconfig } = await serveLive(empty);
-    const { code } = await run([...args, '--kubeconfig', kubeconfig, '--context', 'production', ...into]);
+    const { code } = await run([...args, ...inCluster(kubeconfig)]);
     // There is no namespace to put the HPA into; and nothing that doctor would find broken.
     expect(code).toBe(name === 'restore' ? 1 : 0);
     expect(cluster.objects('horizontalpodautoscalers')).toEqual([]);
@@ -73,18 +71,15 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
       if (kind !== 'ConfigMap') Reflect.deleteProperty(metadata, 'creationTimestamp');
     if (name === 'restore') list.items = list.items.filter(({ kind }) => kind !== 'HorizontalPodAutoscaler');
     const { kubeconfig } = await serveLive(list, { now: () => new Date('2026-01-01T00:00:00Z') });
-    const flags = ['--kubeconfig', kubeconfig, '--context', 'production', ...into, '-o', 'json'];
-    const all = await run([...args, ...flags, ...(name === 'reap' ? ['--backup-dir', folder] : [])]);
-    expect(all.stdout).not.toContain(stale);
+    const line = [...args, ...inCluster(kubeconfig), '-o', 'json'];
+    expect((await run(line, { cwd: folder })).stdout).not.toContain(stale);
     const named = ['--controller-namespace', 'elsewhere', '--controller-namespace', 'envoy-gateway-system'];
-    const few = await run([...args, ...flags, ...named, ...(name === 'reap' ? ['--backup-dir', folder] : [])]);
-    expect(few.stdout).toContain(stale);
+    expect((await run([...line, ...named], { cwd: folder })).stdout).toContain(stale);
   });
 
   test('tolerates a reader that stops early', async () => {
     const { kubeconfig } = await serveLive(staleList());
-    const flags = ['--kubeconfig', kubeconfig, '--context', 'production', ...into, '-o', 'json'];
-    const { stderr } = await run([...args, ...(name === 'reap' ? ['--dry-run'] : []), ...flags], {
+    const { stderr } = await run([...planning, ...inCluster(kubeconfig), '-o', 'json'], {
       reader: async (stdout) => {
         for await (const chunk of stdout) return String(chunk); // Leaving the loop closes the pipe, as `head -1` does.
         return '';
@@ -95,8 +90,7 @@ describe.concurrent.each(each)('%s', patience, (name, { args, stale, into = [] }
 
   test('fits a terminal of 80 columns', async () => {
     const { kubeconfig } = await serveLive(staleList());
-    const flags = ['--kubeconfig', kubeconfig, '--context', 'production', ...into];
-    const { screen } = await runInTerminal([...args, ...(name === 'reap' ? ['--dry-run'] : []), ...flags]);
+    const { screen } = await runInTerminal([...planning, ...inCluster(kubeconfig)]);
     // A sentence may go on in the next line; what is laid out may not. A word alone cannot be broken.
     const laidOut = screen.filter((line) => !line.startsWith('reaper: ') && /\S\s+\S/.test(line.trim()));
     expect(laidOut.filter((line) => line.length > 80)).toEqual([]);

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { spawn as spawnInTerminal } from '@lydell/node-pty';
-import { afterAll, inject } from 'vitest';
+import { afterAll, expect, inject } from 'vitest';
 import './global-setup.ts';
 import {
   type EmbeddedCluster,
@@ -35,6 +35,11 @@ export interface Result {
   stdout: string;
   stderr: string;
 }
+
+/** The result of a command that prints nothing on stdout. */
+export const failure = (code: number, message: RegExp): Result => ({
+  ...{ code, stdout: '', stderr: expect.stringMatching(message) },
+});
 
 export interface RunOptions {
   stdin?: string;
@@ -87,12 +92,14 @@ export interface TerminalOptions {
   rows?: number;
   /** Called with everything that the process has written so far, and the keyboard. */
   onOutput?: (written: string, type: (keys: string) => void) => void;
+  /** What to type, once, when the process has written a question. */
+  answer?: [question: string, keys: string];
 }
 
 /** Runs the command on a terminal, which is its stdin, stdout and stderr. */
 export async function runInTerminal(
   args: readonly string[],
-  { env = {}, cwd, columns = 80, rows = 50, onOutput = () => {} }: TerminalOptions = {},
+  { env = {}, cwd, columns = 80, rows = 50, onOutput, answer: [question, keys] = ['', ''] }: TerminalOptions = {},
 ): Promise<{ code: number; written: string; screen: string[] }> {
   const terminal = spawnInTerminal(process.execPath, [reaper, ...args], {
     name: 'xterm-256color',
@@ -102,9 +109,12 @@ export async function runInTerminal(
     env: { ...environment(env), TERM: 'xterm-256color' },
   });
   let written = '';
+  let isAnswered = question === '';
   terminal.onData((data) => {
     written += data;
-    onOutput(written, (keys) => terminal.write(keys));
+    onOutput?.(written, (keys) => terminal.write(keys));
+    if (!isAnswered && written.includes(question)) terminal.write(keys);
+    isAnswered ||= written.includes(question);
   });
   const { exitCode } = await new Promise<{ exitCode: number }>((ended) => terminal.onExit(ended));
   return { code: exitCode, written, screen: screenOf(written) };

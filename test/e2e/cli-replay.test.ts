@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { auditEvent, auditLine, controlMessage } from '../doubles/cloudwatch-logs.ts';
 import { invocation } from '../embedded-cluster/event-path.ts';
-import { backupDirectory, kubeconfigOf, patience, run, save, serveSettled, writes } from './cli-harness.ts';
+import { backupDirectory, failure, kubeconfigOf, patience, run, save, serveSettled, writes } from './cli-harness.ts';
 import { hpasOf, STALE, staleList, writesTo } from './harness.ts';
 
 const NAME = STALE.split('/')[1];
@@ -16,13 +16,8 @@ function removal() {
 }
 
 const lines = () => [JSON.stringify(removal()), auditLine('envoyproxy-get'), auditLine('gateway-status-update')];
-const change = {
-  username: 'jane@example.com',
-  verb: 'patch',
-  resource: 'envoyproxies',
-  namespace: 'autoscaling-removed',
-  name: 'proxy',
-};
+const proxy = { resource: 'envoyproxies', namespace: 'autoscaling-removed', name: 'proxy' };
+const change = { username: 'jane@example.com', verb: 'patch', ...proxy };
 const { stageTimestamp, auditID } = removal();
 const changed = `Changed by jane@example.com: patch envoyproxies autoscaling-removed/proxy at ${stageTimestamp}, auditID ${auditID}.`;
 
@@ -32,16 +27,11 @@ describe.concurrent('replay', patience, () => {
     const file = save(Buffer.concat(lines().map((line) => gzipSync(`${line}\n`))));
     const args = ['replay', file, '--kubeconfig', kubeconfigOf({ production: cluster }), '-o', 'json'];
     const { code, stdout, stderr } = await run(args);
-    expect({ code, stderr }).toEqual({
-      code: 0,
-      stderr:
-        `reaper: ${file}: 3 audit events, 1 of which may affect an HPA, 0 unreadable; 1 changed object\n` +
-        `reaper: would delete 1 HPA in cluster production; nothing was changed\n`,
-    });
-    expect(JSON.parse(stdout)).toMatchObject({
-      mode: 'report',
-      clusters: [{ cluster: 'production', hpas: [{ name: NAME, outcome: 'Reported', changes: [change] }] }],
-    });
+    const counts = '3 audit events, 1 of which may affect an HPA, 0 unreadable; 1 changed object';
+    const plan = 'would delete 1 HPA in cluster production; nothing was changed';
+    expect({ code, stderr }).toEqual({ code: 0, stderr: `reaper: ${file}: ${counts}\nreaper: ${plan}\n` });
+    const hpas = [{ name: NAME, outcome: 'Reported', changes: [change] }];
+    expect(JSON.parse(stdout)).toMatchObject({ mode: 'report', clusters: [{ cluster: 'production', hpas }] });
     expect(writesTo(cluster)).toEqual([]);
   });
 
@@ -49,9 +39,8 @@ describe.concurrent('replay', patience, () => {
     const cluster = await serveSettled(staleList());
     const broken = Array.from({ length: 11 }, () => '{"kind":');
     const stdin = [...lines(), JSON.stringify({ kind: 'Event', apiVersion: 'audit.k8s.io/v1' }), ...broken].join('\n');
-    const { code, stdout, stderr } = await run(['replay', '-', '--kubeconfig', kubeconfigOf({ production: cluster })], {
-      stdin,
-    });
+    const args = ['replay', '-', '--kubeconfig', kubeconfigOf({ production: cluster })];
+    const { code, stdout, stderr } = await run(args, { stdin });
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^production: 1 stale of 1 HPA /) });
     expect(stdout).toContain(` ${changed}\n`);
     expect(stderr.split('\n').slice(9, 13)).toEqual([
@@ -65,11 +54,9 @@ describe.concurrent('replay', patience, () => {
   test('sends no request when no object was changed that an HPA depends on', async () => {
     const cluster = await serveSettled(staleList());
     const file = save(auditLine('envoyproxy-get'));
-    const { code, stderr } = await run(['replay', file, '--kubeconfig', kubeconfigOf({ production: cluster })]);
-    expect({ code, stderr }).toEqual({
-      code: 0,
-      stderr: expect.stringMatching(/\nreaper: no object that an HPA depends on was changed: nothing to sweep\n$/),
-    });
+    const message = /\nreaper: no object that an HPA depends on was changed: nothing to sweep\n$/;
+    const result = await run(['replay', file, '--kubeconfig', kubeconfigOf({ production: cluster })]);
+    expect(result).toEqual(failure(0, message));
     expect(cluster.requests).toEqual([]);
   });
 
@@ -100,7 +87,6 @@ describe.concurrent('replay', patience, () => {
     ['a missing file', '/nowhere', '^reaper: /nowhere cannot be read: ENOENT'],
     ['gzip that is cut off', save(gzipSync('a'.repeat(1000)).subarray(0, 20)), ': unexpected end of file\n$'],
   ])('fails with %s, and asks no cluster', async (_, file, message) => {
-    const result = await run(['replay', file]);
-    expect(result).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(new RegExp(message)) });
+    expect(await run(['replay', file])).toEqual(failure(1, new RegExp(message)));
   });
 });

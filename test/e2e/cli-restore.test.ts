@@ -3,13 +3,14 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { EksDouble, readEksToken } from '../doubles/eks.ts';
 import { FilterLogEventsDouble } from '../doubles/filter-log-events.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
-import { awsEnvironment, kubeconfigOf, patience, run, save, serveSettled } from './cli-harness.ts';
+import { awsEnvironment, failure, kubeconfigOf, patience, run, save, serveSettled } from './cli-harness.ts';
 import { hpasOf, MISSING, missingList, staleList, the, wantedList, without, writesTo } from './harness.ts';
 
 // Exit codes, streams, and the cluster that an HPA is restored in. restore-hpas.test.ts shows what is restored.
 
 const [NAMESPACE, NAME] = MISSING.split('/');
 const ARN = 'arn:aws:eks:eu-central-1:123456789012:cluster/shop';
+const OTHER = ARN.replace('123456789012', '999999999999');
 const hpa = (list = wantedList()) => the('HorizontalPodAutoscaler', list);
 
 const deletion = (more: object = {}) => ({
@@ -38,14 +39,10 @@ describe.concurrent('restore', patience, () => {
     expect(writesTo(cluster)).toEqual([]);
     const first = await restore(file, '-o', 'json');
     expect(first).toMatchObject({ code: 0, stderr: '' });
-    expect(JSON.parse(first.stdout)).toEqual({
-      schemaVersion: 1,
-      hpas: [{ cluster: 'production', namespace: NAMESPACE, name: NAME, outcome: 'Restored', why: '' }],
-    });
-    expect(await restore(file)).toMatchObject({
-      code: 0,
-      stdout: expect.stringMatching(/\nAlreadyThere +production /),
-    });
+    const hpas = [{ cluster: 'production', namespace: NAMESPACE, name: NAME, outcome: 'Restored', why: '' }];
+    expect(JSON.parse(first.stdout)).toEqual({ schemaVersion: 1, hpas });
+    const stdout = expect.stringMatching(/\nAlreadyThere +production /);
+    expect(await restore(file)).toMatchObject({ code: 0, stdout });
     expect(writesTo(cluster)).toHaveLength(2);
   });
 
@@ -61,20 +58,15 @@ describe.concurrent('restore', patience, () => {
 
   test('fails, and sends no write, when -n selects no HPA of the file', async () => {
     const { cluster, restore } = await setUp();
-    expect(await restore(backup({}), '-n', 'elsewhere')).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: 'reaper: the options select no HPA; those found were deleted in cluster production\n',
-    });
+    const message = /^reaper: the options select no HPA; those found were deleted in cluster production\n$/;
+    expect(await restore(backup({}), '-n', 'elsewhere')).toEqual(failure(1, message));
     expect(writesTo(cluster)).toEqual([]);
   });
 
   test('reports what is unreadable, restores the rest, and fails', async () => {
     const { restore } = await setUp();
-    const whole = JSON.stringify(deletion());
-    const file = save(
-      `${JSON.stringify(deletion({ manifest: { ...hpa(), spec: {} } }))}\n${whole}\n${whole.slice(0, 100)}`,
-    );
+    const [whole, bad] = [deletion(), deletion({ manifest: { ...hpa(), spec: {} } })].map((one) => JSON.stringify(one));
+    const file = save(`${bad}\n${whole}\n${whole?.slice(0, 100)}`);
     const { code, stdout, stderr } = await restore(file);
     expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringMatching(/\nRestored /) });
     expect(stderr.split('\n')).toEqual([
@@ -86,24 +78,16 @@ describe.concurrent('restore', patience, () => {
 
   test('fails with a file that contains no deleted HPA, and quotes nothing of it', async () => {
     const file = save({ apiVersion: 'v1', kind: 'Secret', data: { token: 'c2VjcmV0' } });
-    expect(await run(['restore', file, '--kubeconfig', save({})])).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: `reaper: ${file}: no deleted HPA (apiVersion autoscaling/v2) found\nreaper: there is no deleted HPA\n`,
-    });
-    expect(await run(['restore', '/nowhere'])).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^reaper: \/nowhere cannot be read: ENOENT/),
-    });
+    const message =
+      /^reaper: \S+: no deleted HPA \(apiVersion autoscaling\/v2\) found\nreaper: there is no deleted HPA\n$/;
+    expect(await run(['restore', file, '--kubeconfig', save({})])).toEqual(failure(1, message));
+    const missing = failure(1, /^reaper: \/nowhere cannot be read: ENOENT/);
+    expect(await run(['restore', '/nowhere'])).toEqual(missing);
   });
 
   test('restores each HPA in the context that it was deleted in, and a cluster without an answer stops no other', async () => {
-    const [current, one, two] = [
-      await serveSettled(missingList()),
-      await serveSettled(missingList()),
-      await serveSettled(missingList()),
-    ];
-    await two.close();
+    const [current, one] = [await serveSettled(missingList()), await serveSettled(missingList())];
+    const two = { ...one, url: 'https://127.0.0.1:1' };
     const file = backup({ cluster: 'one' }, { cluster: 'two' });
     const { code, stdout, stderr } = await run(['restore', file, '--kubeconfig', kubeconfigOf({ current, one, two })]);
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^reaper: two: no whole answer from /) });
@@ -113,18 +97,8 @@ describe.concurrent('restore', patience, () => {
 
   test.each<[string, object[], string, string[]]>([
     ['the context is the ARN of the cluster', [{ cluster: 'shop' }], ARN, ['--context', ARN]],
-    [
-      '--cluster says that the context leads to the cluster',
-      [{ cluster: 'shop' }],
-      'prod',
-      ['--context', 'prod', '--cluster', 'shop'],
-    ],
-    [
-      '--cluster chooses one of several clusters',
-      [{}, { cluster: 'b' }],
-      'production',
-      ['--context', 'production', '--cluster', 'production'],
-    ],
+    ['--cluster says where the context leads', [{ cluster: 'b' }], 'a', ['--context', 'a', '--cluster', 'b']],
+    ['--cluster chooses one of several', [{}, { cluster: 'b' }], 'a', ['--context', 'a', '--cluster', 'b']],
     ['no cluster is known, in the current context', [{ cluster: undefined }], 'production', []],
   ])('restores when %s', async (_, deletions, context, args) => {
     const { cluster, restore } = await setUp(context);
@@ -132,38 +106,37 @@ describe.concurrent('restore', patience, () => {
     expect(hpasOf(cluster)).toHaveLength(1);
   });
 
+  const [PRODUCTION, IN_ARN] = [
+    ['--context', 'production'],
+    ['--context', ARN],
+  ];
   test.each<[string, object[], string[], RegExp]>([
     ['a missing context', [{ cluster: 'gone' }], [], /the kubeconfig has no context gone; it has production, arn:/],
     [
       'another context',
       [{ cluster: 'shop' }],
-      ['--context', 'production'],
-      /the HPAs were deleted in cluster shop, and context production is another one; .* add --cluster shop\n$/,
+      PRODUCTION,
+      /context production is another one; .* add --cluster shop\n$/,
     ],
-    ['a part of a name', [{ cluster: 'hop' }], ['--context', ARN], /cluster hop, and context arn:/],
+    ['a part of a name', [{ cluster: 'hop' }], IN_ARN, /deleted in cluster hop, and context arn:/],
     [
       'another Region',
       [{ cluster: 'shop', region: 'us-east-1' }],
-      ['--context', ARN],
-      /shop in us-east-1, and context arn:.* is another one\n$/,
+      IN_ARN,
+      /shop in us-east-1, and context arn:.* one\n$/,
     ],
-    [
-      'another account',
-      [{ cluster: ARN.replace('123456789012', '999999999999') }],
-      ['--context', ARN],
-      /cluster shop in eu-central-1 of account 999999999999, and context arn:/,
-    ],
+    ['another account', [{ cluster: OTHER }], IN_ARN, /shop in eu-central-1 of account 999999999999, and context arn:/],
     [
       'one of two accounts',
-      [{ cluster: ARN }, { cluster: ARN.replace('123456789012', '999999999999') }],
-      ['--context', 'production', '--cluster', 'shop'],
+      [{ cluster: ARN }, { cluster: OTHER }],
+      [...PRODUCTION, '--cluster', 'shop'],
       /several clusters \(shop in eu-central-1 of account 123456789012, shop in eu-central-1 of account 999999999999\)/,
     ],
   ])('refuses to restore in %s, and sends no request', async (_, deletions, args, message) => {
     const cluster = await serveSettled(missingList());
     const kubeconfig = kubeconfigOf({ production: cluster, [ARN]: cluster });
     const result = await run(['restore', backup(...deletions), '--kubeconfig', kubeconfig, ...args]);
-    expect(result).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(message) });
+    expect(result).toEqual(failure(2, message));
     expect(cluster.requests).toEqual([]);
   });
 });
@@ -239,23 +212,18 @@ describe.concurrent('restore in EKS', patience, () => {
 
   test.each<[string, (logs: FilterLogEventsDouble) => void, number, RegExp]>([
     ['nothing was logged', (logs) => logs.groups.set(REAP_LOG, []), 1, /^reaper: there is no deleted HPA\n$/],
+    ['there is no log group', () => {}, 2, /^reaper: eu-central-1 has neither log group .*-reap nor .*; give the Reg/],
     [
-      'there is no log group',
-      () => {},
-      2,
-      /^reaper: eu-central-1 has neither log group .*-reap nor .*; give the Region/,
-    ],
-    [
-      'the credentials do not allow reading the log',
+      'the log is closed',
       (logs) => logs.failRequests(2, 400, 'AccessDeniedException'),
       1,
-      /^reaper: CloudWatch Logs could not search .* in eu-central-1: .*\nThe credentials do not allow this call: /,
+      /\nThe credentials do not allow /,
     ],
   ])('asks no cluster when %s', async (_, prepare, code, message) => {
     const { logs, eks, reaper } = await serveAccount({});
     prepare(logs);
     const result = await reaper('--eks', 'shop', '--since', '7d');
-    expect(result).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) });
+    expect(result).toEqual(failure(code, message));
     expect(eks.described).toEqual([]);
   });
 
@@ -273,36 +241,17 @@ describe.concurrent('restore in EKS', patience, () => {
     expect(restored()).toEqual(['shop', 'bank']);
   });
 
+  const CENTRAL = ['--eks', '--region', 'eu-central-1'];
   test.each<[string, object, string[], RegExp]>([
-    [
-      'another name',
-      { cluster: 'other' },
-      ['--eks', 'shop'],
-      /the options select no HPA; those found were deleted in cluster other\n$/,
-    ],
-    [
-      'another Region',
-      { cluster: 'shop', region: 'us-east-1' },
-      ['--eks', '--region', 'eu-central-1'],
-      /the options select no HPA; those found were deleted in cluster shop in us-east-1\n$/,
-    ],
-    [
-      'a Region that cannot be printed',
-      { cluster: 'shop', region: '\ud800' },
-      ['--eks', '--region', 'eu-central-1'],
-      /those found were deleted in cluster shop in {2}\n$/,
-    ],
-    [
-      'an unknown cluster',
-      { cluster: undefined },
-      ['--eks'],
-      /deleted in cluster \(not known\): give the one with --eks CLUSTER/,
-    ],
+    ['another name', { cluster: 'other' }, ['--eks', 'shop'], /those found were deleted in cluster other\n$/],
+    ['another Region', { cluster: 'a', region: 'us-east-1' }, CENTRAL, /those found were .* cluster a in us-east-1\n$/],
+    ['a Region that cannot be printed', { cluster: 'a', region: '\ud800' }, CENTRAL, /in cluster a in {2}\n$/],
+    ['an unknown cluster', { cluster: undefined }, ['--eks'], /cluster \(not known\): give the one with --eks CLUSTER/],
     [
       'another account',
-      { cluster: ARN.replace('123456789012', '999999999999') },
+      { cluster: OTHER },
       ['--eks'],
-      /^reaper: shop: the HPAs were deleted in account 999999999999, and these credentials lead to .*\nGive the credentials/,
+      /^reaper: shop: .* account 999999999999, .*\nGive the credentials/,
     ],
     ['a cluster that was deleted', { cluster: 'gone' }, ['--eks'], /^reaper: gone: there is no cluster gone in /],
   ])('sends no request to a cluster for an HPA of %s', async (_, more, args, message) => {
