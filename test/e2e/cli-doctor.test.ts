@@ -7,7 +7,7 @@ import type { RecordedCall } from '../doubles/iam-policy.ts';
 import { admin, type EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
 import type { KubernetesObject } from '../embedded-cluster/objects.ts';
 import { startAccount } from './cli-account.ts';
-import { failure, kubeconfigFor, patience, run, runInTerminal, save, serveUntilEnd } from './cli-harness.ts';
+import { failure, kubeconfigOf, LOST, patience, run, runInTerminal, serveUntilEnd } from './cli-harness.ts';
 import { BACKFILL, logGroup, ourEntries, ourFilter, REAP } from './enroll-harness.ts';
 import { type List, listOf, staleList, without } from './harness.ts';
 
@@ -33,7 +33,7 @@ async function build(list = soundList(), options: EmbeddedClusterOptions = {}) {
   const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'theirs' };
   logs.add(logGroup('shop'), [theirs, ourFilter()]);
   Object.assign(shop, { entries: ourEntries(), tags: { team: 'shop' }, authenticationMode: 'API_AND_CONFIG_MAP' });
-  return { ...account, kubeconfig: save(kubeconfigFor(cluster, 'admin-token')) };
+  return { ...account, kubeconfig: kubeconfigOf({ production: cluster, lost: LOST }) };
 }
 
 const doctor = (args: readonly string[], env: World['env'] = {}) => run(['doctor', ...args], { env });

@@ -151,15 +151,10 @@ describe('enroll', patience, () => {
 
   type Exec = [args?: string[], profile?: string];
   const kubeconfigOf = (name: string, [args, profile]: Exec = []) => {
-    const config = kubeconfigFor(cluster, 'admin-token');
+    const config = kubeconfigFor({ [name]: cluster });
     const env = profile === undefined ? [] : [{ name: 'AWS_PROFILE', value: profile }];
     const exec = { apiVersion: 'client.authentication.k8s.io/v1beta1', command: tokenCommand(), args, env };
-    return save({
-      ...config,
-      clusters: [{ name, cluster: config.clusters[0]?.cluster }],
-      users: [{ name: 'jane', user: args ? { exec } : { token: 'admin-token' } }],
-      contexts: [{ name: 'production', context: { cluster: name, user: 'jane' } }],
-    });
+    return save(args ? { ...config, users: [{ name: 'jane', user: { exec } }] } : config);
   };
   const SHOP = `arn:aws:eks:eu-central-1:${ACCOUNT}:cluster/shop`;
   const GET_TOKEN = ['eks', 'get-token', '--cluster-name', 'shop'];
@@ -194,7 +189,7 @@ describe('enroll', patience, () => {
       /; the account of profile dev /,
     ],
     ['of another Region', ['--region', 'eu-west-1'], SHOP, [], /eu-central-1 .* and eu-west-1 \(--region\)/],
-    ['that does not name its cluster', [], 'shop', [], /production .*; give it with --eks NAME --region REGION\n$/],
+    ['that does not name its cluster', [], 'shop', [], /context shop .*; give it with --eks NAME --region REGION\n$/],
   ])('refuses a context %s, and writes nothing', async (_, args, name, exec, message) => {
     const KUBECONFIG = kubeconfigOf(name, exec);
     const env = { ...withProfiles(), KUBECONFIG };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { auditLine } from '../doubles/cloudwatch-logs.ts';
-import { folder, kubeconfigFor, patience, run, runInTerminal, save, serveLive, serveUntilEnd } from './cli-harness.ts';
+import { folder, kubeconfigFor, LOST, patience, run, runInTerminal, save, serveLive } from './cli-harness.ts';
 import { type List, staleList, the, withTenantConfig } from './harness.ts';
 
 // What is the same for every command that reads clusters, each as a process.
@@ -42,9 +42,9 @@ describe.concurrent.each(Object.entries(commands))('%s', patience, (name, { args
   });
 
   test('says why the user of a context cannot log in', async () => {
-    const config = { ...kubeconfigFor(await serveUntilEnd(empty), ''), 'current-context': 'production' };
-    Object.assign(config, { users: [{ name: 'jane', user: { exec: { command: 'no-such-plugin' } } }] });
-    const { code, stdout, stderr } = await run([...args, ...inCluster(save(config))]);
+    const users = [{ name: 'jane', user: { exec: { command: 'no-such-plugin' } } }];
+    const kubeconfig = save({ ...kubeconfigFor({ production: LOST }), users });
+    const { code, stdout, stderr } = await run([...args, ...inCluster(kubeconfig)]);
     expect(code).toBe(1);
     expect(stdout + stderr).toContain('production: cannot authenticate: its command no-such-plugin failed: ');
     expect(stdout + stderr).toContain('Log in again. If that does not help, check the user of this context');

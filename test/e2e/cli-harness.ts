@@ -76,12 +76,8 @@ export function start(
   child.stdin.on('error', () => {});
   child.stdin.end(stdin);
   const code = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const result = Promise.all([code, reader(child.stdout), text(child.stderr)]).then(([code, stdout, stderr]) => ({
-    code,
-    stdout,
-    stderr,
-  }));
-  return { child, result };
+  const all = Promise.all([code, reader(child.stdout), text(child.stderr)]);
+  return { child, result: all.then(([code, stdout, stderr]) => ({ code, stdout, stderr })) };
 }
 
 export interface TerminalOptions {
@@ -142,33 +138,32 @@ export async function serveUntilEnd(list: List, options: EmbeddedClusterOptions 
   return cluster;
 }
 
-/** A server, and its kubeconfig. */
-export async function serveLive(
-  list: List,
-  { token = 'admin-token', ...options }: EmbeddedClusterOptions & { token?: string } = {},
-): Promise<{ cluster: EmbeddedCluster; kubeconfig: string }> {
+/** A server, and a kubeconfig with it as the context `production`. */
+export async function serveLive(list: List, options: EmbeddedClusterOptions = {}) {
   const cluster = await serveUntilEnd(list, options);
-  return { cluster, kubeconfig: save(kubeconfigFor(cluster, token)) };
+  return { cluster, kubeconfig: kubeconfigOf({ production: cluster }) };
 }
 
-/** Two contexts: `production`, the current one, is the cluster, and `lost` is an address where nothing listens. */
-export function kubeconfigFor({ url, caCertificate }: EmbeddedCluster, token: string, certificate = caCertificate) {
+/** An address where nothing listens. */
+export const LOST = { url: 'https://127.0.0.1:1', caCertificate: '' };
+
+type Reached = Pick<EmbeddedCluster, 'url' | 'caCertificate'>;
+
+/** A kubeconfig with a context for each cluster, the first being the current one. */
+export function kubeconfigFor(clusters: Readonly<Record<string, Reached>>, token = 'admin-token') {
+  const names = Object.keys(clusters);
   return {
-    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'production' },
-    clusters: [
-      {
-        name: 'shop',
-        cluster: { server: url, 'certificate-authority-data': Buffer.from(certificate).toString('base64') },
-      },
-      { name: 'nowhere', cluster: { server: 'https://127.0.0.1:1' } },
-    ],
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': names[0] },
+    clusters: Object.entries(clusters).map(([name, { url: server, caCertificate }]) => ({
+      ...{ name, cluster: { server, 'certificate-authority-data': Buffer.from(caCertificate).toString('base64') } },
+    })),
     users: [{ name: 'jane', user: { token } }],
-    contexts: [
-      { name: 'production', context: { cluster: 'shop', user: 'jane' } },
-      { name: 'lost', context: { cluster: 'nowhere', user: 'jane' } },
-    ],
+    contexts: names.map((name) => ({ name, context: { cluster: name, user: 'jane' } })),
   };
 }
+
+/** The same as a file. */
+export const kubeconfigOf = (...config: Parameters<typeof kubeconfigFor>) => save(kubeconfigFor(...config));
 
 /** Credentials, a Region, and the addresses of services: `{ EKS: 'http://127.0.0.1:1234' }`. */
 export function awsEnvironment(endpoints: Record<string, string>): Record<string, string> {
@@ -189,20 +184,6 @@ export async function serveSettled(list: List, options: EmbeddedClusterOptions =
   return await serveUntilEnd({ ...list, items }, { now: () => new Date('2026-01-01T00:00:00Z'), ...options });
 }
 
-/** A kubeconfig with a context for each cluster, the first being the current one. */
-export function kubeconfigOf(clusters: Readonly<Record<string, EmbeddedCluster>>): string {
-  const parts = Object.entries(clusters).map(([context, cluster]) => {
-    const [{ cluster: reached } = {}] = kubeconfigFor(cluster, 'admin-token').clusters;
-    return { context, cluster: reached };
-  });
-  return save({
-    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': parts[0]?.context },
-    clusters: parts.map(({ context, cluster }) => ({ name: `of ${context}`, cluster })),
-    users: [{ name: 'jane', user: { token: 'admin-token' } }],
-    contexts: parts.map(({ context }) => ({ name: context, context: { cluster: `of ${context}`, user: 'jane' } })),
-  });
-}
-
 /** A new directory for backups, and what a run has left there. */
 export function backupDirectory() {
   const path = mkdtempSync(join(folder, 'backups-'));
@@ -210,19 +191,18 @@ export function backupDirectory() {
     readdirSync(path)
       .filter((name) => pattern.test(name))
       .map((name) => join(path, name));
+  const backups = () => named(/^reaper-backup-.*\.jsonl$/);
   return {
     path,
     files: () => readdirSync(path),
-    backups: () => named(/^reaper-backup-.*\.jsonl$/),
+    backups,
     reports: () => named(/^reaper-report-.*\.json$/),
     /** Every line of the one backup. */
     lines: () => {
-      const [file = '', ...others] = named(/^reaper-backup-/);
+      const [file = '', ...others] = backups();
       if (others.length > 0) throw new Error('several backups');
-      return readFileSync(file, 'utf8')
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line));
+      const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+      return lines.map((line) => JSON.parse(line));
     },
   };
 }

@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { runReportSchema } from '../../functions/events/report.ts';
-import { failure, kubeconfigFor, patience, run, save, serveLive } from './cli-harness.ts';
+import {
+  failure,
+  kubeconfigFor,
+  kubeconfigOf,
+  LOST,
+  patience,
+  run,
+  save,
+  serveLive,
+  serveUntilEnd,
+} from './cli-harness.ts';
 import { type List, MISSING, missingList, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
 
 const NAME = STALE.split('/')[1];
@@ -123,7 +133,7 @@ describe.concurrent('a what-if', patience, () => {
     const inDefault = await run(args);
     expect(inDefault.code).toBe(0);
     cluster.requests.length = 0;
-    const config = kubeconfigFor(cluster, 'admin-token');
+    const config = kubeconfigFor({ production: cluster });
     for (const { context } of config.contexts) Object.assign(context, { namespace: 'autoscaling-kept' });
     const { code, stdout, stderr } = await run(args.with(2, save(config)));
     expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
@@ -176,35 +186,21 @@ describe.concurrent('scan of a live cluster', patience, () => {
     expect(stdout).toContain('<summary>Manifest</summary><pre># without managedFields\napiVersion: autoscaling/v2\n');
   });
 
-  const JANE = { username: 'jane', groups: [] };
-  test.each<[string, Parameters<typeof serveLive>[1], string[], RegExp]>([
-    [
-      'a server that is off',
-      {},
-      ['--context', 'lost'],
-      /^reaper: .*: connect ECONNREFUSED .*\nCheck that the API server/,
-    ],
-    [
-      'an unknown token',
-      { token: 'stolen' },
-      [],
-      /^reaper: GET .* was answered 401: Unauthorized\nLog in again, or check /,
-    ],
-    [
-      'a user without permissions',
-      { users: { 'admin-token': JANE } },
-      [],
-      /^reaper: .* 403: .* cannot list .*\nUse a user /,
-    ],
-  ])('fails for %s, with the reason and the remedy', async (_, options, args, message) => {
-    const { kubeconfig } = await serveLive(staleList(), options);
-    expect(await run(['scan', '--kubeconfig', kubeconfig, '-o', 'json', ...args])).toEqual(failure(1, message));
+  const JANE = { 'admin-token': { username: 'jane', groups: [] } };
+  test.each<[string, Parameters<typeof serveLive>[1], RegExp, string?]>([
+    ['a server that is off', {}, /^reaper: .*: connect ECONNREFUSED .*\nCheck that the API server/, LOST.url],
+    ['an unknown token', { users: {} }, /^reaper: GET .* was answered 401: Unauthorized\nLog in again, or check /],
+    ['a user without permissions', { users: JANE }, /^reaper: .* 403: .* cannot list .*\nUse a user who may do /],
+  ])('fails for %s, with the reason and the remedy', async (_, options, message, otherUrl) => {
+    const { url, caCertificate } = await serveUntilEnd(staleList(), options);
+    const kubeconfig = kubeconfigOf({ production: { url: otherUrl ?? url, caCertificate } });
+    expect(await run(['scan', '--kubeconfig', kubeconfig, '-o', 'json'])).toEqual(failure(1, message));
   });
 
   test('sends nothing to a server with the certificate of another CA', async () => {
     const { cluster } = await serveLive(staleList());
     const { cluster: other } = await serveLive(staleList());
-    const kubeconfig = save(kubeconfigFor(cluster, 'admin-token', other.caCertificate));
+    const kubeconfig = kubeconfigOf({ production: { ...cluster, caCertificate: other.caCertificate } });
     const { code, stderr } = await run(['scan', '--kubeconfig', kubeconfig]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^reaper: no whole answer from 127\.0\.0\.1:\d+: .*certificate.*\nCheck /);

@@ -11,14 +11,8 @@ test('docs/terminal.svg shows what reap and restore print for docs/example.json'
   const env = { KUBECONFIG: kubeconfigOf({ production: cluster }) };
   const cwd = mkdtempSync(join(folder, 'recording-'));
   const record = async (command: string) => {
-    let asked = false;
-    const { written } = await runInTerminal(command.split(' '), {
-      ...{ env, cwd, columns: COLUMNS },
-      onOutput: (written, type) => {
-        if (!asked && written.includes('[y/N]')) type('y\r');
-        asked ||= written.includes('[y/N]');
-      },
-    });
+    const options = { env, cwd, columns: COLUMNS, answer: ['[y/N]', 'y\r'] as [string, string] };
+    const { written } = await runInTerminal(command.split(' '), options);
     return { command: `reaper ${command}`, written };
   };
   const reap = await record('reap --gateway search/api');
