@@ -99,7 +99,7 @@ export const ROWS: readonly Row[] = [
   ifGone('NoGateways', 'ScaleTargetStillRuns', 'its merging class has no Gateway', is('no Gateways')),
   ifGone('ScaleTargetGone', 'ScaleTargetStillRuns', 'its proxy is a DaemonSet, or not asked for', is('no Deployment')),
   ifGone('AutoscalingRemoved', 'DefaultsUnreadable', 'only an unknown default may ask for autoscaling', defaultUnknown),
-  ifSeen('AutoscalingRemoved', 'no `envoyHpa` (or `rateLimitHpa`) is effective', autoscalingRemoved),
+  ifSeen('AutoscalingRemoved', 'no `envoyHpa` (or `rateLimitHpa`) is effective', is('no autoscaling')),
   ifSeen('Renamed', 'its owner asks for another name or namespace, and that HPA exists', renamed),
   {
     deletes: 'Renamed',
@@ -235,10 +235,9 @@ function orphanRemedy(hpa: HorizontalPodAutoscaler): string | undefined {
 
 /** Whether the configuration resolves to this state. */
 function is(expected: Desired['state'], kind?: Owner['kind']) {
-  return ({ owner, desired }: Candidate): string | undefined => {
-    if (kind !== undefined && owner.kind !== kind) return undefined;
-    const { state, because } = desired();
-    return state === expected ? because : undefined;
+  return (candidate: Candidate): Finding | undefined => {
+    if (kind !== undefined && candidate.owner.kind !== kind) return undefined;
+    return candidate.desired().state === expected ? decided(candidate) : undefined;
   };
 }
 
@@ -258,10 +257,6 @@ function defaultUnknown({ hpa, owner, config, cluster, desired }: Candidate): st
       (isBeside && (owner.kind === 'Gateway' || settings.gatewayNamespaceMode)),
   );
   return isKnown ? undefined : `${because}, and the default of an Envoy Gateway in ${namespace} is not known`;
-}
-
-function autoscalingRemoved(candidate: Candidate): Finding | undefined {
-  return candidate.desired().state === 'no autoscaling' ? decided(candidate) : undefined;
 }
 
 /** The effective configuration of the owner decides. */

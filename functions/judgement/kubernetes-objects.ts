@@ -13,7 +13,7 @@ const checked = z.object as unknown as typeof z.looseObject;
 
 const stringMap = z.record(z.string(), z.string());
 const anyMap = z.record(z.string(), z.unknown());
-const scaleTargetRef = { apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() };
+const objectReference = { apiVersion: z.optional(z.string()), kind: z.string(), name: z.string() };
 
 const managedFieldsEntrySchema = checked({
   manager: z.optional(z.string()),
@@ -35,9 +35,7 @@ const metadataSchema = checked({
   annotations: z.nullish(stringMap),
   finalizers: z.nullish(z.array(z.string())),
   ownerReferences: z.nullish(
-    z.array(
-      checked({ apiVersion: z.string(), kind: z.string(), name: z.string(), controller: z.nullish(z.boolean()) }),
-    ),
+    z.array(checked({ ...objectReference, apiVersion: z.string(), controller: z.nullish(z.boolean()) })),
   ),
   managedFields: z.nullish(z.array(managedFieldsEntrySchema)),
 });
@@ -52,6 +50,9 @@ type Shape = Parameters<typeof z.object>[0] & object;
 const maybe = <T extends Shape>(shape: T) => z.nullish(z.object(shape));
 const maybeSome = <T extends Shape>(shape: T) => z.nullish(z.array(z.object(shape)));
 
+/** True, whatever is there. */
+const present = z.optional(z.transform(() => true));
+
 const judgedMetadataSchema = z.object({
   name: z.string(),
   namespace: z.optional(z.string()),
@@ -63,19 +64,7 @@ const judgedMetadataSchema = z.object({
   deletionTimestamp: z.nullish(z.string()),
   annotations: maybe({ [KEEP_ANNOTATION]: z.optional(z.string()) }),
   /** When each manager last wrote, and whether it owns anything of the spec. */
-  managedFields: maybeSome({
-    time: z.optional(z.string()),
-    fieldsV1: z.optional(
-      z.object({
-        'f:spec': z.optional(
-          z.pipe(
-            z.unknown(),
-            z.transform(() => true),
-          ),
-        ),
-      }),
-    ),
-  }),
+  managedFields: maybeSome({ time: z.optional(z.string()), fieldsV1: z.optional(z.object({ 'f:spec': present })) }),
 });
 const namespacedSchema = z.extend(judgedMetadataSchema, { namespace: z.string() });
 
@@ -147,7 +136,7 @@ export const SCHEMAS = {
       resourceVersion: z.string(),
     }),
     spec: checked({
-      scaleTargetRef: checked(scaleTargetRef),
+      scaleTargetRef: checked(objectReference),
       minReplicas: z.nullish(z.number()),
       maxReplicas: z.number(),
     }),
@@ -155,7 +144,7 @@ export const SCHEMAS = {
   }),
   Scaler: z.object({
     metadata: z.object({ name: z.string(), namespace: z.string() }),
-    spec: z.object({ scaleTargetRef: z.object(scaleTargetRef) }),
+    spec: z.object({ scaleTargetRef: z.object(objectReference) }),
   }),
   GatewayClass: z.object({
     metadata: judgedMetadataSchema,

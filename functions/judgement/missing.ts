@@ -70,15 +70,18 @@ function desiredHpa(
   reads: DeploymentReads,
   now: Date,
 ): Pick<Desired, 'names' | 'because'> | undefined {
-  if (config.owner.kind !== 'ConfigMap' && !(isOwnerServed(config) && isSettled(config, now))) return undefined;
+  if (config.owner.kind !== 'ConfigMap' && !isOwnerServed(config, now)) return undefined;
   const desired = config.installations.map((installation) => {
     const one = resolve(config, installation, cluster, reads);
     // Where none is wanted, or all of them exist, nothing depends on the controller: it need not be read.
     if (one.names.every((name) => cluster.hpaAt(name) !== undefined)) return undefined;
-    if (!isEffective(installation, reads, now)) return undefined;
-    // An older release does not know the default.
-    const version = controllerVersion(reads.peek(controllerOf(installation)));
-    return one.levels.includes('default') && isAtLeast(version, 7) === false ? undefined : one;
+    // A saved ConfigMap may have lost all times.
+    const age = secondsSinceWrite(installation.configMap.metadata, now) ?? Number.POSITIVE_INFINITY;
+    if (age < MISSING_AFTER_SECONDS) return undefined;
+    // It says which ConfigMap it reads, so it must be known. An older release does not know the default.
+    const controller = reads.read(controllerOf(installation));
+    const knowsDefault = isAtLeast(controllerVersion(controller), 7) !== false;
+    return controller !== undefined && (knowsDefault || !one.levels.includes('default')) ? one : undefined;
   });
   const [first] = desired;
   if (first === undefined || desired.includes(undefined)) return undefined;
@@ -93,16 +96,20 @@ function isRateLimitServiceRunning({ owner, installations }: OwnerConfig, reads:
 }
 
 /**
- * Whether Envoy Gateway serves the owner, in its current generation. Whether it does so although it rejects the class is decided with
- * what the owner asks for.
+ * Whether Envoy Gateway serves the owner, in its current generation, and everything that asks for the HPA is old enough. Whether it
+ * does so although it rejects the class is decided with what the owner asks for.
  */
-function isOwnerServed({ gateways, gatewayClass, observed }: OwnerConfig): boolean {
+function isOwnerServed({ gateways, gatewayClass, observed, proxies }: OwnerConfig, now: Date): boolean {
   return (
     gatewayClass !== undefined &&
     ['True', 'False'].includes(acceptance(gatewayClass)?.status ?? '') &&
     gateways.some((gateway) => isServed(gateway) && isProgrammed(gateway)) &&
     observed.every(({ metadata }) => !metadata.deletionTimestamp) &&
-    notObserved(observed) === undefined
+    notObserved(observed) === undefined &&
+    // The objects of a what-if have no time: they are new.
+    [...observed, ...proxies].every(
+      ({ metadata }) => (secondsSinceWrite(metadata, now, 'f:spec') ?? 0) >= MISSING_AFTER_SECONDS,
+    )
   );
 }
 
@@ -112,20 +119,6 @@ const isProgrammed = ({ status }: Gateway): boolean =>
   (status?.listeners ?? []).some(({ conditions }) =>
     conditions?.some((condition) => condition.type === 'Programmed' && condition.status === 'True'),
   );
-
-/** Whether everything that asks for the HPA is old enough. The objects of a what-if have no time: they are not. */
-const isSettled = ({ observed, proxies }: OwnerConfig, now: Date): boolean =>
-  [...observed, ...proxies].every(
-    ({ metadata }) => (secondsSinceWrite(metadata, now, 'f:spec') ?? 0) >= MISSING_AFTER_SECONDS,
-  );
-
-/** Whether Envoy Gateway has had the time to read the ConfigMap. Its Deployment, which says whether it does, must be read. */
-function isEffective(installation: EnvoyGatewayConfig, reads: DeploymentReads, now: Date): boolean {
-  // A saved ConfigMap may have lost all times.
-  const age = secondsSinceWrite(installation.configMap.metadata, now) ?? Number.POSITIVE_INFINITY;
-  if (age < MISSING_AFTER_SECONDS) return false;
-  return reads.read(controllerOf(installation)) !== undefined;
-}
 
 function remedyOf(
   { owner, proxies, installations }: OwnerConfig,

@@ -73,41 +73,37 @@ export const describeOwner = (owner: { kind: string; namespace?: string; name: s
 const isApplyOfEnvoyGateway = (entry: ManagedFieldsEntry) =>
   entry.manager === ENVOY_GATEWAY_MANAGER && entry.operation === 'Apply' && !entry.subresource;
 
+const appliesOf = ({ metadata }: HorizontalPodAutoscaler) =>
+  metadata.managedFields?.filter(isApplyOfEnvoyGateway) ?? [];
+
 /** The second mark of ownership: people copy labels, but only Envoy Gateway leaves this entry. */
-export function appliedByEnvoyGateway(hpa: HorizontalPodAutoscaler): boolean {
-  return hpa.metadata.managedFields?.some(isApplyOfEnvoyGateway) ?? false;
-}
+export const appliedByEnvoyGateway = (hpa: HorizontalPodAutoscaler): boolean => appliesOf(hpa).length > 0;
 
 /**
  * The marks of tools on everything that they apply: `kubectl apply`, Helm, Argo CD (whose sync with `Replace=true` leaves no
  * other), kapp. A client-side apply owns only the fields that it changes, so managedFields may not show it.
  */
-const ADOPTING_ANNOTATIONS = [
-  'kubectl.kubernetes.io/last-applied-configuration',
-  'meta.helm.sh/release-name',
-  'argocd.argoproj.io/tracking-id',
-];
-const ADOPTING_LABELS = ['kapp.k14s.io/app'];
+const ADOPTING_MARKS = [
+  ['annotation', 'kubectl.kubernetes.io/last-applied-configuration'],
+  ['annotation', 'meta.helm.sh/release-name'],
+  ['annotation', 'argocd.argoproj.io/tracking-id'],
+  ['label', 'kapp.k14s.io/app'],
+] as const;
 
 /** Who else manages the HPA, one clause for a person; `undefined` if only Envoy Gateway does. */
 export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
-  const controller = hpa.metadata.ownerReferences?.find(
-    (reference) =>
-      reference.controller === true &&
-      !(
-        reference.apiVersion.startsWith('gateway.networking.k8s.io/') &&
-        (reference.kind === 'Gateway' || reference.kind === 'GatewayClass')
-      ),
+  const { ownerReferences, managedFields } = hpa.metadata;
+  const controller = ownerReferences?.find(
+    ({ controller, apiVersion, kind }) =>
+      controller === true &&
+      !(apiVersion.startsWith('gateway.networking.k8s.io/') && ['Gateway', 'GatewayClass'].includes(kind)),
   );
   if (controller) return `${controller.kind} ${controller.name} controls it`;
-  const { annotations, labels } = hpa.metadata;
-  const marks = [
-    ...ADOPTING_ANNOTATIONS.map((name) => ({ kind: 'annotation' as const, name, value: annotations?.[name] })),
-    ...ADOPTING_LABELS.map((name) => ({ kind: 'label' as const, name, value: labels?.[name] })),
-  ];
-  const mark = marks.find(({ kind, name, value }) => value !== undefined && !appliesMetadata(hpa, kind, name));
-  if (mark) return `${mark.kind} ${mark.name} shows that somebody applies it`;
-  const manager = hpa.metadata.managedFields?.find(
+  const mark = ADOPTING_MARKS.find(
+    ([kind, name]) => hpa.metadata[`${kind}s`]?.[name] !== undefined && !appliesMetadata(hpa, kind, name),
+  );
+  if (mark) return `${mark.join(' ')} shows that somebody applies it`;
+  const manager = managedFields?.find(
     (entry) => entry.manager !== ENVOY_GATEWAY_MANAGER && ownedField(entry, 'f:scaleTargetRef') !== undefined,
   );
   return manager && `field manager ${manager.manager ?? '(unnamed)'} owns its scaleTargetRef`;
@@ -115,7 +111,7 @@ export function adoptedBy(hpa: HorizontalPodAutoscaler): string | undefined {
 
 /** Whether Envoy Gateway itself applies it: it copies `infrastructure.annotations` and `labels` of a Gateway to its HPA. */
 function appliesMetadata(hpa: HorizontalPodAutoscaler, kind: 'annotation' | 'label', name: string): boolean {
-  return (hpa.metadata.managedFields ?? []).filter(isApplyOfEnvoyGateway).some(({ fieldsV1 }) => {
+  return appliesOf(hpa).some(({ fieldsV1 }) => {
     const metadata = fieldsV1?.['f:metadata'] as Record<string, Record<string, unknown> | undefined> | undefined;
     return metadata?.[`f:${kind}s`]?.[`f:${name}`] !== undefined;
   });
@@ -133,7 +129,7 @@ const MARKED_FIELD = 'f:maxReplicas';
 
 /** Whether the mark is intact: Envoy Gateway has not applied the HPA since. */
 export function isMarked(hpa: HorizontalPodAutoscaler): boolean {
-  const entries = (hpa.metadata.managedFields ?? []).filter(isApplyOfEnvoyGateway);
+  const entries = appliesOf(hpa);
   return entries.length > 0 && entries.every((entry) => ownedField(entry, MARKED_FIELD) === undefined);
 }
 
