@@ -45,7 +45,6 @@ const REMEDIES: Readonly<Record<string, string>> = {
   InvalidSignatureException: 'The secret access key does not fit, or the clock of this machine is wrong.',
 };
 
-/** The names of the errors for a caller who is authenticated, but not authorized for this one call. */
 const DENIALS = ['AccessDeniedException', 'AccessDenied', 'UnauthorizedOperation'];
 /** Whether the caller is authenticated, but not authorized for this one call. */
 export const isRefusal = ({ cause }: AwsAccessError): boolean => DENIALS.includes((cause as Error)?.name);

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { described } from '../platform/schema.ts';
+import { described, optional } from '../platform/schema.ts';
 
 /** The checks by their stable names, in the order of an event's path: from the audit log to the HPAs. */
 export const CHECKS = [
@@ -35,8 +35,8 @@ const checkSchema = z.object({
   id: z.enum(CHECKS),
   state: z.enum(STATES),
   found: described('What was found, one sentence without its period'),
-  remedy: z.optional(described('What a person can do about it; absent where nothing is to be done')),
-  command: z.optional(described('A shell command that does it, or that shows more')),
+  remedy: optional('What a person can do about it; absent where nothing is to be done'),
+  command: optional('A shell command that does it, or that shows more'),
 });
 /** The result of a check of one cluster. */
 export type Check = z.infer<typeof checkSchema>;
@@ -55,7 +55,7 @@ export const doctorReportSchema = described(
     clusters: z.array(
       z.object({
         cluster: z.string(),
-        region: z.optional(described('The AWS Region; absent for a cluster of a kubeconfig')),
+        region: optional('The AWS Region; absent for a cluster of a kubeconfig'),
         checks: described(
           'In the order of the path of an event; eks-* only for EKS; eks-cluster alone if EKS did not describe it',
           z.array(checkSchema),

@@ -5,7 +5,7 @@ import { clusterNameSchema } from '../platform/eks-names.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { described, parsePayload, placeSchema } from '../platform/schema.ts';
+import { described, optional, parsePayload, placeSchema } from '../platform/schema.ts';
 
 const roleArnSchema = z.string().check(z.regex(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role'));
 const roleIdSchema = z.string().check(z.regex(/^AROA[A-Z0-9]+$/, 'expected the unique id of a role (AROA…)'));
@@ -34,7 +34,7 @@ const CONCURRENCY = 5;
 /** Milliseconds that must be left to begin another cluster. */
 const MIN_TIME_PER_CLUSTER_MS = 60_000;
 
-const flag = (description: string) => z.optional(described(description, z.boolean('expected true or false')));
+const flag = (description: string) => optional(description, z.boolean('expected true or false'));
 const clusterNamesSchema = z
   .array(clusterNameSchema, 'expected names of EKS clusters')
   .check(z.minLength(1, 'expected a name'));
@@ -44,7 +44,7 @@ export const enrollmentRequestSchema = described(
   'The payload of `enroll`; {} enrolls every cluster',
   z.strictObject(
     {
-      clusters: z.optional(described('The only clusters of this run; absent for all', clusterNamesSchema)),
+      clusters: optional('The only clusters of this run; absent for all', clusterNamesSchema),
       remove: flag('Delete filters and access entries; the next scheduled run creates them again'),
       dryRun: flag('Report what would be done, and do nothing'),
     },
@@ -106,11 +106,8 @@ export function createHandler({
     const time = context.getRemainingTimeInMillis();
     const reason = RequestType === 'Delete' ? await whyNotRemoved(() => run({ remove: true }), time) : undefined;
     if (reason !== undefined) clients.log.error('removal not complete', { reason });
-    await answerStack(stackRequest.data, reason);
-    clients.log.info('stack answered', {
-      requestType: RequestType,
-      status: reason === undefined ? 'SUCCESS' : 'FAILED',
-    });
+    const status = await answerStack(stackRequest.data, reason);
+    clients.log.info('stack answered', { requestType: RequestType, status });
     return undefined;
   };
 }
@@ -150,9 +147,10 @@ async function whyNotRemoved(removeAll: () => Promise<EnrollmentReport>, time: n
  * Answers CloudFormation, which would otherwise wait for an hour.
  *
  * @param reason of a failure: it keeps the stack, so that its deletion can be retried
+ * @returns the status in the answer
  * @throws {RetryableError} when CloudFormation did not accept the answer
  */
-async function answerStack(request: z.infer<typeof stackRequestSchema>, reason: string | undefined): Promise<void> {
+async function answerStack(request: z.infer<typeof stackRequestSchema>, reason: string | undefined): Promise<string> {
   const { ResponseURL, StackId, RequestId, LogicalResourceId, PhysicalResourceId = PHYSICAL_ID } = request;
   const answer = {
     Status: reason === undefined ? 'SUCCESS' : 'FAILED',
@@ -165,7 +163,7 @@ async function answerStack(request: z.infer<typeof stackRequestSchema>, reason: 
     try {
       const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
       const { ok, status } = await fetch(ResponseURL, { method: 'PUT', body, signal });
-      if (ok) return;
+      if (ok) return answer.Status;
       throw new Error(`it answered ${status}`);
     } catch (error) {
       if (attempt === ATTEMPTS) {

@@ -5,7 +5,7 @@ import { REAPER_GROUP } from '../kubernetes/cluster-inspection.ts';
 import { type ClusterDescription, OPT_OUT_TAG } from '../kubernetes/directory.ts';
 import { logGroupOf } from '../platform/eks-names.ts';
 import { type Problem, problem } from '../platform/problems.ts';
-import { described } from '../platform/schema.ts';
+import { described, optional } from '../platform/schema.ts';
 import type { ClusterRef } from '../sweep/for-each-cluster.ts';
 
 /** The subscription filter that enrollment creates, updates and deletes; it never touches a filter of another name. */
@@ -55,31 +55,29 @@ export const findingSchema = z.object({
     'ClusterRole',
     'ClusterRoleBinding',
   ]),
-  name: z.optional(described("The filter's or RBAC object's name, or the ARN of the access entry's principal")),
+  name: optional("The filter's or RBAC object's name, or the ARN of the access entry's principal"),
   state: described(
     'dead: its role was created again since; untagged: for an unknown role; unknown: not readable',
     z.enum(['right', 'absent', 'different', 'dead', 'untagged', 'unwanted', 'unknown']),
   ),
   found: described('What was found, one sentence without its period'),
-  reason: z.optional(
-    described(
-      'Why the cluster cannot be enrolled completely',
-      z.enum([
-        'AuditLogOff',
-        'LogGroupMissing',
-        'LogGroupNotStandard',
-        'NoFreeFilterSlot',
-        'NoAccessEntries',
-        'ClusterNotFound',
-        'AwsAccessRefused',
-        'EnrollmentFailed',
-      ]),
-    ),
+  reason: optional(
+    'Why the cluster cannot be enrolled completely',
+    z.enum([
+      'AuditLogOff',
+      'LogGroupMissing',
+      'LogGroupNotStandard',
+      'NoFreeFilterSlot',
+      'NoAccessEntries',
+      'ClusterNotFound',
+      'AwsAccessRefused',
+      'EnrollmentFailed',
+    ]),
   ),
-  remedy: z.optional(described('What a person can do about it')),
-  command: z.optional(described('A shell command that does it, or that shows more')),
+  remedy: optional('What a person can do about it'),
+  command: optional('A shell command that does it, or that shows more'),
   action: described('What `enroll` does about it', z.enum(['none', 'create', 'update', 'replace', 'delete'])),
-  outcome: z.optional(described('Absent without an action', z.enum(['done', 'planned', 'failed']))),
+  outcome: optional('Absent without an action', z.enum(['done', 'planned', 'failed'])),
 });
 /** One part of an enrollment: its observed state, and what enrollment or a person does about it. */
 export type Finding = z.infer<typeof findingSchema>;

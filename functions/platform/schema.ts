@@ -51,7 +51,6 @@ export const placeSchema = {
 };
 
 const EVENT_BUS = /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/;
-/** The name or the ARN of an event bus. */
 export const eventBusSchema = z.string().check(z.regex(EVENT_BUS, "expected an event bus's name or ARN"));
 
 /** A whole number within bounds in an environment variable, with a default. */
