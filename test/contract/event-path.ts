@@ -5,6 +5,7 @@ import { createHandler as createForward } from '../../functions/forward/forward.
 import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { createHandler as createReap } from '../../functions/reap/reap.ts';
+import { directoryOf } from '../builders/directory.ts';
 import type { AuditEvent } from '../embedded-cluster/audit.ts';
 import { connectionTo } from '../embedded-cluster/embedded-cluster.ts';
 import {
@@ -60,13 +61,7 @@ export function describeEventPath(start: () => Promise<Server>): void {
       const handler = createReap({
         config: { ...CONFIG, MODE: mode, MAX_DELETIONS: 25, SETTLE_HPA_SECONDS: 120, SETTLE_CONFIG_SECONDS: 180 },
         eventBus: { put: async () => {} },
-        directory: {
-          list: async () => [],
-          describe: async () => ({ tags: {} }),
-          connect: async () => api,
-          connection: async () => connectionTo(used.server, reaperToken),
-          forget: () => {},
-        },
+        directory: directoryOf({ real: { api } }),
         // Past the time in which new objects settle.
         now: () => new Date(Date.now() + 3_600_000),
         ...quiet,
