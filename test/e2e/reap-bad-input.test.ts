@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type ClusterApi, clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
 import { connectionTo, type Intervention } from '../embedded-cluster/embedded-cluster.ts';
 import { queueBatch } from '../embedded-cluster/event-path.ts';
@@ -13,7 +13,6 @@ import {
   STALE,
   serve,
   staleList,
-  sweep,
   the,
   times,
   without,
@@ -215,17 +214,6 @@ describe('an API server that', () => {
     await expect(api.hpas.list()).rejects.toMatchObject({ name: 'NoAnswerError', message });
   });
 
-  test('fails at the second assessment has nothing deleted', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    let marked = false;
-    cluster.onRequest = ({ method, path }) => {
-      marked ||= method === 'PATCH';
-      return marked && path.endsWith('/envoyproxies') ? gone : undefined;
-    };
-    await isRetried(/500: storage is gone/);
-    expect(requestsOf(cluster, 'DELETE')).toEqual([]);
-  });
-
   test.each(['PATCH', 'DELETE'])(
     'fails one %s of three fails that HPA alone, and its message comes back',
     async (method) => {
@@ -240,36 +228,6 @@ describe('an API server that', () => {
       );
     },
   );
-
-  test('forbids one mark ends the sweep only when no other write is under way', async () => {
-    const cluster = await serve(times(2, staleList()));
-    const api = clusterApi(connectionTo(cluster));
-    onTestFinished(() => api.close());
-    const refused = Promise.withResolvers<void>();
-    const ends: string[] = [];
-    const mark: ClusterApi['hpas']['mark'] = async (hpa) => {
-      try {
-        const answer = await api.hpas.mark(hpa);
-        ends.push(answer.result);
-        return answer;
-      } catch (error) {
-        ends.push('forbidden');
-        refused.resolve();
-        throw error;
-      }
-    };
-    const forbidden = status(403, 'hpa "a" is forbidden: User "reap" cannot patch resource "horizontalpodautoscalers"');
-    cluster.onRequest = async ({ method }) => {
-      if (method !== 'PATCH') return undefined;
-      if (requestsOf(cluster, 'PATCH').length === 1) return forbidden;
-      await refused.promise;
-      return undefined;
-    };
-    await expect(sweep(cluster, { api: { ...api, hpas: { ...api.hpas, mark } } })).rejects.toMatchObject({
-      reason: 'ClusterForbidden',
-    });
-    expect(ends).toEqual(['forbidden', 'done']);
-  });
 });
 
 describe('a configuration that cannot be read', () => {

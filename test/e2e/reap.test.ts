@@ -3,7 +3,7 @@ import { type SweepReport, sweepReportSchema } from '../../functions/events/repo
 import { waitFor } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import { tooManyRequests } from '../doubles/kube-apiserver.ts';
-import type { EmbeddedCluster, Intervention, ReceivedRequest } from '../embedded-cluster/embedded-cluster.ts';
+import type { Intervention, ReceivedRequest } from '../embedded-cluster/embedded-cluster.ts';
 import { queueBatch } from '../embedded-cluster/event-path.ts';
 import type { KubernetesObject } from '../embedded-cluster/objects.ts';
 import {
@@ -39,16 +39,22 @@ import {
 const around = surroundings();
 
 describe('reap', () => {
-  test('deletes the HPA that a message leads to, logs it, and counts it', async () => {
+  test('deletes the HPA that a message leads to, logs its whole manifest before, and counts it', async () => {
     const cluster = await around.enroll('shop', staleList());
-    const before = cluster.objects('horizontalpodautoscalers');
+    const [manifest] = cluster.objects('horizontalpodautoscalers');
+    const deleting = { message: 'deleting HPA', cluster: 'shop', reason: 'AutoscalingRemoved', manifest };
+    let loggedBefore: object[] = [];
+    beforeFirst('DELETE', cluster, () => {
+      loggedBefore = around.output.logged();
+    });
 
     expect(await reapBatch([changed()])).toEqual([]);
 
     expect(hpasOf(cluster)).toEqual([]);
+    expect(loggedBefore).toMatchObject([deleting]);
     const name = STALE.split('/')[1];
     expect(around.output.logged()).toMatchObject([
-      { level: 'INFO', message: 'deleting HPA', cluster: 'shop', reason: 'AutoscalingRemoved', manifest: before[0] },
+      { level: 'INFO', ...deleting },
       {
         level: 'INFO',
         message: `HPA ${STALE}: Deleted, AutoscalingRemoved`,
@@ -57,7 +63,7 @@ describe('reap', () => {
       },
       {
         ...{ level: 'INFO', message: 'sweep finished', mode: 'delete' },
-        ...{ outcomes: { Deleted: 1 }, missing: 0, lookAgain: false },
+        ...{ outcomes: { Deleted: 1 }, missing: 0, lookAgain: false, auditIDs: ['audit-1'] },
       },
     ]);
     expect(around.output.counted('HpasDeleted')).toBe(1);
@@ -82,64 +88,18 @@ describe('reap', () => {
       },
     ]);
   });
-
-  test('names the changes that an HPA rests on, and not those of others', async () => {
-    await around.enroll('shop', staleList());
-    const objectRef = { apiGroup: 'gateway.envoyproxy.io', apiVersion: 'v1alpha1', resource: 'envoyproxies' };
-    const of = (auditID: string, namespace: string, name?: string) =>
-      JSON.stringify(changed('shop', { auditID, objectRef: { ...objectRef, namespace, name } }));
-    await reapBatch([
-      of('its own', 'autoscaling-removed', 'proxy'),
-      of('the whole namespace', 'autoscaling-removed'),
-      of('another name', 'autoscaling-removed', 'other'),
-      of('another namespace', 'shop', 'proxy'),
-    ]);
-    const changes = around.output.logged().flatMap((line) => (line.changes as { auditID: string }[]) ?? []);
-    expect(changes.map(({ auditID }) => auditID)).toEqual(['its own', 'the whole namespace']);
-  });
-
-  test('logs only the end of the sweep for a plainly wanted HPA', async () => {
-    await around.enroll('shop', wantedList());
-    expect(await reapBatch([changed()])).toEqual([]);
-    expect(around.output.logged()).toMatchObject([
-      { message: 'sweep finished', cluster: 'shop', outcomes: { Kept: 1 }, auditIDs: ['audit-1'] },
-    ]);
-  });
-
-  test('has logged the whole manifest when the DELETE arrives', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    const [stale] = cluster.objects('horizontalpodautoscalers');
-    let logged: unknown;
-    beforeFirst('DELETE', cluster, () => {
-      logged = around.output.logged().find(({ message }) => message === 'deleting HPA')?.manifest;
-    });
-    await reapBatch([changed()]);
-    expect(logged).toEqual(stale);
-  });
 });
 
 describe('a stale HPA', () => {
-  test('is held back as a whole above the limit, and its message is consumed', async () => {
-    vi.stubEnv('MAX_DELETIONS', '2');
-    const cluster = await around.enroll('shop', times(3, staleList()));
-    expect(await reapBatch([changed()])).toEqual([]);
-    expect(writesTo(cluster)).toEqual([]);
-    expect(around.output.logged()).toContainEqual(
-      expect.objectContaining({
-        ...{ level: 'WARN', outcome: 'HeldBack' },
-        guard: { name: 'BlastRadiusExceeded', explanation: '3 deletions at once, and the limit is 2' },
-      }),
-    );
-    expect(around.output.counted('HpasHeldBack')).toBe(3);
-  });
-
-  test('is deleted when a person raises the limit for one sweep, which the queue cannot', async () => {
+  test('is held back as a whole above the limit, unless a person raises it for one sweep, which the queue cannot', async () => {
     const cluster = await around.enroll('shop', times(3, staleList()));
     vi.stubEnv('MAX_DELETIONS', '2');
     const handler = await loadReap();
     const raised = { ...changed(), maxDeletions: 3 };
     expect(await reapBatch([raised], 1, handler)).toEqual([]);
-    expect(hpasOf(cluster)).toHaveLength(3);
+    expect([around.output.counted('HpasHeldBack'), writesTo(cluster)]).toEqual([3, []]);
+    const guard = { name: 'BlastRadiusExceeded', explanation: '3 deletions at once, and the limit is 2' };
+    expect(around.output.logged()[0]).toMatchObject({ level: 'WARN', outcome: 'HeldBack', guard });
     expect(outcomesOf(await sweepByEvent({ ...raised, maxDeletions: 2 }, handler))).toEqual(
       hpasOf(cluster).map((key) => `${key}: HeldBack, AutoscalingRemoved`),
     );
@@ -267,67 +227,21 @@ describe('when somebody else writes during the sweep, reap', () => {
     ]);
   });
 
-  describe('and the answer to a deletion is lost', () => {
-    /** What is asked from the deletion on. */
-    const asked = (cluster: EmbeddedCluster) =>
-      cluster.requests
-        .slice(cluster.requests.findIndex(({ method }) => method === 'DELETE'))
-        .map(({ method }) => method);
-    const answers = (cluster: EmbeddedCluster, byMethod: Record<string, () => Intervention | undefined>) => {
-      const isOfHpa = (path: string) => path.endsWith(`/${STALE.split('/')[1]}`);
-      cluster.onRequest = ({ method, path }) => (isOfHpa(path) ? byMethod[method]?.() : undefined);
-    };
-    const lost = (): Intervention => ({ kind: 'cut', after: 10 });
-    const never = (): Intervention => ({ kind: 'reset' });
-    const unable = (): Intervention => ({ kind: 'respond', status: 500, body: { message: 'etcd' } });
-
-    test('reports the deletion when the HPA is gone', async () => {
-      const cluster = await around.enroll('shop', staleList());
-      answers(cluster, { DELETE: lost });
-      expect(await reapBatch([changed()])).toEqual([]);
-      expect([hpasOf(cluster), asked(cluster)]).toEqual([[], ['DELETE', 'GET', 'POST']]);
-      expect(around.output.counted('HpasDeleted')).toBe(1);
-      const [{ DetailType, Detail } = { Detail: '{}' }] = around.bus.taken;
-      expect([DetailType, JSON.parse(Detail).manifest.metadata.uid]).toEqual([
-        'HPA Deleted',
-        the('HorizontalPodAutoscaler', staleList()).metadata.uid,
-      ]);
-    });
-
-    test('reports the deletion when another HPA has its name', async () => {
-      const cluster = await around.enroll('shop', staleList());
-      const { metadata, ...made } = the('HorizontalPodAutoscaler', staleList());
-      const { resourceVersion: _, ...again } = { ...metadata, uid: 'another' };
-      const makeAgain = () => {
-        cluster.load({ items: [{ ...made, metadata: again }] });
-        return undefined;
-      };
-      answers(cluster, { DELETE: lost, GET: makeAgain });
-      expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
-      expect(hpasOf(cluster)).toEqual([STALE]);
-    });
-
-    test.each<[string, Record<string, () => Intervention>, number, string[]]>([
-      ['the HPA is still there', { DELETE: never }, 60_000, ['DELETE', 'GET']],
-      ['nobody says whether it is there', { DELETE: lost, GET: unable }, 60_000, ['DELETE', 'GET']],
-      ['there is no time to ask', { DELETE: lost }, 19_000, ['DELETE']],
-      ['the API server did not take it up', { DELETE: () => tooManyRequests(1) }, 60_000, ['DELETE']],
-    ])('brings the message back: %s', async (_, byMethod, remaining, requests) => {
-      const cluster = await around.enroll('shop', staleList());
-      answers(cluster, byMethod);
-      const handler = await loadReap();
-      expect(await handler(queueBatch([JSON.stringify(changed())]), context(remaining))).toEqual({
-        batchItemFailures: [{ itemIdentifier: 'message-1' }],
-      });
-      expect(asked(cluster)).toEqual(requests);
-      expect(around.output.logged()).toContainEqual(
-        expect.objectContaining({
-          outcome: 'Failed',
-          answer: expect.stringMatching(/^no whole answer from | 429: Too many requests/),
-        }),
-      );
-      expect(around.bus.taken).toEqual([]);
-    });
+  test.each<[string, () => Intervention, string, string[]]>([
+    [
+      'asks whether a deletion is done whose answer is lost',
+      () => ({ kind: 'cut', after: 10 }),
+      'Deleted',
+      ['GET', 'POST'],
+    ],
+    ['does not ask after one that the API server did not take up', () => tooManyRequests(1), 'Failed', []],
+  ])('%s', async (_, answer, outcome, asked) => {
+    const cluster = await around.enroll('shop', staleList());
+    beforeFirst('DELETE', cluster, answer);
+    expect(await reapBatch([changed()])).toEqual(outcome === 'Failed' ? ['message-1'] : []);
+    expect(around.output.counted(`Hpas${outcome}`)).toBe(1);
+    const methods = cluster.requests.map(({ method }) => method);
+    expect(methods.slice(methods.indexOf('DELETE') + 1)).toEqual(asked);
   });
 
   const takeOver = ({ metadata }: KubernetesObject) => {
@@ -427,15 +341,6 @@ describe('when somebody else writes during the sweep, reap', () => {
     expect(requestsOf(cluster, 'DELETE').map(({ status }) => status)).toEqual([409]);
   });
 
-  test('gives up an HPA that keeps changing after three attempts, and its message comes back', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    cluster.onRequest = ({ method }) =>
-      void (method === 'PATCH' && rewrite(cluster, 'horizontalpodautoscalers', ({ spec }) => void spec.maxReplicas++));
-    expect(await reapBatch([changed()])).toEqual(['message-1']);
-    expect(requestsOf(cluster, 'PATCH')).toHaveLength(3);
-    expect(around.output.counted('HpasConflict')).toBe(1);
-  });
-
   test('counts what it has deleted towards the limit when more becomes stale', async () => {
     vi.stubEnv('MAX_DELETIONS', '2');
     const list = times(3, staleList());
@@ -462,17 +367,6 @@ describe('when somebody else writes during the sweep, reap', () => {
     expect(await reapBatch([changed()])).toEqual([]);
     expect(around.output.counted('HpasAlreadyGone')).toBe(1);
     expect(around.output.counted('HpasDeleted')).toBe(0);
-  });
-
-  test('succeeds without another assessment when a person changes and then deletes the HPA', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    beforeFirst('DELETE', cluster, async ({ path }) => {
-      await deleteAsAdmin(cluster, path);
-      return { kind: 'respond', status: 409, body: { kind: 'Status', reason: 'Conflict', code: 409 } };
-    });
-    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: AlreadyGone, AutoscalingRemoved`]);
-    expect(cluster.requests.at(-1)).toMatchObject({ method: 'GET', status: 404 });
-    expect(requestsOf(cluster, 'GET').filter(({ path }) => path.endsWith('/envoyproxies'))).toHaveLength(2);
   });
 
   test('judges another HPA that takes the name, and does not delete it', async () => {

@@ -1,8 +1,9 @@
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { judge } from '../../../functions/judgement/judge.ts';
 import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
 import type { ClusterApi } from '../../../functions/kubernetes/cluster-api.ts';
-import { NoAnswerError } from '../../../functions/platform/errors.ts';
+import { NoAnswerError, OverloadedError } from '../../../functions/platform/errors.ts';
+import { SILENT } from '../../../functions/platform/logger.ts';
 import { type RemoveOptions, remove } from '../../../functions/sweep/remove.ts';
 import { envoyHpa, gateway, gatewayClass, snapshotOf } from '../../builders/cluster.ts';
 import { apiOf, nextVersion } from '../../builders/cluster-api.ts';
@@ -18,10 +19,9 @@ function removal(
   const objects = [gatewayClass(), config, ...names.flatMap((name) => [gateway(name), envoyHpa(name)])];
   const api = apiOf(objects, over);
   const ended: string[] = [];
-  const log = { info: () => {}, warn: () => {}, error: () => {} };
   const removed = remove(
     judge(snapshotOf(objects)),
-    { cluster: 'shop', sweepId: 'sweep-1', api, log, ...options },
+    { cluster: 'shop', sweepId: 'sweep-1', api, log: SILENT, ...options },
     (_, outcome, { message } = {}) => void ended.push(message === undefined ? outcome : `${outcome}: ${message}`),
   );
   return { api, ended, removed };
@@ -59,22 +59,23 @@ test('keeps an HPA whose manifest could not be saved, and deletes the others', a
 });
 
 test.each([
-  ['before the marks', 0],
-  ['after the marks', 1],
-])('writes and saves nothing more once it is stopped %s', async (_, marks) => {
+  ['before the marks', 0, 0],
+  ['after the marks', 1, 0],
+  ['while its manifest is saved', 1, 1],
+])('writes and saves nothing more once it is stopped %s', async (_, marks, saves) => {
   const stop = new AbortController();
   if (marks === 0) stop.abort();
-  const beforeDeletion = vi.fn(async () => {});
+  const beforeDeletion = vi.fn(async () => stop.abort());
   const { api, ended, removed } = removal(1, {}, { drainSignal: stop.signal, beforeDeletion });
   const { list } = api.hpas;
   api.hpas.list = () => {
-    stop.abort();
+    if (saves === 0) stop.abort();
     return list();
   };
   expect(await removed).toEqual([]);
   expect(ended).toEqual(['Stopped']);
   expect(api.hpas.mark).toHaveBeenCalledTimes(marks);
-  expect(beforeDeletion).not.toHaveBeenCalled();
+  expect(beforeDeletion).toHaveBeenCalledTimes(saves);
   expect(api.hpas.delete).not.toHaveBeenCalled();
 });
 
@@ -87,11 +88,25 @@ test('gives up after five deletions of an HPA whose status is written before eac
   expect(versions).toEqual(['2', '3', '4', '5', '6']);
 });
 
-test('asks whether a deletion without an answer was done, if nothing limits its time', async () => {
-  const { ended, removed } = removal(1, {
-    delete: async () => Promise.reject(new NoAnswerError('reset')),
-    get: async () => undefined,
+test('needs no other attempt for an HPA that somebody changed and then deleted', async () => {
+  const { ended, removed } = removal(1, { delete: async () => ({ result: 'conflict' }), get: async () => undefined });
+  expect([await removed, ended]).toEqual([[], ['AlreadyGone']]);
+});
+
+describe('a deletion without an answer', () => {
+  const lost = new NoAnswerError('reset');
+  const none = async () => undefined;
+  const another = async () => envoyHpa('shop/web-0', { metadata: { uid: 'another' } });
+
+  test.each<[string, string, Error, Partial<ClusterApi['hpas']>, (() => boolean)?]>([
+    ['is done if the HPA is gone', 'Deleted', lost, { get: none }],
+    ['is done if another HPA has its name', 'Deleted', lost, { get: another }],
+    ['has failed if the HPA is still there', 'Failed: reset', lost, {}],
+    ['has failed if nobody says whether it is there', 'Failed: reset', lost, { get: () => Promise.reject(lost) }],
+    ['has failed if there is no time to ask', 'Failed: reset', lost, { get: none }, () => false],
+    ['has failed if it was not taken up', 'Failed: busy', new OverloadedError('busy'), { get: none }],
+  ])('%s', async (_, outcome, error, over, hasTimeLeft) => {
+    const { ended, removed } = removal(1, { delete: () => Promise.reject(error), ...over }, { hasTimeLeft });
+    expect([await removed, ended]).toEqual([[], [outcome]]);
   });
-  expect(await removed).toEqual([]);
-  expect(ended).toEqual(['Deleted']);
 });

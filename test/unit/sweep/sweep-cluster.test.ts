@@ -59,6 +59,8 @@ test('throws when the API server stops responding before anything is deleted', a
   const hpas = await api.hpas.list();
   vi.mocked(api.hpas.list).mockResolvedValueOnce(hpas).mockRejectedValue(new NoAnswerError('reset'));
   await expect(sweep(api)).rejects.toThrow('reset');
+  expect(api.hpas.mark).toHaveBeenCalledOnce();
+  expect(api.hpas.delete).not.toHaveBeenCalled();
 });
 
 test('reports what was deleted before the credentials expired, and warns of the rest', async () => {
@@ -92,6 +94,28 @@ test.each([
   expect(report.lookAgain).toBe(true);
 });
 
+test.each([
+  ['an Event for the owner of an HPA that it deletes', '', 'Deleted', 1],
+  ['no Event once it is stopped', 'stop', 'Deleted', 0],
+  ['no Event once there is no time left', 'time', 'Deleted', 0],
+  ['no Event if it only reports', 'report', 'Reported', 0],
+])('records %s', async (_, end, outcome, events) => {
+  const deleted = new AbortController();
+  const api = apiOf([...installed, ...stale('shop/a')]);
+  const remove = api.hpas.delete;
+  api.hpas.delete = (hpa) => {
+    deleted.abort();
+    return remove(hpa);
+  };
+  const { outcomes } = await sweep(api, {
+    ...(end === 'stop' && { drainSignal: deleted.signal }),
+    ...(end === 'time' && { hasTimeLeft: () => !deleted.signal.aborted }),
+    ...(end === 'report' && { mode: 'report' }),
+  });
+  expect(outcomes).toEqual([`a ${outcome}`]);
+  expect(api.recordEvent).toHaveBeenCalledTimes(events);
+});
+
 test('counts nothing but what would be deleted now against the limit of a run', async () => {
   const fresh = stale('shop/c', { creationTimestamp: NOW });
   const api = apiOf([...installed, ...stale('shop/a'), ...wanted('shop/b'), ...fresh]);
@@ -112,12 +136,15 @@ test('reports with each HPA the changes of the objects that decided', async () =
     { ...change, verb: 'update', resource: 'gateways', namespace: 'shop', name: 'a' },
     { ...change, verb: 'update', resource: 'configmaps', namespace: 'shop', name: 'a' },
     { ...change, verb: 'update', resource: 'gateways', namespace: 'bank', name: 'b' },
+    { ...change, verb: 'update', resource: 'gateways', namespace: 'shop', name: 'c' },
+    { ...change, verb: 'deletecollection', resource: 'gateways', namespace: 'shop' },
   ];
-  const { report } = await sweep(apiOf([...installed, ...stale('shop/a'), ...wanted('shop/b')]), { changes });
+  const { report, lines } = await sweep(apiOf([...installed, ...stale('shop/a'), ...wanted('shop/b')]), { changes });
   expect(Object.fromEntries(report.hpas.map((hpa) => [hpa.owner?.name, hpa.changes]))).toEqual({
-    a: [changes[1]],
-    b: [changes[0]],
+    a: [changes[1], changes[5]],
+    b: [changes[0], changes[5]],
   });
+  expect(lines.at(-1)?.[2].auditIDs).toEqual(Array(6).fill('audit-1'));
 });
 
 test('logs a wanted HPA only if asked to, or if it comes with a remedy', async () => {
