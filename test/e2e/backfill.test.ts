@@ -5,7 +5,7 @@ import { readEksToken } from '../doubles/eks.ts';
 import type { PutEventsEntry } from '../doubles/eventbridge.ts';
 import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { busEvent, lambdaContext, queueBatch } from '../embedded-cluster/event-path.ts';
-import { backfillSurroundings, nowhere } from './account.ts';
+import { backfillSurroundings, NOWHERE } from './account.ts';
 import { hpasOf, STALE, staleList, times, wantedList, withTenantConfig, writesTo } from './harness.ts';
 import { loadReap, context as reapContext, SECRET_ACCESS_KEY } from './reap-harness.ts';
 
@@ -193,12 +193,6 @@ describe('an inline run that runs out of time', () => {
 describe('a run over the bus', () => {
   const detailsOf = (entries: readonly PutEventsEntry[]) => entries.map(({ Detail }) => JSON.parse(Detail));
 
-  test('requests a report where the run only reports, although the deployment deletes', async () => {
-    await around.enroll('shop', staleList());
-    await self.backfill({ dispatch: 'bus', mode: 'report' });
-    expect(detailsOf(around.bus.taken)).toMatchObject([{ cluster: 'shop', mode: 'report' }]);
-  });
-
   test('puts one event for each cluster that can be swept, and asks no cluster', async () => {
     const clusters = [];
     for (let number = 100; number < 123; number += 1) clusters.push(await around.enroll(`c${number}`, staleList()));
@@ -256,7 +250,7 @@ describe('a run over the bus', () => {
   test('leads from the schedule to the cluster', async () => {
     const stale = [await around.enroll('shop', staleList()), await around.enroll('bank', times(2, staleList()))];
     const wanted = await around.enroll('toys', wantedList());
-    await around.enroll('gone', staleList(), { described: { endpoint: await nowhere() } });
+    await around.enroll('gone', staleList(), { described: { endpoint: NOWHERE } });
     // As infra/schedule.yml has it.
     await self.backfill({ dispatch: 'bus', mode: 'delete' });
     const reap = await loadReap();

@@ -2,22 +2,9 @@ import { describe, expect, test, vi } from 'vitest';
 import { OUTCOME_DETAILS, type OutcomeDetailType } from '../../functions/events/report.ts';
 import type { EmbeddedCluster, EmbeddedClusterOptions, Intervention } from '../embedded-cluster/embedded-cluster.ts';
 import { lambdaContext } from '../embedded-cluster/event-path.ts';
-import { backfillSurroundings, nowhere } from './account.ts';
-import {
-  deleteAsAdmin,
-  hpasOf,
-  listOf,
-  MISSING,
-  missingList,
-  STALE,
-  serve,
-  staleList,
-  sweep,
-  the,
-  wantedList,
-  writesTo,
-} from './harness.ts';
-import { changed, loadReap, rbac, reapBatch, requested, sweepByEvent } from './reap-harness.ts';
+import { backfillSurroundings, NOWHERE } from './account.ts';
+import { deleteAsAdmin, hpasOf, MISSING, missingList, STALE, staleList, the, wantedList, writesTo } from './harness.ts';
+import { changed, rbac, reapBatch, requested, sweepByEvent } from './reap-harness.ts';
 
 /** What infra/kubernetes/rbac.yaml allowed before Events. */
 const rbacWithoutEvents = rbac.map((manifest) => ({
@@ -45,8 +32,11 @@ const publishedTypes = () => published().map(([detailType]) => detailType);
 
 const ofShop = { version: '1', cluster: 'shop', region: 'eu-central-1', sweepId: expect.stringMatching(/\/shop$/) };
 
+const eventsOf = (cluster: EmbeddedCluster) =>
+  cluster.objects('events').map(({ metadata: { namespace }, ...event }) => ({ namespace, ...event }));
+
 describe('reap', () => {
-  test('publishes each HPA that it deleted, with the reason and who changed what', async () => {
+  test('publishes each HPA that it deleted, with the reason and who changed what, and records an Event for its Gateway', async () => {
     const cluster = await around.enroll('shop', staleList());
     const [manifest] = cluster.objects('horizontalpodautoscalers');
     expect(await reapBatch([changed()])).toEqual([]);
@@ -67,6 +57,10 @@ describe('reap', () => {
         },
       ],
     ]);
+    const { uid } = the('Gateway', staleList()).metadata;
+    const event = { involvedObject: { kind: 'Gateway', uid }, reason: 'StaleHPADeleted', count: 1 };
+    expect(eventsOf(cluster)).toMatchObject([{ namespace: 'autoscaling-removed', ...event }]);
+    expect(cluster.requests.at(-1)?.query.get('fieldManager')).toBe('envoy-hpa-reaper');
     expect(around.bus.taken).toMatchObject(
       ['HPA Deleted', 'Sweep Completed'].map((DetailType) => ({
         ...{ EventBusName: 'envoy-hpa-reaper', Source: 'envoy-hpa-reaper', DetailType },
@@ -98,7 +92,7 @@ describe('reap', () => {
 
   test('publishes a cluster that it could not sweep, with the remedy, unless it opted out', async () => {
     await around.enroll('forbidden', staleList(), { rbac: [] });
-    await around.enroll('gone', staleList(), { described: { endpoint: await nowhere() } });
+    await around.enroll('gone', staleList(), { described: { endpoint: NOWHERE } });
     await around.enroll('out', staleList(), { described: { tags: { 'envoy-hpa-reaper': 'off' } } });
     expect(await reapBatch(['forbidden', 'gone', 'out'].map((cluster) => changed(cluster)))).toEqual(['message-2']);
     expect(published()).toMatchObject([
@@ -132,9 +126,6 @@ describe('reap', () => {
     expect(around.output.counted('OutcomesNotPut')).toBeGreaterThan(0);
   });
 });
-
-const eventsOf = (cluster: EmbeddedCluster) =>
-  cluster.objects('events').map(({ metadata: { namespace }, ...event }) => ({ namespace, ...event }));
 
 describe('a wanted HPA that somebody deleted', () => {
   const owner = { kind: 'Gateway', namespace: 'autoscaling-kept', name: 'web' };
@@ -170,68 +161,23 @@ describe('a wanted HPA that somebody deleted', () => {
     expect(eventsOf(cluster)).toMatchObject(mode === 'delete' ? [event] : []);
     expect(writesTo(cluster)).toHaveLength(mode === 'delete' ? 1 : 0);
   });
-
-  test('is reported by each sweep until it is back', async () => {
-    const cluster = await around.enroll('shop', wantedList());
-    await deleteByHand(cluster);
-    const handler = await loadReap();
-    for (const _ of [1, 2]) expect(await reapBatch([changed()], 1, handler)).toEqual([]);
-    expect(published()).toEqual([missingEvent, missingEvent]);
-    expect(eventsOf(cluster)).toMatchObject([{ type: 'Warning', count: 2 }]);
-
-    cluster.load({ items: [the('HorizontalPodAutoscaler', wantedList())] });
-    expect(await reapBatch([changed()], 1, handler)).toEqual([]);
-    expect([published().length, around.output.counted('HpasMissing'), eventsOf(cluster).length]).toEqual([2, 2, 1]);
-  });
 });
 
-describe('reap', () => {
-  test('records an Event for the Gateway of an HPA that it deleted', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    await sweepByEvent(changed());
-    const { uid } = the('Gateway', staleList()).metadata;
-    const involvedObject = { kind: 'Gateway', uid };
-    expect(eventsOf(cluster)).toMatchObject([
-      { namespace: 'autoscaling-removed', involvedObject, reason: 'StaleHPADeleted', count: 1 },
-    ]);
-    const [post] = cluster.requests.filter(({ path }) => path.endsWith('/events'));
-    expect(post?.query.get('fieldManager')).toBe('envoy-hpa-reaper');
-  });
-
-  test.each<[string, (deleted: AbortSignal) => Partial<Parameters<typeof sweep>[1]>]>([
-    ['is stopped', (deleted) => ({ drainSignal: deleted })],
-    ['runs out of time', (deleted) => ({ hasTimeLeft: () => !deleted.aborted })],
-  ])('records no Event once the sweep %s', async (_, optionsOf) => {
-    const deleted = new AbortController();
-    const cluster = await serve(staleList());
-    cluster.onRequest = ({ method }) => void (method === 'DELETE' && deleted.abort());
-    expect((await sweep(cluster, optionsOf(deleted.signal))).hpas).toMatchObject([{ outcome: 'Deleted' }]);
-    expect(eventsOf(cluster)).toEqual([]);
-  });
-
-  test('records no Event when the Gateway is gone as well', async () => {
-    const cluster = await around.enroll('shop', listOf('gateway-deleted-v1.3.0'));
-    await sweepByEvent(changed());
-    expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
-    expect(around.output.text).not.toContain('no Event written');
-  });
-
-  test.each<[string, Partial<EmbeddedClusterOptions>, Intervention | undefined, RegExp]>([
-    ['its role does not allow it', { rbac: rbacWithoutEvents }, undefined, /403: .*cannot create resource "events"/],
-    ['the API server does not answer', {}, { kind: 'reset' }, /no whole answer/],
-  ])('records no Event if %s, and the deletion stands', async (_, options, intervention, why) => {
-    const cluster = await around.enroll('shop', staleList(), options);
-    cluster.onRequest = ({ method }) => (method === 'POST' ? intervention : undefined);
-    expect(await reapBatch([changed()])).toEqual([]);
-    expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
-    expect(publishedTypes()).toEqual(['HPA Deleted']);
-    expect(around.output.logged()).toContainEqual(
-      expect.objectContaining({
-        ...{ level: 'INFO', message: 'no Event written', cluster: 'shop', object: 'Gateway autoscaling-removed/web' },
-        why: expect.stringMatching(why),
-      }),
-    );
-  });
+test.each<[string, Partial<EmbeddedClusterOptions>, Intervention | undefined, RegExp]>([
+  ['its role does not allow it', { rbac: rbacWithoutEvents }, undefined, /403: .*cannot create resource "events"/],
+  ['the API server does not answer', {}, { kind: 'reset' }, /no whole answer/],
+])('reap records no Event if %s, and the deletion stands', async (_, options, intervention, why) => {
+  const cluster = await around.enroll('shop', staleList(), options);
+  cluster.onRequest = ({ method }) => (method === 'POST' ? intervention : undefined);
+  expect(await reapBatch([changed()])).toEqual([]);
+  expect([hpasOf(cluster), eventsOf(cluster)]).toEqual([[], []]);
+  expect(publishedTypes()).toEqual(['HPA Deleted']);
+  expect(around.output.logged()).toContainEqual(
+    expect.objectContaining({
+      ...{ level: 'INFO', message: 'no Event written', cluster: 'shop', object: 'Gateway autoscaling-removed/web' },
+      why: expect.stringMatching(why),
+    }),
+  );
 });
 
 test('backfill publishes the outcomes of every cluster that it swept or could not sweep', async () => {
