@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { request as requestHttps } from 'node:https';
 import process from 'node:process';
 import { onTestFinished, vi } from 'vitest';
 import type { SweepReport } from '../../functions/events/report.ts';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { SILENT } from '../../functions/platform/logger.ts';
 import { type SweepOptions, sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
+import { connect } from '../contract/connection.ts';
 import {
   connectionTo,
   type EmbeddedCluster,
@@ -123,16 +124,9 @@ export function rewrite(cluster: EmbeddedCluster, plural: string, change: (objec
 
 /** Somebody else deletes. */
 export async function deleteAsAdmin(cluster: EmbeddedCluster, path: string): Promise<void> {
-  const headers = { authorization: 'Bearer admin-token' };
-  await new Promise<void>((resolve, reject) => {
-    requestHttps(
-      `${cluster.url}${path}`,
-      { method: 'DELETE', headers, ca: cluster.caCertificate, agent: false },
-      (response) => void response.resume().on('end', resolve),
-    )
-      .on('error', reject)
-      .end();
-  });
+  const admin = connect({ url: cluster.url, caCertificate: cluster.caCertificate, token: 'admin-token' });
+  await admin.delete(path);
+  admin.close();
 }
 
 /** Something happens when the first request of this method has arrived, before it is handled or answered otherwise. */
@@ -163,7 +157,7 @@ export async function sweep(cluster: EmbeddedCluster, options: Partial<SweepOpti
       guards: DEFAULT_GUARDS,
       now: () => new Date('2027-01-01T00:00:00Z'),
       sweepId: 'sweep-1',
-      log: { info: () => {}, warn: () => {}, error: () => {} },
+      log: SILENT,
       ...options,
     });
   } finally {

@@ -35,13 +35,9 @@ const sweptFor = (gateway: string, name: string, outcome: SweptHpa['outcome']): 
 const deletedFor = (gateway: string, name: string) => sweptFor(gateway, name, 'Deleted');
 
 async function eventsOf(hpas: readonly SweptHpa[], missing: readonly MissingHpa[] = []): Promise<ObjectEvent[]> {
-  const recorded: ObjectEvent[] = [];
-  const record: ClusterApi['recordEvent'] = async (event) => {
-    recorded.push(event);
-    return 'done';
-  };
+  const record = vi.fn(async (_: ObjectEvent) => 'done' as const);
   await recordAll(hpas, record, missing);
-  return recorded;
+  return record.mock.calls.flat();
 }
 const sentence = (name: string) =>
   `Deleted HPA envoy-gateway-system/${name}, which Envoy Gateway left behind (AutoscalingRemoved): ` +
@@ -62,14 +58,8 @@ test('one Event lists everything that was deleted for a Gateway, and nothing els
 
 describe('the owner of a missing HPA', () => {
   const { reason, ...missing } = missingHpa('shop/web');
-  const warned = {
-    ...{
-      type: 'Warning',
-      reason: 'WantedHPAMissing',
-      message: `${missing.explanation} ${missing.remedy}`,
-      time: now(),
-    },
-  };
+  const message = `${missing.explanation} ${missing.remedy}`;
+  const warned = { type: 'Warning', reason: 'WantedHPAMissing', message, time: now() };
 
   test.each<[MissingHpa['owner'], string]>([
     [{ kind: 'Gateway', namespace: 'shop', name: 'web' }, 'gateway.networking.k8s.io/v1'],
@@ -82,10 +72,8 @@ describe('the owner of a missing HPA', () => {
 
   test('gets a Warning beside the Event on what was deleted for the same owner', async () => {
     const owner = { kind: 'Gateway' as const, namespace: 'shop', name: 'web' };
-    const recorded = await eventsOf(
-      [deletedFor('web', 'one')],
-      [{ ...missing, reason, owner, ownerUid: 'uid of web' }],
-    );
+    const wanted = { ...missing, reason, owner, ownerUid: 'uid of web' };
+    const recorded = await eventsOf([deletedFor('web', 'one')], [wanted]);
     expect(recorded.map(({ object, type }) => [object.uid, type])).toEqual([
       ['uid of web', 'Normal'],
       ['uid of web', 'Warning'],
@@ -118,25 +106,22 @@ test('waits five seconds for an API server that does not respond, and records no
   onTestFinished(() => void vi.useRealTimers());
   const gateways = Array.from({ length: 21 }, (_, number) => `web-${number}`);
   const begun: PromiseWithResolvers<'conflict'>[] = [];
-  let ended = false;
-  const recording = recordAll(
-    gateways.map((gateway) => deletedFor(gateway, 'one')),
-    () => {
-      const answer = Promise.withResolvers<'conflict'>();
-      begun.push(answer);
-      return answer.promise;
-    },
-  ).then(() => {
-    ended = true;
-  });
+  const record = () => {
+    const answer = Promise.withResolvers<'conflict'>();
+    begun.push(answer);
+    return answer.promise;
+  };
+  const ended = vi.fn();
+  const deleted = gateways.map((gateway) => deletedFor(gateway, 'one'));
+  const recording = recordAll(deleted, record).then(ended);
   await vi.advanceTimersByTimeAsync(4_999);
-  expect([ended, lines]).toEqual([false, []]);
+  expect([ended.mock.calls.length, lines]).toEqual([0, []]);
   await vi.advanceTimersByTimeAsync(1);
   const said = gateways.map((gateway) => [
     'no Event written',
     { cluster: 'shop', sweepId: 'sweep-1', object: `Gateway shop/${gateway}`, why: 'no answer within 5 s' },
   ]);
-  expect([ended, lines]).toEqual([true, said]);
+  expect([ended.mock.calls.length, lines]).toEqual([1, said]);
 
   const [first, ...others] = begun;
   first?.reject(new Error('too late'));

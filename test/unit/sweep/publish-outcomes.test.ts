@@ -14,33 +14,23 @@ test.each([
 ])('with $timeLeft ms left waits $timeout ms for a bus that does not answer', async ({ timeLeft, timeout }) => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
-  const lines: unknown[][] = [];
-  const log = (...line: unknown[]) => void lines.push(line);
-  const counts: unknown[][] = [];
-  const start = Date.now();
-  const cluster = { version: '1' as const, cluster: 'shop', region: 'eu-central-1', sweepId: 'sweep-1' };
-  const problem = {
-    ...{ result: 'failed' as const, reason: 'ClusterUnreachable' as const, message: 'no answer', remedy: 'Look.' },
-  };
-  const context = {
-    invokedFunctionArn: 'arn:aws:lambda:eu-central-1:123456789012:function:reap',
-    getRemainingTimeInMillis: () => timeLeft,
-  };
+  const [log, add, start] = [vi.fn(), vi.fn(), Date.now()];
+  const ref = { version: '1', cluster: 'shop', region: 'eu-central-1', sweepId: 'sweep-1' } as const;
+  const detail = { ...ref, result: 'failed', reason: 'ClusterUnreachable', message: 'reset', remedy: 'Look.' } as const;
+  const invokedFunctionArn = 'arn:aws:lambda:eu-central-1:123456789012:function:reap';
   const published = publishOutcomes(
-    [{ detailType: 'Cluster Unreachable', detail: { ...cluster, ...problem } }],
-    context,
+    [{ detailType: 'Cluster Unreachable', detail }],
+    { invokedFunctionArn, getRemainingTimeInMillis: () => timeLeft },
     {
       eventBus: { put: () => new Promise<void>(() => {}) },
-      log: { info: log, warn: log, error: log },
-      metrics: { add: (...count) => void counts.push(count) },
-      now: () => new Date(),
+      ...{ log: { info: log, warn: log, error: log }, metrics: { add }, now: () => new Date() },
     },
   ).then(() => Date.now() - start);
   await vi.runAllTimersAsync();
   expect(await published).toBe(timeout);
   const reason = `PutEvents timed out after ${timeout / 1000} s`;
-  expect(lines).toEqual([['failed to publish outcome events; the log has the outcomes', { reason }]]);
-  expect(counts).toEqual([['OutcomesNotPut', 1]]);
+  expect(log.mock.calls).toEqual([['failed to publish outcome events; the log has the outcomes', { reason }]]);
+  expect(add.mock.calls).toEqual([['OutcomesNotPut', 1]]);
 });
 
 test('calls nothing without an outcome', async () => {
@@ -48,12 +38,6 @@ test('calls nothing without an outcome', async () => {
   const publisher = { eventBus: none, log: none, metrics: none, now: () => new Date() };
   await publishOutcomes([], {} as never, publisher as never);
 });
-
-function countsOf(found: Parameters<typeof measureHpas>[0]): unknown[][] {
-  const counts: unknown[][] = [];
-  measureHpas(found, { add: (...count) => void counts.push(count) });
-  return counts;
-}
 
 test('counts HPAs by outcome, kept and held back ones by reason, and missing ones separately', () => {
   const guard = { name: 'Settling' as const, explanation: 'It was created 20 s ago' };
@@ -65,7 +49,9 @@ test('counts HPAs by outcome, kept and held back ones by reason, and missing one
     sweptHpa('shop/e', 'Deleted', { reason: 'Renamed' }),
     sweptHpa('shop/f', 'Deleted', { reason: 'AutoscalingRemoved' }),
   ];
-  expect(countsOf({ hpas, missing: [missingHpa('shop/a'), missingHpa('shop/b')] })).toEqual([
+  const add = vi.fn();
+  measureHpas({ hpas, missing: [missingHpa('shop/a'), missingHpa('shop/b')] }, { add });
+  expect(add.mock.calls).toEqual([
     ['HpasFound', 6],
     ['HpasKept', 2, 'Protected'],
     ['HpasKept', 1, 'AutoscalingConfigured'],
