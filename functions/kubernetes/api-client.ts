@@ -15,6 +15,7 @@ import { printable } from '../platform/printable.ts';
 import { problem } from '../platform/problems.ts';
 import { parsedUrl, withoutUser } from '../platform/url.ts';
 import { checkedObject } from './kinds.ts';
+import { itemsTaker } from './list-items.ts';
 
 /** A response of the API server above 299: its code, and the message of its Status object if there is one. */
 export class ApiStatusError extends RetryableError {
@@ -53,8 +54,11 @@ export interface ApiRequest {
   readonly body?: object;
   /** The type of the body, by default `application/json`. */
   readonly contentType?: string;
-  /** Parses the body of a response that is no error; by default `JSON.parse`. */
-  readonly parse?: (text: string) => unknown;
+  /**
+   * Called with each item of the List that responds, while the rest of it is under way. In the response it is `null`. An error that
+   * this throws ends the request.
+   */
+  readonly onItem?: (item: unknown) => void;
 }
 
 /** The result of a write. `conflict`: the object has changed since it was read. `refused`: by an admission policy. */
@@ -94,7 +98,7 @@ export const managedFieldsPatch = (
  * give one now, and {@link ClusterSkippedError} if the server does not authenticate (after one retry with new credentials) or
  * authorize us.
  *
- * @param timeout milliseconds for one request
+ * @param timeout milliseconds for one request; for a List, between two parts of the response
  */
 export function apiClient(connection: ClusterConnection, timeout: number) {
   // An agent alone is never closed: it opens new connections for waiting and later requests.
@@ -104,7 +108,7 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
   let sent = 0;
 
   async function attempt(request: ApiRequest, renew: boolean) {
-    const { method = 'GET', path, query, body, contentType = 'application/json', parse } = request;
+    const { method = 'GET', path, query, body, contentType = 'application/json', onItem } = request;
     const url = new URL(`${connection.server}${path}`);
     const fieldManager = method === 'POST' || method === 'PATCH' ? OWN_MANAGER : undefined;
     for (const [name, value] of Object.entries({ fieldManager, ...query })) {
@@ -122,7 +126,7 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
       agent,
       timeout,
       signal,
-      parse,
+      onItem,
     });
   }
 
@@ -198,11 +202,10 @@ interface HttpRequest {
   readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body?: string;
   readonly agent: Agent;
-  /** Milliseconds for the whole response. */
   readonly timeout: number;
   /** Once aborted, the request ends without a response. */
   readonly signal: AbortSignal;
-  readonly parse: ApiRequest['parse'];
+  readonly onItem: ApiRequest['onItem'];
 }
 
 /**
@@ -218,12 +221,10 @@ async function sendForJson(request: HttpRequest): Promise<unknown> {
   const name = `${request.method} ${request.url.pathname.split('/').map(withoutUser).join('/')}`;
   const { code, headers, text: whole } = await exchange(request);
   const text = code <= 299 ? whole : withoutCredential(whole, request);
-  const isJson = headers['content-type']?.startsWith('application/json') ?? false;
   let body: { kind?: string; message?: string } | undefined;
   try {
-    body = isJson ? (code <= 299 && request.parse ? request.parse(text) : JSON.parse(text)) : undefined;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    body = isJson(headers) ? JSON.parse(text) : undefined;
+  } catch {
     // Without the cause, which quotes the body.
     throw new RetryableError(`${name} was answered ${code} with a body that is cut or no JSON`);
   }
@@ -274,8 +275,11 @@ const firstWords = (text: string): string =>
     .trim()
     .slice(0, 120);
 
+const isJson = (headers: IncomingHttpHeaders): boolean =>
+  headers['content-type']?.startsWith('application/json') ?? false;
+
 function exchange(request: HttpRequest): Promise<{ code: number; headers: IncomingHttpHeaders; text: string }> {
-  const { url, method, body, timeout, parse: _, ...options } = request;
+  const { url, method, body, timeout, onItem, ...options } = request;
   // Without a length, Node sends the body of a DELETE chunked, and the API server would ignore its preconditions.
   const headers = { ...options.headers, ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }) };
   return new Promise((resolve, reject) => {
@@ -288,15 +292,20 @@ function exchange(request: HttpRequest): Promise<{ code: number; headers: Incomi
     const requestWith = url.protocol === 'http:' ? requestHttp : requestHttps;
     const sent = requestWith(url, { ...options, method, headers }, (response) => {
       answered = true;
-      // A page is megabytes: decoded while it arrives, it is in memory once, and not as chunks, buffer and text.
+      const { statusCode: code = 0, headers } = response;
+      const read = onItem && code <= 299 && isJson(headers) ? itemsTaker(onItem) : (part: string) => part;
       let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
+      response.setEncoding('utf8').on('data', (part: string) => {
+        if (onItem) timer.refresh();
+        try {
+          text += read(part);
+        } catch (error) {
+          reject(error);
+          sent.destroy();
+        }
       });
       response.on('error', fail);
-      response.on('end', () => {
-        resolve({ code: response.statusCode ?? 0, headers: response.headers, text });
-      });
+      response.on('end', () => resolve({ code, headers, text }));
     });
     const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeout / 1000} s`)), timeout);
     sent.on('close', () => clearTimeout(timer));

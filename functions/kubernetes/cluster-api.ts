@@ -15,7 +15,6 @@ import {
   type WriteResult,
 } from './api-client.ts';
 import { checkedObject, KINDS, type Kind, projectedObject } from './kinds.ts';
-import { parseList } from './list-items.ts';
 
 /** The objects that decide which HPAs are wanted. */
 type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
@@ -34,10 +33,6 @@ export interface ObjectEvent {
 
 export type ClusterApi = ReturnType<typeof clusterApi>;
 
-const PAGE_SIZE = 500;
-/** Maximum attempts to read a list, each from its first page, when it expires between two pages. */
-const LIST_ATTEMPTS = 3;
-
 /**
  * The requests that this project sends to a Kubernetes API server, and no others (`infra/kubernetes/rbac.yaml` allows exactly
  * these). Responses stay the server's own JSON, checked and not converted.
@@ -55,48 +50,35 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
     return apiPath(group === '' ? version : `${group}/${version}`, plural, names);
   };
 
-  /** @param keep what is kept of an item, so that no more than one item is in memory whole, and the text of its page */
+  /** @param keep what is kept of an item, so that no more than one item is in memory whole */
   async function list<T>(
     kind: Kind,
     keep: (item: unknown) => T,
     query: ApiRequest['query'] = {},
     namespace?: string,
   ): Promise<T[]> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await allPages({ path: pathOf(kind, { namespace }), query }, keep);
-      } catch (error) {
-        if (!(error instanceof ApiStatusError)) throw error;
-        if (error.code === 404 && kind === 'HorizontalPodAutoscaler')
-          throw new ForeignAnswerError(error.message, { cause: error });
-        if (error.code === 404) {
-          const message = `${kind} is not known to this API server (${error.message})`;
-          throw new ClusterSkippedError(problem('CustomResourcesNotInstalled', message), { cause: error });
-        }
-        if (error.code !== 410) throw error;
-        // The server no longer has the state that the first page was read from. The token that it offers instead would mix two.
-        if (attempt < LIST_ATTEMPTS) continue;
-        throw new RetryableError(`listing every ${kind} takes longer than the server keeps its pages`, {
-          cause: error,
-        });
-      }
-    }
-  }
-
-  async function allPages<T>({ path, query }: ApiRequest, keep: (item: unknown) => T): Promise<T[]> {
+    const path = pathOf(kind, { namespace });
     const objects: T[] = [];
+    const onItem = (item: unknown) => void objects.push(keep(item));
     let token: string | undefined;
-    do {
-      const before = objects.length;
-      const parse = (text: string) => parseList(text, (item) => void objects.push(keep(item)));
-      const page = { path, query: { ...query, limit: String(PAGE_SIZE), continue: token }, parse };
-      const { metadata, items } = (await client.send(page)) as { metadata?: { continue?: string }; items?: unknown };
-      if (!Array.isArray(items) || items.length !== objects.length - before) {
-        throw new RetryableError('a list was answered without items');
-      }
-      token = metadata?.continue || undefined;
-    } while (token !== undefined);
-    return objects;
+    try {
+      do {
+        const before = objects.length;
+        const answer = await client.send({ path, query: { ...query, continue: token }, onItem });
+        const { metadata, items } = answer as { metadata?: { continue?: string }; items?: unknown };
+        if (!Array.isArray(items) || items.length !== objects.length - before) {
+          throw new RetryableError('a list was answered without items');
+        }
+        // Of what was asked for without a limit; but something on the way may set one.
+        token = metadata?.continue || undefined;
+      } while (token !== undefined);
+      return objects;
+    } catch (error) {
+      if (!(error instanceof ApiStatusError && error.code === 404)) throw error;
+      if (kind === 'HorizontalPodAutoscaler') throw new ForeignAnswerError(error.message, { cause: error });
+      const message = `${kind} is not known to this API server (${error.message})`;
+      throw new ClusterSkippedError(problem('CustomResourcesNotInstalled', message), { cause: error });
+    }
   }
 
   const listProjected = <K extends Kind>(kind: K) => list(kind, (item) => projectedObject(kind, item));

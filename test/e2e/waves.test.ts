@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
-import { RetryableError } from '../../functions/platform/errors.ts';
 import { waves } from '../doubles/kube-apiserver.ts';
 import type { EmbeddedCluster, ReceivedRequest } from '../embedded-cluster/embedded-cluster.ts';
 import {
@@ -8,8 +7,6 @@ import {
   type List,
   listOf,
   missingList,
-  rewrite,
-  STALE,
   serve,
   staleList,
   sweep,
@@ -17,7 +14,6 @@ import {
   times,
   wantedList,
   without,
-  writesTo,
 } from './harness.ts';
 
 const guards = { ...DEFAULT_GUARDS, raisedLimit: 20 };
@@ -131,55 +127,5 @@ describe('the waves of requests of a sweep', () => {
     ];
     const cluster = await makesWaves(waves, list);
     expect(hpasOf(cluster)).toEqual([]);
-  });
-});
-
-describe('more HPAs than fit on a page', () => {
-  /** The stale HPA, and `count` HPAs of people with the same labels, half of them before it. */
-  function crowded(count: number): List {
-    const list = staleList();
-    const stale = the('HorizontalPodAutoscaler', list);
-    const { managedFields: _, resourceVersion: __, ...metadata } = stale.metadata;
-    const others = Array.from({ length: count }, (_, number) => ({
-      ...stale,
-      metadata: { ...metadata, uid: `other-${number}`, name: `${number % 2 ? 'a' : 'z'}-${number}` },
-    })) as unknown as List['items'];
-    return { ...list, items: [...list.items, ...others] };
-  }
-  const pagesOf = (cluster: EmbeddedCluster) =>
-    cluster.requests
-      .filter(({ path }) => path === '/apis/autoscaling/v2/horizontalpodautoscalers')
-      .filter(({ query }) => query.get('labelSelector') === 'gateway.envoyproxy.io/owning-gateway-name');
-  const numbersOf = (cluster: EmbeddedCluster) =>
-    pagesOf(cluster).map(({ query, status }) => (query.has('continue') ? `next: ${status}` : `first: ${status}`));
-
-  test('are listed 500 at a time, and again when a page expires, without the token that mixes two moments', async () => {
-    const cluster = await serve(crowded(600));
-    let expired = false;
-    cluster.onRequest = ({ query }) => {
-      if (query.has('continue') && !expired) {
-        expired = true;
-        cluster.compact();
-        // What was on the first page is not any more.
-        rewrite(cluster, 'horizontalpodautoscalers', ({ metadata }) => {
-          if (metadata.name === 'a-1') metadata.labels = {};
-        });
-      }
-      return undefined;
-    };
-    const { hpas: seen } = await sweep(cluster, { mode: 'report' });
-    expect(seen).toHaveLength(600);
-    expect(seen.filter(({ outcome }) => outcome === 'Reported')).toMatchObject([{ name: STALE.split('/')[1] }]);
-    expect(pagesOf(cluster).map(({ query }) => query.get('limit'))).toEqual(Array(4).fill('500'));
-    expect(numbersOf(cluster)).toEqual(['first: 200', 'next: 410', 'first: 200', 'next: 200']);
-    expect(pagesOf(cluster).map(({ query }) => query.get('resourceVersion'))).toEqual([null, null, null, null]);
-  });
-
-  test('fail the sweep when the list always expires, and nothing is written', async () => {
-    const cluster = await serve(crowded(600));
-    cluster.onRequest = ({ query }) => void (query.has('continue') && cluster.compact());
-    await expect(sweep(cluster)).rejects.toThrow(RetryableError);
-    expect(numbersOf(cluster)).toEqual(Array(3).fill(['first: 200', 'next: 410']).flat());
-    expect(writesTo(cluster)).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { Agent, createServer } from 'node:http';
+import { Agent, createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { apiClient, apiPath, type ClusterConnection } from '../../../functions/kubernetes/api-client.ts';
 import { clusterApi } from '../../../functions/kubernetes/cluster-api.ts';
@@ -20,9 +21,15 @@ test('reports for each address of a host why it did not answer', async () => {
 });
 
 /** A server with one answer to everything, at the path /k8s. */
-async function serving(status: number, headers: Record<string, string>, body: string): Promise<ClusterConnection> {
-  const web = createServer((_, response) => response.writeHead(status, headers).end(body));
-  onTestFinished(() => void web.close());
+const serving = (status: number, headers: Record<string, string>, body: string): Promise<ClusterConnection> =>
+  servingWith((_, response) => response.writeHead(status, headers).end(body));
+
+async function servingWith(listener: RequestListener): Promise<ClusterConnection> {
+  const web = createServer(listener);
+  onTestFinished(() => {
+    web.close();
+    web.closeAllConnections();
+  });
   await once(web.listen(0, '127.0.0.1'), 'listening');
   const server = `http://127.0.0.1:${(web.address() as AddressInfo).port}/k8s`;
   return { server, agent: new Agent(), headers: async () => ({ Authorization: 'Bearer top-secret' }) };
@@ -104,6 +111,42 @@ test.each(['{"items":[null]}', '{"items":[1,{}]}', '{"other":[{}],"items":[]}'])
     await expect(api.hpas.list()).rejects.toThrow(RetryableError);
   },
 );
+
+const classOf = (name: string) =>
+  JSON.stringify({ metadata: { name, uid: name, resourceVersion: '1' }, spec: { controllerName: 'x' } });
+
+test('a list that somebody on the way divides is read whole, and never from what a server has seen some time ago', async () => {
+  const queries: string[] = [];
+  const connection = await servingWith(({ url = '' }, response) => {
+    const [path, query = ''] = url.split('?');
+    if (!path?.endsWith('gatewayclasses')) return response.writeHead(200, JSON_TYPE).end('{"items":[]}');
+    queries.push(query);
+    const items = query === '' ? [classOf('one'), classOf('two')] : [classOf('three')];
+    // Custom resources have their metadata after the items.
+    const metadata = JSON.stringify({ continue: query === '' ? 'a/b=' : '' });
+    return response.writeHead(200, JSON_TYPE).end(`{"items":[${items}],"metadata":${metadata}}`);
+  });
+  const { gatewayClasses } = await clusterApi(connection).config.read();
+  expect(gatewayClasses.map(({ metadata }) => metadata.name)).toEqual(['one', 'two', 'three']);
+  expect(queries).toEqual(['', 'continue=a%2Fb%3D']);
+});
+
+test('a list may take longer than the timeout while it arrives, and anything else may not', async () => {
+  let parts = 6;
+  const connection = await servingWith(async (_, response) => {
+    response.writeHead(200, JSON_TYPE).write('{"items":[');
+    for (let part = 0; part < parts; part += 1) {
+      response.write(' ');
+      await setTimeout(100);
+    }
+    if (parts === 6) response.end(']}');
+  });
+  const api = clusterApi(connection, 400);
+  expect(await api.hpas.list()).toEqual([]);
+  await expect(api.config.deployment({ namespace: 'shop', name: 'web' })).rejects.toThrow('no answer within 0.4 s');
+  parts = 1;
+  await expect(api.hpas.list()).rejects.toThrow('no answer within 0.4 s');
+});
 
 test('JSON that is cut is reported without quoting it', async () => {
   const api = clusterApi(await serving(403, JSON_TYPE, '{"sent":"Bearer top-sec'));
