@@ -15,8 +15,6 @@ export interface Server {
   reaperToken: string;
   /** The audit log since the server started. */
   audit(): Promise<AuditEvent[]>;
-  /** Lets all continue tokens expire. */
-  compact(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -33,13 +31,7 @@ export async function reaperRbac(): Promise<RbacManifest[]> {
 /** @param record false for very long runs, which then have no audit log */
 export async function startEmbeddedServer({ record = true } = {}): Promise<Server> {
   const cluster = await startEmbeddedCluster({ users: contractUsers, rbac: await reaperRbac(), record });
-  return {
-    ...cluster,
-    adminToken,
-    reaperToken,
-    audit: async () => cluster.audit,
-    compact: async () => cluster.compact(),
-  };
+  return { ...cluster, adminToken, reaperToken, audit: async () => cluster.audit };
 }
 
 /** The server of a suite: started before its tests, and closed with every connection to it after them. */

@@ -73,8 +73,6 @@ export interface EmbeddedCluster {
   load(list: { items: readonly object[] }): void;
   /** All objects of a resource (`horizontalpodautoscalers`), in the order of a list. */
   objects(plural: string): KubernetesObject[];
-  /** Lets the continue tokens given so far expire. */
-  compact(): void;
   /** Ends all connections; nothing is left running. */
   close(): Promise<void>;
 }
@@ -247,7 +245,6 @@ export async function startEmbeddedCluster(options: EmbeddedClusterOptions = {})
     latency: options.latency ?? 0,
     load,
     objects: (plural) => store.all(typeOf(plural)),
-    compact: () => store.compact(),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

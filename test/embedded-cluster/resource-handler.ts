@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { applyConfiguration, ownersAfterUpdate, type Writer } from './field-ownership.ts';
-import { listPage } from './lists.ts';
+import { listOf } from './lists.ts';
 import {
   isJsonObject,
   type Json,
@@ -190,7 +190,7 @@ export function resourceHandler(
     const scoped = { ...request, namespace: type.namespaced ? namespace : undefined };
     switch (verb) {
       case 'list':
-        return { code: 200, body: listPage(store, type, namespace, query) };
+        return { code: 200, body: listOf(store, type, namespace, query) };
       case 'create':
         return { code: 201, body: create(scoped) };
       case 'get':

@@ -43,11 +43,3 @@ export const conflict = (what: string, { group }: Resource, { metadata }: Kubern
     'Conflict',
     `Operation cannot be fulfilled on ${qualified(what, group)} "${metadata.name}": ${why}`,
   );
-
-/** 410 for a page of a list whose snapshot no longer exists. */
-export const expiredContinue = (): ApiError =>
-  new ApiError(
-    410,
-    'Expired',
-    'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.',
-  );

@@ -4,11 +4,10 @@ import type { ResourceType } from './resource-types.ts';
 
 const keyOf = (namespace: string | undefined, name: string): string => `${namespace ?? ''}/${name}`;
 
-/** The objects by resource, namespace and name, with one revision for all of them, and snapshots: what etcd is to an API server. */
+/** The objects by resource, namespace and name, with one revision for all of them: what etcd is to an API server. */
 export class ObjectStore {
   #revision = 1;
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
-  readonly #snapshots = new Map<string, readonly KubernetesObject[]>();
 
   get revision(): number {
     return this.#revision;
@@ -46,25 +45,6 @@ export class ObjectStore {
   delete(type: ResourceType, { namespace, name }: KubernetesObject['metadata']): void {
     this.#revision += 1;
     this.#of(type).delete(keyOf(namespace, name));
-  }
-
-  /**
-   * Keeps the present state of a resource for the later pages of a list.
-   *
-   * @returns its revision
-   */
-  keepSnapshot(type: ResourceType): number {
-    this.#snapshots.set(`${type.plural}@${this.#revision}`, this.all(type));
-    return this.#revision;
-  }
-
-  snapshot(type: ResourceType, revision: number): readonly KubernetesObject[] | undefined {
-    return this.#snapshots.get(`${type.plural}@${revision}`);
-  }
-
-  /** Discards every snapshot, as etcd's compaction does: the continue tokens of its pages expire. */
-  compact(): void {
-    this.#snapshots.clear();
   }
 
   #of(type: ResourceType): Map<string, KubernetesObject> {

@@ -69,7 +69,7 @@ class ResponseDouble extends ServiceDouble {
 }
 
 /** Without the token of the reaper: the functions have their own. */
-type ApiServer = Omit<Server, 'reaperToken' | 'compact'>;
+type ApiServer = Omit<Server, 'reaperToken'>;
 
 export interface WholePathOptions {
   /** The bin folder of the virtual environment that install.sh creates. */

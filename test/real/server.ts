@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { inject } from 'vitest';
 import { adminToken, reaperToken, type Server } from '../contract/server.ts';
 import type { AuditEvent } from '../embedded-cluster/audit.ts';
-import { type ControlPlane, compact } from './control-plane/start.ts';
+import type { ControlPlane } from './control-plane/start.ts';
 
 /** The kube-apiserver that global-setup.ts has started for all files. */
 export async function realServer(): Promise<Server> {
@@ -14,7 +14,6 @@ export async function realServer(): Promise<Server> {
     adminToken,
     reaperToken,
     audit: () => auditOf(controlPlane),
-    compact: () => compact(controlPlane),
     close: async () => {},
   };
 }

@@ -16,7 +16,6 @@ export interface ControlPlane {
   url: string;
   /** PEM. */
   caCertificate: string;
-  etcdUrl: string;
   /** One audit event as JSON a line. */
   auditLog: string;
 }
@@ -100,7 +99,7 @@ async function start(assets: string, crds: string, { users, rbac = [], tokenWebh
       await until(`kube-apiserver is ready (${url}/readyz)`, async () => (await admin.get('/readyz')).status === 200);
       await installCrds(admin, crds, until);
       await installRbac(admin, rbac, until);
-      return { controlPlane: { url, caCertificate, etcdUrl, auditLog: join(folder, 'audit.log') }, stop };
+      return { controlPlane: { url, caCertificate, auditLog: join(folder, 'audit.log') }, stop };
     } finally {
       admin.close();
     }
@@ -134,8 +133,6 @@ function apiServerFlags(folder: string, etcdUrl: string, port: number | undefine
     `--audit-log-path=${join(folder, 'audit.log')}`,
     '--disable-admission-plugins=ServiceAccount',
     '--endpoint-reconciler-type=none',
-    // Pages would come from the watch cache's snapshots, which outlive the compaction that the tests expire them with.
-    '--feature-gates=ListFromCacheSnapshot=false',
   ];
 }
 
@@ -221,17 +218,6 @@ async function installRbac(admin: Connection, manifests: readonly RbacManifest[]
 async function apply(admin: Connection, path: string, manifest: string): Promise<void> {
   const { status, text } = await admin.apply(`${path}?fieldManager=test-real&force=true`, manifest);
   if (status >= 300) throw new Error(`kube-apiserver refused ${path}: ${text}`);
-}
-
-/** Compacts etcd up to now, so that all continue tokens expire, with the JSON gateway of etcd. */
-export async function compact({ etcdUrl }: ControlPlane): Promise<void> {
-  const post = async (path: string, body: object) => {
-    const response = await fetch(etcdUrl + path, { method: 'POST', body: JSON.stringify(body) });
-    if (!response.ok) throw new Error(`etcd answered ${response.status} to ${path}: ${await response.text()}`);
-    return (await response.json()) as { header: { revision: string } };
-  };
-  const { header } = await post('/v3/maintenance/status', {});
-  await post('/v3/kv/compaction', { revision: header.revision, physical: true });
 }
 
 class Service {
