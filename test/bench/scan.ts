@@ -29,13 +29,13 @@ const NAMES = Object.keys(CONTESTANTS) as Contestant[];
 
 const PATHS = [
   ...OWNING_SELECTORS.map(
-    (selector) => `autoscaling/v2/horizontalpodautoscalers?labelSelector=${encodeURIComponent(selector)}`,
+    (selector) => `/apis/autoscaling/v2/horizontalpodautoscalers?labelSelector=${encodeURIComponent(selector)}`,
   ),
-  'gateway.networking.k8s.io/v1/gatewayclasses?',
-  'gateway.networking.k8s.io/v1/gateways?',
-  'gateway.envoyproxy.io/v1alpha1/envoyproxies?',
-].map((path) => `/apis/${path}&limit=500`);
-PATHS.push('/api/v1/configmaps?limit=500&fieldSelector=metadata.name%3Denvoy-gateway-config');
+  '/apis/gateway.networking.k8s.io/v1/gatewayclasses',
+  '/apis/gateway.networking.k8s.io/v1/gateways',
+  '/apis/gateway.envoyproxy.io/v1alpha1/envoyproxies',
+  '/api/v1/configmaps?fieldSelector=metadata.name%3Denvoy-gateway-config',
+];
 
 interface Run {
   /** Of the whole process; for `bare`, of its requests and parsing only. */
