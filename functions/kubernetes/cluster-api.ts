@@ -15,6 +15,7 @@ import {
   type WriteResult,
 } from './api-client.ts';
 import { checkedObject, KINDS, type Kind, projectedObject } from './kinds.ts';
+import { sharing } from './list-items.ts';
 
 /** The objects that decide which HPAs are wanted. */
 type GatewayConfig = Pick<Snapshot, 'gatewayClasses' | 'gateways' | 'envoyProxies' | 'envoyGatewayConfigs'>;
@@ -59,7 +60,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
   ): Promise<T[]> {
     const path = pathOf(kind, { namespace });
     const objects: T[] = [];
-    const onItem = (item: unknown) => void objects.push(keep(item));
+    const onItem = (item: unknown) => void objects.push(sharing(keep(item), objects.at(-1)));
     let token: string | undefined;
     try {
       do {

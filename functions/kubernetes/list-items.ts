@@ -60,3 +60,24 @@ export function itemsTaker(onItem: (item: unknown) => void): (part: string) => s
     return rest;
   };
 }
+
+/**
+ * The same value, in which each part that equals that part of the item before is that part itself. So what the items of a cluster have
+ * in common (what Envoy Gateway writes, the time of a rollout) is in memory once.
+ */
+export function sharing<T>(value: T, before: unknown): T;
+export function sharing(value: unknown, before: unknown): unknown {
+  if (!isObject(value) || !isObject(before) || Array.isArray(value) !== Array.isArray(before)) {
+    return value === before ? before : value;
+  }
+  const keys = Object.keys(value);
+  let isSame = keys.length === Object.keys(before).length;
+  for (const key of keys) {
+    const part = Object.hasOwn(before, key) ? before[key] : undefined;
+    value[key] = sharing(value[key], part);
+    isSame &&= value[key] === part;
+  }
+  return isSame ? before : value;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { itemsTaker } from '../../../functions/kubernetes/list-items.ts';
+import { itemsTaker, sharing } from '../../../functions/kubernetes/list-items.ts';
 
 /** @param cuts where the text is divided into parts */
 function parsed(text: string, cuts: readonly number[] = []): { rest: unknown; items: unknown[] } {
@@ -47,4 +47,32 @@ test.each<[string, string]>([
   ['nothing', ''],
 ])('leaves what is no JSON: %s', (_, text) => {
   expect(() => parsed(text)).toThrow(SyntaxError);
+});
+
+test('an item shares what equals the item before, and stays equal to itself', () => {
+  const [one, other] = ['one', 'other'].map((name) => ({
+    metadata: { name, labels: { app: 'web' } },
+    list: [{ a: [] }],
+  }));
+  const shared = sharing(structuredClone(other), one);
+  expect(shared).toEqual(other);
+  expect(shared?.list).toBe(one?.list);
+  expect(shared?.metadata.labels).toBe(one?.metadata.labels);
+  // Few values, so that many parts are equal; `__proto__` is a key like any other.
+  const keys = fc.constantFrom('a', 'b', '0', '__proto__', 'toString');
+  const { value: values } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      fc.constantFrom(null, 0, 1, 'a', true),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.uniqueArray(fc.tuple(keys, tie('value')), { selector: ([key]) => key }).map(Object.fromEntries),
+    ),
+  }));
+  fc.assert(
+    fc.property(values, values, (value, before) => {
+      const [copy, copyOfBefore] = [structuredClone(value), structuredClone(before)];
+      expect(sharing(copy, copyOfBefore)).toStrictEqual(value);
+      expect(copyOfBefore).toStrictEqual(before);
+    }),
+    { seed: Number(process.env.FAST_CHECK_SEED ?? 20260101), numRuns: 1_000 },
+  );
 });
