@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
@@ -13,38 +14,27 @@ const reader: ObjectReader<string> = ({ kind, name, fault }) => {
 
 const payload = (text: string) => ({ awslogs: { data: gzipSync(text).toString('base64') } });
 const answer = (...messages: string[]) => ({ events: messages.map((message) => ({ timestamp: 1, message })) });
+const inLambda = (text: string) => `2026-11-24T12:00:00.123000+00:00 2026/11/24/[$LATEST]0af3 ${text}`;
 const pretty = (value: unknown) => JSON.stringify(value, null, 1);
+const both = ['a', 'b'].map(json);
+const CUT = '2026-11-24T12:00:00Z {"kind":"Event","user":{"groups":[';
 
 test.each<[string, string]>([
-  ['an array', `[${json('a')},${json('b')}]`],
+  ['an array', `[${both}]`],
   ['a List', JSON.stringify({ kind: 'List', items: [{ kind: 'Pod' }, wanted('a'), wanted('b')] })],
-  ['lines', `${json('a')}\r\n\r\n${json('b')}`],
-  ['documents without a line break between them', json('a') + json('b')],
+  ['lines', both.join('\r\n\r\n')],
+  ['documents without a line break between them', both.join('')],
   ['documents over several lines', `${pretty([wanted('a')])}\n${pretty(wanted('b'))}\n`],
-  ['an export to S3', `2026-11-24T12:00:00.123Z ${json('a')}\n2026-11-24T12:00:01.123Z ${json('b')}\n`],
+  ['an export to S3', both.map((one) => `2026-11-24T12:00:00.123Z ${one}\n`).join('')],
   [
     'aws logs tail, with lines of Lambda itself',
-    [
-      '2026-11-24T12:00:00.123000+00:00 2026/11/24/[$LATEST]0af3 START RequestId: 1 Version: $LATEST',
-      `2026-11-24T12:00:00.123000+00:00 2026/11/24/[$LATEST]0af3 ${json('a')}`,
-      `2026-11-24T12:00:00.123000+00:00 2026/11/24/[$LATEST]0af3 ${json('b')}`,
-      'END RequestId: 1',
-    ].join('\n'),
+    [...['START RequestId: 1 Version: $LATEST', ...both].map(inLambda), 'END RequestId: 1'].join('\n'),
   ],
-  ['aws logs filter-log-events', pretty(answer('START RequestId: 1', json('a'), json('b')))],
-  ['several answers of it', pretty(answer(json('a'))) + pretty(answer(json('b')))],
-  [
-    'CloudWatch Logs Insights',
-    pretty({ results: ['a', 'b'].map((name) => [{ field: '@message', value: json(name) }]) }),
-  ],
-  [
-    'the event of a subscription',
-    pretty(payload(JSON.stringify({ logEvents: ['a', 'b'].map((name) => ({ message: json(name) })) }))),
-  ],
-  [
-    'a failed invocation in a queue',
-    JSON.stringify({ body: pretty({ requestPayload: payload(`[${json('a')}, ${json('b')}]`) }) }),
-  ],
+  ['aws logs filter-log-events', pretty(answer('START RequestId: 1', ...both))],
+  ['several answers of it', both.map((one) => pretty(answer(one))).join('')],
+  ['CloudWatch Logs Insights', pretty({ results: both.map((value) => [{ field: '@message', value }]) })],
+  ['the event of a subscription', pretty(payload(JSON.stringify({ logEvents: both.map((message) => ({ message })) })))],
+  ['a failed invocation in a queue', JSON.stringify({ body: pretty({ requestPayload: payload(`[${both}]`) }) })],
   ['YAML', stringify({ kind: 'List', items: [wanted('a'), wanted('b')] })],
   [
     'documents of YAML',
@@ -53,6 +43,18 @@ test.each<[string, string]>([
 ])('finds objects in %s', (_, text) => {
   expect(findObjects(text, reader)).toEqual({ found: ['a', 'b'], faults: [] });
 });
+
+// Inputs of people who had trouble with tools like this one.
+test.each(['array', 'eventlist', 'firehose', 'fle', 'insights', 'payload'])(
+  'finds the audit events of the report %s.json',
+  (name) => {
+    const text = readFileSync(`test/fixtures/reports/audit-log-formats/${name}.json`, 'utf8');
+    const { found, faults } = findObjects(text, ({ kind, auditID }) =>
+      kind === 'Event' ? { value: auditID } : undefined,
+    );
+    expect({ events: found.length, faults }).toEqual({ events: name === 'insights' ? 1 : 2, faults: [] });
+  },
+);
 
 test('passes the objects that contain an object, the innermost first, also through a string', () => {
   const contexts: unknown[] = [];
@@ -71,49 +73,31 @@ test('passes the objects that contain an object, the innermost first, also throu
   ]);
 });
 
-test.each<[string, string, string[]]>([
-  ['a line that is cut off in a string', json('a').slice(0, 30), ['line 2: not JSON (cut off?)']],
-  ['a line that is cut off after a colon', '{"kind":', ['line 2: not JSON (cut off?)']],
-  [
-    'a line that is cut off after a brace',
-    '2026-11-24T12:00:00Z {"kind":"Event","user":{"groups":[',
-    ['line 2: not JSON (cut off?)'],
-  ],
-  ['a line without JSON', 'hello there', ['line 2: not JSON']],
-  ['what is no JSON between braces', '{"kind" }', ['line 2: not JSON (cut off?)']],
-  [
-    'a message that is cut off',
-    JSON.stringify(answer('{"kind":"W')),
-    ['line 2, events.0.message: not JSON (cut off?)'],
-  ],
-  [
-    'a payload that is not gzip',
-    '{"awslogs":{"data":"bm90IGd6aXA="}}',
-    ['line 2, awslogs.data: not base64 of gzip of JSON'],
-  ],
-  ['an object that the reader refuses', '{"items":[{"fault":"no name"}]}', ['line 2, items.0: no name']],
-])('reports %s with its place, and continues', (_, line, faults) => {
-  expect(findObjects([json('a'), line, json('b')].join('\n'), reader)).toEqual({ found: ['a', 'b'], faults });
+test.each<[string, string, string]>([
+  ['a line that is cut off in a string', json('a').slice(0, 30), ': not JSON (cut off?)'],
+  ['a line that is cut off after a colon', '{"kind":', ': not JSON (cut off?)'],
+  ['a line that is cut off after a brace', CUT, ': not JSON (cut off?)'],
+  ['a line without JSON', 'hello there', ': not JSON'],
+  ['what is no JSON between braces', '{"kind" }', ': not JSON (cut off?)'],
+  ['a message that is cut off', JSON.stringify(answer('{"kind":"W')), ', events.0.message: not JSON (cut off?)'],
+  ['a payload that is not gzip', '{"awslogs":{"data":"bm90IGd6aXA="}}', ', awslogs.data: not base64 of gzip of JSON'],
+  ['an object that the reader refuses', '{"items":[{"fault":"no name"}]}', ', items.0: no name'],
+])('reports %s with its place, and continues', (_, line, fault) => {
+  const text = [json('a'), line, json('b')].join('\n');
+  expect(findObjects(text, reader)).toEqual({ found: ['a', 'b'], faults: [`line 2${fault}`] });
 });
 
+const DEEP = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`;
+const ALIASES = 'a: &a [1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nd: [*c,*c,*c,*c]';
 test.each([
-  ['a: [b', ['line 1: not YAML: BAD_INDENT']],
-  ['a: 1\na: 2', ['line 2: not YAML: DUPLICATE_KEY']],
-  ['', []],
-])('reports what is wrong with %j', (text, faults) => {
+  ['a sequence that does not end', 'a: [b', ['line 1: not YAML: BAD_INDENT']],
+  ['a key that is there twice', 'a: 1\na: 2', ['line 2: not YAML: DUPLICATE_KEY']],
+  ['JSON that no stack can hold', DEEP, ['line 1: nested too deeply']],
+  ['YAML that no stack can hold', `a: ${'['.repeat(20_000)}`, ['line 1: not YAML: RESOURCE_EXHAUSTION']],
+  ['YAML with aliases that no memory can hold', ALIASES, ['line 1: not YAML: BAD_ALIAS']],
+  ['nothing', '', []],
+])('reports what is wrong with %s', (_, text, faults) => {
   expect(findObjects(text, reader)).toEqual({ found: [], faults });
-});
-
-test.each([
-  ['JSON', `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`, 'line 1: nested too deeply'],
-  ['YAML', `a: ${'['.repeat(20_000)}`, 'line 1: not YAML: RESOURCE_EXHAUSTION'],
-  [
-    'YAML with aliases',
-    'a: &a [1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nd: [*c,*c,*c,*c]',
-    'line 1: not YAML: BAD_ALIAS',
-  ],
-])('reports %s that no stack or memory can hold', (_, text, fault) => {
-  expect(findObjects(text, reader)).toEqual({ found: [], faults: [fault] });
 });
 
 test('reads very many brackets that are never closed in little time, and what is whole within them', () => {
@@ -122,7 +106,6 @@ test('reads very many brackets that are never closed in little time, and what is
 });
 
 test('reads very many lines that are cut off in little time', () => {
-  const cut = '2026-11-24T12:00:00Z {"kind":"Event","user":{"groups":[';
-  const { faults } = findObjects(`${cut}\n`.repeat(20_000), reader);
+  const { faults } = findObjects(`${CUT}\n`.repeat(20_000), reader);
   expect(faults).toHaveLength(20_000);
 });

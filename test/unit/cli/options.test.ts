@@ -11,8 +11,12 @@ import { addScanCommand } from '../../../functions/cli/commands/scan.ts';
 import { readSavedList } from '../../../functions/cli/input/files.ts';
 import { selectionOf } from '../../../functions/cli/input/selection.ts';
 import { LIST_COMMAND } from '../../../functions/kubernetes/cluster-list.ts';
+import { assessSnapshot, reportHpa } from '../../../functions/sweep/assess.ts';
 import { staleList, the } from '../../e2e/harness.ts';
 import { folder, save } from '../../temporary-files.ts';
+
+/** Inputs of people who had trouble with tools like this one. */
+const REPORTS = 'test/fixtures/reports';
 
 const help: string[] = [];
 function program(): Command {
@@ -127,7 +131,28 @@ describe('a saved List', () => {
     ['an empty file', () => save(''), /file-\d+ is not JSON /],
     ['one object', () => save('{"kind":"Pod"}'), /file-\d+: expected a List, .* found a Pod$/],
     ['an object of an unknown shape', () => save(strange), /: EnvoyProxy \S+\/proxy has a shape .*: spec\.provider: /],
+    ['one without managedFields', () => `${REPORTS}/no-managed-fields/10.json`, /save it with --show-managed-fields$/],
   ])('is not %s', async (_, file, message) => {
     await expect(readSavedList(file())).rejects.toThrow(message);
+  });
+
+  const leaves = (kind: string, more: object = {}) => ({ replicas: { after: { kind, ...more } } });
+  const UNUSED = { remedy: expect.stringMatching(/If nothing uses the Deployment anymore, delete it/) };
+  const VELERO = { explanation: expect.stringContaining('field manager velero-server owns its scaleTargetRef') };
+  test.each<[string, string, object]>([
+    ['replicas-fall-to-one/01', 'AutoscalingRemoved', { ...leaves('Stays', { replicas: 5 }), dropsCapacity: false }],
+    ['replicas-fall-to-one/02', 'AutoscalingRemoved', leaves('Becomes', { replicas: 5 })],
+    ['replicas-fall-to-one/03b', 'Renamed', leaves('Governed')],
+    ['replicas-fall-to-one/m5', 'AutoscalingRemoved', leaves('Governed')],
+    // Its proxies are DaemonSets, and there is no Deployment at all.
+    ['replicas-fall-to-one/15', 'ScaleTargetGone', leaves('NoDeployment')],
+    ['istio-gateway-in-list/11b', 'AutoscalingRemoved', leaves('Stays', { replicas: 5 })],
+    ['orphaned-deployment/04', 'ScaleTargetStillRuns', UNUSED],
+    ['orphaned-deployment/05', 'ScaleTargetStillRuns', UNUSED],
+    ['velero/13', 'Adopted', VELERO],
+  ])('of the report %s has an HPA with the reason %s', async (file, reason, facts) => {
+    const list = await readSavedList(`${REPORTS}/${file}.json`, file.endsWith('15'));
+    const { verdicts } = await assessSnapshot(list, new Date());
+    expect(verdicts.map(reportHpa).find((hpa) => hpa.reason === reason)).toMatchObject(facts);
   });
 });
