@@ -13,24 +13,19 @@ const contextOf = (parts: Parts, regions?: readonly string[]) =>
 const command = (...args: string[]): Parts => ({ server: SERVER, exec: { args } });
 
 const shop = { cluster: 'shop', region: 'eu-west-1' };
+const ofArn = { ...shop, account: '222233334444' };
+const GET_TOKEN = ['eks', 'get-token', '--cluster-name'];
+const ROLE = 'arn:aws:iam::1:role/a';
 test.each<[string, Parts, object | undefined]>([
-  ['the ARN that is the name of its cluster', { clusterName: ARN }, { ...shop, account: '222233334444' }],
-  ['the ARN that is its own name', { context: ARN }, { ...shop, account: '222233334444' }],
-  ['arguments that follow their flags', command('eks', 'get-token', '--cluster-name', 'shop'), shop],
+  ['the ARN that is the name of its cluster', { clusterName: ARN }, ofArn],
+  ['the ARN that is its own name', { context: ARN }, ofArn],
+  ['arguments that follow their flags', command(...GET_TOKEN, 'shop'), shop],
   ['arguments in one with their flags', command('--region=eu-west-1', 'eks', 'get-token', '--cluster-name=shop'), shop],
   ['aws-iam-authenticator in one', command('token', '--cluster-id=shop'), shop],
-  [
-    'aws-iam-authenticator by short flags',
-    command('token', '-i', 'shop', '-r', 'arn:aws:iam::1:role/a'),
-    { ...shop, roleArn: 'arn:aws:iam::1:role/a' },
-  ],
-  ['a wrapper', command('exec', 'prod', '--', 'aws', 'eks', 'get-token', '--cluster-name', 'shop'), shop],
-  [
-    'the Region of its command',
-    { exec: { args: ['--cluster-name', 'shop', '--region', 'cn-north-1'] } },
-    { cluster: 'shop', region: 'cn-north-1' },
-  ],
-  ['a command without a value', command('eks', 'get-token', '--cluster-name'), undefined],
+  ['aws-iam-authenticator by short flags', command('token', '-i', 'shop', '-r', ROLE), { ...shop, roleArn: ROLE }],
+  ['a wrapper', command('exec', 'prod', '--', 'aws', ...GET_TOKEN, 'shop'), shop],
+  ['its command alone', { exec: { args: ['-i', 'shop', '--region=cn-north-1'] } }, { ...shop, region: 'cn-north-1' }],
+  ['a command without a value', command(...GET_TOKEN), undefined],
   ['no command', { server: SERVER }, undefined],
   ['a command of another shape', { server: SERVER, exec: { args: 'shop', env: [null, 'AWS_PROFILE'] } }, undefined],
   ['arguments beside other values', { server: SERVER, exec: { args: [null, {}, '--cluster-name=shop'] } }, shop],
@@ -55,21 +50,13 @@ test('takes the Region of the person where the context has none', () => {
   expect(contextOf({ exec: { args: ['-i', 'shop'] } }, ['eu-north-1'])).toMatchObject({ region: 'eu-north-1' });
 });
 
+const TWO_ACCOUNTS =
+  /^context \S+ names more than one account: 222233334444 \(the name of its cluster\) and 111133334444 \(its own name\); /;
 test.each<[string, Parts, string[], RegExp]>([
-  [
-    'accounts',
-    { clusterName: ARN, context: ARN.replace('2222', '1111') },
-    [],
-    /^context \S+ names more than one account: 222233334444 \(the name of its cluster\) and 111133334444 \(its own name\); /,
-  ],
+  ['accounts', { clusterName: ARN, context: ARN.replace('2222', '1111') }, [], TWO_ACCOUNTS],
   ['clusters', { clusterName: ARN, ...command('-i', 'other') }, [], /cluster: shop .* and other \(the command /],
   ['Regions', command('-i', 'shop', '--region', 'eu-west-2'), [], /region: eu-west-2 .* and eu-west-1 \(its server\)/],
-  [
-    'Regions with --region',
-    { clusterName: ARN },
-    ['us-east-1'],
-    /eu-west-1 .* and us-east-1 \(--region\); .*--eks NAME/,
-  ],
+  ['Regions with --region', { clusterName: ARN }, ['us-east-1'], /1 .* and us-east-1 \(--region\); .*--eks NAME/],
 ])('refuses a context that names two %s', (_, parts, regions, message) => {
   expect(() => contextOf(parts, regions)).toThrow(message);
 });
@@ -83,57 +70,45 @@ const account = (id: string, clusters: Record<string, string | undefined>) =>
       return { tags: {}, arn: `arn:aws:eks:eu-west-1:${id}:cluster/${name}`, server: clusters[name] };
     },
   }) as AccountDirectory;
+const own = account('222233334444', { shop: SERVER });
+const other = (clusters: Record<string, string>) => account('111122223333', clusters);
 
-const target = { context: 'x', ...shop, server: SERVER };
-const meant = { ...target, account: '222233334444' };
-const arnIn = (context: typeof target, directory: AccountDirectory) => eksArnOf(context, directory, 'profile prod');
+type Target = Parameters<typeof eksArnOf>[0];
+const target: Target = { context: 'x', ...shop, server: SERVER };
+const meant: Target = { ...target, account: '222233334444' };
+const roleOf = (id: string): Target => ({ ...meant, roleArn: `arn:aws:iam::${id}:role/admin` });
+const arnIn = (context: Target, directory: AccountDirectory) => eksArnOf(context, directory, 'profile prod');
 
-test('finds the cluster whose endpoint is the server of the context', async () => {
-  const role = 'arn:aws:iam::222233334444:role/admin';
-  const own = account('222233334444', { shop: SERVER });
-  expect(await arnIn(meant, own)).toBe(ARN);
-  expect(await arnIn({ ...target, server: `${SERVER.toLowerCase()}:443/` }, own)).toBe(ARN);
-  expect(await arnIn({ ...meant, roleArn: role } as typeof target, own)).toBe(ARN);
+test.each([
+  ['the server of the context', meant],
+  ['its server, written in another way', { ...target, server: `${SERVER.toLowerCase()}:443/` }],
+  ['its server, with a role of the account', roleOf('222233334444')],
+])('finds the cluster whose endpoint is %s', async (_, context) => {
+  expect(await arnIn(context, own)).toBe(ARN);
 });
 
-test.each<[string, object, AccountDirectory, string]>([
-  [
-    'another account',
-    meant,
-    account('111122223333', { shop: SERVER }),
-    'the account of profile prod is 111122223333: ',
-  ],
-  [
-    'another account without it',
-    meant,
-    account('111122223333', { a: '' }),
-    'the account of profile prod is 111122223333: ',
-  ],
-  ['an account without it', target, account('111122223333', { a: '' }), '111122223333, which has no such cluster: '],
-  ['an account without clusters', target, account('1', {}), 'the account of profile prod has no cluster there: '],
-  [
-    'another endpoint',
-    target,
-    account('111122223333', { shop: 'https://B.gr7.eu-west-1.eks.amazonaws.com' }),
-    'the account of profile prod is 111122223333, where that cluster is at https://B.gr7.eu-west-1.eks.amazonaws.com: ',
-  ],
-  ['no endpoint', meant, account('222233334444', { shop: undefined }), 'where that cluster is at no endpoint: '],
-  [
-    'a role of another account',
-    { ...meant, roleArn: 'arn:aws:iam::999988887777:role/admin' },
-    account('222233334444', { shop: SERVER }),
-    'its token is that of arn:aws:iam::999988887777:role/admin, and the account of profile prod is 222233334444: ',
-  ],
-])('refuses a context whose cluster is in %s, and names both sides', async (_, context, directory, message) => {
-  const ofAccount = 'account' in context ? ' of account 222233334444' : '';
-  const refusal = arnIn(context as typeof target, directory);
+const OTHER = 'the account of profile prod is 111122223333';
+const ELSEWHERE = 'https://B.gr7.eu-west-1.eks.amazonaws.com';
+const FOREIGN_ROLE =
+  'its token is that of arn:aws:iam::999988887777:role/admin, and the account of profile prod is 222233334444';
+test.each<[string, Target, AccountDirectory, string]>([
+  ['another account', meant, other({ shop: SERVER }), OTHER],
+  ['another account without it', meant, other({ a: '' }), OTHER],
+  ['an account without it', target, other({ a: '' }), `${OTHER}, which has no such cluster`],
+  ['an account without clusters', target, other({}), 'the account of profile prod has no cluster there'],
+  ['another endpoint', target, other({ shop: ELSEWHERE }), `${OTHER}, where that cluster is at ${ELSEWHERE}`],
+  ['no endpoint', meant, account('222233334444', { shop: undefined }), 'where that cluster is at no endpoint'],
+  ['a role of another account', roleOf('999988887777'), own, FOREIGN_ROLE],
+])('refuses a context whose cluster is in %s, and names both sides', async (_, context, directory, found) => {
+  const ofAccount = context.account ? ' of account 222233334444' : '';
+  const refusal = arnIn(context, directory);
   await expect(refusal).rejects.toMatchObject({ name: 'UsageError' });
   await expect(refusal).rejects.toThrow(`context x leads to cluster shop in eu-west-1${ofAccount}, at ${SERVER}; `);
-  await expect(refusal).rejects.toThrow(`${message}give --profile with a profile of the account of that cluster, or `);
+  await expect(refusal).rejects.toThrow(`${found}: give --profile with a profile of the account of that cluster, or `);
 });
 
 test('reports a refused call as such', async () => {
   const denied = new Error('denied');
-  const directory = { ...account('1', {}), describe: () => Promise.reject(denied) };
+  const directory = { ...own, describe: () => Promise.reject(denied) };
   await expect(arnIn(target, directory)).rejects.toBe(denied);
 });

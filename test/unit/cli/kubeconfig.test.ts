@@ -8,24 +8,24 @@ import { folder, save } from '../../temporary-files.ts';
 interface Context {
   user?: object;
   cluster?: object;
-  /** The name of the cluster, and whether there is one. */
-  named?: string;
+  /** Whether there is a cluster of its name. */
   exists?: boolean;
 }
 /** A kubeconfig with these contexts, the first being the current one. */
 function kubeconfig(contexts: Record<string, Context>): string {
-  const entries = Object.entries(contexts).map(([name, one]) => ({ name, named: name, exists: true, ...one }));
+  const entries = Object.entries(contexts).map(([name, one]) => ({ name, exists: true, ...one }));
   return save({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': entries[0]?.name,
+    ...{ apiVersion: 'v1', kind: 'Config', 'current-context': entries[0]?.name },
     clusters: entries
       .filter(({ exists }) => exists)
-      .map(({ named, cluster }) => ({ name: named, cluster: { server: 'https://127.0.0.1:1', ...cluster } })),
+      .map(({ name, cluster }) => ({ name, cluster: { server: 'https://127.0.0.1:1', ...cluster } })),
     users: entries.map(({ name, user = { token: 'any' } }) => ({ name, user })),
-    contexts: entries.map(({ name, named }) => ({ name, context: { cluster: named, user: name } })),
+    contexts: entries.map(({ name }) => ({ name, context: { cluster: name, user: name } })),
   });
 }
+/** The connection of a context. */
+const connection = (context: Context) =>
+  new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: context }) }).connection('prod');
 
 const exec = (command: string, ...args: string[]) => ({
   exec: { apiVersion: 'client.authentication.k8s.io/v1', interactiveMode: 'IfAvailable', command, args },
@@ -33,110 +33,95 @@ const exec = (command: string, ...args: string[]) => ({
 const script = (code: string, ...args: string[]) => exec(process.execPath, '-e', code, ...args);
 const credential = (status: object) =>
   JSON.stringify({ apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status });
-const command = `command ${process.execPath}`;
+const printing = (output: string) => script('console.log(process.argv[1])', output);
+const COMMAND = `its command ${process.execPath} failed`;
+const NO_PLUGIN = 'its command no-such-plugin failed: spawn no-such-plugin ENOENT';
 const EXPIRED = credential({ token: 'any', expirationTimestamp: '2020-01-01T00:00:00Z' });
 
 const TOO_LONG = `https://A${'-'.repeat(50_000)}`;
 
 describe('a context that gives no access names its fault, and not the token', () => {
-  test.each<[string, Context, string]>([
+  const noAccess = async (context: Context, fault: string, remedy: RegExp) => {
+    const error = await connection(context).catch((thrown) => thrown);
+    expect(error).toMatchObject({ reason: 'ClusterUnauthorized', message: `context prod: ${fault}` });
+    expect(error.remedy).toMatch(remedy);
+    expect(error.cause).toBeUndefined();
+  };
+
+  test.each<[string, object, string]>([
+    ['a command', script('console.error("\\nExpired.\\nLog in."); process.exit(255)'), `${COMMAND}: Expired. Log in.`],
+    ['a silent command', script('process.exit(1)'), `${COMMAND}: it printed no reason`],
+    ['a command that is not installed', exec('no-such-plugin'), NO_PLUGIN],
     [
-      'a failing command',
-      { user: script('console.error("\\nThe session has expired.\\nRun aws sso login."); process.exit(255)') },
-      `cannot authenticate: its ${command} failed: The session has expired. Run aws sso login.`,
+      'a command that is not installed, with its hint',
+      { exec: { ...exec('no-such-plugin').exec, installHint: '\nInstall it.\n' } },
+      `${NO_PLUGIN}: Install it.`,
     ],
-    [
-      'a silent command',
-      { user: script('process.exit(1)') },
-      `cannot authenticate: its ${command} failed: it printed no reason`,
-    ],
-    [
-      'a command that is not installed',
-      { user: exec('no-such-plugin') },
-      'cannot authenticate: its command no-such-plugin failed: spawn no-such-plugin ENOENT',
-    ],
-    [
-      'a command that prints a bare token',
-      { user: script('console.log("k8s-aws-v1.c2VjcmV0")') },
-      `cannot authenticate: its ${command} failed: it gives no token`,
-    ],
-    [
-      'a credential without a token',
-      { user: script('console.log(process.argv[1])', '{"kind":"ExecCredential"}') },
-      `cannot authenticate: its ${command} failed: it gives no token`,
-    ],
+    ['a command that prints a bare token', printing('k8s-aws-v1.c2VjcmV0'), `${COMMAND}: it gives no token`],
+    ['a credential without a token', printing('{"kind":"ExecCredential"}'), `${COMMAND}: it gives no token`],
     [
       'a credential of another type',
-      { user: script('console.log(process.argv[1])', '{"status":{"clientCertificateData":{"x":"secret"}}}') },
-      `cannot authenticate: its ${command} failed: its credential has fields that are not strings`,
+      printing('{"status":{"clientCertificateData":{"x":"secret"}}}'),
+      `${COMMAND}: its credential has fields that are not strings`,
     ],
+    ['an exec without a command', exec(''), 'its command  failed: the kubeconfig names no command'],
+    [
+      'a client certificate that does not exist',
+      { 'client-certificate': '/nowhere/jane.crt', 'client-key': '/nowhere/jane.key' },
+      "ENOENT: no such file or directory, open '/nowhere/jane.crt'",
+    ],
+    [
+      'a client certificate that is none',
+      { 'client-certificate-data': 'aGVsbG8=', 'client-key-data': 'aGVsbG8=' },
+      'error:0480006C:PEM routines::no start line',
+    ],
+    [
+      'an auth-provider',
+      { 'auth-provider': { name: 'gcp', config: {} } },
+      'its auth-provider gcp failed: Token is expired!',
+    ],
+    ['a token that no header can contain', { token: 'a\nb' }, 'Invalid character in header content ["Authorization"]'],
+  ])('%s that does not authenticate', async (_, user, fault) => {
+    await noAccess({ user }, `cannot authenticate: ${fault}`, /^Log in again\. If/);
+  });
+
+  const PROXY = 'its proxy-url is not the URL of a proxy';
+  test.each<[string, Context, string, RegExp]>([
     [
       'a certificate authority that does not exist',
       { cluster: { 'certificate-authority': '/nowhere/ca.crt' }, user: exec('echo') },
       "cannot authenticate: ENOENT: no such file or directory, open '/nowhere/ca.crt'",
+      /^Log in again\. If/,
     ],
+    ['a proxy-url of FTP', { cluster: { 'proxy-url': 'ftp://proxy' } }, PROXY, /^Write http:.* or socks5/],
+    ['a proxy-url that is no URL', { cluster: { 'proxy-url': 'proxy' } }, PROXY, /^Write http:.* or socks5/],
+    ['no cluster', { exists: false }, 'the kubeconfig has no cluster prod', /^Correct the context/],
     [
-      'a client certificate that does not exist',
-      { user: { 'client-certificate': '/nowhere/jane.crt', 'client-key': '/nowhere/jane.key' } },
-      "cannot authenticate: ENOENT: no such file or directory, open '/nowhere/jane.crt'",
+      'a token and a user name',
+      { user: { token: 'any', username: 'jane' } },
+      'its user has a token and a user name',
+      /^Remove one of them/,
     ],
-    [
-      'an auth-provider',
-      { user: { 'auth-provider': { name: 'gcp', config: {} } } },
-      'cannot authenticate: its auth-provider gcp failed: Token is expired!',
-    ],
-    [
-      'a client certificate that is none',
-      { user: { 'client-certificate-data': 'aGVsbG8=', 'client-key-data': 'aGVsbG8=' } },
-      'cannot authenticate: error:0480006C:PEM routines::no start line',
-    ],
-    [
-      'a token that no header can contain',
-      { user: { token: 'a\nb' } },
-      'cannot authenticate: Invalid character in header content ["Authorization"]',
-    ],
-    [
-      'an exec without a command',
-      { user: exec('') },
-      'cannot authenticate: its command  failed: the kubeconfig names no command',
-    ],
-    ['a proxy-url of FTP', { cluster: { 'proxy-url': 'ftp://proxy' } }, 'its proxy-url is not the URL of a proxy'],
-    ['a proxy-url that is no URL', { cluster: { 'proxy-url': 'proxy' } }, 'its proxy-url is not the URL of a proxy'],
-    ['no scheme', { cluster: { server: '127.0.0.1:1' } }, 'its server 127.0.0.1:1 is not an https:// URL'],
-    [
-      'a password before the host, and no scheme',
-      { cluster: { server: 'jane:p@ss@127.0.0.1:1' } },
-      'its server (user)@127.0.0.1:1 is not an https:// URL',
-    ],
-    ['a host that is too long', { cluster: { server: TOO_LONG } }, `${`its server ${TOO_LONG}`.slice(0, 1986)}…`],
-    ['a control character', { cluster: { server: 'http://a\u001e' } }, 'its server http://a  is not an https:// URL'],
-    ['no host', { cluster: { server: 'https://' } }, 'its server https:/ is not an https:// URL'],
-    ['no cluster', { exists: false }, 'the kubeconfig has no cluster prod'],
-    ['a token and a user name', { user: { token: 'any', username: 'jane' } }, 'its user has a token and a user name'],
-    [
-      'a command that is not installed, with its hint',
-      { user: { exec: { ...exec('no-such-plugin').exec, installHint: '\nInstall it.\n' } } },
-      'cannot authenticate: its command no-such-plugin failed: spawn no-such-plugin ENOENT: Install it.',
-    ],
-  ])('%s', async (_, context, fault) => {
-    const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: context }) });
-    const error = await directory.connection('prod').catch((thrown) => thrown);
-    expect(error).toMatchObject({ reason: 'ClusterUnauthorized', message: `context prod: ${fault}` });
-    expect(error.remedy).toMatch(
-      /^(Log in again\. If|Write https:\/\/HOST:PORT into|Write http:\/\/HOST:PORT or socks5|Correct the context|Remove one of them)/,
-    );
-    expect(error.cause).toBeUndefined();
+  ])('%s', async (_, context, fault, remedy) => {
+    await noAccess(context, fault, remedy);
+  });
+
+  test.each([
+    ['no scheme', '127.0.0.1:1', '127.0.0.1:1 is not an https:// URL'],
+    ['a password and no scheme', 'jane:p@ss@127.0.0.1:1', '(user)@127.0.0.1:1 is not an https:// URL'],
+    ['a host that is too long', TOO_LONG, `${TOO_LONG.slice(0, 1975)}…`],
+    ['a control character', 'http://a\u001e', 'http://a  is not an https:// URL'],
+    ['no host', 'https://', 'https:/ is not an https:// URL'],
+  ])('a server with %s', async (_, server, fault) => {
+    await noAccess({ cluster: { server } }, `its server ${fault}`, /^Write https:\/\/HOST:PORT into/);
   });
 
   test('also where its command fails only later', async () => {
     const asked = join(folder, 'asked');
     const code =
       'const [file, credential] = process.argv.slice(1); const fs = require("node:fs"); if (fs.existsSync(file)) { console.error("logged out"); process.exit(1); } fs.writeFileSync(file, ""); console.log(credential)';
-    const directory = new KubeconfigDirectory({
-      kubeconfig: kubeconfig({ prod: { user: script(code, asked, EXPIRED) } }),
-    });
-    const { headers } = await directory.connection('prod');
-    await expect(headers()).rejects.toThrow(`context prod: cannot authenticate: its ${command} failed: logged out`);
+    const { headers } = await connection({ user: script(code, asked, EXPIRED) });
+    await expect(headers()).rejects.toThrow(`context prod: cannot authenticate: ${COMMAND}: logged out`);
   });
 });
 
@@ -168,8 +153,7 @@ test('reads the file of a token again after a minute', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   onTestFinished(() => void vi.useRealTimers());
   const tokenFile = save('one');
-  const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { user: { tokenFile } } }) });
-  const { headers } = await directory.connection('prod');
+  const { headers } = await connection({ user: { tokenFile } });
   const tokens: unknown[] = [];
   for (const text of ['two', 'three']) {
     tokens.push((await headers()).Authorization);
@@ -182,10 +166,7 @@ test('reads the file of a token again after a minute', async () => {
 test('runs the command of a user again once its credential has expired, or after a 401', async () => {
   const code = 'console.log(process.argv[1].replace("any", String(process.hrtime.bigint())))';
   const tokens = async (credential: string, renew: boolean) => {
-    const user = script(code, credential);
-    const { headers } = await new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { user } }) }).connection(
-      'prod',
-    );
+    const { headers } = await connection({ user: script(code, credential) });
     return new Set([(await headers()).Authorization, (await headers(renew)).Authorization]).size;
   };
   expect(await tokens(EXPIRED, false)).toBe(2);
@@ -196,8 +177,7 @@ test('runs the command of a user again once its credential has expired, or after
 test('runs the command once for requests that are sent at the same time', async () => {
   const runs = join(folder, 'runs');
   const code = 'require("node:fs").appendFileSync(process.argv[1], "x"); console.log(process.argv[2])';
-  const user = script(code, runs, EXPIRED);
-  const { headers } = await new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { user } }) }).connection('prod');
+  const { headers } = await connection({ user: script(code, runs, EXPIRED) });
   await Promise.all([headers(), headers(), headers()]);
   expect(readFileSync(runs, 'utf8')).toBe('xx');
 });
@@ -205,8 +185,7 @@ test('runs the command once for requests that are sent at the same time', async 
 // kubectl sends none, but whoever writes both wants them sent.
 test('sends credentials without TLS where insecure-skip-tls-verify is set', async () => {
   const cluster = { server: 'http://127.0.0.1:1', 'insecure-skip-tls-verify': true };
-  const directory = new KubeconfigDirectory({ kubeconfig: kubeconfig({ prod: { cluster } }) });
-  expect(await (await directory.connection('prod')).headers()).toMatchObject({ Authorization: 'Bearer any' });
+  expect(await (await connection({ cluster })).headers()).toMatchObject({ Authorization: 'Bearer any' });
 });
 
 test.each<[string, () => ConstructorParameters<typeof KubeconfigDirectory>[0], RegExp]>([

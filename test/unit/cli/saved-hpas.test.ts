@@ -14,6 +14,8 @@ const time = Date.parse('2026-11-24T12:00:00Z');
 const timestamp = new Date(time).toISOString();
 const ARN = 'arn:aws:eks:eu-central-1:123456789012:cluster/shop';
 const shop = { cluster: 'shop', savedAs: 'shop' };
+const line = { cluster: 'shop', timestamp, manifest: hpa() };
+const [region, other] = ['us-east-1', 'eu-west-1'];
 /** A report of reap also lists what it kept. */
 const entries = [
   { outcome: 'Kept', manifest: hpa('kept') },
@@ -22,27 +24,18 @@ const entries = [
 
 test.each<[string, object, Omit<SavedHpa, 'manifest'>]>([
   ['a manifest', hpa(), {}],
-  ['a line of a backup', { cluster: 'shop', timestamp, manifest: hpa() }, { ...shop, time }],
-  [
-    'a line of a log',
-    { message: 'deleting HPA', cluster: 'shop', region: 'us-east-1', timestamp, manifest: hpa() },
-    { ...shop, region: 'us-east-1', time },
-  ],
+  ['a line of a backup', line, { ...shop, time }],
+  ['a line of a log', { ...line, message: 'deleting HPA', region }, { ...shop, region, time }],
   ['a report of a sweep', { cluster: 'shop', finishedAt: timestamp, hpas: entries }, { ...shop, time }],
   [
     'a report of a run',
-    { finishedAt: timestamp, clusters: [{ cluster: 'shop', region: 'us-east-1', hpas: entries }] },
-    { ...shop, region: 'us-east-1', time },
+    { finishedAt: timestamp, clusters: [{ cluster: 'shop', region, hpas: entries }] },
+    { ...shop, region, time },
   ],
   [
     'an event HPA Deleted',
-    {
-      time: timestamp,
-      account: '1',
-      region: 'us-east-1',
-      detail: { cluster: 'shop', region: 'eu-west-1', manifest: hpa() },
-    },
-    { ...shop, region: 'eu-west-1', account: '1', time },
+    { time: timestamp, account: '1', region: other, detail: { cluster: 'shop', region, manifest: hpa() } },
+    { ...shop, region, account: '1', time },
   ],
   [
     'a context with the name that aws eks update-kubeconfig gives it',
