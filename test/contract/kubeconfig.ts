@@ -120,6 +120,7 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
     'a token where its tokenFile does not exist': one({ user: { token: 't', tokenFile: 'nowhere' } }, bearer()),
     'a tokenFile that does not exist': one({ user: { tokenFile: 'nowhere' } }),
     'a user name and password': one({ user: jane }, basic),
+    'a user name alone': one({ user: { username: 'jane' } }, { ...request, authorization: `Basic ${base64('jane:')}` }),
     'a token and a user name': one({ user: { token: 't', ...jane } }),
     'a client certificate': one(
       { user: { 'client-certificate-data': base64(client.certificate), 'client-key-data': base64(client.key) } },

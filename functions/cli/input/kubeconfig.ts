@@ -157,7 +157,7 @@ function authenticationOf(server: string, cluster: Entry, user: Entry) {
     const cert = contentOf(credentials, 'client-certificate');
     const key = contentOf(credentials, 'client-key');
     const provided = provider && (await headersOf(provider));
-    const basic = username && Buffer.from(`${username}:${password}`).toString('base64');
+    const basic = username && Buffer.from(`${username}:${password ?? ''}`).toString('base64');
     if (exec && (renew || executed === undefined || isExpired(executed))) {
       running ??= execCredential(exec, cluster).finally(() => {
         running = undefined;
