@@ -194,12 +194,7 @@ function contentOf(entry: Entry, key: string): Buffer | undefined {
 async function headersOf(authProvider: unknown): Promise<RequestOptions['headers']> {
   const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js');
   const library = new KubeConfig();
-  library.loadFromOptions({
-    clusters: [],
-    users: [{ name: 'user', authProvider }],
-    contexts: [{ name: 'context', cluster: '', user: 'user' }],
-    currentContext: 'context',
-  });
+  library.loadFromClusterAndUser({ name: '', server: '', skipTLSVerify: false }, { name: '', authProvider });
   const request: RequestOptions = {};
   await library.applyToHTTPSOptions(request);
   return request.headers;
