@@ -55,6 +55,13 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
   const toPlainRemote = { server: 'proxy' as const, path: `http://api.internal.invalid:6443${HPAS}` };
   const jane = { username: 'jane', password: 'x' };
 
+  /** Valid until the year 2100; the API server would check the signature. */
+  const idToken = ['{"alg":"none"}', '{"exp":4102444800}', 'x']
+    .map((part) => Buffer.from(part).toString('base64url'))
+    .join('.');
+  const issuer = { 'client-id': 'me', 'idp-issuer-url': 'https://issuer.internal.invalid' };
+  const oidc = { 'auth-provider': { name: 'oidc', config: { ...issuer, 'id-token': idToken } } };
+
   /** A kubeconfig with one context. */
   const one = (parts: Parts, sent?: Partial<Sent>, { files, ...more }: Partial<Case> = {}): Case => ({
     ...{ files: { a: config({ cluster: trusted, ...parts }), ...files }, sent },
@@ -121,6 +128,7 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
     'a tokenFile that does not exist': one({ user: { tokenFile: 'nowhere' } }),
     'a user name and password': one({ user: jane }, basic),
     'a user name alone': one({ user: { username: 'jane' } }, { ...request, authorization: `Basic ${base64('jane:')}` }),
+    'an auth-provider (OIDC) whose token is valid': one({ user: oidc }, bearer(idToken)),
     'a token and a user name': one({ user: { token: 't', ...jane } }),
     'a client certificate': one(
       { user: { 'client-certificate-data': base64(client.certificate), 'client-key-data': base64(client.key) } },
