@@ -308,12 +308,11 @@ function leaksVerdict(
     const which = unclear.length > 0 ? named(unclear) : 'the Envoy Gateway here, if there is one,';
     return unknown(`whether ${which} leaks HPAs is unknown`);
   }
-  // From v1.5 on Envoy Gateway sets this label on its HPAs; by that label, and others, it finds what to delete.
-  const isOld = ({ metadata }: HorizontalPodAutoscaler) =>
-    metadata.labels?.['app.kubernetes.io/managed-by'] !== 'envoy-gateway';
-  const [first, ...others] = hpas.filter(
-    (hpa) => labeledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa) && isOld(hpa),
-  );
+  const [first, ...others] = hpas.filter((hpa) => {
+    // From v1.5 on Envoy Gateway sets this label on its HPAs; by that label, and others, it finds what to delete.
+    const isNew = hpa.metadata.labels?.['app.kubernetes.io/managed-by'] === 'envoy-gateway';
+    return !isNew && labeledOwner(hpa) !== undefined && appliedByEnvoyGateway(hpa);
+  });
   const does = versions.length === 1 ? 'does' : 'do';
   if (first === undefined) return ok(`${named(versions)} ${does} not leak, and nothing is left of an older version`);
   return warning(

@@ -5,11 +5,10 @@ import type { Check } from './report.ts';
 
 export type Verdict = Omit<Check, 'id'>;
 
-export const ok = (found: string): Verdict => ({ state: 'ok', found });
-
 const withRemedy =
   (state: Check['state']) =>
   (found: string, remedy?: string, command?: string): Verdict => ({ state, found, remedy, command });
+export const ok = withRemedy('ok');
 export const warning = withRemedy('warning');
 export const broken = withRemedy('broken');
 export const unknown = withRemedy('unknown');
