@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
+import type { AccessEntry } from '@aws-sdk/client-eks';
 import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { accessEntryArn, callsOf, eksPathOf, signatureOf } from './aws-calls.ts';
 import type { RecordedCall } from './iam-policy.ts';
@@ -84,12 +85,7 @@ function description({ status, endpoint, ca, tags = {}, auditLog = true, ...acce
   };
 }
 
-export interface StoredEntry {
-  kubernetesGroups: string[];
-  username: string;
-  type: string;
-  tags: Record<string, string>;
-}
+export type StoredEntry = Required<Pick<AccessEntry, 'kubernetesGroups' | 'username' | 'type' | 'tags'>>;
 
 export interface AccountCluster extends DescribedCluster {
   /** By the ARN of the principal. */

@@ -1,15 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import type { PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
 import { type AwsRequest, refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
 /** An entry over the wire. Time is in seconds since 1970. */
-export interface PutEventsEntry {
-  EventBusName: string;
-  Source: string;
-  DetailType: string;
-  Detail: string;
-  Resources: string[];
-  Time: number;
-}
+export type PutEventsEntry = Required<Omit<PutEventsRequestEntry, 'Time' | 'TraceHeader'>> & { Time: number };
 
 /** Answers PutEvents as Amazon EventBridge does, with its limits of ten entries and 256 KB a request. */
 export class EventBridgeDouble extends ServiceDouble {

@@ -1,24 +1,18 @@
+import type { FilterLogEventsRequest } from '@aws-sdk/client-cloudwatch-logs';
 import { parseFilterPattern } from './filter-pattern.ts';
 import { type AwsRequest, refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
-/** The input of a search. */
-interface FilterLogEventsRequest {
-  logGroupName: string;
-  startTime: number;
-  endTime?: number;
-  filterPattern?: string;
-  nextToken?: string;
-}
+type Search = FilterLogEventsRequest & { logGroupName: string; startTime: number };
 
 /** Answers FilterLogEvents as Amazon CloudWatch Logs does (AWS JSON 1.1), in pages of which any may be empty. */
 export class FilterLogEventsDouble extends ServiceDouble {
   readonly groups = new Map<string, { timestamp: number; message: string }[]>();
   /** In the order of arrival, whatever the answer was. */
-  readonly requests: FilterLogEventsRequest[] = [];
+  readonly requests: Search[] = [];
 
   protected override answer({ headers }: AwsRequest, body: string, refused: ServiceAnswer | undefined): ServiceAnswer {
     if (headers['x-amz-target'] !== 'Logs_20140328.FilterLogEvents') return refusal(400, 'UnknownOperationException');
-    const request = JSON.parse(body) as FilterLogEventsRequest;
+    const request = JSON.parse(body) as Search;
     this.requests.push(request);
     if (refused) return refused;
     const events = this.groups.get(request.logGroupName);

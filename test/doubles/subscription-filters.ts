@@ -2,11 +2,7 @@ import { callsOf } from './aws-calls.ts';
 import type { RecordedCall } from './iam-policy.ts';
 import { type AwsRequest, refusal, type ServiceAnswer, ServiceDouble } from './service-double.ts';
 
-export interface StoredFilter {
-  filterName: string;
-  filterPattern: string;
-  destinationArn: string;
-}
+export type StoredFilter = Record<'filterName' | 'filterPattern' | 'destinationArn', string>;
 
 interface StoredLogGroup {
   logGroupClass: string;
