@@ -2,7 +2,7 @@ import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import type { EnrollmentReport } from '../../functions/enrollment/enroll-clusters.ts';
 import { SUBSCRIPTION_PATTERN } from '../../functions/events/audit-event.ts';
-import { EksAccountDouble } from '../doubles/eks.ts';
+import { type AccountCluster, EksAccountDouble } from '../doubles/eks.ts';
 import { allowing, type RecordedCall, statementsOf } from '../doubles/iam-policy.ts';
 import { type StoredFilter, SubscriptionFiltersDouble } from '../doubles/subscription-filters.ts';
 import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
@@ -41,31 +41,25 @@ export const ourEntry = ({ arn, id }: typeof REAP) => ({
 export const ourEntries = () => new Map([REAP, BACKFILL].map((role) => [role.arn, ourEntry(role)]));
 export const logGroup = (cluster: string) => `/aws/eks/${cluster}/cluster`;
 
-export interface EnrollmentSurroundings {
-  eks: EksAccountDouble;
-  logs: SubscriptionFiltersDouble;
-  output: Output;
-  /** Every call to EKS and CloudWatch Logs of all tests of the file. */
-  readonly recorded: RecordedCall[];
-  /** Adds a cluster that nobody has enrolled. */
-  fresh: EksAccountDouble['add'];
-  /** Adds a cluster that is enrolled. */
-  enrolled: EksAccountDouble['add'];
-}
-
 /** Gives each test its own EKS, CloudWatch Logs and environment of the function. */
-export function enrollmentSurroundings(): EnrollmentSurroundings {
+export function enrollmentSurroundings() {
   const self = {
+    eks: new EksAccountDouble(),
+    logs: new SubscriptionFiltersDouble(),
+    output: {} as Output,
+    /** Every call to EKS and CloudWatch Logs of all tests of the file. */
     recorded: [] as RecordedCall[],
-    fresh(name, change) {
+    /** Adds a cluster that nobody has enrolled. */
+    fresh(name: string, change?: Partial<AccountCluster>): AccountCluster {
       self.logs.add(logGroup(name));
       return self.eks.add(name, change);
     },
-    enrolled(name, change) {
+    /** Adds a cluster that is enrolled. */
+    enrolled(name: string, change?: Partial<AccountCluster>): AccountCluster {
       self.logs.add(logGroup(name), [ourFilter()]);
       return self.eks.add(name, { entries: ourEntries(), ...change });
     },
-  } as EnrollmentSurroundings;
+  };
   beforeEach(async () => {
     self.eks = new EksAccountDouble();
     self.logs = new SubscriptionFiltersDouble();
