@@ -4,7 +4,7 @@ import { type AwsClientOptions, allPages, awsClient, findInAws } from './client.
 
 /** The log groups of the functions that delete. */
 const LOG_GROUPS = ['/aws/lambda/envoy-hpa-reaper-reap', '/aws/lambda/envoy-hpa-reaper-backfill'];
-/** Milliseconds. CloudWatch Logs searches while it responds, so some responses take long. */
+/** Milliseconds. CloudWatch Logs searches before it responds, which can take long. */
 const REQUEST_TIMEOUT = 30_000;
 
 /**

@@ -3,7 +3,7 @@ import { partition } from '@aws-sdk/core/client';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { callAws } from './client.ts';
 
-/** Milliseconds that a token is used. aws-iam-authenticator accepts it for 15 minutes; one is for clocks that differ. */
+/** Milliseconds that a token is used. aws-iam-authenticator accepts it for 15 minutes; one minute is for clock skew. */
 const TOKEN_TTL_MS = 14 * 60 * 1000;
 /** X-Amz-Expires of the signature, in seconds; the authenticator uses its own 15 minutes. */
 const SIGNATURE_SECONDS = 60;

@@ -62,7 +62,7 @@ export function createHandler({ config, eventBus, log, metrics }: ForwardDepende
   };
 }
 
-/** More than fits into the memory of the function, and than an invocation of 6 MB contains without intent. */
+/** More than fits into the memory of the function; an invocation of 6 MB contains that much only if somebody crafted it. */
 const MAX_PAYLOAD_BYTES = 100 * 2 ** 20;
 
 const invocationSchema = z.object({ awslogs: z.object({ data: z.string() }) });

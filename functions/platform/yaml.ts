@@ -89,7 +89,7 @@ const TOO_DEEP = 'RESOURCE_EXHAUSTION';
 
 /** Without what the message quotes after a colon. */
 function faultOf(error: Error & { readonly code?: string }, where: string): Pick<YamlDocument, 'fault' | 'code'> {
-  // The stack is full.
+  // The stack has overflowed.
   if (error instanceof RangeError || error.code === TOO_DEEP)
     return { fault: 'it is nested too deeply', code: TOO_DEEP };
   const [what = ''] = error.message.split(/(?<! ): |\n/);

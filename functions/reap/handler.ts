@@ -11,7 +11,7 @@ export const handler = lambdaHandler('reap', reapConfigSchema, 'event not handle
     directory: eksClusterDirectory(AWS_REGION),
     eventBus: {
       async put(events) {
-        // Most sweeps have no outcome: the SDK is loaded for the first that has.
+        // Most sweeps publish no outcome, so the SDK is loaded only for the first one that does.
         const { eventBridgeBus } = await import('../aws/event-bus.ts');
         bus ??= eventBridgeBus(AWS_REGION, EVENT_BUS_NAME);
         await bus.put(events);

@@ -35,10 +35,10 @@ export function findAndReport<T>(name: string, text: string, wanted: string, rea
   return { found, faults };
 }
 
-/** Values within each other. Nothing that is saved comes near. The time grows with the square, and more fill the stack of other code. */
+/** Maximum nesting; saved files come nowhere near it. The time grows with its square, and deeper values overflow the stack elsewhere. */
 const MAX_DEPTH = 200;
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
-/** Whether a value has more values within each other than {@link findObjects} and the writers of YAML can follow. */
+/** Whether a value is nested more deeply than {@link findObjects} and the YAML writer can follow. */
 export const isTooDeep = (value: unknown, depth = 0): boolean =>
   isObject(value) && (depth > MAX_DEPTH || Object.values(value).some((child) => isTooDeep(child, depth + 1)));
 
@@ -86,7 +86,7 @@ export function findObjects<T>(text: string, reader: ObjectReader<T>): FoundObje
       try {
         search(value, `line ${line}`, [], 0);
       } catch (error) {
-        // Also where a reader fills the stack.
+        // Also if a reader overflows the stack.
         if (!(error instanceof RangeError)) throw error;
         faults.push(`line ${line}: nested too deeply`);
       }
