@@ -125,7 +125,8 @@ export async function planAndDelete(
   }
 
   if (!options.yes) {
-    print(plan, options, true);
+    printReport(plan, { ...options, output: 'table' }, process.stderr, 'planned');
+    explain(plan, options);
     process.stderr.write(`\nReplicas afterwards: ${replicasOfAll(planned)}.\n`);
   }
   if (!(await confirmed(`D${deletion.slice(1)}?`, options, 'nothing was deleted'))) return;
@@ -176,22 +177,22 @@ const key = ({ region = '', cluster }: ClusterRef | ClusterReport, uid: string) 
 /** The outcomes of a planned deletion that are failures. */
 const FAILURES: readonly SweptHpa['outcome'][] = ['Failed', 'MarkRefused', 'DeleteRefused', 'Conflict'];
 
-/**
- * Prints the report; on stderr also what was not done, and the remedy. A table contains the clusters that were not swept. Sets
- * the exit code.
- *
- * @param isQuestion before a question: on stderr, and without what is not about to be deleted
- */
-function print(report: RunReport, options: TargetOptions & ReportOptions, isQuestion = false): void {
-  if (isQuestion) printReport(report, { ...options, output: 'table' }, process.stderr, 'planned');
-  else printReport(report, options);
-  const { clusters, regions } = report;
-  if (!isQuestion && options.output !== 'table') {
-    for (const { region, message, remedy } of regions) say(`${region}: ${message}\n${remedy}`);
-    for (const { cluster, problem } of clusters) if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
+/** Prints the report, and explains it. A table contains the clusters that were not swept. */
+function print(report: RunReport, options: TargetOptions & ReportOptions): void {
+  printReport(report, options);
+  if (options.output !== 'table') {
+    for (const { region, message, remedy } of report.regions) say(`${region}: ${message}\n${remedy}`);
+    for (const { cluster, problem } of report.clusters) {
+      if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
+    }
   }
+  explain(report, options);
+}
+
+/** Prints on stderr what was not done, and the remedy. Sets the exit code. */
+function explain(report: RunReport, options: TargetOptions): void {
   let failures = 0;
-  for (const { cluster, hpas } of clusters) {
+  for (const { cluster, hpas } of report.clusters) {
     for (const { outcome, message, ...hpa } of hpas) {
       if (!FAILURES.includes(outcome)) continue;
       failures += 1;

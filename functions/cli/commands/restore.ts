@@ -79,17 +79,14 @@ function since(text: string): Date {
   throw new InvalidArgumentError('Expected a duration such as 90m, 24h or 7d, or a time such as 2026-01-31T12:00:00Z.');
 }
 
-function wrongUsage(files: readonly string[], { eks, since }: RestoreOptions): string | undefined {
-  if (files.length > 0) return since && 'give files or --since, not both';
-  if (since !== undefined)
-    return typeof eks === 'string' ? undefined : '--since needs the names of the clusters: --eks CLUSTER';
-  const taken = typeof eks === 'string' ? ` (${eks} counts as the name of a cluster; put a file before --eks)` : '';
-  return `give files, or --eks CLUSTER --since TIME for the log of the functions${taken}`;
-}
-
 async function restore(files: readonly string[], options: RestoreOptions): Promise<void> {
-  const wrong = wrongUsage(files, options);
-  if (wrong) throw new UsageError(wrong);
+  const { eks, since } = options;
+  if (files.length > 0 && since) throw new UsageError('give files or --since, not both');
+  if (files.length === 0 && !since) {
+    const taken = typeof eks === 'string' ? ` (${eks} counts as the name of a cluster; put a file before --eks)` : '';
+    throw new UsageError(`give files, or --eks CLUSTER --since TIME for the log of the functions${taken}`);
+  }
+  if (since && typeof eks !== 'string') throw new UsageError('--since needs the names of the clusters: --eks CLUSTER');
   const read = async (file: string) => ({ name: nameOfFile(file), text: await readText(file), region: undefined });
   const sources = files.length > 0 ? await Promise.all(files.map(read)) : await readLogs(options);
   const hpas: SavedHpa[] = [];

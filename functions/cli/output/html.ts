@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import type { RunReport } from '../../events/report.ts';
-import { type Block, blocksOf, counted, LEGEND, type Row, type Table } from './words.ts';
+import { type Block, blocksOf, counted, LEGEND } from './words.ts';
+
+type Table = Extract<Block, { kind: 'table' }>;
+type Row = Table['rows'][number];
 
 const STYLE = readFileSync(new URL('./page.css', import.meta.url), 'utf8');
 

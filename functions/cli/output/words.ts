@@ -8,7 +8,7 @@ type Run = Pick<RunReport, 'mode' | 'whatIf'>;
 /** `bad` is stale or missing, `open` may become stale, `good` was stale and no longer is. */
 type Tone = 'bad' | 'open' | 'good';
 
-export interface Row {
+interface Row {
   readonly cells: readonly string[];
   readonly tone?: Tone;
   /** Nothing to do; a page folds these rows. */
@@ -16,7 +16,7 @@ export interface Row {
   readonly manifest?: SweptHpa['manifest'];
 }
 
-export interface Table {
+interface Table {
   readonly kind: 'table';
   readonly title?: string;
   readonly headings: readonly string[];
@@ -252,14 +252,11 @@ function totalsOf(report: RunReport): string {
 function introductionOf({ selection, whatIf }: RunReport): string[] {
   const { namespace, gateway } = selection ?? {};
   const selected = [namespace && `in namespace ${namespace}`, gateway && `of Gateway ${gateway}`].filter(Boolean);
-  const { applied = [], deleted = [] } = whatIf ?? {};
-  const changes = [
-    applied.length > 0 && `${listed(applied)} applied`,
-    deleted.length > 0 && `${listed(deleted)} deleted`,
-  ].filter(Boolean);
+  const changes = Object.entries(whatIf ?? {}).filter(([, objects]) => objects.length > 0);
+  const sentence = changes.map(([verb, objects]) => `${listed(objects)} ${verb}`).join('; ');
   return [
     ...(selection ? [`Only HPAs ${selected.join(' and ')}.`] : []),
-    ...(whatIf ? [`What if: ${changes.join('; ') || 'the files contain nothing that affects an HPA'}.`] : []),
+    ...(whatIf ? [`What if: ${sentence || 'the files contain nothing that affects an HPA'}.`] : []),
   ];
 }
 
