@@ -95,11 +95,7 @@ describe('a table', () => {
 
   test('wraps its last column where that leaves it half of the terminal', () => {
     const lines = table(scanOf(hpa), 200);
-    expect(lines.slice(1, -1).map((line) => line.slice(0, 20).trim())).toEqual([
-      'ACTION  NAMESPACE',
-      'delete  envoy-gatewa',
-      '',
-    ]);
+    expect(lines.slice(1).map((line) => line.slice(0, 8).trim())).toEqual(['ACTION', 'delete', '', '']);
     expect(lines[3]?.trim()).toBe('sets its Deployment to 2 replicas when it next applies it.');
     expect(lines.every((line) => line.length <= 200)).toBe(true);
   });
@@ -171,14 +167,10 @@ test('Markdown has a heading and a table for each cluster, and one full stop aft
 });
 
 describe('what is to go', () => {
-  const heldBack: SweptHpa = {
-    ...{ ...hpa, name: 'held-back', outcome: 'HeldBack' },
-    guard: { name: 'Settling', explanation: 'the HPA was created less than 120 s ago' },
-  };
-  const report = withMissing(
-    scanOf({ ...kept, name: 'a' }, heldBack, { ...hpa, name: 'z' }, { ...kept, name: 'b' }),
-    missing,
-  );
+  const guard = { name: 'Settling' as const, explanation: 'the HPA was created less than 120 s ago' };
+  const heldBack: SweptHpa = { ...hpa, name: 'held-back', outcome: 'HeldBack', guard };
+  const scan = scanOf({ ...kept, name: 'a' }, heldBack, { ...hpa, name: 'z' }, { ...kept, name: 'b' });
+  const report = withMissing(scan, missing);
   const tableText = (shown: 'all' | 'findings' | 'planned') =>
     formatReport(report, 'table', { ...plain, width: 80 }, shown);
 
@@ -205,10 +197,10 @@ describe('what is to go', () => {
     expect(clustersNamed([{ ...one, region: 'eu-west-1' }])).toBe('cluster production (eu-west-1)');
     const many = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((cluster) => ({ ...one, cluster }));
     expect(clustersNamed(many)).toBe('7 clusters (a, b, c, d, e and 2 more)');
-    const stays = { ...hpa, dropsCapacity: false, replicas: { ...hpa.replicas, after: { kind: 'Stays' as const } } };
-    expect(replicasOfAll([hpa, stays, hpa, stays, { ...stays, replicas: kept.replicas }])).toBe(
-      '2 fewer (6 → 2, 6 → 2), 2 unchanged, 1 unknown',
-    );
+    const unknown = { ...hpa, dropsCapacity: false, replicas: kept.replicas };
+    const stays = { ...unknown, replicas: { ...hpa.replicas, after: { kind: 'Stays' as const } } };
+    const fates = '2 fewer (6 → 2, 6 → 2), 2 unchanged, 1 unknown';
+    expect(replicasOfAll([hpa, stays, hpa, stays, unknown])).toBe(fates);
   });
 });
 
@@ -222,14 +214,8 @@ test('names are arguments for kubectl, and a table without headers has only rows
 });
 
 test('every format for a person says who changed what, in the given order', () => {
-  const what = {
-    verb: 'patch',
-    resource: 'envoyproxies',
-    namespace: 'shop',
-    name: 'web',
-    time: '2026-01-01T00:00:00Z',
-  };
-  const jane = { ...what, username: 'jane', auditID: 'a1' };
+  const proxy = { resource: 'envoyproxies', namespace: 'shop', name: 'web' };
+  const jane = { ...proxy, verb: 'patch', time: '2026-01-01T00:00:00Z', username: 'jane', auditID: 'a1' };
   const changes = [jane, { ...jane, impersonatedUsername: 'ci', auditID: 'a2' }];
   const patched = 'patch envoyproxies shop/web at 2026-01-01T00:00:00Z';
   const sentences = `Changed by jane: ${patched}, auditID a1. Changed by jane as ci: ${patched}, auditID a2.`;
@@ -257,23 +243,16 @@ describe('the row of an HPA', () => {
   const range = { current: 5, min: 2, max: 10 };
   const becoming = (after: SweptHpa['replicas']['after']) => ({ ...range, after });
   const stays = (count: string) => `Afterwards its Deployment stays at ${count} until somebody scales it.`;
+  const PATCHED = 'Afterwards a patch decides how many replicas its Deployment has.';
   test.each<[SweptHpa['replicas'], string, string]>([
     [range, '5 (2-10)', ''],
     [becoming({ kind: 'Stays', replicas: 5 }), '5 (2-10) → stays at 5', stays('5 replicas')],
     [becoming({ kind: 'Stays', replicas: 1 }), '5 (2-10) → stays at 1', stays('1 replica')],
     [{ min: 2, max: 10, after: { kind: 'Stays' } }, '? (2-10) → stays', stays('the replicas it has')],
     [becoming({ kind: 'Becomes', replicas: 2 }), '5 (2-10) → 2', SETS_TWO],
-    [
-      becoming({ kind: 'Governed', hpa: 'a/keda' }),
-      '5 (2-10) → HPA a/keda',
-      'Afterwards HPA a/keda sets the replicas.',
-    ],
+    [becoming({ kind: 'Governed', hpa: 'a/b' }), '5 (2-10) → HPA a/b', 'Afterwards HPA a/b sets the replicas.'],
     [becoming({ kind: 'NoDeployment' }), '5 (2-10) → no Deployment', ''],
-    [
-      becoming({ kind: 'Unknown' }),
-      '5 (2-10) → unknown',
-      expect.stringMatching(/^Afterwards a patch decides how many /),
-    ],
+    [becoming({ kind: 'Unknown' }), '5 (2-10) → unknown', PATCHED],
   ])('describes the replicas %o', (replicas, cell, why) => {
     expect(cellsOf({ replicas })).toEqual(['AutoscalingRemoved', cell, why]);
   });
@@ -285,9 +264,8 @@ describe('the row of an HPA', () => {
 });
 
 test('missing HPAs have a section below the table, in red', () => {
-  expect(table(withMissing(scanOf(), missing, missing))[0]).toBe(
-    'production: no HPA with a label of Envoy Gateway, 2 missing',
-  );
+  const [heading] = table(withMissing(scanOf(), missing, missing));
+  expect(heading).toBe('production: no HPA with a label of Envoy Gateway, 2 missing');
   const lines = formatReport(withMissing(scanOf(hpa), missing), 'table', { color: true, width: 80 }).split('\n');
   const section = lines.slice(lines.indexOf('Missing: wanted, but not found') + 2, -1);
   expect(section.every((line) => line.startsWith(RED))).toBe(true);
@@ -377,9 +355,7 @@ describe('hostile names and messages', () => {
     for (const [, attributes = ''] of text.matchAll(/<[a-z0-9]+((?:"[^"]*"|[^>"])*)>/gi)) {
       expect(attributes).toMatch(/^( [a-z-]+="[^"]*")*$/);
     }
-    expect(text).toContain(
-      `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    );
+    expect(text).toContain(`"Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`);
     expect(text).not.toMatch(/https?:|url\(|@import|src=(?!x)|<link/);
   });
 
