@@ -117,6 +117,15 @@ describe('doctor', patience, () => {
     expect([code, report.clusters.map(({ cluster }) => cluster)]).toEqual([0, ['shop']]);
   });
 
+  test('reports a Region that cannot be listed beside a sound cluster', async () => {
+    const { eks, env } = await build();
+    eks.deniedRegions.add('eu-south-1');
+    const regions = ['--region', 'eu-central-1', '--region', 'eu-south-1'];
+    const { code, stdout, stderr } = await doctor(['--eks', ...regions], env);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/^shop \(eu-central-1\): 23 ok\n/)]);
+    expect(stderr).toMatch(/^reaper: EKS could not list the clusters of eu-south-1: .*\nThe credentials do not allow /);
+  });
+
   test('reports a cluster that does not exist', async () => {
     const { code, health } = await diagnose(await build(), ['--eks', 'shpo']);
     const found = 'there is no cluster shpo in eu-central-1';

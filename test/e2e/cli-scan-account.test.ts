@@ -79,6 +79,7 @@ describe.concurrent('scan --eks', patience, () => {
   test('has exit code 3 only where every named cluster was swept', async () => {
     expect((await scan('--eks', '--exit-code')).code).toBe(1);
     expect((await scan('--eks', 'calm,off')).code).toBe(1);
+    expect((await scan('--eks', '--tag', 'team=of-closed')).code).toBe(1);
     const { code, stdout } = await scan('--eks', 'calm,shop,empty', '--exit-code', '-o', 'json');
     expect(code).toBe(3);
     expect(Object.keys(oneByOne(stdout))).toEqual(['calm', 'shop', 'empty']);
