@@ -60,16 +60,9 @@ async function scan(options: ScanOptions): Promise<RunReport> {
     const snapshot = { ...(await readSavedList(file, incomplete)), controllerNamespaces };
     const findings = await findingsOf(await assessSnapshot(snapshot, now()), options, changes);
     const clusters = [{ cluster: nameOfFile(file), ...findings }];
-    const times = { startedAt, finishedAt: now().toISOString() };
-    report = {
-      schemaVersion: 1,
-      ...run,
-      ...times,
-      totals: totalsOf(clusters, 0),
-      clusters,
-      regions: [],
-      remaining: [],
-    };
+    const totals = totalsOf(clusters, 0);
+    const finishedAt = now().toISOString();
+    report = { schemaVersion: 1, ...run, startedAt, finishedAt, totals, clusters, regions: [], remaining: [] };
   }
   return {
     ...report,
