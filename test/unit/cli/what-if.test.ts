@@ -97,6 +97,7 @@ const REMOVED = 'autoscaling-removed-v1.3.0';
 const DELETED = 'gateway-deleted-v1.3.0';
 const REF_REMOVED = 'parameters-ref-removed-v1.3.0';
 const REJECTED = 'class-rejected-in-namespace-mode-v1.4.2';
+const RATE_LIMIT = 'rate-limit-hpa-leaked-v1.3.0';
 const CONFIG = ['ConfigMap', 'envoy-gateway-config'] as const;
 
 describe('a recorded cluster', () => {
@@ -207,12 +208,8 @@ describe('the status of a Gateway or a class', () => {
     ['ends with its EnvoyProxy', rejected(KEPT), kept('EnvoyProxy', 'proxy'), ACCEPTED],
     ["ends with its class's EnvoyProxy", rejected(REJECTED), ofRejected, ACCEPTED],
     ['of a class ends with the configuration', rejected(KEPT, 'GatewayClass'), kept(...CONFIG), ACCEPTED],
-    ['outlasts another Gateway', rejected(KEPT), { files: [aGateway('shop', 'other')] }, STILL_REJECTED],
     ['is new with the Gateway', unseen(), ofUnseen('Gateway'), SEEN],
     ['is new with a changed Gateway', unseen(), ofUnseen('Gateway', toAnother), SEEN],
-    ['is new with its class', unseen(), ofUnseen('GatewayClass'), SEEN],
-    ['is new with its EnvoyProxy', unseen(), ofUnseen('EnvoyProxy'), SEEN],
-    ['is new with the configuration', unseen(), ofUnseen('ConfigMap'), SEEN],
     ['is new with a new class', without(unseen(), 'GatewayClass'), ofUnseen('GatewayClass'), NO_CLASS],
     ['stays old with another Gateway', unseen(), { files: [aGateway('shop', 'other')] }, NOT_SEEN],
     ['stays old with another class', unseen(), ofUnseen('GatewayClass', named('other')), NOT_SEEN],
@@ -250,19 +247,34 @@ describe('the status of a Gateway or a class', () => {
 });
 
 describe('a missing HPA', () => {
-  const withoutDefault = without(listOf(REF_REMOVED), 'HorizontalPodAutoscaler');
+  const withoutHpas = (name: string) => without(listOf(name), 'HorizontalPodAutoscaler');
+  const limiting = configured({
+    rateLimit: { backend: { type: 'Redis', redis: { url: 'redis:6379' } } },
+    provider: { type: 'Kubernetes', kubernetes: { rateLimitHpa: { maxReplicas: 3 } } },
+  });
   const touched = kept('EnvoyProxy', 'proxy', merging(false));
   const withoutAutoscaling = kept('EnvoyProxy', 'proxy', withoutHpa);
   test.each<[string, List, WhatIf, string[]]>([
     ['is reported where nothing changes for it', missingList(), { files: [aGateway('shop', 'other')] }, [MISSING]],
     ['is not reported for a new Gateway', wantedList(), { files: [aGateway('autoscaling-kept', 'new')] }, []],
-    ['is not reported for a new default', withoutDefault, kept(...CONFIG, defaulting), []],
+    ['is not reported for a new default', withoutHpas(REF_REMOVED), kept(...CONFIG, defaulting), []],
     ['is not reported where its EnvoyProxy is applied', missingList(), touched, []],
     ['is not reported where its EnvoyProxy asks for none', missingList(), withoutAutoscaling, []],
+    [
+      'is not reported for the rate limit service',
+      withoutHpas(RATE_LIMIT),
+      applying(RATE_LIMIT, ...CONFIG, limiting),
+      [],
+    ],
     ['is not reported without its Gateway', missingList(), { without: ['gateway/autoscaling-kept/web'] }, []],
   ])('%s', async (_, list, whatIf, expected) => {
     expect((await assess(list, whatIf)).after.missing.map(objectKey)).toEqual(expected);
   });
+});
+
+test('has no remedy for what an HPA becomes: a remedy is for what has been the case for long', async () => {
+  const { after } = await assess(listOf(KEPT), { without: ['gateway/autoscaling-kept/web'] });
+  expect(after.verdicts[0]).toMatchObject({ reason: 'ScaleTargetStillRuns', remedy: undefined });
 });
 
 test('warns about an object to delete that does not exist', async () => {
