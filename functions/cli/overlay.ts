@@ -7,7 +7,7 @@ import type { MissingHpa } from '../judgement/missing.ts';
 import type { ClusterApi } from '../kubernetes/cluster-api.ts';
 import { type Problem, problem } from '../platform/problems.ts';
 import { type Assessment, assessSnapshot } from '../sweep/assess.ts';
-import { type Kind, type Manifest, type ObjectName, PLACEHOLDER_METADATA, placed } from './input/manifests.ts';
+import { type Manifest, type ObjectName, PLACEHOLDER_METADATA, placed } from './input/manifests.ts';
 
 /** Objects to apply to a cluster, and objects to delete from it. */
 export interface Changes {
@@ -81,7 +81,7 @@ type Named = { readonly metadata: { readonly namespace?: string; readonly name: 
 /** @returns the snapshot with the changes, and what was to be deleted and does not exist */
 function overlay(snapshot: Snapshot, changes: Changes): { changed: Snapshot; notFound: ObjectName[] } {
   const notFound: ObjectName[] = [];
-  const change = <T extends Named>(kind: Kind, live: readonly T[]): T[] => {
+  const change = <T extends Named>(kind: ObjectName['kind'], live: readonly T[]): T[] => {
     const objects = new Map(live.map((object) => [objectKey(object.metadata), object]));
     for (const manifest of changes.applied.filter((one) => one.kind === kind)) {
       const key = objectKey(manifest);
@@ -120,7 +120,7 @@ function appliedOver<T extends Named>(live: T | undefined, manifest: Manifest): 
  */
 function withNewStatus(snapshot: Snapshot, { applied, deleted }: Changes): Snapshot {
   const changed = new Set([...applied, ...deleted].map(keyOf));
-  const isChanged = (kind: Kind, object: Named['metadata'] | undefined) =>
+  const isChanged = (kind: ObjectName['kind'], object: Named['metadata'] | undefined) =>
     object !== undefined && changed.has(keyOf({ ...object, kind }));
   const isConfigApplied = applied.some(({ kind }) => kind === 'ConfigMap');
   const proxies = new Set(snapshot.envoyProxies.map(({ metadata }) => objectKey(metadata)));

@@ -15,7 +15,7 @@ interface ContextParts {
 }
 
 /** The EKS cluster that a context leads to, as far as the kubeconfig says it. */
-export interface EksContext {
+interface EksContext {
   readonly context: string;
   readonly cluster: string;
   readonly region: string;

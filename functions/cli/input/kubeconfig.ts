@@ -8,7 +8,7 @@ import type { AccountDirectory, ClusterDescription } from '../../kubernetes/dire
 import { ClusterSkippedError, UsageError } from '../../platform/errors.ts';
 import { parsedUrl, withoutUser } from '../../platform/url.ts';
 import { REQUEST_TIMEOUT } from '../output/terminal.ts';
-import { type EksContext, eksContextOf } from './eks-context.ts';
+import { eksContextOf } from './eks-context.ts';
 import { type ExecCredential, execCredential } from './exec-credential.ts';
 import { type Kubeconfig, readKubeconfig } from './kubeconfig-file.ts';
 import { ProxyAgent } from './proxy-agent.ts';
@@ -73,7 +73,7 @@ export class KubeconfigDirectory implements AccountDirectory {
   }
 
   /** The EKS cluster of a context, see {@link eksContextOf}. */
-  eksContext(context: string, regions?: readonly string[]): EksContext | undefined {
+  eksContext(context: string, regions?: readonly string[]) {
     const { cluster: clusterName = '', user = '' } = this.#config.contexts.get(context) ?? {};
     const { server } = this.#config.clusters.get(clusterName) ?? {};
     return eksContextOf({ context, clusterName, server, exec: this.#config.users.get(user)?.exec }, regions);

@@ -9,7 +9,7 @@ import { nameOfFile, readText } from './files.ts';
 
 /** The kinds that decide whether an HPA is wanted, and their short names in kubectl. */
 const SHORT_NAMES = { GatewayClass: 'gc', Gateway: 'gtw', EnvoyProxy: 'eproxy', ConfigMap: 'cm' } as const;
-export type Kind = keyof typeof SHORT_NAMES;
+type Kind = keyof typeof SHORT_NAMES;
 const DECIDING = Object.keys(SHORT_NAMES) as Kind[];
 
 export interface ObjectName {
