@@ -8,7 +8,11 @@ import { runChecks } from '../../../functions/doctor/run-checks.ts';
 import { FILTER_NAME, STATIC_FILTER_NAME } from '../../../functions/enrollment/findings.ts';
 import { SUBSCRIPTION_PATTERN } from '../../../functions/events/audit-event.ts';
 import { readEnvoyGatewayConfig } from '../../../functions/judgement/envoy-gateway-config.ts';
-import type { Deployment, HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
+import type {
+  Deployment,
+  EnvoyProxy,
+  HorizontalPodAutoscaler,
+} from '../../../functions/judgement/kubernetes-objects.ts';
 import type { MissingHpa } from '../../../functions/judgement/missing.ts';
 import { ApiStatusError } from '../../../functions/kubernetes/api-client.ts';
 import {
@@ -20,7 +24,7 @@ import {
 import { ClusterSkippedError, NoAnswerError, RetryableError } from '../../../functions/platform/errors.ts';
 import { problem } from '../../../functions/platform/problems.ts';
 import { subscriptionFilters } from '../../../infra/subscription-filters.ts';
-import { controller } from '../../builders/cluster.ts';
+import { autoscaling, controller, envoyGatewayConfig, envoyProxy } from '../../builders/cluster.ts';
 import { listOf } from '../../e2e/harness.ts';
 
 const account = '123456789012';
@@ -39,11 +43,7 @@ const newHpa = listOf('autoscaling-kept-v1.9.1').items.find(
   ({ kind }) => kind === 'HorizontalPodAutoscaler',
 ) as unknown as HorizontalPodAutoscaler;
 
-const configIn = (namespace: string, text = 'kind: EnvoyGateway') =>
-  readEnvoyGatewayConfig({
-    metadata: { name: 'envoy-gateway-config', namespace },
-    data: { 'envoy-gateway.yaml': text },
-  });
+const configIn = (namespace: string, text?: string) => readEnvoyGatewayConfig(envoyGatewayConfig({ namespace, text }));
 
 type EksContext = Parameters<(typeof EKS_CHECKS)[number]['run']>[0];
 type World = typeof SOUND;
@@ -67,10 +67,10 @@ const SOUND = {
   } as ClusterInspection,
   controllers: [controller({ namespace: 'eg-0', version: 'v1.9.1' })] as Deployment[] | Error,
   configs: [configIn('eg-0')],
-  envoyProxies: [] as { metadata: { namespace: string; name: string }; spec: object }[],
+  envoyProxies: [] as EnvoyProxy[],
   hpas: [newHpa] as HorizontalPodAutoscaler[] | Error,
   stale: 0,
-  missing: [] as MissingHpa[],
+  missing: [] as Pick<MissingHpa, 'namespace' | 'name' | 'owner' | 'remedy'>[],
   logGroupClass: 'STANDARD' as string | undefined,
   filters: [ourFilter],
   entries: { reap: entryOf('reap'), backfill: entryOf('backfill') } as Record<string, ReturnType<typeof entryOf>>,
@@ -175,27 +175,19 @@ const reapEntry = (change: Partial<ReturnType<typeof entryOf>>) => ({
 });
 const filtersOfOthers = (count: number) => Array.from({ length: count }, (_, n) => ({ ...ourFilter, name: `f${n}` }));
 const ofStack = { ...ourFilter, name: STATIC_FILTER_NAME };
+const owner = { kind: 'Gateway', namespace: 'shop', name: 'web' } as const;
 const missingHpas = (...remedies: string[]) => ({
-  missing: remedies.map(
-    (remedy, n): MissingHpa => ({
-      ...{ namespace: 'eg-0', name: `hpa-${n}`, ownerUid: '', explanation: '', reason: 'WantedButMissing', remedy },
-      owner: { kind: 'Gateway', namespace: 'shop', name: 'web' },
-    }),
-  ),
+  missing: remedies.map((remedy, n) => ({ namespace: 'eg-0', name: `hpa-${n}`, owner, remedy })),
 });
 const { 'app.kubernetes.io/managed-by': _, ...oldLabels } = newHpa.metadata.labels ?? {};
 const oldHpa = { ...newHpa, metadata: { ...newHpa.metadata, labels: oldLabels } };
 const kubectl = { manager: 'kubectl', operation: 'Apply' } as const;
 const copiedHpa: HorizontalPodAutoscaler = { ...oldHpa, metadata: { ...oldHpa.metadata, managedFields: [kubectl] } };
-const naming = {
-  envoyProxies: [
-    {
-      metadata: { name: 'proxy', namespace: 'shop' },
-      spec: { provider: { kubernetes: { envoyHpa: { name: 'mine' } } } },
-    },
-  ],
+const proxy = envoyProxy('shop/proxy', autoscaling({ name: 'mine' }));
+const naming = { envoyProxies: [proxy] };
+const namingByDefault = {
+  configs: [configIn('eg-0', `kind: EnvoyGateway\nenvoyProxy: ${JSON.stringify(proxy.spec)}`)],
 };
-const NAMING = 'kind: EnvoyGateway\nenvoyProxy: {provider: {kubernetes: {envoyHpa: {name: mine}}}}';
 const unauthorized = (isKubeconfig = false) =>
   new ClusterSkippedError(problem('ClusterUnauthorized', 'was answered 401', isKubeconfig), {
     cause: new ApiStatusError(401, 'was answered 401'),
@@ -203,7 +195,6 @@ const unauthorized = (isKubeconfig = false) =>
 const optedOut = new ClusterSkippedError(problem('ClusterOptedOut', 'shop', 'envoy-hpa-reaper'));
 const noAnswer = new NoAnswerError('no whole answer from 127.0.0.1:1');
 const forbidden = new ApiStatusError(403, 'was answered 403');
-const notFound = new ApiStatusError(404, 'was answered 404');
 const badGateway = new RetryableError('was answered 502');
 const isPatch = ({ verb }: Permission) => verb === 'patch';
 
@@ -235,7 +226,7 @@ test.each<[string, Partial<World>]>([
   ['an API server that does not authenticate', refusing(unauthorized())],
   ['the same of a kubeconfig', { ...inKubeconfig, ...refusing(unauthorized(true)) }],
   ['an API server that authorizes nothing', refusing(forbidden)],
-  ['an API server that is a proxy', refusing(notFound)],
+  ['an API server that is a proxy', refusing(new ApiStatusError(404, 'was answered 404'))],
   ['an API server that fails', refusing(badGateway)],
   ['an API server that does not answer', refusing(noAnswer)],
   ['a private API server that does not answer', { ...refusing(noAnswer), ...described({ publicEndpoint: false }) }],
@@ -284,7 +275,7 @@ test.each<[string, Partial<World>]>([
   ['HPAs of the old version that runs', { hpas: [oldHpa], ...runs('v1.3.0') }],
   ['an HPA name under v1.1', { ...naming, ...runs('v1.1.0') }],
   ['an HPA name under v1.4', { ...naming, ...runs('v1.4.0') }],
-  ['a default HPA name under v1.4', { configs: [configIn('eg-0', NAMING)], ...runs('v1.4.0') }],
+  ['a default HPA name under v1.4', { ...namingByDefault, ...runs('v1.4.0') }],
   ['an HPA name under an unknown version', { ...naming, ...runs('latest') }],
   ['HPAs that cannot be listed', { hpas: badGateway }],
   ['a stale HPA', { stale: 1, controllerNamespaces: ['eg-0'] }],
