@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { enrollmentReportSchema } from '../../functions/enrollment/enroll-clusters.ts';
+import type { StoredEntry } from '../doubles/eks.ts';
 import type { RecordedCall } from '../doubles/iam-policy.ts';
 import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
 import {
@@ -34,6 +35,7 @@ const writes = () => [...around.eks.writes, ...around.logs.writes];
 
 const theirs = { filterName: 'theirs', filterPattern: '', destinationArn: 'arn:aws:lambda:x:1:function:theirs' };
 const ofTheStack = { ...ourFilter(), filterName: 'envoy-hpa-reaper-static' };
+const toElsewhere = { ...ourFilter(), destinationArn: 'x' };
 
 describe('a scheduled run', () => {
   test('enrolls every active cluster, over all pages, and reports, logs and counts it', async () => {
@@ -79,21 +81,20 @@ describe('a scheduled run', () => {
 
   const UPDATED = ['eks:UpdateAccessEntry'];
   const REPLACED = ['eks:DeleteAccessEntry', 'eks:CreateAccessEntry', 'eks:TagResource'];
+  const BEFORE = { 'envoy-hpa-reaper/role-id': 'AROABEFORE' };
+  const REFUSED = 'that IAM refuses to update';
 
-  test.each([
+  test.each<[string, Partial<StoredEntry>, string, string[]]>([
     ['of other groups', { kubernetesGroups: ['viewers'] }, 'different, update done', UPDATED],
     ['of one more group', { kubernetesGroups: ['envoy-hpa-reaper', 'x'] }, 'different, update done', UPDATED],
     ['of another user', { username: 'admin' }, 'different, update done', UPDATED],
     ['of another type', { type: 'EC2_LINUX' }, 'different, replace done', REPLACED],
-    ['of an unknown role', { tags: {} as never }, 'untagged, replace done', REPLACED],
-    [
-      'of a role before this one',
-      { tags: { 'envoy-hpa-reaper/role-id': 'AROAOLD' }, kubernetesGroups: ['x'] },
-      'dead, replace done',
-      REPLACED,
-    ],
-  ])('fixes an entry %s, and no other', async (_, change, fixed, calls) => {
-    const theirEntry = { ...ourEntry(REAP), kubernetesGroups: ['admins'], tags: {} as never };
+    ['of an unknown role', { tags: {} }, 'untagged, replace done', REPLACED],
+    ['of a role before this one', { tags: BEFORE, kubernetesGroups: ['x'] }, 'dead, replace done', REPLACED],
+    [REFUSED, { username: 'x' }, 'different, update done', [...UPDATED, ...REPLACED]],
+  ])('fixes an entry %s, and no other', async (what, change, fixed, calls) => {
+    if (what === REFUSED) around.eks.refuse(/^POST .*access-entries\/.*reap-eu/, 403, 'AccessDeniedException');
+    const theirEntry = { ...ourEntry(REAP), kubernetesGroups: ['admins'] };
     const { entries } = enrolled('changed');
     entries.set(REAP.arn, { ...ourEntry(REAP), ...change }).set('arn:aws:iam::1:role/theirs', theirEntry);
     const [filter, reap, backfill] = THREE_RIGHT;
@@ -107,36 +108,23 @@ describe('a scheduled run', () => {
   test.each([
     ['of theirs', [theirs], 'absent, create done'],
     ['of ours with another pattern', [theirs, { ...ourFilter(), filterPattern: '' }], 'different, update done'],
-    ['of ours to elsewhere', [{ ...ourFilter(), destinationArn: 'x' }], 'different, update done'],
-    [
-      'of ours to elsewhere, and of the stack',
-      [ofTheStack, { ...ourFilter(), destinationArn: 'x' }],
-      'different, update done',
-    ],
+    ['of ours to elsewhere', [toElsewhere], 'different, update done'],
+    ['of the stack, and of ours to elsewhere', [ofTheStack, toElsewhere], 'different, update done'],
     ['of the stack to elsewhere', [{ ...ofTheStack, destinationArn: 'x' }], 'absent, create done'],
     ['of the stack', [ofTheStack], undefined],
-  ])('lets each line reach the function once where there is a filter %s', async (_, filters, fixed) => {
-    around.logs.add(logGroup('shop'), [...filters]);
-    around.eks.add('shop', { entries: ourEntries() });
-    const [right, ...entries] = THREE_RIGHT;
-    const filter = fixed ? `envoy-hpa-reaper ${fixed}` : right?.replace(' ', '-static ');
-    expect(summaryOf(await enroll({}))).toEqual({ shop: ['enroll: Active', filter, ...entries] });
-    const others = filters.filter(({ filterName }) => filterName !== 'envoy-hpa-reaper');
-    expect(new Set(filtersOf('shop'))).toEqual(new Set([...others, ...(fixed ? [ourFilter()] : [])]));
-    expect(writes()).toEqual(fixed ? ['logs:PutSubscriptionFilter'] : []);
-  });
-
-  test('replaces an entry that IAM refuses to update', async () => {
-    const { entries } = enrolled('changed');
-    entries.set(REAP.arn, { ...ourEntry(REAP), kubernetesGroups: ['system:masters'] });
-    around.eks.refuse(/^POST .*access-entries\/.*reap-eu/, 403, 'AccessDeniedException');
-    const [filter, , backfill] = THREE_RIGHT;
-    expect(summaryOf(await enroll({}))).toEqual({
-      changed: ['enroll: Active', filter, 'envoy-hpa-reaper-reap different, update done', backfill],
-    });
-    expect(entriesOf('changed')).toEqual(ourEntries());
-    expect(writes()).toEqual([...UPDATED, ...REPLACED]);
-  });
+  ])(
+    'makes the lines reach the function where there is a filter %s, and touches no other',
+    async (_, filters, fixed) => {
+      around.logs.add(logGroup('shop'), [...filters]);
+      around.eks.add('shop', { entries: ourEntries() });
+      const [right, ...entries] = THREE_RIGHT;
+      const filter = fixed ? `envoy-hpa-reaper ${fixed}` : right?.replace(' ', '-static ');
+      expect(summaryOf(await enroll({}))).toEqual({ shop: ['enroll: Active', filter, ...entries] });
+      const others = filters.filter(({ filterName }) => filterName !== 'envoy-hpa-reaper');
+      expect(new Set(filtersOf('shop'))).toEqual(new Set([...others, ...(fixed ? [ourFilter()] : [])]));
+      expect(writes()).toEqual(fixed ? ['logs:PutSubscriptionFilter'] : []);
+    },
+  );
 
   test('deletes ours where a cluster opts out, leaves the list or is gone, and nothing else', async () => {
     vi.stubEnv('CLUSTERS', 'listed,opted-out');
