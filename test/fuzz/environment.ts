@@ -8,15 +8,15 @@ import { forwardConfigSchema } from '../../functions/forward/forward.ts';
 import { lambdaHandler } from '../../functions/platform/lambda.ts';
 import { reapConfigSchema } from '../../functions/reap/reap.ts';
 import { checkConfiguration, readConfiguration, SETTINGS } from '../../infra/settings.ts';
+import type { Choices } from '../choices.ts';
 import { ENVIRONMENT } from './handlers.ts';
 import { mutatedText, mutatedValue, SECRET, yamlOf } from './mutate.ts';
-import type { Random } from './random.ts';
 import { pathOf, world } from './surroundings.ts';
 import { RefusedConfiguration, type Target } from './target.ts';
 
 /** A process can only have texts, without a NUL, in its environment. */
-function mutatedEnvironment(environment: object, random: Random): string {
-  const mutated = mutatedValue(environment, [{ a: ['x', null] }], random);
+function mutatedEnvironment(environment: object, choices: Choices): string {
+  const mutated = mutatedValue(environment, [{ a: ['x', null] }], choices);
   const entries = Object.entries(typeof mutated === 'object' && mutated !== null ? mutated : {});
   const asText = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('\0', '');
   return JSON.stringify(Object.fromEntries(entries.map(([name, value]) => [name, asText(value)])));
@@ -43,8 +43,8 @@ const SCHEMAS = {
 const settings: Target = {
   name: 'lambda-environment',
   weight: 8,
-  make: (random) => ({
-    function: random.pick(Object.keys(SCHEMAS)),
+  make: (choices) => ({
+    function: choices.of(Object.keys(SCHEMAS)),
     variables: mutatedEnvironment(
       {
         ...ENVIRONMENT,
@@ -55,7 +55,7 @@ const settings: Target = {
         POWERTOOLS_LOG_LEVEL: 'INFO',
         POWERTOOLS_LOGGER_SAMPLE_RATE: '0.1',
       },
-      random,
+      choices,
     ),
   }),
   run: async (parts) =>
@@ -71,10 +71,10 @@ const settings: Target = {
 const configuration: Target = {
   name: 'configuration',
   weight: 5,
-  make(random) {
+  make(choices) {
     const values = Object.fromEntries(Object.entries(SETTINGS).map(([key, setting]) => [key, setting.default]));
-    const text = yamlOf(mutatedValue(values, [values], random));
-    return { configuration: random.chance(0.4) ? mutatedText(text, [text], random) : text };
+    const text = yamlOf(mutatedValue(values, [values], choices));
+    return { configuration: choices.chance(40) ? mutatedText(text, [text], choices) : text };
   },
   async run(parts) {
     world.files.set(pathOf('configuration'), parts.configuration ?? '');
@@ -97,7 +97,7 @@ const HOSTS = ['api.example.com', '10.1.2.3', 'fd00::1', 'fe80::1%eth0', 'localh
 const proxies: Target = {
   name: 'proxies',
   weight: 4,
-  make: (random) => ({ variables: mutatedEnvironment(PROXIES, random), host: random.pick(HOSTS) }),
+  make: (choices) => ({ variables: mutatedEnvironment(PROXIES, choices), host: choices.of(HOSTS) }),
   run: async (parts) =>
     await within(String(parts.variables), () => {
       const agent = new ProxyAgent();
@@ -121,7 +121,7 @@ const AWS = {
 const aws: Target = {
   name: 'aws-environment',
   weight: 1,
-  make: (random) => ({ variables: mutatedEnvironment(AWS, random) }),
+  make: (choices) => ({ variables: mutatedEnvironment(AWS, choices) }),
   async run(parts) {
     // The SDK itself reads these files, and has faults of its own with odd names.
     const files = { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };

@@ -8,6 +8,7 @@ import { KubeconfigDirectory } from '../../functions/cli/input/kubeconfig.ts';
 import { FORMATS } from '../../functions/cli/output/output.ts';
 import { clusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { AccountDirectory } from '../../functions/kubernetes/directory.ts';
+import type { Choices } from '../choices.ts';
 import {
   auditDocuments,
   auditEvents,
@@ -24,7 +25,6 @@ import {
 } from './corpus.ts';
 import { mutatedCluster } from './handlers.ts';
 import { bytesOf, jsonOf, mutatedJson, mutatedText, mutatedValue, SECRET, yamlOf } from './mutate.ts';
-import type { Random } from './random.ts';
 import { apiServer, FOREIGN, pathOf, world } from './surroundings.ts';
 import { isExpected, type Parts, type Target } from './target.ts';
 
@@ -50,10 +50,10 @@ const texts: readonly string[] = [
   ...secrets.flatMap((one) => [jsonOf(one), yamlOf(one)]),
 ];
 /** In JSON or YAML, as people and programs save it. */
-const saved = (value: unknown, random: Random): string =>
-  random.pick<() => string>([() => jsonOf(value), () => jsonOf(value, 2), () => yamlOf(value)])();
-const broken = (text: string, random: Random): Buffer =>
-  bytesOf(random.chance(0.25) ? mutatedText(text, texts, random) : text, random);
+const saved = (value: unknown, choices: Choices): string =>
+  choices.of<() => string>([() => jsonOf(value), () => jsonOf(value, 2), () => yamlOf(value)])();
+const broken = (text: string, choices: Choices): Buffer =>
+  bytesOf(choices.chance(25) ? mutatedText(text, texts, choices) : text, choices);
 
 const KUBECONFIG = JSON.stringify({
   kind: 'Config',
@@ -67,12 +67,12 @@ const servers = keptLists.map(({ items }) => apiServer(items));
 const list: Target = {
   name: 'saved-list',
   weight: 12,
-  make(random) {
-    const cluster = random.chance(0.5)
-      ? mutatedCluster(random)
-      : (mutatedValue(random.pick(lists), splices, random) as object);
-    const flags = `scan --file ${pathOf('list')} ${random.chance(0.5) ? '--incomplete ' : ''}-o ${random.pick(FORMATS)}`;
-    return { list: broken(random.chance(0.9) ? jsonOf(cluster) : yamlOf(cluster), random), arguments: flags };
+  make(choices) {
+    const cluster = choices.chance(50)
+      ? mutatedCluster(choices)
+      : (mutatedValue(choices.of(lists), splices, choices) as object);
+    const flags = `scan --file ${pathOf('list')} ${choices.chance(50) ? '--incomplete ' : ''}-o ${choices.of(FORMATS)}`;
+    return { list: broken(choices.chance(90) ? jsonOf(cluster) : yamlOf(cluster), choices), arguments: flags };
   },
   run: command,
 };
@@ -81,15 +81,15 @@ const whole = lists.filter(({ items }) => items.length < 9);
 const manifests: Target = {
   name: 'manifests',
   weight: 10,
-  make(random) {
-    const documents = Array.from({ length: 1 + random.below(2) }, () =>
-      saved(mutatedValue(random.pick(random.chance(0.1) ? secrets : objects), splices, random), random),
+  make(choices) {
+    const documents = Array.from({ length: 1 + choices.pick(2) }, () =>
+      saved(mutatedValue(choices.of(choices.chance(10) ? secrets : objects), splices, choices), choices),
     );
-    const text = documents.join(random.pick(['---\n', '\n---\n', '\r\n---\r\n', '\n']));
+    const text = documents.join(choices.of(['---\n', '\n---\n', '\r\n---\r\n', '\n']));
     return {
-      list: jsonOf(random.pick(whole)),
-      changes: broken(text, random),
-      arguments: `scan --file ${pathOf('list')} --incomplete --with ${pathOf('changes')} --without gateway/shop/web -o ${random.pick(FORMATS)}`,
+      list: jsonOf(choices.of(whole)),
+      changes: broken(text, choices),
+      arguments: `scan --file ${pathOf('list')} --incomplete --with ${pathOf('changes')} --without gateway/shop/web -o ${choices.of(FORMATS)}`,
     };
   },
   run: command,
@@ -98,18 +98,18 @@ const manifests: Target = {
 const restore: Target = {
   name: 'restore',
   weight: 12,
-  make(random) {
-    const entries = Array.from({ length: 1 + random.below(3) }, () => {
-      const value = random.pick([backupLines, backupLines, runReports, objects, auditEvents])[0] ?? {};
-      return mutatedValue(value, splices, random);
+  make(choices) {
+    const entries = Array.from({ length: 1 + choices.pick(3) }, () => {
+      const value = choices.of([backupLines, backupLines, runReports, objects, auditEvents])[0] ?? {};
+      return mutatedValue(value, splices, choices);
     });
-    const text = random.chance(0.6) ? entries.map((one) => jsonOf(one)).join('\n') : saved(entries, random);
-    const how = random.pick(['', '--keep', '--force', '--context prod --cluster shop', '--gateway shop/web']);
+    const text = choices.chance(60) ? entries.map((one) => jsonOf(one)).join('\n') : saved(entries, choices);
+    const how = choices.of(['', '--keep', '--force', '--context prod --cluster shop', '--gateway shop/web']);
     return {
-      backup: broken(text, random),
+      backup: broken(text, choices),
       kubeconfig: KUBECONFIG,
       arguments:
-        `restore ${pathOf('backup')} --kubeconfig ${pathOf('kubeconfig')} -o ${random.pick(['table', 'json', 'yaml'])} ${random.chance(0.6) ? '--dry-run ' : ''}${how}`.trim(),
+        `restore ${pathOf('backup')} --kubeconfig ${pathOf('kubeconfig')} -o ${choices.of(['table', 'json', 'yaml'])} ${choices.chance(60) ? '--dry-run ' : ''}${how}`.trim(),
     };
   },
   async run(parts) {
@@ -121,23 +121,23 @@ const restore: Target = {
 const replay: Target = {
   name: 'replay',
   weight: 12,
-  make(random) {
-    const events = Array.from({ length: 1 + random.below(3) }, () =>
-      mutatedValue(random.pick(auditEvents), splices, random),
+  make(choices) {
+    const events = Array.from({ length: 1 + choices.pick(3) }, () =>
+      mutatedValue(choices.of(auditEvents), splices, choices),
     );
-    const text = random.pick<() => string>([
+    const text = choices.of<() => string>([
       () => events.map((one) => jsonOf(one)).join('\n'),
       () => events.map((one) => `2026-11-24T12:00:00.123Z ${jsonOf(one)}`).join('\n'),
-      () => saved({ kind: 'EventList', apiVersion: 'audit.k8s.io/v1', items: events }, random),
-      () => saved({ events: events.map((one) => ({ message: jsonOf(one) })) }, random),
-      () => mutatedJson(random.pick(auditDocuments), splices, random, 1),
+      () => saved({ kind: 'EventList', apiVersion: 'audit.k8s.io/v1', items: events }, choices),
+      () => saved({ events: events.map((one) => ({ message: jsonOf(one) })) }, choices),
+      () => mutatedJson(choices.of(auditDocuments), splices, choices, 1),
     ])();
-    const mode = random.chance(0.5) ? '--mode delete --yes --backup-dir /nowhere' : '';
+    const mode = choices.chance(50) ? '--mode delete --yes --backup-dir /nowhere' : '';
     return {
-      log: broken(text, random),
+      log: broken(text, choices),
       kubeconfig: KUBECONFIG,
       arguments:
-        `replay ${pathOf('log')} --kubeconfig ${pathOf('kubeconfig')} -o ${random.pick(FORMATS)} ${mode}`.trim(),
+        `replay ${pathOf('log')} --kubeconfig ${pathOf('kubeconfig')} -o ${choices.of(FORMATS)} ${mode}`.trim(),
     };
   },
   async run(parts) {
@@ -155,14 +155,14 @@ const account = (arn: string, endpoint: string) =>
 const kubeconfig: Target = {
   name: 'kubeconfig',
   weight: 16,
-  make(random) {
-    const one = (): Buffer => broken(saved(mutatedValue(random.pick(kubeconfigs), splices, random), random), random);
+  make(choices) {
+    const one = (): Buffer => broken(saved(mutatedValue(choices.of(kubeconfigs), splices, choices), choices), choices);
     return {
       config: one(),
-      ...(random.chance(0.3) && { second: one() }),
-      ...(random.chance(0.9) && { token: random.chance(0.8) ? `${SECRET}\n` : bytesOf(`${SECRET}\n`, random) }),
-      output: mutatedJson(random.pick(execCredentials), splices, random),
-      ...(random.chance(0.05) && { foreign: String(random.below(FOREIGN.length)) }),
+      ...(choices.chance(30) && { second: one() }),
+      ...(choices.chance(90) && { token: choices.chance(80) ? `${SECRET}\n` : bytesOf(`${SECRET}\n`, choices) }),
+      output: mutatedJson(choices.of(execCredentials), splices, choices),
+      ...(choices.chance(5) && { foreign: String(choices.pick(FOREIGN.length)) }),
     };
   },
   async run({ output = '', foreign, ...files }) {

@@ -6,9 +6,10 @@
 import process from 'node:process';
 import { setImmediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { crc32 } from 'node:zlib';
 import { record } from '../assurance/record.ts';
+import { Choices } from '../choices.ts';
 import { checked, watchProcess } from './check.ts';
-import { Random } from './random.ts';
 import { shrunk } from './shrink.ts';
 import { print, replaceSurroundings } from './surroundings.ts';
 import type { Parts, Target } from './target.ts';
@@ -43,10 +44,9 @@ const turns = selected
   .map(({ target }) => target);
 
 const counts = new Map(selected.map(({ name }) => [name, { inputs: 0, refused: 0, accepted: 0, findings: 0 }]));
-const inputOf = (target: Target, number: number): Parts => target.make(new Random(`${seed}/${target.name}/${number}`));
+const inputOf = (target: Target, number: number): Parts =>
+  target.make(Choices.ofSeed(crc32(`${seed}/${target.name}`), number));
 
-/** How many findings of one kind are printed: they are one fault. */
-const MAX_OF_A_KIND = 1;
 const kinds = new Map<string, number>();
 
 async function run(target: Target, number: number): Promise<void> {
@@ -64,7 +64,8 @@ async function run(target: Target, number: number): Promise<void> {
   const kind = `${target.name}: ${result.finding.kind}`;
   const known = kinds.get(kind) ?? 0;
   kinds.set(kind, known + 1);
-  if (known >= MAX_OF_A_KIND) return;
+  // Those of one kind are one fault.
+  if (known > 0) return;
   const smallest = await shrunk(target, parts, result.finding.kind);
   const command = `npm run fuzz -- --seed ${seed} --target ${target.name} --input ${number}`;
   print.stderr(`\n${target.name}: ${result.finding.kind}\n${result.finding.detail}\n`);
@@ -102,10 +103,7 @@ if (values.input !== undefined) {
   const started = Date.now();
   for (let number = 0; number < inputs; number += 1) {
     if (number === Math.floor(inputs / 4)) after = heapAfterCollection();
-    await run(
-      turns[number % turns.length] as Target,
-      Math.floor(number / turns.length) * turns.length + (number % turns.length),
-    );
+    await run(turns[number % turns.length] as Target, number);
     if (number % 1_000 === 999) await setImmediate();
     if (number % 100_000 === 99_999)
       print.stderr(`${number + 1} inputs, ${Math.round((Date.now() - started) / 1000)} s\n`);

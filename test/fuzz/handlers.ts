@@ -13,6 +13,7 @@ import { ClusterSkippedError } from '../../functions/platform/errors.ts';
 import { lambdaHandler } from '../../functions/platform/lambda.ts';
 import { problem } from '../../functions/platform/problems.ts';
 import { createHandler as createReap, reapConfigSchema } from '../../functions/reap/reap.ts';
+import type { Choices } from '../choices.ts';
 import type { List } from '../e2e/harness.ts';
 import {
   ACCOUNT,
@@ -25,7 +26,6 @@ import {
 } from '../embedded-cluster/event-path.ts';
 import { auditEvents, auditLogs, keptLists, lists, splices } from './corpus.ts';
 import { bytesOf, jsonOf, mutatedJson, mutatedText, mutatedValue, SECRET } from './mutate.ts';
-import type { Random } from './random.ts';
 import { type Answer, apiServer, FOREIGN, world } from './surroundings.ts';
 import { Finding, type Parts, type Target } from './target.ts';
 
@@ -88,11 +88,7 @@ const entry = { groups: ['x'], username: 'x', type: 'STANDARD', tags: {} };
 const enrollment = {
   filters: {
     logGroups: async () =>
-      new Map([
-        ['shop', 'STANDARD'],
-        ['payments', 'INFREQUENT_ACCESS'],
-        ['gone', 'STANDARD'],
-      ]),
+      new Map(Object.entries({ shop: 'STANDARD', payments: 'INFREQUENT_ACCESS', gone: 'STANDARD' })),
     list: async () => [{ name: 'other', pattern: '', destinationArn: '' }],
     put: async () => {},
     delete: async () => {},
@@ -137,22 +133,22 @@ function eventOf({ event }: Parts): unknown {
   }
 }
 
-function auditLine(random: Random): string {
-  const line = mutatedJson(random.pick(auditEvents), splices, random);
-  return random.chance(0.1) ? mutatedText(line, auditLogs, random) : line;
+function auditLine(choices: Choices): string {
+  const line = mutatedJson(choices.of(auditEvents), splices, choices);
+  return choices.chance(10) ? mutatedText(line, auditLogs, choices) : line;
 }
 
 const forward: Target = {
   name: 'forward',
   weight: 16,
-  make(random) {
-    const lines = Array.from({ length: 1 + random.below(3) }, () => auditLine(random));
-    const payload = subscriptionPayload(random.pick(['shop', 'a-b_c', '-x']), lines);
-    if (random.chance(0.7)) return { payload: JSON.stringify(payload) };
-    if (random.chance(0.7)) return { payload: mutatedJson(payload, splices, random) };
-    if (random.chance(0.002)) return { bomb: '' };
-    const data = bytesOf(mutatedText(JSON.stringify(payload), auditLogs, random), random).toString('base64');
-    return { event: mutatedJson({ awslogs: { data } }, splices, random) };
+  make(choices) {
+    const lines = Array.from({ length: 1 + choices.pick(3) }, () => auditLine(choices));
+    const payload = subscriptionPayload(choices.of(['shop', 'a-b_c', '-x']), lines);
+    if (choices.chance(70)) return { payload: JSON.stringify(payload) };
+    if (choices.chance(70)) return { payload: mutatedJson(payload, splices, choices) };
+    if (choices.chance(0.2)) return { bomb: '' };
+    const data = bytesOf(mutatedText(JSON.stringify(payload), auditLogs, choices), choices).toString('base64');
+    return { event: mutatedJson({ awslogs: { data } }, splices, choices) };
   },
   async run(parts) {
     const bytes = parts.bomb === undefined ? parts.payload && gzipSync(parts.payload, { level: 1 }) : bomb();
@@ -174,48 +170,37 @@ const bomb = () => {
 let bombBytes: Buffer | undefined;
 
 const detail = (more: object) => ({ version: '1', cluster: 'shop', ...more });
-const TRIGGERS: readonly object[] = (
-  [
-    [
-      'Envoy Gateway Configuration Changed',
-      detail({
-        ...{ auditID: 'audit-1', verb: 'patch', user: { username: 'jane' }, sourceIPs: ['192.0.2.1'], lines: 1 },
-        objectRef: {
-          apiGroup: 'gateway.envoyproxy.io',
-          apiVersion: 'v1alpha1',
-          resource: 'envoyproxies',
-          name: 'proxy',
-        },
-        ...{ requestReceivedTimestamp: '2026-11-23T14:17:47.000000Z', stageTimestamp: '2026-11-23T14:17:47.196000Z' },
-      }),
-    ],
-    [
-      'Cluster Sweep Requested',
-      detail({ mode: 'delete', runId: 'run-1', requestedAt: '2026-11-23T14:00:00.000Z', maxDeletions: 3 }),
-    ],
-    ['Heartbeat', { version: '1' }],
-  ] as const
-).map(([detailType, one]) =>
+const TRIGGERS: readonly object[] = Object.entries({
+  'Envoy Gateway Configuration Changed': detail({
+    ...{ auditID: 'audit-1', verb: 'patch', user: { username: 'jane' }, sourceIPs: ['192.0.2.1'], lines: 1 },
+    objectRef: { apiGroup: 'gateway.envoyproxy.io', apiVersion: 'v1alpha1', resource: 'envoyproxies', name: 'proxy' },
+    ...{ requestReceivedTimestamp: '2026-11-23T14:17:47.000000Z', stageTimestamp: '2026-11-23T14:17:47.196000Z' },
+  }),
+  'Cluster Sweep Requested': detail({
+    ...{ mode: 'delete', runId: 'run-1', requestedAt: '2026-11-23T14:00:00.000Z', maxDeletions: 3 },
+  }),
+  Heartbeat: { version: '1' },
+}).map(([detailType, one]) =>
   busEvent({ source: EVENT_SOURCE, detailType, detail: one, resources: [], time: new Date(0) }),
 );
 
-function triggerText(random: Random): string {
-  const trigger = structuredClone(random.pick(TRIGGERS)) as { detail: { cluster?: string }; maxDeletions?: number };
+function triggerText(choices: Choices): string {
+  const trigger = structuredClone(choices.of(TRIGGERS)) as { detail: { cluster?: string }; maxDeletions?: number };
   if (trigger.detail.cluster)
-    trigger.detail.cluster = random.pick(['shop', 'a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffffffff', 'none']);
-  if (random.chance(0.2)) trigger.maxDeletions = 5;
-  const text = mutatedJson(trigger, splices, random);
-  return random.chance(0.1) ? mutatedText(text, [text], random) : random.chance(0.02) ? `${SECRET}\n` : text;
+    trigger.detail.cluster = choices.of(['shop', 'a', 'bb', 'ccc', 'dddd', 'eeeee', 'ffffffffff', 'none']);
+  if (choices.chance(20)) trigger.maxDeletions = 5;
+  const text = mutatedJson(trigger, splices, choices);
+  return choices.chance(10) ? mutatedText(text, [text], choices) : choices.chance(2) ? `${SECRET}\n` : text;
 }
 
 /** One of the recorded clusters, with some of its objects changed. */
-export function mutatedCluster(random: Random, all: readonly List[] = lists): List {
-  const list = random.pick(all);
+export function mutatedCluster(choices: Choices, all: readonly List[] = lists): List {
+  const list = choices.of(all);
   const items = [...list.items];
-  for (let times = random.below(3); times > 0; times -= 1) {
-    const at = random.below(items.length);
-    const changed = mutatedValue(items[at], splices, random) as List['items'][number];
-    items.splice(at, random.chance(0.9) ? 1 : 0, changed);
+  for (let times = choices.pick(3); times > 0; times -= 1) {
+    const at = choices.pick(items.length);
+    const changed = mutatedValue(items[at], splices, choices) as List['items'][number];
+    items.splice(at, choices.chance(90) ? 1 : 0, changed);
   }
   return { ...list, items };
 }
@@ -223,21 +208,21 @@ export function mutatedCluster(random: Random, all: readonly List[] = lists): Li
 const reap: Target = {
   name: 'reap',
   weight: 16,
-  make(random) {
-    const bodies = Array.from({ length: 1 + random.below(3) }, () => triggerText(random));
-    const batch = queueBatch(bodies, random.pick([1, 3, 7]));
-    const event = random.chance(0.3)
+  make(choices) {
+    const bodies = Array.from({ length: 1 + choices.pick(3) }, () => triggerText(choices));
+    const batch = queueBatch(bodies, choices.of([1, 3, 7]));
+    const event = choices.chance(30)
       ? (bodies[0] as string)
-      : random.chance(0.7)
+      : choices.chance(70)
         ? JSON.stringify(batch)
-        : mutatedJson(batch, splices, random);
-    const odd = random.next();
-    if (odd < 0.1)
+        : mutatedJson(batch, splices, choices);
+    const odd = choices.pick(10);
+    if (odd === 1)
       return {
-        event: JSON.stringify(queueBatch([JSON.stringify(TRIGGERS[random.below(2)])])),
-        cluster: jsonOf(mutatedCluster(random)),
+        event: JSON.stringify(queueBatch([JSON.stringify(TRIGGERS[choices.pick(2)])])),
+        cluster: jsonOf(mutatedCluster(choices)),
       };
-    return odd < 0.2 ? { event, foreign: `${1 + random.below(9)}:${random.below(FOREIGN.length)}` } : { event };
+    return odd === 2 ? { event, foreign: `${1 + choices.pick(9)}:${choices.pick(FOREIGN.length)}` } : { event };
   },
   run: async (parts) => void (await invoke(parts.cluster === undefined ? 'reap' : 'report', eventOf(parts), parts)),
 };
@@ -252,7 +237,7 @@ const REQUESTS: readonly object[] = [
 const backfill: Target = {
   name: 'backfill',
   weight: 8,
-  make: (random) => ({ event: mutatedJson(random.pick(REQUESTS), splices, random) }),
+  make: (choices) => ({ event: mutatedJson(choices.of(REQUESTS), splices, choices) }),
   run: async (parts) => void (await invoke('backfill', eventOf(parts), parts)),
 };
 
@@ -272,7 +257,7 @@ const ENROLLMENTS: readonly object[] = [
 const enroll: Target = {
   name: 'enroll',
   weight: 8,
-  make: (random) => ({ event: mutatedJson(random.pick(ENROLLMENTS), splices, random) }),
+  make: (choices) => ({ event: mutatedJson(choices.of(ENROLLMENTS), splices, choices) }),
   run: async (parts) => void (await invoke('enroll', eventOf(parts), parts)),
 };
 

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import type { Random } from './random.ts';
+import type { Choices } from '../choices.ts';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
@@ -16,144 +16,82 @@ const withRaw = (text: string): string =>
 
 const BIDI = '\u202Eevil\u2066';
 const STRINGS = [
-  '',
-  ' ',
-  'null',
-  'NaN',
-  '.nan',
-  'Infinity',
-  '-1',
-  '0',
-  '9007199254740993',
-  'true',
-  '\u0000',
-  'a\nb',
-  'a\r\nb: c',
-  '\u001B[2J\u001B[31mred',
-  '\uD800',
-  '\uDFFF\uD800',
-  '\u2028\u2029',
-  BIDI,
-  '\uFEFF',
-  '__proto__',
-  'constructor',
-  'prototype',
-  'toString',
-  'hasOwnProperty',
-  '../../etc/passwd',
-  '/',
-  '%',
-  '%00%zz',
-  '$(x)',
-  '$&$1',
-  'not a date',
-  '2026-13-45T99:99:99Z',
-  '-271821-04-20T00:00:00.000Z',
-  '+275760-09-13T00:00:00.001Z',
-  '0000-00-00T00:00:00Z',
-  '{',
-  '{"kind":"Event"',
-  '[',
-  'https://',
-  'https://[::1',
-  'https://user:pw@host:99999/',
-  'http://host/a b',
-  'file:///etc/passwd',
-  'javascript:alert(1)',
-  'arn:aws:eks:::cluster/',
-  'arn:aws:eks:eu-west-1:123456789012:cluster/a/b',
-  'a: [',
-  '*x',
-  '&x *x',
-  '!!js/function x',
-  'e5',
-  'yes',
-  '0x10',
-  '1e999',
+  ...['', ' ', 'null', 'NaN', '.nan', 'Infinity', '-1', '0', '9007199254740993', 'true', 'e5', 'yes', '0x10', '1e999'],
+  ...[
+    '\u0000',
+    'a\nb',
+    'a\r\nb: c',
+    '\u001B[2J\u001B[31mred',
+    '\uD800',
+    '\uDFFF\uD800',
+    '\u2028\u2029',
+    '\uFEFF',
+    BIDI,
+  ],
+  ...['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'],
+  ...['../../etc/passwd', '/', '%', '%00%zz', '$(x)', '$&$1', 'javascript:alert(1)'],
+  ...['not a date', '2026-13-45T99:99:99Z', '-271821-04-20T00:00:00.000Z', '+275760-09-13T00:00:00.001Z'],
+  ...['0000-00-00T00:00:00Z', '{', '{"kind":"Event"', '[', 'a: [', '*x', '&x *x', '!!js/function x'],
+  ...['https://', 'https://[::1', 'https://user:pw@host:99999/', 'http://host/a b', 'file:///etc/passwd'],
+  ...['arn:aws:eks:::cluster/', 'arn:aws:eks:eu-west-1:123456789012:cluster/a/b'],
 ];
 const NUMBERS: readonly Json[] = [
-  0,
-  -1,
-  1.5,
-  -0.0,
-  2 ** 31,
-  2 ** 53,
-  -(2 ** 53),
-  Number.MAX_SAFE_INTEGER + 2,
-  1e21,
-  5e-324,
-  raw('1e999'),
-  raw('-1e999'),
-  raw('-0'),
-  raw('123456789012345678901234567890'),
+  ...[0, -1, 1.5, -0.0, 2 ** 31, 2 ** 53, -(2 ** 53), Number.MAX_SAFE_INTEGER + 2, 1e21, 5e-324],
+  ...['1e999', '-1e999', '-0', '123456789012345678901234567890'].map(raw),
 ];
 const KEYS = [
-  '__proto__',
-  'constructor',
-  'prototype',
-  'toString',
-  'length',
-  '',
-  ' ',
-  'a\nb',
-  '\uD800',
-  'then',
-  'toJSON',
+  ...['__proto__', 'constructor', 'prototype', 'toString', 'length', 'then', 'toJSON'],
+  ...['', ' ', 'a\nb', '\uD800'],
 ];
 const REPEATABLE = ['a', '\n', ' ', '{', '-', 'a-', '.a', '"', '\\', '\u202E', '💥', ',a', '0', '/', ':', 'aa-a'];
 
 /** A text of up to some ten thousand characters; rarely long, since each takes its time. */
-function longText(random: Random): string {
-  const length = random.chance(0.1) ? 50_000 : random.chance(0.4) ? 5_000 : 300;
-  const unit = random.pick(REPEATABLE);
+function longText(choices: Choices): string {
+  const length = choices.chance(10) ? 50_000 : choices.chance(40) ? 5_000 : 300;
+  const unit = choices.of(REPEATABLE);
   return unit.repeat(Math.ceil(length / unit.length));
 }
 
-function deep(random: Random): Json {
-  const depth = random.chance(0.25) ? 100 + random.below(4_000) : 1 + random.below(60);
-  const [open, close] = random.pick([
-    ['[', ']'],
-    ['{"a":', '}'],
-    ['{"metadata":', '}'],
-    ['{"items":[', ']}'],
-  ]);
+function deep(choices: Choices): Json {
+  const depth = choices.chance(25) ? 100 + choices.pick(4_000) : 1 + choices.pick(60);
+  const [open = '', close = ''] = choices.of(['[ ]', '{"a": }', '{"metadata": }', '{"items":[ ]}']).split(' ');
   return raw(`${open.repeat(depth)}null${close.repeat(depth)}`);
 }
 
-const oddValue = (random: Random): Json =>
-  random.pick<() => Json>([
+const oddValue = (choices: Choices): Json =>
+  choices.of<() => Json>([
     () => null,
-    () => random.chance(0.5),
-    () => random.pick(NUMBERS),
-    () => random.pick(STRINGS),
-    () => random.pick(STRINGS),
+    () => choices.chance(50),
+    () => choices.of(NUMBERS),
+    () => choices.of(STRINGS),
+    () => choices.of(STRINGS),
     () => [],
     () => ({}),
     () => [null],
-    () => ({ [random.pick(KEYS)]: random.pick(STRINGS) }),
-    () => longText(random),
-    () => deep(random),
-    () => Array.from({ length: 1 + random.below(60) }, () => random.pick(STRINGS)),
-    () => Object.fromEntries(Array.from({ length: random.below(60) }, (_, at) => [`${random.pick(KEYS)}${at}`, at])),
+    () => ({ [choices.of(KEYS)]: choices.of(STRINGS) }),
+    () => longText(choices),
+    () => deep(choices),
+    () => Array.from({ length: 1 + choices.pick(60) }, () => choices.of(STRINGS)),
+    () => Object.fromEntries(Array.from({ length: choices.pick(60) }, (_, at) => [`${choices.of(KEYS)}${at}`, at])),
   ])();
 
 /** A value somewhere in another one. */
-function partOf(value: Json, random: Random): Json {
+function partOf(value: Json, choices: Choices): Json {
   let part = value;
-  while (typeof part === 'object' && part !== null && random.chance(0.8)) {
+  while (typeof part === 'object' && part !== null && choices.chance(80)) {
     const children: readonly Json[] = Array.isArray(part) ? part : Object.values(part);
     if (children.length === 0) break;
-    part = random.pick(children);
+    part = choices.of(children);
   }
   return part;
 }
 
-function mutatedString(text: string, random: Random): Json {
-  const at = random.below(text.length + 1);
-  return random.pick<() => Json>([
+function mutatedString(text: string, choices: Choices): Json {
+  const at = choices.pick(text.length + 1);
+  return choices.of<() => Json>([
     () => text.slice(0, at),
-    () => text.slice(0, at) + random.pick(STRINGS) + text.slice(at),
-    () => text.slice(0, at) + longText(random) + text.slice(at),
+    () => text.slice(0, at) + choices.of(STRINGS) + text.slice(at),
+    () => text.slice(0, at) + longText(choices) + text.slice(at),
     () => text.toUpperCase(),
     () => [text],
     () => `${text}\n`,
@@ -164,20 +102,23 @@ function mutatedString(text: string, random: Random): Json {
 const CHANGES = ['drop', 'duplicate', 'rename', 'odd', 'odd', 'splice', 'wrap', 'repeat', 'string'] as const;
 
 /** One value of a tree changed in one way. Secrets stay where they are: where no secret belongs, printing it is no leak. */
-function mutatedOnce(value: Json, corpus: readonly Json[], random: Random, stop = 0.08): Json {
-  if (typeof value !== 'object' || value === null) return mutatedLeaf(value, corpus, random);
+function mutatedOnce(value: Json, corpus: readonly Json[], choices: Choices, stop = 8): Json {
+  if (typeof value !== 'object' || value === null) return mutatedLeaf(value, corpus, choices);
   const keys = Object.keys(value);
-  if (keys.length === 0 || random.chance(stop)) return mutatedLeaf(value, corpus, random);
-  const key = random.pick(keys);
-  const change = random.chance(0.55) ? undefined : random.pick(CHANGES);
+  if (keys.length === 0 || choices.chance(stop)) return mutatedLeaf(value, corpus, choices);
+  const key = choices.of(keys);
+  const change = choices.chance(55) ? undefined : choices.of(CHANGES);
   if (Array.isArray(value)) {
     const at = Number(key);
     const item = value[at] as Json;
     if (change === 'drop') return value.toSpliced(at, 1);
     if (change === 'duplicate') return value.toSpliced(at, 0, item);
-    if (change === 'repeat') return value.toSpliced(at, 0, ...Array.from({ length: random.below(40) }, () => item));
-    if (change === 'splice') return value.toSpliced(at, 0, partOf(random.pick(corpus), random));
-    return value.with(at, change === undefined ? mutatedOnce(item, corpus, random) : mutatedLeaf(item, corpus, random));
+    if (change === 'repeat') return value.toSpliced(at, 0, ...Array.from({ length: choices.pick(40) }, () => item));
+    if (change === 'splice') return value.toSpliced(at, 0, partOf(choices.of(corpus), choices));
+    return value.with(
+      at,
+      change === undefined ? mutatedOnce(item, corpus, choices) : mutatedLeaf(item, corpus, choices),
+    );
   }
   const object = value as { readonly [key: string]: Json };
   const child = object[key] as Json;
@@ -185,34 +126,34 @@ function mutatedOnce(value: Json, corpus: readonly Json[], random: Random, stop 
   const others = Object.entries(object).filter(([other]) => other !== key);
   if (change === 'drop') return Object.fromEntries(others);
   if (!holdsSecret && (change === 'duplicate' || change === 'rename')) {
-    const name = random.chance(0.5) ? random.pick(keys) : random.chance(0.8) ? random.pick(KEYS) : longText(random);
+    const name = choices.chance(50) ? choices.of(keys) : choices.chance(80) ? choices.of(KEYS) : longText(choices);
     return Object.fromEntries([...(change === 'rename' ? others : Object.entries(object)), [name, child]]);
   }
-  if (change === 'splice') return Object.fromEntries([...others, [key, partOf(random.pick(corpus), random)]]);
-  const changed = change === undefined ? mutatedOnce(child, corpus, random) : mutatedLeaf(child, corpus, random);
+  if (change === 'splice') return Object.fromEntries([...others, [key, partOf(choices.of(corpus), choices)]]);
+  const changed = change === undefined ? mutatedOnce(child, corpus, choices) : mutatedLeaf(child, corpus, choices);
   // In place, so that the order of the keys stays.
   return Object.fromEntries(Object.entries(object).map(([name, one]) => [name, name === key ? changed : one]));
 }
 
-function mutatedLeaf(value: Json, corpus: readonly Json[], random: Random): Json {
-  if (typeof value === 'string' && !value.startsWith('@raw:') && random.chance(0.4))
-    return mutatedString(value, random);
-  if (random.chance(0.1)) return partOf(random.pick(corpus), random);
-  if (random.chance(0.1)) return random.chance(0.5) ? [value] : { [random.pick(KEYS)]: value };
-  return oddValue(random);
+function mutatedLeaf(value: Json, corpus: readonly Json[], choices: Choices): Json {
+  if (typeof value === 'string' && !value.startsWith('@raw:') && choices.chance(40))
+    return mutatedString(value, choices);
+  if (choices.chance(10)) return partOf(choices.of(corpus), choices);
+  if (choices.chance(10)) return choices.chance(50) ? [value] : { [choices.of(KEYS)]: value };
+  return oddValue(choices);
 }
 
 /** A value with a few changes that keep most of its structure, as JSON. Every tenth or so is unchanged. */
-export function mutatedJson(value: unknown, corpus: readonly unknown[], random: Random, indent?: number): string {
-  return jsonOf(mutatedValue(value, corpus, random), indent);
+export function mutatedJson(value: unknown, corpus: readonly unknown[], choices: Choices, indent?: number): string {
+  return jsonOf(mutatedValue(value, corpus, choices), indent);
 }
 
 /** The JSON of a value that {@link mutatedValue} returned. */
 export const jsonOf = (value: unknown, indent?: number): string => withRaw(JSON.stringify(value, null, indent));
 
-export function mutatedValue(value: unknown, corpus: readonly unknown[], random: Random): unknown {
+export function mutatedValue(value: unknown, corpus: readonly unknown[], choices: Choices): unknown {
   let result = value as Json;
-  for (let times = random.below(4); times > 0; times -= 1) result = mutatedOnce(result, corpus as Json[], random);
+  for (let times = choices.pick(4); times > 0; times -= 1) result = mutatedOnce(result, corpus as Json[], choices);
   return result;
 }
 
@@ -243,57 +184,45 @@ export function yamlOf(value: unknown): string {
 
 const YAML_LINES = [
   'a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c, *c, *c, *c]',
-  'self: &self [*self]',
-  '<<: 5',
-  '<<: *nobody',
-  '? [a, b]\n: c',
-  '? {a: b}\n: c',
-  'a: *nobody',
-  'a: !foo bar',
-  'a: !!binary "%%%"',
-  'a: !!set {x, y}',
-  'a: !!omap [x: 1]',
-  'a: !!timestamp 2026-99-99',
-  'a: !!int x',
-  '%YAML 9.9',
-  '%TAG ! tag:x,2000:',
-  '---',
-  '...',
-  '--- |\n text',
-  '\tkey: value',
-  'a: "unclosed',
-  'a: {b: [',
-  '- 1',
-  '__proto__: {polluted: true}',
-  'constructor: {prototype: {polluted: true}}',
+  ...['self: &self [*self]', '<<: 5', '<<: *nobody', 'a: *nobody', '? [a, b]\n: c', '? {a: b}\n: c'],
+  ...[
+    'a: !foo bar',
+    'a: !!binary "%%%"',
+    'a: !!set {x, y}',
+    'a: !!omap [x: 1]',
+    'a: !!timestamp 2026-99-99',
+    'a: !!int x',
+  ],
+  ...['%YAML 9.9', '%TAG ! tag:x,2000:', '---', '...', '--- |\n text', '\tkey: value', '- 1'],
+  ...['a: "unclosed', 'a: {b: [', '__proto__: {polluted: true}', 'constructor: {prototype: {polluted: true}}'],
 ];
 const PIECES = [...STRINGS, ...YAML_LINES, '}', ']', '"', '\\', ':', ',', '\uFEFF', '\r\n', '\n---\n', '\u0000'];
 
 /** A text with a few changes of its characters and lines. Others are texts that it may be joined with. */
-export function mutatedText(text: string, others: readonly string[], random: Random): string {
+export function mutatedText(text: string, others: readonly string[], choices: Choices): string {
   let result = text;
-  for (let times = 1 + random.below(3); times > 0; times -= 1) {
-    const at = random.below(result.length + 1);
+  for (let times = 1 + choices.pick(3); times > 0; times -= 1) {
+    const at = choices.pick(result.length + 1);
     const before = result.slice(0, at);
     const after = result.slice(at);
     const lineStart = result.lastIndexOf('\n', at) + 1;
-    result = random.pick<() => string>([
+    result = choices.of<() => string>([
       () => before,
-      () => before + after.slice(1 + random.below(30)),
-      () => before + random.pick(PIECES) + after,
-      () => `${result.slice(0, lineStart)}${random.pick(YAML_LINES)}\n${result.slice(lineStart)}`,
-      () => `${result.slice(0, lineStart)}${random.pick(YAML_LINES)}\n${result.slice(lineStart)}`,
-      () => before + longText(random) + after,
+      () => before + after.slice(1 + choices.pick(30)),
+      () => before + choices.of(PIECES) + after,
+      () => `${result.slice(0, lineStart)}${choices.of(YAML_LINES)}\n${result.slice(lineStart)}`,
+      () => `${result.slice(0, lineStart)}${choices.of(YAML_LINES)}\n${result.slice(lineStart)}`,
+      () => before + longText(choices) + after,
       () => `\uFEFF${result}`,
       () => result.replaceAll('\n', '\r\n'),
-      () => result + random.pick(['', '\n', '\n---\n', '\r\n', ' ']) + random.pick(others),
+      () => result + choices.of(['', '\n', '\n---\n', '\r\n', ' ']) + choices.of(others),
       () => {
         const line = `${result.slice(lineStart, result.indexOf('\n', at) + 1 || undefined)}\n`;
-        const times = random.chance(0.15) ? Math.ceil(40_000 / line.length) : 1 + random.below(20);
+        const times = choices.chance(15) ? Math.ceil(40_000 / line.length) : 1 + choices.pick(20);
         return result.slice(0, lineStart) + line.repeat(times) + result.slice(lineStart);
       },
-      () => (random.chance(0.3) ? ` ${before}\n`.repeat(Math.ceil(20_000 / (before.length + 1))) : before) + after,
-      () => withRaw(before + JSON.stringify(deep(random)) + after),
+      () => (choices.chance(30) ? ` ${before}\n`.repeat(Math.ceil(20_000 / (before.length + 1))) : before) + after,
+      () => withRaw(before + JSON.stringify(deep(choices)) + after),
     ])();
   }
   return result.slice(0, MAX_LENGTH);
@@ -303,25 +232,20 @@ export function mutatedText(text: string, others: readonly string[], random: Ran
 const MAX_LENGTH = 100_000;
 
 /** The bytes of a text, some of them broken: gzip or not, several members, flipped and cut, invalid UTF-8. */
-export function bytesOf(text: string, random: Random): Buffer {
+export function bytesOf(text: string, choices: Choices): Buffer {
   let bytes: Buffer = Buffer.from(text);
-  if (random.chance(0.25)) bytes = gzipSync(bytes, { level: 1 });
-  if (random.chance(0.05)) bytes = Buffer.concat([bytes, gzipSync(text, { level: 1 })]);
-  if (random.chance(0.15)) {
+  if (choices.chance(25)) bytes = gzipSync(bytes, { level: 1 });
+  if (choices.chance(5)) bytes = Buffer.concat([bytes, gzipSync(text, { level: 1 })]);
+  if (choices.chance(15)) {
     bytes = Buffer.from(bytes);
-    for (let times = 1 + random.below(4); times > 0 && bytes.length > 0; times -= 1) {
-      bytes[random.below(bytes.length)] = random.below(256);
+    for (let times = 1 + choices.pick(4); times > 0 && bytes.length > 0; times -= 1) {
+      bytes[choices.pick(bytes.length)] = choices.pick(256);
     }
   }
-  if (random.chance(0.08)) bytes = bytes.subarray(0, random.below(bytes.length + 1));
-  if (random.chance(0.03)) bytes = Buffer.concat([random.pick(MARKS), bytes]);
+  if (choices.chance(8)) bytes = bytes.subarray(0, choices.pick(bytes.length + 1));
+  if (choices.chance(3)) bytes = Buffer.concat([choices.of(MARKS), bytes]);
   return bytes;
 }
 
-const MARKS = [
-  Buffer.from([0xef, 0xbb, 0xbf]),
-  Buffer.from([0xff, 0xfe]),
-  Buffer.from([0xfe, 0xff]),
-  Buffer.from([0x1f, 0x8b]),
-  Buffer.from([0xc3]),
-];
+/** Of UTF-8, of UTF-16, of gzip, and half a character. */
+const MARKS = ['efbbbf', 'fffe', 'feff', '1f8b', 'c3'].map((bytes) => Buffer.from(bytes, 'hex'));

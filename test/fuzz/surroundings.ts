@@ -8,6 +8,8 @@ import process from 'node:process';
 import { Readable } from 'node:stream';
 import timers from 'node:timers/promises';
 import type { KubernetesObject } from '../embedded-cluster/objects.ts';
+import { requestInfo } from '../embedded-cluster/request-info.ts';
+import { resourceTypes } from '../embedded-cluster/resource-types.ts';
 import { SECRET } from './mutate.ts';
 
 /*
@@ -169,45 +171,25 @@ export function apiServer(items: readonly KubernetesObject[]): Serve {
       return found !== undefined && (value === undefined || found === value);
     });
   const answer = (url: URL): Answer => {
-    const segments = url.pathname.split('/').slice(1).map(decodeURIComponent);
-    const [root, ...rest] = segments;
-    const [group, , ...path] = root === 'apis' ? rest : ['', ...rest];
-    const namespace = path[0] === 'namespaces' && path.length > 2 ? path[1] : undefined;
-    const [plural, name] = namespace === undefined ? path : path.slice(2);
-    if (plural === 'namespaces') return { code: 200, text: '{"kind":"Namespace"}' };
+    const { resource, group, namespace, name, verb } = requestInfo('GET', url);
+    if (resource === 'namespaces') return { code: 200, text: '{"kind":"Namespace"}' };
+    const kind = resourceTypes.find(({ plural }) => plural === resource)?.kind;
     const selector = url.searchParams.get('labelSelector');
     const found = items.filter((one) => {
-      if (!isObject(one)) return false;
-      const kind = {
-        gatewayclasses: 'GatewayClass',
-        gateways: 'Gateway',
-        envoyproxies: 'EnvoyProxy',
-        deployments: 'Deployment',
-        configmaps: 'ConfigMap',
-        horizontalpodautoscalers: 'HorizontalPodAutoscaler',
-      }[plural ?? ''];
-      if (
-        one.kind !== kind ||
-        (typeof one.apiVersion === 'string' ? one.apiVersion : '').split('/').slice(0, -1).join('/') !== group
-      )
-        return false;
+      if (!isObject(one) || one.kind !== kind || groupOf(one) !== group) return false;
       const metadata = isObject(one.metadata) ? one.metadata : ({} as KubernetesObject['metadata']);
       return (
         (namespace === undefined || metadata.namespace === namespace) &&
         (name === undefined || metadata.name === name) &&
-        (selector === null || matches(metadata.labels, selector)) &&
-        (!url.searchParams.has('fieldSelector') || metadata.name === 'envoy-gateway-config')
+        (selector === null || matches(metadata.labels, selector))
       );
     });
-    if (name !== undefined) {
-      return found[0] === undefined ? status(404, 'NotFound') : { code: 200, text: JSON.stringify(found[0]) };
-    }
-    return { code: 200, text: JSON.stringify({ kind: 'List', metadata: {}, items: found }) };
+    if (verb === 'list') return { code: 200, text: JSON.stringify({ kind: 'List', metadata: {}, items: found }) };
+    return found[0] === undefined ? status(404, 'NotFound') : { code: 200, text: JSON.stringify(found[0]) };
   };
   return (method, url, body) => {
     if (method !== 'GET') {
-      const object =
-        body === undefined ? ({} as Partial<KubernetesObject>) : (JSON.parse(body) as Partial<KubernetesObject>);
+      const object = JSON.parse(body ?? '{}') as Partial<KubernetesObject>;
       const metadata = { ...object.metadata, uid: 'created', resourceVersion: '1' };
       return method === 'POST' ? { code: 201, text: JSON.stringify({ ...object, metadata }) } : status(409, 'Conflict');
     }
@@ -224,6 +206,8 @@ export function apiServer(items: readonly KubernetesObject[]): Serve {
   };
 }
 
+const groupOf = ({ apiVersion }: KubernetesObject) =>
+  typeof apiVersion === 'string' ? apiVersion.split('/').slice(0, -1).join('/') : '';
 const isObject = (value: unknown): value is KubernetesObject => typeof value === 'object' && value !== null;
 
 /** What a proxy or a page of errors may answer. */

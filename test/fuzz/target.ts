@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import * as errors from '../../functions/platform/errors.ts';
-import type { Random } from './random.ts';
+import type { Choices } from '../choices.ts';
 
 /** An input: what a target reads, by name. */
 export type Parts = Readonly<Record<string, string | Buffer | undefined>>;
@@ -9,7 +9,7 @@ export interface Target {
   readonly name: string;
   /** Its share of all inputs. */
   readonly weight: number;
-  make(random: Random): Parts;
+  make(choices: Choices): Parts;
   /** Throws an error of the product for an input that it refuses, and {@link Finding} for what must not happen. */
   run(parts: Parts): Promise<void>;
 }

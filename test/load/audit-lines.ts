@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { Choices } from '../choices.ts';
 import type { AuditEvent } from '../embedded-cluster/audit.ts';
 
 const FOLDER = new URL('../fixtures/audit-events/', import.meta.url);
@@ -18,24 +19,24 @@ export class AuditLines {
   }
 
   /** A write that the filter selects and that changed nothing: a configuration that is applied again, for example. */
-  selected(random: () => number, time: Date, name: string): string {
-    return retold(this.#selected, random, time, name);
+  selected(choices: Choices, time: Date, name: string): string {
+    return retold(this.#selected, choices, time, name);
   }
 
   /** A write to an EnvoyProxy of this name that changed nothing. */
   ofProxy(time: Date, name: string): string {
     const ofProxies = this.#selected.filter(({ objectRef }) => objectRef?.resource === 'envoyproxies');
-    return retold(ofProxies, () => 0, time, name);
+    return retold(ofProxies, Choices.ofList([]), time, name);
   }
 
   /** Reads, status updates, dry runs, refused writes, and writes to other objects. */
-  other(random: () => number, time: Date, name: string): string {
-    return retold(this.#others, random, time, name);
+  other(choices: Choices, time: Date, name: string): string {
+    return retold(this.#others, choices, time, name);
   }
 }
 
-function retold(events: readonly AuditEvent[], random: () => number, time: Date, name: string): string {
-  const event = events[Math.floor(random() * events.length)] as AuditEvent;
+function retold(events: readonly AuditEvent[], choices: Choices, time: Date, name: string): string {
+  const event = choices.of(events);
   const stamp = time.toISOString().replace('Z', '000Z');
   const keepsName = event.objectRef?.name === undefined || event.objectRef.resource === 'configmaps';
   return JSON.stringify({

@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { parseAllDocuments } from 'yaml';
+import { crc32 } from 'node:zlib';
 import {
   autoscaling,
   CONTROLLER_NAMESPACE,
@@ -14,10 +12,11 @@ import {
   hashedNameOf,
   listOf,
 } from '../builders/cluster.ts';
+import { Choices } from '../choices.ts';
 import { type Connection, connect } from '../contract/connection.ts';
+import { reaperRbac } from '../contract/server.ts';
 import { readEksToken } from '../doubles/eks.ts';
 import type { AuditEvent } from '../embedded-cluster/audit.ts';
-import type { RbacManifest } from '../embedded-cluster/authorization.ts';
 import {
   admin,
   type EmbeddedCluster,
@@ -39,10 +38,6 @@ const USERS = new Map([
   [TOKENS.controllers, masters('system:kube-controller-manager')],
 ]);
 const REAPER = 'arn:aws:sts::123456789012:assumed-role/envoy-hpa-reaper-reap-eu-central-1/session';
-
-const rbac = parseAllDocuments(readFileSync('infra/kubernetes/rbac.yaml', 'utf8')).map(
-  (document) => document.toJS() as RbacManifest,
-);
 
 /** Why a cluster cannot be swept: it answers nothing, or does not authenticate or authorize. */
 export type Trouble = 'hangs' | 'unauthorized' | 'forbidden';
@@ -139,7 +134,7 @@ export class LoadedCluster {
   static async start(name: string, around: Surroundings): Promise<LoadedCluster> {
     const server = await startEmbeddedCluster({
       now: () => new Date(around.now()),
-      rbac,
+      rbac: await reaperRbac(),
       users: (token) => USERS.get(token) ?? cluster.#userOf(token),
       onRequest: (request) => cluster.#onRequest(request),
     });
@@ -188,21 +183,21 @@ export class LoadedCluster {
   }
 
   /** Turns autoscaling of a Gateway off or on: at the next request of a sweep, or with {@link settle}. */
-  toggle(random: () => number): void {
+  toggle(choices: Choices): void {
     const unwanted = this.gateways.filter(({ planned }) => !planned);
     const others = this.gateways.filter(({ planned }) => planned);
-    const turnsOff = unwanted.length === 0 || (unwanted.length < MAX_UNWANTED && random() < 0.55);
-    this.#turn(turnsOff ? others : unwanted, turnsOff, random);
+    const turnsOff = unwanted.length === 0 || (unwanted.length < MAX_UNWANTED && choices.chance(55));
+    this.#turn(turnsOff ? others : unwanted, turnsOff, choices);
   }
 
   /** People change their minds: autoscaling is turned on again where the HPA is still there, at the moment of the sweep. */
-  undo(random: () => number): void {
+  undo(choices: Choices): void {
     const left = this.gateways.filter(({ planned, isLeft }) => !planned && isLeft);
-    if (left.length > 0) this.#turn(left, false, random);
+    if (left.length > 0) this.#turn(left, false, choices);
   }
 
-  #turn(candidates: readonly LoadedGateway[], turnsOff: boolean, random: () => number): void {
-    const one = candidates[Math.floor(random() * candidates.length)] as LoadedGateway;
+  #turn(candidates: readonly LoadedGateway[], turnsOff: boolean, choices: Choices): void {
+    const one = choices.of(candidates);
     one.planned = !turnsOff;
     const [namespace, name] = one.place.split('/');
     const path = `/apis/gateway.envoyproxy.io/v1alpha1/namespaces/${namespace}/envoyproxies/${name}`;
@@ -211,7 +206,7 @@ export class LoadedCluster {
       spec: { provider: { kubernetes: { envoyHpa } } },
     });
     if (turnsOff) {
-      const status = { currentReplicas: 2 + Math.floor(random() * 4), desiredReplicas: 2 };
+      const status = { currentReplicas: 2 + choices.pick(4), desiredReplicas: 2 };
       this.#change('controllers', 'merge', `${hpaPath(one)}/status?fieldManager=kube-controller-manager`, { status });
     } else {
       const { metadata, spec, apiVersion, kind } = envoyHpaOf(one);
@@ -277,32 +272,32 @@ export class LoadedCluster {
     const key = `${batch.number} ${request.method} ${request.path}?${request.query}`;
     const times = (this.#asked.get(key) ?? 0) + 1;
     this.#asked.set(key, times);
-    const chance = chanceOf(`${this.#around.seed} ${this.name} ${key} ${times}`);
-    const intervention = this.#intervention(chance);
+    // By the request alone, so that what happens to it does not depend on the order of those at the same time.
+    const choices = Choices.ofSeed(this.#around.seed, crc32(`${this.name} ${key} ${times}`));
+    const intervention = this.#intervention(choices);
     if (traffic.writes === 0 && this.gateways.some(({ isMarked }) => isMarked)) traffic.metMark = true;
     traffic.count(request, intervention === undefined && this.trouble === undefined);
-    if (chance(0.3) && intervention === undefined) await this.#makeNextChange();
+    if (choices.chance(30) && intervention === undefined) await this.#makeNextChange();
     return intervention;
   }
 
-  #intervention(chance: (probability: number) => boolean): Intervention | undefined {
+  #intervention(choices: Choices): Intervention | undefined {
     if (this.trouble === 'hangs') return { kind: 'hang' };
-    const phase = Number.parseInt(createHash('sha256').update(this.name).digest('hex').slice(0, 8), 16);
-    const isThrottled = this.throttles && (this.#around.now() + phase) % THROTTLING.every < THROTTLING.lasts;
+    const isThrottled = this.throttles && (this.#around.now() + crc32(this.name)) % THROTTLING.every < THROTTLING.lasts;
     if (!isThrottled && !this.alwaysThrottles) return undefined;
-    if (this.alwaysThrottles || chance(0.3)) {
+    if (this.alwaysThrottles || choices.chance(30)) {
       this.counts.throttled += 1;
       const body = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', code: 429 };
       const message = 'the server has received too many requests and has asked us to try again later';
       return { kind: 'respond', status: 429, headers: { 'Retry-After': '1' }, body: { ...body, message } };
     }
-    if (chance(0.1)) {
+    if (choices.chance(10)) {
       const message = 'etcdserver: request timed out';
       const body = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 };
       return { kind: 'respond', status: 500, body };
     }
-    if (chance(0.05)) return { kind: 'cut', after: 40 };
-    return chance(0.05) ? { kind: 'reset' } : undefined;
+    if (choices.chance(5)) return { kind: 'cut', after: 40 };
+    return choices.chance(5) ? { kind: 'reset' } : undefined;
   }
 
   #onAudit(event: AuditEvent): void {
@@ -336,14 +331,3 @@ export class LoadedCluster {
 const envoyHpaOf = ({ place }: LoadedGateway) => envoyHpa(place);
 const hpaPath = ({ hpa }: LoadedGateway) =>
   `/apis/autoscaling/v2/namespaces/${CONTROLLER_NAMESPACE}/horizontalpodautoscalers/${hpa}`;
-
-/** Decides by a text alone, so that what happens to a request does not depend on the order of those at the same time. */
-function chanceOf(text: string): (probability: number) => boolean {
-  const digest = createHash('sha256').update(text).digest();
-  let used = 0;
-  return (probability) => {
-    const drawn = digest.readUInt16BE(used) / 0x10000;
-    used += 2;
-    return drawn < probability;
-  };
-}

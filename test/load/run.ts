@@ -1,14 +1,15 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { EVENT_SOURCE } from '../../functions/events/event-source.ts';
+import { Choices } from '../choices.ts';
 import { EksDouble } from '../doubles/eks.ts';
 import { EventBridgeDouble, type PutEventsEntry } from '../doubles/eventbridge.ts';
 import { parseFilterPattern } from '../doubles/filter-pattern.ts';
+import { eventOf, type Message, QueueDouble } from '../doubles/queue.ts';
 import { busEvent, invocation, subscriptionPayload } from '../embedded-cluster/event-path.ts';
 import { AuditLines } from './audit-lines.ts';
 import { add, Environment, Printed } from './environment.ts';
 import type { Measured } from './environment-process.ts';
 import { LoadedCluster, Traffic, type Trouble } from './loaded-cluster.ts';
-import { ChangeQueue, eventOf, type Message } from './queue.ts';
 import { packagedStack, type Stack } from './stack.ts';
 
 interface LoadOptions {
@@ -61,10 +62,10 @@ export class Load {
   readonly findings: string[] = [];
   readonly #options: LoadOptions;
   readonly #stack: Stack;
-  readonly #random: () => number;
+  readonly #choices: Choices;
   readonly #bus = new EventBridgeDouble();
   readonly #eks = new EksDouble();
-  readonly #queue: ChangeQueue;
+  readonly #queue: QueueDouble;
   readonly #matches: (line: string) => boolean;
   readonly #lines: AuditLines;
   readonly #clusters: LoadedCluster[] = [];
@@ -83,8 +84,8 @@ export class Load {
   private constructor(options: LoadOptions, stack: Stack) {
     this.#options = options;
     this.#stack = stack;
-    this.#random = generator(options.seed);
-    this.#queue = new ChangeQueue(stack, this.#random);
+    this.#choices = Choices.ofSeed(options.seed);
+    this.#queue = new QueueDouble(stack.queue);
     this.#matches = parseFilterPattern(stack.filterPattern);
     this.#lines = new AuditLines(this.#matches);
   }
@@ -134,7 +135,7 @@ export class Load {
     cluster.throttles = false;
     const moments = STORM / this.#stack.batches.window;
     for (let moment = 0; moment < moments; moment += 1) {
-      cluster.toggle(this.#random);
+      cluster.toggle(this.#choices);
       const due = Math.floor((this.#options.events * (moment + 1)) / moments);
       const lines: string[] = [];
       for (let number = this.#counts.lines; number < due; number += 1) {
@@ -186,10 +187,10 @@ export class Load {
       for (const cluster of this.#clusters) {
         // Messages of before would come back at other moments, and each of them takes a while.
         if (cluster === hanging && moment > hangsAt - BEFORE_HANGING) continue;
-        if (undoneAt.get(cluster) === moment) cluster.undo(this.#random);
-        if (!isRollout && this.#random() >= 0.03) continue;
+        if (undoneAt.get(cluster) === moment) cluster.undo(this.#choices);
+        if (!isRollout && !this.#choices.chance(3)) continue;
         this.#apply(cluster, lines);
-        if (this.#random() < 0.5) undoneAt.set(cluster, moment + untilSweep);
+        if (this.#choices.chance(50)) undoneAt.set(cluster, moment + untilSweep);
       }
       // What is missing in the share of this moment is noise.
       const due = Math.floor((events * (moment + 1)) / moments);
@@ -203,18 +204,18 @@ export class Load {
 
   /** One `kubectl apply` of several objects: some of them turn autoscaling off or on, most change nothing. */
   #apply(cluster: LoadedCluster, lines: Map<string, string[]>): void {
-    const toggles = Math.floor(this.#random() * 3);
-    for (let number = 0; number < toggles; number += 1) cluster.toggle(this.#random);
-    const unchanged = 3 + Math.floor(this.#random() * 6);
+    const toggles = this.#choices.pick(3);
+    for (let number = 0; number < toggles; number += 1) cluster.toggle(this.#choices);
+    const unchanged = 3 + this.#choices.pick(6);
     for (let number = 0; number < unchanged; number += 1) {
-      const name = `web-${Math.floor(this.#random() * 8)}`;
-      lines.get(cluster.name)?.push(this.#lines.selected(this.#random, new Date(this.#now), name));
+      const name = `web-${this.#choices.pick(8)}`;
+      lines.get(cluster.name)?.push(this.#lines.selected(this.#choices, new Date(this.#now), name));
     }
   }
 
   /** One moment: the events of it reach CloudWatch Logs, and what is visible in the queue is swept. */
   async #step(lines: Map<string, string[]>, due = 0): Promise<void> {
-    await Promise.all(this.#queue.receive(this.#now).map((batch, index) => this.#reap(batch, index)));
+    await Promise.all(this.#receive().map((batch, index) => this.#reap(batch, index)));
     for (const cluster of this.#clusters) {
       await cluster.settle();
       lines.get(cluster.name)?.push(...cluster.lines.others.splice(0));
@@ -224,8 +225,8 @@ export class Load {
     }
     this.#counts.lines += [...lines.values()].reduce((sum, some) => sum + some.length, 0);
     for (; this.#counts.lines < due; this.#counts.lines += 1) {
-      const { name } = this.#clusters[Math.floor(this.#random() * this.#clusters.length)] as LoadedCluster;
-      lines.get(name)?.push(this.#lines.other(this.#random, new Date(this.#now), `noise-${this.#counts.lines}`));
+      const { name } = this.#choices.of(this.#clusters);
+      lines.get(name)?.push(this.#lines.other(this.#choices, new Date(this.#now), `noise-${this.#counts.lines}`));
     }
     await this.#deliver(lines);
     this.#takeFromBus();
@@ -238,10 +239,10 @@ export class Load {
     for (const [cluster, some] of lines) {
       const selected = some.filter(this.#matches);
       this.#counts.selected += selected.length;
-      selected.sort(() => this.#random() - 0.5);
+      selected.sort(() => this.#choices.pick(3) - 1);
       for (let start = 0; start < selected.length; start += LINES_PER_PAYLOAD) {
         const event = invocation(subscriptionPayload(cluster, selected.slice(start, start + LINES_PER_PAYLOAD)));
-        payloads.push(event, ...(this.#random() < 0.03 ? [event] : []));
+        payloads.push(event, ...(this.#choices.chance(3) ? [event] : []));
       }
     }
     this.#counts.payloads += payloads.length;
@@ -276,9 +277,25 @@ export class Load {
         continue;
       }
       this.#counts.entries += 1;
-      const copies = this.#random() < 0.01 ? 2 : 1;
+      const copies = this.#choices.chance(1) ? 2 : 1;
       for (let copy = 0; copy < copies; copy += 1) this.#queue.send(bodyOf(entry), this.#now);
     }
+  }
+
+  /** The batches of one batch window, at most as many as may run concurrently. */
+  #receive(): Message[][] {
+    const { size, concurrency, window } = this.#stack.batches;
+    // The oldest first, and those of about the same time in any order.
+    const received = this.#queue
+      .visible(this.#now)
+      .map((message) => ({ message, at: message.visibleAt + this.#choices.pick(window) }))
+      .toSorted((one, other) => one.at - other.at)
+      .slice(0, size * concurrency)
+      .map(({ message }) => message);
+    this.#queue.receive(received, this.#now);
+    return Array.from({ length: Math.ceil(received.length / size) }, (_, index) =>
+      received.slice(index * size, (index + 1) * size),
+    );
   }
 
   async #reap(messages: readonly Message[], index: number): Promise<void> {
@@ -301,7 +318,7 @@ export class Load {
     } catch (error) {
       this.findings.push(`batch ${batch.number} failed as a whole: ${(error as Error).message}`);
     }
-    this.#queue.settle(messages, failed);
+    for (const message of messages) if (!failed.has(message.id)) this.#queue.delete(message);
     this.#counts.batches += 1;
     this.#counts.retried += failed.size;
     this.#checkTraffic(batch);
@@ -327,11 +344,11 @@ export class Load {
     const latest = this.#now + delay + (maxReceiveCount + 1) * visibilityTimeout;
     for (;;) {
       await this.#step(new Map(this.#clusters.map(({ name }) => [name, []])));
-      const next = this.#queue.nextAt;
-      if (next === undefined) return;
-      this.#now = Math.max(this.#now + this.#stack.batches.window, next);
+      const left = this.#queue.messages.map(({ visibleAt }) => visibleAt);
+      if (left.length === 0) return;
+      this.#now = Math.max(this.#now + this.#stack.batches.window, Math.min(...left));
       if (this.#now <= latest) continue;
-      this.findings.push(`${this.#queue.size} messages are retried for longer than the queue allows`);
+      this.findings.push(`${left.length} messages are retried for longer than the queue allows`);
       return;
     }
   }
@@ -418,11 +435,11 @@ export class Load {
     const sweep = async (clusters: readonly LoadedCluster[]) => {
       for (const { name } of clusters) this.#request(name);
       this.#now += this.#stack.queue.delay + this.#stack.batches.window;
-      const messages = this.#queue.receive(this.#now).flat();
+      const messages = this.#receive().flat();
       await this.#invokeReap(reap, new Batch(this.#counts.batches + 1), messages);
       for (const { lines } of clusters) lines.own.length = 0;
     };
-    const line = this.#lines.selected(this.#random, new Date(this.#now), 'web');
+    const line = this.#lines.selected(this.#choices, new Date(this.#now), 'web');
     const payload = invocation(subscriptionPayload('load-0', [line]));
     const forwarded = this.#soakIn(forward, 'a payload', () => this.#forward(forward, payload));
     await this.#soakIn(reap, 'a sweep', () => sweep(healthy.slice(0, 3)));
@@ -477,15 +494,4 @@ export class Load {
 function bodyOf({ Source, DetailType, Detail, Resources, Time }: PutEventsEntry): string {
   const entry = { source: Source, detailType: DetailType, detail: JSON.parse(Detail), resources: Resources };
   return JSON.stringify(busEvent({ ...entry, time: new Date(Time * 1000) }));
-}
-
-/** Numbers from 0 to 1 that follow from a seed. */
-function generator(seed: number): () => number {
-  let state = createHash('sha256').update(String(seed)).digest().readUInt32BE();
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -25,7 +25,7 @@ export interface Stack {
   readonly forwardRetries: number;
   readonly filterPattern: string;
   readonly rule: Readonly<Record<'source' | 'detail-type', readonly string[]>>;
-  readonly queue: Readonly<Record<'delay' | 'visibilityTimeout' | 'maxReceiveCount' | 'retention', number>>;
+  readonly queue: Readonly<Record<'delay' | 'visibilityTimeout' | 'maxReceiveCount', number>>;
   readonly batches: Readonly<Record<'size' | 'window' | 'concurrency', number>>;
 }
 
@@ -73,7 +73,6 @@ export async function packagedStack(folder: string, clusters: readonly string[])
       delay: queue.DelaySeconds * 1000,
       visibilityTimeout: queue.VisibilityTimeout * 1000,
       maxReceiveCount: queue.RedrivePolicy.maxReceiveCount,
-      retention: queue.MessageRetentionPeriod * 1000,
     },
     batches: {
       size: source.BatchSize,

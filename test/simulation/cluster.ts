@@ -1,20 +1,28 @@
-import { isDeepStrictEqual } from 'node:util';
-import { type EnvoyGatewayConfig, readEnvoyGatewayConfig } from '../../functions/judgement/envoy-gateway-config.ts';
+import { SUBSCRIPTION_PATTERN } from '../../functions/events/audit-event.ts';
 import {
-  type Deployment,
-  type EnvoyProxy,
-  type Gateway,
-  type GatewayClass,
+  CONFIG_MAP_NAME,
+  type EnvoyGatewayConfig,
+  readEnvoyGatewayConfig,
+} from '../../functions/judgement/envoy-gateway-config.ts';
+import {
+  type ConfigMap,
   type HorizontalPodAutoscaler,
   KEEP_ANNOTATION,
   type ManagedFieldsEntry,
+  type Metadata,
+  type NamespacedName,
 } from '../../functions/judgement/kubernetes-objects.ts';
 import { markedManagedFields } from '../../functions/judgement/ownership.ts';
-import type { WriteResult } from '../../functions/kubernetes/api-client.ts';
 import {
-  appliedFields,
+  type ApiRequest,
+  apiPath,
+  managedFieldsPatch,
+  type WriteResult,
+} from '../../functions/kubernetes/api-client.ts';
+import { KINDS, type Kind } from '../../functions/kubernetes/kinds.ts';
+import {
   autoscaling,
-  CONTROLLER,
+  type ClusterObject,
   controller,
   deployment,
   envoyGatewayConfig,
@@ -25,24 +33,32 @@ import {
   hashedNameOf,
   labelsOf,
 } from '../builders/cluster.ts';
+import { parseFilterPattern } from '../doubles/filter-pattern.ts';
+import { auditEvent } from '../embedded-cluster/audit.ts';
+import type { KubernetesObject } from '../embedded-cluster/objects.ts';
+import { requestInfo } from '../embedded-cluster/request-info.ts';
+import { type Answer, resourceHandler } from '../embedded-cluster/resource-handler.ts';
+import { typeOf } from '../embedded-cluster/resource-types.ts';
+import { ApiError } from '../embedded-cluster/status.ts';
+import { ObjectStore } from '../embedded-cluster/store.ts';
 import type { Clock } from './clock.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
 export const NAMESPACE = 'shop';
 /** The release of Envoy Gateway. */
 export type Release = 'v1.3.0' | 'v1.4.2' | 'v1.9.1';
-/** A kind whose writes are in the audit log, by its plural. */
-const RESOURCES = {
-  gatewayclasses: { apiGroup: 'gateway.networking.k8s.io', apiVersion: 'v1' },
-  gateways: { apiGroup: 'gateway.networking.k8s.io', apiVersion: 'v1' },
-  envoyproxies: { apiGroup: 'gateway.envoyproxy.io', apiVersion: 'v1alpha1' },
-  configmaps: { apiVersion: 'v1' },
-  horizontalpodautoscalers: { apiGroup: 'autoscaling', apiVersion: 'v2' },
-} as const;
-type Resource = keyof typeof RESOURCES;
 
-export type Configured = GatewayClass | Gateway | EnvoyProxy;
-type ParametersRef = NonNullable<GatewayClass['spec']['parametersRef']>;
+type Of<K extends Kind> = Extract<ClusterObject, { kind: K }>;
+type Configured = Of<'GatewayClass' | 'Gateway' | 'EnvoyProxy'>;
+
+/** Who writes, by the manager of its fields. */
+type Manager =
+  | 'envoy-gateway'
+  | 'envoy-hpa-reaper'
+  | 'kube-controller-manager'
+  | 'kubectl-create'
+  | 'kubectl-patch'
+  | 'kubectl-replace';
 
 const names = new Map<string, string>();
 /** The name of the HPA and of the Deployment of a Gateway. */
@@ -55,12 +71,10 @@ export function hpaNameOf(gatewayName: string): string {
 /** Parsing YAML takes long, and there are few texts. */
 const configs = new Map<string, EnvoyGatewayConfig['settings']>();
 
-/** `f:spec` of an entry of kubectl for an HPA. */
-const OWN_FIELDS = { 'f:maxReplicas': {}, 'f:metrics': {}, 'f:minReplicas': {}, 'f:scaleTargetRef': { 'f:name': {} } };
 export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
-/** A label that Envoy Gateway v1.5 and later give their HPAs, and by which they find them to delete them. */
-export const NEW_LABELS = {
+/** Labels that Envoy Gateway v1.5 and later give their HPAs, and by which they find them to delete them. */
+const NEW_LABELS = {
   'app.kubernetes.io/name': 'envoy',
   'app.kubernetes.io/component': 'proxy',
   'app.kubernetes.io/managed-by': 'envoy-gateway',
@@ -68,198 +82,185 @@ export const NEW_LABELS = {
 export const carriesNewLabels = ({ metadata }: HorizontalPodAutoscaler) =>
   metadata.labels?.['app.kubernetes.io/managed-by'] === 'envoy-gateway';
 
+const isSelected = parseFilterPattern(SUBSCRIPTION_PATTERN);
+
+/** A write, as the invariants compare it with what a process has read. */
+interface Write {
+  readonly revision: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
 /**
- * The objects of one cluster, and the writes of everybody: API server and etcd. Objects are never changed, only replaced. A write
- * that changes nothing does not move the resourceVersion.
+ * One cluster, and the writes of everybody: the API server of test/embedded-cluster without its network, so that each request is
+ * handled at once.
  */
 export class Cluster {
   readonly name: string;
   readonly clock: Clock;
   /** All HPAs, by name: they are in one namespace. */
-  readonly hpas = new Map<string, HorizontalPodAutoscaler>();
-  readonly deployments = new Map<string, Deployment>();
-  readonly classes = new Map<string, GatewayClass>();
-  readonly gateways = new Map<string, Gateway>();
-  readonly proxies = new Map<string, EnvoyProxy>();
-  config: EnvoyGatewayConfig;
+  readonly hpas = new Map<string, Of<'HorizontalPodAutoscaler'>>();
+  readonly deployments = new Map<string, Of<'Deployment'>>();
+  readonly classes = new Map<string, Of<'GatewayClass'>>();
+  readonly gateways = new Map<string, Of<'Gateway'>>();
+  readonly proxies = new Map<string, Of<'EnvoyProxy'>>();
+  readonly #configMaps = new Map<string, ConfigMap>();
+  readonly #objects: Record<string, Map<string, object>> = {
+    horizontalpodautoscalers: this.hpas,
+    gatewayclasses: this.classes,
+    gateways: this.gateways,
+    envoyproxies: this.proxies,
+    configmaps: this.#configMaps,
+  };
   /** The lines of the audit log that no subscription has delivered. */
   audit: string[] = [];
-  /** The last resourceVersion. */
-  revision = 1;
   /** The revision of the last write to anything but a status, by anybody but the reaper. */
   changedAt = 0;
   /** The revision at which Envoy Gateway has something new to read. */
   configuredAt = 0;
   /** The revision since which an object is protected by its annotation, by uid. */
   readonly protectedAt = new Map<string, number>();
-  /** The revision of the last write to a spec, by uid. */
-  readonly specAt = new Map<string, number>();
+  /** The last write to a spec, or to a ConfigMap, by uid. */
+  readonly specAt = new Map<string, Write>();
   /** Why Envoy Gateway may not create an HPA again by itself, by its name. */
   readonly lost = new Map<string, 'somebody deleted it' | 'the removal was not translated'>();
-  #uids = 0;
 
+  readonly #store = new ObjectStore();
+  readonly #handle = resourceHandler(
+    this.#store,
+    () => new Date(this.clock.now),
+    () => undefined,
+  );
   readonly #isVersionKnown: boolean;
 
   constructor(name: string, clock: Clock, release: Release, isVersionKnown: boolean) {
     this.name = name;
     this.clock = clock;
-    this.config = this.#configOf(false);
     this.#isVersionKnown = isVersionKnown;
+    for (const namespace of [SYSTEM, NAMESPACE]) {
+      const metadata = { name: namespace, uid: namespace, resourceVersion: '', creationTimestamp: clock.timestamp() };
+      this.#store.put(typeOf('namespaces'), { apiVersion: 'v1', kind: 'Namespace', metadata });
+    }
+    this.#create(envoyGatewayConfig());
     this.setRelease(release);
   }
 
-  /** @returns the next resourceVersion */
-  #changed(): string {
-    this.revision += 1;
-    this.changedAt = this.revision;
-    return String(this.revision);
+  /** The last resourceVersion. */
+  get revision(): number {
+    return this.#store.revision;
   }
 
-  #created(): { uid: string; resourceVersion: string; creationTimestamp: string } {
-    this.#uids += 1;
-    const creationTimestamp = this.clock.timestamp();
-    return { uid: `${this.name}-${this.#uids}`, resourceVersion: this.#changed(), creationTimestamp };
+  #send(manager: Manager, { method = 'GET', path, body, contentType }: ApiRequest): Answer {
+    const requestURI = `${path}?fieldManager=${manager}&force=true`;
+    const url = new URL(requestURI, 'https://kubernetes');
+    const info = requestInfo(method, url);
+    const type = typeOf(info.resource);
+    const request = { ...info, type, query: url.searchParams, contentType, body: body ? JSON.stringify(body) : '' };
+    const answer = answerOf(() => this.#handle({ ...request, userAgent: undefined, authorizeCreate: () => {} }));
+    const name = info.name ?? (body as KubernetesObject).metadata.name;
+    const after = this.#store.get(type, info.namespace, name);
+    const isStatus = info.subresource !== undefined;
+    this.#wasWritten(manager, info.resource, name, after, isStatus);
+    // The filter selects no line of a status.
+    if (isStatus) return answer;
+    const now = new Date(this.clock.now);
+    const user = { username: manager, groups: [] };
+    const times = { received: now, completed: now };
+    const exchange = { request: info, requestURI, userAgent: undefined, user, decision: 'allow' as const, ...times };
+    const event = auditEvent({ ...exchange, code: answer.code, responseBody: undefined });
+    const line = JSON.stringify({ ...event, auditID: `${this.name}-${this.revision}` });
+    if (isSelected(line)) this.audit.push(line);
+    return answer;
   }
 
-  #log(verb: string, resource: Resource, name: string, namespace?: string, manager = 'kubectl', code = 200): void {
-    const time = new Date(this.clock.now).toISOString();
-    const auditID = `${this.name}-${this.revision}`;
-    const line = {
-      ...{ kind: 'Event', apiVersion: 'audit.k8s.io/v1', level: 'Metadata', auditID, stage: 'ResponseComplete', verb },
-      requestURI: `/apis/${resource}/${name}?fieldManager=${manager}`,
-      user: { username: manager },
-      sourceIPs: ['192.0.2.1'],
-      objectRef: { ...RESOURCES[resource], resource, namespace, name },
-      responseStatus: { code },
-      requestReceivedTimestamp: time,
-      stageTimestamp: time,
-    };
-    this.audit.push(JSON.stringify(line));
+  /** @param after the object, unless it was deleted */
+  #wasWritten(
+    manager: Manager,
+    resource: string,
+    name: string,
+    after: KubernetesObject | undefined,
+    isStatus: boolean,
+  ): void {
+    const objects = this.#objects[resource] as Map<string, object>;
+    const before = objects.get(name) as KubernetesObject | undefined;
+    if (after === before) return;
+    if (after === undefined) objects.delete(name);
+    else objects.set(name, after);
+    const { revision } = this;
+    const { uid } = ((after ?? before) as KubernetesObject).metadata;
+    if (!isStatus && manager !== 'envoy-hpa-reaper') this.changedAt = revision;
+    const isRespecified = resource === 'configmaps' || before?.metadata.generation !== after?.metadata.generation;
+    if (isRespecified) this.specAt.set(uid, { revision, time: this.clock.now });
+    // An EnvoyProxy is a part of what Envoy Gateway translates, with its resourceVersion.
+    const isConfiguration = resource === 'gatewayclasses' || resource === 'gateways';
+    if ((isConfiguration && isRespecified) || resource === 'envoyproxies') this.configuredAt = revision;
+    if (after?.metadata.annotations?.[KEEP_ANNOTATION] !== 'true') this.protectedAt.delete(uid);
+    else if (!this.protectedAt.has(uid)) this.protectedAt.set(uid, revision);
+  }
+
+  /** As kubectl sends a manifest. */
+  #create({ metadata, ...rest }: Of<Kind>): void {
+    const { name, namespace, labels }: Partial<Metadata> = metadata;
+    const body = { ...rest, metadata: { name, namespace, labels } };
+    this.#send('kubectl-create', { method: 'POST', path: pathOf(rest.kind, { namespace }), body });
+  }
+
+  #merge(manager: Manager, path: string, body: object): void {
+    this.#send(manager, { method: 'PATCH', path, body, contentType: 'application/merge-patch+json' });
   }
 
   // Configuration, as people write it.
 
   createClass(name: string, ref: string | undefined): void {
-    const proxy = ref === undefined ? undefined : `${NAMESPACE}/${ref}`;
-    const made = gatewayClass(name, {
-      controllerName: CONTROLLER,
-      proxy,
-      accepted: undefined,
-      metadata: this.#created(),
-    });
-    this.classes.set(name, made);
-    this.#configured(made, 'gatewayclasses', 'create');
+    this.#create(gatewayClass(name, { proxy: ref === undefined ? undefined : `${NAMESPACE}/${ref}` }));
   }
 
   createGateway(name: string, className: string, ref: string | undefined): void {
-    const options = { className, proxy: ref, accepted: undefined, metadata: this.#created() };
-    const made = gateway(`${NAMESPACE}/${name}`, options);
-    this.gateways.set(name, made);
-    this.#configured(made, 'gateways', 'create');
+    this.#create(gateway(`${NAMESPACE}/${name}`, { className, proxy: ref }));
   }
 
   createProxy(name: string, isOn: boolean): void {
-    const made = envoyProxy(`${NAMESPACE}/${name}`, isOn ? ON : OFF, { metadata: this.#created() });
-    this.proxies.set(name, made);
-    this.#configured(made, 'envoyproxies', 'create');
+    this.#create(envoyProxy(`${NAMESPACE}/${name}`, isOn ? ON : OFF));
   }
 
   deleteClass(name: string): void {
-    this.#changed();
-    this.classes.delete(name);
-    this.configuredAt = this.revision;
-    this.#log('delete', 'gatewayclasses', name);
+    this.#send('kubectl-patch', { method: 'DELETE', path: pathOf('GatewayClass', { name }) });
   }
 
   deleteGateway(name: string): void {
-    this.#changed();
-    this.gateways.delete(name);
-    this.configuredAt = this.revision;
-    this.#log('delete', 'gateways', name, NAMESPACE);
+    this.#send('kubectl-patch', { method: 'DELETE', path: pathOf('Gateway', { namespace: NAMESPACE, name }) });
   }
 
   setClassRef(name: string, ref: string | undefined): void {
-    const before = this.classes.get(name) as GatewayClass;
-    const { parametersRef: _, ...spec } = before.spec;
-    const parametersRef = ref === undefined ? undefined : { ...referenceTo(ref), namespace: NAMESPACE };
-    const next = this.#respecified(before, { ...spec, ...(parametersRef && { parametersRef }) });
-    this.classes.set(name, next);
-    this.#configured(next, 'gatewayclasses', 'patch');
+    const parametersRef = ref === undefined ? null : { ...referenceTo(ref), namespace: NAMESPACE };
+    this.#merge('kubectl-patch', pathOf('GatewayClass', { name }), { spec: { parametersRef } });
   }
 
   setGatewayRef(name: string, ref: string | undefined): void {
-    const before = this.gateways.get(name) as Gateway;
-    const { infrastructure: _, ...spec } = before.spec;
-    const infrastructure = ref === undefined ? undefined : { parametersRef: referenceTo(ref) };
-    const next = this.#respecified(before, { ...spec, ...(infrastructure && { infrastructure }) });
-    this.gateways.set(name, next);
-    this.#configured(next, 'gateways', 'patch');
+    const infrastructure = ref === undefined ? null : { parametersRef: referenceTo(ref) };
+    this.#merge('kubectl-patch', pathOf('Gateway', { namespace: NAMESPACE, name }), { spec: { infrastructure } });
   }
 
-  setAutoscaling(proxyName: string, isOn: boolean): void {
-    const next = this.#respecified(this.proxies.get(proxyName) as EnvoyProxy, isOn ? ON : OFF);
-    this.proxies.set(proxyName, next);
-    this.#configured(next, 'envoyproxies', 'patch');
+  setAutoscaling(name: string, isOn: boolean): void {
+    const kubernetes = { envoyHpa: isOn ? HPA : null };
+    const path = pathOf('EnvoyProxy', { namespace: NAMESPACE, name });
+    this.#merge('kubectl-patch', path, { spec: { provider: { kubernetes } } });
   }
 
   /** The default EnvoyProxy in the configuration of Envoy Gateway. */
   setDefault(isOn: boolean): void {
-    if (this.defaultIsOn !== isOn) this.config = this.#configOf(isOn, this.config);
-    this.#log('patch', 'configmaps', 'envoy-gateway-config', SYSTEM);
+    const { metadata, data } = envoyGatewayConfig({ envoyProxy: isOn ? ON : undefined });
+    this.#merge('kubectl-patch', pathOf('ConfigMap', metadata), { data });
   }
 
   /** Sets or removes the annotation that protects everything that rests on the object. */
-  protect(object: Configured, isProtected: boolean): void {
-    const { name, namespace, annotations: before } = object.metadata;
-    const resource = this.proxies.has(name) ? 'envoyproxies' : namespace === undefined ? 'gatewayclasses' : 'gateways';
-    if ((before?.[KEEP_ANNOTATION] === 'true') !== isProtected) {
-      const annotations = isProtected ? { [KEEP_ANNOTATION]: 'true' } : undefined;
-      const metadata = { ...object.metadata, annotations, resourceVersion: this.#changed() };
-      this.#setProtected(metadata.uid, isProtected);
-      if (resource === 'gateways') this.gateways.set(name, { ...object, metadata } as Gateway);
-      else if (resource === 'gatewayclasses') this.classes.set(name, { ...object, metadata } as GatewayClass);
-      else this.proxies.set(name, { ...object, metadata } as EnvoyProxy);
-      // An EnvoyProxy is a part of what Envoy Gateway translates, with its resourceVersion.
-      if (resource === 'envoyproxies') this.configuredAt = this.revision;
-    }
-    this.#log('patch', resource, name, namespace);
+  protect({ kind, metadata }: Configured, isProtected: boolean): void {
+    const annotations = { [KEEP_ANNOTATION]: isProtected ? 'true' : null };
+    this.#merge('kubectl-patch', pathOf(kind, metadata), { metadata: { annotations } });
   }
 
-  #setProtected(uid: string, isProtected: boolean): void {
-    if (isProtected) this.protectedAt.set(uid, this.revision);
-    else this.protectedAt.delete(uid);
-  }
-
-  #configured(object: Configured, resource: Resource, verb: string): void {
-    if (object.metadata.resourceVersion === String(this.revision)) {
-      this.configuredAt = this.revision;
-      this.specAt.set(object.metadata.uid, this.revision);
-    }
-    this.#log(verb, resource, object.metadata.name, object.metadata.namespace);
-  }
-
-  #respecified<T extends Configured>(before: T, spec: unknown): T {
-    if (isDeepStrictEqual(before.spec, spec)) return before;
-    const { generation = 1 } = before.metadata;
-    const managedFields = [{ time: this.clock.timestamp(), fieldsV1: { 'f:spec': true as const } }];
-    const metadata = {
-      ...before.metadata,
-      generation: generation + 1,
-      resourceVersion: this.#changed(),
-      managedFields,
-    };
-    return { ...before, metadata, spec };
-  }
-
-  #configOf(isOn: boolean, before?: EnvoyGatewayConfig): EnvoyGatewayConfig {
-    const metadata = before
-      ? {
-          ...before.configMap.metadata,
-          resourceVersion: this.#changed(),
-          managedFields: [{ time: this.clock.timestamp(), fieldsV1: { 'f:data': {} } }],
-        }
-      : this.#created();
-    const configMap = envoyGatewayConfig({ envoyProxy: isOn ? ON : undefined, metadata });
+  get config(): EnvoyGatewayConfig {
+    const configMap = this.#configMaps.get(CONFIG_MAP_NAME) as ConfigMap;
     const text = configMap.data?.['envoy-gateway.yaml'] as string;
     const settings = configs.get(text) ?? readEnvoyGatewayConfig(configMap).settings;
     configs.set(text, settings);
@@ -272,210 +273,152 @@ export class Cluster {
 
   /** Envoy Gateway's own Deployment, as of its Helm chart. */
   setRelease(release: Release): void {
-    this.#changed();
-    const made = controller({ version: this.#isVersionKnown ? release : undefined });
-    const generation = this.revision;
-    this.deployments.set('envoy-gateway', { ...made, metadata: { ...made.metadata, uid: 'controller', generation } });
+    this.#putDeployment(controller({ version: this.#isVersionKnown ? release : undefined }));
   }
 
   // The writes of Envoy Gateway.
 
   acceptClass(name: string, isAccepted: boolean): void {
-    const before = this.classes.get(name) as GatewayClass;
-    const reason = isAccepted ? 'Accepted' : 'InvalidParameters';
-    const observedGeneration = before.metadata.generation;
-    const known = before.status?.conditions?.[0];
-    if (known?.observedGeneration === observedGeneration && known?.reason === reason) return;
-    const conditions = [{ type: 'Accepted', status: isAccepted ? 'True' : 'False', reason, observedGeneration }];
-    this.classes.set(name, { ...before, metadata: this.#touched(before), status: { conditions } });
+    const observedGeneration = this.classes.get(name)?.metadata.generation;
+    const verdict = isAccepted
+      ? { status: 'True', reason: 'Accepted' }
+      : { status: 'False', reason: 'InvalidParameters' };
+    const conditions = [{ type: 'Accepted', ...verdict, observedGeneration }];
+    this.#merge('envoy-gateway', `${pathOf('GatewayClass', { name })}/status`, { status: { conditions } });
   }
 
   /** @param translated the generation in the conditions of the listeners; absent: as they are */
   writeGatewayStatus(name: string, translated?: number): void {
-    const before = this.gateways.get(name) as Gateway;
-    const { generation } = before.metadata;
-    const written = before.status?.listeners?.[0]?.conditions?.[0]?.observedGeneration;
-    const ofListeners = translated ?? written;
-    const own = before.status?.conditions?.[0]?.observedGeneration;
-    if (own === generation && written === ofListeners) return;
-    const conditions = ['Accepted', 'Programmed'].map((type) => {
-      return { type, status: 'True', reason: type, observedGeneration: generation };
-    });
-    const ofListener = { type: 'Programmed', status: 'True', observedGeneration: ofListeners as number };
-    const status = { conditions, listeners: ofListeners === undefined ? [] : [{ conditions: [ofListener] }] };
-    this.gateways.set(name, { ...before, metadata: this.#touched(before), status });
-  }
-
-  /** A write of a status. */
-  #touched<M extends { resourceVersion: string }>({ metadata }: { metadata: M }): M {
-    this.revision += 1;
-    return { ...metadata, resourceVersion: String(this.revision) };
+    const observedGeneration = this.gateways.get(name)?.metadata.generation;
+    const conditions = ['Accepted', 'Programmed'].map((type) => ({
+      type,
+      status: 'True',
+      reason: type,
+      observedGeneration,
+    }));
+    const ofListener = { type: 'Programmed', status: 'True', observedGeneration: translated };
+    const listeners = translated && [{ name: 'http', conditions: [ofListener] }];
+    const path = pathOf('Gateway', { namespace: NAMESPACE, name });
+    this.#merge('envoy-gateway', `${path}/status`, { status: { conditions, listeners } });
   }
 
   applyDeployment(name: string): void {
-    if (this.deployments.has(name)) return;
-    const made = deployment(`${SYSTEM}/${name}`);
-    this.deployments.set(name, { ...made, metadata: { ...made.metadata, uid: this.#created().uid } });
+    if (!this.deployments.has(name)) this.#putDeployment(deployment(`${SYSTEM}/${name}`));
   }
 
   deleteDeployment(name: string): void {
-    if (this.deployments.delete(name)) this.#changed();
+    const known = this.deployments.get(name);
+    if (known === undefined) return;
+    this.deployments.delete(name);
+    this.#store.delete(typeOf('deployments'), known.metadata as KubernetesObject['metadata']);
+    this.changedAt = this.revision;
+  }
+
+  /** A Deployment that is new in each revision; nobody reads who owns its fields. */
+  #putDeployment({ metadata, ...rest }: Of<'Deployment'>): void {
+    const generation = this.revision + 1;
+    const written = { ...rest, metadata: { ...metadata, uid: `${metadata.uid}-${generation}`, generation } };
+    this.#store.put(typeOf('deployments'), written as KubernetesObject);
+    this.deployments.set(metadata.name, written);
+    this.changedAt = this.revision;
   }
 
   /** Server-side apply with force, always of the same fields. */
   applyHpa(gatewayName: string, release: Release): void {
-    const name = hpaNameOf(gatewayName);
     const owner = `${NAMESPACE}/${gatewayName}`;
+    const { apiVersion, kind, metadata, spec } = envoyHpa(owner);
+    const { namespace, name } = metadata;
     const labels = { ...labelsOf(owner), ...(release === 'v1.9.1' && NEW_LABELS) };
-    const entry = { ...appliedFields(labels), time: this.clock.timestamp() };
-    const before = this.hpas.get(name);
-    if (before === undefined) {
-      const made = envoyHpa(owner, { metadata: { labels, managedFields: [entry], ...this.#created() } });
-      this.hpas.set(name, { ...made, status: undefined });
-      this.lost.delete(name);
-      this.#log('patch', 'horizontalpodautoscalers', name, SYSTEM, 'envoy-gateway', 201);
-      return;
-    }
-    const { metadata, spec } = before;
-    const isChanged =
-      spec.maxReplicas !== MAX_REPLICAS ||
-      Object.entries(labels).some(([key, value]) => metadata.labels?.[key] !== value);
-    const own = metadata.managedFields?.find(isApplied);
-    const isOwned = own !== undefined && fieldOf(own, 'f:maxReplicas');
-    if (!isChanged && isOwned) return;
-    const others = (metadata.managedFields ?? [])
-      .filter((one) => one !== own)
-      .flatMap((one) => (spec.maxReplicas === MAX_REPLICAS ? [one] : withoutField(one, 'f:maxReplicas')));
-    this.hpas.set(name, {
-      ...before,
-      metadata: {
-        ...metadata,
-        labels: { ...metadata.labels, ...labels },
-        // The time of an entry moves only if the apply changes a value.
-        managedFields: [{ ...entry, time: isChanged ? entry.time : own?.time }, ...others],
-        resourceVersion: this.#changed(),
-      },
-      spec: { ...spec, maxReplicas: MAX_REPLICAS },
+    const body = { apiVersion, kind, metadata: { namespace, name, labels }, spec };
+    const path = hpaPath(name);
+    const { code } = this.#send('envoy-gateway', {
+      method: 'PATCH',
+      path,
+      body,
+      contentType: 'application/apply-patch+yaml',
     });
+    if (code === 201) this.lost.delete(name);
   }
 
   /** Without preconditions, as Envoy Gateway, people and controllers do. */
   removeHpa(name: string): void {
-    if (this.hpas.delete(name)) this.#changed();
+    this.#send('kubectl-patch', { method: 'DELETE', path: hpaPath(name) });
   }
 
   // The writes of people and of the HPA controller.
 
   writeHpaStatus(name: string, replicas: number): void {
-    const before = this.hpas.get(name);
-    if (before === undefined || before.status?.currentReplicas === replicas) return;
-    const { managedFields = [], ...metadata } = this.#touched(before);
-    const others = (managedFields ?? []).filter(({ subresource }) => subresource !== 'status');
-    const entry = {
-      ...{
-        manager: 'kube-controller-manager',
-        operation: 'Update',
-        apiVersion: 'autoscaling/v2',
-        fieldsType: 'FieldsV1',
-      },
-      ...{ time: this.clock.timestamp(), subresource: 'status' },
-      fieldsV1: { 'f:status': { 'f:currentReplicas': {}, 'f:desiredReplicas': {} } },
-    };
-    const status = { currentReplicas: replicas, desiredReplicas: replicas, currentMetrics: null };
-    this.hpas.set(name, { ...before, metadata: { ...metadata, managedFields: [...others, entry] }, status });
+    const status = { currentReplicas: replicas, desiredReplicas: replicas };
+    this.#merge('kube-controller-manager', `${hpaPath(name)}/status`, { status });
   }
 
   /** `kubectl replace` with another maximum. */
   replaceHpa(name: string, maxReplicas: number): void {
-    const before = this.hpas.get(name);
-    if (before === undefined || before.spec.maxReplicas === maxReplicas) return;
-    const { managedFields } = before.metadata;
-    const own = managedFields?.find(({ manager }) => manager === 'kubectl-replace');
-    const others = (managedFields ?? [])
-      .filter((one) => one !== own)
-      .flatMap((one) => withoutField(one, 'f:maxReplicas'));
-    const entry = updateEntry('kubectl-replace', this.clock.timestamp(), { 'f:maxReplicas': {} });
-    const metadata = { ...before.metadata, managedFields: [...others, entry], resourceVersion: this.#changed() };
-    this.hpas.set(name, { ...before, metadata, spec: { ...before.spec, maxReplicas } });
+    this.#merge('kubectl-replace', hpaPath(name), { spec: { maxReplicas } });
   }
 
-  /** Sets annotations: `kubectl apply` of the client leaves one, and one protects. */
-  annotateHpa(name: string, annotations: Record<string, string>): void {
-    const before = this.hpas.get(name) as HorizontalPodAutoscaler;
-    if (isDeepStrictEqual(before.metadata.annotations ?? {}, annotations)) return;
-    const metadata = { ...before.metadata, annotations, resourceVersion: this.#changed() };
-    this.#setProtected(metadata.uid, annotations[KEEP_ANNOTATION] === 'true');
-    this.hpas.set(name, { ...before, metadata });
+  /** Sets or removes annotations: `kubectl apply` of the client leaves one, and one protects. */
+  annotateHpa(name: string, annotations: Record<string, string | null>): void {
+    this.#merge('kubectl-patch', hpaPath(name), { metadata: { annotations } });
   }
 
   /** `kubectl create` of an HPA with copied labels. */
   createOwnHpa(name: string, gatewayName: string): void {
-    const labels = labelsOf(`${NAMESPACE}/${gatewayName}`);
-    const managedFields = [updateEntry('kubectl-create', this.clock.timestamp(), OWN_FIELDS)];
-    const at = `${SYSTEM}/${name}`;
-    const made = envoyHpa('', { at, metadata: { labels, managedFields, ...this.#created() } });
-    this.hpas.set(name, { ...made, status: undefined });
+    this.#create(envoyHpa(`${NAMESPACE}/${gatewayName}`, { at: `${SYSTEM}/${name}` }));
   }
 
   // The writes of the reaper, as functions/kubernetes/cluster-api.ts sends them.
 
   mark(hpa: HorizontalPodAutoscaler): WriteResult<{ hpa: HorizontalPodAutoscaler }> {
-    const live = this.hpas.get(hpa.metadata.name);
-    if (live === undefined) return { result: 'gone' };
-    if (live.metadata.resourceVersion !== hpa.metadata.resourceVersion) return { result: 'conflict' };
-    this.revision += 1;
-    const resourceVersion = String(this.revision);
-    const marked = {
-      ...live,
-      metadata: { ...live.metadata, managedFields: markedManagedFields(hpa), resourceVersion },
-    };
-    this.hpas.set(hpa.metadata.name, marked);
-    return { result: 'done', hpa: marked };
+    const { code, body } = this.#send('envoy-hpa-reaper', managedFieldsPatch(hpa, markedManagedFields(hpa)));
+    return RESULTS[code] ?? { result: 'done', hpa: body as HorizontalPodAutoscaler };
   }
 
   delete({ metadata: { name, uid, resourceVersion } }: HorizontalPodAutoscaler): WriteResult {
-    const live = this.hpas.get(name)?.metadata;
-    if (live === undefined) return { result: 'gone' };
-    if (live.uid !== uid || live.resourceVersion !== resourceVersion) return { result: 'conflict' };
-    this.hpas.delete(name);
-    this.revision += 1;
-    return { result: 'done' };
+    const body = { preconditions: { uid, resourceVersion } };
+    const { code } = this.#send('envoy-hpa-reaper', { method: 'DELETE', path: hpaPath(name), body });
+    return RESULTS[code] ?? { result: 'done' };
   }
 }
 
-const ON = autoscaling({ minReplicas: 2, maxReplicas: 5 });
-const OFF: typeof ON = { provider: { type: 'Kubernetes', kubernetes: {} } };
-/** What Envoy Gateway applies. */
-const MAX_REPLICAS = 5;
+/** What the adapter makes of the codes that refuse a write. */
+const RESULTS: Readonly<Record<number, { result: 'gone' } | { result: 'conflict' }>> = {
+  404: { result: 'gone' },
+  409: { result: 'conflict' },
+};
 
-const referenceTo = (name: string): ParametersRef => ({ group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name });
+function answerOf(handle: () => Answer): Answer {
+  try {
+    return handle();
+  } catch (error) {
+    if (error instanceof ApiError) return error;
+    throw error;
+  }
+}
+
+function pathOf(kind: Kind, { namespace, name }: Partial<NamespacedName>): string {
+  const { group, version, plural } = KINDS[kind];
+  return apiPath(group === '' ? version : `${group}/${version}`, plural, { namespace, name });
+}
+const hpaPath = (name: string) => pathOf('HorizontalPodAutoscaler', { namespace: SYSTEM, name });
+
+const HPA = { minReplicas: 2, maxReplicas: 5 };
+const ON = autoscaling(HPA);
+const OFF: typeof ON = { provider: { type: 'Kubernetes', kubernetes: {} } };
+
+const referenceTo = (name: string) => ({ group: 'gateway.envoyproxy.io', kind: 'EnvoyProxy', name });
 
 export const isApplied = ({ manager, operation, subresource }: ManagedFieldsEntry) =>
   manager === 'envoy-gateway' && operation === 'Apply' && !subresource;
 
-const fieldOf = ({ fieldsV1 }: ManagedFieldsEntry, field: string): boolean =>
-  (fieldsV1?.['f:spec'] as Record<string, unknown> | undefined)?.[field] !== undefined;
-
-/** The entry without the field, and no entry without any. */
-function withoutField(entry: ManagedFieldsEntry, field: string): ManagedFieldsEntry[] {
-  if (!fieldOf(entry, field)) return [entry];
-  const { 'f:spec': spec, ...others } = entry.fieldsV1 as Record<string, Record<string, unknown>>;
-  const { [field]: _, ...left } = spec as Record<string, unknown>;
-  const fieldsV1 = Object.keys(left).length > 0 ? { ...others, 'f:spec': left } : others;
-  return Object.keys(fieldsV1).length > 0 ? [{ ...entry, fieldsV1 }] : [];
-}
-
-const updateEntry = (manager: string, time: string, spec: object): ManagedFieldsEntry => ({
-  ...{ manager, operation: 'Update', apiVersion: 'autoscaling/v2', fieldsType: 'FieldsV1', time },
-  fieldsV1: { 'f:spec': spec },
-});
-
 /** Whether somebody else has taken the HPA over, or created it. */
 export function isForeign({ metadata }: HorizontalPodAutoscaler): boolean {
   const managers = metadata.managedFields ?? [];
+  const ownsTarget = ({ fieldsV1 }: ManagedFieldsEntry) =>
+    (fieldsV1?.['f:spec'] as Record<string, unknown> | undefined)?.['f:scaleTargetRef'] !== undefined;
   return (
     !managers.some(isApplied) ||
     metadata.annotations?.[LAST_APPLIED] !== undefined ||
-    managers.some((entry) => entry.manager !== 'envoy-gateway' && fieldOf(entry, 'f:scaleTargetRef'))
+    managers.some((entry) => entry.manager !== 'envoy-gateway' && ownsTarget(entry))
   );
 }

@@ -1,5 +1,5 @@
 import type { EnvoyProxy, GatewayClass } from '../../functions/judgement/kubernetes-objects.ts';
-import type { Choices } from './choices.ts';
+import type { Choices } from '../choices.ts';
 import { type Cluster, carriesNewLabels, hpaNameOf, type Release } from './cluster.ts';
 
 /** The result of a translation for one Gateway. */

@@ -1,7 +1,7 @@
 import { type HorizontalPodAutoscaler, KEEP_ANNOTATION } from '../../functions/judgement/kubernetes-objects.ts';
+import type { Message } from '../doubles/queue.ts';
 import { type Cluster, hpaNameOf, isApplied, isForeign } from './cluster.ts';
 import { configuredIn, type EnvoyGateway } from './envoy-gateway.ts';
-import type { Message } from './event-path.ts';
 import type { Process, Sight, Watcher } from './process.ts';
 
 /** A broken invariant. */
@@ -95,7 +95,10 @@ export class Invariants implements Watcher {
   }
 
   /** What fails is retried, and so is a change while what it is about is not done: but not forever. */
-  #wasConsumed(process: Process, { id, cluster: name, isRequest, receives }: Message): void {
+  #wasConsumed(process: Process, { id, body, receives }: Message): void {
+    const { 'detail-type': type, detail } = JSON.parse(body);
+    const name: string = detail.cluster;
+    const isRequest = type === 'Cluster Sweep Requested';
     this.count('consumed');
     const sight = process.sightOf(name);
     const { firstError, firstAt, wasSkipped, wasRefused, wasHeldBack } = sight;
@@ -179,12 +182,12 @@ function wasProtected(
   const gateway = cluster.gateways.get(gatewayName);
   const gatewayClass = cluster.classes.get(gateway?.spec.gatewayClassName ?? '');
   // A Gateway or a reference that is newer than the last reading is protected from the next one on.
-  if (gateway === undefined || (specAt.get(gateway.metadata.uid) ?? 0) >= readAt.Gateway) return false;
+  if (gateway === undefined || (specAt.get(gateway.metadata.uid)?.revision ?? 0) >= readAt.Gateway) return false;
   const isSince = (uid: string | undefined, at: number) =>
     (protectedAt.get(uid ?? '') ?? Number.POSITIVE_INFINITY) < at;
   const ofGateway = cluster.proxies.get(gateway.spec.infrastructure?.parametersRef?.name ?? '');
   const ofClass = cluster.proxies.get(gatewayClass?.spec.parametersRef?.name ?? '');
-  const isClassRead = (specAt.get(gatewayClass?.metadata.uid ?? '') ?? 0) < readAt.GatewayClass;
+  const isClassRead = (specAt.get(gatewayClass?.metadata.uid ?? '')?.revision ?? 0) < readAt.GatewayClass;
   return (
     isSince(gateway.metadata.uid, readAt.Gateway) ||
     isSince(ofGateway?.metadata.uid, readAt.EnvoyProxy) ||
@@ -224,8 +227,7 @@ function isUntranslated(gatewayName: string, cluster: Cluster, envoyGateway: Env
     status?.conditions?.every(({ observedGeneration }) => observedGeneration === metadata.generation),
   );
   if (cluster.defaultIsOn || !isSeen || envoyGateway.isStuck()) return false;
-  const { managedFields, creationTimestamp } =
-    translated.source === 'default' ? cluster.config.configMap.metadata : gatewayClass.metadata;
-  const written = Date.parse(managedFields?.[0]?.time ?? creationTimestamp ?? '');
-  return (cluster.clock.now - written) / 1_000 >= SETTLE_CONFIG_SECONDS;
+  const { uid } = translated.source === 'default' ? cluster.config.configMap.metadata : gatewayClass.metadata;
+  const written = cluster.specAt.get(uid ?? '')?.time ?? 0;
+  return cluster.clock.now - Math.floor(written / 1_000) * 1_000 >= SETTLE_CONFIG_SECONDS * 1_000;
 }

@@ -1,5 +1,5 @@
 import { KEEP_ANNOTATION } from '../../functions/judgement/kubernetes-objects.ts';
-import type { Choices } from './choices.ts';
+import type { Choices } from '../choices.ts';
 import { type Cluster, hpaNameOf, LAST_APPLIED } from './cluster.ts';
 import { type EnvoyGateway, NOWHERE } from './envoy-gateway.ts';
 import type { Installation } from './invariants.ts';
@@ -137,7 +137,7 @@ function ofHpas(cluster: Cluster, gateways: readonly string[], choices: Choices)
       [1, `apply the HPA of ${gateway} with kubectl`, () => cluster.annotateHpa(name, { [LAST_APPLIED]: '{}' })],
       [1, `delete the HPA of ${gateway}`, remove],
       isProtected
-        ? [3, `unprotect the HPA of ${gateway}`, () => cluster.annotateHpa(name, {})]
+        ? [3, `unprotect the HPA of ${gateway}`, () => cluster.annotateHpa(name, { [KEEP_ANNOTATION]: null })]
         : [1, `protect the HPA of ${gateway}`, () => cluster.annotateHpa(name, { [KEEP_ANNOTATION]: 'true' })],
     ];
   });

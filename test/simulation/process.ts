@@ -30,7 +30,7 @@ export interface Call {
 
 /**
  * What can happen to a call: whether the server acts (`late`: when nobody waits any more), and what the product's adapter makes of the
- * answer. `seconds` until then. test/simulation/cluster.test.ts holds them to the adapter.
+ * answer. `seconds` until then. test/simulation/process.test.ts holds them to the adapter.
  */
 interface Fault {
   readonly of: readonly CallKind[];

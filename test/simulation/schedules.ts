@@ -1,4 +1,4 @@
-import { Choices } from './choices.ts';
+import { Choices } from '../choices.ts';
 import { onClock } from './clock.ts';
 import { type Result, type Sabotage, Simulation } from './simulation.ts';
 

@@ -5,12 +5,13 @@ import { describeError } from '../../functions/platform/errors.ts';
 import type { Handler } from '../../functions/platform/lambda.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import * as reap from '../../functions/reap/reap.ts';
+import type { Choices } from '../choices.ts';
+import { eventOf, type Message } from '../doubles/queue.ts';
 import { ACCOUNT, type BusEvent, invocation, REGION, subscriptionPayload } from '../embedded-cluster/event-path.ts';
-import type { Choices } from './choices.ts';
 import { Clock, settled } from './clock.ts';
 import { Cluster, type Release } from './cluster.ts';
 import { EnvoyGateway, NOWHERE } from './envoy-gateway.ts';
-import { ATTEMPTS, batchOf, EventPath, type Message, type Payload } from './event-path.ts';
+import { ATTEMPTS, EventPath, type Payload } from './event-path.ts';
 import { type Finding, type Installation, Invariants } from './invariants.ts';
 import { act, CLASS, giveUp, PROXIES, SECOND_CLASS, takeBack } from './people.ts';
 import { type Call, faultsOf, Process } from './process.ts';
@@ -39,6 +40,9 @@ const metrics = { add: () => {} };
 /** Seconds; as in serverless.yml. */
 const TIMEOUTS = { forward: 30, reap: 60, backfill: 900 };
 type FunctionName = keyof typeof TIMEOUTS;
+
+/** Messages. */
+const BATCH_SIZE = 10;
 
 const MINUTE = 60_000;
 const MAX_CALM_STEPS = 5_000;
@@ -193,7 +197,7 @@ export class Simulation {
       }
       if (cluster.audit.length > 0) options.push([5, () => this.#subscribe(cluster)]);
     }
-    const visible = path.visible();
+    const visible = path.queue.visible(this.#clock.now);
     if (visible.length > 0 && this.#processes.length < 4)
       options.push([this.#processes.length === 0 ? 60 : 8, () => this.#startReap(visible)]);
     if (path.onBus.length > 0) options.push([8, () => this.#deliver(choices.of(path.onBus))]);
@@ -341,18 +345,19 @@ export class Simulation {
 
   async #startReap(visible: readonly Message[]): Promise<void> {
     const chosen = this.#isCalm || visible.length === 1 ? visible : visible.slice(this.#choices.pick(visible.length));
-    const messages = this.#path.receive(chosen);
-    if (messages.length === 0) return;
+    const { queue } = this.#path;
+    const messages = chosen.slice(0, BATCH_SIZE);
+    queue.receive(messages, this.#clock.now);
     const create = (process: Process) => {
       const directory = process.directory(this.#sabotage.api);
       const handler: Handler<unknown> = reap.createHandler({ ...this.#dependencies(process), directory });
       return this.#sabotage.reap?.(handler) ?? handler;
     };
-    await this.#start('reap', create, batchOf(messages), (process, result) => {
+    await this.#start('reap', create, eventOf(messages), (process, result) => {
       if ('error' in result) return;
       const { batchItemFailures } = result.value as { batchItemFailures: { itemIdentifier: string }[] };
       const retried = new Set(batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
-      for (const message of messages) if (!retried.has(message.id)) this.#path.delete(message);
+      for (const message of messages) if (!retried.has(message.id)) queue.delete(message);
       this.#invariants.batchWasHandled(process, messages, retried);
     });
   }
@@ -402,8 +407,9 @@ export class Simulation {
       await this.#calm();
     }
     if (this.#finding) return;
-    for (const { id } of this.#path.queue) this.#invariants.found('EventLost', `${id} is in the queue for good`);
-    for (const _ of this.#path.dead) this.#invariants.count('dead letters');
+    for (const { id } of this.#path.queue.messages)
+      this.#invariants.found('EventLost', `${id} is in the queue for good`);
+    for (const _ of this.#path.queue.deadLetters) this.#invariants.count('dead letters');
     for (const _ of this.#path.unforwarded) this.#invariants.count('unforwarded');
     this.#invariants.check(this.#missing, this.#heldBack);
   }
@@ -426,7 +432,8 @@ export class Simulation {
     const [call] = this.#processes.flatMap((process) => process.calls);
     const [event] = path.onBus;
     const [payload] = path.payloads;
-    const visible = path.visible();
+    const visible = path.queue.visible(this.#clock.now);
+    const waiting = path.queue.messages;
     if (this.#late.length > 0) this.#actLate(0);
     else if (call) await this.#answer(call, false);
     else if (this.#processes.length > 0) {
@@ -435,8 +442,8 @@ export class Simulation {
     } else if (payload) await this.#startForward(payload);
     else if (event) this.#deliver(event);
     else if (visible.length > 0) await this.#startReap(visible);
-    else if (path.queue.length > 0) {
-      this.#clock.advance(Math.max(...path.queue.map(({ visibleAt }) => visibleAt)) - this.#clock.now);
+    else if (waiting.length > 0) {
+      this.#clock.advance(Math.max(...waiting.map(({ visibleAt }) => visibleAt)) - this.#clock.now);
     } else return false;
     return true;
   }

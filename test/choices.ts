@@ -1,11 +1,12 @@
-const RANGE = 65_536;
+const RANGE = 2 ** 32;
 
 /**
- * The choices of one schedule: from a seed, or a list of an earlier schedule. Everything that happens is decided by them. The choice 0
- * is the calm one, and a list that is too short continues with it: so whatever is removed from a list, a schedule remains.
+ * The choices that decide everything in one schedule of the simulation, one input of the fuzzer, or one run under load: from a seed, or a
+ * list of earlier choices. The choice 0 is the calm one, and a list that is too short continues with it: so whatever is removed from a
+ * list, a schedule remains.
  */
 export class Choices {
-  /** Every choice so far, from 0 to 65,535. */
+  /** Every choice so far, from 0 to 2 ** 32 - 1. */
   readonly made: number[] = [];
   readonly #list: readonly number[] | undefined;
   #state = 0;
@@ -15,7 +16,7 @@ export class Choices {
     this.#state = state;
   }
 
-  static ofSeed(seed: number, schedule: number): Choices {
+  static ofSeed(seed: number, schedule = 0): Choices {
     return new Choices(undefined, Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(schedule + 1, 0xc2b2ae35));
   }
 
@@ -45,6 +46,6 @@ export class Choices {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return (mixed ^ (mixed >>> 14)) >>> 16;
+    return (mixed ^ (mixed >>> 14)) >>> 0;
   }
 }
