@@ -11,9 +11,17 @@ import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { assess } from '../../functions/sweep/assess.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
+import { CONTROLLER } from '../builders/cluster.ts';
 import type { Connection } from '../contract/connection.ts';
+import { waitFor } from '../contract/server.ts';
 import { type Configuration, type EnvoyGatewayProcess, SYSTEM } from './envoy-gateway-process.ts';
-import { CHANGES, GIVEN_NAME, type Hpa, type Sequence, World } from './world.ts';
+import { CHANGES, GIVEN_NAME, type Hpa, type Sequence, World, weighted } from './world.ts';
+
+const GATEWAYS = '/apis/gateway.networking.k8s.io/v1/gateways';
+const CLASSES = '/apis/gateway.networking.k8s.io/v1/gatewayclasses';
+const HPAS = '/apis/autoscaling/v2/horizontalpodautoscalers';
+/** The objects that others belong to. */
+const OWNERS = [GATEWAYS, CLASSES, '/apis/apps/v1/deployments'];
 
 /** What a batch runs on. */
 export interface Bench {
@@ -117,8 +125,8 @@ export function sharedEvents(minor: number, gatewayNamespaceMode: boolean): fc.A
   const known = Object.entries(SHARED).filter(
     ([name, { since = 0 }]) => since <= minor && !(gatewayNamespaceMode && name === 'default merges'),
   );
-  const event = fc.oneof(...known.map(([name, { weight }]) => ({ weight, arbitrary: fc.constant(name) })));
-  return fc.tuple(event, fc.integer({ min: 50, max: 900 }));
+  const weights = known.map(([name, { weight }]) => [name, weight]);
+  return fc.tuple(weighted(Object.fromEntries(weights)), fc.integer({ min: 50, max: 900 }));
 }
 
 /** Runs a batch to its end, and compares it with what Envoy Gateway creates after all HPAs are deleted and it is started again. */
@@ -315,12 +323,7 @@ async function settled({ admin }: Bench, seconds: number): Promise<void> {
   let [last, since] = ['', Date.now()];
   while (Date.now() < deadline && Date.now() - since < 4_000) {
     await collectGarbage(admin);
-    const paths = [
-      ...['gateways', 'gatewayclasses'].map((plural) => `/apis/gateway.networking.k8s.io/v1/${plural}`),
-      '/apis/apps/v1/deployments',
-      '/apis/apps/v1/daemonsets',
-      '/apis/autoscaling/v2/horizontalpodautoscalers',
-    ];
+    const paths = [...OWNERS, '/apis/apps/v1/daemonsets', HPAS];
     const lists = await Promise.all(paths.map((path) => list(admin, path)));
     const state = JSON.stringify(
       lists.map((items) => items.map(({ metadata }) => [metadata.uid, metadata.resourceVersion])),
@@ -362,22 +365,19 @@ async function rest(bench: Bench, say: (text: string) => void): Promise<void> {
   }
 }
 
-const CLASSES = '/apis/gateway.networking.k8s.io/v1/gatewayclasses';
-
 /** Whether Envoy Gateway accepts a new class, the last in the order of names, within 20 seconds. */
 async function isReconciling(admin: Connection): Promise<boolean> {
   const name = `zz-probe-${Date.now()}`;
   await admin.post(CLASSES, {
     ...{ apiVersion: 'gateway.networking.k8s.io/v1', kind: 'GatewayClass', metadata: { name } },
-    spec: { controllerName: 'gateway.envoyproxy.io/gatewayclass-controller' },
+    spec: { controllerName: CONTROLLER },
   });
-  const deadline = Date.now() + 20_000;
-  let isSeen = false;
-  while (!isSeen && Date.now() < deadline) {
+  const isAccepted = async () => {
     const { body } = await admin.get(`${CLASSES}/${name}`);
-    isSeen = body.status?.conditions?.some(({ status }: { status: string }) => status === 'True') ?? false;
-    await delay(200);
-  }
+    return body.status?.conditions?.some(({ status }: { status: string }) => status === 'True') ?? false;
+  };
+  await waitFor(isAccepted, 20).catch(() => {});
+  const isSeen = await isAccepted();
   await admin.delete(`${CLASSES}/${name}`);
   return isSeen;
 }
@@ -387,7 +387,7 @@ async function isReconciling(admin: Connection): Promise<boolean> {
  * nothing now; or an EnvoyProxy of two Gateways gives both their HPAs one name, and the other Gateway has it.
  */
 async function exceptions(admin: Connection): Promise<(owner: Owner | undefined) => string | undefined> {
-  const gateways = await list(admin, '/apis/gateway.networking.k8s.io/v1/gateways');
+  const gateways = await list(admin, GATEWAYS);
   const served = gateways.filter(({ status }) =>
     status?.listeners?.some(({ conditions }) =>
       conditions.some((condition) => condition.type === 'Programmed' && condition.status === 'True'),
@@ -422,7 +422,7 @@ async function list(admin: Connection, path: string): Promise<Hpa[]> {
 const hpaPath = ({ metadata: { namespace, name } }: { metadata: { namespace: string; name: string } }) =>
   `/apis/autoscaling/v2/namespaces/${namespace}/horizontalpodautoscalers/${name}`;
 
-const hpasOf = (admin: Connection) => list(admin, '/apis/autoscaling/v2/horizontalpodautoscalers');
+const hpasOf = (admin: Connection) => list(admin, HPAS);
 
 /** Stops Envoy Gateway, deletes every HPA, and starts it again. What it creates is wanted. */
 async function createdAgain({ admin, envoyGateway }: Bench, expected: readonly string[]): Promise<Set<string>> {
@@ -473,13 +473,9 @@ const CREATED = [
 
 /** Deletes what belongs to an owner that is gone, as kube-controller-manager does. */
 async function collectGarbage(admin: Connection): Promise<void> {
-  const owners = [
-    ...['gateways', 'gatewayclasses'].map((plural) => `/apis/gateway.networking.k8s.io/v1/${plural}`),
-    '/apis/apps/v1/deployments',
-  ];
   const lists = await Promise.all([
     ...CREATED.map(([version, plural]) => list(admin, `/${version}/${plural}`)),
-    ...owners.map((path) => list(admin, path)),
+    ...OWNERS.map((path) => list(admin, path)),
   ]);
   const living = new Set(lists.slice(CREATED.length).flatMap((items) => items.map(({ metadata }) => metadata.uid)));
   for (const [index, [version, plural]] of CREATED.entries()) {

@@ -37,17 +37,8 @@ if (process.env.IN_OWN_NAMESPACES === undefined) {
   const { status, error } = spawnSync(
     'unshare',
     [
-      '--net',
-      '--mount',
-      '--pid',
-      '--fork',
-      '--kill-child',
-      'sh',
-      '-c',
-      `${prepare} && exec "$@"`,
-      'sh',
-      process.execPath,
-      ...process.argv.slice(1),
+      ...['--net', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', `${prepare} && exec "$@"`, 'sh'],
+      ...[process.execPath, ...process.argv.slice(1)],
     ],
     { stdio: 'inherit', env: { ...process.env, IN_OWN_NAMESPACES: 'true' } },
   );
@@ -58,49 +49,42 @@ if (process.env.IN_OWN_NAMESPACES === undefined) {
 // As the first process of its namespace it ends all others with itself, and has to ask for these signals.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-const FIGURES = [
-  'sequences',
-  'HPAs judged at rest',
-  'stale, as Envoy Gateway confirms',
-  'deleted during the sequences',
-  'wrongly deleted',
-  'foreign HPAs touched',
-  'missed',
-  'kept by a row',
-  'missing and reported',
-  'missing, not reported',
-  'seconds from change to deletion: median, maximum',
-];
+type Figure = (results: readonly BatchResult[]) => string | number;
+const sum =
+  (count: (result: BatchResult) => number): Figure =>
+  (results) =>
+    results.reduce((total, result) => total + count(result), 0);
+const ofKind = (...kinds: Finding['kind'][]): Figure =>
+  sum((result) => result.findings.filter(({ kind }) => kinds.includes(kind)).length);
+const FIGURES: Readonly<Record<string, Figure>> = {
+  sequences: () => Number(values.sequences),
+  'HPAs judged at rest': sum(({ judged }) => judged),
+  'stale, as Envoy Gateway confirms': sum(({ stale }) => stale),
+  'deleted during the sequences': sum(({ deletions }) => deletions.length),
+  'wrongly deleted': ofKind('wrongly deleted'),
+  'foreign HPAs touched': ofKind('foreign'),
+  missed: ofKind('missed', 'reported and not missing'),
+  'kept by a row': sum(({ keptByRow }) => Object.values(keptByRow).reduce((total, count) => total + count, 0)),
+  'missing and reported': sum(({ missingReported }) => missingReported),
+  'missing, not reported': ofKind('missing unreported'),
+  'seconds from change to deletion: median, maximum': (results) => {
+    const seconds = results
+      .flatMap(({ deletions }) => deletions.flatMap((deletion) => deletion.seconds ?? []))
+      .sort((one, other) => one - other);
+    return seconds.length === 0 ? '–' : `${seconds[seconds.length >> 1]?.toFixed(0)}, ${seconds.at(-1)?.toFixed(0)}`;
+  },
+};
 
-const figures: (string | number)[][] = [];
-let findings = 0;
+const resultsOf: BatchResult[][] = [];
 for (const version of values.version) {
   const results = await runVersion(version);
-  const found = results.flatMap((result) => result.findings);
-  const sum = (count: (result: BatchResult) => number) => results.reduce((total, result) => total + count(result), 0);
-  const ofKind = (...kinds: Finding['kind'][]) => found.filter(({ kind }) => kinds.includes(kind)).length;
-  const seconds = results
-    .flatMap(({ deletions }) => deletions.flatMap((deletion) => deletion.seconds ?? []))
-    .sort((one, other) => one - other);
-  const ofVersion = [
-    Number(values.sequences),
-    sum(({ judged }) => judged),
-    sum(({ stale }) => stale),
-    sum(({ deletions }) => deletions.length),
-    ofKind('wrongly deleted'),
-    ofKind('foreign'),
-    ofKind('missed', 'reported and not missing'),
-    sum(({ keptByRow }) => Object.values(keptByRow).reduce((total, count) => total + count, 0)),
-    sum(({ missingReported }) => missingReported),
-    ofKind('missing unreported'),
-    seconds.length === 0 ? '–' : `${seconds[seconds.length >> 1]?.toFixed(0)}, ${seconds.at(-1)?.toFixed(0)}`,
-  ];
-  console.log(`${version}: ${FIGURES.map((name, index) => `${ofVersion[index]} ${name}`).join('; ')}`);
-  figures.push(ofVersion);
-  findings += found.length;
+  const figures = Object.entries(FIGURES).map(([name, figure]) => `${figure(results)} ${name}`);
+  console.log(`${version}: ${figures.join('; ')}`);
+  resultsOf.push(results);
 }
+const findings = resultsOf.flat().flatMap((result) => result.findings).length;
 const columns = ['', ...values.version.map((version) => version.replace('-', ', upgraded to '))];
-const rows = FIGURES.map((name, index) => [name, ...figures.map((ofVersion) => ofVersion[index] ?? '')]);
+const rows = Object.entries(FIGURES).map(([name, figure]) => [name, ...resultsOf.map(figure)]);
 if (values.record && findings === 0) {
   const command = `npm run test:gateway -- --sequences ${values.sequences} --parallel ${values.parallel} --seed ${values.seed}`;
   await record('gateway', { command, columns, rows });

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
+import { KEEP_ANNOTATION } from '../../functions/judgement/kubernetes-objects.ts';
+import { CONTROLLER, labelsOf } from '../builders/cluster.ts';
 import type { Connection, Reply } from '../contract/connection.ts';
 import { autoscaler } from '../contract/objects.ts';
 import { SYSTEM } from './envoy-gateway-process.ts';
 
 const GATEWAY_API = '/apis/gateway.networking.k8s.io/v1';
 const ENVOY_API = '/apis/gateway.envoyproxy.io/v1alpha1';
-const CONTROLLER = 'gateway.envoyproxy.io/gatewayclass-controller';
-const KEEP = 'envoy-hpa-reaper/keep';
 const HPA_DEFAULTS = { minReplicas: 1, maxReplicas: 5 };
 
 /** What an EnvoyProxy starts with; `none` is referred to by nothing. */
@@ -76,10 +76,6 @@ export class World {
 
   delete(plural: string, name: string): Promise<Reply> {
     return this.admin.delete(this.#path(plural, name));
-  }
-
-  kubernetes(proxy: string, kubernetes: object): Promise<Reply> {
-    return this.merge('envoyproxies', proxy, { spec: { provider: { type: 'Kubernetes', kubernetes } } });
   }
 
   async createProxy(name: string, spec: object): Promise<void> {
@@ -189,63 +185,68 @@ const PATCHES = [
 /** The names that changes give to HPAs, after the name of the world. */
 export const GIVEN_NAME = /^(s\d+)-(?:one|two|patched)$/;
 
+type Run = (world: World, choice: number) => Promise<unknown>;
+
 interface Change {
   /** How often it is drawn. */
   readonly weight: number;
   /** The minor version of Envoy Gateway that knows it. */
   readonly since?: number;
-  readonly run: (world: World, choice: number) => Promise<unknown>;
+  readonly run: Run;
 }
+
+/** A change of the spec of one of the EnvoyProxies. */
+const ofProxy =
+  (spec: (n: number, world: World) => object): Run =>
+  (world, n) =>
+    world.merge('envoyproxies', proxyOf(n), { spec: spec(n >> 1, world) });
+const ofKubernetes = (kubernetes: (n: number, world: World) => object): Run =>
+  ofProxy((n, world) => ({ provider: { type: 'Kubernetes', kubernetes: kubernetes(n, world) } }));
+const ofGateway =
+  (spec: (n: number, name: string) => object): Run =>
+  (world, n) =>
+    world.merge('gateways', gatewayOf(n), { spec: spec(n >> 2, gatewayOf(n)) });
+const ofClass =
+  (parametersRef: (world: World) => object | null): Run =>
+  (world) =>
+    world.merge('gatewayclasses', world.name, { spec: { parametersRef: parametersRef(world) } });
+
+const HOST_NETWORK = { type: 'StrategicMerge', value: { spec: { template: { spec: { hostNetwork: false } } } } };
+const NOWHERE = { type: 'OpenTelemetry', openTelemetry: { backendRefs: [{ name: 'nowhere', port: 4317 }] } };
+const ACCESS_LOG = { settings: [{ format: { type: 'Text', text: 'x' }, sinks: [NOWHERE] }] };
+const TLS = { mode: 'Terminate', certificateRefs: [{ name: 'nowhere' }] };
+const HTTPS = { name: 'https', protocol: 'HTTPS', port: 443, tls: TLS };
 
 /** Everything that people and tools do to one Gateway, its class, their EnvoyProxies, and their HPAs. */
 export const CHANGES: Readonly<Record<string, Change>> = {
   'autoscaling on': {
     weight: 3,
-    run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { minReplicas: 1, maxReplicas: 3 + (n % 5) } }),
+    run: ofKubernetes((n) => ({ envoyHpa: { minReplicas: 1, maxReplicas: 3 + (n % 5) } })),
   },
-  'autoscaling off': { weight: 3, run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: null }) },
+  'autoscaling off': { weight: 3, run: ofKubernetes(() => ({ envoyHpa: null })) },
   'HPA named': {
-    weight: 2,
-    since: 5,
-    run: (world, n) =>
-      world.kubernetes(proxyOf(n), { envoyHpa: { name: `${world.name}-${one(n >> 1, 'one', 'two')}` } }),
+    ...{ weight: 2, since: 5 },
+    run: ofKubernetes((n, world) => ({ envoyHpa: { name: `${world.name}-${one(n, 'one', 'two')}` } })),
   },
-  'HPA unnamed': { weight: 2, since: 5, run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { name: null } }) },
+  'HPA unnamed': { weight: 2, since: 5, run: ofKubernetes(() => ({ envoyHpa: { name: null } })) },
   'HPA renamed by a patch': {
     weight: 2,
-    run: (world, n) => {
-      const patch = { type: 'StrategicMerge', value: { metadata: { name: `${world.name}-patched` } } };
-      return world.kubernetes(proxyOf(n), { envoyHpa: { patch } });
-    },
+    run: ofKubernetes((_, { name }) => ({
+      envoyHpa: { patch: { type: 'StrategicMerge', value: { metadata: { name: `${name}-patched` } } } },
+    })),
   },
-  'HPA patched': {
-    weight: 2,
-    run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { patch: one(n >> 1, ...PATCHES) } }),
-  },
-  'HPA not patched': { weight: 2, run: (world, n) => world.kubernetes(proxyOf(n), { envoyHpa: { patch: null } }) },
-  'Deployment patched': {
-    weight: 2,
-    run: (world, n) => {
-      const patch = { type: 'StrategicMerge', value: { spec: { template: { spec: { hostNetwork: false } } } } };
-      return world.kubernetes(proxyOf(n), { envoyDeployment: { patch } });
-    },
-  },
-  replicas: {
-    weight: 1,
-    run: (world, n) => world.kubernetes(proxyOf(n), { envoyDeployment: { replicas: one(n >> 1, 3, null) } }),
-  },
+  'HPA patched': { weight: 2, run: ofKubernetes((n) => ({ envoyHpa: { patch: one(n, ...PATCHES) } })) },
+  'HPA not patched': { weight: 2, run: ofKubernetes(() => ({ envoyHpa: { patch: null } })) },
+  'Deployment patched': { weight: 2, run: ofKubernetes(() => ({ envoyDeployment: { patch: HOST_NETWORK } })) },
+  replicas: { weight: 1, run: ofKubernetes((n) => ({ envoyDeployment: { replicas: one(n, 3, null) } })) },
   DaemonSet: {
     weight: 2,
-    run: (world, n) => world.kubernetes(proxyOf(n), { envoyDaemonSet: {}, envoyDeployment: null, envoyHpa: null }),
+    run: ofKubernetes(() => ({ envoyDaemonSet: {}, envoyDeployment: null, envoyHpa: null })),
   },
-  'no DaemonSet': { weight: 2, run: (world, n) => world.kubernetes(proxyOf(n), { envoyDaemonSet: null }) },
+  'no DaemonSet': { weight: 2, run: ofKubernetes(() => ({ envoyDaemonSet: null })) },
   mergeType: {
-    weight: 3,
-    since: 8,
-    run: (world, n) =>
-      world.merge('envoyproxies', proxyOf(n), {
-        spec: { mergeType: one(n >> 1, 'StrategicMerge', 'JSONMerge', 'Replace', null) },
-      }),
+    ...{ weight: 3, since: 8 },
+    run: ofProxy((n) => ({ mergeType: one(n, 'StrategicMerge', 'JSONMerge', 'Replace', null) })),
   },
   mergeGateways: {
     weight: 2,
@@ -253,103 +254,48 @@ export const CHANGES: Readonly<Record<string, Change>> = {
   },
   'EnvoyProxy invalid': {
     weight: 1,
-    run: (world, n) =>
-      world.merge('envoyproxies', proxyOf(n), { spec: { bootstrap: { type: 'Replace', value: 'admin: nonsense' } } }),
+    run: ofProxy(() => ({ bootstrap: { type: 'Replace', value: 'admin: nonsense' } })),
   },
-  'EnvoyProxy valid': {
-    weight: 2,
-    run: (world, n) => world.merge('envoyproxies', proxyOf(n), { spec: { bootstrap: null } }),
-  },
-  'access log to nowhere': {
-    weight: 1,
-    run: (world, n) => {
-      const sink = { type: 'OpenTelemetry', openTelemetry: { backendRefs: [{ name: 'nowhere', port: 4317 }] } };
-      const settings = [{ format: { type: 'Text', text: 'x' }, sinks: [sink] }];
-      const telemetry = one(n >> 1, { accessLog: { settings } }, null);
-      return world.merge('envoyproxies', proxyOf(n), { spec: { telemetry } });
-    },
-  },
+  'EnvoyProxy valid': { weight: 2, run: ofProxy(() => ({ bootstrap: null })) },
+  'access log to nowhere': { weight: 1, run: ofProxy((n) => ({ telemetry: one(n, { accessLog: ACCESS_LOG }, null) })) },
   'EnvoyProxy deleted': { weight: 1, run: (world, n) => world.delete('envoyproxies', proxyOf(n)) },
   'EnvoyProxy created': {
     weight: 2,
-    run: (world, n) =>
-      world.createProxy(proxyOf(n), {
-        provider: { type: 'Kubernetes', kubernetes: one(n >> 1, {}, { envoyHpa: HPA_DEFAULTS }) },
-      }),
-  },
-  'Gateway refers': {
-    weight: 2,
-    run: (world, n) =>
-      world.merge('gateways', gatewayOf(n), { spec: { infrastructure: { parametersRef: reference('own') } } }),
-  },
-  'Gateway refers to nothing': {
-    weight: 2,
-    run: (world, n) => world.merge('gateways', gatewayOf(n), { spec: { infrastructure: null } }),
-  },
-  'Gateway dangles': {
-    weight: 1,
     run: (world, n) => {
-      const parametersRef = one(n >> 2, reference('nowhere'), { group: '', kind: 'ConfigMap', name: 'own' });
-      return world.merge('gateways', gatewayOf(n), { spec: { infrastructure: { parametersRef } } });
+      const kubernetes = one(n >> 1, {}, { envoyHpa: HPA_DEFAULTS });
+      return world.createProxy(proxyOf(n), { provider: { type: 'Kubernetes', kubernetes } });
     },
   },
-  'class refers': {
-    weight: 2,
-    run: (world) =>
-      world.merge('gatewayclasses', world.name, { spec: { parametersRef: world.classReference('class') } }),
-  },
-  'class refers to nothing': {
-    weight: 2,
-    run: (world) => world.merge('gatewayclasses', world.name, { spec: { parametersRef: null } }),
-  },
-  'class dangles': {
+  'Gateway refers': { weight: 2, run: ofGateway(() => ({ infrastructure: { parametersRef: reference('own') } })) },
+  'Gateway refers to nothing': { weight: 2, run: ofGateway(() => ({ infrastructure: null })) },
+  'Gateway dangles': {
     weight: 1,
-    run: (world) =>
-      world.merge('gatewayclasses', world.name, { spec: { parametersRef: world.classReference('nowhere') } }),
+    run: ofGateway((n) => {
+      const parametersRef = one(n, reference('nowhere'), { group: '', kind: 'ConfigMap', name: 'own' });
+      return { infrastructure: { parametersRef } };
+    }),
   },
+  'class refers': { weight: 2, run: ofClass((world) => world.classReference('class')) },
+  'class refers to nothing': { weight: 2, run: ofClass(() => null) },
+  'class dangles': { weight: 1, run: ofClass((world) => world.classReference('nowhere')) },
   'Gateway deleted': { weight: 2, run: (world, n) => world.delete('gateways', gatewayOf(n)) },
   'Gateway created': { weight: 2, run: (world, n) => world.createGateway(gatewayOf(n), one(n >> 2, 'own', undefined)) },
   'class deleted': { weight: 1, run: (world) => world.delete('gatewayclasses', world.name) },
   'class created': { weight: 2, run: (world, n) => world.createClass(one(n, 'class', undefined)) },
-  'listeners not valid': {
-    weight: 1,
-    run: (world, n) => {
-      const tls = { mode: 'Terminate', certificateRefs: [{ name: 'nowhere' }] };
-      return world.merge('gateways', gatewayOf(n), {
-        spec: { listeners: [{ name: 'https', protocol: 'HTTPS', port: 443, tls }] },
-      });
-    },
-  },
-  'listeners valid': {
-    weight: 2,
-    run: (world, n) => world.merge('gateways', gatewayOf(n), { spec: { listeners: [HTTP(gatewayOf(n))] } }),
-  },
+  'listeners not valid': { weight: 1, run: ofGateway(() => ({ listeners: [HTTPS] })) },
+  'listeners valid': { weight: 2, run: ofGateway((_, name) => ({ listeners: [HTTP(name)] })) },
   protected: {
     weight: 1,
     run: (world, n) => {
-      const [plural, name] = one(
-        n,
-        ['gateways', 'web'],
-        ['gatewayclasses', world.name],
-        ['envoyproxies', 'own'],
-        ['envoyproxies', 'class'],
-      );
-      return world.merge(plural as string, name as string, {
-        metadata: { annotations: { [KEEP]: one(n >> 2, 'true', null) } },
-      });
+      const objects = { web: 'gateways', [world.name]: 'gatewayclasses', own: 'envoyproxies', class: 'envoyproxies' };
+      const [name, plural] = one(n, ...Object.entries(objects));
+      return world.merge(plural, name, { metadata: { annotations: { [KEEP_ANNOTATION]: one(n >> 2, 'true', null) } } });
     },
   },
   "a person's HPA with copied labels": {
     weight: 1,
     run: (world, n) => {
-      const labels = one(
-        n,
-        {
-          'gateway.envoyproxy.io/owning-gateway-name': 'web',
-          'gateway.envoyproxy.io/owning-gateway-namespace': world.name,
-        },
-        { 'gateway.envoyproxy.io/owning-gatewayclass': world.name },
-      );
+      const labels = one(n, labelsOf(`${world.name}/web`), labelsOf(world.name));
       return world.createForeignHpa(`${world.name}-by-hand`, labels);
     },
   },
@@ -359,8 +305,7 @@ export const CHANGES: Readonly<Record<string, Change>> = {
       world.createForeignHpa(`keda-hpa-${world.name}`, {
         'app.kubernetes.io/managed-by': 'keda-operator',
         'scaledobject.keda.sh/name': world.name,
-        'gateway.envoyproxy.io/owning-gateway-name': 'web',
-        'gateway.envoyproxy.io/owning-gateway-namespace': world.name,
+        ...labelsOf(`${world.name}/web`),
       }),
   },
   'kubectl replace': {
@@ -382,18 +327,15 @@ export const CHANGES: Readonly<Record<string, Change>> = {
         world.admin.merge(`${path}?fieldManager=kubectl-edit`, { spec: { maxReplicas: 8 + (n % 3) } }),
       ),
   },
-  'kubectl delete hpa': {
-    weight: 2,
-    run: (world, n) => world.changeHpa(n, (path) => world.admin.delete(path)),
-  },
+  'kubectl delete hpa': { weight: 2, run: (world, n) => world.changeHpa(n, (path) => world.admin.delete(path)) },
   'HPA status': {
     weight: 2,
-    run: (world, n) =>
-      world.changeHpa(n, (path) =>
-        world.admin.merge(`${path}/status?fieldManager=kube-controller-manager`, {
-          status: { currentReplicas: 1 + (n % 4), desiredReplicas: 2, observedGeneration: 1 },
-        }),
-      ),
+    run: (world, n) => {
+      const status = { currentReplicas: 1 + (n % 4), desiredReplicas: 2, observedGeneration: 1 };
+      return world.changeHpa(n, (path) =>
+        world.admin.merge(`${path}/status?fieldManager=kube-controller-manager`, { status }),
+      );
+    },
   },
 };
 
@@ -405,17 +347,7 @@ export const CHANGES: Readonly<Record<string, Change>> = {
 export function sequences(minor: number): fc.Arbitrary<Sequence> {
   const known = Object.keys(CHANGES).filter((name) => (CHANGES[name]?.since ?? 0) <= minor);
   const always = ['autoscaling on', 'autoscaling off'];
-  const proxy = fc.oneof(
-    ...(
-      [
-        ['none', 3],
-        ['plain', 3],
-        ['autoscaling', 7],
-        ['patched', 1],
-        ['DaemonSet', 1],
-      ] as const
-    ).map(([content, weight]) => ({ weight, arbitrary: fc.constant(content) })),
-  );
+  const proxy = weighted({ none: 3, plain: 3, autoscaling: 7, patched: 1, DaemonSet: 1 });
   const mergeTypes = minor < 8 ? [undefined] : [undefined, undefined, 'StrategicMerge' as const, 'JSONMerge' as const];
   return fc.record({
     start: fc.record({
@@ -426,10 +358,15 @@ export function sequences(minor: number): fc.Arbitrary<Sequence> {
       secondGateway: fc.boolean(),
     }),
     steps: fc.subarray(known, { minLength: 3, maxLength: 8 }).chain((some) => {
-      const change = fc.oneof(
-        ...[...always, ...some].map((name) => ({ weight: CHANGES[name]?.weight ?? 1, arbitrary: fc.constant(name) })),
-      );
+      const weights = [...always, ...some].map((name) => [name, CHANGES[name]?.weight ?? 1]);
+      const change = weighted(Object.fromEntries(weights));
       return fc.array(fc.tuple(change, fc.nat(999)), { minLength: 6, maxLength: 18, size: 'max' });
     }),
   });
 }
+
+/** One of the names, each as often as its weight says. */
+export const weighted = <Name extends string>(weights: Readonly<Record<Name, number>>): fc.Arbitrary<Name> =>
+  fc.oneof(
+    ...Object.entries<number>(weights).map(([name, weight]) => ({ weight, arbitrary: fc.constant(name as Name) })),
+  );
