@@ -49,6 +49,13 @@ const IN_REGION = ['--create-bucket-configuration', `LocationConstraint=${REGION
 /** LocalStack takes a key that is the ID of an account for one of that account; moto takes any key. */
 const KEY = { accessKeyId: ACCOUNT, secretAccessKey: 'test' };
 
+/** The flags of a stack with the code from {@link BUCKET} and these parameters. */
+export const withParameters = (parameters: Readonly<Record<string, string>>): string[] => {
+  const values = Object.entries({ ArtifactBucket: BUCKET, ...parameters });
+  const given = values.map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }));
+  return ['--capabilities', 'CAPABILITY_NAMED_IAM', '--parameters', JSON.stringify(given)];
+};
+
 /** A server that emulates the services of an AWS account. */
 export abstract class Emulator {
   readonly url: string;
@@ -109,9 +116,17 @@ export abstract class Emulator {
     return (await this.aws<{ Stacks: Stack[] }>('cloudformation', 'describe-stacks')).Stacks;
   }
 
-  /** What the account contains, except in S3. */
-  inventory = () =>
-    Promise.all([this.sqs('ListQueues', {}), ...INVENTORY.map((command) => this.aws(...command.split(' ')))]);
+  /**
+   * What the account contains, except in S3.
+   *
+   * @param others further commands that list something
+   */
+  inventory = (...others: string[]) =>
+    Promise.all([...INVENTORY, ...others].map((command) => this.aws(...command.split(' '))));
+
+  async queues(): Promise<string[]> {
+    return (await this.sqs<{ QueueUrls?: string[] }>('ListQueues', {})).QueueUrls ?? [];
+  }
 
   async functions(): Promise<FunctionConfiguration[]> {
     return (await this.aws<{ Functions: FunctionConfiguration[] }>('lambda', 'list-functions')).Functions;

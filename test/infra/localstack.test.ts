@@ -16,11 +16,12 @@ import {
   gatewayClass,
   hashedNameOf,
 } from '../builders/cluster.ts';
+import { waitFor } from '../contract/server.ts';
 import { EksAccountDouble, readEksToken } from '../doubles/eks.ts';
 import { admin, type EmbeddedCluster, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { LOCALSTACK, MOTO } from './limits.ts';
-import { LocalStack, until } from './localstack.ts';
+import { LocalStack } from './localstack.ts';
 import { readTemplate, resourcesOf } from './packaged.ts';
 
 /*
@@ -71,15 +72,8 @@ let empty: unknown;
 /** The resources by their types, as they were created. */
 let created: Map<string, Free[]>;
 
-/** What remains of an account, in any service. */
 const inventory = () =>
-  Promise.all(
-    [
-      ...['logs describe-log-groups', 'events list-event-buses', 'lambda list-functions', 'sns list-subscriptions'],
-      ...['lambda list-event-source-mappings', 'iam list-roles', 'sns list-topics', 'cloudwatch describe-alarms'],
-      'scheduler list-schedules',
-    ].map((command) => localStack.aws(...command.split(' '))),
-  );
+  localStack.inventory('sns list-subscriptions', 'cloudwatch describe-alarms', 'scheduler list-schedules');
 
 /** How each service describes the resources of a type, by the property that names them. */
 const DESCRIBED: Record<string, [name: string, describe: (names: string[]) => Promise<Free[]>]> = {
@@ -285,7 +279,7 @@ test('in mode report, a change passes from the audit log to reap, which reports 
     Attributes: { DelaySeconds: '0' },
   });
   await change({ spec: { provider: { kubernetes: { envoyHpa: null } } } });
-  await until(async () => (await outcomes()).length === 2);
+  await waitFor(async () => (await outcomes()).length === 2, 60);
   expect(await outcomes()).toEqual([`HPA Reported ${HPA}`, 'Sweep Completed']);
   expect(hpas()).toEqual([HPA]);
   expect(eventsOf('reap')).toEqual([
@@ -323,7 +317,7 @@ const withoutDates = ({ LastModified: _, RevisionId: __, ...rest }: Free) => res
 test('in mode delete, reap deletes the stale HPA', async () => {
   const known = await outcomes();
   await change({ metadata: { annotations: { changed: 'again' } } });
-  await until(async () => (await outcomes()).length === known.length + 2);
+  await waitFor(async () => (await outcomes()).length === known.length + 2, 60);
   expect(await outcomes()).toEqual([...known, `HPA Deleted ${HPA}`, 'Sweep Completed'].toSorted());
   expect(hpas()).toEqual([]);
 });
@@ -331,7 +325,7 @@ test('in mode delete, reap deletes the stale HPA', async () => {
 test('backfill requests sweeps over the bus, and outcomes never return to reap', async () => {
   const known = eventsOf('reap').length;
   await invoke('backfill', { dispatch: 'bus' });
-  await until(() => eventsOf('reap').length > known);
+  await waitFor(async () => eventsOf('reap').length > known, 60);
   const bodies = eventsOf('reap').flatMap(({ Records }) => Records.map(({ body }: Free) => JSON.parse(body)));
   expect(bodies.map((body) => body['detail-type'])).toEqual([
     'Envoy Gateway Configuration Changed',
@@ -344,11 +338,11 @@ test('a run of backfill that fails three times is kept in its queue', async () =
   const event = ['--function-name', `${FUNCTION}backfill`, '--invocation-type', 'Event'];
   await localStack.aws('lambda', 'invoke', ...event, '--payload', '{"mode":"unknown"}', '/dev/null');
   let body = '';
-  await until(async () => {
+  await waitFor(async () => {
     const { Messages } = await localStack.sqs<Free>('ReceiveMessage', queueUrl('envoy-hpa-reaper-unswept'));
     body = Messages?.[0].Body ?? '';
     return body !== '';
-  });
+  }, 60);
   expect(JSON.parse(body)).toMatchObject({
     requestContext: { condition: 'RetriesExhausted', approximateInvokeCount: 3 },
     requestPayload: { mode: 'unknown' },
@@ -359,7 +353,7 @@ test('the deletion of the stack leaves nothing behind', async () => {
   await localStack.remove();
   await localStack.aws('logs', 'delete-log-group', '--log-group-name', STREAM.logGroupName);
   expect(await inventory()).toEqual(empty);
-  expect(await localStack.sqs<Free>('ListQueues', {})).not.toHaveProperty('QueueUrls.0');
+  expect(await localStack.queues()).toEqual([]);
 });
 
 test.runIf(process.env.RECORD === '1')('its figures, and those of moto, are recorded', async () => {

@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
-import { BUCKET, Emulator } from './emulator.ts';
+import { waitFor } from '../contract/server.ts';
+import { freePorts } from '../real/control-plane/start.ts';
+import { BUCKET, Emulator, withParameters } from './emulator.ts';
 import type { Packaging } from './packaged.ts';
 
 /** A run of a function. */
@@ -45,7 +45,8 @@ export class LocalStack extends Emulator {
    */
   static async start(python: string, bin: string, eks: string): Promise<LocalStack> {
     const folder = await mkdtemp(join(tmpdir(), 'localstack-'));
-    const address = `127.0.0.1:${await freePort()}`;
+    const [port] = await freePorts(1);
+    const address = `127.0.0.1:${port}`;
     const scripts = [join(import.meta.dirname, 'localstack_server.py'), process.execPath];
     const server = spawn(join(python, 'python'), [...scripts, join(import.meta.dirname, '../e2e/one-invocation.mjs')], {
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -98,13 +99,11 @@ export class LocalStack extends Emulator {
    * @returns the changes, each as `<action> <resource>`
    */
   async deploy(type: 'CREATE' | 'UPDATE', parameters: Readonly<Record<string, string>>): Promise<string[]> {
-    const values = Object.entries({ ArtifactBucket: BUCKET, ...parameters });
     const changeSet = [...STACK, '--change-set-name', type.toLowerCase()];
     await this.aws(
       ...['cloudformation', 'create-change-set', ...changeSet, '--change-set-type', type],
       ...['--template-url', `${this.url}/${BUCKET}/envoy-hpa-reaper/template.json`],
-      ...['--capabilities', 'CAPABILITY_NAMED_IAM', '--parameters'],
-      JSON.stringify(values.map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }))),
+      ...withParameters(parameters),
     );
     await this.aws('cloudformation', 'wait', 'change-set-create-complete', ...changeSet);
     const { Changes } = await this.aws<{ Changes: Change[] }>('cloudformation', 'describe-change-set', ...changeSet);
@@ -115,12 +114,12 @@ export class LocalStack extends Emulator {
 
   async remove(): Promise<void> {
     await this.aws('cloudformation', 'delete-stack', ...STACK);
-    await until(async () => (await this.stacks()).every(({ StackStatus }) => StackStatus === 'DELETE_COMPLETE'));
+    await waitFor(async () => (await this.stacks()).every(({ StackStatus }) => StackStatus === 'DELETE_COMPLETE'), 60);
   }
 
   async #settles(expected: string): Promise<void> {
     const status = async () => (await this.stacks())[0]?.StackStatus ?? '';
-    await until(async () => !/IN_PROGRESS$/.test(await status()));
+    await waitFor(async () => !/IN_PROGRESS$/.test(await status()), 60);
     if ((await status()) === expected) return;
     const reasons = (await this.stackEvents()).map(
       (event) => `${event.LogicalResourceId}: ${event.ResourceStatusReason}`,
@@ -136,20 +135,4 @@ export class LocalStack extends Emulator {
     ];
     return this.aws('cloudformation', 'describe-stack-events', ...STACK, ...query);
   }
-}
-
-/** @throws after a minute */
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 60_000; !(await isSo()); await delay(200)) {
-    if (Date.now() > end) throw new Error(`a minute passed without ${isSo}`);
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { BUCKET, Emulator } from './emulator.ts';
+import { BUCKET, Emulator, withParameters } from './emulator.ts';
 import { type Packaging, readTemplate, resourcesOf, type Template } from './packaged.ts';
 
 /**
@@ -57,11 +57,9 @@ export class Moto extends Emulator {
     await this.aws('s3', 'cp', folder, `s3://${BUCKET}`, ...zips);
     const file = join(folder, 'template-for-moto.json');
     await writeFile(file, JSON.stringify(template));
-    const values = Object.entries({ ArtifactBucket: BUCKET, ArtifactPrefix: '', ...parameters });
     await this.aws(
       ...['cloudformation', 'create-stack', '--stack-name', 'envoy-hpa-reaper', '--template-body', `file://${file}`],
-      ...['--capabilities', 'CAPABILITY_NAMED_IAM', '--parameters'],
-      JSON.stringify(values.map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }))),
+      ...withParameters({ ArtifactPrefix: '', ...parameters }),
     );
     const [stack] = await this.stacks();
     if (stack?.StackStatus !== 'CREATE_COMPLETE') throw new Error(`the stack is ${stack?.StackStatus}`);

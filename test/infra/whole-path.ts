@@ -137,23 +137,15 @@ export function describeWholePath(name: string, optionsOf: () => WholePathOption
       entries: structuredClone(Object.fromEntries(account.entriesOf(cluster))),
     });
 
-    const install = async (namespace: string) => {
-      const installation = new Installation(admin, namespace);
-      await installation.setUp();
-      await installation.setAutoscaling('on');
-      await installation.applyHpa();
-      return installation;
-    };
-
     async function play() {
       const ca = server.caCertificate;
       await account.createCluster('shop', { endpoint: server.url, ca });
       await account.createCluster('dark', { endpoint: 'https://127.0.0.1:9', ca });
       await account.createCluster('far', { endpoint: 'https://127.0.0.1:9', ca, region: 'eu-west-1' });
-      const kept = await install('kept');
-      const heard = await install('heard');
-      const swept = await install('swept');
-      const byHand = await install('by-hand');
+      const kept = await Installation.withHpa(admin, 'kept');
+      const heard = await Installation.withHpa(admin, 'heard');
+      const swept = await Installation.withHpa(admin, 'swept');
+      const byHand = await Installation.withHpa(admin, 'by-hand');
       const names = { kept: kept.hpaName, heard: heard.hpaName, swept: swept.hpaName, byHand: byHand.hpaName };
 
       const before = await part(() => account.invoke(BACKFILL, {}));

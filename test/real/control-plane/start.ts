@@ -273,7 +273,7 @@ export async function runScript(...command: string[]): Promise<string> {
 }
 
 /** Ports that are free now. All stay in use until the last is found, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();
