@@ -3,21 +3,23 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 import type { Configuration } from '../../infra/settings.ts';
 
-export interface PackagedResource {
+// biome-ignore lint/suspicious/noExplicitAny: CloudFormation
+type Free = any;
+export interface Resource {
   Type: string;
-  // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-  Properties: any;
+  Properties: Free;
   DependsOn?: string[];
   Condition?: string;
-  Metadata?: unknown;
+  Metadata?: Free;
 }
 
-interface Template {
-  Resources: Record<string, PackagedResource>;
+export interface Template {
+  Resources: Record<string, Resource>;
   Conditions: Record<string, unknown>;
   Parameters: Record<string, Record<string, unknown>>;
   Rules: Record<string, unknown>;
-  Metadata: unknown;
+  Outputs: Record<string, object>;
+  Metadata?: object;
 }
 
 /** The settings of the packaged stack: no value is a default. */
@@ -48,18 +50,28 @@ export const CONFIGURATION: Configuration = {
   tags: { team: 'platform', 'cost center': '42' },
 };
 
+export const templateFile = (folder: string) => join(folder, 'template.json');
+
+export const readTemplate = (folder: string): Template => JSON.parse(readFileSync(templateFile(folder), 'utf8'));
+
+/** The resources of a type, with their logical IDs. */
+export const resourcesOf = ({ Resources }: Template, type: string) =>
+  Object.entries(Resources).filter(([, { Type }]) => Type === type);
+
+/** The properties of a resource, by its logical ID. */
+export function propertiesOf({ Resources }: Template, id: string): Free {
+  if (Resources[id] === undefined) throw new Error(`the template has no ${id}`);
+  return Resources[id].Properties;
+}
+
 /** The template that the global setup of the project `infra` packaged. */
 export function packagedStack() {
-  const text = readFileSync(join(inject('packaged'), 'template.json'), 'utf8');
-  const template = JSON.parse(text) as Template;
+  const template = readTemplate(inject('packaged'));
   return {
     ...template,
-    text,
-    /** The resources of a type, with their logical IDs. */
-    of: (type: string) => Object.entries(template.Resources).filter(([, { Type }]) => Type === type),
-    /** The properties of a resource, by its logical ID. */
-    // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-    properties: (id: string): any => template.Resources[id]?.Properties,
+    text: readFileSync(templateFile(inject('packaged')), 'utf8'),
+    of: (type: string) => resourcesOf(template, type),
+    properties: (id: string) => propertiesOf(template, id),
   };
 }
 

@@ -22,6 +22,7 @@ import {
 } from '@aws-sdk/client-iam';
 import type { EventBridgeEvent, SQSEvent, SQSRecord } from 'aws-lambda';
 import { logGroupOf } from '../../functions/platform/eks-names.ts';
+import { resourcesOf } from '../builders/packaged-stack.ts';
 import { callsOf, signatureOf } from '../doubles/aws-calls.ts';
 import { type AccountCluster, EksAccountDouble, readEksToken, type StoredEntry } from '../doubles/eks.ts';
 import type { RecordedCall, Statement } from '../doubles/iam-policy.ts';
@@ -30,7 +31,7 @@ import type { User } from '../embedded-cluster/authorization.ts';
 import { ACCOUNT, lambdaContext, REGION } from '../embedded-cluster/event-path.ts';
 import type { EventSourceMapping, FunctionConfiguration } from './emulator.ts';
 import { type Moto, templateForMoto } from './moto.ts';
-import { type Packaging, resourcesOf } from './packaged.ts';
+import type { Packaging } from './packaged.ts';
 
 /*
  * The moto server as an AWS account with the packaged stack. A function runs as in Lambda: the handler of the zip file in its own

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { readTemplate, resourcesOf, type Template } from '../builders/packaged-stack.ts';
 import { BUCKET } from './emulator.ts';
 import { MOTO } from './limits.ts';
 import { Moto, templateForMoto } from './moto.ts';
-import { readTemplate, resourcesOf, type Template, zipsOf } from './packaged.ts';
+import { zipsOf } from './packaged.ts';
 
 /* `npm run deploy` and `npm run remove` against the moto server. limits.ts names what moto does not have. */
 
@@ -69,7 +70,7 @@ const parameters = async () => {
 };
 
 test('the same source makes the same zip files', () => {
-  const [first, ...others] = packagings.map((packaging) => zipsOf(readTemplate(packaging)));
+  const [first, ...others] = packagings.map((packaging) => zipsOf(readTemplate(packaging.folder)));
   expect(first?.length).toBeGreaterThan(1);
   for (const zips of others) expect(zips).toEqual(first);
 });

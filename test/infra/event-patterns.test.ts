@@ -4,14 +4,14 @@ import { expect, inject, test } from 'vitest';
 import { EVENT_SOURCE } from '../../functions/events/event-source.ts';
 import { QUEUED_DETAILS } from '../../functions/events/queued-event.ts';
 import { OUTCOME_DETAILS } from '../../functions/events/report.ts';
+import { readTemplate, resourcesOf } from '../builders/packaged-stack.ts';
 import { busEvent } from '../embedded-cluster/event-path.ts';
-import { readTemplate, resourcesOf } from './packaged.ts';
 
 const { jars } = inject('tools');
 const [packaging] = inject('packagings');
 if (packaging === undefined) throw new Error('nothing was packaged');
 
-const rules = resourcesOf(readTemplate(packaging), 'AWS::Events::Rule');
+const rules = resourcesOf(readTemplate(packaging.folder), 'AWS::Events::Rule');
 const patterns = Object.fromEntries(
   rules.map(([id, { Properties }]) => [id, Properties.EventPattern]).filter(([, pattern]) => pattern !== undefined),
 );

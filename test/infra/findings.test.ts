@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { type Packaging, type Resource, readTemplate, templateFile } from './packaged.ts';
+import { type Resource, readTemplate, templateFile } from '../builders/packaged-stack.ts';
+import type { Packaging } from './packaged.ts';
 
 /*
  * The Metadata of a resource lists its exceptions with their reasons, where the tools read them. Each tool runs twice: on the template,
@@ -84,7 +85,7 @@ const checkov: Tool = {
 
 /** A packaged template without exceptions. */
 function withoutExceptions(packaging: Packaging): string {
-  const { Metadata: _, ...template } = readTemplate(packaging);
+  const { Metadata: _, ...template } = readTemplate(packaging.folder);
   for (const { Metadata } of Object.values(template.Resources)) {
     delete Metadata?.['cfn-lint'];
     delete Metadata?.checkov;
@@ -99,7 +100,7 @@ describe.each([
   ['checkov', checkov],
 ])('%s', (_name, tool) => {
   const exceptions = packagings.map((packaging) =>
-    Object.entries(readTemplate(packaging).Resources).flatMap(([id, { Metadata }]) =>
+    Object.entries(readTemplate(packaging.folder).Resources).flatMap(([id, { Metadata }]) =>
       tool.exceptionsOf(Metadata).map(({ rule, reason }) => ({ key: `${id} ${rule}`, reason })),
     ),
   );
@@ -109,7 +110,7 @@ describe.each([
   });
 
   test.each(packagings)('finds nothing in the template of the $configuration configuration', (packaging) => {
-    expect(tool.find(templateFile(packaging))).toEqual([]);
+    expect(tool.find(templateFile(packaging.folder))).toEqual([]);
   });
 
   test('finds only what is excepted, and everything that is excepted', () => {

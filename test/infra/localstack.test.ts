@@ -16,13 +16,13 @@ import {
   gatewayClass,
   hashedNameOf,
 } from '../builders/cluster.ts';
+import { readTemplate, resourcesOf } from '../builders/packaged-stack.ts';
 import { waitFor } from '../contract/server.ts';
 import { EksAccountDouble, readEksToken } from '../doubles/eks.ts';
 import { admin, type EmbeddedCluster, startEmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { LOCALSTACK, MOTO } from './limits.ts';
 import { LocalStack } from './localstack.ts';
-import { readTemplate, resourcesOf } from './packaged.ts';
 
 /*
  * The packaged template as it is, in LocalStack, with functions that run, in an embedded cluster. The tests build on each other.
@@ -31,7 +31,7 @@ import { readTemplate, resourcesOf } from './packaged.ts';
 const { bin, localStack: python } = inject('tools');
 const packaging = inject('packagings').find(({ configuration }) => configuration === 'everything');
 if (packaging === undefined) throw new Error('the configuration with everything was not packaged');
-const template = readTemplate(packaging);
+const template = readTemplate(packaging.folder);
 const FUNCTION = 'envoy-hpa-reaper-';
 const arnOf = (service: string, resource: string) => `arn:aws:${service}:${REGION}:${ACCOUNT}:${resource}`;
 const queueUrl = (name: string) => ({ QueueUrl: `${localStack.url}/${ACCOUNT}/${name}` });

@@ -4,14 +4,15 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
+import { readTemplate, resourcesOf, type Template } from '../builders/packaged-stack.ts';
 import { BUCKET, Emulator, withParameters } from './emulator.ts';
-import { type Packaging, readTemplate, resourcesOf, type Template } from './packaged.ts';
+import type { Packaging } from './packaged.ts';
 
 /**
  * A packaged template that moto supports: a rule cannot refer to its bus by `Ref`, and the ARN of a log group has no `:*`.
  */
 export function templateForMoto(packaging: Packaging): Template {
-  const template = readTemplate(packaging);
+  const template = readTemplate(packaging.folder);
   const text = resourcesOf(template, 'AWS::Logs::LogGroup').reduce(
     (changed, [id]) => changed.replaceAll(`{"Fn::GetAtt":["${id}","Arn"]}`, `{"Fn::Sub":"\${${id}.Arn}:*"}`),
     JSON.stringify(template).replaceAll('{"Ref":"EventBus"}', '{"Fn::GetAtt":["EventBus","Name"]}'),

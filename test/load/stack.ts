@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bundle } from '../../infra/bundle.ts';
+import { propertiesOf, readTemplate, resourcesOf } from '../builders/packaged-stack.ts';
 import { ACCOUNT, REGION } from '../embedded-cluster/event-path.ts';
 import { packageWith } from '../infra/packaged.ts';
 
@@ -34,16 +34,12 @@ export async function packagedStack(folder: string, clusters: readonly string[])
   // Without `enroll`, the template has the subscription filters.
   const packaging = await packageWith(folder, 'load', { mode: 'delete', enrollment: 'off', clusters });
   await bundle(join(folder, 'bundles'));
-  const { Parameters, Resources } = JSON.parse(readFileSync(join(packaging.folder, 'template.json'), 'utf8'));
-  // biome-ignore lint/suspicious/noExplicitAny: CloudFormation
-  const properties = (id: string): any => {
-    if (Resources[id] === undefined) throw new Error(`the template has no ${id}`);
-    return Resources[id].Properties;
-  };
+  const template = readTemplate(packaging.folder);
+  const properties = (id: string) => propertiesOf(template, id);
   const resolve = (value: string | { Ref: string }): string => {
     if (typeof value === 'string') return value;
     if (value.Ref === 'AWS::AccountId') return ACCOUNT;
-    return String(Parameters[value.Ref]?.Default ?? properties(value.Ref).Name);
+    return String(template.Parameters[value.Ref]?.Default ?? properties(value.Ref).Name);
   };
   const functionOf = (name: 'forward' | 'reap', id: string): PackagedFunction => {
     const { Environment, Timeout, MemorySize } = properties(id);
@@ -58,7 +54,7 @@ export async function packagedStack(folder: string, clusters: readonly string[])
   };
   const queue = properties('ChangeQueue');
   const source = properties('ReapEventSourceMappingSQSChangeQueue');
-  const filters = Object.keys(Resources).filter((id) => id.startsWith('SubscriptionFilter'));
+  const filters = resourcesOf(template, 'AWS::Logs::SubscriptionFilter');
   if (filters.length !== clusters.length) throw new Error(`the template has ${filters.length} subscription filters`);
   if (!source.FunctionResponseTypes.includes('ReportBatchItemFailures')) {
     throw new Error('Lambda would delete every message of a batch that does not throw');
@@ -67,7 +63,7 @@ export async function packagedStack(folder: string, clusters: readonly string[])
     forward: functionOf('forward', 'ForwardLambdaFunction'),
     reap: functionOf('reap', 'ReapLambdaFunction'),
     forwardRetries: properties('ForwardLambdaEvConf').MaximumRetryAttempts,
-    filterPattern: properties(filters[0] as string).FilterPattern,
+    filterPattern: filters[0]?.[1].Properties.FilterPattern,
     rule: properties('ChangeRule').EventPattern,
     queue: {
       delay: queue.DelaySeconds * 1000,

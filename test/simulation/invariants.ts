@@ -170,6 +170,15 @@ export class Invariants implements Watcher {
   }
 }
 
+/** What rules a Gateway, as far as it exists: with the EnvoyProxies that it and its class refer to. */
+function configurationOf(gatewayName: string, { gateways, classes, proxies }: Cluster) {
+  const gateway = gateways.get(gatewayName);
+  const gatewayClass = classes.get(gateway?.spec.gatewayClassName ?? '');
+  const ofGateway = proxies.get(gateway?.spec.infrastructure?.parametersRef?.name ?? '');
+  const ofClass = proxies.get(gatewayClass?.spec.parametersRef?.name ?? '');
+  return { gateway, gatewayClass, ofGateway, ofClass };
+}
+
 /** Whether it, or what it belongs to, was protected before that was read for the last time, and is what was read. */
 function wasProtected(
   cluster: Cluster,
@@ -179,14 +188,11 @@ function wasProtected(
 ): boolean {
   if (hpa.metadata.annotations?.[KEEP_ANNOTATION] === 'true') return true;
   const { protectedAt, specAt } = cluster;
-  const gateway = cluster.gateways.get(gatewayName);
-  const gatewayClass = cluster.classes.get(gateway?.spec.gatewayClassName ?? '');
+  const { gateway, gatewayClass, ofGateway, ofClass } = configurationOf(gatewayName, cluster);
   // A Gateway or a reference that is newer than the last reading is protected from the next one on.
   if (gateway === undefined || (specAt.get(gateway.metadata.uid)?.revision ?? 0) >= readAt.Gateway) return false;
   const isSince = (uid: string | undefined, at: number) =>
     (protectedAt.get(uid ?? '') ?? Number.POSITIVE_INFINITY) < at;
-  const ofGateway = cluster.proxies.get(gateway.spec.infrastructure?.parametersRef?.name ?? '');
-  const ofClass = cluster.proxies.get(gatewayClass?.spec.parametersRef?.name ?? '');
   const isClassRead = (specAt.get(gatewayClass?.metadata.uid ?? '')?.revision ?? 0) < readAt.GatewayClass;
   return (
     isSince(gateway.metadata.uid, readAt.Gateway) ||
@@ -202,12 +208,7 @@ function rowThatKeeps(
   gatewayName: string,
   cluster: Cluster,
 ): 'Adopted' | 'Protected' | undefined {
-  const gateway = cluster.gateways.get(gatewayName);
-  const gatewayClass = cluster.classes.get(gateway?.spec.gatewayClassName ?? '');
-  const proxies = [gateway?.spec.infrastructure?.parametersRef?.name, gatewayClass?.spec.parametersRef?.name].map(
-    (name) => cluster.proxies.get(name ?? ''),
-  );
-  const related = [hpa, gateway, gatewayClass, ...proxies];
+  const related = [hpa, ...Object.values(configurationOf(gatewayName, cluster))];
   if (related.some((object) => object?.metadata.annotations?.[KEEP_ANNOTATION] === 'true')) return 'Protected';
   return isForeign(hpa) ? 'Adopted' : undefined;
 }
@@ -220,8 +221,7 @@ function rowThatKeeps(
 function isUntranslated(gatewayName: string, cluster: Cluster, envoyGateway: EnvoyGateway): boolean {
   const translated = envoyGateway.translationOf(gatewayName);
   if (!translated?.wantsHpa || translated.source === 'Gateway') return false;
-  const gateway = cluster.gateways.get(gatewayName);
-  const gatewayClass = cluster.classes.get(gateway?.spec.gatewayClassName ?? '');
+  const { gateway, gatewayClass } = configurationOf(gatewayName, cluster);
   if (!gateway || !gatewayClass || gateway.spec.infrastructure || gatewayClass.spec.parametersRef) return false;
   const isSeen = [gateway, gatewayClass].every(({ metadata, status }) =>
     status?.conditions?.every(({ observedGeneration }) => observedGeneration === metadata.generation),

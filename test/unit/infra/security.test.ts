@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { EVENT_SOURCE } from '../../../functions/events/event-source.ts';
 import { QUEUED_DETAILS } from '../../../functions/events/queued-event.ts';
 import { OUTCOME_DETAILS } from '../../../functions/events/report.ts';
-import { decided, type PackagedResource, packagedStack } from '../../builders/packaged-stack.ts';
+import { decided, packagedStack, type Resource } from '../../builders/packaged-stack.ts';
 import { isAllowed, type RecordedCall, type Statement } from '../../doubles/iam-policy.ts';
 
 /* Rules of many AWS accounts, checked for every resource of a type, so that new resources are included. */
@@ -13,18 +13,18 @@ const { of } = stack;
 
 /** The resources of a type with every condition true, and with every condition false. */
 const switched = (type: string) =>
-  of(type).map(([id, resource]): [string, PackagedResource, PackagedResource] => [
+  of(type).map(([id, resource]): [string, Resource, Resource] => [
     id,
     decided(resource, true),
     decided(resource, false),
   ]);
 
-const statementsOf = ({ Properties }: PackagedResource): Statement[] =>
+const statementsOf = ({ Properties }: Resource): Statement[] =>
   Properties.Policies.flatMap(({ PolicyDocument }: { PolicyDocument: { Statement: Statement[] } }) => [
     ...PolicyDocument.Statement,
   ]);
-const actionsOf = (role: PackagedResource) => statementsOf(role).flatMap(({ Action }) => Action);
-const ofService = (service: string, role: PackagedResource) =>
+const actionsOf = (role: Resource) => statementsOf(role).flatMap(({ Action }) => Action);
+const ofService = (service: string, role: Resource) =>
   statementsOf(role).filter(({ Action }) => [Action].flat().some((action) => action.startsWith(`${service}:`)));
 
 /** The functions that use a role. */
