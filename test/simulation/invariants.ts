@@ -66,7 +66,7 @@ export class Invariants implements Watcher {
     const { name, uid, resourceVersion } = metadata;
     const live = cluster.hpas.get(name);
     if (live?.metadata.uid !== uid || live.metadata.resourceVersion !== resourceVersion) return;
-    this.count(verb === 'mark' ? 'marked' : 'deleted');
+    this.count(verb === 'mark' ? 'HPAs marked' : 'HPAs deleted');
     const what = `${verb} of ${name} by ${process.name}`;
     if (isForeign(live)) this.found('ForeignTouched', what);
     const { envoyGateway, gateways } = this.#installations.get(cluster.name) as Installation;
@@ -89,7 +89,7 @@ export class Invariants implements Watcher {
   /** @param retried the ids that `reap` gave back */
   batchWasHandled(process: Process, messages: readonly Message[], retried: ReadonlySet<string>): void {
     for (const message of messages) {
-      if (retried.has(message.id)) this.count('retried');
+      if (retried.has(message.id)) this.count('messages retried');
       else this.#wasConsumed(process, message);
     }
   }
@@ -99,7 +99,7 @@ export class Invariants implements Watcher {
     const { 'detail-type': type, detail } = JSON.parse(body);
     const name: string = detail.cluster;
     const isRequest = type === 'Cluster Sweep Requested';
-    this.count('consumed');
+    this.count('messages consumed');
     const sight = process.sightOf(name);
     const { firstError, firstAt, wasSkipped, wasRefused, wasHeldBack } = sight;
     if (wasSkipped) return;

@@ -35,20 +35,6 @@ if (broken !== undefined && sabotage === undefined) {
   throw new Error(`--broken takes one of: ${Object.keys(SABOTAGES).join('; ')}`);
 }
 
-/** What the simulation counts, for a reader who does not know it. */
-const NAMES: Readonly<Record<string, string>> = {
-  reap: 'invocations of reap',
-  forward: 'invocations of forward',
-  backfill: 'invocations of backfill',
-  faults: 'faults of API calls',
-  killed: 'processes that died',
-  consumed: 'messages consumed',
-  retried: 'messages retried',
-  unforwarded: 'payloads that ended in the queue of forward',
-  marked: 'HPAs marked',
-  deleted: 'HPAs deleted',
-};
-
 const onProgress = (done: number) => {
   if (done % 50_000 === 0) console.log(`${done} schedules`);
 };
@@ -65,7 +51,7 @@ if (failure) {
   console.log(`Replay it: npm run simulate -- --seed ${seed} --schedule ${schedule}${flags}`);
   process.exitCode = 1;
 } else {
-  const rows = Object.entries({ schedules, ...counts }).map(([what, count]) => [NAMES[what] ?? what, count] as const);
+  const rows = Object.entries({ schedules, ...counts });
   for (const [what, count] of rows) console.log(`${String(count).padStart(12)} ${what}`);
   console.log('no invariant was broken');
   if (values.record && broken === undefined) {

@@ -8,11 +8,7 @@ describe('the simulation', () => {
     const { failure, counts } = await runSchedules(20260101, 0, 200);
     expect(failure?.result.finding).toBeUndefined();
     // It was not merely idle.
-    expect(counts).toMatchObject({
-      marked: expect.any(Number),
-      deleted: expect.any(Number),
-      retried: expect.any(Number),
-    });
+    expect(Object.keys(counts)).toEqual(expect.arrayContaining(['HPAs marked', 'HPAs deleted', 'messages retried']));
   });
 
   test('makes the same of the same seed', async () => {

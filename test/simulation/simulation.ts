@@ -251,7 +251,7 @@ export class Simulation {
   async #answer(call: Call, mayFail: boolean): Promise<void> {
     if (mayFail && ['mark', 'delete'].includes(call.name)) this.#interfere(call.cluster);
     const fault = mayFail && this.#choices.chance(5) ? this.#choices.of(faultsOf(call)) : undefined;
-    if (fault) this.#invariants.count('faults');
+    if (fault) this.#invariants.count('faults of API calls');
     this.#clock.advance(30);
     call.process.answer(call, fault, (late) => this.#late.push(late));
     this.#say(`${call.process.name}: ${call.cluster} ${call.name}${fault ? `: ${fault}` : ''}`);
@@ -272,7 +272,7 @@ export class Simulation {
 
   #kill(process: Process): void {
     this.#say(`${process.name} is killed`);
-    this.#invariants.count('killed');
+    this.#invariants.count('processes that died');
     for (const call of process.calls) if (call.kind === 'write') this.#late.push(() => void call.act());
     process.calls = [];
     process.kill();
@@ -313,7 +313,7 @@ export class Simulation {
     const context = { awsRequestId: id, invokedFunctionArn, getRemainingTimeInMillis: () => process.remaining() };
     this.#processes.push(process);
     this.#say(`${id} starts`);
-    this.#invariants.count(name);
+    this.#invariants.count(`invocations of ${name}`);
     const end = (result: { value: T } | { error: unknown }) => {
       if (process.state !== 'running') return;
       process.state = 'over';
@@ -410,7 +410,7 @@ export class Simulation {
     for (const { id } of this.#path.queue.messages)
       this.#invariants.found('EventLost', `${id} is in the queue for good`);
     for (const _ of this.#path.queue.deadLetters) this.#invariants.count('dead letters');
-    for (const _ of this.#path.unforwarded) this.#invariants.count('unforwarded');
+    for (const _ of this.#path.unforwarded) this.#invariants.count('payloads that ended in the queue of forward');
     this.#invariants.check(this.#missing, this.#heldBack);
   }
 
