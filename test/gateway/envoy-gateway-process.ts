@@ -1,12 +1,11 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Connection } from '../contract/connection.ts';
 import { controllerDeployment } from '../contract/objects.ts';
-import { runScript } from '../real/control-plane/start.ts';
+import { waitFor } from '../contract/server.ts';
+import { runScript, Service } from '../real/control-plane/start.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
 
@@ -30,8 +29,7 @@ export class EnvoyGatewayProcess {
   readonly #server: ApiServer;
   /** For the configuration, the kubeconfig and the log. */
   readonly #folder: string;
-  #process: ChildProcess | undefined;
-  #exited: Promise<unknown> = Promise.resolve();
+  #service: Service | undefined;
   #version = '';
 
   constructor(admin: Connection, server: ApiServer, folder: string) {
@@ -86,46 +84,37 @@ export class EnvoyGatewayProcess {
 
   /** @throws with the end of its log if it is not ready within a minute */
   async start(): Promise<void> {
-    const log = openSync(join(this.#folder, 'envoy-gateway.log'), 'a');
-    const running = spawn(join(await built(this.#version), 'envoy-gateway'), ['server', '-c', this.#configFile], {
-      stdio: ['ignore', log, log],
-      env: this.#environment(),
-    });
-    this.#process = running;
-    this.#exited = new Promise((resolve) => running.once('close', resolve));
-    for (let attempt = 0; attempt < 600; attempt += 1) {
-      if (running.exitCode !== null || running.signalCode !== null) break;
-      const isReady = await fetch('http://127.0.0.1:8081/readyz').then(
+    const binary = join(await built(this.#version), 'envoy-gateway');
+    const service = new Service(binary, ['server', '-c', this.#configFile], this.#folder, this.#environment());
+    this.#service = service;
+    await waitFor(async () => {
+      service.assertRuns();
+      return await fetch('http://127.0.0.1:8081/readyz').then(
         ({ ok }) => ok,
         () => false,
       );
-      if (isReady) return;
-      await delay(100);
-    }
-    const text = await readFile(join(this.#folder, 'envoy-gateway.log'), 'utf8');
-    throw new Error(`Envoy Gateway ${this.#version} is not ready; the end of its log:\n${text.slice(-3000)}`);
+    }, 60).catch((cause) => {
+      const log = service.endOfLog;
+      throw new Error(`Envoy Gateway ${this.#version} is not ready; the end of its log:\n${log}`, { cause });
+    });
   }
 
   async stop(): Promise<void> {
-    if (this.#process === undefined) return;
     this.resume();
-    this.#process.kill('SIGTERM');
-    const tooLong = setTimeout(() => this.#process?.kill('SIGKILL'), 10_000);
-    await this.#exited;
-    clearTimeout(tooLong);
-    this.#process = undefined;
+    await this.#service?.stop();
+    this.#service = undefined;
   }
 
   get isRunning(): boolean {
-    return this.#process !== undefined;
+    return this.#service !== undefined;
   }
 
   pause(): void {
-    this.#process?.kill('SIGSTOP');
+    this.#service?.signal('SIGSTOP');
   }
 
   resume(): void {
-    this.#process?.kill('SIGCONT');
+    this.#service?.signal('SIGCONT');
   }
 
   #environment(): NodeJS.ProcessEnv {
@@ -181,12 +170,11 @@ export class EnvoyGatewayProcess {
       await this.#put(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`, crd);
     }
     for (const name of names) {
-      for (;;) {
+      await waitFor(async () => {
         const { body } = await this.#admin.get(`/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`);
         const conditions: { type: string; status: string }[] = body.status?.conditions ?? [];
-        if (conditions.some(({ type, status }) => type === 'Established' && status === 'True')) break;
-        await delay(50);
-      }
+        return conditions.some(({ type, status }) => type === 'Established' && status === 'True');
+      });
     }
   }
 

@@ -220,40 +220,47 @@ async function apply(admin: Connection, path: string, manifest: string): Promise
   if (status >= 300) throw new Error(`kube-apiserver refused ${path}: ${text}`);
 }
 
-class Service {
+/** A process that runs until it is stopped. */
+export class Service {
   readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
   readonly #name: string;
-  #output = '';
+  endOfLog = '';
 
-  constructor(binary: string, flags: string[], folder: string) {
+  /** @param folder for its log, which is named after the binary */
+  constructor(binary: string, flags: string[], folder: string, env = process.env) {
     this.#name = binary.split('/').at(-1) ?? binary;
-    this.#child = spawn(binary, flags, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const log = createWriteStream(join(folder, `${this.#name}.log`));
+    this.#child = spawn(binary, flags, { stdio: ['ignore', 'pipe', 'pipe'], env });
+    const log = createWriteStream(join(folder, `${this.#name}.log`), { flags: 'a' });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
         log.write(chunk);
-        this.#output = (this.#output + chunk.toString()).slice(-4000);
+        this.endOfLog = (this.endOfLog + chunk.toString()).slice(-4000);
       });
     }
     this.#exited = new Promise((resolve) => {
       this.#child.once('close', () => log.end(resolve));
       this.#child.once('error', (error) => {
-        this.#output += String(error);
+        this.endOfLog += String(error);
         log.end(resolve);
       });
     });
   }
 
+  /** @throws with the end of its log */
   assertRuns(): void {
     const { exitCode, signalCode } = this.#child;
     if (exitCode === null && signalCode === null && this.#child.pid !== undefined) return;
-    throw new Error(`${this.#name} ended (${exitCode ?? signalCode}); the end of its log:\n${this.#output}`);
+    throw new Error(`${this.#name} ended (${exitCode ?? signalCode}); the end of its log:\n${this.endOfLog}`);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
   }
 
   async stop(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    const deadlineSignal = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    this.signal('SIGTERM');
+    const deadlineSignal = setTimeout(() => this.signal('SIGKILL'), 10_000);
     await this.#exited;
     clearTimeout(deadlineSignal);
   }
