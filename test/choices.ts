@@ -36,6 +36,15 @@ export class Choices {
     return items[this.pick(items.length)] as T;
   }
 
+  /** One of the options, each as often as its weight says; `undefined` without any. */
+  weighted<T extends readonly [weight: number, ...unknown[]]>(options: readonly T[]): T | undefined {
+    let rest = this.pick(options.reduce((sum, [weight]) => sum + weight, 0));
+    return options.find(([weight]) => {
+      rest -= weight;
+      return rest < 0;
+    });
+  }
+
   /** False for the choice 0. */
   chance(percent: number): boolean {
     return this.pick(1_000) >= 1_000 - percent * 10;

@@ -411,7 +411,7 @@ export class EnvoyGateway {
 
 export const READS = 'Envoy Gateway reads';
 export const READS_AND_FAILS = 'Envoy Gateway reads and fails';
-export const TRANSLATES_ON = 'Envoy Gateway translates: on';
+const TRANSLATES_ON = 'Envoy Gateway translates: on';
 export const TRANSLATES_OFF = 'Envoy Gateway translates: off';
 
 const isDangling = (gatewayClass: ApiObject): boolean => gatewayClass?.spec.parametersRef?.name === 'nowhere';

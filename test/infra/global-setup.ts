@@ -5,7 +5,7 @@ import type { TestProject } from 'vitest/node';
 import { install, type Packaging, packageWith } from './packaged.ts';
 
 /** The folders of the tools that install.sh installs. */
-export interface Tools {
+interface Tools {
   /** The folder of cfn-lint, checkov, the AWS CLI, and moto_server. */
   bin: string;
   jars: string;

@@ -6,7 +6,7 @@ import process from 'node:process';
 import { TLSSocket } from 'node:tls';
 import { queryObjects } from 'node:v8';
 
-export interface Invoke {
+interface Invoke {
   readonly event: unknown;
   readonly functionName: string;
   readonly invokedFunctionArn: string;

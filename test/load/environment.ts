@@ -10,29 +10,6 @@ import type { PackagedFunction } from './stack.ts';
 
 export const SECRET_ACCESS_KEY = 'secret-access-key';
 
-/** What a function has printed, in all its environments. */
-export class Printed {
-  /** The sum of each metric, with its reason if it has one. */
-  readonly metrics = new Map<string, number>();
-  /** The number of lines with each message that is a warning or an error. */
-  readonly complaints = new Map<string, number>();
-
-  read(line: string): void {
-    const { _aws, level, message, reason, ...rest } = JSON.parse(line);
-    if (level === 'WARN' || level === 'ERROR') add(this.complaints, message.replace(/HPA \S+/, 'HPA'), 1);
-    for (const { Metrics } of _aws?.CloudWatchMetrics ?? []) {
-      for (const { Name: name } of Metrics) {
-        const total = [rest[name]].flat().reduce((sum: number, value: number) => sum + value, 0);
-        add(this.metrics, reason === undefined ? name : `${name}/${reason}`, total);
-      }
-    }
-  }
-}
-
-export function add<Key>(counts: Map<Key, number>, key: Key, count: number): void {
-  counts.set(key, (counts.get(key) ?? 0) + count);
-}
-
 /** One execution environment of a function, as Lambda keeps it: one invocation at a time, with the state of those before. */
 export class Environment {
   /** Clusters see it in the token, and can tell the environments apart. */
@@ -46,7 +23,7 @@ export class Environment {
   #settle: ((response: Response) => void) | undefined;
 
   /** @param endpoints the variables that lead the SDK to the doubles */
-  constructor(packaged: PackagedFunction, number: number, endpoints: Record<string, string>, printed: Printed) {
+  constructor(packaged: PackagedFunction, number: number, endpoints: Record<string, string>) {
     this.#function = packaged;
     this.memory = packaged.memory;
     this.accessKeyId = `AKIA${packaged.name.toUpperCase()}${number}`;
@@ -62,7 +39,8 @@ export class Environment {
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       if (stream === null) throw new Error('the process has no output');
       createInterface({ input: stream }).on('line', (line) => {
-        if (line.startsWith('{')) printed.read(line);
+        // It is a line of the log, or breaks here.
+        if (line.startsWith('{')) JSON.parse(line);
         else if (!/^\(node:|^\(Use `node --trace/.test(line)) this.warnings.push(line);
       });
     }

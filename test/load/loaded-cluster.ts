@@ -28,7 +28,7 @@ import { SECRET_ACCESS_KEY } from './environment.ts';
 
 /** Half of ten HPAs or more at once would be held back: never so many are unwanted. */
 const GATEWAYS = 12;
-export const MAX_UNWANTED = 4;
+const MAX_UNWANTED = 4;
 
 const TOKENS = { people: 'admin-token', envoyGateway: 'envoy-gateway-token', controllers: 'controllers-token' };
 const masters = (username: string) => ({ ...admin, username });

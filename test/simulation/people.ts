@@ -45,14 +45,9 @@ function matching(
 }
 
 function oneOf(actions: readonly Action[], choices: Choices): string {
-  let rest = choices.pick(actions.reduce((sum, [weight]) => sum + weight, 0));
-  for (const [weight, name, action] of actions) {
-    rest -= weight;
-    if (rest >= 0) continue;
-    action();
-    return name;
-  }
-  return 'nothing';
+  const [, name, action] = choices.weighted(actions) ?? [0, 'nothing', () => {}];
+  action();
+  return name;
 }
 
 function configuration(cluster: Cluster, envoyGateway: EnvoyGateway, gateways: readonly string[]): Action[] {

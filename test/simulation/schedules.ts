@@ -3,7 +3,7 @@ import { onClock } from './clock.ts';
 import { type Result, type Sabotage, Simulation } from './simulation.ts';
 
 /** Everything that some schedules have in common, summed up. */
-export interface Summary {
+interface Summary {
   readonly schedules: number;
   readonly counts: Record<string, number>;
   /** The first schedule that breaks an invariant; it ends the run. */

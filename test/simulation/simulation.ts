@@ -209,11 +209,7 @@ export class Simulation {
     if (this.#backfills > 0 && this.#processes.length < 4) {
       options.push([2, () => this.#startBackfill(choices.of(['bus', 'inline']))]);
     }
-    let rest = choices.pick(options.reduce((sum, [weight]) => sum + weight, 0));
-    for (const [weight, run] of options) {
-      rest -= weight;
-      if (rest < 0) return await run();
-    }
+    await choices.weighted(options)?.[1]();
   }
 
   /**

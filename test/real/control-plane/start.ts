@@ -20,7 +20,7 @@ export interface ControlPlane {
   auditLog: string;
 }
 
-export interface ControlPlaneOptions {
+interface ControlPlaneOptions {
   /** The users by bearer token. One of them must be in `system:masters`. */
   users: Readonly<Record<string, User>>;
   /** Effective when the function returns. */
