@@ -1,5 +1,6 @@
 import type { EventBus } from '../../functions/aws/event-bus.ts';
 import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
+import { ApiStatusError } from '../../functions/kubernetes/api-client.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import type { AccountDirectory } from '../../functions/kubernetes/directory.ts';
 import {
@@ -52,7 +53,7 @@ export const FAULTS = {
   401: { of: SERVER_CALLS, acts: false, answer: () => skipped('ClusterUnauthorized') },
   403: { of: SERVER_CALLS, acts: false, answer: () => skipped('ClusterForbidden') },
   409: { of: ['write', 'event'], acts: false, answer: () => ({ result: 'conflict' }) },
-  410: { of: ['list'], acts: false, answer: () => new RetryableError('410, three times') },
+  410: { of: ['list'], acts: false, answer: () => new ApiStatusError(410, 'expired') },
   429: { of: SERVER_CALLS, acts: false, answer: () => new OverloadedError('429') },
   500: { of: SERVER_CALLS, acts: false, answer: () => new RetryableError('500') },
   '500 after the server acted': { of: ['write', 'event'], acts: true, answer: () => new RetryableError('500') },
