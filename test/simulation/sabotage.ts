@@ -1,4 +1,4 @@
-import type { HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
+import type { Gateway, GatewayClass, HorizontalPodAutoscaler } from '../../functions/judgement/kubernetes-objects.ts';
 import { markedManagedFields } from '../../functions/judgement/ownership.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
 import { appliedFields } from '../builders/cluster.ts';
@@ -34,33 +34,27 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
         config ??= api.config.read();
         return config;
       };
-      return { ...api, config: { ...api.config, read, readIfUsed: read } };
+      return withConfig(api, { read, readIfUsed: read });
     },
   },
   'ignores what Envoy Gateway has seen': {
-    api: (api) => ({
-      ...api,
-      config: {
-        ...api.config,
+    api: (api) =>
+      withConfig(api, {
         read: async () => seen(await api.config.read()),
         readIfUsed: async () => seen(await api.config.readIfUsed()),
-      },
-    }),
+      }),
   },
   // Of the two, only the time of the configuration matters here: HPAs are listed before what they are judged by, and judged twice.
   'does not wait for what settles': { settings: { SETTLE_HPA_SECONDS: 0, SETTLE_CONFIG_SECONDS: 0 } },
   'takes every release for v1.9.1, which no class stops': {
-    api: (api) => ({
-      ...api,
-      config: {
-        ...api.config,
+    api: (api) =>
+      withConfig(api, {
         deployment: async (name) => {
           const found = await api.config.deployment(name);
           const labels = { 'app.kubernetes.io/version': 'v1.9.1' };
           return found && { ...found, metadata: { ...found.metadata, labels }, spec: undefined };
         },
-      },
-    }),
+      }),
   },
   'ignores preconditions': {
     api: (api, cluster) =>
@@ -96,7 +90,7 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
         return { ...config, gatewayClasses: classes, gateways: gateways.map(bare), envoyProxies: proxies };
       };
       const list = async () => (await api.hpas.list()).map(bare);
-      return { ...withHpas(api, { list }), config: { ...api.config, read, readIfUsed: read } };
+      return withConfig(withHpas(api, { list }), { read, readIfUsed: read });
     },
   },
   'takes every HPA for one of Envoy Gateway': {
@@ -132,21 +126,19 @@ const withHpas = (api: ClusterApi, hpas: Partial<ClusterApi['hpas']>): ClusterAp
   hpas: { ...api.hpas, ...hpas },
 });
 
+const withConfig = (api: ClusterApi, config: Partial<ClusterApi['config']>): ClusterApi => ({
+  ...api,
+  config: { ...api.config, ...config },
+});
+
 type Config = Awaited<ReturnType<ClusterApi['config']['read']>>;
 
 /** As if Envoy Gateway had seen every generation. */
 function seen({ gateways, gatewayClasses, ...config }: Config): Config {
-  const statusOf = (generation: number | undefined) => {
-    const conditions = ['Accepted', 'Programmed'].map((type) => ({
-      type,
-      status: 'True',
-      observedGeneration: generation,
-    }));
-    return { conditions, listeners: [{ conditions }] };
+  const observed = <T extends Gateway | GatewayClass>(object: T): T => {
+    const { generation: observedGeneration } = object.metadata;
+    const conditions = ['Accepted', 'Programmed'].map((type) => ({ type, status: 'True', observedGeneration }));
+    return { ...object, status: { conditions, listeners: [{ conditions }] } };
   };
-  return {
-    ...config,
-    gateways: gateways.map((one) => ({ ...one, status: statusOf(one.metadata.generation) })),
-    gatewayClasses: gatewayClasses.map((one) => ({ ...one, status: statusOf(one.metadata.generation) })),
-  };
+  return { ...config, gateways: gateways.map(observed), gatewayClasses: gatewayClasses.map(observed) };
 }
