@@ -244,38 +244,6 @@ describe('when somebody else writes during the sweep, reap', () => {
     expect(methods.slice(methods.indexOf('DELETE') + 1)).toEqual(asked);
   });
 
-  const takeOver = ({ metadata }: KubernetesObject) => {
-    metadata.managedFields?.push({
-      ...{ manager: 'argocd', operation: 'Apply', apiVersion: 'autoscaling/v2', fieldsType: 'FieldsV1' },
-      fieldsV1: { 'f:spec': { 'f:scaleTargetRef': { 'f:name': {} } } },
-    });
-  };
-  const disown = ({ metadata }: KubernetesObject) =>
-    Reflect.deleteProperty(metadata.managedFields?.[0]?.fieldsV1['f:spec'] as object, 'f:minReplicas');
-  test.each<[string, (hpa: KubernetesObject) => void, string]>([
-    [
-      'changes a label',
-      ({ metadata }) => Object.assign(metadata.labels ?? {}, { team: 'a' }),
-      'Deleted, AutoscalingRemoved',
-    ],
-    ['changes the bounds', ({ spec }) => Object.assign(spec, { maxReplicas: 50 }), 'Deleted, AutoscalingRemoved'],
-    [
-      'protects it',
-      ({ metadata }) => Object.assign(metadata, { annotations: { 'envoy-hpa-reaper/keep': 'true' } }),
-      'Kept, Protected',
-    ],
-    ['takes its scale target over, with equal values', takeOver, 'Kept, Adopted'],
-    ['takes the ownership of a field away', disown, 'Deleted, AutoscalingRemoved'],
-  ])('judges again when somebody %s before the deletion', async (_, change, outcome) => {
-    const cluster = await around.enroll('shop', staleList());
-    beforeFirst('DELETE', cluster, () => rewrite(cluster, 'horizontalpodautoscalers', change));
-    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: ${outcome}`]);
-    expect(requestsOf(cluster, 'DELETE').map(({ status }) => status)[0]).toBe(409);
-    const assessments = cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies'));
-    expect(assessments).toHaveLength(outcome.startsWith('Kept') ? 3 : 4);
-    expect(hpasOf(cluster)).toEqual(outcome.startsWith('Kept') ? [STALE] : []);
-  });
-
   test('saves the manifest that it deletes when a person changes the bounds before the second assessment', async () => {
     const cluster = await around.enroll('shop', staleList());
     const readAgain = () => requestsOf(cluster, 'PATCH').length > 0;
@@ -293,44 +261,9 @@ describe('when somebody else writes during the sweep, reap', () => {
   });
 
   const autoscale = ({ spec }: KubernetesObject) => Object.assign(spec.provider.kubernetes, { envoyHpa: {} });
-  test.each<[string, (proxy: KubernetesObject) => void, string, number]>([
-    ['keeps the HPA when autoscaling comes back', autoscale, 'Kept, AutoscalingConfigured', 0],
-    ['judges again when the EnvoyProxy is written', () => {}, 'Deleted, AutoscalingRemoved', 1],
-  ])('%s before the second assessment', async (_, change, outcome, deletions) => {
-    const cluster = await around.enroll('shop', staleList());
-    beforeFirst('PATCH', cluster, () => rewrite(cluster, 'envoyproxies', change));
-    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: ${outcome}`]);
-    expect(requestsOf(cluster, 'DELETE')).toHaveLength(deletions);
-    expect(cluster.requests.filter(({ path }) => path.endsWith('/envoyproxies'))).toHaveLength(3 + deletions);
-  });
-
   const apply = ({ metadata }: KubernetesObject) => {
     metadata.managedFields = the('HorizontalPodAutoscaler', staleList()).metadata.managedFields ?? [];
   };
-  test('uses the mark of a sweep that stopped before its deletion', async () => {
-    const list = staleList();
-    const [entry] = the('HorizontalPodAutoscaler', list).metadata.managedFields ?? [];
-    Reflect.deleteProperty(entry?.fieldsV1['f:spec'] as object, 'f:maxReplicas');
-    const cluster = await around.enroll('shop', list);
-    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
-    expect(writesTo(cluster).map(({ method }) => method)).toEqual(['DELETE', 'POST']);
-  });
-
-  test('marks again when Envoy Gateway applies between the mark and the second assessment', async () => {
-    const cluster = await around.enroll('shop', staleList());
-    let applied = false;
-    cluster.onRequest = ({ method }) => {
-      if (applied || method !== 'GET' || requestsOf(cluster, 'PATCH').length === 0) return undefined;
-      applied = true;
-      rewrite(cluster, 'horizontalpodautoscalers', apply);
-      return undefined;
-    };
-    expect(outcomesOf(await sweepByEvent(changed()))).toEqual([`${STALE}: Deleted, AutoscalingRemoved`]);
-    expect(writesTo(cluster).map(({ method, status }) => `${method} ${status}`)).toEqual([
-      ...['PATCH 200', 'PATCH 200', 'DELETE 200', 'POST 201'],
-    ]);
-  });
-
   test('keeps the HPA when Envoy Gateway applies between the mark and the deletion', async () => {
     const cluster = await around.enroll('shop', staleList());
     beforeFirst('DELETE', cluster, () => {

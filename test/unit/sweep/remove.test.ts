@@ -1,13 +1,20 @@
 import { describe, expect, test, vi } from 'vitest';
 import { judge } from '../../../functions/judgement/judge.ts';
-import type { HorizontalPodAutoscaler } from '../../../functions/judgement/kubernetes-objects.ts';
+import { type HorizontalPodAutoscaler, KEEP_ANNOTATION } from '../../../functions/judgement/kubernetes-objects.ts';
 import type { ClusterApi } from '../../../functions/kubernetes/cluster-api.ts';
 import { NoAnswerError, OverloadedError } from '../../../functions/platform/errors.ts';
 import { SILENT } from '../../../functions/platform/logger.ts';
 import { type RemoveOptions, remove } from '../../../functions/sweep/remove.ts';
-import { envoyHpa, gateway, gatewayClass, snapshotOf } from '../../builders/cluster.ts';
+import {
+  autoscaling,
+  type ClusterObject,
+  envoyHpa,
+  gateway,
+  gatewayClass,
+  snapshotOf,
+} from '../../builders/cluster.ts';
 import { apiOf, nextVersion } from '../../builders/cluster-api.ts';
-import { config } from '../../builders/verdicts.ts';
+import { byDefault, config } from '../../builders/verdicts.ts';
 
 /** Removes `count` stale HPAs, of Gateways that ask for none. */
 function removal(
@@ -91,6 +98,61 @@ test('gives up after five deletions of an HPA whose status is written before eac
 test('needs no other attempt for an HPA that somebody changed and then deleted', async () => {
   const { ended, removed } = removal(1, { delete: async () => ({ result: 'conflict' }), get: async () => undefined });
   expect([await removed, ended]).toEqual([[], ['AlreadyGone']]);
+});
+
+describe('what somebody writes after the mark makes the HPA start again, undeleted:', () => {
+  const fields = { operation: 'Apply', apiVersion: 'autoscaling/v2', fieldsType: 'FieldsV1' } as const;
+  const scaleTarget = { 'f:spec': { 'f:scaleTargetRef': { 'f:name': {} } } };
+
+  test.each<[string, (hpa: HorizontalPodAutoscaler) => unknown]>([
+    ['a label', ({ metadata }) => Object.assign(metadata.labels ?? {}, { team: 'a' })],
+    ['the bounds', ({ spec }) => Object.assign(spec, { maxReplicas: 50 })],
+    [
+      'a protecting annotation',
+      ({ metadata }) => Object.assign(metadata, { annotations: { [KEEP_ANNOTATION]: 'true' } }),
+    ],
+    [
+      'the same scale target, by another manager',
+      ({ metadata }) => metadata.managedFields?.push({ manager: 'argocd', ...fields, fieldsV1: scaleTarget }),
+    ],
+    [
+      'that Envoy Gateway no longer owns a field',
+      ({ metadata }) =>
+        Reflect.deleteProperty(metadata.managedFields?.[0]?.fieldsV1?.['f:spec'] as object, 'f:minReplicas'),
+    ],
+    [
+      'an apply of Envoy Gateway',
+      ({ metadata }) => Object.assign(metadata, { managedFields: envoyHpa('shop/web-0').metadata.managedFields }),
+    ],
+    ['another HPA of its name', ({ metadata }) => Object.assign(metadata, { uid: 'another' })],
+  ])('%s', async (_, write) => {
+    const written = (hpa: HorizontalPodAutoscaler) => {
+      const next = nextVersion(structuredClone(hpa));
+      write(next);
+      return next;
+    };
+    const [early, get] = [removal(1), async (hpa: HorizontalPodAutoscaler) => written(hpa)];
+    const { list } = early.api.hpas;
+    early.api.hpas.list = async () => (await list()).map(written);
+    const late = removal(1, { delete: vi.fn(async () => ({ result: 'conflict' as const })), get });
+    for (const { removed, ended } of [early, late]) {
+      expect(await removed).toMatchObject([{ action: 'delete' }]);
+      expect(ended).toEqual([]);
+    }
+    expect(early.api.hpas.delete).not.toHaveBeenCalled();
+    expect(late.api.hpas.delete).toHaveBeenCalledOnce();
+  });
+
+  test.each<[string, ClusterObject[]]>([
+    ['the same configuration', [gatewayClass(), config, gateway('shop/web-0', { metadata: { resourceVersion: '2' } })]],
+    ['a configuration that asks for autoscaling', [gatewayClass(), byDefault(autoscaling()), gateway('shop/web-0')]],
+  ])('%s', async (_, objects) => {
+    const { api, ended, removed } = removal(1);
+    api.config.read = apiOf(objects).config.read;
+    expect(await removed).toMatchObject([{ action: 'delete' }]);
+    expect(ended).toEqual([]);
+    expect(api.hpas.delete).not.toHaveBeenCalled();
+  });
 });
 
 describe('a deletion without an answer', () => {

@@ -57,14 +57,17 @@ describe('a run', () => {
     const server = 'https://a.example.com';
     const directory = directoryOf({
       ...{ a: { api: wanted('shop/a'), server }, b: { api: wanted('shop/b', 'shop/a'), server } },
-      ...{ c: { api: wanted('shop/a'), server }, d: { api: wanted('shop/a') } },
+      ...{ c: { api: wanted('shop/a'), server }, copy: { api: wanted('shop/a'), server: `${server}:8443` } },
+      ...{ proxied: { api: wanted('shop/c'), server }, unknown: { api: wanted('shop/a') } },
     });
     const report = await sweep([{ directory }]);
     expect(report.clusters.map(({ cluster, sweepId, warnings }) => [cluster, sweepId, warnings])).toMatchObject([
       ['a', 'run-1/a', [{ reason: 'SameCluster', message: expect.stringContaining('b, c') }]],
-      ['d', 'run-1/d', []],
+      ['copy', 'run-1/copy', []],
+      ['proxied', 'run-1/proxied', []],
+      ['unknown', 'run-1/unknown', []],
     ]);
-    expect(report.totals.clusters).toBe(2);
+    expect(report.totals.clusters).toBe(4);
   });
 
   test('reports the HPAs that are selected in their cluster', async () => {
@@ -156,7 +159,9 @@ describe('the deletion limit of a run', () => {
     vi.mocked(api.hpas.get).mockResolvedValueOnce(envoyHpa('shop/a'));
     const report = await sweepRegion(directoryOf({ a: { api } }), { maxDeletionsOfRun: 1 });
     expect(report.totals.outcomes).toEqual({ Deleted: 1 });
-    expect([api.hpas.delete, api.hpas.list].map((asked) => vi.mocked(asked).mock.calls.length)).toEqual([2, 4]);
+    // It is marked once: the mark is intact.
+    const { mark, list, delete: remove } = api.hpas;
+    expect([mark, list, remove].map((asked) => vi.mocked(asked).mock.calls.length)).toEqual([1, 4, 2]);
   });
 });
 
