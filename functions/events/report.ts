@@ -222,17 +222,16 @@ const hpaShape = {
     z.array(z.enum(['manifest', 'restsOn'])),
   ),
 };
-const deletedDetailSchema = detailOf('HPA Deleted', 'a stale HPA was deleted', {
-  ...hpaShape,
-  manifest: z.optional(manifestSchema),
-});
 
 /**
  * The details of the EventBridge events that `reap` and `backfill` publish after a sweep, by detail-type. The queue of `reap`
  * receives none of them. The version rises when a subscriber would have to change; new optional fields do not raise it.
  */
 export const OUTCOME_DETAILS = {
-  'HPA Deleted': deletedDetailSchema,
+  'HPA Deleted': detailOf('HPA Deleted', 'a stale HPA was deleted', {
+    ...hpaShape,
+    manifest: z.optional(manifestSchema),
+  }),
   'HPA Reported': detailOf(
     'HPA Reported',
     'an HPA is stale, and the sweep only reports; again with every sweep until it is gone',
