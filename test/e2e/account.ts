@@ -11,23 +11,17 @@ import { type Surroundings, surroundings } from './reap-harness.ts';
 type Handler = (event: unknown, context: Context) => Promise<RunReport>;
 
 /** The surroundings of a test of `backfill`. */
-export interface BackfillSurroundings {
-  readonly around: Surroundings;
+export function backfillSurroundings() {
   /** The function exactly as Lambda loads it into a new process. */
-  loadBackfill(): Promise<Handler>;
-  /** One invocation of a new process. */
-  backfill(payload: unknown): Promise<RunReport>;
-}
-
-export function backfillSurroundings(): BackfillSurroundings {
-  const loadBackfill = async () => {
+  const loadBackfill = async (): Promise<Handler> => {
     vi.resetModules();
     return (await import('../../functions/backfill/handler.ts')).handler as unknown as Handler;
   };
   return {
     around: surroundings(),
     loadBackfill,
-    backfill: async (payload) => await (await loadBackfill())(payload, lambdaContext('backfill', 900_000)),
+    /** One invocation of a new process. */
+    backfill: async (payload: unknown) => await (await loadBackfill())(payload, lambdaContext('backfill', 900_000)),
   };
 }
 
