@@ -24,41 +24,57 @@ export function itemsTaker(onItem: (item: unknown) => void): (part: string) => s
     onItem(value);
     return 'null';
   };
-  let item = '';
+  /** What has arrived since the beginning of the item, or of the string, that is not complete. */
+  let text = '';
+  let at = 0;
+  /** Where what is not returned yet begins. */
+  let from = 0;
   let depth = 0;
   let isInItems = false;
-  let isInString = false;
-  let isEscaped = false;
   return (part) => {
+    text += part;
     let rest = '';
-    let from = 0;
-    for (let at = 0; at < part.length; at += 1) {
-      const code = part.charCodeAt(at);
-      if (isInString) {
-        if (isEscaped) isEscaped = false;
-        else if (code === BACKSLASH) isEscaped = true;
-        else if (code === QUOTE) isInString = false;
-      } else if (code === QUOTE) isInString = true;
-      else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
+    for (; at < text.length; at += 1) {
+      const code = text.charCodeAt(at);
+      if (code === QUOTE) {
+        const end = endOfString(text, at);
+        if (end < 0) break;
+        at = end;
+      } else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
         depth += 1;
         if (depth === 2) isInItems = code === OPEN_ARRAY;
         if (depth === 3 && isInItems) {
-          rest += part.slice(from, at);
+          rest += text.slice(from, at);
           from = at;
         }
       } else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) {
         if (depth === 3 && isInItems) {
-          rest += take(item + part.slice(from, at + 1));
-          item = '';
+          rest += take(text.slice(from, at + 1));
           from = at + 1;
         }
         depth -= 1;
       }
     }
-    if (depth < 3 || !isInItems) return rest + part.slice(from);
-    item += part.slice(from);
+    if (depth < 3 || !isInItems) {
+      rest += text.slice(from);
+      from = text.length;
+    }
+    const done = Math.min(from, at);
+    text = text.slice(done);
+    at -= done;
+    from -= done;
     return rest;
   };
+}
+
+/** The index of the quote that ends the string, or -1 for a text without one. */
+function endOfString(text: string, start: number): number {
+  for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    if (backslashes % 2 === 0) return at;
+  }
+  return -1;
 }
 
 /**

@@ -33,7 +33,7 @@ test('finds the items that JSON.parse finds, however the list is written and arr
 
 test('takes quotes, backslashes, and braces in a string for text, wherever a part ends', () => {
   const item = { data: { text: '}],"items":[{ \\" \\\\" \\\\\\" ', '{': '\\', '"': '\\\\' } };
-  const text = JSON.stringify({ items: [item, item] });
+  const text = JSON.stringify({ metadata: { a: {} }, items: [item, item] });
   for (const cut of Array(text.length).keys()) expect(parsed(text, [cut]).items).toEqual([item, item]);
 });
 
@@ -43,10 +43,11 @@ test.each<[string, string]>([
   ['an item that is no JSON', '{"items":[{"a":x}]}'],
   ['text between the items', '{"items":[{} x {}]}'],
   ['text after the list', '{"items":[]} x'],
+  ['a string after the list', '{"items":[]}"x'],
   ['a bracket in place of a brace', '{"items":[{"a":1]]}'],
   ['nothing', ''],
-])('leaves what is no JSON: %s', (_, text) => {
-  expect(() => parsed(text)).toThrow(SyntaxError);
+])('leaves what is no JSON, wherever a part ends: %s', (_, text) => {
+  for (const cut of Array(text.length + 1).keys()) expect(() => parsed(text, [cut])).toThrow(SyntaxError);
 });
 
 test('an item shares what equals the item before, and stays equal to itself', () => {
@@ -58,6 +59,8 @@ test('an item shares what equals the item before, and stays equal to itself', ()
   expect(shared).toEqual(other);
   expect(shared?.list).toBe(one?.list);
   expect(shared?.metadata.labels).toBe(one?.metadata.labels);
+  const withKey = JSON.parse('{"__proto__":{}}');
+  expect(Object.values(sharing(withKey, {}))).not.toContain(Object.prototype);
   // Few values, so that many parts are equal; `__proto__` is a key like any other.
   const keys = fc.constantFrom('a', 'b', '0', '__proto__', 'toString');
   const { value: values } = fc.letrec((tie) => ({
