@@ -122,7 +122,7 @@ const configPlan = fc.record({
     [1, {}, { rateLimitHpa: { name: 'n' } }],
   ),
   unreadable: weighted([16, false], [1, true]),
-  age: weighted<'old' | 'young' | 'written'>([24, 'old'], [1, 'young', 'written']),
+  fate: weighted<Fate>([24, 'stays'], [1, 'young', 'written']),
 });
 
 /** Envoy Gateway's own Deployment. */
@@ -239,16 +239,10 @@ function statusOf({ word, observed, programmed, listeners }: Said) {
 /** Parsing YAML takes most of the time, and there are few different texts. */
 const configsRead = new Map<string, ReturnType<typeof readEnvoyGatewayConfig>>();
 function configOf(plan: PlanOf<typeof configPlan>, namespace: string) {
-  const { unreadable, age, ...options } = plan;
+  const { unreadable, fate, ...options } = plan;
   const key = JSON.stringify([plan, namespace]);
-  const metadata: Partial<Metadata> = {
-    old: {},
-    young: { creationTimestamp: YOUNG },
-    written: { managedFields: [{ manager: 'helm', time: YOUNG, fieldsV1: { 'f:data': {} } }] },
-  }[age];
-  const text = unreadable ? 'kind: [' : undefined;
-  const read =
-    configsRead.get(key) ?? readEnvoyGatewayConfig(envoyGatewayConfig({ ...options, namespace, text, metadata }));
+  const object = { ...options, namespace, text: unreadable ? 'kind: [' : undefined, metadata: metadataOfFate[fate] };
+  const read = configsRead.get(key) ?? readEnvoyGatewayConfig(envoyGatewayConfig(object));
   configsRead.set(key, read);
   return read;
 }

@@ -44,16 +44,9 @@ const placeOf = (place: string): { namespace?: string; name: string } => {
   return second === undefined ? { name: first } : { namespace: first, name: second };
 };
 
-function metadataOf(kind: string, place: string, over: Partial<Metadata> & { generation?: number } = {}) {
-  return {
-    ...placeOf(place),
-    uid: `${kind}:${place}`,
-    resourceVersion: '1',
-    creationTimestamp: CREATED,
-    ...over,
-  };
-}
-type Stored = { uid: string; resourceVersion: string; namespace: string; name: string };
+type Stored = Metadata & { uid: string; resourceVersion: string; namespace: string };
+const metadataOf = (kind: string, place: string, over: Partial<Metadata> = {}) =>
+  ({ ...placeOf(place), uid: `${kind}:${place}`, resourceVersion: '1', creationTimestamp: CREATED, ...over }) as Stored;
 
 const parametersRefOf = (reference: ParametersRef) => ({
   group: 'gateway.envoyproxy.io',
@@ -97,7 +90,7 @@ export function gatewayClass(
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'GatewayClass',
-    metadata: metadataOf('GatewayClass', name, { generation, ...metadata }) as Metadata & Stored,
+    metadata: metadataOf('GatewayClass', name, { generation, ...metadata }),
     spec: { controllerName, ...(proxy !== undefined && { parametersRef: parametersRefOf(proxy) }) },
     ...(conditions && { status: { conditions } }),
   };
@@ -124,7 +117,7 @@ export function gateway(
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
-    metadata: metadataOf('Gateway', place, { generation, ...metadata }) as Metadata & Stored,
+    metadata: metadataOf('Gateway', place, { generation, ...metadata }),
     spec: {
       gatewayClassName: className,
       listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
@@ -142,7 +135,7 @@ export function envoyProxy(
   return {
     apiVersion: 'gateway.envoyproxy.io/v1alpha1',
     kind: 'EnvoyProxy',
-    metadata: metadataOf('EnvoyProxy', place, { generation: 1, ...metadata }) as Metadata & Stored,
+    metadata: metadataOf('EnvoyProxy', place, { generation: 1, ...metadata }),
     spec,
   };
 }
@@ -184,7 +177,7 @@ export function envoyGatewayConfig({
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: metadataOf('ConfigMap', `${namespace}/envoy-gateway-config`, metadata) as Metadata & Stored,
+    metadata: metadataOf('ConfigMap', `${namespace}/envoy-gateway-config`, metadata),
     data: { 'envoy-gateway.yaml': text ?? written },
   };
 }
@@ -257,7 +250,7 @@ export function envoyHpa(
       labels,
       managedFields: [appliedFields(labels), STATUS_FIELDS],
       ...metadata,
-    }) as Metadata & Stored,
+    }),
     spec: {
       minReplicas: 2,
       maxReplicas: 5,
@@ -290,7 +283,7 @@ export function deployment(place: string): Extract<ClusterObject, { kind: 'Deplo
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: metadataOf('Deployment', place) as Metadata & Stored,
+    metadata: metadataOf('Deployment', place),
     spec: { replicas: 2 },
   };
 }

@@ -146,20 +146,20 @@ describe('no HPA is deleted', () => {
       metadata: { ...object.metadata, annotations: { 'envoy-hpa-reaper/keep': 'true' } },
     });
     onEveryCluster((snapshot, verdicts) => {
-      const { gateways, gatewayClasses, envoyProxies, envoyGatewayConfigs } = snapshot;
-      for (const verdict of judge({ ...snapshot, hpas: snapshot.hpas.map(protect) })) {
-        must(verdict.action === 'keep', 'annotated', verdict);
-      }
-      const configs = envoyGatewayConfigs.map((one) => ({ ...one, configMap: protect(one.configMap) }));
-      const annotated: [kind: string, over: Partial<Snapshot>][] = [
-        ['Gateway', { gateways: gateways.map(protect) }],
-        ['GatewayClass', { gatewayClasses: gatewayClasses.map(protect) }],
-        ['EnvoyProxy', { envoyProxies: envoyProxies.map(protect) }],
-        ['ConfigMap', { envoyGatewayConfigs: configs }],
-      ];
-      for (const [kind, over] of annotated) {
+      const { hpas, gateways, gatewayClasses, envoyProxies, envoyGatewayConfigs } = snapshot;
+      const annotated: Record<string, Partial<Snapshot>> = {
+        HorizontalPodAutoscaler: { hpas: hpas.map(protect) },
+        Gateway: { gateways: gateways.map(protect) },
+        GatewayClass: { gatewayClasses: gatewayClasses.map(protect) },
+        EnvoyProxy: { envoyProxies: envoyProxies.map(protect) },
+        ConfigMap: {
+          envoyGatewayConfigs: envoyGatewayConfigs.map((one) => ({ ...one, configMap: protect(one.configMap) })),
+        },
+      };
+      for (const [kind, over] of Object.entries(annotated)) {
         judge({ ...snapshot, ...over }).forEach((verdict, index) => {
           if (verdict.action === 'keep') return;
+          must(kind !== 'HorizontalPodAutoscaler', 'annotated', verdict);
           // Protection only keeps: what is deleted all the same does not depend on the annotated objects.
           must(verdicts[index]?.reason === verdict.reason, `annotated ${kind}`, verdict);
           const isBoundTo = kind !== 'ConfigMap' || verdict.owner?.kind === 'ConfigMap';
@@ -171,8 +171,7 @@ describe('no HPA is deleted', () => {
   });
 });
 
-describe('with a list of controller namespaces', () => {
-  const LISTS = [['sys'], ['sys2'], ['sys', 'sys2'], ['a'], ['sys', 'a'], ['elsewhere']];
+test('with a list of controller namespaces an HPA is deleted only if it is without the other ConfigMaps, and elsewhere only if it is without the list', () => {
   const isBesideGateway = ({ hpa, owner }: Verdict, { gateways }: Snapshot) =>
     owner?.kind === 'Gateway'
       ? owner.namespace === hpa.metadata.namespace
@@ -180,44 +179,36 @@ describe('with a list of controller namespaces', () => {
           ({ metadata, spec }) =>
             spec.gatewayClassName === owner?.name && metadata.namespace === hpa.metadata.namespace,
         );
-  const onEveryList = (
-    holds: (listed: Verdict, context: { whole: Verdict; alone: Verdict; snapshot: Snapshot; list: string[] }) => void,
-  ) =>
-    onEveryCluster((snapshot, verdicts) => {
-      for (const list of LISTS) {
-        const listedConfigs = snapshot.envoyGatewayConfigs.filter(({ configMap }) =>
-          list.includes(configMap.metadata.namespace),
-        );
-        const alone = judge({ ...snapshot, envoyGatewayConfigs: listedConfigs });
-        judge({ ...snapshot, controllerNamespaces: list }).forEach((verdict, index) => {
-          holds(verdict, { whole: verdicts[index] as Verdict, alone: alone[index] as Verdict, snapshot, list });
-        });
-      }
-    }, RUNS / 4);
-
-  test('an HPA is deleted only if it is without the other ConfigMaps, and elsewhere only if it is without the list', () => {
-    let kept = 0;
-    let deleted = 0;
-    onEveryList((listed, { whole, alone, snapshot, list }) => {
-      must(listed.action === 'keep' || alone.action === 'delete', 'deleted by a ConfigMap elsewhere', listed);
+  let kept = 0;
+  let deleted = 0;
+  const check = (snapshot: Snapshot, verdicts: Verdict[], list: string[]) => {
+    const configs = snapshot.envoyGatewayConfigs.filter(({ configMap: { metadata } }) =>
+      list.includes(metadata.namespace),
+    );
+    const alone = judge({ ...snapshot, envoyGatewayConfigs: configs });
+    for (const [index, listed] of judge({ ...snapshot, controllerNamespaces: list }).entries()) {
+      const isStale = verdicts[index]?.action === 'delete';
+      const isStaleAlone = alone[index]?.action === 'delete';
       const isOfListed = list.includes(listed.hpa.metadata.namespace) && !isBesideGateway(listed, snapshot);
-      must(listed.action === 'keep' || isOfListed || whole.action === 'delete', 'deleted because of the list', listed);
-      if (!isOfListed && alone.action === 'delete' && whole.action === 'keep') kept += 1;
-      const isNone = snapshot.envoyGatewayConfigs.every(
-        ({ configMap }) => !list.includes(configMap.metadata.namespace),
-      );
-      const needsNoConfig = listed.action === 'keep' || !isNone || isGone(listed, snapshot);
-      must(needsNoConfig, 'deleted without any configuration', listed);
-      if (listed.action === 'keep' || whole.action === 'delete') return;
+      if (!isOfListed && isStaleAlone && !isStale) kept += 1;
+      if (listed.action === 'keep') continue;
+      must(isStaleAlone, 'deleted by a ConfigMap elsewhere', listed);
+      must(isOfListed || isStale, 'deleted because of the list', listed);
+      must(configs.length > 0 || isGone(listed, snapshot), 'deleted without any configuration', listed);
+      if (isStale) continue;
       deleted += 1;
       const isPatched = JSON.stringify(snapshot).includes('"metadata":{"namespace":"sys"}');
       const isAskedFor = wishesIn(snapshot).some(
         ({ owner, names }) => sameOwner(owner, ownerOf(listed.hpa)) && names.includes(keyOf(listed.hpa)),
       );
       must(isPatched || !isAskedFor, 'asked for by a ConfigMap that is not in the list', listed);
-    });
-    expect(Math.min(kept, deleted)).toBeGreaterThan(0);
-  });
+    }
+  };
+  const lists = [['sys'], ['sys2'], ['sys', 'sys2'], ['a'], ['sys', 'a'], ['elsewhere']];
+  onEveryCluster((snapshot, verdicts) => {
+    for (const list of lists) check(snapshot, verdicts, list);
+  }, RUNS / 4);
+  expect(Math.min(kept, deleted)).toBeGreaterThan(0);
 });
 
 test('every HPA is deleted whose owner is fully known, seen and asks for none, and that nothing protects', () => {
@@ -231,10 +222,7 @@ test('every HPA is deleted whose owner is fully known, seen and asks for none, a
   let stale = 0;
   onEveryCluster((snapshot, verdicts) => {
     const { gateways, gatewayClasses, envoyProxies, envoyGatewayConfigs } = snapshot;
-    const specs = JSON.stringify([
-      envoyProxies.map(({ spec }) => spec),
-      envoyGatewayConfigs.map((each) => each.settings),
-    ]);
+    const specs = JSON.stringify([...envoyProxies.map(({ spec }) => spec), ...envoyGatewayConfigs]);
     for (const verdict of verdicts) {
       const { hpa, owner } = verdict;
       if (owner === undefined || !isApplied(hpa) || isHeld(hpa)) continue;
@@ -326,12 +314,8 @@ describe('the judgement', () => {
         // If an HPA is stale by several installations, the verdict has the reason of the first.
         const same = single ? sameReason(verdict, reversed[index]) : verdict.action === reversed[index]?.action;
         must(same, 'depends on the order', verdict);
-        const sorted = (objects: Verdict['restsOn'] = []) =>
-          objects
-            .map((one) => JSON.stringify(one))
-            .sort()
-            .join();
-        const restsOnTheSame = sorted(verdict.restsOn) === sorted(reversed[index]?.restsOn);
+        const sorted = (of: Verdict | undefined) => `${of?.restsOn.map((one) => JSON.stringify(one)).toSorted()}`;
+        const restsOnTheSame = sorted(verdict) === sorted(reversed[index]);
         must(verdict.action === 'keep' || restsOnTheSame, 'what it rests on depends on the order', verdict);
       });
     });
