@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judge, type Verdict } from '../../../functions/judgement/judge.ts';
+import { judge } from '../../../functions/judgement/judge.ts';
 import {
   autoscaling,
   type ClusterObject,
@@ -13,12 +13,10 @@ import {
   snapshotOf,
 } from '../../builders/cluster.ts';
 import {
-  classProxy,
   inShort,
   judged,
   judgedWith,
   merging,
-  NOT_OBSERVED,
   namespaceMode,
   ownProxy,
   REMOVED,
@@ -26,7 +24,6 @@ import {
   shortVerdict,
   shortVerdicts,
   UNREADABLE,
-  UNRESOLVED,
   WANTED,
 } from '../../builders/verdicts.ts';
 
@@ -48,7 +45,6 @@ describe('if both names exist, and both Deployments run,', () => {
     ['v1.4.2 wants the hashed one', [v142], WANTED, RENAMED],
     ['v1.5.0 wants the plain one', [controller({ version: 'v1.5.0' })], RENAMED, WANTED],
     ['an unknown version may want either', [controller()], WANTED, WANTED],
-    ['without its Deployment Envoy Gateway may want either', [], WANTED, WANTED],
   ])('%s', (_, installed, ofHashed, ofPlain) => {
     expect(shortVerdicts(...both, ...installed)).toEqual([ofHashed, ofPlain]);
   });
@@ -75,19 +71,11 @@ describe('if both names exist, and both Deployments run,', () => {
     ]);
     expect(judged(...both, v191).needsDeployments).toEqual([]);
   });
-
-  test('the deletion waits for Envoy Gateway to see the configuration', () => {
-    const unseen = gateway('shop/web', { proxy: 'own', generation: 2, observed: 1 });
-    const [first, ...others] = both.map((object) => (object.kind === 'Gateway' ? unseen : object));
-    expect(shortVerdict(first as ClusterObject, ...others, v191)).toBe(NOT_OBSERVED);
-  });
 });
 
 describe('while the version is not known,', () => {
   const old = envoyHpa();
   test.each<[string, ClusterObject[], string]>([
-    ['the plain name alone is wanted', [plain], WANTED],
-    ['the hashed name alone is wanted', [hashed], WANTED],
     ["an HPA in the controller's namespace stays while it is alone", [old], WANTED],
     ["an HPA in the controller's namespace goes beside the plain one", [old, plain], RENAMED],
     ["an HPA in the controller's namespace goes beside the hashed one", [old, hashed], RENAMED],
@@ -109,15 +97,6 @@ describe('while the version is not known,', () => {
     ]);
   });
 
-  test.each<[known: string[], needed: string[]]>([
-    [[], [CONTROLLER, HASHED]],
-    [[CONTROLLER, HASHED], ['shop/web']],
-    [[CONTROLLER, HASHED, 'shop/web'], []],
-  ])('of two names, with %j known to be absent it asks for %j', (known, needed) => {
-    const deployments = new Map(known.map((key) => [key, null]));
-    expect(judgedWith(deployments, hashed, plain, ...asking).needsDeployments).toEqual(needed);
-  });
-
   test.each<[ClusterObject[], string]>([
     [[plainRuns], `, and Deployment ${HASHED} is gone.`],
     [[hashedRuns], `, but Deployment ${HASHED} still runs.`],
@@ -126,19 +105,6 @@ describe('while the version is not known,', () => {
     const { explanation } = judged(hashed, plain, ...deployments, ...asking);
     expect(explanation.slice(explanation.indexOf('which version runs') + 'which version runs'.length)).toBe(expected);
   });
-});
-
-test.each<[string, ClusterObject[]]>([
-  ['the plain one under v1.4.2', [plain, v142]],
-  ['the hashed one under v1.9.1', [hashed, v191]],
-])('one name alone stays until the other exists: %s', (_, objects) => {
-  expect(shortVerdict(...objects, ...asking)).toBe(WANTED);
-});
-
-test('once envoyHpa is removed, both names go; envoyHpa.name replaces both', () => {
-  expect(shortVerdicts(hashed, plain, gatewayClass(), gateway(), namespaceMode, v191)).toEqual([REMOVED, REMOVED]);
-  const named = [...ownProxy(autoscaling({ name: 'n' })), namespaceMode, v191];
-  expect(shortVerdict(plain, envoyHpa('shop/web', { at: 'shop/n' }), plainRuns, ...named)).toBe(RENAMED);
 });
 
 describe('a class that merges its Gateways', () => {
@@ -151,27 +117,15 @@ describe('a class that merges its Gateways', () => {
   const byDefault = (spec = autoscaling()) =>
     envoyGatewayConfig({ gatewayNamespaceMode: true, envoyProxy: merging(spec) });
 
-  test('by its own EnvoyProxy is rejected, whatever the default says', () => {
-    const place = `shop/${hashedNameOf('eg')}`;
-    const rest = [...classProxy(merging(autoscaling())), ...gateways, v191, deployment(place)];
-    const verdict = judged(envoyHpa('eg', { at: place }), ...rest, namespaceMode);
-    expect(inShort(verdict)).toBe(UNRESOLVED);
-    expect(verdict.explanation).toContain('by its own EnvoyProxy, which GatewayNamespace mode rejects');
-    expect(shortVerdict(envoyHpa('eg', { at: place }), ...rest, byDefault())).toBe(UNRESOLVED);
-  });
-
   const bankRuns = deployment('bank/web');
   const ownDefault = envoyGatewayConfig({ envoyProxy: merging() });
   test.each<[string, ClusterObject[], string]>([
     ['wants one HPA beside one of its Gateways', [inShop, byDefault()], WANTED],
-    ['wants one HPA beside the other Gateway', [inBank, byDefault()], WANTED],
-    ['wants none once envoyHpa is removed', [inShop, byDefault({})], REMOVED],
     ['keeps an HPA elsewhere while it is alone', [elsewhere, byDefault()], WANTED],
     ['does not want one elsewhere', [elsewhere, inShop, byDefault()], RENAMED],
     ['decides by its default about an HPA beside a Gateway', [inShop, byDefault({}), plainRuns], REMOVED],
     ['does not do so outside of this mode', [inShop, ownDefault, plainRuns], UNREADABLE],
     ['does not do so elsewhere', [elsewhere, byDefault({}), deployment('third/web')], UNREADABLE],
-    ['may want either of two', [inShop, inBank, byDefault(), plainRuns, bankRuns], WANTED],
     ['does not want the one whose Deployment is gone', [inShop, inBank, byDefault(), bankRuns], RENAMED],
   ])('by the default %s', (_, objects, expected) => {
     expect(shortVerdict(...objects, ...ofClass)).toBe(expected);
@@ -184,11 +138,8 @@ describe('a class that merges its Gateways', () => {
     );
   });
 
-  test.each([[[]], [['shop']], [['shop', 'envoy-gateway-system']]])(
-    'keeps its HPA beside a Gateway with the controller namespaces %j',
-    (controllerNamespaces) => {
-      const snapshot = snapshotOf([inShop, ...ofClass, byDefault()]);
-      expect(inShort(judge({ ...snapshot, controllerNamespaces })[0] as Verdict)).toBe(WANTED);
-    },
-  );
+  test('keeps its HPA beside a Gateway in a listed namespace without a ConfigMap', () => {
+    const snapshot = snapshotOf([inShop, ...ofClass, byDefault()]);
+    expect(judge({ ...snapshot, controllerNamespaces: ['shop'] }).map(inShort)).toEqual([WANTED]);
+  });
 });

@@ -39,7 +39,6 @@ const asking = limiting({ rateLimitHpa: { maxReplicas: 5 } });
 
 test.each<[string, ClusterObject, string]>([
   ['rateLimitHpa asks', asking, WANTED],
-  ['an empty rateLimitHpa asks', limiting({ rateLimitHpa: {} }), WANTED],
   ['without rateLimitHpa nothing asks', limiting(), REMOVED],
   ['rateLimitHpa null does not ask', limiting({ rateLimitHpa: null }), REMOVED],
 ])('%s, whether or not the Deployment runs', (_, configMap, expected) => {
@@ -55,17 +54,10 @@ const OTHER = 'Envoy Gateway in envoy-gateway-system reads ConfigMap custom and 
 const ABSENT = `${OWNER} does not exist, or is not in a controller namespace`;
 const custom = controller({ configMap: 'custom' });
 test.each<[string, ClusterObject[], string, string]>([
-  ['there is no ConfigMap', [v142], UNREADABLE, ABSENT],
   ['it is in another namespace', [envoyGatewayConfig({ namespace: 'second', rateLimit: {} })], UNREADABLE, ABSENT],
   ['it is not readable', [envoyGatewayConfig({ text: '{' })], UNREADABLE, `${OWNER} cannot be read (`],
   ['Envoy Gateway reads another ConfigMap', [limiting(), custom], UNREADABLE, OTHER],
-  ['Envoy Gateway does not read the one that asks', [asking, custom], UNREADABLE, OTHER],
-  [
-    'it has no rate limit service',
-    [envoyGatewayConfig(), v142],
-    STILL_RUNS,
-    `${OWNER} configures no rate limit service`,
-  ],
+  ['it has no such service', [envoyGatewayConfig(), v142], STILL_RUNS, `${OWNER} configures no rate limit service`],
 ])('%s: the HPA is deleted only once its Deployment is gone', (_, objects, otherwise, explanation) => {
   const gone = judged(rateLimitHpa(), ...objects);
   expect(inShort(gone)).toBe('delete ScaleTargetGone');
@@ -110,19 +102,6 @@ describe('rateLimitHpa.name', () => {
     expect(shortVerdicts(rateLimitHpa(), successor, ...cluster)).toEqual(expected);
     expect(shortVerdict(rateLimitHpa(), ...cluster)).toBe(WANTED);
   });
-
-  test('deletes nothing while the new HPA belongs to another owner or is being deleted', () => {
-    const deleted = rateLimitHpa({ at, metadata: { deletionTimestamp: '2026-01-02T00:00:00Z' } });
-    for (const other of [envoyHpa('shop/gone', { at }), deleted]) {
-      expect(shortVerdict(rateLimitHpa(), other, named, v191, service)).toBe(WANTED);
-    }
-  });
-
-  test('waits for Envoy Gateway to see it', () => {
-    // v1.3.0 ignores the name, so the HPA of that name is the old one.
-    const cluster = [named, service, controller({ version: 'v1.3.0' }), gatewayClass('r', { accepted: false })];
-    expect(shortVerdict(successor, rateLimitHpa(), ...cluster)).toBe(NOT_OBSERVED);
-  });
 });
 
 test('a deletion waits while Envoy Gateway may be stuck at a class of the controllerName in its own ConfigMap', () => {
@@ -150,10 +129,8 @@ test('a verdict names its owner and everything that it rests on', () => {
 
 test.each<[string, string, ClusterObject[], string]>([
   ['a ConfigMap in the list decides', 'envoy-gateway-system', [limiting()], REMOVED],
-  ['a ConfigMap in the list that asks decides', 'envoy-gateway-system', [asking], WANTED],
   ['a ConfigMap that is not in the list deletes nothing', 'other', [limiting(), service], UNREADABLE],
   ['a ConfigMap that is not in the list keeps what it asks for', 'other', [asking], WANTED],
-  ['without both the ConfigMap and the Deployment it is deleted', 'other', [limiting()], REMOVED],
 ])('with a list of controller namespaces: %s', (_, namespace, objects, expected) => {
   const snapshot = snapshotOf([rateLimitHpa(), ...objects, v142]);
   const [verdict] = judge({ ...snapshot, controllerNamespaces: [namespace] });

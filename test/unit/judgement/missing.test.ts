@@ -14,7 +14,6 @@ import {
   gateway,
   gatewayClass,
   hashedNameOf,
-  rateLimitHpa,
   snapshotOf,
 } from '../../builders/cluster.ts';
 import { byDefault, classProxy, config, merging, NO_AUTOSCALING } from '../../builders/verdicts.ts';
@@ -83,12 +82,6 @@ test('reports nothing if the HPA exists, whoever created it and even while it is
   expect(missingOf(envoyHpa('shop/web', { at: `shop/${NAME}` }), ...asking())).toEqual(MISSING);
 });
 
-test('reports nothing of a cluster without Envoy Gateway', () => {
-  expect(found()).toEqual({ missing: [], needs: { deployments: [], namespaces: [] } });
-  const istio = gatewayClass('istio', { controllerName: 'istio.io/c' });
-  expect(missingOf(istio, gateway('shop/web', { className: 'istio' }))).toEqual(NONE);
-});
-
 describe('reports it only if', () => {
   const deleting = { metadata: { deletionTimestamp: CREATED } };
   const noTime = { creationTimestamp: null };
@@ -122,17 +115,13 @@ describe('reports it only if', () => {
     ['the Gateway stays', { gateway: deleting }, NONE],
     ['the class stays', { class: deleting }, NONE],
     ['the Gateway is old', { gateway: { metadata: young } }, NONE],
-    ['the class is old', { class: { metadata: young } }, NONE],
-    ['its EnvoyProxy is old', { proxy: young }, NONE],
     ['its EnvoyProxy has a time', { proxy: noTime }, NONE],
     ["the EnvoyProxy's spec is old", { proxy: written(599) }, NONE],
     ['ten minutes have passed', { gateway: { metadata: written(600) }, proxy: written(600) }, MISSING],
     ['a status may be young', { gateway: { metadata: written(1, 'f:status') } }, MISSING],
-    ['the ConfigMap is old', { config: { metadata: young } }, NONE],
     ['the ConfigMap was written ten minutes ago', { config: { metadata: written(600, 'f:data') } }, MISSING],
     ['the ConfigMap may have lost its times', { config: { metadata: noTime } }, MISSING],
     ['Envoy Gateway reads that ConfigMap', ownConfigMapOnly, NONE],
-    ['Envoy Gateway may have no Deployment of that name', { installed: [] }, MISSING],
     ['its EnvoyProxy asks', { spec: NO_AUTOSCALING }, NONE],
     ['the name can be read', { spec: unreadableName }, NONE],
   ])('%s', (_, parts, expected) => {
@@ -142,14 +131,11 @@ describe('reports it only if', () => {
   const condition = (type: string, status: string) => ({ type, status, observedGeneration: 1 });
   const listener = (status: string) => [
     {},
-    {
-      conditions: [condition('Programmed', status), condition('Accepted', 'True'), condition('ResolvedRefs', 'False')],
-    },
+    { conditions: [condition('Programmed', status), condition('Accepted', 'True'), condition('Other', 'False')] },
   ];
   test.each<[string, object, string[]]>([
     ['one is programmed', { listeners: listener('True') }, MISSING],
     ['none is programmed', { listeners: listener('False') }, NONE],
-    ['there is none', { listeners: [] }, NONE],
     ['a listener set has some', { listeners: [], attachedListenerSets: 1 }, MISSING],
   ])('Envoy Gateway serves a listener: %s', (_, status, expected) => {
     const objects = asking().map((object) =>
@@ -204,7 +190,6 @@ describe('of several ConfigMaps for one controllerName', () => {
   const first = byDefault(autoscaling());
 
   test.each<[string, ClusterObject[], string[]]>([
-    ['one alone is enough', [first], MISSING],
     ['each must ask', [first, second({})], NONE],
     ['each must be old', [first, second({ envoyProxy: autoscaling(), metadata: young })], NONE],
     ['both may ask', [first, second({ envoyProxy: autoscaling() })], MISSING],
@@ -217,8 +202,6 @@ describe('of several ConfigMaps for one controllerName', () => {
   const limiting = [envoyGatewayConfig({ rateLimit: { rateLimitHpa: {} } }), deployment(`${SYSTEM}/envoy-ratelimit`)];
   test.each<[string[], ClusterObject[], string[]]>([
     [[SYSTEM], [...asking(), tenant], MISSING],
-    [[], [...asking(), tenant], NONE],
-    [['second'], [...asking(), tenant], NONE],
     [['other'], asking(), NONE],
     [[SYSTEM], limiting, [`${SYSTEM}/envoy-ratelimit`]],
     [['second'], limiting, NONE],
@@ -245,7 +228,6 @@ describe('of a merging class', () => {
   });
 
   test.each<[string, ClusterObject[], number]>([
-    ['it has no Gateway', [], 0],
     ['one of its Gateways is not accepted', [gateway(), api({ accepted: false })], 1],
     ['one of its Gateways is not observed', [gateway(), api({ generation: 2, observed: 1 })], 0],
     ['one of its Gateways is young', [gateway(), api({ metadata: young })], 0],
@@ -274,12 +256,10 @@ describe('of the rate limit service', () => {
   });
 
   test.each<[string, ClusterObject[], string[]]>([
-    ['not if it exists', [rateLimitHpa(), limiting(), v191, service], NONE],
     ['also without a Deployment of Envoy Gateway', [limiting(), service], [PLACE]],
     ['not without its Deployment: Envoy Gateway has not applied it', [limiting(), v191], NONE],
     ['beside a Deployment of another name', [deploymentNamed, v191, deployment(`${SYSTEM}/d`)], [PLACE]],
     ['not if the Deployment should have another name', [deploymentNamed, v191, service], NONE],
-    ['not if Envoy Gateway reads another ConfigMap', [limiting(), controller({ configMap: 'c' }), service], NONE],
     ['for each namespace by itself', [limiting(), v191, service, limiting({ namespace: 'second' })], [PLACE]],
   ])('%s', (_, objects, expected) => {
     expect(missingOf(...objects)).toEqual(expected);
@@ -316,8 +296,6 @@ describe('before it reports an HPA, it asks for', () => {
   test.each<[string, ClusterObject[]]>([
     ['has its HPA', [envoyHpa(), ...asking()]],
     ['asks for none', asking({ spec: NO_AUTOSCALING })],
-    ['is a rate limit service with its HPA', [rateLimitHpa(), envoyGatewayConfig({ rateLimit: { rateLimitHpa: {} } })]],
-    ['is not observed', asking({ gateway: { generation: 2, observed: 1 } })],
   ])('nothing for an owner that %s', (_, objects) => {
     const unread = { ...snapshotOf(objects), deployments: new Map(), scalers: undefined };
     expect(missingHpas(unread, NOW).needs).toEqual({ deployments: [], namespaces: [] });
@@ -347,12 +325,10 @@ describe('the remedy', () => {
 
   const stuck = 'First fix GatewayClass dangling, which is rejected: that stops versions before v1.4 completely. ';
   const rejected = gatewayClass('dangling', { accepted: false, proxy: 'shop/none' });
-  test.each<[string, ClusterObject[], boolean]>([
-    ['v1.3.0 is stuck', [v130, rejected], true],
-    ['v1.3.0 is not without a rejected class', [v130], false],
-  ])('starts with the rejected class if Envoy Gateway is stuck at it: %s', (_, installed, isStuck) => {
-    expect(remedy(...asking({ installed }))?.startsWith(stuck)).toBe(isStuck);
+  test('starts with the rejected class if Envoy Gateway is stuck at it', () => {
+    const installed = [v130, rejected];
+    expect(remedy(...asking({ installed }))?.startsWith(stuck)).toBe(true);
     const limiting = [envoyGatewayConfig({ rateLimit: { rateLimitHpa: {} } }), deployment(`${SYSTEM}/envoy-ratelimit`)];
-    expect(remedy(...limiting, ...installed)?.startsWith(stuck)).toBe(isStuck);
+    expect(remedy(...limiting, ...installed)?.startsWith(stuck)).toBe(true);
   });
 });

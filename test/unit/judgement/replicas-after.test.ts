@@ -6,18 +6,16 @@ import { type EnvoyProxySpec, objectKey, type Scaler } from '../../../functions/
 import { replicasAfter } from '../../../functions/judgement/replicas-after.ts';
 import { snapshotOfList } from '../../../functions/kubernetes/cluster-list.ts';
 import {
-  autoscaling,
   type ClusterObject,
   controller,
   deployment,
   envoyGatewayConfig,
   envoyHpa,
-  gatewayClass,
   hashedNameOf,
   rateLimitHpa,
   snapshotOf,
 } from '../../builders/cluster.ts';
-import { config, namespaceMode, ownProxy, WEB, webRuns } from '../../builders/verdicts.ts';
+import { config, ownProxy, WEB, webRuns } from '../../builders/verdicts.ts';
 
 const NAME = hashedNameOf('shop/web');
 const targetOf = (name: string) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name });
@@ -61,10 +59,8 @@ test.each<[string, ClusterObject[], object | undefined]>([
   ['become what the EnvoyProxy sets', [...removed(three), webRuns], becomes(3)],
   ['are unknown for an unknown patch', [...removed(patch('5')), webRuns], { kind: 'Unknown' }],
   ['are none if the Deployment is gone', removed(three), GONE],
-  ['are none if the Gateway is gone too', [envoyHpa(), gatewayClass(), config], GONE],
   ['need no word for an HPA that stays', [...removed({ envoyHpa: {} }), webRuns], undefined],
   ['become what the rate limit service sets', limiting({ rateLimitDeployment: { replicas: 2 } }), becomes(2)],
-  ['stay if the rate limit service sets none', limiting({}), STAYS],
 ])('the replicas %s', (_, objects, expected) => {
   expect(fateOf(snapshotOf(objects))).toEqual(expected);
 });
@@ -113,17 +109,6 @@ describe('a successor', () => {
   test('leaves the old Deployment to another HPA', () => {
     const snapshot = withScalers([...renamed, successor('new'), webRuns], scaler('keda-hpa-edge', NAME));
     expect(fateOf(snapshot)).toEqual({ kind: 'Governed', hpa: 'envoy-gateway-system/keda-hpa-edge' });
-  });
-
-  test('leaves the old Deployment of GatewayNamespace mode running', () => {
-    const hashed = `shop/${NAME}`;
-    const objects = [
-      envoyHpa('shop/web', { at: hashed, currentReplicas: 5 }),
-      envoyHpa('shop/web', { at: 'shop/web' }),
-      ...[...ownProxy(autoscaling()), namespaceMode, controller({ version: 'v1.9.1' })],
-      ...[deployment(hashed), deployment('shop/web')],
-    ];
-    expect(fateOf(snapshotOf(objects))).toEqual(STAYS);
   });
 });
 
