@@ -5,23 +5,21 @@ import { clusterNameSchema } from '../platform/eks-names.ts';
 import { describeError, RetryableError } from '../platform/errors.ts';
 import type { Handler } from '../platform/lambda.ts';
 import type { MetricsRecorder } from '../platform/metrics.ts';
-import { described, optional, parsePayload, placeSchema } from '../platform/schema.ts';
+import { described, optional, parsePayload, placeSchema, textLike } from '../platform/schema.ts';
 
-const roleArnSchema = z.string().check(z.regex(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role'));
-const roleIdSchema = z.string().check(z.regex(/^AROA[A-Z0-9]+$/, 'expected the unique id of a role (AROA…)'));
+const roleArnSchema = textLike(/^arn:[^:]+:iam::\d{12}:role\/\S+$/, 'expected the ARN of a role');
+const roleIdSchema = textLike(/^AROA[A-Z0-9]+$/, 'expected the unique id of a role (AROA…)');
 
 /** The environment variables of `enroll`. */
 export const enrollConfigSchema = z.object({
   ...placeSchema,
-  FORWARD_FUNCTION_ARN: z
-    .string()
-    .check(z.regex(/^arn:[^:]+:lambda:[^:]+:\d{12}:function:\S+$/, 'expected the ARN of a function')),
+  FORWARD_FUNCTION_ARN: textLike(/^arn:[^:]+:lambda:[^:]+:\d{12}:function:\S+$/, 'expected the ARN of a function'),
   REAP_ROLE_ARN: roleArnSchema,
   REAP_ROLE_ID: roleIdSchema,
   BACKFILL_ROLE_ARN: roleArnSchema,
   BACKFILL_ROLE_ID: roleIdSchema,
   /** Comma-separated names; empty for all clusters. */
-  CLUSTERS: z.string().check(z.regex(/^([\w-]+(,[\w-]+)*)?$/, 'expected comma-separated names of clusters')),
+  CLUSTERS: textLike(/^([\w-]+(,[\w-]+)*)?$/, 'expected comma-separated names of clusters'),
 });
 
 interface EnrollDependencies extends Pick<EnrollOptions, 'directory' | 'filters' | 'entries' | 'log' | 'now'> {

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini';
+import { textLike } from './schema.ts';
 
 /**
  * The ARN of an EKS cluster in the account of a Lambda function.
@@ -11,9 +11,7 @@ export function clusterArn(functionArn: string, cluster: string, region?: string
 }
 
 /** The name of an EKS cluster, as CreateCluster allows it. */
-export const clusterNameSchema = z
-  .string('expected the name of an EKS cluster')
-  .check(z.regex(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'expected the name of an EKS cluster'));
+export const clusterNameSchema = textLike(/^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$/, 'expected the name of an EKS cluster');
 
 /** The log group of a cluster's control plane logs. */
 export const logGroupOf = (cluster: string) => `/aws/eks/${cluster}/cluster`;

@@ -11,6 +11,9 @@ export const described = <Schema extends z.ZodMiniType = z.ZodMiniString>(
 export const optional = <Schema extends z.ZodMiniType = z.ZodMiniString>(description: string, schema?: Schema) =>
   z.optional(described(description, schema));
 
+/** A text of one form. The fault of anything else is `expected`. */
+export const textLike = (pattern: RegExp, expected: string) => z.string(expected).check(z.regex(pattern, expected));
+
 /** Maximum number of faults of one value that are listed. */
 const MAX_FAULTS = 10;
 
@@ -42,16 +45,14 @@ export function parsePayload<Schema extends z.ZodMiniObject>(schema: Schema, eve
   );
 }
 
-const REGION = 'expected an AWS Region';
-
 /** The account and Region of a function. Lambda itself sets AWS_REGION. */
 export const placeSchema = {
-  ACCOUNT_ID: z.string().check(z.regex(/^\d{12}$/, 'expected the 12 digits of an AWS account')),
-  AWS_REGION: z.string(REGION).check(z.regex(/^[a-z]{2,}(-[a-z]+)+-\d+$/, REGION)),
+  ACCOUNT_ID: textLike(/^\d{12}$/, 'expected the 12 digits of an AWS account'),
+  AWS_REGION: textLike(/^[a-z]{2,}(-[a-z]+)+-\d+$/, 'expected an AWS Region'),
 };
 
 const EVENT_BUS = /^(arn:[^:]+:events:[^:]+:\d{12}:event-bus\/)?[/.\-_A-Za-z0-9]{1,256}$/;
-export const eventBusSchema = z.string().check(z.regex(EVENT_BUS, "expected an event bus's name or ARN"));
+export const eventBusSchema = textLike(EVENT_BUS, "expected an event bus's name or ARN");
 
 /** A whole number within bounds in an environment variable, with a default. */
 export const wholeNumber = (fallback: number, least: number, most: number) => {
