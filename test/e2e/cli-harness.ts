@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -30,7 +30,7 @@ const compiled = join(folder, 'compiled');
 /** A process is fast, but not on a busy machine. */
 export const patience = { timeout: 60_000 };
 
-export interface Result {
+interface Result {
   code: number | null;
   stdout: string;
   stderr: string;
@@ -62,25 +62,20 @@ const environment = (env: Record<string, string>) => ({
 });
 
 /** Runs the command as a process without a terminal, with only the kubeconfig and credentials of the test. */
-export async function run(args: readonly string[], options: RunOptions = {}): Promise<Result> {
-  return await start(args, options).result;
-}
-
-/** The same, for a test that uses the process while it runs. */
-export function start(
+export async function run(
   args: readonly string[],
   { stdin = '', env = {}, cwd, reader = text }: RunOptions = {},
-): { child: ChildProcess; result: Promise<Result> } {
+): Promise<Result> {
   const child = spawn(process.execPath, [reaper, ...args], { env: environment(env), cwd });
   // A process that has ended does not read its input.
   child.stdin.on('error', () => {});
   child.stdin.end(stdin);
-  const code = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const all = Promise.all([code, reader(child.stdout), text(child.stderr)]);
-  return { child, result: all.then(([code, stdout, stderr]) => ({ code, stdout, stderr })) };
+  const exit = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const [code, stdout, stderr] = await Promise.all([exit, reader(child.stdout), text(child.stderr)]);
+  return { code, stdout, stderr };
 }
 
-export interface TerminalOptions {
+interface TerminalOptions {
   env?: Record<string, string>;
   /** Working directory. */
   cwd?: string;
@@ -119,7 +114,7 @@ export async function runInTerminal(
 const ESCAPE = String.fromCharCode(27);
 
 /** The lines on a terminal at the end, without colors and without what was cleared. */
-export function screenOf(written: string): string[] {
+function screenOf(written: string): string[] {
   return written.split('\r\n').map((line) => {
     // Two ways to return to the start of a line. The process clears what was there.
     const visible = line.split(new RegExp(`\\r|${ESCAPE}\\[1?G`)).at(-1) ?? '';

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runReportSchema } from '../../functions/events/report.ts';
-import type { EmbeddedCluster, EmbeddedClusterOptions } from '../embedded-cluster/embedded-cluster.ts';
+import type { EmbeddedCluster } from '../embedded-cluster/embedded-cluster.ts';
 import {
   backupDirectory,
   failure,
@@ -37,8 +37,8 @@ function someStale(stale: number, total = 20) {
 }
 
 /** A cluster as the current context, a directory for backups, and `reap` there. */
-async function setUp(list: List, options: EmbeddedClusterOptions = {}) {
-  const cluster = await serveSettled(list, options);
+async function setUp(list: List) {
+  const cluster = await serveSettled(list);
   const directory = backupDirectory();
   const kubeconfig = kubeconfigOf({ production: cluster });
   const args = ['reap', '--kubeconfig', kubeconfig, '--backup-dir', directory.path];
@@ -57,15 +57,12 @@ describe.concurrent('reap', patience, () => {
     const { code, stdout, stderr } = await reap('--yes', '-o', 'json');
     expect(code).toBe(0);
     const report = runReportSchema.parse(JSON.parse(stdout));
-    expect(report).toMatchObject({
-      mode: 'delete',
-      clusters: [{ cluster: 'production', hpas: [{ name: NAME, outcome: 'Deleted', manifest }] }],
-    });
+    const hpas = [{ name: NAME, outcome: 'Deleted', manifest }];
+    expect(report).toMatchObject({ mode: 'delete', clusters: [{ cluster: 'production', hpas }] });
     expect(hpasOf(cluster)).toEqual([]);
     expect(writes(cluster)).toEqual(REMOVAL);
-    expect(JSON.parse(writesTo(cluster)[1]?.body ?? '')).toMatchObject({
-      preconditions: { uid: manifest?.metadata.uid, resourceVersion: expect.stringMatching(/^\d+$/) },
-    });
+    const preconditions = { uid: manifest?.metadata.uid, resourceVersion: expect.stringMatching(/^\d+$/) };
+    expect(JSON.parse(writesTo(cluster)[1]?.body ?? '')).toMatchObject({ preconditions });
 
     const [backup = ''] = directory.backups();
     const [file = ''] = directory.reports();
@@ -247,10 +244,9 @@ describe.concurrent('reap on a terminal', patience, () => {
     expect(writesTo(cluster).filter(isDeletion)).toHaveLength(20);
     expect(hpasOf(cluster)).toHaveLength(40);
     expect(directory.lines()).toHaveLength(20);
-    expect(JSON.parse(readFileSync(directory.reports()[0] ?? '', 'utf8'))).toMatchObject({
-      totals: { outcomes: { Deleted: 20, Stopped: 5, Kept: 35 } },
-      remaining: [{ cluster: 'production' }],
-    });
+    const report = JSON.parse(readFileSync(directory.reports()[0] ?? '', 'utf8'));
+    expect(report.totals.outcomes).toEqual({ Deleted: 20, Stopped: 5, Kept: 35 });
+    expect(report.remaining).toEqual([{ cluster: 'production' }]);
     expect(result.written).toContain('; to undo it:');
   });
 

@@ -140,9 +140,8 @@ describe.concurrent('scan --eks', patience, () => {
 
   test('needs a Region', async () => {
     const { AWS_REGION: _, ...others } = env;
-    expect(await run(['scan', '--eks'], { env: others })).toEqual(
-      failure(2, /^reaper: no AWS Region: give --region, /),
-    );
+    const message = /^reaper: no AWS Region: give --region, set AWS_REGION, or put it into the profile/;
+    expect(await run(['scan', '--eks'], { env: others })).toEqual(failure(2, message));
   });
 });
 
