@@ -36,7 +36,8 @@ describe('a run', () => {
   test('sweeps all clusters of all Regions, and sums up', async () => {
     const central = directoryOf({ b: { api: stale('shop/a') }, a: { api: wanted('shop/a') } });
     const west = directoryOf({ a: { api: stale('shop/a', 'shop/b') } });
-    const report = await sweep(scopesOf({ 'eu-central-1': central, 'eu-west-1': west }));
+    const info = vi.fn();
+    const report = await sweep(scopesOf({ 'eu-central-1': central, 'eu-west-1': west }), { log: { ...SILENT, info } });
     expect(summaryOf(report)).toEqual([
       'a in eu-central-1: swept Kept',
       'b in eu-central-1: swept Deleted',
@@ -51,6 +52,8 @@ describe('a run', () => {
       ...['run-1/eu-central-1/a', 'run-1/eu-central-1/b', 'run-1/eu-west-1/a'],
     ]);
     expect(runReportSchema.parse(structuredClone(report))).toEqual(report);
+    const { runId, mode, totals, regions, remaining } = report;
+    expect(info).toHaveBeenLastCalledWith('run finished', { runId, mode, totals, regions, remaining });
   });
 
   test('counts a cluster once that has several names, although an HPA was created between its sweeps', async () => {
@@ -127,17 +130,17 @@ describe('a run', () => {
   test('that is stopped begins no further cluster, and writes no more to the one under way', async () => {
     const stop = new AbortController();
     const [second, third] = [stale('shop/a', 'shop/b'), stale('shop/a')];
-    const { mark } = second.hpas;
-    second.hpas.mark = (hpa) => {
+    const remove = second.hpas.delete;
+    second.hpas.delete = vi.fn((hpa) => {
       stop.abort();
-      return mark(hpa);
-    };
+      return remove(hpa);
+    });
     const directory = directoryOf({ a: { api: stale('shop/a') }, b: { api: second }, c: { api: third } });
     const report = await sweepRegion(directory, { drainSignal: stop.signal });
-    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted', 'b in eu-central-1: swept Stopped Stopped']);
+    expect(summaryOf(report)).toEqual(['a in eu-central-1: swept Deleted', 'b in eu-central-1: swept Stopped Deleted']);
     expect(report.remaining.map(({ cluster }) => cluster)).toEqual(['b', 'c']);
-    expect(report.totals).toMatchObject({ clusters: 3, swept: 2, outcomes: { Deleted: 1, Stopped: 2 } });
-    expect(second.hpas.delete).not.toHaveBeenCalled();
+    expect(report.totals).toMatchObject({ clusters: 3, swept: 2, outcomes: { Deleted: 2, Stopped: 1 } });
+    expect(second.hpas.delete).toHaveBeenCalledOnce();
     expect(third.hpas.list).not.toHaveBeenCalled();
   });
 });

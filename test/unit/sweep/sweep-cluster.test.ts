@@ -87,7 +87,7 @@ test.each([
     return { result: 'conflict' } as const;
   });
   const api = apiOf([...installed, ...stale('shop/a')], { mark });
-  const { outcomes, report, lines } = await sweep(api, { drainSignal: stop.signal });
+  const { outcomes, report, lines } = await sweep(api, outcome === 'Stopped' ? { drainSignal: stop.signal } : {});
   expect(outcomes).toEqual([`a ${outcome}`]);
   expect(mark).toHaveBeenCalledTimes(attempts);
   expect(lines[0]).toMatchObject(['warn', expect.anything(), { outcome }]);
