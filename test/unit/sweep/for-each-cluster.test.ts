@@ -84,7 +84,8 @@ test('looks for the named clusters of several Regions, and says where a name is 
 test('works on the other Regions when one cannot be listed, which may have a name that is nowhere else', async () => {
   const scopes = scopesOf({ 'eu-central-1': directoryOf({ a: {} }), 'eu-west-1': unlisted(denied) });
   const report = await run({ scopes, clusters: ['a', 'b'] });
-  expect([report.worked, (await run({ scopes })).worked]).toEqual([['eu-central-1 a'], ['eu-central-1 a']]);
+  expect(report.worked).toEqual(['eu-central-1 a']);
+  expect((await run({ scopes })).clusters).toHaveLength(1);
   expect(report.problems).toEqual([
     'failed b: ClusterNotFound, there is no cluster b in eu-central-1; eu-west-1 could not be listed',
   ]);

@@ -46,7 +46,7 @@ test('counts HPAs by outcome, kept and held back ones by reason, and missing one
     sweptHpa('shop/b', 'Kept', { reason: 'AutoscalingConfigured' }),
     sweptHpa('shop/c', 'Kept', { reason: 'Protected' }),
     sweptHpa('shop/d', 'HeldBack', { guard }),
-    sweptHpa('shop/e', 'Deleted', { reason: 'Renamed' }),
+    sweptHpa('shop/e', 'Deleted', { reason: 'Renamed', guard }),
     sweptHpa('shop/f', 'Deleted', { reason: 'AutoscalingRemoved' }),
   ];
   const add = vi.fn();
