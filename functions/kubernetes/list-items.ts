@@ -77,20 +77,22 @@ function endOfString(text: string, start: number): number {
   return -1;
 }
 
+/** Objects within each other that are compared; any number of them would fill the stack. */
+const SHARED_DEPTH = 20;
+
 /**
  * The same value, in which each part that equals that part of the item before is that part itself. So what the items of a cluster have
  * in common (what Envoy Gateway writes, the time of a rollout) is in memory once.
  */
-export function sharing<T>(value: T, before: unknown): T;
-export function sharing(value: unknown, before: unknown): unknown {
-  if (!isObject(value) || !isObject(before) || Array.isArray(value) !== Array.isArray(before)) {
-    return value === before ? before : value;
-  }
+export function sharing<T>(value: T, before: unknown, depth?: number): T;
+export function sharing(value: unknown, before: unknown, depth = 0): unknown {
+  if (value === before) return before;
+  if (!isObject(value) || !isObject(before) || depth > SHARED_DEPTH) return value;
   const keys = Object.keys(value);
-  let isSame = keys.length === Object.keys(before).length;
+  let isSame = keys.length === Object.keys(before).length && Array.isArray(value) === Array.isArray(before);
   for (const key of keys) {
     const part = Object.hasOwn(before, key) ? before[key] : undefined;
-    value[key] = sharing(value[key], part);
+    value[key] = sharing(value[key], part, depth + 1);
     isSame &&= value[key] === part;
   }
   return isSame ? before : value;

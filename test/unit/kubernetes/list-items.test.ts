@@ -61,6 +61,8 @@ test('an item shares what equals the item before, and stays equal to itself', ()
   expect(shared?.metadata.labels).toBe(one?.metadata.labels);
   const withKey = JSON.parse('{"__proto__":{}}');
   expect(Object.values(sharing(withKey, {}))).not.toContain(Object.prototype);
+  const deep = () => JSON.parse(`${'['.repeat(10_000)}${']'.repeat(10_000)}`);
+  expect(() => sharing(deep(), deep())).not.toThrow();
   // Few values, so that many parts are equal; `__proto__` is a key like any other.
   const keys = fc.constantFrom('a', 'b', '0', '__proto__', 'toString');
   const { value: values } = fc.letrec((tie) => ({
