@@ -118,16 +118,8 @@ export function apiClient(connection: ClusterConnection, timeout: number) {
     const headers = { accept: 'application/json', ...type, ...(await connection.headers(renew)) };
     sent += 1;
     const { agent } = connection;
-    return await sendForJson({
-      method,
-      url,
-      headers,
-      body: body && JSON.stringify(body),
-      agent,
-      timeout,
-      signal,
-      onItem,
-    });
+    const payload = body && JSON.stringify(body);
+    return await sendForJson({ method, url, headers, body: payload, agent, timeout, signal, onItem });
   }
 
   /** @throws {ApiStatusError} for a response that concerns a single object */
