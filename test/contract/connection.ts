@@ -13,7 +13,8 @@ export interface Reply {
 export type Connection = ReturnType<typeof connect>;
 
 /** HTTPS requests to an API server with a token. Tests see exactly what the server responds. */
-export function connect(server: { url: string; caCertificate: string; token: string | undefined }) {
+export function connect(server: { url: string; caCertificate: string; token: string | undefined; userAgent?: string }) {
+  const { userAgent = 'contract/v1 (test)' } = server;
   const agent = new Agent({ keepAlive: true, ca: server.caCertificate });
   const send = (method: string, path: string, body?: object | string, contentType = 'application/json') =>
     new Promise<Reply>((resolve, reject) => {
@@ -22,7 +23,7 @@ export function connect(server: { url: string; caCertificate: string; token: str
         method,
         agent,
         headers: {
-          'User-Agent': 'contract/v1 (test)',
+          'User-Agent': userAgent,
           ...(server.token !== undefined && { Authorization: `Bearer ${server.token}` }),
           ...(payload !== undefined && { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(payload) }),
         },

@@ -1,4 +1,3 @@
-import { request } from 'node:https';
 import { styleText } from 'node:util';
 import { tableLines } from '../../functions/cli/output/output.ts';
 import { afterSentence } from '../../functions/cli/output/words.ts';
@@ -20,6 +19,7 @@ import {
   gatewayClass,
   hashedNameOf,
 } from '../builders/cluster.ts';
+import { connect } from '../contract/connection.ts';
 import { connectionTo, type EmbeddedCluster, startEmbeddedCluster } from './embedded-cluster.ts';
 import { ACCOUNT, type BusEvent, busEvent, lambdaContext, REGION, subscriptionEvent } from './event-path.ts';
 
@@ -44,9 +44,11 @@ async function main(): Promise<void> {
     printHpas(cluster);
 
     heading('2. Jane removes autoscaling (spec.provider.kubernetes.envoyHpa) from EnvoyProxy shop/web');
-    await patchAsJane(cluster, '/apis/gateway.envoyproxy.io/v1alpha1/namespaces/shop/envoyproxies/web', {
-      spec: { provider: { kubernetes: { envoyHpa: null } } },
-    });
+    const jane = connect({ ...cluster, token: 'jane-token', userAgent: 'kubectl/v1.34.1' });
+    const web = '/apis/gateway.envoyproxy.io/v1alpha1/namespaces/shop/envoyproxies/web?fieldManager=kubectl-patch';
+    const { status } = await jane.merge(web, { spec: { provider: { kubernetes: { envoyHpa: null } } } });
+    jane.close();
+    if (status !== 200) throw new Error(`the patch was answered ${status}`);
     print('Envoy Gateway v1.3 forgets its HPA now. The API server has written to its audit log (never with the body):');
     print(`  ${JSON.stringify(cluster.audit[0])}`);
 
@@ -139,24 +141,6 @@ const OBJECTS = [
     metadata: { managedFields: byKubectl.managedFields },
   }),
 ];
-
-/** One request, as kubectl sends it. */
-async function patchAsJane(cluster: EmbeddedCluster, path: string, body: object): Promise<void> {
-  const status = await new Promise<number | undefined>((resolve, reject) => {
-    const headers = {
-      authorization: 'Bearer jane-token',
-      'content-type': 'application/merge-patch+json',
-      'user-agent': 'kubectl/v1.34.1',
-    };
-    const options = { method: 'PATCH', headers, ca: cluster.caCertificate, agent: false };
-    request(`${cluster.url}${path}?fieldManager=kubectl-patch`, options, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode));
-    })
-      .on('error', reject)
-      .end(JSON.stringify(body));
-  });
-  if (status !== 200) throw new Error(`PATCH ${path} was answered ${status}`);
-}
 
 function printHpas(cluster: EmbeddedCluster): void {
   const rows = cluster.objects('horizontalpodautoscalers').map(({ metadata, spec }) => {
