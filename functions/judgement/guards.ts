@@ -79,19 +79,17 @@ function settling(
   now: Date,
 ): string | undefined {
   if (ageOf(hpa, now) < settleHpaSeconds) return `the HPA was created less than ${settleHpaSeconds} s ago`;
-  const written = [
-    ...envoyGatewayConfigs.map(({ configMap: { metadata } }) => {
-      return { kind: 'ConfigMap', key: objectKey(metadata), seconds: secondsSinceWrite(metadata, now) };
-    }),
-    ...gatewayClasses.map(({ metadata }) => {
-      // Whoever only removes the parametersRef owns nothing, and leaves no time. Envoy Gateway then writes the status, and acts later.
-      return { kind: 'GatewayClass', key: metadata.name, seconds: secondsSinceWrite(metadata, now) };
-    }),
+  const configs = [
+    ...envoyGatewayConfigs.map(({ configMap: { metadata } }) => ({ kind: 'ConfigMap', metadata })),
+    // Whoever only removes the parametersRef owns nothing, and leaves no time. Envoy Gateway then writes the status, and acts later.
+    ...gatewayClasses.map(({ metadata }) => ({ kind: 'GatewayClass', metadata })),
   ];
-  const fresh = written
-    .filter(({ seconds }) => seconds !== undefined && seconds < settleConfigSeconds)
-    .find(({ kind, key }) => restsOn.some((object) => object.kind === kind && objectKey(object) === key));
-  return fresh && `${fresh.kind} ${fresh.key} was written less than ${settleConfigSeconds} s ago`;
+  const fresh = configs.find(
+    ({ kind, metadata }) =>
+      (secondsSinceWrite(metadata, now) ?? Number.POSITIVE_INFINITY) < settleConfigSeconds &&
+      restsOn.some((object) => object.kind === kind && objectKey(object) === objectKey(metadata)),
+  );
+  return fresh && `${fresh.kind} ${objectKey(fresh.metadata)} was written less than ${settleConfigSeconds} s ago`;
 }
 
 /** In seconds. An HPA without a creation time counts as settled: a saved List may have lost it. */

@@ -11,37 +11,28 @@ const OWNING_GATEWAY_NAME_LABEL = 'gateway.envoyproxy.io/owning-gateway-name';
 const OWNING_GATEWAY_NAMESPACE_LABEL = 'gateway.envoyproxy.io/owning-gateway-namespace';
 const OWNING_GATEWAY_CLASS_LABEL = 'gateway.envoyproxy.io/owning-gatewayclass';
 
-/** The labels of the HPA of the rate limit service, which has no owning label; there is one for each Envoy Gateway. */
-const RATE_LIMIT_LABELS = {
-  'app.kubernetes.io/name': 'envoy-ratelimit',
-  'app.kubernetes.io/component': 'ratelimit',
-  'app.kubernetes.io/managed-by': 'envoy-gateway',
-} as const;
-
-/** Every HPA that Envoy Gateway created has all labels of one of these; a label without a value may have any. */
-const OWNING_LABELS: readonly Readonly<Record<string, string | undefined>>[] = [
-  { [OWNING_GATEWAY_NAME_LABEL]: undefined },
-  { [OWNING_GATEWAY_CLASS_LABEL]: undefined },
-  RATE_LIMIT_LABELS,
-];
+/** Matches the HPA of the rate limit service, which has no owning label; there is one for each Envoy Gateway. */
+const RATE_LIMIT_SELECTOR =
+  'app.kubernetes.io/name=envoy-ratelimit,app.kubernetes.io/component=ratelimit,app.kubernetes.io/managed-by=envoy-gateway';
 
 /** Label selectors: every HPA that Envoy Gateway created matches one of them. */
-export const OWNING_SELECTORS: readonly string[] = OWNING_LABELS.map((labels) =>
-  Object.entries(labels)
-    .map(([label, value]) => (value === undefined ? label : `${label}=${value}`))
-    .join(','),
-);
+export const OWNING_SELECTORS: readonly string[] = [
+  OWNING_GATEWAY_NAME_LABEL,
+  OWNING_GATEWAY_CLASS_LABEL,
+  RATE_LIMIT_SELECTOR,
+];
 
 type Labels = Readonly<Record<string, string>> | null;
 
-const carries = (labels: Labels | undefined, wanted: Readonly<Record<string, string | undefined>>): boolean =>
-  Object.entries(wanted).every(
-    ([label, value]) => labels?.[label] !== undefined && labels[label] === (value ?? labels[label]),
-  );
+const matches = (labels: Labels | undefined, selector: string): boolean =>
+  selector.split(',').every((term) => {
+    const [label, value] = term.split('=') as [string, string?];
+    return labels?.[label] !== undefined && labels[label] === (value ?? labels[label]);
+  });
 
 /** Whether one of {@link OWNING_SELECTORS} matches. */
 export const carriesOwningLabels = ({ metadata }: { readonly metadata?: { readonly labels?: Labels } }): boolean =>
-  OWNING_LABELS.some((wanted) => carries(metadata?.labels, wanted));
+  OWNING_SELECTORS.some((selector) => matches(metadata?.labels, selector));
 
 /**
  * The owner of an HPA. A GatewayClass owns it if the class merges its Gateways into one proxy; the ConfigMap of Envoy Gateway in
@@ -58,7 +49,7 @@ export function labeledOwner(hpa: HorizontalPodAutoscaler): Owner | 'ambiguous' 
   const name = labels?.[OWNING_GATEWAY_NAME_LABEL];
   const namespace = labels?.[OWNING_GATEWAY_NAMESPACE_LABEL];
   const gatewayClass = labels?.[OWNING_GATEWAY_CLASS_LABEL];
-  const isOfRateLimit = carries(labels, RATE_LIMIT_LABELS);
+  const isOfRateLimit = matches(labels, RATE_LIMIT_SELECTOR);
   if ([gatewayClass, name || namespace, isOfRateLimit].filter(Boolean).length > 1) return 'ambiguous';
   if (isOfRateLimit) return { kind: 'ConfigMap', namespace: ownNamespace, name: CONFIG_MAP_NAME };
   if (gatewayClass) return { kind: 'GatewayClass', name: gatewayClass };
