@@ -165,8 +165,4 @@ describe('BlastRadiusExceeded', () => {
     const young = [envoyHpa('shop/young', { metadata: created(1) }), gateway('shop/young', { proxy: 'off' })];
     expect(guardOf([...cluster({ stale: 5, wanted: 4 }), ...young])).toBe(half(6, 10));
   });
-
-  test('holds back nothing if nothing is stale', () => {
-    expect(guarded(cluster({ wanted: 12 }), {}, 99).every((verdict) => verdict.guard === undefined)).toBe(true);
-  });
 });
