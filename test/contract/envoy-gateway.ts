@@ -1,11 +1,10 @@
-import { hashedNameOf } from '../builders/cluster.ts';
+import { CONTROLLER, hashedNameOf, labelsOf } from '../builders/cluster.ts';
 import type { Connection, Reply } from './connection.ts';
 import { autoscaler, controllerDeployment, deployment } from './objects.ts';
 
 export const SYSTEM = 'envoy-gateway-system';
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 const ENVOY_API = 'gateway.envoyproxy.io/v1alpha1';
-const CONTROLLER_NAME = 'gateway.envoyproxy.io/gatewayclass-controller';
 
 /** The object whose parametersRef leads to the EnvoyProxy. */
 export type Referrer = 'Gateway' | 'GatewayClass';
@@ -89,7 +88,7 @@ export class Installation {
     const kubernetes = autoscaling === 'on' ? { envoyHpa: { minReplicas: 2, maxReplicas: 5 } } : {};
     const gatewayClass = (parametersRef: object | undefined) => ({
       kind: 'GatewayClass',
-      spec: { controllerName: CONTROLLER_NAME, parametersRef },
+      spec: { controllerName: CONTROLLER, parametersRef },
     });
     const ofGateway = referrer === 'Gateway' ? this.#reference(referrer) : undefined;
     const ofClass = referrer === 'GatewayClass' ? this.#reference(referrer) : undefined;
@@ -150,11 +149,7 @@ export class Installation {
 
   /** As Envoy Gateway applies its HPA, always with the same fields. */
   async applyHpa(): Promise<void> {
-    const labels = {
-      'gateway.envoyproxy.io/owning-gateway-name': 'web',
-      'gateway.envoyproxy.io/owning-gateway-namespace': this.namespace,
-    };
-    const manifest = autoscaler(this.hpaName, { namespace: SYSTEM, labels });
+    const manifest = autoscaler(this.hpaName, { namespace: SYSTEM, labels: labelsOf(`${this.namespace}/web`) });
     this.#wrote(this.hpa, await this.#admin.apply(`${this.hpa}?fieldManager=envoy-gateway&force=true`, manifest));
   }
 

@@ -201,15 +201,13 @@ export class LoadedCluster {
     one.planned = !turnsOff;
     const [namespace, name] = one.place.split('/');
     const path = `/apis/gateway.envoyproxy.io/v1alpha1/namespaces/${namespace}/envoyproxies/${name}`;
-    const envoyHpa = turnsOff ? null : { minReplicas: 2, maxReplicas: 5 };
-    this.#change('people', 'merge', `${path}?fieldManager=kubectl-patch`, {
-      spec: { provider: { kubernetes: { envoyHpa } } },
-    });
+    const kubernetes = { envoyHpa: turnsOff ? null : { minReplicas: 2, maxReplicas: 5 } };
+    this.#change('people', 'merge', `${path}?fieldManager=kubectl-patch`, { spec: { provider: { kubernetes } } });
     if (turnsOff) {
       const status = { currentReplicas: 2 + choices.pick(4), desiredReplicas: 2 };
       this.#change('controllers', 'merge', `${hpaPath(one)}/status?fieldManager=kube-controller-manager`, { status });
     } else {
-      const { metadata, spec, apiVersion, kind } = envoyHpaOf(one);
+      const { metadata, spec, apiVersion, kind } = envoyHpa(one.place);
       const { namespace, name, labels } = metadata;
       const applied = { apiVersion, kind, metadata: { namespace, name, labels }, spec };
       this.#change('envoyGateway', 'apply', `${hpaPath(one)}?fieldManager=envoy-gateway&force=true`, applied);
@@ -328,6 +326,5 @@ export class LoadedCluster {
   }
 }
 
-const envoyHpaOf = ({ place }: LoadedGateway) => envoyHpa(place);
 const hpaPath = ({ hpa }: LoadedGateway) =>
   `/apis/autoscaling/v2/namespaces/${CONTROLLER_NAMESPACE}/horizontalpodautoscalers/${hpa}`;
