@@ -92,7 +92,7 @@ describe('otherConfiguration', () => {
   test.each<[string, PodSpec | null, string | undefined]>([
     ['none without volumes', pod(FILE, ['c:/config']), undefined],
     ['the one at the file, beside its own', pod(FILE, both, own, custom), CUSTOM],
-    ['none if the other is for something else', pod(FILE, ['c:/certs', 'o:/config'], custom, own), undefined],
+    ['none if the other is for something else', pod(FILE, ['c:/cert-files', 'o:/config'], custom, own), undefined],
     ['the one at the file of -c FILE', pod(['server', '-c', '/config/x.yaml'], both, own, custom), CUSTOM],
     ['not that of another flag', pod(['--config-path-other=/old/x.yaml', ...FILE], both, own, custom), CUSTOM],
     ['not that of a flag that ends alike', pod(['--other-c=/old/x.yaml', ...FILE], both, own, custom), CUSTOM],

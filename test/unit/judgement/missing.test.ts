@@ -87,6 +87,7 @@ describe('reports it only if', () => {
   const noTime = { creationTimestamp: null };
   const written = (seconds: number, fields = 'f:spec') => ({
     managedFields: [
+      { manager: 'nobody', time: CREATED },
       { manager: 'kubectl', time: CREATED, fieldsV1: { 'f:spec': {} } },
       { manager: 'kubectl', time: ago(seconds), fieldsV1: { [fields]: {} } },
     ],
