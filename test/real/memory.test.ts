@@ -21,7 +21,7 @@ import { ACCOUNT, changeBatch, lambdaContext, REGION } from '../embedded-cluster
  * keep more than it needs.
  */
 const MEGABYTES_OF_LAMBDA = 512;
-const MEGABYTES_OF_HEAP = 100;
+const MEGABYTES_OF_HEAP = 80;
 
 const folder = mkdtempSync(join(tmpdir(), 'memory-'));
 const eks = new EksDouble();
