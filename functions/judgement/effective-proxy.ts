@@ -87,6 +87,9 @@ function conflict(base: EnvoyProxySpec, override: EnvoyProxySpec): string | unde
   return undefined;
 }
 
+/** Nothing below is read; the API server stores a patch of 9,900 levels, which would fill the stack. */
+const MERGED_LEVELS = 20;
+
 /**
  * StrategicMerge and JSONMerge both merge objects field by field; they differ in lists only, and nothing that is read here is in
  * a list. Envoy Gateway leaves out empty pointers before it merges, so `null` overrides nothing; only the `value` of a patch is
@@ -96,11 +99,13 @@ function mergeObjects(
   base: Record<string, unknown>,
   override: Record<string, unknown>,
   isRaw = false,
+  level = 1,
 ): Record<string, unknown> {
   const merged = { ...base };
   for (const [key, value] of Object.entries(override)) {
-    const below = merged[key];
-    if (isObject(value)) merged[key] = mergeObjects(isObject(below) ? below : {}, value, isRaw || key === 'value');
+    const below = isObject(merged[key]) ? merged[key] : {};
+    if (isObject(value) && level < MERGED_LEVELS)
+      merged[key] = mergeObjects(below, value, isRaw || key === 'value', level + 1);
     else if (value !== null) merged[key] = value;
     else if (isRaw) delete merged[key];
   }

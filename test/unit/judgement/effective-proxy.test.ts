@@ -73,6 +73,13 @@ describe('effectiveProxy', () => {
     expect(result.provider?.kubernetes?.envoyHpa?.patch?.value).toEqual(merged);
   });
 
+  test('merges a patch of any depth', () => {
+    const deep: unknown = JSON.parse(`${'{"a":'.repeat(9_900)}1${'}'.repeat(9_900)}`);
+    const patch = (value: Record<string, unknown>) => autoscaling({ patch: { value } });
+    const result = effective(withMergeType('JSONMerge', patch({ spec, deep })), patch({ metadata: { name: 'n' } }));
+    expect(result.spec.provider?.kubernetes?.envoyHpa?.patch?.value).toMatchObject({ spec, metadata: { name: 'n' } });
+  });
+
   test.each<[EnvoyProxySpec['mergeType'], EnvoyProxySpec['mergeType'], string[]]>([
     ['JSONMerge', undefined, ['gateway', 'class', 'default']],
     ['JSONMerge', 'Replace', ['gateway', 'class']],
