@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { stringify } from 'yaml';
-import { type DoctorReport, STATES } from '../../doctor/report.ts';
+import { type Check, type DoctorReport, STATES } from '../../doctor/report.ts';
 import type { RunReport } from '../../events/report.ts';
 import { printable } from '../../platform/printable.ts';
 import { htmlReport } from './html.ts';
@@ -110,24 +110,31 @@ export function formatDoctorReport(
     .map(({ checks, ...cluster }) => {
       const states = checks.map(({ state }) => state);
       const heading: Block = { kind: 'heading', title: titleOf(cluster), summary: tally(states, STATES) };
-      const headings = ['STATE', 'CHECK', 'FOUND'];
-      if (format === 'markdown') {
-        const rows = checks.map(({ state, id, found, remedy = '', command = '' }) => ({
-          cells: [state, id, found, `${remedy} ${command}`.trim()],
-        }));
-        const table: Block = { kind: 'table', headings: [...headings, 'HOW TO FIX'], rows };
-        return `${[heading, table].flatMap(markdownOf).join('\n\n')}\n`;
-      }
-      const rows = checks.map(({ state, id, found }) => ({ cells: [state, id, found], tone: CHECK_TONES[state] }));
-      const fixes = checks.flatMap(({ id, remedy, command = '' }) =>
-        remedy === undefined
-          ? []
-          : [...wrap(`${id}: ${remedy}`, screen.width, '  '), ...shellLines(command, screen.width, '    ')],
-      );
-      const lines = [heading, { kind: 'table', headings, rows } as const].flatMap((block) => linesOf(block, screen));
-      return `${[...lines, ...(fixes.length > 0 ? ['', 'How to fix:', ...fixes] : [])].join('\n')}\n`;
+      return format === 'markdown' ? doctorMarkdown(heading, checks) : doctorTable(heading, checks, screen);
     })
     .join('\n');
+}
+
+const CHECK_HEADINGS = ['STATE', 'CHECK', 'FOUND'];
+
+function doctorMarkdown(heading: Block, checks: readonly Check[]): string {
+  const rows = checks.map(({ state, id, found, remedy = '', command = '' }) => ({
+    cells: [state, id, found, `${remedy} ${command}`.trim()],
+  }));
+  const table: Block = { kind: 'table', headings: [...CHECK_HEADINGS, 'HOW TO FIX'], rows };
+  return `${[heading, table].flatMap(markdownOf).join('\n\n')}\n`;
+}
+
+function doctorTable(heading: Block, checks: readonly Check[], screen: Screen): string {
+  const rows = checks.map(({ state, id, found }) => ({ cells: [state, id, found], tone: CHECK_TONES[state] }));
+  const table: Block = { kind: 'table', headings: CHECK_HEADINGS, rows };
+  const lines = [heading, table].flatMap((block) => linesOf(block, screen));
+  const fixes = checks.flatMap(({ id, remedy, command = '' }) =>
+    remedy === undefined
+      ? []
+      : [...wrap(`${id}: ${remedy}`, screen.width, '  '), ...shellLines(command, screen.width, '    ')],
+  );
+  return `${[...lines, ...(fixes.length > 0 ? ['', 'How to fix:', ...fixes] : [])].join('\n')}\n`;
 }
 
 const CHECK_TONES = { broken: 'bad', warning: 'open', unknown: undefined, ok: 'good' } as const;
