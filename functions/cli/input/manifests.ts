@@ -80,9 +80,11 @@ function manifestOf(kind: Kind, { metadata, status: _, ...content }: Json, file:
   const manifest = { kind, namespace, name, labels, annotations, content };
   const completed = { ...given, ...PLACEHOLDER_METADATA, namespace: placed(manifest, 'default').namespace };
   const { error } = SCHEMAS[kind].safeParse({ ...content, metadata: completed });
-  if (error === undefined) return manifest;
-  const what = `${kind} ${typeof name === 'string' ? name : '(without a name)'}`;
-  throw new MalformedInputError(`${file}: ${what} has an unknown shape: ${formatZodIssues(error, '(the object)')}`);
+  if (error !== undefined) {
+    const what = `${kind} ${typeof name === 'string' ? name : '(without a name)'}`;
+    throw new MalformedInputError(`${file}: ${what} has an unknown shape: ${formatZodIssues(error, '(the object)')}`);
+  }
+  return manifest;
 }
 
 /**
