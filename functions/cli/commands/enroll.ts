@@ -59,7 +59,7 @@ Examples:
     reaper enroll --context shop --remove --yes`;
 
 export function addEnrollCommand(program: Command): void {
-  addTargetOptions(program.command('enroll'), true)
+  addTargetOptions(program.command('enroll'), { ofContexts: true })
     .description(
       'Enrolls EKS clusters with your own rights: subscription filter, access entries and RBAC. Shows the changes, and asks.',
     )

@@ -39,16 +39,16 @@ function clusterNames(value: string): string {
 /**
  * The flags for any number of clusters.
  *
- * @param ofContexts whether --profile and --region also go with contexts of a kubeconfig
+ * @param options.ofContexts whether --profile and --region also go with contexts of a kubeconfig
  */
-export const addTargetOptions = (command: Command, ofContexts = false): Command =>
-  addClusterOptions(command, ofContexts)
+export const addTargetOptions = (command: Command, options?: { readonly ofContexts: boolean }): Command =>
+  addClusterOptions(command, options)
     .addOption(new Option('--all-contexts', 'every context of the kubeconfig').conflicts(['context', 'eks']))
     .option('--tag <key=value>', 'with --eks: only clusters with this tag; may be given more than once', tags);
 
 /** The flags of a command whose input decides how many clusters there are. */
-export function addClusterOptions(command: Command, ofContexts = false): Command {
-  const [only, from] = ofContexts ? ['', 'that of the context, then of'] : ['with --eks: ', 'that of'];
+export function addClusterOptions(command: Command, { ofContexts } = { ofContexts: false }): Command {
+  const [prefix, source] = ofContexts ? ['', 'that of the context, then of'] : ['with --eks: ', 'that of'];
   return command
     .option('--context <name>', 'a context of the kubeconfig (default: the current one)')
     .option('--kubeconfig <file>', 'a kubeconfig (default: $KUBECONFIG, then ~/.kube/config)')
@@ -57,10 +57,10 @@ export function addClusterOptions(command: Command, ofContexts = false): Command
         .argParser(clusterNames)
         .conflicts(['context', 'kubeconfig']),
     )
-    .option('--profile <name>', `${only}a profile of the AWS configuration (default: ${from} the AWS SDK)`)
+    .option('--profile <name>', `${prefix}a profile of the AWS configuration (default: ${source} the AWS SDK)`)
     .option(
       '--region <name>',
-      `${only}an AWS Region; may be given more than once (default: ${from} the AWS SDK)`,
+      `${prefix}an AWS Region; may be given more than once (default: ${source} the AWS SDK)`,
       collected,
     )
     .hook('preAction', () => {
@@ -78,7 +78,7 @@ export function addClusterOptions(command: Command, ofContexts = false): Command
 export async function targetsOf(options: TargetOptions): Promise<Targets> {
   const { eks, profile, tag = [] } = options;
   if (eks === undefined) {
-    // Proxies take a while to load, and EKS rarely needs them.
+    // It takes a while to load, mostly because of proxies, and --eks does not need it.
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
     return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {}, concurrency: CONCURRENCY };
   }
