@@ -126,7 +126,7 @@ export async function planAndDelete(
 
   if (!options.yes) {
     printReport(plan, { ...options, output: 'table' }, process.stderr, 'planned');
-    explain(plan, options);
+    reportFailures(plan, options);
     process.stderr.write(`\nReplicas afterwards: ${replicasOfAll(planned)}.\n`);
   }
   if (!(await confirmed(`D${deletion.slice(1)}?`, options, 'nothing was deleted'))) return;
@@ -162,7 +162,7 @@ export async function planAndDelete(
     process.exitCode = EXIT.failed;
   }
   if (hasBackup) {
-    // It finds the same clusters.
+    // The undo command finds the same clusters.
     const flags = shellFlags({ keep: true, kubeconfig, eks: eks && true, profile });
     say(`the deleted HPAs are in ${backup.file}; to undo it:\n  reaper restore ${quoted(backup.file)} ${flags}`);
     say('--keep annotates them; without it, the next sweep deletes them again');
@@ -177,7 +177,7 @@ const key = ({ region = '', cluster }: ClusterRef | ClusterReport, uid: string) 
 /** The outcomes of a planned deletion that are failures. */
 const FAILURES: readonly SweptHpa['outcome'][] = ['Failed', 'MarkRefused', 'DeleteRefused', 'Conflict'];
 
-/** Prints the report, and explains it. A table contains the clusters that were not swept. */
+/** Prints the report, and what was not done. A table contains the clusters that were not swept. */
 function print(report: RunReport, options: TargetOptions & ReportOptions): void {
   printReport(report, options);
   if (options.output !== 'table') {
@@ -186,11 +186,11 @@ function print(report: RunReport, options: TargetOptions & ReportOptions): void 
       if (problem) say(`${cluster}: ${problem.message}\n${problem.remedy}`);
     }
   }
-  explain(report, options);
+  reportFailures(report, options);
 }
 
 /** Prints on stderr what was not done, and the remedy. Sets the exit code. */
-function explain(report: RunReport, options: TargetOptions): void {
+function reportFailures(report: RunReport, options: TargetOptions): void {
   let failures = 0;
   for (const { cluster, hpas } of report.clusters) {
     for (const { outcome, message, ...hpa } of hpas) {
