@@ -45,7 +45,7 @@ export function addRestoreCommand(program: Command): void {
     .option(
       '--since <time>',
       'with --eks NAMES, instead of files: the log of the functions since then (90m, 24h, 7d, or RFC 3339)',
-      since,
+      timeSince,
     )
     .option('--keep', 'annotate each restored HPA, so that no sweep deletes it again')
     .option('--force', 'without --keep: also restore HPAs that are stale, which the next sweep deletes again')
@@ -70,7 +70,7 @@ Examples:
     .action(restore);
 }
 
-function since(text: string): Date {
+function timeSince(text: string): Date {
   const [, count, unit] = /^(\d+)([mhd])$/.exec(text) ?? [];
   const minutes = { m: 1, h: 60, d: 24 * 60 }[unit ?? ''];
   if (minutes !== undefined) return new Date(Date.now() - Number(count) * minutes * 60_000);
@@ -229,10 +229,10 @@ async function restoreIn(
   const api = clusterApi(connection, REQUEST_TIMEOUT);
   const client = apiClient(connection, REQUEST_TIMEOUT);
   const { controllerNamespace: controllerNamespaces, force, keep, dryRun } = options;
-  const how = { selects: selectionOf(options), controllerNamespaces, force, keep, dryRun };
   const manifests = hpas.map(({ manifest }) => manifest);
+  const selects = selectionOf(options);
   try {
-    return await restoreHpas(manifests, { api, client, ...how });
+    return await restoreHpas(manifests, { api, client, selects, controllerNamespaces, force, keep, dryRun });
   } finally {
     api.close();
   }
