@@ -31,8 +31,8 @@ export async function assessWhatIf(
   const changes = { applied: applied.map((manifest) => placed(manifest, namespace)), deleted };
   const { changed, notFound } = overlay(before.snapshot, changes);
   const after = await assessSnapshot(changed, now, api);
-  const stateOf = await statesOf(before, now, api);
-  const newStateOf = await statesOf(after, now, api);
+  const stateOf = await stateLookup(before, now, api);
+  const newStateOf = await stateLookup(after, now, api);
   const verdictsNow = new Map(before.verdicts.map((verdict) => [verdict.hpa.metadata.uid, verdict]));
   const missingNow = new Set(before.missing.map(missingKey));
   const comparison = new Map<string, SweptHpa['whatIf']>();
@@ -42,7 +42,7 @@ export async function assessWhatIf(
     const state = newStateOf(uid);
     const change = state === stateOf(uid) ? 'Unchanged' : CHANGES[state];
     comparison.set(uid, { change, now: { action, reason, explanation } });
-    // A remedy is for what has been the case for long.
+    // A remedy applies only to a state that lasts.
     return reason === verdict.reason ? verdict : { ...verdict, remedy: undefined };
   });
   const { hpas, gatewayClasses } = before.snapshot;
@@ -63,10 +63,10 @@ const CHANGES = {
 } as const;
 
 /**
- * The state of an HPA by its uid. Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not. So an
+ * Looks up the state of an HPA by its uid. Envoy Gateway removes the Deployment of what it no longer serves, and a what-if does not. So an
  * HPA that is kept only because its Deployment still runs is `waiting`.
  */
-async function statesOf({ snapshot, verdicts }: Assessment, now: Date, api?: ClusterApi) {
+async function stateLookup({ snapshot, verdicts }: Assessment, now: Date, api?: ClusterApi) {
   const gone = snapshot.hpas.map((hpa) => [objectKey(deploymentOf(hpa)), null] as const);
   const withoutDeployments = { ...snapshot, deployments: new Map([...snapshot.deployments, ...gone]) };
   const { verdicts: later } = await assessSnapshot(withoutDeployments, now, api);
