@@ -8,7 +8,7 @@ export type Verdict = Omit<Check, 'id'>;
 const withRemedy =
   (state: Check['state']) =>
   (found: string, remedy?: string, command?: string): Verdict => ({ state, found, remedy, command });
-export const ok = withRemedy('ok');
+export const ok = (found: string): Verdict => ({ state: 'ok', found });
 export const warning = withRemedy('warning');
 export const broken = withRemedy('broken');
 export const unknown = withRemedy('unknown');
