@@ -8,7 +8,10 @@ import { problem } from '../platform/problems.ts';
 import { allPages, awsClient, callAws, findInAws, network } from './client.ts';
 import { eksToken } from './eks-token.ts';
 
-/** Milliseconds that the description of a cluster is cached: an opt-out takes effect, and EKS gets few calls. */
+/**
+ * Milliseconds that the description of a cluster is cached: short enough for an opt-out to take effect, long enough to spare
+ * EKS.
+ */
 const DESCRIBE_CACHE_TTL_MS = 60_000;
 /** Maximum concurrent connections to one API server. */
 const MAX_CONNECTIONS = 50;
@@ -16,7 +19,7 @@ const MAX_CONNECTIONS = 50;
 /**
  * The EKS clusters of one Region.
  *
- * @param timeout milliseconds for one request to a cluster
+ * @param timeout milliseconds for one request to a cluster; for a List, between two parts of the response
  * @param profile of the AWS configuration files, in place of the SDK's default
  */
 export function eksClusterDirectory(

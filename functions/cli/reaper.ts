@@ -50,9 +50,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
-// With many short-lived objects, such as the pages of a large cluster, V8 lets its heap grow to several times what is in use.
-// These flags halve the memory of a scan of 5,000 Gateways, for an eighth to a quarter more processor time. They set no limit,
-// so that a cluster of any size still fits.
+// With many short-lived objects, such as the items of long Lists, V8 lets its heap grow to several times what is in use. These
+// flags halve the memory of a scan of 5,000 Gateways, for an eighth to a quarter more processor time. They set no limit, so that
+// a cluster of any size still fits.
 setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--heap-growing-percent=50');
 

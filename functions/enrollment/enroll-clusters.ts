@@ -219,7 +219,7 @@ function aimOf(
     return { aim: 'remove', because: 'Gone' };
   }
   const { status, tags } = description;
-  // Whatever its status: nothing may run again once it is ACTIVE, or is gone and its log group is not.
+  // Whatever its status, so that no events flow once it is ACTIVE again, or from a log group that outlives it.
   if (remove) return { aim: 'remove', because: status === 'DELETING' ? 'Deleting' : 'Asked' };
   // EKS refuses to write access entries while a cluster is being updated.
   if (status !== 'ACTIVE') return { aim: 'leave', because: 'NotActive' };

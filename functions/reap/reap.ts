@@ -37,7 +37,10 @@ const MIN_SWEEP_MS = 10_000;
 const MIN_RETRY_MS = 20_000;
 /** Milliseconds before the end at which unfinished sweeps are cut off: their messages come back, those of the others do not. */
 const DEADLINE_MS = 5_000;
-/** At this receive, a change that still settles is consumed: one before the queue would move it to the dead letters. */
+/**
+ * At this receive, a change that still settles is consumed, one receive before the queue would move it to the dead-letter
+ * queue.
+ */
 const MAX_RECEIVES_WHILE_SETTLING = 7;
 /** At this receive, a failing sweep request is consumed: the next scheduled sweep retries. */
 const MAX_RECEIVES_SWEEP_REQUEST = 3;

@@ -78,7 +78,7 @@ export function addClusterOptions(command: Command, { ofContexts } = { ofContext
 export async function targetsOf(options: TargetOptions): Promise<Targets> {
   const { eks, profile, tag = [] } = options;
   if (eks === undefined) {
-    // It takes a while to load, mostly because of proxies, and --eks does not need it.
+    // It and what it imports take a while to load, and --eks does not need them.
     const { KubeconfigDirectory } = await import('./kubeconfig.ts');
     return { scopes: [{ directory: new KubeconfigDirectory(options) }], tags: {}, concurrency: CONCURRENCY };
   }
