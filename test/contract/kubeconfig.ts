@@ -53,14 +53,18 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
   const withCertificate = { ...request, hasClientCertificate: true as const };
   const toRemote = { ...bearer(), through: 'api.internal.invalid:6443', servername: 'api.internal.invalid' };
   const toPlainRemote = { server: 'proxy' as const, path: `http://api.internal.invalid:6443${HPAS}` };
+  const ofCertificate = {
+    'client-certificate-data': base64(client.certificate),
+    'client-key-data': base64(client.key),
+  };
   const jane = { username: 'jane', password: 'x' };
 
-  /** Valid until the year 2100; the API server would check the signature. */
-  const idToken = ['{"alg":"none"}', '{"exp":4102444800}', 'x']
-    .map((part) => Buffer.from(part).toString('base64url'))
-    .join('.');
-  const issuer = { 'client-id': 'me', 'idp-issuer-url': 'https://issuer.internal.invalid' };
-  const oidc = { 'auth-provider': { name: 'oidc', config: { ...issuer, 'id-token': idToken } } };
+  /** The API server would check the signature. */
+  const idToken = (exp: number) =>
+    ['{"alg":"none"}', `{"exp":${exp}}`, 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.');
+  const valid = idToken(4_102_444_800);
+  const issuer = { 'client-id': 'me', 'idp-issuer-url': 'https://issuer.internal.invalid', 'refresh-token': 'r' };
+  const oidc = (token: string) => ({ 'auth-provider': { name: 'oidc', config: { ...issuer, 'id-token': token } } });
 
   /** A kubeconfig with one context. */
   const one = (parts: Parts, sent?: Partial<Sent>, { files, ...more }: Partial<Case> = {}): Case => ({
@@ -128,12 +132,13 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
     'a tokenFile that does not exist': one({ user: { tokenFile: 'nowhere' } }),
     'a user name and password': one({ user: jane }, basic),
     'a user name alone': one({ user: { username: 'jane' } }, { ...request, authorization: `Basic ${base64('jane:')}` }),
-    'an auth-provider (OIDC) whose token is valid': one({ user: oidc }, bearer(idToken)),
+    'an auth-provider (OIDC) whose token is valid': one({ user: oidc(valid) }, bearer(valid)),
+    'an auth-provider (OIDC) whose token has expired, and whose issuer does not answer': one({
+      user: oidc(idToken(1)),
+    }),
+    'an auth-provider that is no longer known': one({ user: { 'auth-provider': { name: 'gcp', config: {} } } }),
     'a token and a user name': one({ user: { token: 't', ...jane } }),
-    'a client certificate': one(
-      { user: { 'client-certificate-data': base64(client.certificate), 'client-key-data': base64(client.key) } },
-      withCertificate,
-    ),
+    'a client certificate': one({ user: ofCertificate }, withCertificate),
     'files of certificates beside the kubeconfig': one(
       {
         cluster: { server: https, 'certificate-authority': 'ca.crt' },
@@ -141,6 +146,28 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       },
       withCertificate,
       { files: { 'ca.crt': ca, 'user.crt': client.certificate, 'user.key': client.key } },
+    ),
+    ...Object.fromEntries(
+      ['client-certificate', 'client-key'].map((both) => [
+        `${both} and ${both}-data`,
+        one({ user: { ...ofCertificate, [both]: 'file' } }, undefined, {
+          files: { file: both === 'client-key' ? client.key : client.certificate },
+        }),
+      ]),
+    ),
+    'certificate-authority and certificate-authority-data': one(
+      { cluster: { ...trusted, 'certificate-authority': 'ca.crt' } },
+      undefined,
+      { files: { 'ca.crt': ca } },
+    ),
+    'a client certificate without a key': one({ user: { ...ofCertificate, 'client-key-data': undefined } }),
+    'null where nothing is set': one(
+      {
+        cluster: { ...trusted, 'certificate-authority': null, 'tls-server-name': null, 'proxy-url': null },
+        user: { ...exec({ args: null, env: null }), token: null, as: null, 'as-groups': null, 'as-user-extra': null },
+      },
+      bearer('executed'),
+      token,
     ),
     'a certificate that is not trusted': one({ cluster: { server: https } }),
     'insecure-skip-tls-verify': one({ cluster: insecure }, bearer()),
@@ -183,6 +210,12 @@ function cases({ https, http, proxy, socks, ca, client }: Recorder): Record<stri
       { ...token, execInfo: execInfo({ cluster: { ...named, config: { audience: 'me' } } }) },
     ),
     'a token rather than a command': one({ user: { ...exec(), token: 't' } }, bearer(), token),
+    'a user name rather than a command': one({ user: { ...exec(), ...jane } }, basic, token),
+    'a client certificate rather than a command': one(
+      { user: { ...exec(), ...ofCertificate } },
+      withCertificate,
+      token,
+    ),
     'a command that gives a client certificate': one({ user: exec() }, withCertificate, {
       files: { 'token.sh': script(certificate) },
     }),

@@ -65,8 +65,8 @@ export async function execCredential(
     throw new Error('its credential has fields that are not strings');
   }
   if (!status || (token === undefined && clientCertificateData === undefined)) throw new Error('it gives no token');
-  if (answered === apiVersion) return status;
-  throw new Error(`it answers in ${answered}, and the kubeconfig expects ${apiVersion}`);
+  if (answered !== apiVersion) throw new Error(`it answers in ${answered}, and the kubeconfig expects ${apiVersion}`);
+  return status;
 }
 
 function parsed(json: string): { readonly apiVersion?: string; readonly status?: ExecCredential } {

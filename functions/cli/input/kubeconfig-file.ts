@@ -42,33 +42,38 @@ export function readKubeconfig(file?: string): Kubeconfig {
   };
 }
 
-/** In the order of the names; the first entry of a name counts, and so is set last. */
-const firstOfEach = (entries: readonly (readonly [name: string, Entry])[]): ReadonlyMap<string, Entry> =>
-  new Map([...entries, ...entries.toReversed()]);
+/** The first entry of each name, in their order. */
+function firstOfEach(entries: readonly (readonly [name: string, Entry])[]): ReadonlyMap<string, Entry> {
+  const first = new Map<string, Entry>();
+  for (const [name, entry] of entries) if (!first.has(name)) first.set(name, entry);
+  return first;
+}
 
 function readFile(file: string): Kubeconfig {
   let content: Entry;
   try {
-    content = (parseYaml(readFileSync(file, 'utf8')) ?? {}) as Entry;
+    const parsed = JSON.stringify(parseYaml(readFileSync(file, 'utf8')));
+    // Null is the same as absent: kubectl writes `env: null` for a command without variables.
+    content = JSON.parse(parsed, (_, value) => value ?? undefined) ?? {};
   } catch (error) {
     const fault = (error as Error).message.replace(/, \w+ '.*'$/, '');
     throw new MalformedInputError(`kubeconfig ${file} cannot be read: ${fault}`);
   }
   const from = dirname(resolve(file));
   const absolute = (path: unknown) => (typeof path === 'string' && path !== '' ? resolve(from, path) : undefined);
-  const entriesOf = (field: Field, read: (entry: Entry) => Entry): ReadonlyMap<string, Entry> => {
+  const entriesOf = (field: Field, key: string, read: (entry: Entry) => Entry): ReadonlyMap<string, Entry> => {
     const list: unknown = content[field];
     const entries = Array.isArray(list) ? list.filter((entry) => typeof entry?.name === 'string') : [];
-    return firstOfEach(entries.map((entry) => [entry.name, read(entry[field.slice(0, -1)] ?? {})]));
+    return firstOfEach(entries.map((entry) => [entry.name, read(entry[key] ?? {})]));
   };
   return {
     currentContext: textOrNone(content['current-context']),
-    clusters: entriesOf('clusters', (cluster) => ({
+    clusters: entriesOf('clusters', 'cluster', (cluster) => ({
       ...cluster,
       server: textOrNone(cluster.server),
       'certificate-authority': absolute(cluster['certificate-authority']),
     })),
-    users: entriesOf('users', ({ exec, ...user }) => ({
+    users: entriesOf('users', 'user', ({ exec, ...user }) => ({
       ...user,
       'client-certificate': absolute(user['client-certificate']),
       'client-key': absolute(user['client-key']),
@@ -76,7 +81,7 @@ function readFile(file: string): Kubeconfig {
       // A bare name is looked up in the PATH.
       exec: textOrNone(exec?.command)?.includes(sep) ? { ...exec, command: absolute(exec.command) } : exec,
     })),
-    contexts: entriesOf('contexts', ({ cluster, user, namespace }) => ({
+    contexts: entriesOf('contexts', 'context', ({ cluster, user, namespace }) => ({
       cluster: textOrNone(cluster),
       user: textOrNone(user),
       namespace: textOrNone(namespace),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { validateHeaderValue } from 'node:http';
-import type { AgentOptions, RequestOptions } from 'node:https';
+import type { AgentOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { ClusterConnection } from '../../kubernetes/api-client.ts';
 import { type ClusterApi, clusterApi } from '../../kubernetes/cluster-api.ts';
@@ -138,6 +138,10 @@ function contradictionIn(cluster: Entry, user: Entry): string | undefined {
   const hasCa = cluster['certificate-authority'] || cluster['certificate-authority-data'];
   if (hasCa && cluster['insecure-skip-tls-verify'])
     return 'its cluster has a certificate authority and insecure-skip-tls-verify';
+  for (const key of ['certificate-authority', 'client-certificate', 'client-key']) {
+    const { [key]: file, [`${key}-data`]: data } = { ...cluster, ...user };
+    if (file && data) return `it has ${key} and ${key}-data`;
+  }
   if ((user.token || user.tokenFile) && (user.username || user.password)) return 'its user has a token and a user name';
   return user.exec && user['auth-provider'] ? 'its user has a command and an auth-provider' : undefined;
 }
@@ -156,15 +160,17 @@ function authenticationOf(server: string, cluster: Entry, user: Entry) {
     const ca = contentOf(cluster, 'certificate-authority');
     const cert = contentOf(credentials, 'client-certificate');
     const key = contentOf(credentials, 'client-key');
-    const provided = provider && (await headersOf(provider));
+    const provided = provider && (await authorizationOf(provider));
     const basic = username && Buffer.from(`${username}:${password ?? ''}`).toString('base64');
-    if (exec && (renew || executed === undefined || isExpired(executed))) {
+    if (cert && !key) throw new Error('its client certificate has no key');
+    const own = tokenOf();
+    if (exec && !own && !basic && !cert && (renew || executed === undefined || isExpired(executed))) {
       running ??= execCredential(exec, cluster).finally(() => {
         running = undefined;
       });
       executed = await running;
     }
-    const token = tokenOf() ?? executed?.token;
+    const token = own ?? executed?.token;
     return {
       tls: {
         ca,
@@ -190,14 +196,17 @@ function contentOf(entry: Entry, key: string): Buffer | undefined {
   return data ? Buffer.from(data, 'base64') : undefined;
 }
 
-/** The headers that an auth-provider gives, such as OIDC. The library that knows them takes long to load. */
-async function headersOf(authProvider: unknown): Promise<RequestOptions['headers']> {
+/** The header that an auth-provider gives. The library that knows OIDC takes long to load. */
+async function authorizationOf(authProvider: { readonly name?: unknown }): Promise<Record<string, string>> {
+  if (authProvider.name !== 'oidc') throw new Error('kubectl knows no such auth-provider');
   const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js');
   const library = new KubeConfig();
   library.loadFromClusterAndUser({ name: '', server: '', skipTLSVerify: false }, { name: '', authProvider });
-  const request: RequestOptions = {};
-  await library.applyToHTTPSOptions(request);
-  return request.headers;
+  const headers: Record<string, string> = {};
+  // Without its error, which may quote the token. It cannot renew one: it gives version 6 of openid-client a string for a URL.
+  await library.applyToHTTPSOptions({ headers }).catch(() => undefined);
+  if (headers.Authorization) return headers;
+  throw new Error('its token has expired, or is none; any kubectl command with this context renews it');
 }
 
 const isExpired = ({ expirationTimestamp }: ExecCredential) =>

@@ -77,8 +77,13 @@ describe('a context that gives no access names its fault, and not the token', ()
     ],
     [
       'an auth-provider',
-      { 'auth-provider': { name: 'gcp', config: {} } },
-      'its auth-provider gcp failed: Token is expired!',
+      { 'auth-provider': { name: 'gcp', config: { 'cmd-path': 'echo', 'cmd-args': 'secret', 'token-key': '{.a}' } } },
+      'its auth-provider gcp failed: kubectl knows no such auth-provider',
+    ],
+    [
+      'a token of OIDC that is none',
+      { 'auth-provider': { name: 'oidc', config: { 'id-token': 'secret.secret.secret', 'client-id': 'me' } } },
+      'its auth-provider oidc failed: its token has expired, or is none; any kubectl command with this context renews it',
     ],
     ['a token that no header can contain', { token: 'a\nb' }, 'Invalid character in header content ["Authorization"]'],
   ])('%s that does not authenticate', async (_, user, fault) => {
