@@ -194,7 +194,8 @@ function deletionBudget(limit: number): NonNullable<SweepOptions['budget']> {
     const more = keys.filter((key) => !reserved.has(key));
     const left = limit - reserved.size;
     if (more.length > left) {
-      return `${more.length} deletions, and of the ${limit} that this run may make over all clusters ${left} are left`;
+      const rest = `${left === 0 ? 'none' : `only ${left}`} of the ${limit} that this run may make`;
+      return `${more.length} deletions, but ${rest} ${left > 1 ? 'are' : 'is'} left`;
     }
     for (const key of more) reserved.add(key);
     return undefined;

@@ -151,7 +151,7 @@ describe('the deletion limit of a run', () => {
     const scopes = scopesOf({ 'eu-central-1': region(), 'eu-west-1': region() });
     const report = await sweep(scopes, { maxDeletionsOfRun: 7 });
     expect(report.totals.outcomes).toEqual({ Deleted: 6, HeldBack: 2 });
-    const explanation = '2 deletions, and of the 7 that this run may make over all clusters 1 are left';
+    const explanation = '2 deletions, but only 1 of the 7 that this run may make is left';
     const guards = report.clusters.flatMap(({ hpas }) => hpas.flatMap(({ guard }) => guard ?? []));
     expect(guards).toEqual(Array(2).fill({ name: 'BlastRadiusExceeded', explanation }));
   });
