@@ -62,9 +62,9 @@ const SWEEP = {
     'Check --without; nothing to do if it is meant for another cluster.',
   ],
   SweepFailed: (message: string) => [message, 'Run this again later; if it persists, the message says why.'],
-  InternalError: (message: string) => [message, 'This is a fault of this program: please report it.'],
+  InternalError: (message: string) => [message, 'This is a bug in this program: please report it.'],
   AuditLogOff: (cluster: string, region?: string) => [
-    `the audit log of cluster ${cluster} is off: a change there makes no event, only a sweep finds what it leaves`,
+    `the audit log of cluster ${cluster} is off: changes there produce no events, and only a sweep finds what they leave behind`,
     'Turn it on, if you need that; CloudWatch Logs charges for every line that it stores.',
     `${UPDATE_CLUSTER}${region ? ` --region ${region}` : ''} --name ${cluster} --logging '{"clusterLogging":[{"types":["audit"],"enabled":true}]}'`,
   ],

@@ -118,7 +118,7 @@ function findingInTexts(error: unknown, parts: Parts): Found | undefined {
     if (isSecret(text) && !isMisplaced(parts))
       return { kind: 'prints a secret', detail: excerpt(text, text.indexOf('zqxj9')) };
     const fault = text.indexOf('InternalError');
-    const blame = fault === -1 ? text.indexOf('fault of this program') : fault;
+    const blame = fault === -1 ? text.indexOf('bug in this program') : fault;
     if (blame !== -1) return { kind: 'reports a fault of this program', detail: excerpt(text, blame) };
   }
   const isLog = parts.arguments === undefined;
