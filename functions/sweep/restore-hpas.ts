@@ -105,7 +105,7 @@ async function restore(manifest: HorizontalPodAutoscaler, verdict: Verdict, opti
     // Nobody else writes under our name: the fields were not given back.
     const isUnfinished = entriesOf(found).some(isOwn) && managersOf(manifest).length > 0;
     if (!isUnfinished) return alreadyThere(manifest, options);
-    const why = 'An earlier restoration had created it and not finished.';
+    const why = 'An earlier restore created it but did not finish.';
     return options.dryRun ? { outcome: 'Restorable', why } : await giveFieldsBack(found, manifest, options, why);
   } catch (error) {
     if (error instanceof RetryableError) return { outcome: 'Failed', why: describeError(error) };
@@ -179,7 +179,7 @@ async function giveFieldsBack(
     if (answer.result === 'refused') return failed(`but its managedFields are not as before: ${answer.message}`);
     current = await api.hpas.get(created);
   }
-  return failed('but continues to change; restore again to give its fields back.');
+  return failed('but keeps changing; run restore again to return its field ownership.');
 }
 
 /** Whether an object with the uid of the reference exists: the garbage collector compares uids. */

@@ -156,7 +156,7 @@ export function describeRestoration(start: () => Promise<Server>): void {
       expect(await hpaOf(installation)).toEqual(unfinished);
 
       expect(await restore(manifest)).toMatchObject([
-        { outcome: 'Restored', why: 'An earlier restoration had created it and not finished.' },
+        { outcome: 'Restored', why: 'An earlier restore created it but did not finish.' },
       ]);
       expect(setByPeople(await hpaOf(installation))).toEqual(setByPeople(before));
     });

@@ -136,7 +136,7 @@ const refuse = (cluster: EmbeddedCluster) => {
 test.each<[string, string, RegExp, string, number, (cluster: EmbeddedCluster) => Intervention | undefined]>([
   ['there is no answer', 'Failed', /^no whole answer/, 'POST', 1, () => ({ kind: 'reset' })],
   ['the credentials expire', 'Refused', /answered 401/, 'POST', 2, () => unauthorized],
-  ['it keeps changing', 'Failed', /^It was created, but continues to change;/, 'PATCH', 5, (at) => void conflict(at)],
+  ['it keeps changing', 'Failed', /^It was created, but keeps changing;/, 'PATCH', 5, (at) => void conflict(at)],
   [
     'a policy',
     'Failed',
