@@ -121,7 +121,7 @@ describe('a context that gives no access names its fault, and not the token', ()
     await noAccess({ cluster: { server } }, `its server ${fault}`, /^Write https:\/\/HOST:PORT into/);
   });
 
-  test('also where its command fails only later', async () => {
+  test('also if its command fails only later', async () => {
     const asked = join(folder, 'asked');
     const code =
       'const [file, credential] = process.argv.slice(1); const fs = require("node:fs"); if (fs.existsSync(file)) { console.error("logged out"); process.exit(1); } fs.writeFileSync(file, ""); console.log(credential)';

@@ -166,7 +166,7 @@ test('Markdown has a heading and a table for each cluster, and one full stop aft
   ]);
 });
 
-describe('what is to go', () => {
+describe('HPAs that will be deleted', () => {
   const guard = { name: 'Settling' as const, explanation: 'the HPA was created less than 120 s ago' };
   const heldBack: SweptHpa = { ...hpa, name: 'held-back', outcome: 'HeldBack', guard };
   const scan = scanOf({ ...kept, name: 'a' }, heldBack, { ...hpa, name: 'z' }, { ...kept, name: 'b' });
@@ -174,7 +174,7 @@ describe('what is to go', () => {
   const tableText = (shown: 'all' | 'findings' | 'planned') =>
     formatReport(report, 'table', { ...plain, width: 80 }, shown);
 
-  test('comes first in every format, and the number of kept HPAs last', () => {
+  test('come first in every format, and the number of kept HPAs last', () => {
     expect(formatReport(report, 'json', plain)).toMatch(/"z".*"held-back".*"a".*"b"/s);
     expect(html(report)).toMatch(/>z<.*>held-back<.*>a<.*>b</s);
     for (const text of [tableText('findings'), markdown(report).join('\n')]) {
@@ -185,14 +185,14 @@ describe('what is to go', () => {
     expect(namesIn(tableText('all'))).toEqual(['z', 'held-back', 'a', 'b']);
   });
 
-  test('is all that a question shows, with the number of the others', () => {
+  test('are all that a question shows, with the number of the others', () => {
     const lines = tableText('planned').split('\n');
     expect(lines[2]).toBe('delete  envoy-gateway-system  z  AutoscalingRemoved  6 (2-10) → 2 (drops)');
     expect(lines.filter((line) => /^(delete|keep|Missing)/.test(line))).toHaveLength(1);
     expect(lines.slice(-3)).toEqual(['', 'Not deleted: 1 HeldBack, 2 Kept.', '']);
   });
 
-  test('is asked about with its clusters, and with what happens to the replicas', () => {
+  test('are named in a question with their clusters, and with what happens to the replicas', () => {
     const [one] = report.clusters as [ClusterReport];
     expect(clustersNamed([{ ...one, region: 'eu-west-1' }])).toBe('cluster production (eu-west-1)');
     const many = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((cluster) => ({ ...one, cluster }));

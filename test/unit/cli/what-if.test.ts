@@ -224,7 +224,7 @@ describe('the status of a Gateway or a class', () => {
       parametersRef: { ...PARAMETERS, kind, name, namespace: 'autoscaling-kept' },
     });
 
-  test('of a class stays old with an EnvoyProxy, where its parametersRef of that name is of another kind', async () => {
+  test('stays old for a class whose parametersRef of that name is of another kind', async () => {
     const list = rejected(KEPT, 'GatewayClass');
     refer(the('GatewayClass', list), 'EnvoyProxy', 'proxy');
     expect(await changesOf(list, kept('EnvoyProxy', 'proxy'))).toEqual([ACCEPTED]);
@@ -272,7 +272,7 @@ describe('a missing HPA', () => {
   });
 });
 
-test('has no remedy for what an HPA becomes: a remedy is for what has been the case for long', async () => {
+test('has no remedy for what an HPA becomes: a remedy applies only to a state that lasts', async () => {
   const { after } = await assess(listOf(KEPT), { without: ['gateway/autoscaling-kept/web'] });
   expect(after.verdicts[0]).toMatchObject({ reason: 'ScaleTargetStillRuns', remedy: undefined });
 });

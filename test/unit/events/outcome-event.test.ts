@@ -109,7 +109,7 @@ describe('an event has at most 255 KB:', () => {
   test.each([
     [0, undefined],
     [1, ['manifest']],
-  ])('to the byte: with %i more it has left out %j', (more, leftOut) => {
+  ])('exactly at the limit: with %i more bytes it leaves out %j', (more, leftOut) => {
     const { bytes } = eventOf('Deleted', { manifest: manifestOf('') });
     const manifest = manifestOf('x'.repeat(MOST - bytes + more));
     expect(eventOf('Deleted', { manifest }).detail).toEqual(

@@ -115,7 +115,7 @@ describe('there is an alarm', () => {
     },
   );
 
-  it('that takes missing data for good only where a metric counts what is wrong', () => {
+  it('that treats missing data as good, except where a metric counts successes', () => {
     // The functions record nothing instead of 0.
     const breaching = alarms.filter(([, { Properties }]) => Properties.TreatMissingData !== 'notBreaching');
     expect(breaching.map(([id, { Properties }]) => [id, Properties.ComparisonOperator])).toEqual([

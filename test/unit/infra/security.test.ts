@@ -196,7 +196,7 @@ describe('no role', () => {
     expect(readFileSync('infra/enrollment.yml', 'utf8')).toContain('does not list logs:DestinationArn');
   });
 
-  it('meets a condition on a set of values because the set is empty', () => {
+  it('satisfies a condition on a set of values with an empty set', () => {
     const ofMany = statements().flatMap(([role, { Sid, Condition = {} }]) =>
       Object.entries(Condition)
         .filter(([operator]) => operator.startsWith('ForAllValues:'))

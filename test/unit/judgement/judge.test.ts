@@ -441,7 +441,7 @@ describe('a ConfigMap of a tenant who may create ConfigMaps', () => {
     expect(withList).toBe(REMOVED);
   });
 
-  test('cannot delete what a configuration wants that is in no ConfigMap, if the controller namespaces are listed', () => {
+  test('cannot get an HPA deleted that a configuration outside ConfigMaps wants, if controller namespaces are listed', () => {
     const beside = envoyHpa('shop/web', { at: 'shop/web' });
     expect(both([beside, ...owner, deployment('shop/web'), tenant()])).toEqual([REMOVED, UNREADABLE]);
     expect(shortVerdict(envoyHpa(), ...owner, webRuns, tenant())).toBe(UNREADABLE);
@@ -451,7 +451,7 @@ describe('a ConfigMap of a tenant who may create ConfigMaps', () => {
     expect(both([envoyHpa(), forged, ...owner, webRuns, renaming])).toEqual([RENAMED, UNREADABLE]);
   });
 
-  test('is no part of a verdict by the list, which names the list if no ConfigMap is in it', () => {
+  test('does not count with a list of controller namespaces, which the explanation names if none has a ConfigMap', () => {
     const snapshot = snapshotOf([envoyHpa(), ...owner, config, webRuns, tenant({ text: 'a: [' })]);
     const [verdict] = judge({ ...snapshot, controllerNamespaces: listed });
     const configMaps = verdict?.restsOn.filter(({ kind }) => kind === 'ConfigMap');
@@ -460,7 +460,7 @@ describe('a ConfigMap of a tenant who may create ConfigMaps', () => {
     expect(none?.explanation).toMatch(/^No ConfigMap of an Envoy Gateway in a, b names controller /);
   });
 
-  test('keeps the HPA beside its deleted Gateway that an Envoy Gateway out of the list wants for another', () => {
+  test('keeps the HPA beside its deleted Gateway if an unlisted Envoy Gateway wants one of that name', () => {
     const [asked, inMode] = [autoscaling({ name: 'shared' }), tenant({ gatewayNamespaceMode: true })];
     const api = [gatewayClass(), gateway('shop/api', { proxy: 'api' }), envoyProxy('shop/api', asked)];
     expect(both([envoyHpa('shop/web', { at: 'shop/shared' }), ...api, inMode], ['shop'])).toEqual([WANTED, WANTED]);

@@ -65,7 +65,7 @@ test.each<[string, ClusterObject[], object | undefined]>([
   expect(fateOf(snapshotOf(objects))).toEqual(expected);
 });
 
-test('a Deployment that was not read is not said to be gone', () => {
+test('does not call a Deployment gone that was not read', () => {
   const deployments = new Map([['envoy-gateway-system/envoy-gateway', null]]);
   expect(fateOf({ ...snapshotOf(removed(three)), deployments })).toEqual(becomes(3));
 });

@@ -171,7 +171,7 @@ test.each([
   [403, false, /^Enroll the cluster: `reaper enroll --eks CLUSTER` applies the RBAC/],
   [401, true, /^Log in again, .* `kubectl auth whoami`/],
   [403, true, /^Use a user who may do this, .* `kubectl auth can-i/],
-])('the remedy of a %i fits where the cluster comes from (a kubeconfig: %j)', async (code, isKubeconfig, remedy) => {
+])('the remedy for %i depends on whether the cluster is from a kubeconfig: %j', async (code, isKubeconfig, remedy) => {
   const message = 'x is forbidden: User "jane" cannot list resource "x"';
   const connection = await serving(
     code,

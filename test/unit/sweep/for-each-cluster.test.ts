@@ -73,7 +73,7 @@ test('looks for the named clusters of one Region once each, without listing any'
   expect(directory.list).not.toHaveBeenCalled();
 });
 
-test('looks for the named clusters of several Regions, and says where a name is not', async () => {
+test('looks for the named clusters of several Regions, and reports a name that is in no scope, and where it looked', async () => {
   const scopes = [...scopesOf({ 'eu-west-1': directoryOf({ a: {}, b: {} }) }), { directory: directoryOf({ a: {} }) }];
   const report = await run({ scopes, clusters: ['a', 'c', 'c'] });
   expect(report.worked).toEqual(['eu-west-1 a', 'a']);
@@ -130,7 +130,7 @@ test('reports its progress, without the clusters that are not selected', async (
 });
 
 describe('a deadline', () => {
-  test('that is not reached leaves nothing in memory that waits for it', async () => {
+  test('keeps nothing in memory if the run ends before it', async () => {
     const deadline = new AbortController();
     await run({ scopes: [{ directory: directoryOf({ a: {} }) }], deadlineSignal: deadline.signal });
     expect(getEventListeners(deadline.signal, 'abort')).toEqual([]);

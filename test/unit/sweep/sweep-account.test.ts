@@ -56,7 +56,7 @@ describe('a run', () => {
     expect(info).toHaveBeenLastCalledWith('run finished', { runId, mode, totals, regions, remaining });
   });
 
-  test('counts a cluster once that has several names, although an HPA was created between its sweeps', async () => {
+  test('counts a cluster with several names once, although an HPA was created between its sweeps', async () => {
     const server = 'https://a.example.com';
     const directory = directoryOf({
       ...{ a: { api: wanted('shop/a'), server }, b: { api: wanted('shop/b', 'shop/a'), server } },
@@ -73,7 +73,7 @@ describe('a run', () => {
     expect(report.totals.clusters).toBe(4);
   });
 
-  test('reports the HPAs that are selected in their cluster', async () => {
+  test('reports only the HPAs that are selected in their cluster', async () => {
     const at = () => ({ api: wanted('shop/a', 'shop/b') });
     const { clusters } = await sweepRegion(directoryOf({ shop: at(), bank: at() }), {
       selects: ({ owner }, { cluster, region }) => `${region}/${cluster}/${owner?.name}` === 'eu-central-1/shop/b',
