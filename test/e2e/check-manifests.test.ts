@@ -58,8 +58,8 @@ else {
 `;
 
 test.each([
-  ['a check is commented', '', 'POST repos/o/r/issues/12/comments'],
-  ['a later check updates the comment', '3\n4', 'PATCH repos/o/r/issues/comments/3'],
+  ['creates the comment of a check', '', 'POST repos/o/r/issues/12/comments'],
+  ['updates the comment of an earlier check', '3\n4', 'PATCH repos/o/r/issues/comments/3'],
 ])('%s, also without a report', (_, earlier, request) => {
   mkdirSync(inFolder('bin'), { recursive: true });
   writeFileSync(inFolder('bin/gh'), GH, { mode: 0o755 });

@@ -207,7 +207,7 @@ describe.concurrent('reap on a terminal', patience, () => {
     expect(directory.backups()).toHaveLength(requests.length === 0 ? 0 : 1);
   });
 
-  test('shows every HPA that is to go above its question on a terminal of 80x24', async () => {
+  test('shows every HPA that would be deleted above its question on an 80x24 terminal', async () => {
     const { args } = await setUp(someStale(2, 65));
     const { screen } = await runInTerminal(args, { rows: 24, answer: ['[y/N]', 'n\r'] });
     // The question itself is no longer on the screen: readline rewrites its line.

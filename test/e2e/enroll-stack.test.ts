@@ -106,7 +106,7 @@ describe('the deletion of a stack with one cluster', () => {
   test.each([
     ['left its log group', () => around.logs.add(logGroup('a'), [ourFilter()])],
     ['left nothing', () => {}],
-  ])('that is gone since it was listed, and %s, succeeds', async (_, leave) => {
+  ])('succeeds if the cluster disappeared after it was listed, and %s', async (_, leave) => {
     around.eks.add('a');
     around.eks.refuse(/^GET \/clusters\/a$/, 404, 'ResourceNotFoundException');
     leave();

@@ -59,7 +59,7 @@ describe('a request together with others in a batch', () => {
   });
 });
 
-test('is given up after three receives when its cluster does not answer, and a change is not', async () => {
+test('gives up a request, but not a change, after three receives without an answer', async () => {
   const cluster = await around.enroll('shop', staleList());
   await cluster.close();
   const handler = await loadReap();

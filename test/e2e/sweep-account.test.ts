@@ -22,7 +22,7 @@ async function run(clusters: Record<string, EmbeddedCluster>, deadlineSignal: Ab
 const serveStale = (count = 1) => serve(times(count, staleList()));
 
 describe('a run at its deadline', () => {
-  test('answers although a cluster hangs, which remains, and begins no other', async () => {
+  test('answers although a cluster hangs, lists it as remaining, and begins no other', async () => {
     const deadline = new AbortController();
     const [a, b, c] = [await serveStale(), await serveStale(), await serveStale()];
     b.onRequest = () => {

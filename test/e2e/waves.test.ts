@@ -111,7 +111,7 @@ describe('the waves of requests of a sweep', () => {
     },
   );
 
-  test('have the Deployments in one wave, and then in that of the second assessment', async () => {
+  test('read all Deployments in one wave, and again at the second assessment', async () => {
     const list = times(3, listOf('gateway-deleted-v1.3.0'), ['HorizontalPodAutoscaler']);
     for (const hpa of list.items.filter(({ kind }) => kind === 'HorizontalPodAutoscaler')) {
       hpa.spec.scaleTargetRef.name = hpa.metadata.name;
