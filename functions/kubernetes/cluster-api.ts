@@ -41,7 +41,7 @@ export type ClusterApi = ReturnType<typeof clusterApi>;
  * Every call throws what the calls of {@link ApiClient} throw, and {@link ClusterSkippedError} if the custom resources are
  * not installed.
  *
- * @param timeout milliseconds for one request
+ * @param timeout milliseconds for one request; for a List, between two parts of the response
  */
 export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
   const client = apiClient(connection, timeout);
@@ -70,7 +70,7 @@ export function clusterApi(connection: ClusterConnection, timeout = 10_000) {
         if (!Array.isArray(items) || items.length !== objects.length - before) {
           throw new RetryableError('a list was answered without items');
         }
-        // Of what was asked for without a limit; but something on the way may set one.
+        // A list without a limit has no token, unless something on the way sets one.
         token = metadata?.continue || undefined;
       } while (token !== undefined);
       return objects;

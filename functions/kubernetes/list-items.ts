@@ -29,6 +29,8 @@ export function itemsTaker(onItem: (item: unknown) => void): (part: string) => s
   let at = 0;
   /** Where what is not returned yet begins. */
   let from = 0;
+  /** Where a string that is not complete may end. */
+  let searched = 0;
   let depth = 0;
   let isInItems = false;
   return (part) => {
@@ -37,8 +39,11 @@ export function itemsTaker(onItem: (item: unknown) => void): (part: string) => s
     for (; at < text.length; at += 1) {
       const code = text.charCodeAt(at);
       if (code === QUOTE) {
-        const end = endOfString(text, at);
-        if (end < 0) break;
+        const end = endOfString(text, Math.max(at + 1, searched));
+        if (end < 0) {
+          searched = text.length;
+          break;
+        }
         at = end;
       } else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
         depth += 1;
@@ -63,13 +68,14 @@ export function itemsTaker(onItem: (item: unknown) => void): (part: string) => s
     text = text.slice(done);
     at -= done;
     from -= done;
+    searched -= done;
     return rest;
   };
 }
 
 /** The index of the quote that ends the string, or -1 for a text without one. */
 function endOfString(text: string, start: number): number {
-  for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+  for (let at = text.indexOf('"', start); at >= 0; at = text.indexOf('"', at + 1)) {
     let backslashes = 0;
     while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes += 1;
     if (backslashes % 2 === 0) return at;
@@ -77,11 +83,11 @@ function endOfString(text: string, start: number): number {
   return -1;
 }
 
-/** Objects within each other that are compared; any number of them would fill the stack. */
+/** Levels of objects that are compared. Without a limit, an object that is nested deeply would overflow the stack. */
 const SHARED_DEPTH = 20;
 
 /**
- * The same value, in which each part that equals that part of the item before is that part itself. So what the items of a cluster have
+ * The same value of JSON, in which each part that equals that part of the item before is that part itself. So what the items of a cluster have
  * in common (what Envoy Gateway writes, the time of a rollout) is in memory once.
  */
 export function sharing<T>(value: T, before: unknown, depth?: number): T;
@@ -91,9 +97,9 @@ export function sharing(value: unknown, before: unknown, depth = 0): unknown {
   const keys = Object.keys(value);
   let isSame = keys.length === Object.keys(before).length && Array.isArray(value) === Array.isArray(before);
   for (const key of keys) {
-    const part = Object.hasOwn(before, key) ? before[key] : undefined;
-    value[key] = sharing(value[key], part, depth + 1);
-    isSame &&= value[key] === part;
+    const has = Object.hasOwn(before, key);
+    value[key] = sharing(value[key], has ? before[key] : undefined, depth + 1);
+    isSame &&= has && value[key] === before[key];
   }
   return isSame ? before : value;
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { itemsTaker, sharing } from '../../../functions/kubernetes/list-items.ts';
 
 /** @param cuts where the text is divided into parts */
@@ -37,6 +37,16 @@ test('takes quotes, backslashes, and braces in a string for text, wherever a par
   for (const cut of Array(text.length).keys()) expect(parsed(text, [cut]).items).toEqual([item, item]);
 });
 
+test('searches a string that arrives in many parts once', () => {
+  const searched = vi.spyOn(String.prototype, 'indexOf');
+  onTestFinished(() => searched.mockRestore());
+  const take = itemsTaker(() => {});
+  take('{"items":[{"a":"');
+  for (let part = 0; part < 100; part += 1) take('\\"');
+  take('"}]}');
+  expect(searched.mock.calls.length).toBeLessThan(400);
+});
+
 test.each<[string, string]>([
   ['a string without an end', '{"items":[{"a":"b'],
   ['an item without an end', '{"items":[{"a":1}'],
@@ -59,6 +69,7 @@ test('an item shares what equals the item before, and stays equal to itself', ()
   expect(shared).toEqual(other);
   expect(shared?.list).toBe(one?.list);
   expect(shared?.metadata.labels).toBe(one?.metadata.labels);
+  expect(sharing({ a: undefined }, { b: undefined })).toHaveProperty('a');
   const withKey = JSON.parse('{"__proto__":{}}');
   expect(Object.values(sharing(withKey, {}))).not.toContain(Object.prototype);
   const deep = () => JSON.parse(`${'['.repeat(10_000)}${']'.repeat(10_000)}`);
