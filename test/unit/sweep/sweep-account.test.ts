@@ -146,15 +146,21 @@ describe('a run', () => {
 });
 
 describe('the deletion limit of a run', () => {
-  test('holds back as a whole what does not fit, and counts the same uid in two clusters twice', async () => {
-    const region = () => directoryOf({ a: { api: stale('shop/a', 'shop/b') }, b: { api: stale('shop/a', 'shop/b') } });
-    const scopes = scopesOf({ 'eu-central-1': region(), 'eu-west-1': region() });
-    const report = await sweep(scopes, { maxDeletionsOfRun: 7 });
-    expect(report.totals.outcomes).toEqual({ Deleted: 6, HeldBack: 2 });
-    const explanation = '2 deletions, but only 1 of the 7 that this run may make is left';
-    const guards = report.clusters.flatMap(({ hpas }) => hpas.flatMap(({ guard }) => guard ?? []));
-    expect(guards).toEqual(Array(2).fill({ name: 'BlastRadiusExceeded', explanation }));
-  });
+  test.each([
+    [7, 'only 1 of the 7 that this run may make is left'],
+    [6, 'none of the 6 that this run may make is left'],
+  ])(
+    'of %i holds back as a whole what does not fit, and counts the same uid in two clusters twice',
+    async (limit, left) => {
+      const region = () =>
+        directoryOf({ a: { api: stale('shop/a', 'shop/b') }, b: { api: stale('shop/a', 'shop/b') } });
+      const scopes = scopesOf({ 'eu-central-1': region(), 'eu-west-1': region() });
+      const report = await sweep(scopes, { maxDeletionsOfRun: limit });
+      expect(report.totals.outcomes).toEqual({ Deleted: 6, HeldBack: 2 });
+      const guards = report.clusters.flatMap(({ hpas }) => hpas.flatMap(({ guard }) => guard ?? []));
+      expect(guards).toEqual(Array(2).fill({ name: 'BlastRadiusExceeded', explanation: `2 deletions, but ${left}` }));
+    },
+  );
 
   test('counts an HPA once that changes and is judged again', async () => {
     const api = stale('shop/a');
