@@ -177,7 +177,7 @@ function authenticationOf(server: string, cluster: Entry, user: Entry) {
         servername: cluster['tls-server-name'] || undefined,
         rejectUnauthorized: isInsecure ? false : undefined,
         cert: cert ?? executed?.clientCertificateData,
-        key: key ?? executed?.clientKeyData,
+        key: cert ? key : executed?.clientKeyData,
       },
       headers: {
         ...provided,

@@ -252,6 +252,11 @@ describe('the hashed name', () => {
     expect(named.map(([owner]) => hashedName(owner as string))).toEqual(named.map(([, name]) => name));
   });
 
+  test('what is cut counts in the hash', () => {
+    const place = `shop/${'a'.repeat(60)}`;
+    expect(hashedName(`${place}b`)).not.toBe(hashedName(`${place}c`));
+  });
+
   test.each([
     ['48 characters stay', `shop/${'a'.repeat(43)}`, `shop-${'a'.repeat(43)}`],
     ['a hyphen at the cut goes', `shop/${'a'.repeat(42)}-b`, `shop-${'a'.repeat(42)}`],

@@ -101,6 +101,7 @@ describe('rateLimitHpa.name', () => {
     const cluster = [named, service, ...installed];
     expect(shortVerdicts(rateLimitHpa(), successor, ...cluster)).toEqual(expected);
     expect(shortVerdict(rateLimitHpa(), ...cluster)).toBe(WANTED);
+    expect(shortVerdict(rateLimitHpa(), envoyHpa('shop/gone', { at }), ...cluster)).toBe(WANTED);
   });
 });
 

@@ -131,6 +131,14 @@ test('a list that somebody on the way divides is read whole, and never from what
   expect(queries).toEqual(['', 'continue=a%2Fb%3D']);
 });
 
+test('a list that somebody on the way divides, and of which a later part expires, is not taken for whole', async () => {
+  const connection = await servingWith(({ url = '' }, response) => {
+    if (url.includes('continue=')) return response.writeHead(410, JSON_TYPE).end('{"kind":"Status"}');
+    return response.writeHead(200, JSON_TYPE).end('{"metadata":{"continue":"next"},"items":[]}');
+  });
+  await expect(clusterApi(connection).config.read()).rejects.toThrow(RetryableError);
+});
+
 test('a list may take longer than the timeout while it arrives, and anything else may not', async () => {
   let parts = 6;
   const connection = await servingWith(async (_, response) => {
