@@ -8,6 +8,7 @@ import { DEFAULT_GUARDS } from '../../functions/judgement/guards.ts';
 import { objectKey } from '../../functions/judgement/kubernetes-objects.ts';
 import { describeOwner, type Owner } from '../../functions/judgement/ownership.ts';
 import type { ClusterApi } from '../../functions/kubernetes/cluster-api.ts';
+import { RetryableError } from '../../functions/platform/errors.ts';
 import { SILENT } from '../../functions/platform/logger.ts';
 import { assess } from '../../functions/sweep/assess.ts';
 import { sweepCluster } from '../../functions/sweep/sweep-cluster.ts';
@@ -302,9 +303,15 @@ class Sweeper {
 
   async #sweep(changes: readonly Change[]): Promise<boolean> {
     const { api } = this.#bench;
-    const { hpas, lookAgain } = await sweepCluster({
+    const swept = await sweepCluster({
       ...{ cluster: 'real', api, mode: 'delete', guards: GUARDS, now, sweepId: 'sweep', log: SILENT, changes },
+    }).catch((error) => {
+      if (error instanceof RetryableError) return undefined;
+      throw error;
     });
+    // The queue delivers its message again. While an upgrade replaces CRDs, the API server refuses lists of their objects (429).
+    if (swept === undefined) return true;
+    const { hpas, lookAgain } = swept;
     for (const { namespace, name, uid, reason, outcome, changes: causes } of hpas) {
       if (outcome !== 'Deleted') continue;
       const hpa = `${namespace}/${name}`;
